@@ -1,0 +1,1 @@
+//! The control plane: rules that turn requests into plans, over the store.

@@ -1,0 +1,1 @@
+//! The pure decision point: workflows, scope expansion, catalogue and policy.

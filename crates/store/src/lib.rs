@@ -1,0 +1,1 @@
+//! Persistence by guarantee: SQLite state, the staged ledger, tiles on disk.

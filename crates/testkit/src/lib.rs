@@ -1,0 +1,1 @@
+//! Development only: clocks, faulty stores, vector reader, fixtures.
