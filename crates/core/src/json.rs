@@ -1,0 +1,566 @@
+//! The one strict JSON reader for input from outside, and canonical JSON.
+//!
+//! One visitor over `serde_json` that refuses duplicate member names, too much
+//! depth or size, lone surrogates and numbers outside the range of a double,
+//! and that keeps every number as it was written (draft -02 §3.4: whether a
+//! number is *admissible* cannot be judged after conversion).
+//!
+//! `serde_json::Value` is never an input type: it silently keeps the last of
+//! two duplicate members.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use crate::limits::JsonLimits;
+
+mod number;
+pub use number::Number;
+
+/// A JSON value whose objects have no duplicate members and whose numbers
+/// remember their text.
+///
+/// Equality is equality of canonical forms (RFC 8785): `1` equals `1.0`, and
+/// the order of members does not matter.
+#[derive(Clone, Debug)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number within the range of a double.
+    Number(Number),
+    /// A string of Unicode scalar values.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object.
+    Object(Object),
+}
+
+/// A JSON object: members in document order, no name twice.
+#[derive(Clone, Debug, Default)]
+pub struct Object(Vec<(String, Json)>);
+
+/// Why a text was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// More bytes, values or levels than allowed.
+    #[error("JSON is larger or deeper than allowed ({what})")]
+    TooLarge {
+        /// Which limit was exceeded.
+        what: &'static str,
+    },
+    /// Not UTF-8.
+    #[error("JSON text is not UTF-8")]
+    NotUtf8,
+    /// A member name stands twice in one object.
+    #[error("a member name stands twice in one JSON object")]
+    DuplicateMember,
+    /// Anything else that RFC 8259 does not allow, lone surrogates included.
+    #[error("not valid JSON at line {line}, column {column}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 0.
+        column: usize,
+    },
+}
+
+impl JsonError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "json-too-large",
+            Self::NotUtf8 => "json-not-utf8",
+            Self::DuplicateMember => "json-duplicate-member",
+            Self::Syntax { .. } => "json-malformed",
+        }
+    }
+}
+
+const DUPLICATE: &str = "\u{1}duplicate";
+const TOO_DEEP: &str = "\u{1}depth";
+const TOO_MANY: &str = "\u{1}values";
+/// The key under which serde_json hands out numbers when some crate of the
+/// binary switched its `arbitrary_precision` feature on.
+const RAW_NUMBER_KEY: &str = "$serde_json::private::Number";
+
+impl Json {
+    /// Reads one JSON text.
+    ///
+    /// # Errors
+    /// See [`JsonError`].
+    pub fn parse(bytes: &[u8], limits: &JsonLimits) -> Result<Self, JsonError> {
+        if bytes.len() > limits.max_bytes {
+            return Err(JsonError::TooLarge { what: "bytes" });
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
+        let mut reader = Reader {
+            numbers: number::Lexemes::new(text),
+            values_left: limits.max_values,
+        };
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = Slot { reader: &mut reader, depth_left: limits.max_depth }
+            .deserialize(&mut deserializer)
+            .and_then(|value| deserializer.end().map(|()| value))
+            .map_err(|e| classify(&e))?;
+        Ok(value)
+    }
+
+    /// The canonical form (RFC 8785).
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        // Every value that can be built has a canonical form: names are
+        // unique and numbers finite.
+        serde_json_canonicalizer::to_string(self).unwrap_or_default()
+    }
+
+    /// The members, if this is an object.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Object> {
+        if let Self::Object(o) = self { Some(o) } else { None }
+    }
+
+    /// The elements, if this is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Json]> {
+        if let Self::Array(a) = self { Some(a) } else { None }
+    }
+
+    /// The text, if this is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(s) = self { Some(s) } else { None }
+    }
+
+    /// The truth value, if this is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(b) = self { Some(*b) } else { None }
+    }
+
+    /// The number, if this is one.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        if let Self::Number(n) = self { Some(n) } else { None }
+    }
+
+    /// Whether every number inside, at any depth, is admissible (§3.4).
+    #[must_use]
+    pub fn is_admissible(&self) -> bool {
+        match self {
+            Self::Number(n) => n.is_admissible(),
+            Self::Array(a) => a.iter().all(Self::is_admissible),
+            Self::Object(o) => o.iter().all(|(_, v)| v.is_admissible()),
+            Self::Null | Self::Bool(_) | Self::String(_) => true,
+        }
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::String(a), Self::String(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) => a == b,
+            (Self::Object(a), Self::Object(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().all(|(name, value)| other.member(name) == Some(value))
+    }
+}
+
+impl Object {
+    /// An object without members.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of member `name`.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// Sets member `name`, replacing an earlier value.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Json>) {
+        let name = name.into();
+        let value = value.into();
+        match self.0.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, slot)) => *slot = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// The same object with member `name` set.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Takes member `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.0.iter().position(|(n, _)| n == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// The members in document order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, Json)> for Object {
+    fn from_iter<I: IntoIterator<Item = (String, Json)>>(members: I) -> Self {
+        let mut object = Self::new();
+        for (name, value) in members {
+            object.insert(name, value);
+        }
+        object
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(b) => serializer.serialize_bool(*b),
+            Self::Number(n) => n.serialize(serializer),
+            Self::String(s) => serializer.serialize_str(s),
+            Self::Array(a) => {
+                let mut seq = serializer.serialize_seq(Some(a.len()))?;
+                for v in a {
+                    seq.serialize_element(v)?;
+                }
+                seq.end()
+            }
+            Self::Object(o) => o.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (n, v) in self.iter() {
+            map.serialize_entry(n, v)?;
+        }
+        map.end()
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.canonical())
+    }
+}
+
+impl From<bool> for Json {
+    fn from(v: bool) -> Self {
+        Self::Bool(v)
+    }
+}
+impl From<i64> for Json {
+    fn from(v: i64) -> Self {
+        Self::Number(v.into())
+    }
+}
+impl From<u64> for Json {
+    fn from(v: u64) -> Self {
+        Self::Number(v.into())
+    }
+}
+impl From<Number> for Json {
+    fn from(v: Number) -> Self {
+        Self::Number(v)
+    }
+}
+impl From<&str> for Json {
+    fn from(v: &str) -> Self {
+        Self::String(v.to_owned())
+    }
+}
+impl From<String> for Json {
+    fn from(v: String) -> Self {
+        Self::String(v)
+    }
+}
+impl From<Vec<Json>> for Json {
+    fn from(v: Vec<Json>) -> Self {
+        Self::Array(v)
+    }
+}
+impl From<Object> for Json {
+    fn from(v: Object) -> Self {
+        Self::Object(v)
+    }
+}
+impl<T: Into<Json>> From<Option<T>> for Json {
+    fn from(v: Option<T>) -> Self {
+        v.map_or(Self::Null, Into::into)
+    }
+}
+
+fn classify(e: &serde_json::Error) -> JsonError {
+    // serde_json reports a visitor's own error as text with a position; the
+    // markers start with a control character that no parser message contains.
+    let text = e.to_string();
+    if text.starts_with(DUPLICATE) {
+        JsonError::DuplicateMember
+    } else if text.starts_with(TOO_DEEP) || text.starts_with("recursion limit") {
+        JsonError::TooLarge { what: "depth" }
+    } else if text.starts_with(TOO_MANY) {
+        JsonError::TooLarge { what: "values" }
+    } else {
+        JsonError::Syntax { line: e.line(), column: e.column() }
+    }
+}
+
+struct Reader<'t> {
+    numbers: number::Lexemes<'t>,
+    values_left: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn count<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.values_left =
+            self.values_left.checked_sub(1).ok_or_else(|| E::custom(TOO_MANY))?;
+        Ok(())
+    }
+
+    /// The number that the parser just reported, as it was written: numbers
+    /// are visited in the order in which they stand in the text.
+    fn number<E: serde::de::Error>(&mut self) -> Result<Json, E> {
+        self.numbers
+            .next()
+            .and_then(Number::from_text)
+            .map(Json::Number)
+            .ok_or_else(|| E::custom("number out of range"))
+    }
+}
+
+struct Slot<'r, 't> {
+    reader: &'r mut Reader<'t>,
+    depth_left: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Slot<'_, '_> {
+    type Value = Json;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<Json, D::Error> {
+        self.reader.count()?;
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Slot<'_, '_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, v: bool) -> Result<Json, E> {
+        Ok(Json::Bool(v))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Json, E> {
+        self.reader.number()
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Json, E> {
+        self.reader.number()
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Json, E> {
+        self.reader.number()
+    }
+
+    fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Json, E> {
+        Ok(Json::String(v.to_owned()))
+    }
+
+    fn visit_string<E: serde::de::Error>(self, v: String) -> Result<Json, E> {
+        Ok(Json::String(v))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let depth_left =
+            self.depth_left.checked_sub(1).ok_or_else(|| A::Error::custom(TOO_DEEP))?;
+        let mut items = Vec::new();
+        while let Some(item) =
+            access.next_element_seed(Slot { reader: &mut *self.reader, depth_left })?
+        {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let depth_left =
+            self.depth_left.checked_sub(1).ok_or_else(|| A::Error::custom(TOO_DEEP))?;
+        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        while let Some(name) = access.next_key::<String>()? {
+            // SECURITY: fail closed rather than confuse a number with an
+            // object, should another crate enable `arbitrary_precision`.
+            if name == RAW_NUMBER_KEY {
+                return Err(A::Error::custom("reserved member name"));
+            }
+            self.reader.count()?;
+            let duplicate = if members.len() < 16 {
+                members.iter().any(|(n, _)| *n == name)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(members.iter().map(|(n, _)| n.clone()));
+                }
+                !seen.insert(name.clone())
+            };
+            if duplicate {
+                return Err(A::Error::custom(DUPLICATE));
+            }
+            let value =
+                access.next_value_seed(Slot { reader: &mut *self.reader, depth_left })?;
+            members.push((name, value));
+        }
+        Ok(Json::Object(Object(members)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Json, JsonError> {
+        Json::parse(text.as_bytes(), &JsonLimits::DEFAULT)
+    }
+
+    #[test]
+    fn duplicate_members_are_refused_at_any_depth_and_in_any_spelling() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"x":{"b":1,"b":1}}]"#,
+        ] {
+            assert_eq!(parse(text).unwrap_err(), JsonError::DuplicateMember, "{text}");
+        }
+        let many: String = (0..40).map(|i| format!("\"k{i}\":0,")).collect();
+        assert!(parse(&format!("{{{many}\"z\":1}}")).is_ok());
+        assert_eq!(
+            parse(&format!("{{{many}\"k3\":1}}")).unwrap_err(),
+            JsonError::DuplicateMember
+        );
+        assert_eq!(
+            parse(&format!("{{{many}\"z\":1,\"z\":2}}")).unwrap_err(),
+            JsonError::DuplicateMember
+        );
+    }
+
+    #[test]
+    fn malformed_texts_are_refused() {
+        for text in [
+            "", "{", "[1,]", "{\"a\":}", "01", "+1", "1.", ".5", "1e", "NaN", "nul",
+            "\"\\ud800\"", "\"\\udc00x\"", "\"\u{1}\"", "1 2", "{a:1}", "'a'", "1e400",
+            "-1e400", "[1]x",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Json::parse(b"\"\xff\"", &JsonLimits::DEFAULT), Err(JsonError::NotUtf8));
+    }
+
+    #[test]
+    fn depth_size_and_count_are_bounded() {
+        let nest = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(parse(&nest(64)).is_ok());
+        assert_eq!(parse(&nest(65)), Err(JsonError::TooLarge { what: "depth" }));
+        assert_eq!(parse(&nest(5000)), Err(JsonError::TooLarge { what: "depth" }));
+        let limits = JsonLimits { max_values: 5, ..JsonLimits::DEFAULT };
+        assert!(Json::parse(b"[1,2,3,4]", &limits).is_ok());
+        assert_eq!(
+            Json::parse(b"[1,2,3,4,5]", &limits),
+            Err(JsonError::TooLarge { what: "values" })
+        );
+        let limits = JsonLimits { max_bytes: 3, ..JsonLimits::DEFAULT };
+        assert_eq!(Json::parse(b"[12]", &limits), Err(JsonError::TooLarge { what: "bytes" }));
+    }
+
+    #[test]
+    fn numbers_keep_their_text_wherever_they_stand() {
+        let v = parse(r#"{"a":"12 -3","b":[-0,1.50,{"c\"5":1e2}],"d":9007199254740993}"#).unwrap();
+        let o = v.as_object().unwrap();
+        let b = o.member("b").unwrap().as_array().unwrap();
+        assert_eq!(b[0].as_number().unwrap().text(), "-0");
+        assert_eq!(b[1].as_number().unwrap().text(), "1.50");
+        let c = b[2].as_object().unwrap().member("c\"5").unwrap();
+        assert_eq!(c.as_number().unwrap().text(), "1e2");
+        assert_eq!(o.member("d").unwrap().as_number().unwrap().text(), "9007199254740993");
+        assert!(!v.is_admissible());
+    }
+
+    #[test]
+    fn equality_is_equality_of_canonical_forms() {
+        assert_eq!(parse("[1.0,-0,{\"a\":1,\"b\":2}]"), parse("[1e0,0,{\"b\":2,\"a\":1}]"));
+        assert_ne!(parse("[1,2]"), parse("[2,1]"));
+        assert_ne!(parse("1"), parse("\"1\""));
+        assert_ne!(parse("{\"a\":1}"), parse("{\"a\":1,\"b\":1}"));
+    }
+
+    #[test]
+    fn canonical_forms_and_admissibility_agree_with_the_vectors() {
+        let vectors = include_bytes!("../../../vectors/aat-02.json");
+        let limits = JsonLimits { max_bytes: 1 << 24, max_depth: 64, max_values: 1_000_000 };
+        let vectors = Json::parse(vectors, &limits).unwrap();
+        let vectors = vectors.as_object().unwrap();
+        for case in vectors.member("jcs").unwrap().as_array().unwrap() {
+            let case = case.as_object().unwrap();
+            let text = case.member("text").unwrap().as_str().unwrap();
+            let jcs = case.member("jcs").unwrap().as_str().unwrap();
+            assert_eq!(parse(text).unwrap().canonical(), jcs);
+        }
+        let numbers = vectors.member("numbers").unwrap().as_array().unwrap();
+        assert!(numbers.len() >= 42);
+        for case in numbers {
+            let case = case.as_object().unwrap();
+            let text = case.member("text").unwrap().as_str().unwrap();
+            let admissible = case.member("admissible").unwrap().as_bool().unwrap();
+            match (parse(text), case.member("jcs").unwrap().as_str()) {
+                (Ok(v), Some(jcs)) => {
+                    assert_eq!(v.canonical(), jcs, "{text}");
+                    assert_eq!(v.is_admissible(), admissible, "{text}");
+                }
+                (Err(_), None) => assert!(!admissible),
+                (got, expected) => panic!("{text}: {got:?} against {expected:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Every limit of the core in one place. Limits are counts and sizes, never
+//! wall time; the durations here are bounds on claims, compared as values.
+
+/// Bounds on one JSON text read from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonLimits {
+    /// Bytes of the whole text.
+    pub max_bytes: usize,
+    /// Nesting of arrays and objects; a scalar alone has depth 0.
+    pub max_depth: usize,
+    /// Values in the whole text (scalars, arrays, objects and member names).
+    pub max_values: usize,
+}
+
+impl JsonLimits {
+    /// For token claims, arguments and messages: 1 MiB, 64 levels, 100,000
+    /// values. serde_json itself stops at 128 levels.
+    pub const DEFAULT: Self =
+        Self { max_bytes: 1 << 20, max_depth: 64, max_values: 100_000 };
+}
+
+impl Default for JsonLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Bounds on chains and proofs (draft -02 §4.3.1, §4.3, §3.4, §4.4, §9.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainLimits {
+    /// Bytes of one encoded token, and of the proof (step 2a).
+    pub max_token_size: usize,
+    /// Bytes of all encoded tokens together (step 2b).
+    pub max_chain_size: usize,
+    /// Ceiling on `del_max_depth` and on any depth; at least 8 (steps 3i, 4f).
+    pub max_delegation_depth: u64,
+    /// Depth of one constraint tree (steps 3n, 4o).
+    pub max_constraint_depth: usize,
+    /// Seconds that a token's `iat` may lie ahead of our clock (steps 3f, 4k).
+    pub max_iat_skew: i64,
+    /// Seconds from `iat` to `exp` of a root (step 3h).
+    pub max_token_lifetime: i64,
+    /// Seconds on both sides of now for a proof's `iat` (step 7g); both edges
+    /// are inside.
+    pub pop_window: i64,
+    /// Bounds on the JSON of claims, header and arguments.
+    pub json: JsonLimits,
+}
+
+impl ChainLimits {
+    /// The draft's recommended values with its conformance suite's depth.
+    pub const DEFAULT: Self = Self {
+        max_token_size: 65_536,
+        max_chain_size: 262_144,
+        max_delegation_depth: 8,
+        max_constraint_depth: 32,
+        max_iat_skew: 30,
+        max_token_lifetime: 7_776_000,
+        pop_window: 30,
+        json: JsonLimits::DEFAULT,
+    };
+}
+
+impl Default for ChainLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
