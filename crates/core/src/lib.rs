@@ -16,6 +16,9 @@
     )
 )]
 
+pub mod crypto;
+pub mod ids;
 pub mod json;
+pub mod ledger;
 pub mod limits;
 pub mod time;

@@ -1,0 +1,236 @@
+//! Names of things, each its own type, checked when read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::json::Json;
+use crate::time::Timestamp;
+
+/// Why a text is no identifier of the expected kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {what}: expected {expected}")]
+pub struct IdError {
+    /// What was expected, in DESIGN's words.
+    pub what: &'static str,
+    /// Its form.
+    pub expected: &'static str,
+}
+
+/// A name part: 1 to 128 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && uuid::Uuid::try_parse(text).is_ok()
+        && !text.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+fn is_tool_id(text: &str) -> bool {
+    let mut parts = text.splitn(3, ':');
+    let (Some(plane), Some(server), Some(rest)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let fits = match plane {
+        "mcp" => {
+            rest == "resources/read"
+                || rest.strip_prefix("tools/").is_some_and(|n| !n.is_empty())
+                || rest.strip_prefix("prompts/").is_some_and(|n| !n.is_empty())
+        }
+        "http" => !rest.is_empty(),
+        _ => false,
+    };
+    fits && is_name(server) && text.len() <= 256 && !text.chars().any(char::is_control)
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $expected:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(String);
+
+        impl $type {
+            /// Reads the identifier.
+            ///
+            /// # Errors
+            /// [`IdError`] names the expected form.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(IdError { what: $what, expected: $expected })
+                }
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                Self::parse(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl From<&$type> for Json {
+            fn from(v: &$type) -> Json {
+                Json::from(v.as_str())
+            }
+        }
+    };
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        id!($(#[$doc])* $type, $what, "a lowercase, hyphenated UUID", is_uuid);
+
+        impl $type {
+            /// A fresh UUIDv7 from a time and ten random bytes.
+            #[must_use]
+            pub fn mint(now: Timestamp, random: [u8; 10]) -> Self {
+                Self(uuid_v7(now, random))
+            }
+        }
+    };
+}
+
+/// A UUIDv7 (RFC 9562) from a time and ten random bytes.
+#[must_use]
+pub fn uuid_v7(now: Timestamp, random: [u8; 10]) -> String {
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+}
+
+id!(
+    /// A principal: `user:142`, `service:billing`. The issuer stands beside it
+    /// in the registry; local principals are issued by the installation.
+    PrincipalId, "principal", "`user:NAME` or `service:NAME`",
+    |t| t.strip_prefix("user:").or_else(|| t.strip_prefix("service:")).is_some_and(is_name)
+);
+id!(
+    /// A registered software identity: `agent:support-runner`.
+    AgentId, "agent", "`agent:NAME`",
+    |t| t.strip_prefix("agent:").is_some_and(is_name)
+);
+id!(
+    /// A workflow's name, for example `support-tickets`.
+    WorkflowId, "workflow", "letters, digits, `.`, `_`, `-`", is_name
+);
+id!(
+    /// A tool server's name, for example `support-desk`.
+    ServerName, "tool server", "letters, digits, `.`, `_`, `-`", is_name
+);
+id!(
+    /// A tool: `mcp:<server>:tools/<name>`, `mcp:<server>:resources/read`,
+    /// `mcp:<server>:prompts/<name>` or `http:<server>:<operation>`.
+    ToolId, "tool id",
+    "`mcp:SERVER:tools/NAME`, `mcp:SERVER:resources/read`, `mcp:SERVER:prompts/NAME` or `http:SERVER:OPERATION`",
+    is_tool_id
+);
+id!(
+    /// The organisation of an installation.
+    OrgId, "organisation", "letters, digits, `.`, `_`, `-`", is_name
+);
+uuid_id!(
+    /// One running process of an agent.
+    InstanceId, "instance id"
+);
+uuid_id!(
+    /// One piece of work under a workflow; minted by Bailiwick.
+    TaskId, "task id"
+);
+uuid_id!(
+    /// What a principal consented to.
+    GrantId, "grant id"
+);
+uuid_id!(
+    /// One requested call; also the id of its decision.
+    ActionId, "action id"
+);
+uuid_id!(
+    /// One ledger entry.
+    EntryId, "entry id"
+);
+uuid_id!(
+    /// The random name under which a principal stands in the ledger.
+    Alias, "alias"
+);
+
+impl ToolId {
+    /// The tool server's name.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// What follows the server: `tools/NAME`, `resources/read`, …
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        self.0.splitn(3, ':').nth(2).unwrap_or_default()
+    }
+}
+
+impl AgentId {
+    /// The agent's SPIFFE ID in `trust_domain`.
+    #[must_use]
+    pub fn spiffe_id(&self, trust_domain: &str) -> String {
+        let name = self.0.strip_prefix("agent:").unwrap_or(&self.0);
+        format!("spiffe://{trust_domain}/agent/{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_take_only_their_own_form() {
+        assert!(PrincipalId::parse("user:142").is_ok());
+        for bad in ["user:", "142", "agent:x", "user:a b", "user:../x", "user:é"] {
+            assert!(PrincipalId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ToolId::parse("mcp:support-desk:tools/get_ticket").is_ok());
+        assert!(ToolId::parse("mcp:d:resources/read").is_ok());
+        for bad in ["mcp:d:tools/", "mcp::tools/x", "mcp:d:x", "x:d:tools/y", "get_ticket"] {
+            assert!(ToolId::parse(bad).is_err(), "{bad}");
+        }
+        let id = TaskId::mint(Timestamp::from_millis(1_704_067_500_042), [7; 10]);
+        assert_eq!(TaskId::parse(id.as_str()), Ok(id.clone()));
+        assert!(TaskId::parse(&id.as_str().to_uppercase()).is_err());
+    }
+
+    #[test]
+    fn a_tool_id_names_its_server_and_operation() {
+        let id = ToolId::parse("mcp:desk:tools/a:b").unwrap();
+        assert_eq!((id.server(), id.operation()), ("desk", "tools/a:b"));
+    }
+}

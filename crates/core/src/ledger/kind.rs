@@ -1,0 +1,80 @@
+//! The kinds of entry, covering the whole life of an authority.
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// What an entry says happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $($(#[$doc])* $variant,)* }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
+
+            /// Its name in the entry.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Kind::$variant => $text,)* }
+            }
+
+            /// Reads the name.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Kind::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A call was allowed, denied, or needs approval.
+    ActionDecided = "action.decided",
+    /// What became of an allowed call.
+    ActionCompleted = "action.completed",
+    /// An agent was registered.
+    AgentAdded = "agent.added",
+    /// An agent was suspended, resumed or retired.
+    AgentChanged = "agent.changed",
+    /// The authority issued a root.
+    DelegationIssued = "delegation.issued",
+    /// A derived token was seen for the first time.
+    DelegationSeen = "delegation.seen",
+    /// Calls refused before the caller was known, counted together.
+    DenialsSuppressed = "denials.suppressed",
+    /// A principal's signed grant.
+    GrantRecorded = "grant.recorded",
+    /// An instance's two keys were enrolled.
+    InstanceEnrolled = "instance.enrolled",
+    /// The log begins: its origin, key and first makers.
+    LogStarted = "log.started",
+    /// The text behind a commitment was erased.
+    PlaintextErased = "plaintext.erased",
+    /// Somebody read the text behind a commitment.
+    PlaintextRead = "plaintext.read",
+    /// A principal was registered with its signing key.
+    PrincipalAdded = "principal.added",
+    /// Something was revoked.
+    Revoked = "revoked",
+    /// A task was minted.
+    TaskCreated = "task.created",
+    /// A tool's definition was pinned.
+    ToolPinned = "tool.pinned",
+    /// A tool's definition differs from its pin.
+    ToolChanged = "tool.changed",
+    /// A tool server was catalogued.
+    ToolServerAdded = "tool_server.added",
+    /// A workflow version was published.
+    WorkflowPublished = "workflow.published",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
+        }
+        assert_eq!(Kind::parse("Action.Decided"), None);
+    }
+}
