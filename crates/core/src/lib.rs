@@ -16,9 +16,11 @@
     )
 )]
 
+pub mod constraint;
 pub mod crypto;
 pub mod ids;
 pub mod json;
 pub mod ledger;
 pub mod limits;
+pub mod scope;
 pub mod time;
