@@ -13,18 +13,22 @@ use std::{sync::Arc, time::Duration};
 use rmcp::{
     ClientCacheConfig, ClientLifecycleMode, RoleClient, ServiceError,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, GetPromptRequestParams,
-        GetPromptResponse, GetPromptResult, Implementation, JsonObject, Prompt, ProtocolVersion,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+        GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, JsonObject,
+        Prompt, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, Resource, Tool,
     },
     service::{RunningService, serve_client_with_lifecycle},
-    transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
+    transport::{
+        StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
+    },
 };
 
 pub use direct::DirectCaller;
 pub use outcome::{AgentError, CallOutcome, Denial, Outcome};
 pub use presenter::{
-    FixedPresenter, MessageHeaders, PRESENTATION_META_KEY, PresentError, Presentation, Presenter, RecordingPresenter,
+    FixedPresenter, MessageHeaders, PRESENTATION_META_KEY, PresentError, Presentation, Presenter,
+    RecordingPresenter,
 };
 
 /// Longest an agent waits for an answer unless told otherwise.
@@ -54,9 +58,9 @@ impl Era {
     fn lifecycle(self) -> ClientLifecycleMode {
         match self {
             Self::Sessions => ClientLifecycleMode::Initialize,
-            Self::Stateless => {
-                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
-            }
+            Self::Stateless => ClientLifecycleMode::Discover {
+                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            },
         }
     }
 }
@@ -75,7 +79,14 @@ pub struct Connection {
 impl Connection {
     /// A connection to the MCP endpoint `url`, behind which is the tool server that the gateway calls `server`.
     pub fn new(url: impl Into<String>, server: impl Into<String>, era: Era) -> Self {
-        Self { url: url.into(), server: server.into(), era, presenter: None, bearer: None, timeout: DEFAULT_TIMEOUT }
+        Self {
+            url: url.into(),
+            server: server.into(),
+            era,
+            presenter: None,
+            bearer: None,
+            timeout: DEFAULT_TIMEOUT,
+        }
     }
 
     /// Presents authority with every message.
@@ -104,7 +115,8 @@ impl Connection {
     /// # Errors
     /// [`AgentError::Denied`] when the other side refuses this caller, otherwise [`AgentError::Transport`].
     pub async fn connect(self) -> Result<AgentClient, AgentError> {
-        let http = transport::PresentingHttp::new(transport::http_client()?, self.server, self.presenter);
+        let http =
+            transport::PresentingHttp::new(transport::http_client()?, self.server, self.presenter);
         let mut config = StreamableHttpClientTransportConfig::with_uri(self.url);
         config.auth_header = self.bearer;
         let client = ClientConfig::new(
@@ -123,8 +135,13 @@ impl Connection {
             .map_err(|error| AgentError::from_initialize(&error))?;
         // SECURITY: a cached list or resource would be an answer that nobody decided on, and by default rmcp even
         // serves an expired one when the request is refused.
-        service.set_response_cache_config(ClientCacheConfig::disabled()).await;
-        Ok(AgentClient { service, timeout: self.timeout })
+        service
+            .set_response_cache_config(ClientCacheConfig::disabled())
+            .await;
+        Ok(AgentClient {
+            service,
+            timeout: self.timeout,
+        })
     }
 }
 
@@ -138,7 +155,10 @@ pub async fn connect(
     era: Era,
     presenter: Arc<dyn Presenter>,
 ) -> Result<AgentClient, AgentError> {
-    Connection::new(url, server_name, era).presenting(presenter).connect().await
+    Connection::new(url, server_name, era)
+        .presenting(presenter)
+        .connect()
+        .await
 }
 
 /// An agent's open MCP connection.
@@ -150,10 +170,15 @@ pub struct AgentClient {
 impl AgentClient {
     /// The protocol version that was agreed on.
     pub fn protocol_version(&self) -> Option<String> {
-        self.service.peer_info().map(|info| info.protocol_version.to_string())
+        self.service
+            .peer_info()
+            .map(|info| info.protocol_version.to_string())
     }
 
-    async fn within<T>(&self, request: impl Future<Output = Result<T, ServiceError>>) -> Result<T, AgentError> {
+    async fn within<T>(
+        &self,
+        request: impl Future<Output = Result<T, ServiceError>>,
+    ) -> Result<T, AgentError> {
         match tokio::time::timeout(self.timeout, request).await {
             Ok(result) => result.map_err(|error| AgentError::from_service(&error)),
             Err(_) => Err(AgentError::timed_out(self.timeout)),
@@ -196,7 +221,13 @@ impl AgentClient {
 
     /// Reads a resource.
     pub async fn read_resource(&self, uri: &str) -> Outcome<ReadResourceResult> {
-        match self.within(self.service.read_resource_once(ReadResourceRequestParams::new(uri))).await {
+        match self
+            .within(
+                self.service
+                    .read_resource_once(ReadResourceRequestParams::new(uri)),
+            )
+            .await
+        {
             Ok(ReadResourceResponse::Complete(result)) => Outcome::Allowed(result),
             Ok(_) => Outcome::unsupported(),
             Err(error) => error.into(),

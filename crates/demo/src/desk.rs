@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 pub use database::{LoggedCall, Refusal, RefusalReason};
 pub use quirk::{Quirk, UnknownQuirk};
 pub use seed::{
-    CUSTOMER_OF_TICKET_8821, CUSTOMER_OF_TICKET_9000, ORDER_OF_TICKET_8821, ORDER_OF_TICKET_9000, orders_of,
+    CUSTOMER_OF_TICKET_8821, CUSTOMER_OF_TICKET_9000, ORDER_OF_TICKET_8821, ORDER_OF_TICKET_9000,
+    orders_of,
 };
 
 use credential::Credential;
@@ -135,9 +136,15 @@ impl DeskError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Bind { .. } => "choose another port, or 0 for a free one",
-            Self::CredentialFile { .. } => "write the credential to that file and let this user read it",
-            Self::CredentialWeak { .. } => "write a longer random credential, for example 32 random bytes in hexadecimal",
-            Self::Database { .. } => "check that the file's folder exists, is writable and has space left",
+            Self::CredentialFile { .. } => {
+                "write the credential to that file and let this user read it"
+            }
+            Self::CredentialWeak { .. } => {
+                "write a longer random credential, for example 32 random bytes in hexadecimal"
+            }
+            Self::Database { .. } => {
+                "check that the file's folder exists, is writable and has space left"
+            }
         }
     }
 }
@@ -238,15 +245,24 @@ pub async fn serve(config: DeskConfig) -> Result<RunningDesk, DeskError> {
     );
     let app = Router::new()
         .route_service(MCP_PATH, mcp)
-        .layer(middleware::from_fn_with_state(quirk.clone(), quirk::misbehave))
+        .layer(middleware::from_fn_with_state(
+            quirk.clone(),
+            quirk::misbehave,
+        ))
         // SECURITY: the outermost layer, so that nothing of a request without the credential is read.
         .layer(middleware::from_fn_with_state(
-            credential::Guard { credential, database: Arc::clone(&database) },
+            credential::Guard {
+                credential,
+                database: Arc::clone(&database),
+            },
             credential::require,
         ));
 
     let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
-    let bind_error = |source| DeskError::Bind { addr: asked, source };
+    let bind_error = |source| DeskError::Bind {
+        addr: asked,
+        source,
+    };
     let listener = TcpListener::bind(asked).await.map_err(bind_error)?;
     let addr = listener.local_addr().map_err(bind_error)?;
     let listener = listener.tap_io(|stream| {
@@ -258,11 +274,18 @@ pub async fn serve(config: DeskConfig) -> Result<RunningDesk, DeskError> {
 
     let stopped = stop.clone();
     let served = tokio::spawn(async move {
-        let server = axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let server = axum::serve(listener, app)
+            .with_graceful_shutdown(async move { stopped.cancelled().await });
         if let Err(error) = server.await {
             tracing::error!(%error, "the desk stopped serving");
         }
     });
     tracing::info!(%addr, "support desk listens");
-    Ok(RunningDesk { addr, database, quirk, stop, served })
+    Ok(RunningDesk {
+        addr,
+        database,
+        quirk,
+        stop,
+        served,
+    })
 }

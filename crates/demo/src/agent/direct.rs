@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    AgentError, CallOutcome, Denial, Outcome, Presentation,
-    presenter::PRESENTATION_META_KEY,
+    AgentError, CallOutcome, Denial, Outcome, Presentation, presenter::PRESENTATION_META_KEY,
     transport::http_client,
 };
 
@@ -35,7 +34,11 @@ impl DirectCaller {
     /// # Errors
     /// [`AgentError::Transport`] when the HTTP client cannot be made.
     pub fn new(url: impl Into<String>) -> Result<Self, AgentError> {
-        Ok(Self { http: http_client()?, url: url.into(), timeout: super::DEFAULT_TIMEOUT })
+        Ok(Self {
+            http: http_client()?,
+            url: url.into(),
+            timeout: super::DEFAULT_TIMEOUT,
+        })
     }
 
     /// The request's body: what [`DirectCaller::call_tool`] sends.
@@ -87,12 +90,18 @@ impl DirectCaller {
         while let Some(piece) = stream.next().await {
             bytes.extend_from_slice(&piece?);
             if bytes.len() > MAX_ANSWER_BYTES {
-                return Ok(Outcome::Transport { reason: "the answer is too long".to_owned() });
+                return Ok(Outcome::Transport {
+                    reason: "the answer is too long".to_owned(),
+                });
             }
         }
         let text = String::from_utf8_lossy(&bytes);
         // An event stream that answers one request holds one message, on one `data:` line.
-        let message = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).rfind(|data| !data.is_empty());
+        let message = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data:"))
+            .map(str::trim)
+            .rfind(|data| !data.is_empty());
         let message = message.unwrap_or(&text);
         if let Ok(answer) = serde_json::from_str::<Answer>(message) {
             return Ok(Outcome::of_tool(answer.result));
@@ -101,8 +110,12 @@ impl DirectCaller {
             return Ok(error.into());
         }
         if matches!(status.as_u16(), 401 | 403) {
-            return Ok(Outcome::Denied(Denial::unauthenticated(format!("the server refused the caller (HTTP {status})"))));
+            return Ok(Outcome::Denied(Denial::unauthenticated(format!(
+                "the server refused the caller (HTTP {status})"
+            ))));
         }
-        Ok(Outcome::Transport { reason: format!("HTTP {status} without a JSON-RPC message") })
+        Ok(Outcome::Transport {
+            reason: format!("HTTP {status} without a JSON-RPC message"),
+        })
     }
 }

@@ -46,8 +46,11 @@ impl Denial {
             NOT_AUTHENTICATED => "not-authenticated",
             _ => return None,
         };
-        let data: DenialData =
-            error.data.clone().and_then(|data| serde_json::from_value(data).ok()).unwrap_or_default();
+        let data: DenialData = error
+            .data
+            .clone()
+            .and_then(|data| serde_json::from_value(data).ok())
+            .unwrap_or_default();
         Some(Self {
             rpc_code,
             code: data.code.unwrap_or_else(|| otherwise.to_owned()),
@@ -109,16 +112,23 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 impl AgentError {
     pub(super) fn transport(error: &(dyn Error + 'static)) -> Self {
-        Self::Transport { reason: chain(error) }
+        Self::Transport {
+            reason: chain(error),
+        }
     }
 
     pub(super) fn timed_out(after: Duration) -> Self {
-        Self::Transport { reason: format!("timed out after {} ms", after.as_millis()) }
+        Self::Transport {
+            reason: format!("timed out after {} ms", after.as_millis()),
+        }
     }
 
     pub(super) fn from_rpc(error: &ErrorData) -> Self {
         Denial::from_rpc(error).map_or_else(
-            || Self::Rpc { code: error.code.0, message: error.message.to_string() },
+            || Self::Rpc {
+                code: error.code.0,
+                message: error.message.to_string(),
+            },
             Self::Denied,
         )
     }
@@ -129,10 +139,14 @@ impl AgentError {
         while let Some(cause) = next {
             match cause.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
                 Some(StreamableHttpError::AuthRequired(_)) => {
-                    return Self::Denied(Denial::unauthenticated("the server asks for authentication (HTTP 401)"));
+                    return Self::Denied(Denial::unauthenticated(
+                        "the server asks for authentication (HTTP 401)",
+                    ));
                 }
                 Some(StreamableHttpError::InsufficientScope(_)) => {
-                    return Self::Denied(Denial::unauthenticated("the server asks for more scope (HTTP 403)"));
+                    return Self::Denied(Denial::unauthenticated(
+                        "the server asks for more scope (HTTP 403)",
+                    ));
                 }
                 Some(StreamableHttpError::UnexpectedServerResponse(text)) => {
                     if let Some(error) = Self::from_refusal(text) {
@@ -152,7 +166,10 @@ impl AgentError {
             return None;
         }
         let (status, body) = text.split_once(": ").unwrap_or((text, ""));
-        Some(Self::from_rpc_body(body).unwrap_or_else(|| Self::Denied(Denial::unauthenticated(status))))
+        Some(
+            Self::from_rpc_body(body)
+                .unwrap_or_else(|| Self::Denied(Denial::unauthenticated(status))),
+        )
     }
 
     /// The error of a JSON-RPC error response.
@@ -161,7 +178,9 @@ impl AgentError {
         struct Body {
             error: ErrorData,
         }
-        serde_json::from_str::<Body>(body).ok().map(|body| Self::from_rpc(&body.error))
+        serde_json::from_str::<Body>(body)
+            .ok()
+            .map(|body| Self::from_rpc(&body.error))
     }
 
     pub(super) fn from_service(error: &ServiceError) -> Self {
@@ -210,7 +229,9 @@ pub type CallOutcome = Outcome<CallToolResult>;
 
 impl<T> Outcome<T> {
     pub(super) fn unsupported() -> Self {
-        Self::Transport { reason: "the server answered with a task or a request for input".to_owned() }
+        Self::Transport {
+            reason: "the server answered with a task or a request for input".to_owned(),
+        }
     }
 
     /// The result, where the call was allowed and succeeded.
@@ -232,7 +253,11 @@ impl<T> Outcome<T> {
 
 impl Outcome<CallToolResult> {
     pub(super) fn of_tool(result: CallToolResult) -> Self {
-        if result.is_error == Some(true) { Self::ToolError(result) } else { Self::Allowed(result) }
+        if result.is_error == Some(true) {
+            Self::ToolError(result)
+        } else {
+            Self::Allowed(result)
+        }
     }
 }
 
@@ -256,10 +281,18 @@ mod tests {
     #[test]
     fn a_denial_s_data_is_read_and_missing_members_are_filled_in() {
         let data = json!({"code": "constraint-violated", "reason": "no", "remedy": "ask", "decision_id": "d1"});
-        let denial = Denial::from_rpc(&ErrorData::new(ErrorCode(DENIED), "denied", Some(data))).unwrap();
-        assert_eq!((denial.code.as_str(), denial.decision_id.as_deref()), ("constraint-violated", Some("d1")));
-        let bare = Denial::from_rpc(&ErrorData::new(ErrorCode(NOT_AUTHENTICATED), "who?", None)).unwrap();
-        assert_eq!((bare.code.as_str(), bare.reason.as_str()), ("not-authenticated", "who?"));
+        let denial =
+            Denial::from_rpc(&ErrorData::new(ErrorCode(DENIED), "denied", Some(data))).unwrap();
+        assert_eq!(
+            (denial.code.as_str(), denial.decision_id.as_deref()),
+            ("constraint-violated", Some("d1"))
+        );
+        let bare =
+            Denial::from_rpc(&ErrorData::new(ErrorCode(NOT_AUTHENTICATED), "who?", None)).unwrap();
+        assert_eq!(
+            (bare.code.as_str(), bare.reason.as_str()),
+            ("not-authenticated", "who?")
+        );
     }
 
     #[test]
@@ -270,9 +303,13 @@ mod tests {
     #[test]
     fn a_refusal_s_json_rpc_body_is_found_in_the_text_rmcp_keeps() {
         let text = r#"HTTP 403 Forbidden: {"jsonrpc":"2.0","id":1,"error":{"code":-32040,"message":"no","data":{"code":"revoked"}}}"#;
-        let Some(AgentError::Denied(denial)) = AgentError::from_refusal(text) else { panic!("no denial") };
+        let Some(AgentError::Denied(denial)) = AgentError::from_refusal(text) else {
+            panic!("no denial")
+        };
         assert_eq!(denial.code, "revoked");
-        let Some(AgentError::Denied(denial)) = AgentError::from_refusal("HTTP 401 Unauthorized: go away") else {
+        let Some(AgentError::Denied(denial)) =
+            AgentError::from_refusal("HTTP 401 Unauthorized: go away")
+        else {
             panic!("no denial")
         };
         assert_eq!(denial.code, "not-authenticated");

@@ -37,7 +37,9 @@ pub struct PresentError {
 impl PresentError {
     /// An error with this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self {
+            reason: reason.into(),
+        }
     }
 }
 
@@ -48,7 +50,8 @@ pub trait Presenter: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`PresentError`] when there is nothing to sign with.
-    fn for_call(&self, tool_id: &str, arguments: &JsonObject) -> Result<Presentation, PresentError>;
+    fn for_call(&self, tool_id: &str, arguments: &JsonObject)
+    -> Result<Presentation, PresentError>;
 
     /// Signs any other message: `method` is the HTTP method, `url` the endpoint without query and fragment.
     ///
@@ -58,7 +61,11 @@ pub trait Presenter: Send + Sync + 'static {
 }
 
 impl<P: Presenter + ?Sized> Presenter for Arc<P> {
-    fn for_call(&self, tool_id: &str, arguments: &JsonObject) -> Result<Presentation, PresentError> {
+    fn for_call(
+        &self,
+        tool_id: &str,
+        arguments: &JsonObject,
+    ) -> Result<Presentation, PresentError> {
         (**self).for_call(tool_id, arguments)
     }
 
@@ -78,12 +85,19 @@ pub struct FixedPresenter<P> {
 impl<P: Presenter> FixedPresenter<P> {
     /// Presents `presentation` with calls and has `messages` sign the rest.
     pub fn new(presentation: Presentation, messages: P) -> Self {
-        Self { presentation, messages }
+        Self {
+            presentation,
+            messages,
+        }
     }
 }
 
 impl<P: Presenter> Presenter for FixedPresenter<P> {
-    fn for_call(&self, _tool_id: &str, _arguments: &JsonObject) -> Result<Presentation, PresentError> {
+    fn for_call(
+        &self,
+        _tool_id: &str,
+        _arguments: &JsonObject,
+    ) -> Result<Presentation, PresentError> {
         Ok(self.presentation.clone())
     }
 
@@ -101,17 +115,27 @@ pub struct RecordingPresenter<P> {
 impl<P: Presenter> RecordingPresenter<P> {
     /// Listens to `inner`.
     pub fn new(inner: P) -> Self {
-        Self { inner, last: Mutex::new(None) }
+        Self {
+            inner,
+            last: Mutex::new(None),
+        }
     }
 
     /// The presentation of the last call.
     pub fn last(&self) -> Option<Presentation> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl<P: Presenter> Presenter for RecordingPresenter<P> {
-    fn for_call(&self, tool_id: &str, arguments: &JsonObject) -> Result<Presentation, PresentError> {
+    fn for_call(
+        &self,
+        tool_id: &str,
+        arguments: &JsonObject,
+    ) -> Result<Presentation, PresentError> {
         let presentation = self.inner.for_call(tool_id, arguments)?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(presentation.clone());
         Ok(presentation)

@@ -7,7 +7,8 @@ use http::{HeaderName, HeaderValue};
 use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, GetMeta as _, JsonObject},
     transport::streamable_http_client::{
-        SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
+        SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+        StreamableHttpResponseLimits,
     },
 };
 use serde_json::Value;
@@ -71,7 +72,10 @@ fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)
     let mut arguments = arguments;
     if let Some(input) = input {
         // `$input` is reserved: what the server asked for is part of what is signed.
-        arguments.insert("$input".to_owned(), serde_json::to_value(input).unwrap_or_default());
+        arguments.insert(
+            "$input".to_owned(),
+            serde_json::to_value(input).unwrap_or_default(),
+        );
     }
     Some((id, arguments))
 }
@@ -86,34 +90,60 @@ fn refused(error: PresentError) -> HttpError {
 }
 
 fn header(value: &str) -> Result<HeaderValue, HttpError> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| refused(PresentError::new("the presenter gave characters that no header can carry")))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        refused(PresentError::new(
+            "the presenter gave characters that no header can carry",
+        ))
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 impl PresentingHttp {
-    pub(super) fn new(http: reqwest::Client, server: String, presenter: Option<Arc<dyn Presenter>>) -> Self {
-        Self { http, server: server.into(), presenter }
+    pub(super) fn new(
+        http: reqwest::Client,
+        server: String,
+        presenter: Option<Arc<dyn Presenter>>,
+    ) -> Self {
+        Self {
+            http,
+            server: server.into(),
+            presenter,
+        }
     }
 
-    fn sign_message(&self, method: &str, url: &str, headers: &mut Headers) -> Result<(), HttpError> {
+    fn sign_message(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &mut Headers,
+    ) -> Result<(), HttpError> {
         if let Some(presenter) = &self.presenter {
-            let MessageHeaders { aat_chain, dpop } =
-                presenter.for_message(method, endpoint(url)).map_err(refused)?;
+            let MessageHeaders { aat_chain, dpop } = presenter
+                .for_message(method, endpoint(url))
+                .map_err(refused)?;
             headers.insert(AAT_CHAIN, header(&aat_chain)?);
             headers.insert(DPOP, header(&dpop)?);
         }
         Ok(())
     }
 
-    fn sign_post(&self, url: &str, message: &mut ClientJsonRpcMessage, headers: &mut Headers) -> Result<(), HttpError> {
-        if let (ClientJsonRpcMessage::Request(request), Some(presenter)) = (&mut *message, &self.presenter)
+    fn sign_post(
+        &self,
+        url: &str,
+        message: &mut ClientJsonRpcMessage,
+        headers: &mut Headers,
+    ) -> Result<(), HttpError> {
+        if let (ClientJsonRpcMessage::Request(request), Some(presenter)) =
+            (&mut *message, &self.presenter)
             && let Some((id, arguments)) = call_of(&self.server, &request.request)
         {
             let presentation = presenter.for_call(&id, &arguments).map_err(refused)?;
             let presentation = serde_json::to_value(presentation)?;
-            request.request.get_meta_mut().insert(PRESENTATION_META_KEY.to_owned(), presentation);
+            request
+                .request
+                .get_meta_mut()
+                .insert(PRESENTATION_META_KEY.to_owned(), presentation);
             return Ok(());
         }
         self.sign_message("POST", url, headers)
@@ -132,7 +162,15 @@ impl StreamableHttpClient for PresentingHttp {
         custom_headers: Headers,
     ) -> Result<StreamableHttpPostResponse, HttpError> {
         let limits = StreamableHttpResponseLimits::default();
-        self.post_message_with_response_limits(uri, message, session_id, auth_header, custom_headers, limits).await
+        self.post_message_with_response_limits(
+            uri,
+            message,
+            session_id,
+            auth_header,
+            custom_headers,
+            limits,
+        )
+        .await
     }
 
     async fn post_message_with_response_limits(
@@ -146,7 +184,14 @@ impl StreamableHttpClient for PresentingHttp {
     ) -> Result<StreamableHttpPostResponse, HttpError> {
         self.sign_post(&uri, &mut message, &mut custom_headers)?;
         self.http
-            .post_message_with_response_limits(uri, message, session_id, auth_header, custom_headers, limits)
+            .post_message_with_response_limits(
+                uri,
+                message,
+                session_id,
+                auth_header,
+                custom_headers,
+                limits,
+            )
             .await
     }
 
@@ -158,7 +203,9 @@ impl StreamableHttpClient for PresentingHttp {
         mut custom_headers: Headers,
     ) -> Result<(), HttpError> {
         self.sign_message("DELETE", &uri, &mut custom_headers)?;
-        self.http.delete_session(uri, session_id, auth_header, custom_headers).await
+        self.http
+            .delete_session(uri, session_id, auth_header, custom_headers)
+            .await
     }
 
     async fn get_stream(
@@ -170,8 +217,15 @@ impl StreamableHttpClient for PresentingHttp {
         custom_headers: Headers,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, HttpError> {
         let limit = StreamableHttpResponseLimits::default().max_sse_event_size;
-        self.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, auth_header, custom_headers, limit)
-            .await
+        self.get_stream_with_max_sse_event_size(
+            uri,
+            session_id,
+            last_event_id,
+            auth_header,
+            custom_headers,
+            limit,
+        )
+        .await
     }
 
     async fn get_stream_with_max_sse_event_size(

@@ -27,12 +27,19 @@ impl Credential {
     pub(super) fn read(path: &Path) -> Result<Self, DeskError> {
         let text = fs::read_to_string(path)
             .map(Zeroizing::new)
-            .map_err(|source| DeskError::CredentialFile { path: path.to_owned(), source })?;
+            .map_err(|source| DeskError::CredentialFile {
+                path: path.to_owned(),
+                source,
+            })?;
         let trimmed = text.trim();
         let visible = trimmed.bytes().all(|byte| byte.is_ascii_graphic());
         let found = if visible { trimmed.len() } else { 0 };
         if found < MIN_CHARS {
-            return Err(DeskError::CredentialWeak { path: path.to_owned(), min: MIN_CHARS, found });
+            return Err(DeskError::CredentialWeak {
+                path: path.to_owned(),
+                min: MIN_CHARS,
+                found,
+            });
         }
         Ok(Self(Zeroizing::new(trimmed.to_owned())))
     }
@@ -54,7 +61,11 @@ impl Credential {
             .map(|(_, token)| token)
             .ok_or(RefusalReason::Malformed)?;
         // SECURITY: the comparison takes the same time wherever the first difference is. The length may show.
-        if bool::from(presented.ct_eq(self.0.as_bytes())) { Ok(()) } else { Err(RefusalReason::Wrong) }
+        if bool::from(presented.ct_eq(self.0.as_bytes())) {
+            Ok(())
+        } else {
+            Err(RefusalReason::Wrong)
+        }
     }
 }
 
@@ -66,7 +77,11 @@ pub(super) struct Guard {
 }
 
 /// Lets a request pass only with the credential (RFC 6750 §3).
-pub(super) async fn require(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+pub(super) async fn require(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match guard.credential.verify(request.headers()) {
         Ok(()) => {
             request.headers_mut().remove(header::AUTHORIZATION);
@@ -74,12 +89,18 @@ pub(super) async fn require(State(guard): State<Guard>, mut request: Request, ne
         }
         Err(reason) => {
             tracing::warn!(reason = reason.as_str(), method = %request.method(), "refused a caller without the credential");
-            if let Err(error) = guard.database.log_refusal(reason, request.method().as_str()) {
+            if let Err(error) = guard
+                .database
+                .log_refusal(reason, request.method().as_str())
+            {
                 tracing::error!(%error, "could not log a refusal");
             }
-            let challenge = HeaderValue::from_static("Bearer realm=\"support desk\", error=\"invalid_token\"");
+            let challenge =
+                HeaderValue::from_static("Bearer realm=\"support desk\", error=\"invalid_token\"");
             let mut response = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
             response
         }
     }
@@ -103,8 +124,14 @@ mod tests {
 
     #[test]
     fn the_right_credential_passes_whatever_the_case_of_the_scheme() {
-        assert_eq!(credential().verify(&headers(&["Bearer 0123456789abcdef"])), Ok(()));
-        assert_eq!(credential().verify(&headers(&["bearer 0123456789abcdef"])), Ok(()));
+        assert_eq!(
+            credential().verify(&headers(&["Bearer 0123456789abcdef"])),
+            Ok(())
+        );
+        assert_eq!(
+            credential().verify(&headers(&["bearer 0123456789abcdef"])),
+            Ok(())
+        );
     }
 
     #[test]
@@ -116,9 +143,16 @@ mod tests {
             (&["Bearer "], RefusalReason::Wrong),
             (&["Basic 0123456789abcdef"], RefusalReason::Malformed),
             (&["0123456789abcdef"], RefusalReason::Malformed),
-            (&["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"], RefusalReason::Malformed),
+            (
+                &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
+                RefusalReason::Malformed,
+            ),
         ] {
-            assert_eq!(credential().verify(&headers(values)), Err(reason), "{values:?}");
+            assert_eq!(
+                credential().verify(&headers(values)),
+                Err(reason),
+                "{values:?}"
+            );
         }
     }
 
@@ -128,10 +162,20 @@ mod tests {
         let path = dir.path().join("credential");
         for text in ["", "short", "0123456789 abcdef", "0123456789abcdéf"] {
             fs::write(&path, text).unwrap();
-            assert_eq!(Credential::read(&path).err().unwrap().code(), "desk-credential-weak", "{text:?}");
+            assert_eq!(
+                Credential::read(&path).err().unwrap().code(),
+                "desk-credential-weak",
+                "{text:?}"
+            );
         }
         fs::write(&path, "0123456789abcdef\n").unwrap();
         assert!(Credential::read(&path).is_ok());
-        assert_eq!(Credential::read(&dir.path().join("none")).err().unwrap().code(), "desk-credential-file");
+        assert_eq!(
+            Credential::read(&dir.path().join("none"))
+                .err()
+                .unwrap()
+                .code(),
+            "desk-credential-file"
+        );
     }
 }

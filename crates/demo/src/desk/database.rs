@@ -141,9 +141,16 @@ pub(super) struct Ticket {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Refund {
-    Made { refund_id: i64, order_id: i64, amount_cents: i64, refunded_cents: i64 },
+    Made {
+        refund_id: i64,
+        order_id: i64,
+        amount_cents: i64,
+        refunded_cents: i64,
+    },
     NoSuchOrder,
-    TooMuch { left_cents: i64 },
+    TooMuch {
+        left_cents: i64,
+    },
 }
 
 /// The desk's database. Statements take microseconds, so one connection behind a lock serves all.
@@ -162,12 +169,17 @@ impl Database {
         connection.pragma_update(None, "foreign_keys", true)?;
         let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.execute_batch(SCHEMA)?;
-        let empty: bool = tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM customer)", [], |row| row.get(0))?;
+        let empty: bool =
+            tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM customer)", [], |row| {
+                row.get(0)
+            })?;
         if empty {
             seed::fill(&tx)?;
         }
         tx.commit()?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Opens a file that a desk has made, to read its logs.
@@ -175,12 +187,16 @@ impl Database {
         // Read-write, because a reader of a WAL database may have to recover it; nothing is written here.
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic under the lock leaves at most a transaction that SQLite rolls back.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a call to the log and returns its number.
@@ -191,7 +207,13 @@ impl Database {
                 "INSERT INTO call_log (time, tool, arguments, meta, request_id, protocol)
                  VALUES ({NOW}, ?1, ?2, ?3, ?4, ?5)"
             ))?
-            .execute(params![call.tool, call.arguments, call.meta, call.request_id, call.protocol])?;
+            .execute(params![
+                call.tool,
+                call.arguments,
+                call.meta,
+                call.request_id,
+                call.protocol
+            ])?;
         Ok(connection.last_insert_rowid())
     }
 
@@ -228,7 +250,9 @@ impl Database {
     pub(super) fn log_refusal(&self, reason: RefusalReason, method: &str) -> Result<(), DeskError> {
         let connection = self.lock();
         connection
-            .prepare_cached(&format!("INSERT INTO refusal_log (time, reason, method) VALUES ({NOW}, ?1, ?2)"))?
+            .prepare_cached(&format!(
+                "INSERT INTO refusal_log (time, reason, method) VALUES ({NOW}, ?1, ?2)"
+            ))?
             .execute(params![reason.as_str(), method])?;
         connection
             .prepare_cached("DELETE FROM refusal_log WHERE number <= ?1")?
@@ -239,16 +263,25 @@ impl Database {
     /// The refusal log, oldest first.
     pub(super) fn refusals(&self) -> Result<Vec<Refusal>, DeskError> {
         let connection = self.lock();
-        let mut statement = connection.prepare("SELECT time, reason, method FROM refusal_log ORDER BY number")?;
-        let rows = statement
-            .query_map([], |row| Ok(Refusal { time: row.get(0)?, reason: row.get(1)?, method: row.get(2)? }))?;
+        let mut statement =
+            connection.prepare("SELECT time, reason, method FROM refusal_log ORDER BY number")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Refusal {
+                time: row.get(0)?,
+                reason: row.get(1)?,
+                method: row.get(2)?,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     pub(super) fn ticket(&self, ticket_id: i64) -> Result<Option<Ticket>, DeskError> {
         let connection = self.lock();
-        let mut notes = connection.prepare_cached("SELECT text FROM note WHERE ticket_id = ?1 ORDER BY note_id")?;
-        let notes = notes.query_map([ticket_id], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        let mut notes = connection
+            .prepare_cached("SELECT text FROM note WHERE ticket_id = ?1 ORDER BY note_id")?;
+        let notes = notes
+            .query_map([ticket_id], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
         Ok(connection
             .prepare_cached(
                 "SELECT ticket_id, customer_id, order_id, subject, body, status, priority FROM ticket WHERE ticket_id = ?1",
@@ -311,7 +344,9 @@ impl Database {
             "SELECT order_id, customer_id, item, total_cents, refunded_cents, status, placed
              FROM \"order\" WHERE customer_id = ?1 ORDER BY order_id",
         )?;
-        Ok(statement.query_map([customer_id], Self::read_order)?.collect::<Result<_, _>>()?)
+        Ok(statement
+            .query_map([customer_id], Self::read_order)?
+            .collect::<Result<_, _>>()?)
     }
 
     /// Customers whose name or address contains `query`, at most 20.
@@ -322,13 +357,22 @@ impl Database {
              WHERE instr(lower(name), lower(?1)) > 0 OR instr(email, lower(?1)) > 0 ORDER BY customer_id LIMIT 20",
         )?;
         let rows = statement.query_map([query], |row| {
-            Ok(Customer { customer_id: row.get(0)?, name: row.get(1)?, email: row.get(2)? })
+            Ok(Customer {
+                customer_id: row.get(0)?,
+                name: row.get(1)?,
+                email: row.get(2)?,
+            })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Refunds part of an order, never more than is left of it.
-    pub(super) fn refund(&self, order_id: i64, amount_cents: i64, reason: &str) -> Result<Refund, DeskError> {
+    pub(super) fn refund(
+        &self,
+        order_id: i64,
+        amount_cents: i64,
+        reason: &str,
+    ) -> Result<Refund, DeskError> {
         let mut connection = self.lock();
         let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let Some(order) = Self::order_in(&tx, order_id)? else {
@@ -339,14 +383,22 @@ impl Database {
             return Ok(Refund::TooMuch { left_cents });
         }
         let refunded_cents = order.refunded_cents + amount_cents;
-        tx.execute("UPDATE \"order\" SET refunded_cents = ?2 WHERE order_id = ?1", params![order_id, refunded_cents])?;
+        tx.execute(
+            "UPDATE \"order\" SET refunded_cents = ?2 WHERE order_id = ?1",
+            params![order_id, refunded_cents],
+        )?;
         tx.execute(
             "INSERT INTO refund (order_id, amount_cents, reason) VALUES (?1, ?2, ?3)",
             params![order_id, amount_cents, reason],
         )?;
         let refund_id = tx.last_insert_rowid();
         tx.commit()?;
-        Ok(Refund::Made { refund_id, order_id, amount_cents, refunded_cents })
+        Ok(Refund::Made {
+            refund_id,
+            order_id,
+            amount_cents,
+            refunded_cents,
+        })
     }
 
     /// How many tickets, orders and customers there are.
@@ -404,20 +456,49 @@ mod tests {
     fn refunds_never_exceed_what_is_left_of_the_order() {
         let (_dir, database) = open();
         let total = database.order(10_072).unwrap().unwrap().total_cents;
-        assert!(matches!(database.refund(10_072, total - 1, "damaged").unwrap(), Refund::Made { .. }));
-        assert!(matches!(database.refund(10_072, 2, "again").unwrap(), Refund::TooMuch { left_cents: 1 }));
-        assert!(matches!(database.refund(10_072, 1, "rest").unwrap(), Refund::Made { .. }));
-        assert!(matches!(database.refund(7, 1, "none").unwrap(), Refund::NoSuchOrder));
+        assert!(matches!(
+            database.refund(10_072, total - 1, "damaged").unwrap(),
+            Refund::Made { .. }
+        ));
+        assert!(matches!(
+            database.refund(10_072, 2, "again").unwrap(),
+            Refund::TooMuch { left_cents: 1 }
+        ));
+        assert!(matches!(
+            database.refund(10_072, 1, "rest").unwrap(),
+            Refund::Made { .. }
+        ));
+        assert!(matches!(
+            database.refund(7, 1, "none").unwrap(),
+            Refund::NoSuchOrder
+        ));
     }
 
     #[test]
     fn the_refusal_log_is_bounded() {
         let (_dir, database) = open();
-        database.lock().execute("INSERT INTO refusal_log (number, time, reason, method) VALUES (?1, '', '', '')", [MAX_REFUSALS]).unwrap();
+        database
+            .lock()
+            .execute(
+                "INSERT INTO refusal_log (number, time, reason, method) VALUES (?1, '', '', '')",
+                [MAX_REFUSALS],
+            )
+            .unwrap();
         database.log_refusal(RefusalReason::Wrong, "POST").unwrap();
-        database.lock().execute("INSERT INTO refusal_log (number, time, reason, method) VALUES (1, '', '', '')", []).unwrap();
+        database
+            .lock()
+            .execute(
+                "INSERT INTO refusal_log (number, time, reason, method) VALUES (1, '', '', '')",
+                [],
+            )
+            .unwrap();
         database.log_refusal(RefusalReason::Missing, "GET").unwrap();
-        let reasons: Vec<_> = database.refusals().unwrap().into_iter().map(|refusal| refusal.reason).collect();
+        let reasons: Vec<_> = database
+            .refusals()
+            .unwrap()
+            .into_iter()
+            .map(|refusal| refusal.reason)
+            .collect();
         assert_eq!(reasons, ["", "wrong", "missing"]);
     }
 }

@@ -31,7 +31,10 @@ fn object(value: Value) -> JsonObject {
 
 /// An object schema that takes exactly these properties, all required.
 fn schema(properties: Value) -> Arc<JsonObject> {
-    let required: Vec<&String> = properties.as_object().map(|map| map.keys().collect()).unwrap_or_default();
+    let required: Vec<&String> = properties
+        .as_object()
+        .map(|map| map.keys().collect())
+        .unwrap_or_default();
     Arc::new(object(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -53,7 +56,11 @@ fn text(description: &str, longest: usize) -> Value {
 pub(super) fn tools(quirk: Quirk) -> Vec<Tool> {
     let reads = || ToolAnnotations::new().read_only(true).open_world(false);
     let writes = |destructive| {
-        ToolAnnotations::new().read_only(false).destructive(destructive).idempotent(false).open_world(false)
+        ToolAnnotations::new()
+            .read_only(false)
+            .destructive(destructive)
+            .idempotent(false)
+            .open_world(false)
     };
     let get_ticket = match quirk {
         Quirk::ChangedDescription => {
@@ -118,9 +125,14 @@ pub(super) fn resource() -> Resource {
 
 /// The desk's one prompt.
 pub(super) fn prompt() -> Prompt {
-    let argument =
-        PromptArgument::new("ticket_id").with_description("Number of the ticket to answer.").with_required(true);
-    Prompt::new(REPLY_PROMPT, Some("Drafts a reply to a ticket."), Some(vec![argument]))
+    let argument = PromptArgument::new("ticket_id")
+        .with_description("Number of the ticket to answer.")
+        .with_required(true);
+    Prompt::new(
+        REPLY_PROMPT,
+        Some("Drafts a reply to a ticket."),
+        Some(vec![argument]),
+    )
 }
 
 #[cfg(test)]
@@ -132,15 +144,23 @@ mod tests {
         for tool in tools(Quirk::None) {
             let schema = Value::Object((*tool.input_schema).clone());
             assert_eq!(schema["additionalProperties"], false, "{}", tool.name);
-            assert_eq!(schema["required"].as_array().unwrap().len(), schema["properties"].as_object().unwrap().len());
+            assert_eq!(
+                schema["required"].as_array().unwrap().len(),
+                schema["properties"].as_object().unwrap().len()
+            );
         }
     }
 
     #[test]
     fn the_changed_description_changes_one_tool_only() {
         let changed = |(before, after): &(Tool, Tool)| before != after;
-        let pairs = tools(Quirk::None).into_iter().zip(tools(Quirk::ChangedDescription));
-        let names: Vec<_> = pairs.filter(changed).map(|(tool, _)| tool.name.into_owned()).collect();
+        let pairs = tools(Quirk::None)
+            .into_iter()
+            .zip(tools(Quirk::ChangedDescription));
+        let names: Vec<_> = pairs
+            .filter(changed)
+            .map(|(tool, _)| tool.name.into_owned())
+            .collect();
         assert_eq!(names, ["get_ticket"]);
     }
 }

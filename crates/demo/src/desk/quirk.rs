@@ -35,7 +35,9 @@ pub enum Quirk {
 
 /// The name of no quirk.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown quirk `{name}`, expected one of `none`, `changed-description`, `garbage-answer`, `huge-answer`")]
+#[error(
+    "unknown quirk `{name}`, expected one of `none`, `changed-description`, `garbage-answer`, `huge-answer`"
+)]
 pub struct UnknownQuirk {
     /// The name given.
     pub name: String,
@@ -50,7 +52,9 @@ impl FromStr for Quirk {
             "changed-description" => Ok(Self::ChangedDescription),
             "garbage-answer" => Ok(Self::GarbageAnswer),
             "huge-answer" => Ok(Self::HugeAnswer),
-            _ => Err(UnknownQuirk { name: name.to_owned() }),
+            _ => Err(UnknownQuirk {
+                name: name.to_owned(),
+            }),
         }
     }
 }
@@ -79,9 +83,15 @@ const HUGE_BYTES: usize = 100 * 1024 * 1024;
 static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// Replaces the answers of calls when a quirk asks for it.
-pub(super) async fn misbehave(State(switch): State<QuirkSwitch>, request: Request, next: Next) -> Response {
+pub(super) async fn misbehave(
+    State(switch): State<QuirkSwitch>,
+    request: Request,
+    next: Next,
+) -> Response {
     let quirk = switch.now();
-    if !matches!(quirk, Quirk::GarbageAnswer | Quirk::HugeAnswer) || request.method() != Method::POST {
+    if !matches!(quirk, Quirk::GarbageAnswer | Quirk::HugeAnswer)
+        || request.method() != Method::POST
+    {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
@@ -89,7 +99,9 @@ pub(super) async fn misbehave(State(switch): State<QuirkSwitch>, request: Reques
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let message: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let executed = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    let executed = next
+        .run(Request::from_parts(parts, Body::from(bytes)))
+        .await;
     if message.get("method").and_then(Value::as_str) != Some("tools/call") {
         return executed;
     }
@@ -102,16 +114,24 @@ pub(super) async fn misbehave(State(switch): State<QuirkSwitch>, request: Reques
         _ => Body::from(&b"{\"jsonrpc\":\"2.0\",\"id\":\xff\xfe not JSON"[..]),
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 /// A tool result of 100 MB for this request id.
 fn huge(id: &Value) -> Body {
-    let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":""#);
+    let head = format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":""#
+    );
     let tail = r#""}],"isError":false}}"#;
     let pieces = std::iter::once(Bytes::from(head))
-        .chain(std::iter::repeat_n(Bytes::from_static(&PIECE), HUGE_BYTES / PIECE.len()))
+        .chain(std::iter::repeat_n(
+            Bytes::from_static(&PIECE),
+            HUGE_BYTES / PIECE.len(),
+        ))
         .chain(std::iter::once(Bytes::from_static(tail.as_bytes())));
     Body::from_stream(stream::iter(pieces.map(Ok::<_, io::Error>)))
 }

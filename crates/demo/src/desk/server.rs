@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, GetPromptRequestParams,
-        GetPromptResponse, GetPromptResult, Implementation, JsonObject, ListPromptsResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, PromptMessage, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ResourceContents, Role, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
+        GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, JsonObject,
+        ListPromptsResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        PromptMessage, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ResourceContents, Role, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -91,7 +92,14 @@ fn parse<T: DeserializeOwned>(arguments: &JsonObject) -> Result<T, ErrorData> {
 }
 
 fn within(good: bool, member: &str) -> Result<(), ErrorData> {
-    if good { Ok(()) } else { Err(ErrorData::invalid_params(format!("invalid arguments: `{member}` is out of range"), None)) }
+    if good {
+        Ok(())
+    } else {
+        Err(ErrorData::invalid_params(
+            format!("invalid arguments: `{member}` is out of range"),
+            None,
+        ))
+    }
 }
 
 fn text_within(text: &str, longest: usize, member: &str) -> Result<(), ErrorData> {
@@ -112,7 +120,10 @@ impl Call {
             "list_orders" => Ok(Self::ListOrders(parse(arguments)?)),
             "refund_order" => {
                 let call: RefundOrder = parse(arguments)?;
-                within((1..=10_000_000).contains(&call.amount_cents), "amount_cents")?;
+                within(
+                    (1..=10_000_000).contains(&call.amount_cents),
+                    "amount_cents",
+                )?;
                 text_within(&call.reason, MAX_TEXT_CHARS, "reason")?;
                 Ok(Self::RefundOrder(call))
             }
@@ -126,7 +137,10 @@ impl Call {
                 within(call.seconds <= MAX_SLOW_SECONDS, "seconds")?;
                 Ok(Self::SlowReport(call))
             }
-            _ => Err(ErrorData::invalid_params(format!("unknown tool `{name}`"), None)),
+            _ => Err(ErrorData::invalid_params(
+                format!("unknown tool `{name}`"),
+                None,
+            )),
         }
     }
 }
@@ -150,9 +164,17 @@ impl Desk {
     }
 
     /// Writes the call log entry; nothing may be executed before it is written.
-    fn log(&self, tool: &str, arguments: &Value, context: &RequestContext<RoleServer>) -> Result<i64, ErrorData> {
+    fn log(
+        &self,
+        tool: &str,
+        arguments: &Value,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<i64, ErrorData> {
         let meta = serde_json::to_string(&context.meta).unwrap_or_default();
-        let protocol = context.protocol_version().map(|version| version.to_string()).unwrap_or_default();
+        let protocol = context
+            .protocol_version()
+            .map(|version| version.to_string())
+            .unwrap_or_default();
         let call = NewCall {
             tool,
             arguments: &arguments.to_string(),
@@ -160,11 +182,15 @@ impl Desk {
             request_id: &context.id.to_string(),
             protocol: &protocol,
         };
-        self.database.log_call(&call).map_err(|error| failed(&error))
+        self.database
+            .log_call(&call)
+            .map_err(|error| failed(&error))
     }
 
     fn ended(&self, number: i64, outcome: &str) -> Result<(), ErrorData> {
-        self.database.log_outcome(number, outcome).map_err(|error| failed(&error))
+        self.database
+            .log_outcome(number, outcome)
+            .map_err(|error| failed(&error))
     }
 
     async fn execute(&self, call: Call) -> Result<CallToolResult, DeskError> {
@@ -172,36 +198,52 @@ impl Desk {
         Ok(match call {
             Call::AddNote(AddNote { ticket_id, text }) => {
                 let added = database.add_note(ticket_id, &text)?;
-                answer(added.then(|| json!({"ticket_id": ticket_id, "added": true})), || no_such("ticket", ticket_id))
+                answer(
+                    added.then(|| json!({"ticket_id": ticket_id, "added": true})),
+                    || no_such("ticket", ticket_id),
+                )
             }
             Call::GetOrder(OrderId { order_id }) => {
                 let order = database.order(order_id)?;
-                answer(order.map(|order| json!(order)), || no_such("order", order_id))
+                answer(order.map(|order| json!(order)), || {
+                    no_such("order", order_id)
+                })
             }
             Call::GetTicket(TicketId { ticket_id }) => {
                 let ticket = database.ticket(ticket_id)?;
-                answer(ticket.map(|ticket| json!(ticket)), || no_such("ticket", ticket_id))
+                answer(ticket.map(|ticket| json!(ticket)), || {
+                    no_such("ticket", ticket_id)
+                })
             }
             Call::ListOrders(CustomerId { customer_id }) => {
                 let orders = database.orders(customer_id)?;
-                answer((!orders.is_empty()).then(|| json!({"orders": orders})), || no_such("customer", customer_id))
+                answer(
+                    (!orders.is_empty()).then(|| json!({"orders": orders})),
+                    || no_such("customer", customer_id),
+                )
             }
-            Call::RefundOrder(RefundOrder { order_id, amount_cents, reason }) => {
-                match database.refund(order_id, amount_cents, &reason)? {
-                    Refund::NoSuchOrder => answer(None, || no_such("order", order_id)),
-                    Refund::TooMuch { left_cents } => {
-                        answer(None, || format!("only {left_cents} cents are left to refund of order {order_id}"))
-                    }
-                    made @ Refund::Made { .. } => answer(Some(json!(made)), String::new),
-                }
-            }
-            Call::SearchCustomers(SearchCustomers { query }) => {
-                answer(Some(json!({"customers": database.search_customers(&query)?})), String::new)
-            }
+            Call::RefundOrder(RefundOrder {
+                order_id,
+                amount_cents,
+                reason,
+            }) => match database.refund(order_id, amount_cents, &reason)? {
+                Refund::NoSuchOrder => answer(None, || no_such("order", order_id)),
+                Refund::TooMuch { left_cents } => answer(None, || {
+                    format!("only {left_cents} cents are left to refund of order {order_id}")
+                }),
+                made @ Refund::Made { .. } => answer(Some(json!(made)), String::new),
+            },
+            Call::SearchCustomers(SearchCustomers { query }) => answer(
+                Some(json!({"customers": database.search_customers(&query)?})),
+                String::new,
+            ),
             Call::SlowReport(SlowReport { seconds }) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 let [tickets, orders, customers] = database.counts()?;
-                answer(Some(json!({"tickets": tickets, "orders": orders, "customers": customers})), String::new)
+                answer(
+                    Some(json!({"tickets": tickets, "orders": orders, "customers": customers})),
+                    String::new,
+                )
             }
         })
     }
@@ -213,9 +255,16 @@ fn no_such(what: &str, id: i64) -> String {
 
 impl ServerHandler for Desk {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_prompts().enable_resources().enable_tools().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_prompts()
+            .enable_resources()
+            .enable_tools()
+            .build();
         ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new("support-desk", env!("CARGO_PKG_VERSION")))
+            .with_server_info(Implementation::new(
+                "support-desk",
+                env!("CARGO_PKG_VERSION"),
+            ))
             .with_instructions("A support desk: tickets, orders, customers.")
     }
 
@@ -228,13 +277,17 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(definitions::tools(self.quirk.now()))
-            .with_ttl_ms(0)
-            .with_cache_scope(CacheScope::Private))
+        Ok(
+            ListToolsResult::with_all_items(definitions::tools(self.quirk.now()))
+                .with_ttl_ms(0)
+                .with_cache_scope(CacheScope::Private),
+        )
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        definitions::tools(self.quirk.now()).into_iter().find(|tool| tool.name == name)
+        definitions::tools(self.quirk.now())
+            .into_iter()
+            .find(|tool| tool.name == name)
     }
 
     async fn call_tool(
@@ -256,9 +309,11 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(vec![definitions::resource()])
-            .with_ttl_ms(0)
-            .with_cache_scope(CacheScope::Private))
+        Ok(
+            ListResourcesResult::with_all_items(vec![definitions::resource()])
+                .with_ttl_ms(0)
+                .with_cache_scope(CacheScope::Private),
+        )
     }
 
     async fn read_resource(
@@ -267,12 +322,19 @@ impl ServerHandler for Desk {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         if request.uri != REFUND_POLICY_URI {
-            return Err(ErrorData::resource_not_found(format!("there is no resource `{}`", request.uri), None));
+            return Err(ErrorData::resource_not_found(
+                format!("there is no resource `{}`", request.uri),
+                None,
+            ));
         }
         let number = self.log("resources/read", &json!({"uri": request.uri}), &context)?;
         self.ended(number, "ok")?;
-        let contents = ResourceContents::text(definitions::REFUND_POLICY, request.uri).with_mime_type("text/markdown");
-        Ok(ReadResourceResult::new(vec![contents]).with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
+        let contents = ResourceContents::text(definitions::REFUND_POLICY, request.uri)
+            .with_mime_type("text/markdown");
+        Ok(ReadResourceResult::new(vec![contents])
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private)
+            .into())
     }
 
     async fn list_prompts(
@@ -280,9 +342,11 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(vec![definitions::prompt()])
-            .with_ttl_ms(0)
-            .with_cache_scope(CacheScope::Private))
+        Ok(
+            ListPromptsResult::with_all_items(vec![definitions::prompt()])
+                .with_ttl_ms(0)
+                .with_cache_scope(CacheScope::Private),
+        )
     }
 
     async fn get_prompt(
@@ -291,23 +355,47 @@ impl ServerHandler for Desk {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         if request.name != REPLY_PROMPT {
-            return Err(ErrorData::invalid_params(format!("unknown prompt `{}`", request.name), None));
+            return Err(ErrorData::invalid_params(
+                format!("unknown prompt `{}`", request.name),
+                None,
+            ));
         }
         let arguments = request.arguments.unwrap_or_default();
         // Prompt arguments are strings in MCP, unlike those of tools.
-        let ticket_id = arguments.get("ticket_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let ticket_id = arguments
+            .get("ticket_id")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok());
         let (1, Some(ticket_id)) = (arguments.len(), ticket_id) else {
-            return Err(ErrorData::invalid_params("the prompt takes `ticket_id`, a number as a string", None));
+            return Err(ErrorData::invalid_params(
+                "the prompt takes `ticket_id`, a number as a string",
+                None,
+            ));
         };
-        let number = self.log(&format!("prompts/{REPLY_PROMPT}"), &Value::Object(arguments), &context)?;
-        let ticket = self.database.ticket(ticket_id).map_err(|error| failed(&error))?;
+        let number = self.log(
+            &format!("prompts/{REPLY_PROMPT}"),
+            &Value::Object(arguments),
+            &context,
+        )?;
+        let ticket = self
+            .database
+            .ticket(ticket_id)
+            .map_err(|error| failed(&error))?;
         self.ended(number, if ticket.is_some() { "ok" } else { "error" })?;
         let Some(ticket) = ticket else {
-            return Err(ErrorData::invalid_params(no_such("ticket", ticket_id), None));
+            return Err(ErrorData::invalid_params(
+                no_such("ticket", ticket_id),
+                None,
+            ));
         };
-        let text = format!("Draft a short, friendly reply to this ticket:\n{}", json!(ticket));
-        Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)])
-            .with_description("Drafts a reply to a ticket.")
-            .into())
+        let text = format!(
+            "Draft a short, friendly reply to this ticket:\n{}",
+            json!(ticket)
+        );
+        Ok(
+            GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)])
+                .with_description("Drafts a reply to a ticket.")
+                .into(),
+        )
     }
 }

@@ -1,5 +1,7 @@
 //! What several of the tests need: a desk in a temporary folder, a presenter without keys, a proxy that records.
 
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, Once},
@@ -43,7 +45,10 @@ pub async fn desk_with(change: impl FnOnce(&mut DeskConfig)) -> TestDesk {
     std::fs::write(&credential, format!("{CREDENTIAL}\n")).unwrap();
     let mut config = DeskConfig::new(dir.path().join("desk.db"), credential);
     change(&mut config);
-    TestDesk { desk: desk::serve(config).await.unwrap(), dir }
+    TestDesk {
+        desk: desk::serve(config).await.unwrap(),
+        dir,
+    }
 }
 
 pub async fn desk() -> TestDesk {
@@ -75,17 +80,28 @@ impl FakePresenter {
 }
 
 impl Presenter for FakePresenter {
-    fn for_call(&self, tool_id: &str, arguments: &JsonObject) -> Result<Presentation, PresentError> {
+    fn for_call(
+        &self,
+        tool_id: &str,
+        arguments: &JsonObject,
+    ) -> Result<Presentation, PresentError> {
         let mut calls = self.calls.lock().unwrap();
         calls.push((tool_id.to_owned(), arguments.clone()));
         Ok(Presentation {
             aat_chain: vec!["root".to_owned(), "leaf".to_owned()],
-            aat_pop: format!("pop {} {tool_id} {}", calls.len(), Value::Object(arguments.clone())),
+            aat_pop: format!(
+                "pop {} {tool_id} {}",
+                calls.len(),
+                Value::Object(arguments.clone())
+            ),
         })
     }
 
     fn for_message(&self, method: &str, url: &str) -> Result<MessageHeaders, PresentError> {
-        Ok(MessageHeaders { aat_chain: "root,leaf".to_owned(), dpop: format!("dpop {method} {url}") })
+        Ok(MessageHeaders {
+            aat_chain: "root,leaf".to_owned(),
+            dpop: format!("dpop {method} {url}"),
+        })
     }
 }
 
@@ -131,7 +147,11 @@ impl RecordingProxy {
     pub async fn start(upstream: String) -> Self {
         install_tls_provider();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let state = Proxied { upstream, http: reqwest::Client::new(), seen: Arc::clone(&seen) };
+        let state = Proxied {
+            upstream,
+            http: reqwest::Client::new(),
+            seen: Arc::clone(&seen),
+        };
         let app = Router::new().fallback(pass).with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -165,7 +185,10 @@ async fn pass(State(proxied): State<Proxied>, request: Request) -> Response {
     for hop in [header::HOST, header::CONNECTION, header::CONTENT_LENGTH] {
         headers.remove(hop);
     }
-    headers.insert(header::AUTHORIZATION, format!("Bearer {CREDENTIAL}").parse().unwrap());
+    headers.insert(
+        header::AUTHORIZATION,
+        format!("Bearer {CREDENTIAL}").parse().unwrap(),
+    );
     let at = {
         let mut seen = proxied.seen.lock().unwrap();
         seen.push(Exchange {
@@ -187,7 +210,10 @@ async fn pass(State(proxied): State<Proxied>, request: Request) -> Response {
         .unwrap();
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
-        if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING && name != header::CONNECTION {
+        if name != header::CONTENT_LENGTH
+            && name != header::TRANSFER_ENCODING
+            && name != header::CONNECTION
+        {
             response = response.header(name, value);
         }
     }
@@ -196,18 +222,31 @@ async fn pass(State(proxied): State<Proxied>, request: Request) -> Response {
         seen[at].status = answer.status().as_u16();
         seen[at].response_headers = answer.headers().clone();
     }
-    response.body(Body::from_stream(answer.bytes_stream())).unwrap()
+    response
+        .body(Body::from_stream(answer.bytes_stream()))
+        .unwrap()
 }
 
 /// A server that gives every POST the same answer.
-pub async fn answering(status: u16, content_type: &'static str, body: &'static str) -> (String, JoinHandle<()>) {
+pub async fn answering(
+    status: u16,
+    content_type: &'static str,
+    body: &'static str,
+) -> (String, JoinHandle<()>) {
     install_tls_provider();
     let app = Router::new().fallback(move || async move {
-        Response::builder().status(status).header(header::CONTENT_TYPE, content_type).body(Body::from(body)).unwrap()
+        Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, content_type)
+            .body(Body::from(body))
+            .unwrap()
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    (url, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
+    (
+        url,
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }),
+    )
 }
 
 pub fn ticket(id: i64) -> JsonObject {
