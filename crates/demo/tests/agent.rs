@@ -124,32 +124,31 @@ async fn calls_carry_the_presentation_in_meta_and_all_other_messages_carry_heade
 }
 
 #[tokio::test]
-async fn nothing_is_answered_from_a_cache() {
-    let desk = desk().await;
-    let proxy = RecordingProxy::start(desk.desk.url()).await;
-    let client = connect(
-        &proxy.url(),
-        "desk",
-        Era::Stateless,
-        Arc::new(FakePresenter::default()),
-    )
-    .await
-    .unwrap();
-    for _ in 0..2 {
-        client.list_tools().await.unwrap();
-        assert!(
-            client
-                .read_resource(REFUND_POLICY_URI)
-                .await
-                .allowed()
-                .is_some()
-        );
-    }
-    let counted = |name: &str| proxy.labels().iter().filter(|label| *label == name).count();
-    assert_eq!(
-        (counted("POST tools/list"), counted("POST resources/read")),
-        (2, 2)
-    );
+async fn nothing_is_answered_from_a_cache_even_if_the_server_allows_it() {
+    use axum::{Json, Router, body::Bytes};
+
+    support::install_tls_provider();
+    let app = Router::new().fallback(|body: Bytes| async move {
+        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let result = match message["method"].as_str() {
+            Some("server/discover") => json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}}, "ttlMs": 60_000, "cacheScope": "private"}),
+            // Each answer is another one.
+            _ => json!({"resultType": "complete", "ttlMs": 60_000, "cacheScope": "public", "tools":
+                [{"name": format!("answer-{}", message["id"]), "inputSchema": {"type": "object"}}]}),
+        };
+        Json(json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let presenter = Arc::new(FakePresenter::default());
+    let client = connect(&url, "desk", Era::Stateless, presenter)
+        .await
+        .unwrap();
+    let first = client.list_tools().await.unwrap();
+    assert_ne!(client.list_tools().await.unwrap(), first);
+    server.abort();
 }
 
 /// Presents messages like [`FakePresenter`] and has nothing to sign calls with.

@@ -111,6 +111,24 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 impl AgentError {
+    /// Stable kebab-case name of this error; a denial's own code where there is one.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Denied(denial) => &denial.code,
+            Self::Rpc { .. } => "agent-rpc",
+            Self::Transport { .. } => "agent-transport",
+        }
+    }
+
+    /// What the agent's operator should do; a denial's own remedy where there is one.
+    pub fn remedy(&self) -> &str {
+        match self {
+            Self::Denied(denial) => &denial.remedy,
+            Self::Rpc { .. } => "check the tool's name and arguments against `tools/list`",
+            Self::Transport { .. } => "check that the URL is right and that the server runs",
+        }
+    }
+
     pub(super) fn transport(error: &(dyn Error + 'static)) -> Self {
         Self::Transport {
             reason: chain(error),

@@ -41,6 +41,16 @@ impl PresentError {
             reason: reason.into(),
         }
     }
+
+    /// Stable kebab-case name of this error.
+    pub fn code(&self) -> &'static str {
+        "agent-present"
+    }
+
+    /// What the agent's operator should do.
+    pub fn remedy(&self) -> &'static str {
+        "check the delegation file and the key file of this instance"
+    }
 }
 
 /// Signs for an agent. Called for every attempt to send a message, also when the client sends one again.
