@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::append::Levels;
-use crate::bundle::decode_bundle;
-use crate::hash::{Hash, leaf_hash};
+use crate::bundle::{decode_bundle, decode_prefix};
+use crate::hash::{Hash, join_hashes, leaf_hash};
 use crate::reader::{ReadError, TileSource, read_bundle, read_hashes};
 use crate::tile::{TILE_WIDTH, TileId, TileKind};
 use crate::tree::TreeHasher;
@@ -109,6 +109,54 @@ pub fn audit<S: TileSource>(
         tiles,
         checkpoints,
     })
+}
+
+/// Checks a partial tile that lies in the log's folder though the tree of `size` entries no longer
+/// needs it: it must be the beginning of the tile that replaced it. Together with [`audit`] this
+/// covers every tile file there is. `false`: the tile belongs to a larger tree that was never
+/// published (a writer crashed), so there is nothing to compare it with.
+///
+/// # Errors
+/// [`AuditError::TileDiffers`] when it is not, and [`AuditError::Read`] when one of the two cannot
+/// be read.
+pub fn audit_leftover<S: TileSource>(
+    source: &S,
+    leftover: TileId,
+    size: u64,
+) -> Result<bool, AuditError<S::Error>> {
+    let current = TileId::at(leftover.kind(), leftover.index(), size)
+        .filter(|current| current.width() >= leftover.width());
+    let Some(current) = current else {
+        return Ok(false);
+    };
+    let found = source
+        .tile(leftover)
+        .map_err(|error| ReadError::Source {
+            tile: leftover,
+            error,
+        })?
+        .ok_or(ReadError::Missing { tile: leftover })?;
+    let same = match leftover.kind() {
+        TileKind::Entries => {
+            let bytes = read_bundle(source, current)?;
+            let (_, rest) =
+                decode_prefix(&bytes, leftover.width()).map_err(|error| ReadError::Bundle {
+                    tile: current,
+                    error,
+                })?;
+            bytes.strip_suffix(rest) == Some(&found)
+        }
+        TileKind::Hashes { .. } => {
+            let hashes = read_hashes(source, current)?;
+            let width = usize::from(leftover.width());
+            hashes.get(..width).map(join_hashes) == Some(found)
+        }
+    };
+    if same {
+        Ok(true)
+    } else {
+        Err(AuditError::TileDiffers { tile: leftover })
+    }
 }
 
 /// Compares a tile above level 0 (those at level 0 were compared entry by entry) and counts it.

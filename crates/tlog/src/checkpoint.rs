@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::decimal;
-use crate::hash::Hash;
+use crate::hash::{Hash, empty_root};
 use crate::key::{LogKey, MAX_NAME_BYTES, name_is_valid};
 use crate::note::{Note, NoteError, NoteSignature};
 
@@ -25,13 +25,17 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Origin`] when `origin` is empty, longer than 255 bytes, or holds a space
-    /// or `+`; [`CheckpointError::Size`] when `size` is above [`MAX_TREE_SIZE`].
+    /// or `+`; [`CheckpointError::Size`] when `size` is above [`MAX_TREE_SIZE`];
+    /// [`CheckpointError::Root`] when `size` is 0 and `root` not that of the empty tree.
     pub fn new(origin: &str, size: u64, root: Hash) -> Result<Self, CheckpointError> {
         if !name_is_valid(origin) {
             return Err(CheckpointError::Origin);
         }
         if size > MAX_TREE_SIZE {
             return Err(CheckpointError::Size);
+        }
+        if size == 0 && root != empty_root() {
+            return Err(CheckpointError::Root);
         }
         Ok(Self {
             origin: origin.to_owned(),
@@ -56,7 +60,7 @@ impl Checkpoint {
         }
         let size = decimal::parse(size, MAX_TREE_SIZE).ok_or(CheckpointError::Size)?;
         let root = Hash::from_base64(root).map_err(|_| CheckpointError::Root)?;
-        if size == 0 && root != crate::hash::empty_root() {
+        if size == 0 && root != empty_root() {
             return Err(CheckpointError::Root);
         }
         Ok(Self {

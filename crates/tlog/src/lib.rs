@@ -49,7 +49,7 @@ mod tile;
 mod tree;
 
 pub use append::{AppendPlan, RightEdge, TileFile};
-pub use audit::{AuditError, AuditReport, KnownRoot, audit};
+pub use audit::{AuditError, AuditReport, KnownRoot, audit, audit_leftover};
 pub use bundle::{EntryError, MAX_ENTRY_BYTES, decode_bundle, encode_bundle};
 pub use checkpoint::{
     Checkpoint, CheckpointError, MAX_TREE_SIZE, SignError, SignedCheckpoint, VerifiedCheckpoint,

@@ -122,7 +122,7 @@ impl<S: TileSource> TreeReader<S> {
         self.node(0, index)
     }
 
-    /// The entry at `index`, from its bundle.
+    /// The entry at `index` as its bundle has it; compare its [`crate::leaf_hash`] with a proof.
     ///
     /// # Errors
     /// [`ReadError`] when the bundle cannot be read or the tree has no such entry.

@@ -8,63 +8,22 @@
     reason = "tests fail by panicking"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use bailiwick_tlog::{
-    Hash, KnownRoot, RightEdge, TileId, TileKind, TreeHasher, TreeReader, audit, empty_root,
-    leaf_hash, node_hash,
+    Hash, RightEdge, TileId, TileKind, TreeHasher, TreeReader, empty_root, leaf_hash, node_hash,
 };
 use proptest::prelude::*;
-
-type Tiles = BTreeMap<TileId, Vec<u8>>;
-
-fn entry(index: u64) -> Vec<u8> {
-    let length = usize::try_from(index % 7).unwrap();
-    let mut entry = index.to_be_bytes().to_vec();
-    entry.extend(vec![0xa5; length]);
-    entry
-}
-
-/// Appends `count` entries and writes the plan; deletes replaced partial tiles if asked.
-fn grow(tiles: &mut Tiles, edge: RightEdge, count: u64, clean: bool) -> RightEdge {
-    let first = edge.size();
-    let plan = edge.append((first..first + count).map(entry)).unwrap();
-    assert_eq!(plan.first_index(), first);
-    for file in plan.files() {
-        assert_eq!(TileId::parse(&file.id.to_string()).as_ref(), Ok(&file.id));
-        tiles.insert(file.id, file.bytes.clone());
-    }
-    if clean {
-        let folders: Vec<String> = plan.replaced_folders().collect();
-        tiles.retain(|id, _| !id.is_partial() || !folders.contains(&id.partial_folder()));
-    }
-    plan.into_edge()
-}
-
-fn tree(size: u64) -> (Tiles, RightEdge) {
-    let mut tiles = Tiles::new();
-    let edge = grow(&mut tiles, RightEdge::empty(), size, false);
-    (tiles, edge)
-}
-
-fn roots(size: u64) -> Vec<Hash> {
-    let mut tree = TreeHasher::new();
-    let mut roots = vec![tree.root()];
-    for index in 0..size {
-        tree.push(leaf_hash(&entry(index)));
-        roots.push(tree.root());
-    }
-    roots
-}
+use support::{Tiles, entry, grow, roots, tree};
 
 #[test]
 fn every_entry_is_provably_included_in_trees_of_up_to_600() {
     let (tiles, edge) = tree(600);
     let roots = roots(600);
     assert_eq!(edge.root(), roots[600]);
-    for size in (0..130).chain([
-        63, 64, 65, 127, 128, 129, 255, 256, 257, 300, 511, 512, 513, 600,
-    ]) {
+    for size in (0..130).chain([255, 256, 257, 300, 511, 512, 513, 600]) {
         // Tiles of the larger tree serve the smaller one where they are full; write its own edge.
         let mut tiles = tiles.clone();
         grow(&mut tiles, RightEdge::empty(), size, false);
@@ -281,95 +240,6 @@ fn the_right_edge_is_read_only_from_the_tree_of_the_checkpoint() {
     tiles.get_mut(&tile).unwrap().pop();
     let error = RightEdge::read(&tiles, 300, &edge.root()).unwrap_err();
     assert_eq!(error.code(), "tlog-tile-length");
-}
-
-fn known(edge: &RightEdge) -> KnownRoot {
-    KnownRoot {
-        size: edge.size(),
-        root: edge.root(),
-    }
-}
-
-#[test]
-fn an_audit_reads_every_entry_in_order_and_counts_what_it_checked() {
-    let (tiles, edge) = tree(600);
-    let roots = roots(600);
-    let kept: Vec<KnownRoot> = [600_u64, 0, 257, 256, 1]
-        .iter()
-        .map(|size| KnownRoot {
-            size: *size,
-            root: roots[usize::try_from(*size).unwrap()],
-        })
-        .collect();
-    let mut seen = Vec::new();
-    let report = audit(&tiles, known(&edge), &kept, |index, bytes| {
-        assert_eq!(bytes, entry(index));
-        seen.push(index);
-    })
-    .unwrap();
-    assert_eq!(seen, (0..600).collect::<Vec<u64>>());
-    assert_eq!(report.entries, 600);
-    assert_eq!(report.tiles, u64::try_from(tiles.len()).unwrap());
-    assert_eq!(report.checkpoints, 6);
-    for size in [0, 1, 256, 65_536] {
-        let (tiles, edge) = tree(size);
-        let report = audit(&tiles, known(&edge), &[], |_, _| ()).unwrap();
-        assert_eq!(report.tiles, u64::try_from(tiles.len()).unwrap());
-    }
-}
-
-#[test]
-fn an_audit_finds_a_flipped_bit_in_any_tile() {
-    let (tiles, edge) = tree(260);
-    for (id, bytes) in &tiles {
-        for at in (0..bytes.len()).step_by(97).chain([0, bytes.len() - 1]) {
-            let mut tampered = tiles.clone();
-            tampered.get_mut(id).unwrap()[at] ^= 0x10;
-            let error = audit(&tampered, known(&edge), &[], |_, _| ()).unwrap_err();
-            assert!(!error.remedy().is_empty());
-            assert!(error.code().starts_with("tlog-"), "{id} at {at}");
-        }
-        let mut tampered = tiles.clone();
-        tampered.remove(id);
-        let error = audit(&tampered, known(&edge), &[], |_, _| ()).unwrap_err();
-        assert_eq!(error.code(), "tlog-tile-missing", "{id}");
-        let mut tampered = tiles.clone();
-        tampered.get_mut(id).unwrap().push(0);
-        assert!(
-            audit(&tampered, known(&edge), &[], |_, _| ()).is_err(),
-            "{id}"
-        );
-    }
-}
-
-#[test]
-fn an_audit_finds_a_log_that_was_rebuilt_shrunk_or_forked() {
-    let (_, honest) = tree(300);
-    let kept = known(&honest);
-    // The operator changes entry 17 and rebuilds every tile and the checkpoint.
-    let mut entries: Vec<Vec<u8>> = (0..310).map(entry).collect();
-    entries[17] = b"never happened".to_vec();
-    let plan = RightEdge::empty().append(&entries).unwrap();
-    let tiles: Tiles = plan
-        .files()
-        .iter()
-        .map(|file| (file.id, file.bytes.clone()))
-        .collect();
-    let rebuilt = plan.into_edge();
-    assert!(audit(&tiles, known(&rebuilt), &[], |_, _| ()).is_ok());
-    let error = audit(&tiles, known(&rebuilt), &[kept], |_, _| ()).unwrap_err();
-    assert_eq!(error.code(), "tlog-root-differs");
-    let (tiles, shorter) = tree(299);
-    let error = audit(&tiles, known(&shorter), &[kept], |_, _| ()).unwrap_err();
-    assert_eq!(error.code(), "tlog-shrunk");
-}
-
-#[test]
-fn an_audit_of_an_older_checkpoint_reads_the_tiles_of_the_grown_log() {
-    let (mut tiles, old) = tree(200);
-    let at = known(&old);
-    grow(&mut tiles, old, 400, true);
-    assert!(audit(&tiles, at, &[], |_, _| ()).is_ok());
 }
 
 proptest! {
