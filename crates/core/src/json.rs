@@ -501,8 +501,8 @@ mod tests {
     #[test]
     fn depth_size_and_count_are_bounded() {
         let nest = |n: usize| "[".repeat(n) + &"]".repeat(n);
-        assert!(parse(&nest(64)).is_ok());
-        assert_eq!(parse(&nest(65)), Err(JsonError::TooLarge { what: "depth" }));
+        assert!(parse(&nest(96)).is_ok());
+        assert_eq!(parse(&nest(97)), Err(JsonError::TooLarge { what: "depth" }));
         assert_eq!(parse(&nest(5000)), Err(JsonError::TooLarge { what: "depth" }));
         let limits = JsonLimits { max_values: 5, ..JsonLimits::DEFAULT };
         assert!(Json::parse(b"[1,2,3,4]", &limits).is_ok());

@@ -16,8 +16,13 @@
     )
 )]
 
+pub mod aat;
+pub mod accountable;
 pub mod constraint;
 pub mod crypto;
+pub mod denial;
+pub mod dpop;
+pub mod guarantee;
 pub mod ids;
 pub mod json;
 pub mod ledger;

@@ -1,0 +1,343 @@
+//! The accountable profile (DESIGN §6): who authorised what, for which task.
+//!
+//! The claims are read from the root only, where the issuer signed them; a
+//! child that states another value is denied. Two claims attenuate by rules of
+//! their own: `nbf` (honoured in every token, children not earlier) and the
+//! budget (each member at most the parent's; absent means inherited).
+
+use crate::aat::claims::Strictness;
+use crate::aat::verify::{Chain, Context, Profile, private};
+use crate::constraint::Dialect;
+use crate::crypto::{Digest, Thumbprint};
+use crate::denial::{Denial, Reason};
+use crate::guarantee::Guarantee;
+use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use crate::json::{Json, Object};
+use crate::time::Timestamp;
+
+mod budget;
+pub use budget::{Charge, ChargeError, budget_beyond};
+
+/// Claim: the task's id.
+pub const TASK: &str = "urn:bailiwick:claim:task";
+/// Claim: the purpose, in words.
+pub const PURPOSE: &str = "urn:bailiwick:claim:purpose";
+/// Claim: `{id, digest}` of the workflow version.
+pub const WORKFLOW: &str = "urn:bailiwick:claim:workflow";
+/// Claim: `{id, digest}` of the grant.
+pub const GRANT: &str = "urn:bailiwick:claim:grant";
+/// Claim: the budget, attenuating.
+pub const BUDGET: &str = "urn:bailiwick:claim:budget";
+
+/// Claims that only a root may state.
+const ROOT_ONLY: [&str; 8] =
+    ["sub", "act", "client_id", "status", TASK, PURPOSE, WORKFLOW, GRANT];
+
+/// What the root says about the authority behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// `sub`: the principal.
+    pub principal: PrincipalId,
+    /// `act.sub`: the agent to whom the delegation was issued.
+    pub agent: AgentId,
+    /// The task.
+    pub task: TaskId,
+    /// The purpose, in words.
+    pub purpose: String,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The digest of the workflow's version.
+    pub workflow_digest: Digest,
+    /// The grant.
+    pub grant: GrantId,
+    /// The digest of the grant's statement.
+    pub grant_digest: Digest,
+}
+
+impl Authority {
+    /// The claims for a root.
+    #[must_use]
+    pub fn to_claims(&self) -> Object {
+        let named = |id: &str, digest: Digest| {
+            Object::new().with("id", id).with("digest", digest)
+        };
+        Object::new()
+            .with("sub", &self.principal)
+            .with("act", Object::new().with("sub", &self.agent))
+            .with(TASK, &self.task)
+            .with(PURPOSE, self.purpose.as_str())
+            .with(WORKFLOW, named(self.workflow.as_str(), self.workflow_digest))
+            .with(GRANT, named(self.grant.as_str(), self.grant_digest))
+    }
+
+    /// Reads the claims of a root.
+    ///
+    /// # Errors
+    /// [`Reason::AccountabilityMissing`] names the claim.
+    pub fn from_claims(claims: &Object) -> Result<Self, Denial> {
+        let missing = |claim: &str| Denial::new(Reason::AccountabilityMissing).about(claim);
+        let text = |claim: &str| {
+            claims.member(claim).and_then(Json::as_str).ok_or_else(|| missing(claim))
+        };
+        let named = |claim: &str| {
+            let o = claims.member(claim).and_then(Json::as_object);
+            let id = o.and_then(|o| o.member("id")?.as_str());
+            let digest = o.and_then(|o| Digest::from_text(o.member("digest")?.as_str()?));
+            id.zip(digest).ok_or_else(|| missing(claim))
+        };
+        let agent = claims
+            .member("act")
+            .and_then(Json::as_object)
+            .filter(|act| act.len() == 1)
+            .and_then(|act| act.member("sub")?.as_str())
+            .ok_or_else(|| missing("act"))?;
+        let (workflow, workflow_digest) = named(WORKFLOW)?;
+        let (grant, grant_digest) = named(GRANT)?;
+        Ok(Self {
+            principal: PrincipalId::parse(text("sub")?).map_err(|_| missing("sub"))?,
+            agent: AgentId::parse(agent).map_err(|_| missing("act"))?,
+            task: TaskId::parse(text(TASK)?).map_err(|_| missing(TASK))?,
+            purpose: text(PURPOSE)?.to_owned(),
+            workflow: WorkflowId::parse(workflow).map_err(|_| missing(WORKFLOW))?,
+            workflow_digest,
+            grant: GrantId::parse(grant).map_err(|_| missing(GRANT))?,
+            grant_digest,
+        })
+    }
+}
+
+/// What a registry is asked about one chain.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// What the root says.
+    pub authority: &'a Authority,
+    /// Every token's hash, root first.
+    pub tokens: Vec<Digest>,
+    /// Every hop's holder key, root first.
+    pub holders: Vec<Thumbprint>,
+}
+
+/// What the registry knew: all values, retained with the decision.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The instance behind every hop's key, root first; `None`: not enrolled.
+    pub hops: Vec<Option<Hop>>,
+    /// Whether the principal is registered and active.
+    pub principal_active: bool,
+    /// The principal's alias in the ledger.
+    pub principal_alias: Option<String>,
+    /// The grant, if it is on record.
+    pub grant: Option<GrantStanding>,
+    /// What of this chain was revoked, by kind: `delegation`, `holder`,
+    /// `instance`, `agent`, `principal`, `task`, `workflow`, `tool_server`.
+    pub revoked: Option<String>,
+    /// Until when revocations are known.
+    pub revocations_as_of: Timestamp,
+    /// The time of the last durable entry.
+    pub last_durable: Timestamp,
+}
+
+/// One hop's enrolled instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// The agent's owner.
+    pub owner: Option<PrincipalId>,
+    /// Whether the instance is active.
+    pub instance_active: bool,
+    /// Whether the agent is active.
+    pub agent_active: bool,
+    /// How sure we are of it.
+    pub guarantee: Guarantee,
+}
+
+/// The grant on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantStanding {
+    /// The digest of its statement.
+    pub digest: Digest,
+    /// Its end.
+    pub not_after: Timestamp,
+    /// Whether an administrator attested it because the principal did not sign.
+    pub attested: bool,
+    /// Whether it was ended.
+    pub ended: bool,
+}
+
+/// The registry as seen by verification.
+pub trait Registry {
+    /// Answers with values.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it cannot be read; the call is denied.
+    fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable>;
+}
+
+/// The registry cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// What the accountable profile needs.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The registry.
+    pub registry: &'a dyn Registry,
+    /// Seconds after which what is known of revocations is stale.
+    pub staleness_bound: i64,
+}
+
+/// What the accountable profile established.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What the root says.
+    pub authority: Authority,
+    /// What the registry knew.
+    pub standing: Standing,
+    /// The enrolled instance of every hop, root first.
+    pub hops: Vec<Hop>,
+    /// The weakest hop's guarantee.
+    pub guarantee: Guarantee,
+    /// Whether the grant carries the principal's own signature.
+    pub grant_signed: bool,
+    /// Age of what was known of revocations, milliseconds.
+    pub staleness_ms: i64,
+}
+
+impl Facts {
+    /// The calling hop: the leaf's instance.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Hop> {
+        self.hops.last()
+    }
+}
+
+/// What this system permits by.
+#[derive(Debug)]
+pub enum Accountable {}
+
+impl private::Sealed for Accountable {}
+
+impl Profile for Accountable {
+    type Facts = Facts;
+    type Inputs<'a> = Inputs<'a>;
+    const STRICTNESS: Strictness =
+        Strictness { dialect: Dialect::Extended, extra_entry_members: false };
+
+    fn account(
+        chain: &Chain,
+        context: &Context<'_>,
+        inputs: Inputs<'_>,
+    ) -> Result<Facts, Denial> {
+        let links = chain.links();
+        let root = links.first().ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
+        // Every root names the gateways that implement this profile.
+        if root.claims.aud.is_none() {
+            return Err(Denial::new(Reason::AudienceMismatch).of_token(0).about("aud"));
+        }
+        let authority = Authority::from_claims(&root.claims.all).map_err(|d| d.of_token(0))?;
+        check_children(chain)?;
+        check_not_before(chain, context.now)?;
+        budget::check(chain)?;
+        let question = Question {
+            authority: &authority,
+            tokens: links.iter().map(|l| l.hash).collect(),
+            holders: links.iter().map(|l| l.claims.holder.thumbprint()).collect(),
+        };
+        let standing = inputs
+            .registry
+            .standing(&question)
+            .map_err(|Unavailable| Denial::new(Reason::StateUnavailable))?;
+        stand(authority, standing, context, inputs.staleness_bound)
+    }
+}
+
+/// Claims of the root that a child states otherwise.
+fn check_children(chain: &Chain) -> Result<(), Denial> {
+    let Some((root, children)) = chain.links().split_first() else { return Ok(()) };
+    for (i, child) in children.iter().enumerate() {
+        for claim in ROOT_ONLY {
+            let stated = child.claims.all.member(claim);
+            if stated.is_some() && stated != root.claims.all.member(claim) {
+                return Err(Denial::new(Reason::ClaimContradiction)
+                    .of_token(i.saturating_add(1))
+                    .about(claim));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `nbf` in every token: not in the future, not earlier than the parent's.
+fn check_not_before(chain: &Chain, now: Timestamp) -> Result<(), Denial> {
+    let mut earliest = None;
+    for (i, link) in chain.links().iter().enumerate() {
+        let Some(nbf) = link.claims.all.member("nbf") else { continue };
+        let malformed =
+            || Denial::new(Reason::ClaimsMalformed).of_token(i).about("nbf");
+        let nbf =
+            nbf.as_number().and_then(|n| n.as_plain_integer()).ok_or_else(malformed)?;
+        if Timestamp::from_seconds(nbf) > now {
+            return Err(Denial::new(Reason::TokenNotYetValid).of_token(i).about("nbf"));
+        }
+        if earliest.is_some_and(|e| nbf < e) {
+            return Err(Denial::new(Reason::ChildOutlivesParent).of_token(i).about("nbf"));
+        }
+        earliest = Some(nbf);
+    }
+    Ok(())
+}
+
+/// Holds the chain against what the registry knew.
+fn stand(
+    authority: Authority,
+    standing: Standing,
+    context: &Context<'_>,
+    staleness_bound: i64,
+) -> Result<Facts, Denial> {
+    if context.now < standing.last_durable {
+        return Err(Denial::new(Reason::ClockBehind));
+    }
+    let staleness_ms = context.now.millis_since(standing.revocations_as_of).max(0);
+    if staleness_ms > staleness_bound.saturating_mul(1000) {
+        return Err(Denial::new(Reason::RevocationStale));
+    }
+    let mut hops = Vec::with_capacity(standing.hops.len());
+    for (i, hop) in standing.hops.iter().enumerate() {
+        let denied = |reason| Err(Denial::new(reason).of_token(i));
+        let Some(hop) = hop else { return denied(Reason::KeyNotEnrolled) };
+        if !hop.instance_active {
+            return denied(Reason::InstanceInactive);
+        }
+        // An agent that nobody owns gets nothing.
+        if !hop.agent_active || hop.owner.is_none() {
+            return denied(Reason::AgentInactive);
+        }
+        hops.push(hop.clone());
+    }
+    match hops.first() {
+        Some(first) if first.agent == authority.agent => {}
+        _ => return Err(Denial::new(Reason::AgentMismatch).of_token(0)),
+    }
+    if !standing.principal_active {
+        return Err(Denial::new(Reason::PrincipalInactive));
+    }
+    if let Some(kind) = &standing.revoked {
+        return Err(Denial::new(Reason::Revoked).about(kind.as_str()));
+    }
+    let grant_signed = match &standing.grant {
+        Some(grant)
+            if grant.digest == authority.grant_digest
+                && !grant.ended
+                && context.now < grant.not_after =>
+        {
+            !grant.attested
+        }
+        _ => return Err(Denial::new(Reason::GrantNotStanding)),
+    };
+    let guarantee =
+        hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
+    Ok(Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms })
+}

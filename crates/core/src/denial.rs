@@ -1,0 +1,285 @@
+//! Denials: normal, typed results with a stable code, a sentence and a remedy.
+//!
+//! A denial has two audiences. The ledger and the operator get the code; a
+//! caller that stages 1 and 2 did not authenticate learns only that it is not
+//! ([`Denial::on_the_wire`]).
+
+use std::fmt;
+
+/// A stage of DESIGN §4 that may stop an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// 1: bytes to a well-formed request.
+    Boundary,
+    /// 2: who is calling.
+    Identity,
+    /// 3: the delegation covers this call.
+    Authority,
+    /// 4: the organisation's policy.
+    Policy,
+    /// 5: a person's decision.
+    Approval,
+    /// 6: record and call.
+    Effect,
+}
+
+impl Stage {
+    /// Its name in records and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Boundary => "boundary",
+            Self::Identity => "identity",
+            Self::Authority => "authority",
+            Self::Policy => "policy",
+            Self::Approval => "approval",
+            Self::Effect => "effect",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($variant:ident, $code:literal, $stage:ident, $spec:literal, $message:literal, $remedy:literal;)*) => {
+        /// Why an action was denied; the table that all audiences read from.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $message] $variant,)* }
+
+        impl Reason {
+            /// Every reason, in order of the stages.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
+
+            /// The stable code.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)* }
+            }
+
+            /// The stage that says it.
+            #[must_use]
+            pub const fn stage(self) -> Stage {
+                match self { $(Reason::$variant => Stage::$stage,)* }
+            }
+
+            /// The rule it follows: a step of draft -02, or a section of the design.
+            #[must_use]
+            pub const fn spec(self) -> &'static str {
+                match self { $(Reason::$variant => $spec,)* }
+            }
+
+            /// One sentence, lower case, that a person understands.
+            #[must_use]
+            pub const fn message(self) -> &'static str {
+                match self { $(Reason::$variant => $message,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Reason::$variant => $remedy,)* }
+            }
+
+            /// Reads a code.
+            #[must_use]
+            pub fn parse(code: &str) -> Option<Self> {
+                match code { $($code => Some(Reason::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    // 1 boundary
+    RequestMalformed, "request-malformed", Boundary, "DESIGN §4.1", "the request is not a well-formed message of the protocol", "send one JSON-RPC message with the headers that the protocol version asks for";
+    RequestTooLarge, "request-too-large", Boundary, "DESIGN §4.1", "the request is larger or deeper than this gateway accepts", "send less, or ask the operator for the limits in force";
+    JsonMalformed, "json-malformed", Boundary, "AAT ch. 8", "the request is not strict JSON", "send RFC 8259 JSON without lone surrogates or out-of-range numbers";
+    JsonDuplicateMember, "json-duplicate-member", Boundary, "AAT ch. 8", "a member name stands twice in one object", "send every member once";
+    JsonNotUtf8, "json-not-utf8", Boundary, "AAT ch. 8", "the request is not UTF-8", "encode the request as UTF-8";
+    HeaderMismatch, "header-mismatch", Boundary, "MCP 2026-07-28", "a header disagrees with the message it describes", "make `Mcp-Method`, `Mcp-Name` and the protocol version agree with the body";
+    OriginNotAllowed, "origin-not-allowed", Boundary, "MCP transports", "the request comes from an origin that is not allowed", "call from the gateway's own origin, or without an `Origin` header";
+    MethodUnknown, "method-unknown", Boundary, "DESIGN §6", "the method has no row in the table of methods", "use a method of the protocol version that was negotiated";
+    PresentationMissing, "presentation-missing", Boundary, "AAT 1", "the call carries no chain and proof", "present a chain and a proof of possession made for this call";
+    PresentationMalformed, "presentation-malformed", Boundary, "AAT §7.4", "the chain or the proof is not in compact JWS form", "send the chain root first, each token as three base64url parts without padding";
+    ChainEmpty, "chain-empty", Boundary, "AAT 1", "the chain has no token", "present the chain from its root to your own token";
+    TokenTooLarge, "token-too-large", Boundary, "AAT 2a", "a token is larger than allowed", "delegate fewer tools or simpler constraints in one token";
+    ChainTooLarge, "chain-too-large", Boundary, "AAT 2b", "the chain is larger than allowed", "use fewer or smaller tokens";
+    TokenIdRepeated, "token-id-repeated", Boundary, "AAT 2c", "two tokens have the same `jti`, or one has none that can be read", "derive every token with a fresh `jti`";
+    // 2 identity
+    HeaderUnacceptable, "header-unacceptable", Identity, "AAT 3a 4a 7a", "a token's header has the wrong `typ`, an algorithm that is not allowed, or an unknown critical parameter", "sign with `alg` `Ed25519` and the `typ` of the token's kind, without `crit`";
+    SignatureInvalid, "signature-invalid", Identity, "AAT 3b 4b", "a token's signature does not hold under the key that its place in the chain requires", "present the chain as it was issued and derived, complete and in order";
+    ClaimsMalformed, "claims-malformed", Identity, "AAT 3b-3m 4b1-4b5", "a token's claims are missing or malformed", "make tokens with `bailiwick attenuate` or a conforming library";
+    IssuerUntrusted, "issuer-untrusted", Identity, "AAT 3k 4c", "a token's `iss` is not the issuer that its signature proves", "use a root of an issuer that this gateway trusts";
+    TokenExpired, "token-expired", Identity, "AAT 3e 4i", "the delegation has run out", "ask the principal or the authority for a new delegation";
+    TokenNotYetValid, "token-not-yet-valid", Identity, "AAT 3f 4k, DESIGN §6 nbf", "the delegation is not valid yet, or a clock is wrong", "wait until the start time, and check the clocks";
+    LifetimeInvalid, "lifetime-invalid", Identity, "AAT 3g 3h 4l", "a token's lifetime is empty or longer than allowed", "issue with `exp` after `iat` and within the ceiling";
+    DepthInvalid, "depth-invalid", Identity, "AAT 3c 3i 4d-4g 4m 5", "the delegation depth is wrong or beyond its ceiling", "derive from the last token of the chain and within its `del_max_depth`";
+    ParentMismatch, "parent-mismatch", Identity, "AAT 3d 4q", "a token does not follow the one before it", "present the very chain from which the token was derived";
+    ChildOutlivesParent, "child-outlives-parent", Identity, "AAT 4h 4j", "a derived token lives outside its parent's window", "derive with a window inside the parent's";
+    AuthorityWidened, "authority-widened", Identity, "AAT 4p", "a derived token permits more than its parent", "derive only what the parent permits, or less";
+    ConstraintInvalid, "constraint-invalid", Identity, "AAT 3n 4o", "a constraint is malformed, too deep or of an unknown type", "use the documented constraint types";
+    AudienceMismatch, "audience-mismatch", Identity, "AAT 6c", "the delegation is not meant for this gateway", "use a delegation whose `aud` names this gateway";
+    ProofInvalid, "proof-invalid", Identity, "AAT 7b 7c", "the proof of possession does not hold for this delegation", "sign the proof with the key that the last token names";
+    ProofOtherAudience, "proof-other-audience", Identity, "AAT 7d", "the proof was made for another gateway", "make the proof for this gateway's audience";
+    ProofOtherTool, "proof-other-tool", Identity, "AAT 7e", "the proof was made for another tool", "make a proof for the tool you call";
+    ProofOtherArguments, "proof-other-arguments", Identity, "AAT 7f", "the proof was made for other arguments", "make a proof over the arguments you send";
+    ProofNotFresh, "proof-not-fresh", Identity, "AAT 7g", "the proof is too old or from the future", "make a fresh proof for each call, and check the clocks";
+    ProofNonce, "proof-nonce", Identity, "AAT 7h", "the proof lacks a nonce of this gateway", "repeat the call with the nonce that was supplied";
+    ProofReplayed, "proof-replayed", Identity, "AAT 7i", "the proof was already used", "make a fresh proof for each call";
+    KeyNotEnrolled, "key-not-enrolled", Identity, "DESIGN §3.1", "a holder key in the chain belongs to no enrolled instance", "enrol the instance before delegating to its key";
+    InstanceInactive, "instance-inactive", Identity, "DESIGN §3.1", "an instance in the chain is not active", "ask the agent's owner";
+    AgentInactive, "agent-inactive", Identity, "DESIGN §3.1", "an agent in the chain is suspended or retired", "ask the agent's owner";
+    AgentMismatch, "agent-mismatch", Identity, "DESIGN §6", "the delegation was issued to another agent than the one whose key it names", "ask for a delegation for your own agent";
+    PrincipalInactive, "principal-inactive", Identity, "DESIGN §3.1", "the principal is not active", "ask the operator";
+    ClaimContradiction, "claim-contradiction", Identity, "DESIGN §6", "a derived token states another principal, agent, task, purpose, workflow or grant than its root", "leave these claims to the root";
+    AccountabilityMissing, "accountability-missing", Identity, "DESIGN §6", "the root does not say for whom, for which task and under which grant it was issued", "use a root that this authority issued";
+    BudgetWidened, "budget-widened", Identity, "DESIGN §6", "a derived token has a larger budget than its parent", "derive with a budget within the parent's";
+    RevocationStale, "revocation-stale", Identity, "DESIGN §3.8", "what is known about revocations is older than the staleness bound", "try again; the operator sees why the feed is late";
+    ClockBehind, "clock-behind", Identity, "DESIGN §8", "the gateway's clock is behind its last durable entry", "the operator must mend the clock";
+    StateUnavailable, "state-unavailable", Identity, "DESIGN §3.4", "the gateway cannot read its registry", "try again later";
+    SessionMismatch, "session-mismatch", Identity, "DESIGN §6", "the session belongs to another key or delegation", "open a session of your own";
+    // 3 authority
+    Revoked, "revoked", Authority, "DESIGN §3.8", "the delegation, or something it depends on, was revoked", "ask the principal for a new delegation";
+    GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
+    ToolNotDelegated, "tool-not-delegated", Authority, "AAT 6b", "the delegation does not include this tool", "ask the principal for a delegation that includes it, or do without";
+    ArgumentNotDelegated, "argument-not-delegated", Authority, "AAT 6b", "an argument lies outside the delegated scope", "stay within the scope, or ask the principal for more";
+    ArgumentMissing, "argument-missing", Authority, "AAT 6b", "an argument that the delegation requires is missing", "send the required argument";
+    ArgumentUnnamed, "argument-unnamed", Authority, "AAT 6b", "an argument is not named by the delegation", "leave the argument out";
+    NumberInadmissible, "number-inadmissible", Authority, "AAT §3.4", "a number cannot be represented exactly", "send large or long numbers as strings";
+    ToolNotCatalogued, "tool-not-catalogued", Authority, "DESIGN §4.3", "the tool is not in the catalogue of the task's workflow", "ask the workflow's owner to catalogue and pin the tool";
+    ToolChanged, "tool-changed", Authority, "DESIGN §4.3", "the tool's definition changed since it was catalogued", "ask the tool's owner to review and pin the new definition";
+    ArgumentsInvalid, "arguments-invalid", Authority, "DESIGN §4.3", "the arguments do not fit the tool's pinned schema", "send arguments that fit the schema in `tools/list`";
+    BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
+    // 4 policy
+    PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
+    NoPolicy, "no-policy", Policy, "DESIGN §4.4", "no rule allows this call", "ask the workflow's owner";
+    AttestedGrantCapped, "attested-grant-capped", Policy, "DESIGN §3.9", "a grant without the principal's own signature reaches low risk only", "ask the principal to sign a grant";
+    AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";
+    // 5 approval
+    ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §4.5", "the call needs a person's approval, and nobody can give one here yet", "narrow the call, or ask the workflow's owner to change the level or the tool's risk";
+    // 6 effect
+    RecordUnavailable, "record-unavailable", Effect, "DESIGN §3.3", "the decision could not be recorded, so nothing was sent", "try again later; the operator sees why";
+    UpstreamUnavailable, "upstream-unavailable", Effect, "DESIGN §4.6", "the tool server cannot be reached", "try again later";
+}
+
+/// A denial with what the operator needs to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// The step of draft -02 that failed, if it was one.
+    pub step: Option<&'static str>,
+    /// Which token of the chain, from 0.
+    pub token: Option<usize>,
+    /// Which tool, argument or claim, by name; never a value.
+    pub subject: Option<String>,
+}
+
+impl Denial {
+    /// A denial for `reason`.
+    #[must_use]
+    pub const fn new(reason: Reason) -> Self {
+        Self { reason, step: None, token: None, subject: None }
+    }
+
+    /// With the step of draft -02.
+    #[must_use]
+    pub const fn at_step(mut self, step: &'static str) -> Self {
+        self.step = Some(step);
+        self
+    }
+
+    /// With the token's place in the chain.
+    #[must_use]
+    pub const fn of_token(mut self, index: usize) -> Self {
+        self.token = Some(index);
+        self
+    }
+
+    /// With the name of the tool, argument or claim.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Whether the caller was authenticated when it was denied, and so may
+    /// learn the reason (DESIGN §3.4).
+    #[must_use]
+    pub fn caller_is_known(&self) -> bool {
+        self.reason.stage() >= Stage::Authority
+    }
+
+    /// Code, sentence and remedy as the caller may see them.
+    #[must_use]
+    pub fn on_the_wire(&self) -> WireDenial {
+        if self.caller_is_known() {
+            let message = match &self.subject {
+                Some(subject) => format!("{} (`{}`)", self.reason.message(), subject),
+                None => self.reason.message().to_owned(),
+            };
+            WireDenial { code: self.reason.code(), message, remedy: self.reason.remedy() }
+        } else {
+            WireDenial {
+                code: NOT_AUTHENTICATED,
+                message: "the caller is not authenticated".to_owned(),
+                remedy: "present a current delegation for this gateway with a fresh proof by its key; the operator sees the reason under the decision id",
+            }
+        }
+    }
+}
+
+/// The one code that an unauthenticated caller ever sees.
+pub const NOT_AUTHENTICATED: &str = "not-authenticated";
+
+/// What a denied caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireDenial {
+    /// The stable code.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.message())?;
+        if let Some(subject) = &self.subject {
+            write!(f, " (`{subject}`)")?;
+        }
+        if let Some(token) = self.token {
+            write!(f, " [token {token}]")?;
+        }
+        if let Some(step) = self.step {
+            write!(f, " [step {step}]")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_kebab_case_and_read_back() {
+        let mut seen = std::collections::HashSet::new();
+        for reason in Reason::ALL {
+            assert!(seen.insert(reason.code()));
+            assert!(reason.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+            assert_eq!(Reason::parse(reason.code()), Some(*reason));
+            assert!(!reason.remedy().is_empty() && !reason.message().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn an_unknown_caller_learns_only_that_it_is_unknown() {
+        let texts: std::collections::HashSet<_> = Reason::ALL
+            .iter()
+            .filter(|r| r.stage() < Stage::Authority)
+            .map(|r| format!("{:?}", Denial::new(*r).about("secret").on_the_wire()))
+            .collect();
+        assert_eq!(texts.len(), 1);
+        assert!(!texts.iter().any(|t| t.contains("secret")));
+    }
+}

@@ -1,0 +1,60 @@
+//! How sure we are: of a peer ([`Guarantee`]) and of possession ([`Assurance`]).
+
+macro_rules! levels {
+    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type { $($(#[$vdoc])* $variant,)* }
+
+        impl $type {
+            /// Every level, weakest first.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Reads its name.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+levels! {
+    /// How a peer's identity was proved; a chain has its weakest hop's.
+    Guarantee {
+        /// An enrolled key signed.
+        Key = "key",
+        /// A JWT from its trust domain named it.
+        Jwt = "jwt",
+        /// It authenticated by mutual TLS.
+        Mtls = "mtls",
+        /// Its workload was attested.
+        Attested = "attested",
+    }
+}
+
+levels! {
+    /// What possession was proved for a call.
+    Assurance {
+        /// A bearer token: nothing was proved.
+        None = "none",
+        /// DPoP: possession of the token's key.
+        Token = "token",
+        /// DPoP and a signature over the body.
+        Request = "request",
+        /// A proof over tool and arguments.
+        Arguments = "arguments",
+    }
+}
