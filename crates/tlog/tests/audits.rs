@@ -69,6 +69,14 @@ fn an_audit_finds_a_flipped_bit_in_any_tile() {
             audit(&tampered, known(&edge), &[], |_, _| ()).is_err(),
             "{id}"
         );
+        // A whole hash, or an empty entry and more, too many.
+        tampered.get_mut(id).unwrap().extend([0; 31]);
+        let error = audit(&tampered, known(&edge), &[], |_, _| ()).unwrap_err();
+        let code = error.code();
+        assert!(
+            code == "tlog-tile-length" || code == "tlog-bundle-trailing",
+            "{id}: {code}"
+        );
     }
 }
 

@@ -13,7 +13,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use bailiwick_tlog::{
-    Hash, RightEdge, TileId, TileKind, TreeHasher, TreeReader, empty_root, leaf_hash, node_hash,
+    ConsistencyProof, Hash, InclusionProof, ProofError, RightEdge, TileId, TileKind, TreeHasher,
+    TreeReader, empty_root, leaf_hash, node_hash,
 };
 use proptest::prelude::*;
 use support::{Tiles, entry, grow, roots, tree};
@@ -90,6 +91,35 @@ fn all_pairs_of_sizes_up_to_80_are_provably_consistent() {
         }
         assert!(reader.consistency_proof(new + 1).is_err());
     }
+}
+
+#[test]
+fn a_proof_that_ends_below_the_root_of_the_stated_size_is_too_short() {
+    // Both would verify for two entries; they are stated for three.
+    let leaves: Vec<Hash> = (0..2).map(|index| leaf_hash(&entry(index))).collect();
+    let root_of_two = node_hash(&leaves[0], &leaves[1]);
+    let mut inclusion = InclusionProof {
+        index: 0,
+        size: 3,
+        hashes: vec![leaves[1]],
+    };
+    assert_eq!(
+        inclusion.verify(&leaves[0], &root_of_two),
+        Err(ProofError::TooShort)
+    );
+    inclusion.size = 2;
+    assert_eq!(inclusion.verify(&leaves[0], &root_of_two), Ok(()));
+    let mut consistency = ConsistencyProof {
+        old_size: 1,
+        new_size: 3,
+        hashes: vec![leaves[1]],
+    };
+    assert_eq!(
+        consistency.verify(&leaves[0], &root_of_two),
+        Err(ProofError::TooShort)
+    );
+    consistency.new_size = 2;
+    assert_eq!(consistency.verify(&leaves[0], &root_of_two), Ok(()));
 }
 
 #[test]
