@@ -204,6 +204,8 @@ impl AgentError {
     pub(super) fn from_service(error: &ServiceError) -> Self {
         match error {
             ServiceError::McpError(error) => Self::from_rpc(error),
+            // rmcp wraps the error in one that names Rust types, which say nothing to a person.
+            ServiceError::TransportSend(error) => Self::from_causes(error.error.as_ref()),
             other => Self::from_causes(other),
         }
     }
@@ -211,8 +213,10 @@ impl AgentError {
     pub(super) fn from_initialize(error: &ClientInitializeError) -> Self {
         match error {
             ClientInitializeError::JsonRpcError(error) => Self::from_rpc(error),
-            // rmcp gives this one's cause as a field, not as its source.
-            ClientInitializeError::TransportError { error, .. } => Self::from_causes(error),
+            // The same wrapper, which rmcp gives as a field here, not as the source.
+            ClientInitializeError::TransportError { error, .. } => {
+                Self::from_causes(error.error.as_ref())
+            }
             other => Self::from_causes(other),
         }
     }
