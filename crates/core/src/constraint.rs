@@ -17,15 +17,28 @@
 
 use crate::json::{Json, Object};
 
+mod cidr;
+mod clean;
+mod datetime_range;
 mod error;
+mod length;
 mod parse;
+mod path_under;
+mod pattern;
 mod range;
+mod url_within;
 mod values;
 
 pub use error::ConstraintError;
 pub(crate) use error::shown;
 
+use cidr::Cidr;
+use datetime_range::DatetimeRange;
+use length::Length;
+use path_under::PathUnder;
+use pattern::Pattern;
 use range::Range;
+use url_within::UrlWithin;
 use values::ValueSet;
 
 /// Which constraint types are understood. A type outside the dialect is an
@@ -46,7 +59,7 @@ pub enum Dialect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint(Kind);
 
-/// The closed list of types, in the order of the draft.
+/// The closed list of types: the draft's in its order, then ours.
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
     Exact(Json),
@@ -58,6 +71,35 @@ enum Kind {
     Wildcard,
     All(Vec<Constraint>),
     Any(Vec<Constraint>),
+    // Extensions, by name. The large ones are boxed to keep the others small.
+    Cidr(Cidr),
+    DatetimeRange(Box<DatetimeRange>),
+    Length(Length),
+    PathUnder(PathUnder),
+    Pattern(Box<Pattern>),
+    UrlWithin(Box<UrlWithin>),
+}
+
+impl Kind {
+    fn is_extension(&self) -> bool {
+        match self {
+            Self::Cidr(_)
+            | Self::DatetimeRange(_)
+            | Self::Length(_)
+            | Self::PathUnder(_)
+            | Self::Pattern(_)
+            | Self::UrlWithin(_) => true,
+            Self::Exact(_)
+            | Self::Range(_)
+            | Self::OneOf(_)
+            | Self::NotOneOf(_)
+            | Self::Contains(_)
+            | Self::Subset(_)
+            | Self::Wildcard
+            | Self::All(_)
+            | Self::Any(_) => false,
+        }
+    }
 }
 
 impl Constraint {
@@ -129,11 +171,19 @@ impl Constraint {
             Kind::Wildcard => true,
             Kind::All(clauses) => clauses.iter().all(|c| c.permits(value)),
             Kind::Any(clauses) => clauses.iter().any(|c| c.permits(value)),
+            Kind::Cidr(own) => own.permits(value),
+            Kind::DatetimeRange(own) => own.permits(value),
+            Kind::Length(own) => own.permits(value),
+            Kind::PathUnder(own) => own.permits(value),
+            Kind::Pattern(own) => own.permits(value),
+            Kind::UrlWithin(own) => own.permits(value),
         }
     }
 
     /// Whether `child` may stand under this constraint in a derived token
-    /// (§4.5). A pair of types that is not listed here is refused.
+    /// (§4.5). A pair of types that is not listed here is refused. Under an
+    /// extension type stand its own type by its own rule, and `exact` and
+    /// `one_of` when it permits each of their values.
     #[must_use]
     pub fn covers(&self, child: &Self) -> bool {
         match (&self.0, &child.0) {
@@ -153,6 +203,16 @@ impl Constraint {
             }
             (Kind::Any(parent), Kind::Any(child)) => {
                 child.iter().all(|c| parent.iter().any(|p| p.covers(c)))
+            }
+            (Kind::Cidr(parent), Kind::Cidr(child)) => parent.covers(child),
+            (Kind::DatetimeRange(parent), Kind::DatetimeRange(child)) => parent.covers(child),
+            (Kind::Length(parent), Kind::Length(child)) => parent.covers(child),
+            (Kind::PathUnder(parent), Kind::PathUnder(child)) => parent.covers(child),
+            (Kind::Pattern(parent), Kind::Pattern(child)) => parent.covers(child),
+            (Kind::UrlWithin(parent), Kind::UrlWithin(child)) => parent.covers(child),
+            (parent, Kind::Exact(value)) if parent.is_extension() => self.permits(value),
+            (parent, Kind::OneOf(values)) if parent.is_extension() => {
+                values.iter().all(|value| self.permits(value))
             }
             _ => false,
         }
@@ -182,6 +242,12 @@ impl Constraint {
             Kind::Wildcard => "wildcard",
             Kind::All(_) => "all",
             Kind::Any(_) => "any",
+            Kind::Cidr(_) => "cidr",
+            Kind::DatetimeRange(_) => "datetime_range",
+            Kind::Length(_) => "length",
+            Kind::PathUnder(_) => "path_under",
+            Kind::Pattern(_) => "pattern",
+            Kind::UrlWithin(_) => "url_within",
         }
     }
 
@@ -211,6 +277,12 @@ impl Constraint {
                 let clauses: Vec<Json> = clauses.iter().map(Self::to_json).collect();
                 object.with("constraints", clauses)
             }
+            Kind::Cidr(own) => own.write(object),
+            Kind::DatetimeRange(own) => own.write(object),
+            Kind::Length(own) => own.write(object),
+            Kind::PathUnder(own) => own.write(object),
+            Kind::Pattern(own) => own.write(object),
+            Kind::UrlWithin(own) => own.write(object),
         }
     }
 }

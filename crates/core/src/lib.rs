@@ -22,6 +22,8 @@ pub mod constraint;
 pub mod crypto;
 pub mod denial;
 pub mod dpop;
+pub mod enrolment;
+pub mod grant;
 pub mod guarantee;
 pub mod ids;
 pub mod json;

@@ -1,6 +1,12 @@
 //! From JSON to a well-formed constraint (draft -02 §3.4).
 
+use super::cidr::Cidr;
+use super::datetime_range::DatetimeRange;
+use super::length::Length;
+use super::path_under::PathUnder;
+use super::pattern::Pattern;
 use super::range::Range;
+use super::url_within::UrlWithin;
 use super::values::ValueSet;
 use super::{Constraint, ConstraintError, Dialect, Kind, shown};
 use crate::json::{Json, Number, Object};
@@ -71,13 +77,11 @@ impl Reader {
                 let members = Members::of(object, "any", &["constraints"])?;
                 Kind::Any(self.clauses(&members, depth_left)?)
             }
-            unknown => {
-                return Err(match self.dialect {
-                    Dialect::Core | Dialect::Extended => {
-                        ConstraintError::UnknownType { found: shown(unknown) }
-                    }
-                });
+            other => match self.dialect {
+                Dialect::Core => None,
+                Dialect::Extended => extension(object, other)?,
             }
+            .ok_or_else(|| ConstraintError::UnknownType { found: shown(other) })?,
         };
         Ok(Constraint(kind))
     }
@@ -95,6 +99,31 @@ impl Reader {
             .ok_or_else(|| members.invalid("constraints", expected))?;
         clauses.iter().map(|clause| self.clause(clause, depth_left)).collect()
     }
+}
+
+/// Our own types; `None` for a name that is none of them.
+fn extension(object: &Object, name: &str) -> Result<Option<Kind>, ConstraintError> {
+    Ok(Some(match name {
+        "path_under" => {
+            Kind::PathUnder(PathUnder::read(&Members::of(object, "path_under", &["root"])?)?)
+        }
+        "url_within" => {
+            let own = ["scheme", "host", "host_suffix", "port", "path_prefix", "query"];
+            let members = Members::of(object, "url_within", &own)?;
+            Kind::UrlWithin(Box::new(UrlWithin::read(&members)?))
+        }
+        "pattern" => {
+            let members = Members::of(object, "pattern", &["glob"])?;
+            Kind::Pattern(Box::new(Pattern::read(&members)?))
+        }
+        "cidr" => Kind::Cidr(Cidr::read(&Members::of(object, "cidr", &["network"])?)?),
+        "datetime_range" => {
+            let members = Members::of(object, "datetime_range", &["min", "max"])?;
+            Kind::DatetimeRange(Box::new(DatetimeRange::read(&members)?))
+        }
+        "length" => Kind::Length(Length::read(&Members::of(object, "length", &["min", "max"])?)?),
+        _ => return Ok(None),
+    }))
 }
 
 pub(super) fn exact(value: &Json) -> Result<Kind, ConstraintError> {
@@ -173,6 +202,15 @@ impl<'j> Members<'j> {
     pub(super) fn required(&self, member: &'static str) -> Result<&'j Json, ConstraintError> {
         self.get(member)
             .ok_or(ConstraintError::MemberMissing { constraint_type: self.constraint_type, member })
+    }
+
+    /// A string that must be there.
+    pub(super) fn text(&self, member: &'static str) -> Result<&'j str, ConstraintError> {
+        self.required(member)?.as_str().ok_or_else(|| self.invalid(member, "a string"))
+    }
+
+    pub(super) fn missing(&self, member: &'static str) -> ConstraintError {
+        ConstraintError::MemberMissing { constraint_type: self.constraint_type, member }
     }
 
     pub(super) fn invalid(&self, member: &'static str, expected: &'static str) -> ConstraintError {

@@ -86,8 +86,12 @@ impl ValueSet {
         }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Json> {
+        self.scalars.iter().chain(self.composites.iter().map(|(_, value)| value))
+    }
+
     pub(super) fn to_json(&self) -> Vec<Json> {
-        self.scalars.iter().chain(self.composites.iter().map(|(_, v)| v)).cloned().collect()
+        self.iter().cloned().collect()
     }
 }
 

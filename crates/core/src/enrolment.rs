@@ -1,0 +1,339 @@
+//! Enrolment: one statement, signed by both of an instance's keys, that binds
+//! them to instance, agent and owner (DESIGN §2, `instance`).
+//!
+//! The form is the general JSON serialization of a JWS (RFC 7515 §7.2.1) with
+//! two signatures over the same payload: Ed25519 by the holder key and ES256
+//! by the identity key. Each proves possession of its own key.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
+};
+
+use crate::crypto::{
+    KeyError, PublicKey, Signer, base64url, from_base64url, sha256,
+};
+use crate::ids::{AgentId, InstanceId, PrincipalId};
+use crate::json::{Json, Object};
+use crate::limits::JsonLimits;
+use crate::time::Timestamp;
+
+/// The `typ` of both signatures.
+pub const TYPE: &str = "bailiwick-enrolment+jwt";
+
+/// A P-256 public key for ES256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityKey {
+    x: [u8; 32],
+    y: [u8; 32],
+}
+
+impl IdentityKey {
+    /// Reads a public EC JWK on P-256; private members are refused.
+    ///
+    /// # Errors
+    /// See [`KeyError`]. Whether the point lies on the curve is found when a
+    /// signature is checked, and an enrolment always carries one.
+    pub fn from_jwk(jwk: &Object) -> Result<Self, KeyError> {
+        if ["d", "k", "p", "q"].iter().any(|m| jwk.member(m).is_some()) {
+            return Err(KeyError::Private);
+        }
+        let text = |name| jwk.member(name).and_then(Json::as_str);
+        if (text("kty"), text("crv")) != (Some("EC"), Some("P-256")) {
+            return Err(KeyError::Unsupported);
+        }
+        let coordinate = |name| {
+            text(name)
+                .and_then(from_base64url)
+                .and_then(|b| b.try_into().ok())
+                .ok_or(KeyError::Encoding)
+        };
+        Ok(Self { x: coordinate("x")?, y: coordinate("y")? })
+    }
+
+    /// The public JWK.
+    #[must_use]
+    pub fn to_jwk(&self) -> Object {
+        Object::new()
+            .with("crv", "P-256")
+            .with("kty", "EC")
+            .with("x", base64url(&self.x))
+            .with("y", base64url(&self.y))
+    }
+
+    /// Whether an ES256 signature (`r || s`) over `message` holds.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let mut point = vec![4u8];
+        point.extend_from_slice(&self.x);
+        point.extend_from_slice(&self.y);
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
+            .verify(message, signature)
+            .is_ok()
+    }
+}
+
+/// An instance's private ES256 key, from PKCS#8.
+pub struct IdentitySigningKey {
+    pair: EcdsaKeyPair,
+    public: IdentityKey,
+}
+
+impl std::fmt::Debug for IdentitySigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IdentitySigningKey(…)")
+    }
+}
+
+impl IdentitySigningKey {
+    /// Reads a PKCS#8 document.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`].
+    pub fn from_pkcs8(document: &[u8]) -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document)
+            .map_err(|_| KeyError::Encoding)?;
+        let public = match pair.public_key().as_ref() {
+            [4, rest @ ..] => {
+                let (x, y) = rest.split_at_checked(32).ok_or(KeyError::Encoding)?;
+                IdentityKey {
+                    x: x.try_into().map_err(|_| KeyError::Encoding)?,
+                    y: y.try_into().map_err(|_| KeyError::Encoding)?,
+                }
+            }
+            _ => return Err(KeyError::Encoding),
+        };
+        Ok(Self { pair, public })
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public_key(&self) -> IdentityKey {
+        self.public
+    }
+
+    /// An ES256 signature over `message`. The library draws the nonce itself.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`] when the library refuses.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), message)
+            .map_err(|_| KeyError::Encoding)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+/// What both keys sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// The agent's owner.
+    pub owner: PrincipalId,
+    /// Which authority it enrols at.
+    pub audience: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The holder key.
+    pub holder: PublicKey,
+    /// The identity key.
+    pub identity: IdentityKey,
+}
+
+/// An enrolment that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnrolmentError {
+    /// Not of the documented form.
+    #[error("the enrolment's member `{member}` is missing or malformed")]
+    Member {
+        /// Which one.
+        member: &'static str,
+    },
+    /// The holder key did not sign it.
+    #[error("the holder key did not sign this enrolment")]
+    HolderSignature,
+    /// The identity key did not sign it.
+    #[error("the identity key did not sign this enrolment")]
+    IdentitySignature,
+}
+
+impl EnrolmentError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Member { .. } => "enrolment-malformed",
+            Self::HolderSignature | Self::IdentitySignature => "enrolment-signature-invalid",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        "make the enrolment on the instance's host with `bailiwick instance new`"
+    }
+}
+
+fn header(alg: &str) -> String {
+    let header = Object::new().with("alg", alg).with("typ", TYPE);
+    base64url(Json::from(header).canonical().as_bytes())
+}
+
+impl Statement {
+    fn to_json(&self) -> Json {
+        Object::new()
+            .with("v", 1u64)
+            .with("instance", &self.instance)
+            .with("agent", &self.agent)
+            .with("owner", &self.owner)
+            .with("aud", self.audience.as_str())
+            .with("made_at", self.made_at.to_string())
+            .with("holder", self.holder.to_jwk())
+            .with("identity", self.identity.to_jwk())
+            .into()
+    }
+
+    /// Signs the statement with both keys; the result is the enrolment request.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the library refuses to sign.
+    pub fn sign(
+        &self,
+        holder: &dyn Signer,
+        identity: &IdentitySigningKey,
+    ) -> Result<Json, KeyError> {
+        let payload = base64url(self.to_json().canonical().as_bytes());
+        let (ed, es) = (header("Ed25519"), header("ES256"));
+        let by_holder = holder.sign(format!("{ed}.{payload}").as_bytes());
+        let by_identity = identity.sign(format!("{es}.{payload}").as_bytes())?;
+        let signature = |protected: String, signature: &[u8]| {
+            Json::from(
+                Object::new()
+                    .with("protected", protected)
+                    .with("signature", base64url(signature)),
+            )
+        };
+        Ok(Object::new()
+            .with("payload", payload)
+            .with("signatures", vec![signature(ed, &by_holder), signature(es, &by_identity)])
+            .into())
+    }
+
+    /// Reads an enrolment and checks both signatures.
+    ///
+    /// # Errors
+    /// See [`EnrolmentError`].
+    pub fn verify(enrolment: &Json) -> Result<Self, EnrolmentError> {
+        let bad = |member: &'static str| EnrolmentError::Member { member };
+        let o = enrolment.as_object().filter(|o| o.len() == 2).ok_or(bad("payload"))?;
+        let payload = o.member("payload").and_then(Json::as_str).ok_or(bad("payload"))?;
+        let statement = from_base64url(payload)
+            .and_then(|p| Json::parse(&p, &JsonLimits::DEFAULT).ok())
+            .ok_or(bad("payload"))?;
+        let statement = Self::read(&statement)?;
+        let signatures =
+            o.member("signatures").and_then(Json::as_array).ok_or(bad("signatures"))?;
+        let [by_holder, by_identity] = signatures else { return Err(bad("signatures")) };
+        // The two protected headers are fixed texts: nothing in them is chosen
+        // by the sender.
+        let part = |signature: &Json, alg: &str| {
+            let o = signature.as_object().filter(|o| o.len() == 2)?;
+            let protected = o.member("protected")?.as_str()?;
+            let bytes = from_base64url(o.member("signature")?.as_str()?)?;
+            (protected == header(alg)).then(|| (format!("{protected}.{payload}"), bytes))
+        };
+        let (input, bytes) = part(by_holder, "Ed25519").ok_or(bad("signatures"))?;
+        if !statement.holder.verify(input.as_bytes(), &bytes) {
+            return Err(EnrolmentError::HolderSignature);
+        }
+        let (input, bytes) = part(by_identity, "ES256").ok_or(bad("signatures"))?;
+        if !statement.identity.verify(input.as_bytes(), &bytes) {
+            return Err(EnrolmentError::IdentitySignature);
+        }
+        Ok(statement)
+    }
+
+    fn read(json: &Json) -> Result<Self, EnrolmentError> {
+        let bad = |member: &'static str| EnrolmentError::Member { member };
+        let o = json.as_object().ok_or(bad("payload"))?;
+        let text = |member: &'static str| {
+            o.member(member).and_then(Json::as_str).ok_or(bad(member))
+        };
+        let jwk = |member: &'static str| {
+            o.member(member).and_then(Json::as_object).ok_or(bad(member))
+        };
+        let statement = Self {
+            instance: InstanceId::parse(text("instance")?).map_err(|_| bad("instance"))?,
+            agent: AgentId::parse(text("agent")?).map_err(|_| bad("agent"))?,
+            owner: PrincipalId::parse(text("owner")?).map_err(|_| bad("owner"))?,
+            audience: text("aud")?.to_owned(),
+            made_at: text("made_at")?.parse().map_err(|_| bad("made_at"))?,
+            holder: PublicKey::from_jwk(jwk("holder")?).map_err(|_| bad("holder"))?,
+            identity: IdentityKey::from_jwk(jwk("identity")?)
+                .map_err(|_| bad("identity"))?,
+        };
+        if statement.to_json() != *json {
+            return Err(bad("(unknown)"));
+        }
+        Ok(statement)
+    }
+
+    /// SHA-256 over the canonical enrolment, as the ledger states it.
+    #[must_use]
+    pub fn digest(enrolment: &Json) -> crate::crypto::Digest {
+        sha256(enrolment.canonical().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SigningKey;
+
+    fn identity() -> IdentitySigningKey {
+        let document = EcdsaKeyPair::generate_pkcs8(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &SystemRandom::new(),
+        )
+        .unwrap();
+        IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap()
+    }
+
+    #[test]
+    fn an_enrolment_holds_only_with_both_keys_signatures() {
+        let holder = SigningKey::from_seed(&[1; 32]).unwrap();
+        let identity = identity();
+        let now = Timestamp::from_seconds(1_704_067_500);
+        let statement = Statement {
+            instance: InstanceId::mint(now, [1; 10]),
+            agent: AgentId::parse("agent:support-runner").unwrap(),
+            owner: PrincipalId::parse("user:7").unwrap(),
+            audience: "http://localhost:4000".into(),
+            made_at: now,
+            holder: holder.public_key(),
+            identity: identity.public_key(),
+        };
+        let enrolment = statement.sign(&holder, &identity).unwrap();
+        assert_eq!(Statement::verify(&enrolment), Ok(statement.clone()));
+
+        let other = SigningKey::from_seed(&[2; 32]).unwrap();
+        let forged = statement.sign(&other, &identity).unwrap();
+        assert_eq!(Statement::verify(&forged), Err(EnrolmentError::HolderSignature));
+        let forged = statement.sign(&holder, &self::identity()).unwrap();
+        assert_eq!(Statement::verify(&forged), Err(EnrolmentError::IdentitySignature));
+
+        let text = enrolment.canonical();
+        for i in 0..text.len() {
+            let mut bad = text.clone().into_bytes();
+            bad[i] ^= 1;
+            if let Ok(bad) = Json::parse(&bad, &JsonLimits::DEFAULT) {
+                assert!(Statement::verify(&bad).is_err(), "byte {i}");
+            }
+        }
+    }
+}
