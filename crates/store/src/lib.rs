@@ -1,1 +1,54 @@
 //! Persistence by guarantee: SQLite state, the staged ledger, tiles on disk.
+//!
+//! One data dir holds `state.db` and the folder `ledger/`. [`Store::write`]
+//! hands a unit of work to the writer thread: entries, the rows that are their
+//! projections, spent proofs and budgets change together or not at all, and
+//! the outcome arrives only once it is durable (WAL, `synchronous = FULL`;
+//! units that wait are committed together). [`Store::read`] gives a consistent
+//! snapshot. SQL is named nowhere outside this crate.
+//!
+//! Nothing here reads a clock or draws randomness: times come with the events,
+//! random bytes from [`Entropy`].
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
+)]
+
+mod apply;
+mod columns;
+mod connection;
+mod error;
+mod fault;
+mod files;
+mod pending;
+mod query;
+mod rebuild;
+mod rows;
+mod seal;
+mod store;
+mod tx;
+mod view;
+mod writer;
+
+pub use connection::schema_version;
+pub use error::{Fault, StoreError};
+pub use fault::{Faults, Injected, NoFaults, Step};
+pub use files::{create_private_dir, create_secret, read_secret, write_durably};
+pub use pending::Pending;
+pub use query::{Filter, MAX_RESULTS};
+pub use rebuild::Rebuilt;
+pub use rows::{
+    Action, Agent, Appended, Chain, Charge, Charged, Delegation, Derived, Grant, Holder,
+    IdentityMode, Instance, OpenAction, Pin, PinStatus, Principal, Revocation, Revocations, Row,
+    Spent, Status, Stored, StoredEntry, Subject, Task, ToolServer, UnknownText, Workflow,
+};
+pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
+pub use store::{Claim, Options, Store};
+pub use tx::Tx;
+pub use view::View;

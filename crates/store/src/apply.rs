@@ -1,0 +1,301 @@
+//! The projection: what each row does to the tables.
+
+use bailiwick_core::ids::EntryId;
+use bailiwick_core::time::Timestamp;
+use rusqlite::{Connection, Params};
+
+use crate::error::StoreError;
+use crate::rows::{Row, Subject};
+use crate::view::View;
+
+/// The projected tables, referring ones first.
+pub(crate) const TABLES: &[&str] = &[
+    "revocations",
+    "derived",
+    "delegations",
+    "grants",
+    "tasks",
+    "pins",
+    "tool_servers",
+    "workflows",
+    "instances",
+    "agents",
+    "principals",
+];
+
+/// Runs one writing statement; `what` names the record in errors.
+pub(crate) fn execute(
+    c: &Connection,
+    sql: &str,
+    params: impl Params,
+    what: &'static str,
+) -> Result<usize, StoreError> {
+    use rusqlite::ffi;
+    c.prepare_cached(sql)
+        .and_then(|mut s| s.execute(params))
+        .map_err(|e| match e.sqlite_error().map(|e| e.extended_code) {
+            Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                StoreError::Conflict { what }
+            }
+            Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => StoreError::NoSuch {
+                what: "record that this one refers to",
+            },
+            _ => StoreError::sql("write the state", &e),
+        })
+}
+
+impl View<'_> {
+    fn put(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
+        execute(self.c, sql, params, what).map(|_| ())
+    }
+
+    /// A change of an existing row.
+    fn change(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
+        match execute(self.c, sql, params, what)? {
+            0 => Err(StoreError::NoSuch { what }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes `row`, which `entry` made at `time`.
+    pub(crate) fn apply(
+        &self,
+        row: &Row,
+        entry: &EntryId,
+        time: Timestamp,
+    ) -> Result<(), StoreError> {
+        let org = self.cx.org.as_str();
+        let entry = entry.as_str();
+        match row {
+            Row::Principal(p) => self.put(
+                "INSERT INTO principals (org, alias, issuer, id, jwk, status, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                (
+                    org,
+                    p.alias.as_str(),
+                    &p.issuer,
+                    p.id.as_ref().map(|id| id.as_str()),
+                    &p.jwk,
+                    p.status.as_str(),
+                    entry,
+                ),
+                "principal",
+            ),
+            Row::PrincipalStatus { alias, status } => self.change(
+                "UPDATE principals SET status = ?3 WHERE org = ?1 AND alias = ?2",
+                (org, alias.as_str(), status.as_str()),
+                "principal",
+            ),
+            Row::Agent(a) => self.put(
+                "INSERT INTO agents (org, id, owner, status, publisher, version, artifact, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                (
+                    org,
+                    a.id.as_str(),
+                    a.owner.as_str(),
+                    a.status.as_str(),
+                    &a.publisher,
+                    &a.version,
+                    a.artifact.as_ref().map(|d| d.bytes().as_slice()),
+                    entry,
+                ),
+                "agent",
+            ),
+            Row::AgentStatus { agent, status } => self.change(
+                "UPDATE agents SET status = ?3 WHERE org = ?1 AND id = ?2",
+                (org, agent.as_str(), status.as_str()),
+                "agent",
+            ),
+            Row::Instance(i) => self.put(
+                "INSERT INTO instances (org, id, agent, holder, holder_jwk, identity_jwk,
+                                        statement, status, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                (
+                    org,
+                    i.id.as_str(),
+                    i.agent.as_str(),
+                    i.holder.bytes().as_slice(),
+                    &i.holder_jwk,
+                    &i.identity_jwk,
+                    &i.statement,
+                    i.status.as_str(),
+                    entry,
+                ),
+                "instance or holder key",
+            ),
+            Row::InstanceStatus { instance, status } => self.change(
+                "UPDATE instances SET status = ?3 WHERE org = ?1 AND id = ?2",
+                (org, instance.as_str(), status.as_str()),
+                "instance",
+            ),
+            Row::Workflow(w) => {
+                self.put(
+                    "UPDATE workflows SET current = 0 WHERE org = ?1 AND id = ?2 AND current = 1",
+                    (org, w.id.as_str()),
+                    "workflow",
+                )?;
+                // A version published again becomes current again.
+                self.put(
+                    "INSERT INTO workflows (org, id, digest, document, published, current, entry)
+                     VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)
+                     ON CONFLICT (org, id, digest) DO UPDATE
+                     SET current = 1, published = excluded.published, entry = excluded.entry",
+                    (
+                        org,
+                        w.id.as_str(),
+                        w.digest.bytes().as_slice(),
+                        &w.document,
+                        w.published.millis(),
+                        entry,
+                    ),
+                    "workflow",
+                )
+            }
+            Row::ToolServer(s) => self.put(
+                "INSERT INTO tool_servers (org, name, url, credential, identity_mode, status, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (org, name) DO UPDATE
+                 SET url = excluded.url, credential = excluded.credential,
+                     identity_mode = excluded.identity_mode, status = excluded.status,
+                     entry = excluded.entry",
+                (
+                    org,
+                    s.name.as_str(),
+                    &s.url,
+                    &s.credential,
+                    s.identity_mode.as_str(),
+                    s.status.as_str(),
+                    entry,
+                ),
+                "tool server",
+            ),
+            Row::Pin(p) => self.put(
+                "INSERT INTO pins (org, tool, server, digest, definition, status, pinned, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (org, tool) DO UPDATE
+                 SET digest = excluded.digest, definition = excluded.definition,
+                     status = excluded.status, pinned = excluded.pinned, entry = excluded.entry",
+                (
+                    org,
+                    p.tool.as_str(),
+                    p.tool.server(),
+                    p.digest.bytes().as_slice(),
+                    &p.definition,
+                    p.status.as_str(),
+                    p.pinned.millis(),
+                    entry,
+                ),
+                "pin",
+            ),
+            Row::PinStatus { tool, status } => self.change(
+                "UPDATE pins SET status = ?3 WHERE org = ?1 AND tool = ?2",
+                (org, tool.as_str(), status.as_str()),
+                "pin",
+            ),
+            Row::Task(_) | Row::Grant(_) | Row::Delegation(_) | Row::Derived(_) => {
+                self.apply_delegated(row, entry)
+            }
+            Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
+        }
+    }
+
+    fn apply_delegated(&self, row: &Row, entry: &str) -> Result<(), StoreError> {
+        let org = self.cx.org.as_str();
+        match row {
+            Row::Task(t) => self.put(
+                "INSERT INTO tasks (org, id, workflow, workflow_digest, agent, principal, created,
+                                    entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                (
+                    org,
+                    t.id.as_str(),
+                    t.workflow.as_str(),
+                    t.workflow_digest.bytes().as_slice(),
+                    t.agent.as_str(),
+                    t.principal.as_str(),
+                    t.created.millis(),
+                    entry,
+                ),
+                "task",
+            ),
+            Row::Grant(g) => self.put(
+                "INSERT INTO grants (org, id, digest, task, agent, principal, attested, starts,
+                                     expires, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                (
+                    org,
+                    g.id.as_str(),
+                    g.digest.bytes().as_slice(),
+                    g.task.as_str(),
+                    g.agent.as_str(),
+                    g.principal.as_str(),
+                    g.attested,
+                    g.starts.millis(),
+                    g.expires.millis(),
+                    entry,
+                ),
+                "grant",
+            ),
+            Row::Delegation(d) => self.put(
+                "INSERT INTO delegations (org, root, grant_id, task, agent, holder, issued,
+                                          expires, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                (
+                    org,
+                    d.root.bytes().as_slice(),
+                    d.grant.as_str(),
+                    d.task.as_str(),
+                    d.agent.as_str(),
+                    d.holder.bytes().as_slice(),
+                    d.issued.millis(),
+                    d.expires.millis(),
+                    entry,
+                ),
+                "delegation",
+            ),
+            Row::Derived(d) => self.put(
+                "INSERT INTO derived (org, token, parent, root, depth, holder, seen, expires,
+                                      entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                (
+                    org,
+                    d.token.bytes().as_slice(),
+                    d.parent.bytes().as_slice(),
+                    d.root.bytes().as_slice(),
+                    d.depth,
+                    d.holder.bytes().as_slice(),
+                    d.seen.millis(),
+                    d.expires.millis(),
+                    entry,
+                ),
+                "derived token",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn revoke(
+        &self,
+        subject: &Subject,
+        reason: &str,
+        entry: &str,
+        time: Timestamp,
+    ) -> Result<(), StoreError> {
+        let root = subject.root().map_or(&[][..], |r| r.bytes().as_slice());
+        self.put(
+            "INSERT INTO revocations (org, seq, kind, key, root, reason, time, entry)
+             VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM revocations WHERE org = ?1),
+                     ?2, ?3, ?4, ?5, ?6, ?7)",
+            (
+                self.cx.org.as_str(),
+                subject.kind(),
+                subject.key(),
+                root,
+                reason,
+                time.millis(),
+                entry,
+            ),
+            "revocation",
+        )
+    }
+}

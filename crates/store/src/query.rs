@@ -1,0 +1,201 @@
+//! Search over the ledger.
+
+use bailiwick_core::ids::{ActionId, EntryId};
+use bailiwick_core::ledger::{Kind, Subjects};
+use bailiwick_core::time::Timestamp;
+use bailiwick_tlog::Hash;
+use rusqlite::types::Value;
+
+use crate::columns::{Read, array, count, parsed, time};
+use crate::error::StoreError;
+use crate::rows::{Action, StoredEntry};
+use crate::view::View;
+
+/// Entries returned at most, whatever is asked for.
+pub const MAX_RESULTS: u32 = 10_000;
+
+/// Which entries to find: all members that are set must fit.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// The principal's alias.
+    pub principal: Option<String>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// The task.
+    pub task: Option<String>,
+    /// The tool id.
+    pub tool: Option<String>,
+    /// The decision.
+    pub decision: Option<String>,
+    /// What happened.
+    pub kind: Option<Kind>,
+    /// Not before this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Only entries with a smaller index: to page from the newest on.
+    pub before: Option<u64>,
+    /// How many at most; [`MAX_RESULTS`] is the ceiling.
+    pub limit: u32,
+}
+
+const COLUMNS: &str = "idx, id, time, kind, maker, seq, principal, agent, instance, workflow, \
+     task, run, grant_id, delegation, action, tool, decision, reason, leaf_hash, leaf";
+
+pub(crate) fn entry(r: &rusqlite::Row<'_>) -> Read<StoredEntry> {
+    Ok(StoredEntry {
+        index: count(r, 0)?,
+        id: parsed(r, 1)?,
+        time: time(r, 2)?,
+        kind: r.get(3)?,
+        maker: r.get(4)?,
+        seq: count(r, 5)?,
+        subjects: Subjects {
+            principal: r.get(6)?,
+            agent: r.get(7)?,
+            instance: r.get(8)?,
+            workflow: r.get(9)?,
+            task: r.get(10)?,
+            run: r.get(11)?,
+            grant: r.get(12)?,
+            delegation: r.get(13)?,
+            action: r.get(14)?,
+            tool: r.get(15)?,
+            decision: r.get(16)?,
+            reason: r.get(17)?,
+        },
+        leaf_hash: Hash::from_bytes(array(r, 18)?),
+        leaf: r.get(19)?,
+    })
+}
+
+impl View<'_> {
+    /// The entry at an index of the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`], as for every read here.
+    pub fn entry(&self, index: u64) -> Result<Option<StoredEntry>, StoreError> {
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?1 AND idx = ?2");
+        self.one(&sql, (self.cx.org.as_str(), index), entry)
+    }
+
+    /// The entry with this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entry_by_id(&self, id: &EntryId) -> Result<Option<StoredEntry>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?1 AND id = ?2");
+        self.one(&sql, (self.cx.org.as_str(), id.as_str()), entry)
+    }
+
+    /// Every entry about an action, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entries_of_action(&self, id: &ActionId) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM entries WHERE org = ?1 AND action = ?2 ORDER BY idx");
+        self.many(&sql, (self.cx.org.as_str(), id.as_str()), entry)
+    }
+
+    /// A decided call and what became of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn action(&self, id: &ActionId) -> Result<Option<Action>, StoreError> {
+        let mut entries = self.entries_of_action(id)?.into_iter();
+        let Some(decided) = entries.find(|e| e.kind == Kind::ActionDecided.as_str()) else {
+            return Ok(None);
+        };
+        let completed = entries.find(|e| e.kind == Kind::ActionCompleted.as_str());
+        Ok(Some(Action { decided, completed }))
+    }
+
+    /// Entries from an index on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn tail(&self, from: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries WHERE org = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3"
+        );
+        self.many(
+            &sql,
+            (self.cx.org.as_str(), from, limit.min(MAX_RESULTS)),
+            entry,
+        )
+    }
+
+    /// The newest entries that fit, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn query(&self, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?");
+        let mut params = vec![Value::from(self.cx.org.to_string())];
+        let mut add = |condition: &str, value: Value| {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            params.push(value);
+        };
+        let texts = [
+            ("principal = ?", &filter.principal),
+            ("agent = ?", &filter.agent),
+            ("task = ?", &filter.task),
+            ("tool = ?", &filter.tool),
+            ("decision = ?", &filter.decision),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                add(condition, Value::from(text.clone()));
+            }
+        }
+        if let Some(kind) = filter.kind {
+            add("kind = ?", Value::from(kind.as_str().to_owned()));
+        }
+        if let Some(since) = filter.since {
+            add("time >= ?", Value::from(since.millis()));
+        }
+        if let Some(until) = filter.until {
+            add("time < ?", Value::from(until.millis()));
+        }
+        if let Some(before) = filter.before {
+            add(
+                "idx < ?",
+                Value::from(i64::try_from(before).unwrap_or(i64::MAX)),
+            );
+        }
+        sql.push_str(" ORDER BY idx DESC LIMIT ?");
+        params.push(Value::from(i64::from(filter.limit.min(MAX_RESULTS))));
+        self.many(&sql, rusqlite::params_from_iter(params), entry)
+    }
+
+    /// The newest decided calls that fit, newest first, each with its outcome.
+    /// `filter.kind` is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn actions(&self, filter: &Filter) -> Result<Vec<Action>, StoreError> {
+        let filter = Filter {
+            kind: Some(Kind::ActionDecided),
+            ..filter.clone()
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND action = ?2 AND kind = ?3 ORDER BY idx LIMIT 1"
+        );
+        self.query(&filter)?
+            .into_iter()
+            .map(|decided| {
+                let kind = Kind::ActionCompleted.as_str();
+                let completed = match &decided.subjects.action {
+                    Some(action) => self.one(&sql, (self.cx.org.as_str(), action, kind), entry)?,
+                    None => None,
+                };
+                Ok(Action { decided, completed })
+            })
+            .collect()
+    }
+}

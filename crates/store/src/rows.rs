@@ -1,0 +1,628 @@
+//! Records of the state: plain data, each a projection of the entry that wrote
+//! it.
+//!
+//! A [`Row`] travels with its entry: [`crate::Tx::record`] commits to it in the
+//! leaf and writes it in the same transaction, so that the state can be rebuilt
+//! from entries and their texts ([`crate::Store::rebuild`]).
+
+use bailiwick_core::crypto::{Digest, Thumbprint};
+use bailiwick_core::ids::{
+    ActionId, AgentId, Alias, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
+    ToolId, WorkflowId,
+};
+use bailiwick_core::ledger::Subjects;
+use bailiwick_core::time::Timestamp;
+use bailiwick_tlog::Hash;
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $type { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
+
+        impl $type {
+            /// Its text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($type::$variant => $text,)* }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = UnknownText;
+            fn from_str(text: &str) -> Result<Self, UnknownText> {
+                match text { $($text => Ok($type::$variant),)* _ => Err(UnknownText) }
+            }
+        }
+    };
+}
+
+/// A stored text is none of those expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown text")]
+pub struct UnknownText;
+
+text_enum! {
+    /// Whether a principal, agent, instance or tool server may act.
+    Status {
+        /// May act.
+        Active = "active",
+        /// Stopped, may be resumed.
+        Suspended = "suspended",
+        /// Stopped for good.
+        Retired = "retired",
+    }
+}
+
+text_enum! {
+    /// How a tool server learns on whose behalf a call is made.
+    IdentityMode {
+        /// It does not.
+        None = "none",
+        /// The gateway names the principal in a header.
+        Header = "header",
+    }
+}
+
+text_enum! {
+    /// Whether a tool's definition is still the one that was catalogued.
+    PinStatus {
+        /// It is.
+        Pinned = "pinned",
+        /// The tool server now states another one: calls are denied.
+        Changed = "changed",
+    }
+}
+
+/// A principal: who authority comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The random name under which it stands in the ledger.
+    pub alias: Alias,
+    /// Who speaks for it; the installation itself for local principals.
+    /// `None` once erased.
+    pub issuer: Option<String>,
+    /// Its name; `None` once erased.
+    pub id: Option<PrincipalId>,
+    /// Its public signing key as a JWK.
+    pub jwk: String,
+    /// Whether it may act.
+    pub status: Status,
+}
+
+/// A registered software identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its name.
+    pub id: AgentId,
+    /// The principal that answers for it.
+    pub owner: Alias,
+    /// Whether it may act.
+    pub status: Status,
+    /// Who publishes it.
+    pub publisher: Option<String>,
+    /// Its version, as its publisher states it.
+    pub version: Option<String>,
+    /// The digest of what is run.
+    pub artifact: Option<Digest>,
+}
+
+/// One running process of an agent, with its two enrolled keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// The agent it runs.
+    pub agent: AgentId,
+    /// The holder key's thumbprint; one instance only has it.
+    pub holder: Thumbprint,
+    /// The holder key (Ed25519) as a public JWK.
+    pub holder_jwk: String,
+    /// The identity key (ES256) as a public JWK.
+    pub identity_jwk: String,
+    /// The signed enrolment statement that binds both keys.
+    pub statement: String,
+    /// Whether it may act.
+    pub status: Status,
+}
+
+/// An instance with what its authority rests on, in one read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The instance and the entry that enrolled it.
+    pub instance: Stored<Instance>,
+    /// Its agent.
+    pub agent: Stored<Agent>,
+    /// The agent's owner.
+    pub owner: Stored<Principal>,
+}
+
+/// One published version of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Its name.
+    pub id: WorkflowId,
+    /// The digest of the document.
+    pub digest: Digest,
+    /// The document as published.
+    pub document: String,
+    /// When.
+    pub published: Timestamp,
+}
+
+/// A catalogued tool server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolServer {
+    /// Its name.
+    pub name: ServerName,
+    /// Where it is reached.
+    pub url: String,
+    /// A reference to the credential that the gateway uses; never the
+    /// credential.
+    pub credential: Option<String>,
+    /// How it learns on whose behalf a call is made.
+    pub identity_mode: IdentityMode,
+    /// Whether calls may go there.
+    pub status: Status,
+}
+
+/// A tool's definition as catalogued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The tool.
+    pub tool: ToolId,
+    /// The digest of the definition.
+    pub digest: Digest,
+    /// The definition as JSON text, input schema included.
+    pub definition: String,
+    /// Whether it still holds.
+    pub status: PinStatus,
+    /// When it was catalogued.
+    pub pinned: Timestamp,
+}
+
+/// One piece of work. Its purpose is behind the entry's commitments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// The workflow it runs under.
+    pub workflow: WorkflowId,
+    /// The version of the workflow.
+    pub workflow_digest: Digest,
+    /// The agent that may do it.
+    pub agent: AgentId,
+    /// For whom.
+    pub principal: Alias,
+    /// When it was minted.
+    pub created: Timestamp,
+}
+
+/// What a principal consented to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its id.
+    pub id: GrantId,
+    /// The digest that the principal signed.
+    pub digest: Digest,
+    /// The task.
+    pub task: TaskId,
+    /// The agent.
+    pub agent: AgentId,
+    /// Who granted.
+    pub principal: Alias,
+    /// Whether an administrator attested it in place of the principal's own
+    /// signature (DESIGN rule 9).
+    pub attested: bool,
+    /// From when.
+    pub starts: Timestamp,
+    /// Until when.
+    pub expires: Timestamp,
+    /// The statement's text. Only behind the entry's commitments, not in the
+    /// table: empty when read by [`crate::View::grant`], see
+    /// [`crate::View::grant_texts`].
+    #[serde(default)]
+    pub statement: String,
+    /// The proof's text (the principal's signature); as `statement`.
+    #[serde(default)]
+    pub proof: String,
+}
+
+/// A root token that the authority issued under a grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    /// The root's token hash.
+    pub root: Digest,
+    /// The grant.
+    pub grant: GrantId,
+    /// The task.
+    pub task: TaskId,
+    /// The agent.
+    pub agent: AgentId,
+    /// The holder key it is bound to.
+    pub holder: Thumbprint,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The token's text. Only behind the entry's commitments: empty when read
+    /// by [`crate::View::delegation`], see [`crate::View::delegation_token`].
+    #[serde(default)]
+    pub token: String,
+}
+
+/// A delegation with what it rests on, in one read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The root.
+    pub delegation: Stored<Delegation>,
+    /// Its grant.
+    pub grant: Stored<Grant>,
+    /// Its task.
+    pub task: Stored<Task>,
+    /// The principal.
+    pub principal: Stored<Principal>,
+}
+
+/// A derived token, as seen in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derived {
+    /// Its token hash.
+    pub token: Digest,
+    /// Its parent's token hash.
+    pub parent: Digest,
+    /// Its root's token hash.
+    pub root: Digest,
+    /// Its depth, from 1.
+    pub depth: u32,
+    /// The holder key it is bound to.
+    pub holder: Thumbprint,
+    /// When it was first seen.
+    pub seen: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// What can be revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Subject {
+    /// An agent.
+    Agent {
+        /// Its name.
+        id: AgentId,
+    },
+    /// A token, root or derived, and all its descendants.
+    Delegation {
+        /// Its token hash.
+        token: Digest,
+    },
+    /// A grant: no root is issued under it any more.
+    Grant {
+        /// Its id.
+        id: GrantId,
+    },
+    /// A holder key under one root.
+    HolderKey {
+        /// The key's thumbprint.
+        holder: Thumbprint,
+        /// The root's token hash.
+        root: Digest,
+    },
+    /// An instance.
+    Instance {
+        /// Its id.
+        id: InstanceId,
+    },
+    /// A principal.
+    Principal {
+        /// Its alias.
+        alias: Alias,
+    },
+    /// A task.
+    Task {
+        /// Its id.
+        id: TaskId,
+    },
+    /// A tool server.
+    ToolServer {
+        /// Its name.
+        name: ServerName,
+    },
+    /// A workflow, all versions.
+    Workflow {
+        /// Its name.
+        id: WorkflowId,
+    },
+}
+
+impl Subject {
+    /// The kind's name.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Agent { .. } => "agent",
+            Self::Delegation { .. } => "delegation",
+            Self::Grant { .. } => "grant",
+            Self::HolderKey { .. } => "holder_key",
+            Self::Instance { .. } => "instance",
+            Self::Principal { .. } => "principal",
+            Self::Task { .. } => "task",
+            Self::ToolServer { .. } => "tool_server",
+            Self::Workflow { .. } => "workflow",
+        }
+    }
+
+    /// Its key within the kind, as text; hashes in base64url.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Agent { id } => id.to_string(),
+            Self::Delegation { token } => token.to_string(),
+            Self::Grant { id } => id.to_string(),
+            Self::HolderKey { holder, .. } => holder.to_string(),
+            Self::Instance { id } => id.to_string(),
+            Self::Principal { alias } => alias.to_string(),
+            Self::Task { id } => id.to_string(),
+            Self::ToolServer { name } => name.to_string(),
+            Self::Workflow { id } => id.to_string(),
+        }
+    }
+
+    /// The root under which a holder key is barred.
+    #[must_use]
+    pub const fn root(&self) -> Option<&Digest> {
+        match self {
+            Self::HolderKey { root, .. } => Some(root),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn from_columns(kind: &str, key: &str, root: &[u8]) -> Option<Self> {
+        Some(match kind {
+            "agent" => Self::Agent {
+                id: key.parse().ok()?,
+            },
+            "delegation" => Self::Delegation {
+                token: Digest::from_text(key)?,
+            },
+            "grant" => Self::Grant {
+                id: key.parse().ok()?,
+            },
+            "holder_key" => Self::HolderKey {
+                holder: Thumbprint::from_text(key)?,
+                root: Digest::from_array(root.try_into().ok()?),
+            },
+            "instance" => Self::Instance {
+                id: key.parse().ok()?,
+            },
+            "principal" => Self::Principal {
+                alias: key.parse().ok()?,
+            },
+            "task" => Self::Task {
+                id: key.parse().ok()?,
+            },
+            "tool_server" => Self::ToolServer {
+                name: key.parse().ok()?,
+            },
+            "workflow" => Self::Workflow {
+                id: key.parse().ok()?,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// One revocation, in the order in which they were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// What no longer holds.
+    pub subject: Subject,
+    /// Why, as a code.
+    pub reason: String,
+    /// When.
+    pub time: Timestamp,
+    /// The entry that records it.
+    pub entry: EntryId,
+}
+
+/// Revocations for a follower. Everything up to `upto` was in the state when
+/// it was read: the time just before the read is the follower's `as_of`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocations {
+    /// In order, those after the number asked for.
+    pub rows: Vec<Revocation>,
+    /// The follower's new position.
+    pub upto: u64,
+    /// Whether there are more than were returned: the follower is current only
+    /// when it is `false`.
+    pub more: bool,
+}
+
+/// A change of the state, written with its entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "row", rename_all = "snake_case")]
+pub enum Row {
+    /// A new agent.
+    Agent(Agent),
+    /// An agent's new status.
+    AgentStatus {
+        /// Which agent.
+        agent: AgentId,
+        /// Its status from now on.
+        status: Status,
+    },
+    /// A new root.
+    Delegation(Delegation),
+    /// A derived token seen for the first time.
+    Derived(Derived),
+    /// A new grant.
+    Grant(Grant),
+    /// A new instance.
+    Instance(Instance),
+    /// An instance's new status.
+    InstanceStatus {
+        /// Which instance.
+        instance: InstanceId,
+        /// Its status from now on.
+        status: Status,
+    },
+    /// A tool's definition, new or in place of the one before.
+    Pin(Pin),
+    /// Whether a pin still holds.
+    PinStatus {
+        /// Which tool.
+        tool: ToolId,
+        /// Its status from now on.
+        status: PinStatus,
+    },
+    /// A new principal.
+    Principal(Principal),
+    /// A principal's new status.
+    PrincipalStatus {
+        /// Which principal.
+        alias: Alias,
+        /// Its status from now on.
+        status: Status,
+    },
+    /// A revocation; its number and time are the store's and the entry's.
+    Revocation {
+        /// What no longer holds.
+        subject: Subject,
+        /// Why, as a code.
+        reason: String,
+    },
+    /// A new task.
+    Task(Task),
+    /// A tool server, new or changed.
+    ToolServer(ToolServer),
+    /// A workflow version, which becomes the current one.
+    Workflow(Workflow),
+}
+
+impl Row {
+    /// Whether the row may stand in the leaf: ids, hashes and codes only, so
+    /// that revocations can be rebuilt even after every text was erased.
+    pub(crate) const fn is_public(&self) -> bool {
+        matches!(
+            self,
+            Self::AgentStatus { .. }
+                | Self::Derived(_)
+                | Self::InstanceStatus { .. }
+                | Self::PinStatus { .. }
+                | Self::PrincipalStatus { .. }
+                | Self::Revocation { .. }
+        )
+    }
+}
+
+/// A record with the entry that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// The record.
+    pub row: T,
+    /// The id of the entry that wrote it; a change of status keeps it.
+    pub entry: EntryId,
+}
+
+impl<T> std::ops::Deref for Stored<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.row
+    }
+}
+
+/// An entry as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Its index in the log.
+    pub index: u64,
+    /// Its id.
+    pub id: EntryId,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What happened, as [`bailiwick_core::ledger::Kind::as_str`] names it.
+    pub kind: String,
+    /// Who made it.
+    pub maker: String,
+    /// Its number in its maker's sequence.
+    pub seq: u64,
+    /// Who or what it is about.
+    pub subjects: Subjects,
+    /// The leaf's hash in the tree (RFC 6962).
+    pub leaf_hash: Hash,
+    /// The exact leaf.
+    pub leaf: Vec<u8>,
+}
+
+/// An entry just appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its index in the log.
+    pub index: u64,
+    /// The leaf's hash in the tree.
+    pub leaf_hash: Hash,
+    /// Its id.
+    pub entry: EntryId,
+}
+
+/// An allowed call whose outcome is not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAction {
+    /// The action.
+    pub action: ActionId,
+    /// Its decision entry's index.
+    pub decided: u64,
+    /// Who decided.
+    pub maker: String,
+}
+
+/// A decided call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The decision.
+    pub decided: StoredEntry,
+    /// The outcome entry, if there is one.
+    pub completed: Option<StoredEntry>,
+}
+
+/// One charge to one token's budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The token's hash.
+    pub token: Digest,
+    /// Which counter, for example `calls`.
+    pub counter: String,
+    /// How much; not negative.
+    pub amount: i64,
+    /// How much the token may spend in all.
+    pub limit: i64,
+    /// When the token ends; its counters may be forgotten afterwards.
+    pub expires: Timestamp,
+}
+
+/// What became of charges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charged {
+    /// All were made; the new totals, in the order asked for.
+    All(Vec<i64>),
+    /// None was made, because this one would exceed its limit.
+    Exceeded {
+        /// The charge's place in what was asked for.
+        which: usize,
+        /// What its counter had spent before.
+        spent: i64,
+    },
+}
+
+/// What became of a proof's identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// It was fresh and is now spent.
+    Fresh,
+    /// It was spent before, or is so old that nobody remembers.
+    Already,
+}

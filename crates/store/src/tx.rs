@@ -1,0 +1,405 @@
+//! Writing: what one unit of work may do inside its transaction.
+
+use std::cell::Cell;
+use std::ops::Deref;
+
+use bailiwick_core::crypto::{Digest, Signer};
+use bailiwick_core::ids::EntryId;
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::{Disclosure, Event, Kind};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_tlog::leaf_hash;
+
+use crate::apply::execute;
+use crate::error::StoreError;
+use crate::rows::{Appended, Charge, Charged, Row, Spent};
+use crate::seal;
+use crate::view::View;
+
+/// The member of a leaf's body, or the field of its commitments, that holds
+/// the row. Callers must not use the name themselves.
+pub(crate) const ROW: &str = "row";
+
+/// One unit of work. It sees its own writes and everything committed before;
+/// all reads of [`View`] are there too. Nobody else writes meanwhile, in this
+/// process or another.
+pub struct Tx<'c> {
+    pub(crate) view: View<'c>,
+    pub(crate) erased: Cell<bool>,
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = View<'c>;
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}
+
+impl Tx<'_> {
+    fn execute(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        what: &'static str,
+    ) -> Result<usize, StoreError> {
+        execute(self.view.c, sql, params, what)
+    }
+
+    fn plain(&self, sql: &str) -> Result<(), StoreError> {
+        self.execute(sql, [], "savepoint").map(|_| ())
+    }
+
+    /// Runs `work`; when it fails, what it wrote is undone and the unit may go
+    /// on.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn savepoint<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.plain("SAVEPOINT part")?;
+        let done = work(self);
+        if done.is_err() {
+            // Fails only when the engine rolled everything back already, which
+            // the writer notices.
+            let _ = self.plain("ROLLBACK TO part");
+        }
+        match self.plain("RELEASE part") {
+            Err(e) if done.is_ok() => Err(e.into()),
+            _ => done,
+        }
+    }
+
+    /// Seals `event` as `maker`'s next entry and writes it with its texts.
+    /// Decisions and outcomes also open and close their action.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] when it is too large, [`StoreError::Conflict`]
+    /// when the entry id or the action exists, [`StoreError::ActionNotOpen`]
+    /// for an outcome without an open action, [`StoreError::Fault`].
+    pub fn append(
+        &mut self,
+        maker: &str,
+        signer: &dyn Signer,
+        event: Event,
+    ) -> Result<Appended, StoreError> {
+        self.savepoint(|tx| tx.append_inner(maker, signer, &event))
+    }
+
+    /// [`Tx::append`], and writes `row` in the same step. The entry commits to
+    /// the row: in its body where it holds ids, hashes and codes only,
+    /// otherwise as the disclosure `row`.
+    ///
+    /// # Errors
+    /// As [`Tx::append`]; also [`StoreError::Conflict`] when the row exists
+    /// and [`StoreError::NoSuch`] when what it refers to does not.
+    pub fn record(
+        &mut self,
+        maker: &str,
+        signer: &dyn Signer,
+        mut event: Event,
+        row: &Row,
+    ) -> Result<Appended, StoreError> {
+        let json = to_json(row)?;
+        if row.is_public() {
+            event.body.insert(ROW, json);
+        } else {
+            let salt = seal::random(&*self.view.cx.entropy)?;
+            event
+                .disclosures
+                .push((ROW.to_owned(), Disclosure { salt, value: json }));
+        }
+        self.savepoint(|tx| {
+            let appended = tx.append_inner(maker, signer, &event)?;
+            tx.view.apply(row, &event.id, event.time)?;
+            Ok(appended)
+        })
+    }
+
+    fn append_inner(
+        &self,
+        maker: &str,
+        signer: &dyn Signer,
+        event: &Event,
+    ) -> Result<Appended, StoreError> {
+        let org = self.view.cx.org.as_str();
+        if event.org != self.view.cx.org {
+            return Err(StoreError::Value {
+                what: "entry's organisation",
+            });
+        }
+        // INVARIANT: both positions are read inside the transaction, because
+        // other processes append too.
+        let position = self.view.maker_position(maker)?;
+        let index = self.view.log_size()?;
+        let sealed = event.seal(maker, position, signer)?;
+        let hash = leaf_hash(&sealed.bytes);
+        let s = &event.subjects;
+        let idx = signed(index)?;
+        self.execute(
+            "INSERT INTO entries (org, idx, id, time, kind, maker, seq, principal, agent,
+                 instance, workflow, task, run, grant_id, delegation, action, tool, decision,
+                 reason, leaf_hash, leaf)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rusqlite::params![
+                org,
+                idx,
+                event.id.as_str(),
+                event.time.millis(),
+                event.kind.as_str(),
+                maker,
+                signed(position.seq)?,
+                s.principal,
+                s.agent,
+                s.instance,
+                s.workflow,
+                s.task,
+                s.run,
+                s.grant,
+                s.delegation,
+                s.action,
+                s.tool,
+                s.decision,
+                s.reason,
+                hash.as_bytes().as_slice(),
+                sealed.bytes,
+            ],
+            "entry",
+        )?;
+        self.execute(
+            "INSERT INTO makers (org, maker, next_seq, prev) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (org, maker) DO UPDATE
+             SET next_seq = excluded.next_seq, prev = excluded.prev",
+            (
+                org,
+                maker,
+                signed(sealed.next.seq)?,
+                sealed.next.prev.bytes().as_slice(),
+            ),
+            "maker",
+        )?;
+        if !event.disclosures.is_empty() {
+            let cx = self.view.cx;
+            let record = seal::seal(
+                &cx.key,
+                &*cx.entropy,
+                &cx.org,
+                &event.id,
+                &event.disclosures,
+            )?;
+            self.execute(
+                "INSERT INTO sealed (org, entry, key, ciphertext) VALUES (?1, ?2, ?3, ?4)",
+                (org, event.id.as_str(), record.key, record.ciphertext),
+                "sealed record",
+            )?;
+        }
+        self.project_action(maker, event, idx)?;
+        Ok(Appended {
+            index,
+            leaf_hash: hash,
+            entry: event.id.clone(),
+        })
+    }
+
+    fn project_action(&self, maker: &str, event: &Event, idx: i64) -> Result<(), StoreError> {
+        let org = self.view.cx.org.as_str();
+        let Some(action) = &event.subjects.action else {
+            return Ok(());
+        };
+        match event.kind {
+            Kind::ActionDecided if event.subjects.decision.as_deref() == Some("allow") => {
+                self.execute(
+                    "INSERT INTO actions (org, action, decided, maker) VALUES (?1, ?2, ?3, ?4)",
+                    (org, action, idx, maker),
+                    "action",
+                )?;
+            }
+            Kind::ActionCompleted => {
+                let closed = self.execute(
+                    "UPDATE actions SET completed = ?3, outcome = ?4
+                     WHERE org = ?1 AND action = ?2 AND completed IS NULL",
+                    (org, action, idx, &event.subjects.reason),
+                    "action",
+                )?;
+                if closed == 0 {
+                    return Err(StoreError::ActionNotOpen {
+                        action: action.clone(),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Spends a proof's identifier for an audience, once and for all, also
+    /// across restarts. `expires` is when the proof would be refused as too
+    /// old anyway; afterwards the row may be forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn spend_proof(
+        &mut self,
+        audience: &str,
+        jti: &Digest,
+        expires: Timestamp,
+    ) -> Result<Spent, StoreError> {
+        // SECURITY: what expired before the horizon may have been forgotten,
+        // so with a clock that was stepped back it counts as spent.
+        if self
+            .view
+            .horizon()?
+            .is_some_and(|horizon| expires < horizon)
+        {
+            return Ok(Spent::Already);
+        }
+        let added = self.execute(
+            "INSERT INTO spent_proofs (org, audience, jti, expires) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+            (
+                self.view.cx.org.as_str(),
+                audience,
+                jti.bytes().as_slice(),
+                expires.millis(),
+            ),
+            "proof",
+        )?;
+        Ok(if added == 1 {
+            Spent::Fresh
+        } else {
+            Spent::Already
+        })
+    }
+
+    /// Charges the budgets of every token of a chain: all, or none when one
+    /// would exceed its limit.
+    ///
+    /// # Errors
+    /// [`StoreError::Value`] for a negative amount or a token whose counters
+    /// may have been forgotten, [`StoreError::Fault`].
+    pub fn charge(&mut self, charges: &[Charge]) -> Result<Charged, StoreError> {
+        let horizon = self.view.horizon()?;
+        let org = self.view.cx.org.as_str();
+        let mut totals = Vec::with_capacity(charges.len());
+        self.plain("SAVEPOINT charge")?;
+        let mut made = || -> Result<Option<Charged>, StoreError> {
+            for (which, charge) in charges.iter().enumerate() {
+                if charge.amount < 0 {
+                    return Err(StoreError::Value {
+                        what: "amount of a charge",
+                    });
+                }
+                if horizon.is_some_and(|h| charge.expires < h) {
+                    return Err(StoreError::Value {
+                        what: "expiry of a charged token",
+                    });
+                }
+                let key = (
+                    org,
+                    charge.token.bytes().as_slice(),
+                    charge.counter.as_str(),
+                );
+                let sql = "SELECT spent FROM budgets
+                           WHERE org = ?1 AND token = ?2 AND counter = ?3";
+                let spent = self
+                    .view
+                    .one(sql, key, |r| r.get::<_, i64>(0))?
+                    .unwrap_or(0);
+                let total = spent
+                    .checked_add(charge.amount)
+                    .filter(|t| *t <= charge.limit);
+                let Some(total) = total else {
+                    return Ok(Some(Charged::Exceeded { which, spent }));
+                };
+                self.execute(
+                    "INSERT INTO budgets (org, token, counter, spent, expires)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (org, token, counter) DO UPDATE SET spent = excluded.spent",
+                    (key.0, key.1, key.2, total, charge.expires.millis()),
+                    "budget",
+                )?;
+                totals.push(total);
+            }
+            Ok(None)
+        };
+        let made = made();
+        if !matches!(made, Ok(None)) {
+            let _ = self.plain("ROLLBACK TO charge");
+        }
+        let released = self.plain("RELEASE charge");
+        let made = made?;
+        released?;
+        Ok(made.unwrap_or(Charged::All(totals)))
+    }
+
+    /// Forgets at most `limit` spent proofs and budgets that ended before
+    /// `now`; gives how many. What it forgets stays refused.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn purge_expired(&mut self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        let org = self.view.cx.org.as_str();
+        let params = (org, now.millis(), limit);
+        let proofs = self.execute(
+            "DELETE FROM spent_proofs WHERE (org, audience, jti) IN
+             (SELECT org, audience, jti FROM spent_proofs WHERE org = ?1 AND expires < ?2 LIMIT ?3)",
+            params,
+            "proof",
+        )?;
+        let budgets = self.execute(
+            "DELETE FROM budgets WHERE (org, token, counter) IN
+             (SELECT org, token, counter FROM budgets WHERE org = ?1 AND expires < ?2 LIMIT ?3)",
+            params,
+            "budget",
+        )?;
+        if proofs + budgets > 0 {
+            self.execute(
+                "INSERT INTO guards (org, horizon) VALUES (?1, ?2)
+                 ON CONFLICT (org) DO UPDATE SET horizon = max(horizon, excluded.horizon)",
+                (org, now.millis()),
+                "guard",
+            )?;
+        }
+        Ok(proofs + budgets)
+    }
+
+    /// Erases the texts behind an entry's commitments, and the name in the row
+    /// of a principal that the entry registered. The entry and every proof
+    /// stay as they are. Gives whether there was anything to erase.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn erase_plaintext(&mut self, entry: &EntryId) -> Result<bool, StoreError> {
+        let key = (self.view.cx.org.as_str(), entry.as_str());
+        let erased = self.execute(
+            "UPDATE sealed SET key = NULL, ciphertext = NULL
+             WHERE org = ?1 AND entry = ?2 AND key IS NOT NULL",
+            key,
+            "sealed record",
+        )?;
+        self.execute(
+            "UPDATE principals SET id = NULL, issuer = NULL WHERE org = ?1 AND entry = ?2",
+            key,
+            "principal",
+        )?;
+        self.erased.set(true);
+        Ok(erased > 0)
+    }
+}
+
+pub(crate) fn signed(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Value { what: "number" })
+}
+
+fn to_json(row: &Row) -> Result<Json, StoreError> {
+    let limits = JsonLimits {
+        max_bytes: seal::MAX_PLAINTEXT_BYTES,
+        ..JsonLimits::DEFAULT
+    };
+    serde_json::to_vec(row)
+        .ok()
+        .and_then(|text| Json::parse(&text, &limits).ok())
+        .ok_or(StoreError::Value { what: "row" })
+}
