@@ -1,1 +1,26 @@
 //! The pure decision point: workflows, scope expansion, catalogue and policy.
+//!
+//! Nothing here reads a clock, draws randomness or does I/O. A [`Workflow`] is
+//! read from a text and never changes; [`expand`](expand::expand) turns the
+//! shorthands of a request into a scope; [`decide`](decide::decide) is stage 4
+//! of an action (DESIGN §4), a total function of its input.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
+)]
+
+pub mod catalogue;
+pub mod decide;
+pub mod expand;
+pub mod grades;
+pub mod limits;
+pub mod mcp_methods;
+pub mod workflow;
+
+pub use workflow::Workflow;

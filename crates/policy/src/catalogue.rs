@@ -1,0 +1,128 @@
+//! The catalogue of a workflow: its tool servers and our rating of each tool.
+//!
+//! Ratings are ours, never the server's own hints (`readOnlyHint` and its like
+//! are claims of the party that is being rated). What a tool *is* is pinned
+//! beside it: see [`Definition`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_core::ids::{ServerName, ToolId};
+use bailiwick_core::json::{Json, Object};
+
+use crate::grades::{Effect, Risk};
+
+mod definition;
+mod suspicion;
+
+pub use definition::{Definition, DefinitionError, DefinitionKind};
+pub use suspicion::{Flag, Suspicion};
+
+/// Our rating of one tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rating {
+    /// How much harm a call can do.
+    pub risk: Risk,
+    /// Whether a call changes anything.
+    pub effect: Effect,
+    /// The classes of data that it reads or writes.
+    pub data: BTreeSet<String>,
+    /// Whether a second call with the same arguments changes nothing more, so
+    /// that it may be tried again.
+    pub idempotent: bool,
+    /// How long a call may take, in seconds; absent, the gateway's own limit.
+    pub timeout_seconds: Option<u64>,
+}
+
+impl Rating {
+    fn to_json(&self, is_tool: bool) -> Json {
+        let data: Vec<Json> = self.data.iter().map(|d| Json::from(d.as_str())).collect();
+        let mut object = Object::new().with("risk", self.risk).with("data", data);
+        if is_tool {
+            object.insert("effect", self.effect);
+            object.insert("idempotent", self.idempotent);
+        }
+        if let Some(seconds) = self.timeout_seconds {
+            object.insert("timeout_seconds", seconds);
+        }
+        object.into()
+    }
+}
+
+/// One tool server's part of the catalogue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolServer {
+    /// Tools by their MCP name.
+    pub tools: BTreeMap<String, Rating>,
+    /// Reading of resources, all of them alike.
+    pub resources: Option<Rating>,
+    /// Prompts by their MCP name.
+    pub prompts: BTreeMap<String, Rating>,
+}
+
+/// The tool servers of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    servers: BTreeMap<ServerName, ToolServer>,
+}
+
+impl Catalogue {
+    pub(crate) fn new(servers: BTreeMap<ServerName, ToolServer>) -> Self {
+        Self { servers }
+    }
+
+    /// The tool servers with their names, in order.
+    pub fn servers(&self) -> impl Iterator<Item = (&ServerName, &ToolServer)> {
+        self.servers.iter()
+    }
+
+    /// The rating of `tool`; none, if it is not catalogued: deny.
+    #[must_use]
+    pub fn rating(&self, tool: &ToolId) -> Option<&Rating> {
+        // The plane stands in the id; other planes come with their own rows.
+        let rest = tool.as_str().strip_prefix("mcp:")?;
+        let (server, operation) = rest.split_once(':')?;
+        let server = self.servers.get(&ServerName::parse(server).ok()?)?;
+        if operation == "resources/read" {
+            return server.resources.as_ref();
+        }
+        match operation.split_once('/')? {
+            ("tools", name) => server.tools.get(name),
+            ("prompts", name) => server.prompts.get(name),
+            _ => None,
+        }
+    }
+
+    /// Every catalogued tool with its rating, in the order of the ids' parts.
+    pub fn tools(&self) -> impl Iterator<Item = (ToolId, &Rating)> {
+        self.servers.iter().flat_map(|(name, server)| {
+            let tools = server.tools.iter().map(move |(t, r)| (format!("mcp:{name}:tools/{t}"), r));
+            let resources =
+                server.resources.iter().map(move |r| (format!("mcp:{name}:resources/read"), r));
+            let prompts =
+                server.prompts.iter().map(move |(p, r)| (format!("mcp:{name}:prompts/{p}"), r));
+            tools.chain(resources).chain(prompts).filter_map(|(id, r)| Some((ToolId::parse(&id).ok()?, r)))
+        })
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        let ratings = |map: &BTreeMap<String, Rating>, is_tool: bool| -> Object {
+            map.iter().map(|(name, r)| (name.clone(), r.to_json(is_tool))).collect()
+        };
+        let servers: Object = self
+            .servers
+            .iter()
+            .map(|(name, server)| {
+                let mut object = Object::new().with("tools", ratings(&server.tools, true));
+                if let Some(resources) = &server.resources {
+                    object.insert("resources", resources.to_json(false));
+                }
+                if !server.prompts.is_empty() {
+                    object.insert("prompts", ratings(&server.prompts, false));
+                }
+                (name.to_string(), object.into())
+            })
+            .collect();
+        servers.into()
+    }
+}

@@ -1,0 +1,242 @@
+//! Stage 4: policy. A total, pure function of its input.
+//!
+//! The built-in rules look at the workflow's level, our rating of the tool,
+//! what possession was proved, how sure we are of the chain's weakest peer and
+//! whose signature the grant carries. Guardrails of the organisation come in
+//! through [`Guardrail`]; all verdicts are combined alike: a denial wins, then
+//! a call for approval, then an allow; without any allow the answer is deny.
+
+use std::borrow::Cow;
+
+use bailiwick_core::ids::{AgentId, ToolId};
+
+use crate::catalogue::Rating;
+use crate::grades::{Assurance, Consent, Effect, Guarantee, Level, Risk};
+
+/// Everything that policy looks at.
+#[derive(Clone, Debug)]
+pub struct PolicyInput<'a> {
+    /// The acting agent.
+    pub agent: &'a AgentId,
+    /// The tool.
+    pub tool: &'a ToolId,
+    /// Our rating of it; none, if the workflow does not catalogue it.
+    pub rating: Option<&'a Rating>,
+    /// The workflow's level.
+    pub level: Level,
+    /// What possession was proved for this call.
+    pub assurance: Assurance,
+    /// The guarantee of the chain's weakest hop.
+    pub guarantee: Guarantee,
+    /// Whose signature the grant carries.
+    pub consent: Consent,
+}
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $id:literal, $denial:literal, $text:literal;)*) => {
+        /// A built-in rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule { $(#[doc = $text] $variant,)* }
+
+        impl Rule {
+            /// Every rule, in the order in which they are asked.
+            pub const ALL: &'static [Rule] = &[$(Rule::$variant,)*];
+
+            /// The stable id.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Rule::$variant => $id,)* }
+            }
+
+            /// The code of the denial that follows, for the wire and the
+            /// ledger (`bailiwick_core::denial::Reason`); `approval-unavailable`
+            /// for a rule that asks for approval, empty for one that allows.
+            #[must_use]
+            pub const fn denial_code(self) -> &'static str {
+                match self { $(Rule::$variant => $denial,)* }
+            }
+
+            /// What it says, in one sentence.
+            #[must_use]
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Rule::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    Uncatalogued = "uncatalogued", "tool-not-catalogued",
+        "a tool that the workflow does not catalogue is never called";
+    NoAssurance = "no-assurance", "assurance-too-low",
+        "a call without any proof of possession is never allowed";
+    AssuranceFloor = "assurance-floor", "assurance-too-low",
+        "reads of low or medium risk need proof of the token's key, low-risk effects need a signature over the request, and everything else needs proof over the arguments";
+    GuaranteeFloor = "guarantee-floor", "policy-denied",
+        "an action of critical risk needs every hop of the chain to be known by more than an enrolled key";
+    AttestedGrant = "attested-grant", "attested-grant-capped",
+        "a grant without the principal's own signature reaches low risk only";
+    CriticalRisk = "critical-risk", "approval-unavailable",
+        "an action of critical risk needs a person's approval at every level";
+    ManualEffect = "manual-effect", "approval-unavailable",
+        "at level manual every effect needs a person's approval";
+    ManualRead = "manual-read", "approval-unavailable",
+        "at level manual a read of high risk needs a person's approval";
+    SupervisedEffect = "supervised-effect", "approval-unavailable",
+        "at level supervised an effect of medium risk or above needs a person's approval";
+    WithinLevel = "within-level", "",
+        "the workflow's level lets agents do this within scope, window and budget";
+}
+
+/// One rule's word on a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does not concern this call.
+    Silent,
+    /// It lets the call pass.
+    Allow(Finding),
+    /// It asks for a person.
+    Approval(Finding),
+    /// It forbids the call. A guardrail that cannot be evaluated says this.
+    Deny(Finding),
+}
+
+/// Which rule spoke, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's stable id.
+    pub rule: Cow<'static, str>,
+    /// One sentence that a person understands, without argument values.
+    pub reason: Cow<'static, str>,
+    /// The code of the denial; empty for an allow.
+    pub denial_code: &'static str,
+}
+
+impl From<Rule> for Finding {
+    fn from(rule: Rule) -> Self {
+        Self {
+            rule: Cow::Borrowed(rule.id()),
+            reason: Cow::Borrowed(rule.explanation()),
+            denial_code: rule.denial_code(),
+        }
+    }
+}
+
+/// The answer of stage 4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyDecision {
+    /// Policy lets the call pass.
+    Allow(Finding),
+    /// Policy forbids the call.
+    Deny(Finding),
+    /// A person has to decide.
+    ApprovalRequired(Finding),
+}
+
+impl PolicyDecision {
+    /// The rule that settled it and why.
+    #[must_use]
+    pub fn finding(&self) -> &Finding {
+        match self {
+            Self::Allow(f) | Self::Deny(f) | Self::ApprovalRequired(f) => f,
+        }
+    }
+
+    /// `allow`, `deny` or `approval_required`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny(_) => "deny",
+            Self::ApprovalRequired(_) => "approval_required",
+        }
+    }
+}
+
+/// A further set of rules, for example the organisation's. Pure, like
+/// everything here; one that fails inside says [`Verdict::Deny`].
+pub trait Guardrail {
+    /// Its word on a call.
+    fn judge(&self, input: &PolicyInput<'_>) -> Verdict;
+}
+
+/// Decides by the built-in rules.
+#[must_use]
+pub fn decide(input: &PolicyInput<'_>) -> PolicyDecision {
+    decide_with(input, &[])
+}
+
+/// Decides by the built-in rules and `guardrails`.
+#[must_use]
+pub fn decide_with(input: &PolicyInput<'_>, guardrails: &[&dyn Guardrail]) -> PolicyDecision {
+    let built_in = Rule::ALL.iter().map(|rule| rule.judge(input));
+    combine(built_in.chain(guardrails.iter().map(|g| g.judge(input))))
+}
+
+/// A denial wins, then approval, then allow; of several, the first. Without
+/// any word: deny.
+pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> PolicyDecision {
+    let mut best: Option<PolicyDecision> = None;
+    for verdict in verdicts {
+        match (verdict, &best) {
+            (Verdict::Deny(f), _) => return PolicyDecision::Deny(f),
+            (Verdict::Approval(f), None | Some(PolicyDecision::Allow(_))) => {
+                best = Some(PolicyDecision::ApprovalRequired(f));
+            }
+            (Verdict::Allow(f), None) => best = Some(PolicyDecision::Allow(f)),
+            _ => {}
+        }
+    }
+    best.unwrap_or(PolicyDecision::Deny(Finding {
+        rule: Cow::Borrowed("default-deny"),
+        reason: Cow::Borrowed("no rule allows this call"),
+        denial_code: "no-policy",
+    }))
+}
+
+impl Rule {
+    fn judge(self, input: &PolicyInput<'_>) -> Verdict {
+        let Some(rating) = input.rating else {
+            return if self == Self::Uncatalogued { Verdict::Deny(self.into()) } else { Verdict::Silent };
+        };
+        let (risk, effect) = (rating.risk, rating.effect);
+        let deny = |applies: bool| if applies { Verdict::Deny(self.into()) } else { Verdict::Silent };
+        let ask = |applies: bool| if applies { Verdict::Approval(self.into()) } else { Verdict::Silent };
+        match self {
+            Self::Uncatalogued => Verdict::Silent,
+            Self::NoAssurance => deny(input.assurance == Assurance::None),
+            Self::AssuranceFloor => deny(input.assurance < assurance_floor(risk, effect)),
+            Self::GuaranteeFloor => deny(risk == Risk::Critical && input.guarantee < Guarantee::Jwt),
+            Self::AttestedGrant => deny(input.consent < Consent::Signed && risk > Risk::Low),
+            Self::CriticalRisk => ask(risk == Risk::Critical),
+            Self::ManualEffect => ask(input.level == Level::Manual && effect == Effect::Write),
+            Self::ManualRead => {
+                ask(input.level == Level::Manual && effect == Effect::Read && risk >= Risk::High)
+            }
+            Self::SupervisedEffect => ask(
+                input.level == Level::Supervised && effect == Effect::Write && risk >= Risk::Medium,
+            ),
+            Self::WithinLevel => match (input.level, effect) {
+                (Level::Bounded | Level::Autonomous, _) | (_, Effect::Read) => {
+                    Verdict::Allow(self.into())
+                }
+                (Level::Supervised, Effect::Write) if risk < Risk::Medium => {
+                    Verdict::Allow(self.into())
+                }
+                (Level::Manual | Level::Supervised, Effect::Write) => Verdict::Silent,
+            },
+        }
+    }
+}
+
+/// The least assurance for a call of this rating.
+const fn assurance_floor(risk: Risk, effect: Effect) -> Assurance {
+    match (risk, effect) {
+        (Risk::Low | Risk::Medium, Effect::Read) => Assurance::Token,
+        (Risk::Low, Effect::Write) => Assurance::Request,
+        (Risk::Medium, Effect::Write) | (Risk::High | Risk::Critical, _) => Assurance::Arguments,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn rating(risk: Risk, effect: Effect) -> Rating {
+    Rating { risk, effect, data: BTreeSet::new(), idempotent: false, timeout_seconds: None }
+}
+
+struct Ids {
+    agent: AgentId,
+    tool: ToolId,
+}
+
+fn ids() -> Ids {
+    Ids {
+        agent: AgentId::parse("agent:runner").unwrap(),
+        tool: ToolId::parse("mcp:desk:tools/get").unwrap(),
+    }
+}
+
+/// The strongest caller at level `bounded`.
+fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInput<'a> {
+    PolicyInput {
+        agent: &ids.agent,
+        tool: &ids.tool,
+        rating,
+        level: Level::Bounded,
+        assurance: Assurance::Arguments,
+        guarantee: Guarantee::Attested,
+        consent: Consent::Signed,
+    }
+}
+
+fn outcome(decision: &PolicyDecision) -> (&str, &str) {
+    (decision.as_str(), &decision.finding().rule)
+}
+
+/// Every input there is.
+fn universe(mut visit: impl FnMut(&PolicyInput<'_>)) {
+    let ids = ids();
+    for (risk, effect) in Risk::ALL.iter().flat_map(|r| Effect::ALL.iter().map(move |e| (*r, *e))) {
+        let rating = rating(risk, effect);
+        for level in Level::ALL {
+            for assurance in Assurance::ALL {
+                for guarantee in Guarantee::ALL {
+                    for consent in Consent::ALL {
+                        visit(&PolicyInput {
+                            level: *level,
+                            assurance: *assurance,
+                            guarantee: *guarantee,
+                            consent: *consent,
+                            ..strong(&ids, Some(&rating))
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn each_level_asks_for_people_as_its_row_says() {
+    use Effect::{Read, Write};
+    let ids = ids();
+    for (level, risk, effect, expected) in [
+        (Level::Manual, Risk::Low, Read, ("allow", "within-level")),
+        (Level::Manual, Risk::Medium, Read, ("allow", "within-level")),
+        (Level::Manual, Risk::High, Read, ("approval_required", "manual-read")),
+        (Level::Manual, Risk::Critical, Read, ("approval_required", "critical-risk")),
+        (Level::Manual, Risk::Low, Write, ("approval_required", "manual-effect")),
+        (Level::Manual, Risk::High, Write, ("approval_required", "manual-effect")),
+        (Level::Supervised, Risk::High, Read, ("allow", "within-level")),
+        (Level::Supervised, Risk::Low, Write, ("allow", "within-level")),
+        (Level::Supervised, Risk::Medium, Write, ("approval_required", "supervised-effect")),
+        (Level::Supervised, Risk::High, Write, ("approval_required", "supervised-effect")),
+        (Level::Bounded, Risk::High, Write, ("allow", "within-level")),
+        (Level::Bounded, Risk::Critical, Write, ("approval_required", "critical-risk")),
+        (Level::Bounded, Risk::Critical, Read, ("approval_required", "critical-risk")),
+        (Level::Autonomous, Risk::High, Write, ("allow", "within-level")),
+        (Level::Autonomous, Risk::Critical, Write, ("approval_required", "critical-risk")),
+    ] {
+        let rating = rating(risk, effect);
+        let decision = decide(&PolicyInput { level, ..strong(&ids, Some(&rating)) });
+        assert_eq!(outcome(&decision), expected, "{level} {risk} {effect}");
+    }
+}
+
+#[test]
+fn a_tool_without_a_rating_is_denied() {
+    let ids = ids();
+    let decision = decide(&strong(&ids, None));
+    assert_eq!(outcome(&decision), ("deny", "uncatalogued"));
+    assert_eq!(decision.finding().denial_code, "tool-not-catalogued");
+}
+
+#[test]
+fn weak_proof_weak_peers_and_unsigned_grants_are_denied() {
+    use Effect::{Read, Write};
+    let ids = ids();
+    let (signed, attested) = (Consent::Signed, Consent::Attested);
+    for (risk, effect, assurance, guarantee, consent, rule) in [
+        (Risk::Low, Read, Assurance::None, Guarantee::Attested, signed, "no-assurance"),
+        (Risk::Low, Write, Assurance::Token, Guarantee::Attested, signed, "assurance-floor"),
+        (Risk::Medium, Write, Assurance::Request, Guarantee::Attested, signed, "assurance-floor"),
+        (Risk::High, Read, Assurance::Request, Guarantee::Attested, signed, "assurance-floor"),
+        (Risk::Critical, Write, Assurance::Arguments, Guarantee::Key, signed, "guarantee-floor"),
+        (Risk::Medium, Read, Assurance::Arguments, Guarantee::Attested, attested, "attested-grant"),
+    ] {
+        let rating = rating(risk, effect);
+        let input = PolicyInput { assurance, guarantee, consent, ..strong(&ids, Some(&rating)) };
+        assert_eq!(outcome(&decide(&input)), ("deny", rule));
+    }
+}
+
+#[test]
+fn what_the_floors_permit_is_allowed() {
+    use Effect::{Read, Write};
+    let ids = ids();
+    for (risk, effect, assurance, guarantee, consent) in [
+        (Risk::Medium, Read, Assurance::Token, Guarantee::Key, Consent::Signed),
+        (Risk::Low, Write, Assurance::Request, Guarantee::Key, Consent::Signed),
+        (Risk::High, Write, Assurance::Arguments, Guarantee::Key, Consent::Signed),
+        (Risk::Low, Write, Assurance::Arguments, Guarantee::Key, Consent::Attested),
+    ] {
+        let rating = rating(risk, effect);
+        let input = PolicyInput { assurance, guarantee, consent, ..strong(&ids, Some(&rating)) };
+        assert_eq!(outcome(&decide(&input)), ("allow", "within-level"));
+    }
+}
+
+/// `deny` < `approval_required` < `allow`.
+fn leniency(decision: &PolicyDecision) -> u8 {
+    match decision {
+        PolicyDecision::Deny(_) => 0,
+        PolicyDecision::ApprovalRequired(_) => 1,
+        PolicyDecision::Allow(_) => 2,
+    }
+}
+
+#[test]
+fn nothing_gets_stricter_by_more_trust_or_more_lenient_by_more_risk() {
+    universe(|input| {
+        let here = leniency(&decide(input));
+        let better = |changed: PolicyInput<'_>| {
+            assert!(leniency(&decide(&changed)) >= here, "{input:?} then {changed:?}");
+        };
+        for level in Level::ALL.iter().filter(|l| **l > input.level) {
+            better(PolicyInput { level: *level, ..input.clone() });
+        }
+        for assurance in Assurance::ALL.iter().filter(|a| **a > input.assurance) {
+            better(PolicyInput { assurance: *assurance, ..input.clone() });
+        }
+        for guarantee in Guarantee::ALL.iter().filter(|g| **g > input.guarantee) {
+            better(PolicyInput { guarantee: *guarantee, ..input.clone() });
+        }
+        better(PolicyInput { consent: Consent::Signed, ..input.clone() });
+        let now = input.rating.unwrap();
+        for risk in Risk::ALL.iter().filter(|r| **r < now.risk) {
+            let rating = rating(*risk, now.effect);
+            better(PolicyInput { rating: Some(&rating), ..input.clone() });
+        }
+        let rating = rating(now.risk, Effect::Read);
+        better(PolicyInput { rating: Some(&rating), ..input.clone() });
+    });
+}
+
+#[test]
+fn no_input_is_allowed_without_proof_or_at_critical_risk() {
+    universe(|input| {
+        if matches!(decide(input), PolicyDecision::Allow(_)) {
+            assert!(input.assurance > Assurance::None);
+            assert!(input.rating.unwrap().risk < Risk::Critical);
+        }
+    });
+}
+
+struct Fixed(Verdict);
+impl Guardrail for Fixed {
+    fn judge(&self, _: &PolicyInput<'_>) -> Verdict {
+        self.0.clone()
+    }
+}
+
+fn finding(rule: &'static str) -> Finding {
+    Finding { rule: Cow::Borrowed(rule), reason: Cow::Borrowed("because"), denial_code: "policy-denied" }
+}
+
+#[test]
+fn a_denial_wins_then_approval_then_allow_wherever_they_stand() {
+    let (allow, ask, deny) = (
+        Verdict::Allow(finding("a")),
+        Verdict::Approval(finding("b")),
+        Verdict::Deny(finding("c")),
+    );
+    let all = [allow, ask, deny, Verdict::Silent];
+    for x in &all {
+        for y in &all {
+            for z in &all {
+                let decision = combine([x.clone(), y.clone(), z.clone()]);
+                let has = |f: fn(&Verdict) -> bool| [x, y, z].into_iter().any(f);
+                let expected = if has(|v| matches!(v, Verdict::Deny(_))) {
+                    ("deny", "c")
+                } else if has(|v| matches!(v, Verdict::Approval(_))) {
+                    ("approval_required", "b")
+                } else if has(|v| matches!(v, Verdict::Allow(_))) {
+                    ("allow", "a")
+                } else {
+                    ("deny", "default-deny")
+                };
+                assert_eq!(outcome(&decision), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guardrail_can_forbid_or_ask_but_never_overrule_a_built_in_denial() {
+    let ids = ids();
+    let rating = rating(Risk::Low, Effect::Read);
+    let input = strong(&ids, Some(&rating));
+    let deny = Fixed(Verdict::Deny(finding("org")));
+    let allow = Fixed(Verdict::Allow(finding("org")));
+    assert_eq!(outcome(&decide_with(&input, &[&allow, &deny])), ("deny", "org"));
+    let bearer = PolicyInput { assurance: Assurance::None, ..input };
+    assert_eq!(outcome(&decide_with(&bearer, &[&allow])), ("deny", "no-assurance"));
+}
+
+#[test]
+fn rule_ids_are_unique_and_every_rule_decides_something() {
+    let ids: BTreeSet<&str> = Rule::ALL.iter().map(|r| r.id()).collect();
+    assert_eq!(ids.len(), Rule::ALL.len());
+    let mut spoke = BTreeSet::from([Rule::Uncatalogued]);
+    universe(|input| {
+        let spoken = Rule::ALL.iter().filter(|r| r.judge(input) != Verdict::Silent);
+        spoke.extend(spoken.copied());
+    });
+    assert_eq!(spoke.len(), Rule::ALL.len());
+}

@@ -1,0 +1,150 @@
+//! The ordered grades that policy weighs (DESIGN §2). Each enum is ordered
+//! from the weakest to the strongest, or from the least to the most.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bailiwick_core::json::Json;
+
+/// A text that names no grade.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of {expected}")]
+pub struct GradeError {
+    /// The texts that are understood.
+    pub expected: &'static str,
+}
+
+macro_rules! grade {
+    ($(#[$doc:meta])* $type:ident, $expected:literal { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type { $($(#[$vdoc])* $variant,)* }
+
+        impl $type {
+            /// Every grade, in order.
+            pub const ALL: &'static [$type] = &[$($type::$variant,)*];
+
+            /// Its name in files, records and on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($type::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = GradeError;
+            fn from_str(text: &str) -> Result<Self, GradeError> {
+                match text { $($text => Ok($type::$variant),)* _ => Err(GradeError { expected: $expected }) }
+            }
+        }
+
+        impl From<$type> for Json {
+            fn from(v: $type) -> Json {
+                Json::from(v.as_str())
+            }
+        }
+    };
+}
+
+grade!(
+    /// How much harm an action can do.
+    Risk, "`low`, `medium`, `high`, `critical`" {
+        /// Nothing that matters if it goes wrong.
+        Low = "low",
+        /// Easily noticed and put right.
+        Medium = "medium",
+        /// Costly, or hard to undo.
+        High = "high",
+        /// Ruinous; a person decides every time.
+        Critical = "critical",
+    }
+);
+grade!(
+    /// Whether an action changes anything: our rating, never the server's hint.
+    Effect, "`read`, `write`" {
+        /// Reads data only.
+        Read = "read",
+        /// Has a side effect.
+        Write = "write",
+    }
+);
+grade!(
+    /// How far a workflow lets agents act without a person.
+    Level, "`manual`, `supervised`, `bounded`, `autonomous`" {
+        /// A person approves every effect.
+        Manual = "manual",
+        /// A person approves effects of medium risk and above.
+        Supervised = "supervised",
+        /// Free within scope, window and budget.
+        Bounded = "bounded",
+        /// As bounded, with the complete checklist behind it.
+        Autonomous = "autonomous",
+    }
+);
+grade!(
+    /// What possession was proved for a call.
+    Assurance, "`none`, `token`, `request`, `arguments`" {
+        /// A bearer token: nothing.
+        None = "none",
+        /// DPoP: the token's key.
+        Token = "token",
+        /// DPoP and a signature over the body.
+        Request = "request",
+        /// An AAT proof over tool and arguments.
+        Arguments = "arguments",
+    }
+);
+grade!(
+    /// How sure we are of a peer; a chain has its weakest hop's.
+    Guarantee, "`key`, `jwt`, `mtls`, `attested`" {
+        /// An enrolled key.
+        Key = "key",
+        /// A JWT-SVID.
+        Jwt = "jwt",
+        /// An X.509-SVID on this connection.
+        Mtls = "mtls",
+        /// An attested workload.
+        Attested = "attested",
+    }
+);
+grade!(
+    /// Whose signature a grant carries (DESIGN rule 9).
+    Consent, "`attested`, `signed`" {
+        /// None of the principal's: an administrator attests it.
+        Attested = "attested",
+        /// The principal's own signature over the grant's digest.
+        Signed = "signed",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grade_reads_back_and_only_in_its_own_spelling() {
+        for risk in Risk::ALL {
+            assert_eq!(risk.as_str().parse(), Ok(*risk));
+        }
+        for level in Level::ALL {
+            assert_eq!(level.as_str().parse(), Ok(*level));
+        }
+        for bad in ["Low", "", " low", "none"] {
+            assert!(bad.parse::<Risk>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn grades_are_ordered_from_weak_to_strong() {
+        assert!(Risk::Low < Risk::Critical && Level::Manual < Level::Autonomous);
+        assert!(Assurance::None < Assurance::Token && Assurance::Request < Assurance::Arguments);
+        assert!(Guarantee::Key < Guarantee::Jwt && Guarantee::Mtls < Guarantee::Attested);
+        assert!(Consent::Attested < Consent::Signed);
+    }
+}

@@ -1,0 +1,29 @@
+//! Every limit of this crate in one place. Limits are counts and sizes.
+
+/// Bytes of one workflow file. The bundled one has 3 KiB.
+pub const MAX_WORKFLOW_BYTES: usize = 256 * 1024;
+/// Nesting of a workflow file: the members need 7 levels, constraint trees the rest.
+pub const MAX_WORKFLOW_DEPTH: usize = 40;
+/// Scalars, lists and maps in one workflow file.
+pub const MAX_WORKFLOW_NODES: usize = 50_000;
+/// Problems reported at once: more help nobody.
+pub const MAX_PROBLEMS: usize = 50;
+/// Characters of a purpose, a version label or a data class.
+pub const MAX_LABEL_CHARS: usize = 500;
+/// Seconds of the longest window a workflow may allow: the ceiling on a
+/// token's life in `bailiwick_core::limits`.
+pub const MAX_WINDOW_SECONDS: u64 = 7_776_000;
+/// The longest time a tool may be given, in seconds.
+pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
+/// Depth of one constraint tree, as at the gateway.
+pub const MAX_CONSTRAINT_DEPTH: usize = 32;
+/// Shorthands in one request.
+pub const MAX_SHORTHANDS_ASKED: usize = 64;
+/// Bytes of one shorthand as asked for.
+pub const MAX_SHORTHAND_BYTES: usize = 256;
+/// Digits of an integer parameter: every such number is an exact double.
+pub const MAX_INTEGER_DIGITS: usize = 15;
+/// Characters of a string parameter.
+pub const MAX_PARAMETER_CHARS: usize = 128;
+/// Flags reported for one tool definition.
+pub const MAX_FLAGS: usize = 32;

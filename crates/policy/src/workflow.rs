@@ -1,0 +1,127 @@
+//! The published workflow: the operating checklist under which tasks run.
+//!
+//! No workflow, no delegation. A workflow is written in YAML by people
+//! ([`Workflow::parse`]), reported on as a whole when it is wrong
+//! ([`Problem`]), and named by the digest of what it says
+//! ([`Workflow::digest`]): comments, order and formatting do not matter.
+//!
+//! Deliberately absent yet: data sources, completion criteria, review path,
+//! rollback plan and evaluation targets. Their members are refused, so that
+//! nobody believes in a checklist that is not enforced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::ids::{AgentId, PrincipalId, WorkflowId};
+use bailiwick_core::json::{Json, Object};
+
+use crate::catalogue::Catalogue;
+use crate::grades::Level;
+
+mod problem;
+mod read;
+mod rules;
+mod shorthand;
+mod yaml;
+
+pub use problem::{Place, Problem, ProblemCode};
+pub use shorthand::{Parameter, ParameterKind, Shorthand};
+
+pub(crate) use rules::fill;
+pub(crate) use shorthand::Fit;
+
+/// Ceilings on what a delegation under the workflow may spend; what is absent
+/// has no ceiling of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BudgetCeilings {
+    /// Calls, counted when they are allowed.
+    pub max_calls: Option<u64>,
+}
+
+/// One version of a workflow, well-formed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Workflow {
+    /// Its name.
+    pub id: WorkflowId,
+    /// A label for people; the digest is what names the version.
+    pub version: String,
+    /// Who answers for it.
+    pub owner: PrincipalId,
+    /// What it is for.
+    pub purpose: String,
+    /// The agents that may run tasks under it.
+    pub agents: BTreeSet<AgentId>,
+    /// How far agents may act without a person.
+    pub level: Level,
+    /// The longest window of a grant, in seconds.
+    pub window_seconds: u64,
+    /// How often a delegation may be passed on.
+    pub max_depth: u64,
+    /// Ceilings on budgets.
+    pub budget: BudgetCeilings,
+    /// The tool servers, their tools and our rating of each.
+    pub catalogue: Catalogue,
+    /// What short scope texts stand for, ordered by their text.
+    pub shorthands: Vec<Shorthand>,
+}
+
+impl Workflow {
+    /// Reads a workflow file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file; a file that
+    /// is not YAML has one problem only.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let document = yaml::parse(text).map_err(|problem| vec![problem])?;
+        read::workflow(&document)
+    }
+
+    /// Whether `agent` may run tasks under this workflow.
+    #[must_use]
+    pub fn permits_agent(&self, agent: &AgentId) -> bool {
+        self.agents.contains(agent)
+    }
+
+    /// What the workflow says, as JSON: every default written out, every short
+    /// form expanded. It is itself a workflow file.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let agents: Vec<Json> = self.agents.iter().map(Json::from).collect();
+        let shorthands: BTreeMap<_, _> =
+            self.shorthands.iter().map(|s| (s.template(), s.to_json())).collect();
+        let shorthands: Object =
+            shorthands.into_iter().map(|(name, json)| (name.to_owned(), json)).collect();
+        let mut object = Object::new()
+            .with("workflow", &self.id)
+            .with("version", self.version.as_str())
+            .with("owner", &self.owner)
+            .with("purpose", self.purpose.as_str())
+            .with("agents", agents)
+            .with("level", self.level)
+            .with("window_seconds", self.window_seconds)
+            .with("max_depth", self.max_depth)
+            .with("tool_servers", self.catalogue.to_json())
+            .with("shorthands", shorthands);
+        if let Some(max_calls) = self.budget.max_calls {
+            object.insert("budget", Object::new().with("max_calls", max_calls));
+        }
+        object.into()
+    }
+
+    /// The canonical form (RFC 8785) of [`Workflow::to_json`].
+    #[must_use]
+    pub fn canonical_json(&self) -> String {
+        self.to_json().canonical()
+    }
+
+    /// SHA-256 over the canonical form: the name of this version.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        sha256(self.canonical_json().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+use proptest::prelude::*;
+
+use super::*;
+
+pub(crate) const BUNDLED: &str = include_str!("../../../../workflows/support-tickets.yaml");
+
+/// The smallest workflow that says something.
+const SMALL: &str = r#"workflow: w
+version: "1"
+owner: user:o
+purpose: p
+agents: [agent:a]
+level: bounded
+window_seconds: 60
+max_depth: 1
+tool_servers:
+  d:
+    tools:
+      get: {risk: low, effect: read}
+      put: {risk: high, effect: write}
+shorthands:
+  "t:{id}":
+    parameters: {id: integer}
+    tools:
+      d/get: {id: "{id}"}
+"#;
+
+fn problems(text: &str) -> Vec<Problem> {
+    Workflow::parse(text).expect_err(text)
+}
+
+#[test]
+fn the_bundled_workflow_is_well_formed() {
+    let workflow = Workflow::parse(BUNDLED).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>())
+    });
+    assert_eq!(workflow.id.as_str(), "support-tickets");
+    assert_eq!(workflow.catalogue.tools().count(), 9);
+    assert!(workflow.permits_agent(&AgentId::parse("agent:order-reader").unwrap()));
+    assert!(!workflow.permits_agent(&AgentId::parse("agent:other").unwrap()));
+}
+
+#[test]
+fn the_digest_does_not_depend_on_comments_formatting_order_or_short_forms() {
+    let one = Workflow::parse(SMALL).unwrap();
+    let other = r#"
+# the same
+version: "1"
+workflow: "w"
+purpose: 'p'
+owner: user:o
+level: bounded
+max_depth: 1
+agents:
+- agent:a
+window_seconds: 60
+shorthands: {"t:{id}": {tools: {"mcp:d:tools/get": {id: {value: "{id}", constraint_type: exact}}}, parameters: {id: {type: integer}}}}
+tool_servers: {d: {tools: {put: {effect: write, risk: high, idempotent: false, data: []}, get: {effect: read, risk: low}}}}
+"#;
+    assert_eq!(Workflow::parse(other).unwrap().digest(), one.digest());
+}
+
+#[test]
+fn the_digest_changes_with_everything_that_is_said() {
+    let one = Workflow::parse(SMALL).unwrap().digest();
+    for (from, to) in [
+        ("workflow: w", "workflow: x"),
+        ("\"1\"", "\"2\""),
+        ("user:o", "user:x"),
+        ("purpose: p", "purpose: q"),
+        ("[agent:a]", "[agent:a, agent:b]"),
+        ("level: bounded", "level: manual"),
+        ("window_seconds: 60", "window_seconds: 61"),
+        ("max_depth: 1", "max_depth: 2"),
+        ("max_depth: 1", "max_depth: 1\nbudget: {max_calls: 5}"),
+        ("risk: low", "risk: medium"),
+        ("effect: read}", "effect: write}"),
+        ("effect: read}", "effect: read, idempotent: true}"),
+        ("effect: read}", "effect: read, data: [x]}"),
+        ("effect: read}", "effect: read, timeout_seconds: 5}"),
+        ("id: integer", "id: string"),
+        ("id: integer", "id: {type: integer, constraint: {constraint_type: range, min: 1}}"),
+        ("d/get: {id: \"{id}\"}", "d/get: {id: \"{id}\", x: 1}"),
+        ("\"t:{id}\":", "\"u:{id}\":"),
+    ] {
+        let changed = SMALL.replacen(from, to, 1);
+        let digest = Workflow::parse(&changed).unwrap_or_else(|p| panic!("{to}: {p:?}")).digest();
+        assert_ne!(digest, one, "{to}");
+    }
+}
+
+#[test]
+fn the_canonical_form_is_itself_a_workflow_with_the_same_digest() {
+    for text in [SMALL, BUNDLED] {
+        let workflow = Workflow::parse(text).unwrap();
+        let again = Workflow::parse(&workflow.canonical_json()).unwrap();
+        assert_eq!(again, workflow);
+        assert_eq!(again.digest(), workflow.digest());
+    }
+}
+
+#[test]
+fn the_bundled_workflow_keeps_its_canonical_form() {
+    // A change of this snapshot without a change of the file is a change of
+    // every published digest.
+    insta::assert_snapshot!(Workflow::parse(BUNDLED).unwrap().canonical_json());
+}
+
+/// One edit of the small workflow per code; the line where the problem stands.
+const WRONG: &[(&str, &str, &str, u64)] = &[
+    ("workflow-shorthand-ambiguous", "shorthands:\n", "shorthands:\n  \"t:7\":\n    tools: {d/get: any}\n", 17),
+    ("workflow-anchor", "purpose: p", "purpose: &x p", 4),
+    ("workflow-anchor", "purpose: p", "purpose: *x", 4),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: {constraint_type: nonsense}}", 18),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: {constraint_type: range, min: 2, max: 1}}", 18),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: []}", 18),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: }", 18),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", \"*\": 1}", 18),
+    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", \"*\": {constraint_type: wildcard, optional: true}}", 18),
+    ("workflow-constraint-invalid", "id: integer", "id: {type: integer, constraint: {constraint_type: x}}", 16),
+    ("workflow-empty", "purpose: p", "purpose: \" \"", 4),
+    ("workflow-empty", "[agent:a]", "[]", 5),
+    ("workflow-empty", "d/get: {id: \"{id}\"}", "d/get: {}", 18),
+    ("workflow-identifier-invalid", "user:o", "o", 3),
+    ("workflow-identifier-invalid", "agent:a", "a", 5),
+    ("workflow-identifier-invalid", "workflow: w", "workflow: \"a b\"", 1),
+    ("workflow-identifier-invalid", "d/get:", "get:", 18),
+    ("workflow-listed-twice", "[agent:a]", "[agent:a, agent:a]", 5),
+    ("workflow-listed-twice", "d/get: {id: \"{id}\"}", "d/get: {id: \"{id}\"}\n      \"mcp:d:tools/get\": {id: \"{id}\"}", 19),
+    ("workflow-malformed", "level: bounded", "level: [bounded", 7),
+    ("workflow-malformed", "level: bounded", "level: bounded\n---\nx: 1", 7),
+    ("workflow-malformed", "level: bounded", "level: !secret bounded", 6),
+    ("workflow-member-missing", "version: \"1\"\n", "", 1),
+    ("workflow-member-missing", "{risk: low, effect: read}", "{risk: low}", 12),
+    ("workflow-member-missing", "{risk: low, effect: read}", "{effect: read}", 12),
+    ("workflow-member-twice", "purpose: p", "purpose: p\npurpose: q", 5),
+    ("workflow-member-twice", "{risk: low, effect: read}", "{risk: low, risk: high, effect: read}", 12),
+    ("workflow-member-unknown", "purpose: p", "purpose: p\npurpos: q", 5),
+    ("workflow-member-unknown", "effect: read}", "effect: read, readOnlyHint: true}", 12),
+    ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nrollback_plan: none", 9),
+    ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 0x3c", 7),
+    ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 6_0", 7),
+    ("workflow-number-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: 9007199254740993}", 18),
+    ("workflow-open-write", "d/get: {id: \"{id}\"}", "d/put: any\n      d/get: {id: \"{id}\"}", 18),
+    ("workflow-open-write", "d/get:", "d/put: {id: \"{id}\", \"*\": {constraint_type: wildcard}}\n      d/get:", 18),
+    ("workflow-out-of-range", "window_seconds: 60", "window_seconds: 0", 7),
+    ("workflow-out-of-range", "window_seconds: 60", "window_seconds: 60.5", 7),
+    ("workflow-out-of-range", "max_depth: 1", "max_depth: 9", 8),
+    ("workflow-out-of-range", "max_depth: 1", "max_depth: -1", 8),
+    ("workflow-parameter-unknown", "    parameters: {id: integer}\n", "", 15),
+    ("workflow-parameter-unknown", "{id: \"{id}\"}", "{id: \"{id}\", x: \"{y}\"}", 18),
+    ("workflow-parameter-unused", "{id: \"{id}\"}", "{id: 1}", 15),
+    ("workflow-parameter-unused", "{id: integer}", "{id: integer, more: string}", 15),
+    ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t:x{id}\":", 15),
+    ("workflow-shorthand-invalid", "\"t:{id}\":", "\"{id}\":", 15),
+    ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t:{id}:{id}\":", 15),
+    ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t::{id}\":", 15),
+    ("workflow-tool-unknown", "d/get:", "d/got:", 18),
+    ("workflow-tool-unknown", "d/get:", "e/get:", 18),
+    ("workflow-tool-unknown", "d/get: {id: \"{id}\"}", "\"mcp:d:resources/read\": {uri: \"{id}\"}", 18),
+    ("workflow-type-wrong", "agents: [agent:a]", "agents: agent:a", 5),
+    ("workflow-type-wrong", "version: \"1\"", "version: 1", 2),
+    ("workflow-type-wrong", "{risk: low, effect: read}", "low", 12),
+    ("workflow-type-wrong", "effect: read}", "effect: read, idempotent: yes}", 12),
+    ("workflow-value-unknown", "risk: low", "risk: lowish", 12),
+    ("workflow-value-unknown", "level: bounded", "level: free", 6),
+    ("workflow-value-unknown", "id: integer", "id: float", 16),
+    ("workflow-value-unknown", "d/get: {id: \"{id}\"}", "d/get: all", 18),
+];
+
+#[test]
+fn each_kind_of_mistake_is_named_with_its_line_and_a_remedy() {
+    for (code, from, to, line) in WRONG {
+        assert!(SMALL.contains(from), "{from}");
+        let text = SMALL.replacen(from, to, 1);
+        let found = problems(&text);
+        let problem = found.iter().find(|p| p.code() == *code);
+        let Some(problem) = problem else { panic!("{code} after {to}: {found:?}") };
+        assert_eq!(problem.at.map(|p| p.line), Some(*line), "{code} after {to}: {problem}");
+        assert!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem}");
+        assert!(!problem.to_string().contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn every_code_has_a_mistake_that_shows_it() {
+    let shown: BTreeSet<&str> =
+        WRONG.iter().map(|(code, ..)| *code).chain(["workflow-too-large"]).collect();
+    let all: BTreeSet<&str> = ProblemCode::ALL.iter().map(|c| c.as_str()).collect();
+    assert_eq!(shown, all);
+}
+
+#[test]
+fn too_large_too_deep_and_too_many_are_refused() {
+    let long = format!("{SMALL}#{}", "x".repeat(crate::limits::MAX_WORKFLOW_BYTES));
+    let deep = SMALL.replace("purpose: p", &format!("purpose: {}{}", "[".repeat(60), "]".repeat(60)));
+    let many = SMALL.replace("purpose: p", &format!("purpose: [{}]", "1,".repeat(60_000)));
+    for text in [long, deep, many] {
+        let found = problems(&text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].code, ProblemCode::TooLarge, "{}", found[0]);
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_the_file() {
+    let text = SMALL
+        .replace("user:o", "o")
+        .replace("level: bounded", "level: free")
+        .replace("risk: low", "rsk: low")
+        .replace("d/get", "d/gett");
+    let found = problems(&text);
+    let shown: String = found.iter().map(|p| format!("{p}\n")).collect();
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_problem_shows_as_json() {
+    let found = problems(&SMALL.replace("user:o", "o"));
+    insta::assert_snapshot!(found[0].to_json().canonical());
+}
+
+#[test]
+fn a_file_that_is_no_map_is_refused() {
+    for text in ["", "# nothing", "just text", "[1, 2]", "42", "~"] {
+        assert_eq!(problems(text)[0].code, ProblemCode::Type, "{text:?}");
+    }
+}
+
+#[test]
+fn a_string_in_quotes_is_never_a_number() {
+    let text = SMALL.replace("{id: \"{id}\"}", "{id: \"{id}\", x: \"1\"}");
+    let workflow = Workflow::parse(&text).unwrap();
+    assert!(workflow.canonical_json().contains(r#""x":{"constraint_type":"exact","value":"1"}"#));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[ -~\n]{0,200}") {
+        let _ = Workflow::parse(&text);
+    }
+
+    #[test]
+    fn no_edit_of_a_good_file_makes_the_reader_panic(at in 0..BUNDLED.len(), with in "[ -~\n]{0,3}") {
+        let mut text = BUNDLED.to_owned();
+        if text.is_char_boundary(at) {
+            text.replace_range(at..=at, &with);
+        }
+        if let Ok(workflow) = Workflow::parse(&text) {
+            // What is accepted reads back as the same.
+            let again = Workflow::parse(&workflow.canonical_json()).unwrap();
+            prop_assert_eq!(again.digest(), workflow.digest());
+        }
+    }
+}
