@@ -5,7 +5,7 @@
 //! | members | `glob`: string, required, 1 to 127 characters to match and any number of stars between them |
 //! | check | the value is a string and the glob matches all of it |
 //! | covers | the same type by simulation (below); `exact` and `one_of` when every value is permitted |
-//! | cost | check: linear in the value, whatever the glob; covers: linear in the child's glob |
+//! | cost | check: linear in the value, whatever the glob; covers: at most 127 × 128 steps on 128-bit words, usually one per character |
 //!
 //! The language: a character stands for itself, `?` for one character but `/`,
 //! `*` for any run of characters but `/`, `**` for any run; `\` before `*`,
@@ -16,16 +16,16 @@
 //! been matched"; stars are loops on states. The set of states fits a `u128`,
 //! so there is no backtracking.
 //!
-//! **Soundness of covers.** The child's glob is read as a word, and a set *S*
-//! of parent states is kept such that for every text the child's glob matches
-//! so far, the parent reaches at least *S*. A literal steps *S* by itself. `?`
-//! steps *S* by a letter that stands nowhere in the parent: each other letter
-//! but `/` reaches at least as many states, since stepping is monotone. A loop
-//! replaces *S* by the largest subset *T* that stepping by every letter of the
-//! loop leads to a superset of *T*: after any run of such letters the parent
-//! still reaches *T*. If the accepting state is in *S* at the end, the parent
-//! accepts every text of the child. The rule may miss an inclusion; it never
-//! claims a false one.
+//! **Soundness of covers.** The parent covers the child when its automaton
+//! *simulates* the child's: there is a relation between states, holding for the
+//! two initial states, such that whatever letter leads a child state to another,
+//! some transition of the related parent state on that letter leads to a related
+//! state, and a state related to the child's accepting one accepts. Along any
+//! text that the child accepts the parent can then keep up, so it accepts too.
+//! Simulations compose, so covers is transitive. Of the letters that `?` and
+//! stars read, one that stands nowhere in the parent is enough (and `/` for
+//! `**`): on any other the parent can do at least as much. The rule may miss an
+//! inclusion; it never claims a false one.
 
 use super::ConstraintError;
 use super::parse::Members;
@@ -117,20 +117,20 @@ impl Pattern {
             }
             pattern.units.push(unit);
         }
-        // `?*` and `*?` are one language; with stars first, covers sees it.
-        for state in (1..=pattern.units.len()).rev() {
-            if pattern.segment_loops & bit(state) != 0
-                && pattern.any & bit(state.saturating_sub(1)) != 0
-            {
-                pattern.segment_loops &= !bit(state);
-                pattern.segment_loops |= bit(state.saturating_sub(1));
+        // `?*` and `*?` are one language: the star goes last.
+        for state in 0..pattern.units.len() {
+            let here = bit(state);
+            if pattern.segment_loops & here != 0 && pattern.any & here != 0 {
+                pattern.segment_loops ^= here;
+                pattern.segment_loops |= here << 1;
             }
         }
         Some(pattern)
     }
 
-    fn step(&self, states: u128, letter: Letter) -> u128 {
-        let (leads_on, stays) = match letter {
+    /// The states that lead on by `letter`, and those that stay.
+    fn transitions(&self, letter: Letter) -> (u128, u128) {
+        match letter {
             Letter::Fresh => (self.any, self.segment_loops | self.full_loops),
             Letter::This(c) => {
                 let literal = self
@@ -145,54 +145,55 @@ impl Pattern {
                     (literal | self.any, self.segment_loops | self.full_loops)
                 }
             }
-        };
-        ((states & leads_on) << 1) | (states & stays)
-    }
-
-    fn accepts(&self, states: u128) -> bool {
-        states & bit(self.units.len()) != 0
+        }
     }
 
     pub(super) fn permits(&self, value: &Json) -> bool {
         let Some(text) = value.as_str() else { return false };
         let mut states = 1;
         for c in text.chars() {
-            states = self.step(states, Letter::This(c));
+            let (lead_on, stay) = self.transitions(Letter::This(c));
+            states = ((states & lead_on) << 1) | (states & stay);
             if states == 0 {
                 return false;
             }
         }
-        self.accepts(states)
+        states & bit(self.units.len()) != 0
+    }
+
+    /// The states from which `letter` can lead into `states`.
+    fn before(&self, states: u128, letter: Letter) -> u128 {
+        let (lead_on, stay) = self.transitions(letter);
+        ((states >> 1) & lead_on) | (states & stay)
     }
 
     pub(super) fn covers(&self, child: &Self) -> bool {
-        let mut states = 1;
-        for (state, unit) in child.units.iter().map(Some).chain([None]).enumerate() {
+        // The parent states that simulate the child's state, from the last on.
+        let mut simulating = bit(self.units.len());
+        for state in (0..=child.units.len()).rev() {
+            simulating = match child.units.get(state) {
+                Some(Unit::Literal(c)) => self.before(simulating, Letter::This(*c)),
+                Some(Unit::Any) => self.before(simulating, Letter::Fresh),
+                None => simulating,
+            };
             let full = child.full_loops & bit(state) != 0;
             if full || child.segment_loops & bit(state) != 0 {
-                states = self.outlasting(states, full);
+                simulating = self.looping(simulating, full);
             }
-            states = match unit {
-                Some(Unit::Literal(c)) => self.step(states, Letter::This(*c)),
-                Some(Unit::Any) => self.step(states, Letter::Fresh),
-                None => states,
-            };
-            if states == 0 {
+            if simulating == 0 {
                 return false;
             }
         }
-        self.accepts(states)
+        simulating & 1 != 0
     }
 
-    /// The largest subset that every run of letters, with `/` or without,
-    /// leads to a superset of. What a loop of the parent feeds stays; the rest
-    /// goes within as many rounds as letters were read since the child's last
-    /// loop, and never more than 128.
-    fn outlasting(&self, mut states: u128, with_slash: bool) -> u128 {
+    /// The largest subset from which every letter, with `/` or without, can
+    /// lead back into it. Each round but the last removes a state.
+    fn looping(&self, mut states: u128, with_slash: bool) -> u128 {
         loop {
-            let mut kept = states & self.step(states, Letter::Fresh);
+            let mut kept = states & self.before(states, Letter::Fresh);
             if with_slash {
-                kept &= self.step(states, Letter::This('/'));
+                kept &= self.before(states, Letter::This('/'));
             }
             if kept == states {
                 return states;

@@ -267,13 +267,9 @@ fn canonical_host(host: &str) -> Option<Host<String>> {
 /// diacritics beyond ASCII, in upper case. The last segment may be empty.
 fn is_url_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
-    let mut segments = rest.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        if !(segment.is_empty() && segments.peek().is_none()) && !is_url_segment(segment) {
-            return false;
-        }
-    }
-    true
+    let (above, last) = rest.rsplit_once('/').map_or((None, rest), |(a, l)| (Some(a), l));
+    above.is_none_or(|above| above.split('/').all(is_url_segment))
+        && (last.is_empty() || is_url_segment(last))
 }
 
 fn is_url_segment(segment: &str) -> bool {
