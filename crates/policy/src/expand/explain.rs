@@ -98,8 +98,13 @@ pub fn describe(constraint: &Json) -> String {
         "wildcard" => "anything".to_owned(),
         "all" => clauses(member("constraints"), ", and "),
         "any" => clauses(member("constraints"), ", or "),
-        "length" => length(object),
-        // The extension types speak for themselves, member by member.
+        "length" => between(object, "a text or list of length", "", " or more", " or less"),
+        "datetime_range" => between(object, "a time", " from", "", ""),
+        "path_under" => format!("a path at or below {}", member("root").map(value).unwrap_or_default()),
+        "pattern" => format!("a text like {}", member("glob").map(value).unwrap_or_default()),
+        "cidr" => format!("an address or network in {}", member("network").map(value).unwrap_or_default()),
+        "url_within" => url(object),
+        // A type without words of its own is shown member by member.
         other => {
             let members: Vec<String> = object
                 .iter()
@@ -125,14 +130,33 @@ fn range(object: &Object) -> String {
     }
 }
 
-fn length(object: &Object) -> String {
+/// Two bounds, each of which may be absent.
+fn between(object: &Object, what: &str, from: &str, least: &str, most: &str) -> String {
     let bound = |name: &str| object.member(name).map(value);
     match (bound("min"), bound("max")) {
-        (None, None) => "a text or list of any length".to_owned(),
-        (Some(min), None) => format!("a text or list of length {min} or more"),
-        (None, Some(max)) => format!("a text or list of length {max} or less"),
-        (Some(min), Some(max)) => format!("a text or list of length {min} to {max}"),
+        (None, None) => format!("{what} without bounds"),
+        (Some(min), None) => format!("{what}{from} {min}{least}"),
+        (None, Some(max)) if most.is_empty() => format!("{what} up to {max}"),
+        (None, Some(max)) => format!("{what} {max}{most}"),
+        (Some(min), Some(max)) => format!("{what}{from} {min} to {max}"),
     }
+}
+
+fn url(object: &Object) -> String {
+    let text = |name: &str| object.member(name).and_then(Json::as_str).map(shown);
+    let host = match (text("host"), text("host_suffix")) {
+        (Some(host), _) => host,
+        (None, Some(suffix)) => format!("{suffix} or a host below it"),
+        (None, None) => "any host".to_owned(),
+    };
+    let port = object.member("port").map(|p| format!(", port {}", value(p))).unwrap_or_default();
+    let path = text("path_prefix").map(|p| format!(", at or below {p}")).unwrap_or_default();
+    let query = match text("query").as_deref() {
+        Some("any") => ", with any query",
+        _ => ", without a query",
+    };
+    let scheme = text("scheme").unwrap_or_default();
+    format!("a URL with scheme {scheme} on {host}{port}{path}{query}")
 }
 
 fn clauses(json: Option<&Json>, between: &str) -> String {

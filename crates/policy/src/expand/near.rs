@@ -6,7 +6,7 @@ pub(crate) fn nearest<'c>(given: &str, candidates: impl Iterator<Item = &'c str>
         .filter_map(|candidate| {
             let head = |text: &str| text.split(':').next().map(str::to_owned);
             // `ticket:8821x` is meant for `ticket:{id}`, whatever the distance.
-            if given.contains(':') && candidate.contains(':') && head(given) == head(candidate) {
+            if given.contains(':') && candidate.contains('{') && head(given) == head(candidate) {
                 return Some((0, candidate));
             }
             let allowed = candidate.chars().count().min(given.chars().count()) / 3 + 1;
