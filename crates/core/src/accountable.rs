@@ -6,7 +6,7 @@
 //! budget (each member at most the parent's; absent means inherited).
 
 use crate::aat::claims::Strictness;
-use crate::aat::verify::{Chain, Context, Profile, private};
+use crate::aat::verify::{Chain, Context, Profile, Unaccounted, private};
 use crate::constraint::Dialect;
 use crate::crypto::{Digest, Thumbprint};
 use crate::denial::{Denial, Reason};
@@ -16,6 +16,7 @@ use crate::json::{Json, Object};
 use crate::time::Timestamp;
 
 mod budget;
+mod retained;
 pub use budget::{Charge, ChargeError, budget_beyond};
 
 /// Claim: the task's id.
@@ -230,12 +231,12 @@ impl Profile for Accountable {
         chain: &Chain,
         context: &Context<'_>,
         inputs: Inputs<'_>,
-    ) -> Result<Facts, Denial> {
+    ) -> Result<Facts, Unaccounted<Facts>> {
         let links = chain.links();
         let root = links.first().ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
         // Every root names the gateways that implement this profile.
         if root.claims.aud.is_none() {
-            return Err(Denial::new(Reason::AudienceMismatch).of_token(0).about("aud"));
+            return Err(Denial::new(Reason::AudienceMismatch).of_token(0).about("aud").into());
         }
         let authority = Authority::from_claims(&root.claims.all).map_err(|d| d.of_token(0))?;
         check_children(chain)?;
@@ -296,17 +297,17 @@ fn stand(
     standing: Standing,
     context: &Context<'_>,
     staleness_bound: i64,
-) -> Result<Facts, Denial> {
+) -> Result<Facts, Unaccounted<Facts>> {
     if context.now < standing.last_durable {
-        return Err(Denial::new(Reason::ClockBehind));
+        return Err(Denial::new(Reason::ClockBehind).into());
     }
     let staleness_ms = context.now.millis_since(standing.revocations_as_of).max(0);
     if staleness_ms > staleness_bound.saturating_mul(1000) {
-        return Err(Denial::new(Reason::RevocationStale));
+        return Err(Denial::new(Reason::RevocationStale).into());
     }
     let mut hops = Vec::with_capacity(standing.hops.len());
     for (i, hop) in standing.hops.iter().enumerate() {
-        let denied = |reason| Err(Denial::new(reason).of_token(i));
+        let denied = |reason| Err(Denial::new(reason).of_token(i).into());
         let Some(hop) = hop else { return denied(Reason::KeyNotEnrolled) };
         if !hop.instance_active {
             return denied(Reason::InstanceInactive);
@@ -319,25 +320,26 @@ fn stand(
     }
     match hops.first() {
         Some(first) if first.agent == authority.agent => {}
-        _ => return Err(Denial::new(Reason::AgentMismatch).of_token(0)),
+        _ => return Err(Denial::new(Reason::AgentMismatch).of_token(0).into()),
     }
     if !standing.principal_active {
-        return Err(Denial::new(Reason::PrincipalInactive));
+        return Err(Denial::new(Reason::PrincipalInactive).into());
     }
-    if let Some(kind) = &standing.revoked {
-        return Err(Denial::new(Reason::Revoked).about(kind.as_str()));
-    }
-    let grant_signed = match &standing.grant {
-        Some(grant)
-            if grant.digest == authority.grant_digest
-                && !grant.ended
-                && context.now < grant.not_after =>
-        {
-            !grant.attested
-        }
-        _ => return Err(Denial::new(Reason::GrantNotStanding)),
-    };
+    // From here on the caller is known: a denial names it in the record.
+    let grant = standing.grant.as_ref().filter(|grant| {
+        grant.digest == authority.grant_digest && !grant.ended && context.now < grant.not_after
+    });
+    let grant_stands = grant.is_some();
+    let grant_signed = grant.is_some_and(|grant| !grant.attested);
     let guarantee =
         hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
-    Ok(Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms })
+    let facts = Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms };
+    let denial = if let Some(kind) = &facts.standing.revoked {
+        Denial::new(Reason::Revoked).about(kind.as_str())
+    } else if grant_stands {
+        return Ok(facts);
+    } else {
+        Denial::new(Reason::GrantNotStanding)
+    };
+    Err(Unaccounted { denial, facts: Some(Box::new(facts)) })
 }

@@ -105,12 +105,28 @@ pub trait Profile: private::Sealed + Sized {
     /// Its own checks, after possession was proved.
     ///
     /// # Errors
-    /// A denial of the identity or authority stage.
+    /// A denial of the identity or authority stage; one of the authority stage
+    /// comes with the facts, because the caller is known then.
     fn account(
         chain: &Chain,
         context: &Context<'_>,
         inputs: Self::Inputs<'_>,
-    ) -> Result<Self::Facts, Denial>;
+    ) -> Result<Self::Facts, Unaccounted<Self::Facts>>;
+}
+
+/// A profile's no.
+#[derive(Debug)]
+pub struct Unaccounted<F> {
+    /// Why.
+    pub denial: Denial,
+    /// What had been established, when the caller is known.
+    pub facts: Option<Box<F>>,
+}
+
+impl<F> From<Denial> for Unaccounted<F> {
+    fn from(denial: Denial) -> Self {
+        Self { denial, facts: None }
+    }
 }
 
 pub(crate) mod private {
@@ -132,7 +148,7 @@ impl Profile for Core {
         extra_entry_members: true,
     };
 
-    fn account(_: &Chain, _: &Context<'_>, (): ()) -> Result<(), Denial> {
+    fn account(_: &Chain, _: &Context<'_>, (): ()) -> Result<(), Unaccounted<()>> {
         Ok(())
     }
 }
@@ -506,11 +522,62 @@ pub fn verify<P: Profile>(
     context: &Context<'_>,
     inputs: P::Inputs<'_>,
 ) -> Result<Verified<P>, Denial> {
+    examine(chain, proof, call, context, inputs).map_err(|refused| refused.denial)
+}
+
+/// A call or message that was refused, with who sent it once that is known:
+/// the record of a denial then names principal, agent and task.
+pub struct Refused<P: Profile> {
+    /// Why.
+    pub denial: Denial,
+    /// The caller, if it proved possession and the profile accounted for it.
+    pub known: Option<Box<Present<P>>>,
+}
+
+impl<P: Profile> std::fmt::Debug for Refused<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refused")
+            .field("denial", &self.denial)
+            .field("known", &self.known.is_some())
+            .finish()
+    }
+}
+
+impl<P: Profile> From<Denial> for Refused<P> {
+    fn from(denial: Denial) -> Self {
+        Self { denial, known: None }
+    }
+}
+
+impl<P: Profile> Refused<P> {
+    fn unaccounted(chain: Chain, no: Unaccounted<P::Facts>) -> Self {
+        let known = no.facts.map(|facts| Box::new(Present { chain, facts: *facts }));
+        Self { denial: no.denial, known }
+    }
+}
+
+/// [`verify`], which also names a refused caller that is known.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn examine<P: Profile>(
+    chain: &Unverified<'_>,
+    proof: &str,
+    call: &Call<'_>,
+    context: &Context<'_>,
+    inputs: P::Inputs<'_>,
+) -> Result<Verified<P>, Refused<P>> {
     let proof = possession::Unproved::parse(proof, context.limits)?;
     let chain = Chain::verify::<P>(chain, context)?;
     let proof = proof.verify(&chain, call, context)?;
-    let facts = P::account(&chain, context, inputs)?;
-    permits(&chain, call)?;
+    let facts = match P::account(&chain, context, inputs) {
+        Ok(facts) => facts,
+        Err(no) => return Err(Refused::unaccounted(chain, no)),
+    };
+    if let Err(denial) = permits(&chain, call) {
+        let known = Some(Box::new(Present { chain, facts }));
+        return Err(Refused { denial, known });
+    }
     Ok(Verified {
         chain,
         tool: call.tool.to_owned(),
@@ -561,14 +628,14 @@ impl<P: Profile> Present<P> {
 /// Verifies a chain and a DPoP proof by its leaf's key.
 ///
 /// # Errors
-/// The first thing that does not hold.
+/// The first thing that does not hold, with the caller once it is known.
 pub fn verify_presence<P: Profile>(
     chain: &Unverified<'_>,
     leaf: &str,
     proof: &crate::dpop::Request<'_>,
     context: &Context<'_>,
     inputs: P::Inputs<'_>,
-) -> Result<(Present<P>, crate::dpop::Accepted), Denial> {
+) -> Result<(Present<P>, crate::dpop::Accepted), Refused<P>> {
     let proof = crate::dpop::Unproved::parse(proof)?;
     let chain = Chain::verify::<P>(chain, context)?;
     let holder = chain
@@ -577,8 +644,10 @@ pub fn verify_presence<P: Profile>(
         .map(|l| l.claims.holder)
         .ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
     let accepted = proof.verify(&holder, leaf, context.now, context.limits)?;
-    let facts = P::account(&chain, context, inputs)?;
-    Ok((Present { chain, facts }, accepted))
+    match P::account(&chain, context, inputs) {
+        Ok(facts) => Ok((Present { chain, facts }, accepted)),
+        Err(no) => Err(Refused::unaccounted(chain, no)),
+    }
 }
 
 /// Convenience for callers that hold arguments as JSON.
