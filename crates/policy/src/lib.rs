@@ -21,6 +21,7 @@ pub mod expand;
 pub mod grades;
 pub mod limits;
 pub mod mcp_methods;
+pub mod permit;
 pub mod workflow;
 
 pub use workflow::Workflow;

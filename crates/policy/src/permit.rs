@@ -1,0 +1,191 @@
+//! The witness that stage 4 let a verified call pass.
+//!
+//! A [`Permit`] has no public constructor: [`rule`] makes it, of a call that
+//! core verified under the accountable profile and of nothing else.
+//!
+//! ```compile_fail
+//! use bailiwick_policy::permit::Permit;
+//! fn forge(real: Permit) -> Permit {
+//!     Permit { case: real.case }
+//! }
+//! ```
+
+use bailiwick_core::aat::verify::Verified;
+use bailiwick_core::accountable::Accountable;
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::guarantee::Assurance;
+use bailiwick_core::ids::ToolId;
+
+use crate::catalogue::Rating;
+use crate::decide::{Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
+use crate::grades::{self, Consent, Level};
+use crate::workflow::Workflow;
+
+/// What stage 4 looked at and said; the same whatever the answer.
+#[derive(Debug)]
+pub struct Case {
+    verified: Verified<Accountable>,
+    rating: Rating,
+    level: Level,
+    assurance: Assurance,
+    finding: Finding,
+}
+
+impl Case {
+    /// The verified call.
+    #[must_use]
+    pub fn verified(&self) -> &Verified<Accountable> {
+        &self.verified
+    }
+
+    /// Our rating of the tool.
+    #[must_use]
+    pub fn rating(&self) -> &Rating {
+        &self.rating
+    }
+
+    /// The workflow's level.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What possession was proved.
+    #[must_use]
+    pub const fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// The rule that settled it.
+    #[must_use]
+    pub fn finding(&self) -> &Finding {
+        &self.finding
+    }
+}
+
+/// A verified call that policy lets pass.
+#[derive(Debug)]
+pub struct Permit {
+    case: Case,
+}
+
+impl Permit {
+    /// What was looked at.
+    #[must_use]
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+}
+
+/// A verified call that needs a person's decision.
+#[derive(Debug)]
+pub struct Ask {
+    case: Case,
+}
+
+impl Ask {
+    /// What was looked at.
+    #[must_use]
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+}
+
+/// A verified call that policy forbids.
+#[derive(Debug)]
+pub struct Refusal {
+    verified: Verified<Accountable>,
+    denial: Denial,
+    finding: Option<Finding>,
+}
+
+impl Refusal {
+    /// The verified call.
+    #[must_use]
+    pub fn verified(&self) -> &Verified<Accountable> {
+        &self.verified
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn denial(&self) -> &Denial {
+        &self.denial
+    }
+
+    /// The rule that settled it, if it came to the rules.
+    #[must_use]
+    pub fn finding(&self) -> Option<&Finding> {
+        self.finding.as_ref()
+    }
+}
+
+/// Stage 4's answer.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Let it pass.
+    Permit(Permit),
+    /// Ask a person.
+    Ask(Ask),
+    /// Deny.
+    Refuse(Refusal),
+}
+
+/// Decides about a verified call under `workflow`, whose digest must be the
+/// one that the chain names: the caller looked it up by that digest.
+#[must_use]
+pub fn rule(
+    verified: Verified<Accountable>,
+    workflow: &Workflow,
+    assurance: Assurance,
+    guardrails: &[&dyn Guardrail],
+) -> Ruling {
+    match weigh(&verified, workflow, assurance, guardrails) {
+        Ok((rating, decision)) => {
+            let (rating, level) = (rating.clone(), workflow.level);
+            let case = |finding| Case { verified, rating, level, assurance, finding };
+            match decision {
+                PolicyDecision::Allow(finding) => Ruling::Permit(Permit { case: case(finding) }),
+                PolicyDecision::ApprovalRequired(finding) => {
+                    Ruling::Ask(Ask { case: case(finding) })
+                }
+                PolicyDecision::Deny(finding) => {
+                    // A code without a row in core's table still denies.
+                    let reason = Reason::parse(finding.denial_code).unwrap_or(Reason::PolicyDenied);
+                    let denial = Denial::new(reason).about(finding.rule.as_ref());
+                    Ruling::Refuse(Refusal { verified, denial, finding: Some(finding) })
+                }
+            }
+        }
+        Err(denial) => Ruling::Refuse(Refusal { verified, denial, finding: None }),
+    }
+}
+
+fn weigh<'w>(
+    verified: &Verified<Accountable>,
+    workflow: &'w Workflow,
+    assurance: Assurance,
+    guardrails: &[&dyn Guardrail],
+) -> Result<(&'w Rating, PolicyDecision), Denial> {
+    let facts = verified.facts();
+    let uncatalogued = || Denial::new(Reason::ToolNotCatalogued).about(verified.tool());
+    if workflow.id != facts.authority.workflow {
+        return Err(Denial::new(Reason::PolicyDenied).about("workflow"));
+    }
+    // Every hop works on a task of this workflow, not only the caller.
+    if let Some(hop) = facts.hops.iter().find(|hop| !workflow.permits_agent(&hop.agent)) {
+        return Err(Denial::new(Reason::PolicyDenied).about(hop.agent.as_str()));
+    }
+    let caller = facts.caller().ok_or_else(|| Denial::new(Reason::KeyNotEnrolled))?;
+    let tool = ToolId::parse(verified.tool()).map_err(|_| uncatalogued())?;
+    let rating = workflow.catalogue.rating(&tool).ok_or_else(uncatalogued)?;
+    let input = PolicyInput {
+        agent: &caller.agent,
+        tool: &tool,
+        rating: Some(rating),
+        level: workflow.level,
+        assurance: assurance.as_str().parse().unwrap_or(grades::Assurance::None),
+        guarantee: facts.guarantee.as_str().parse().unwrap_or(grades::Guarantee::Key),
+        consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
+    };
+    Ok((rating, decide_with(&input, guardrails)))
+}
