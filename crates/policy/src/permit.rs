@@ -142,11 +142,11 @@ pub fn rule(
     match weigh(&verified, workflow, assurance, guardrails) {
         Ok((rating, decision)) => {
             let (rating, level) = (rating.clone(), workflow.level);
-            let case = |finding| Case { verified, rating, level, assurance, finding };
+            let case = |verified, finding| Case { verified, rating, level, assurance, finding };
             match decision {
-                PolicyDecision::Allow(finding) => Ruling::Permit(Permit { case: case(finding) }),
+                PolicyDecision::Allow(finding) => Ruling::Permit(Permit { case: case(verified, finding) }),
                 PolicyDecision::ApprovalRequired(finding) => {
-                    Ruling::Ask(Ask { case: case(finding) })
+                    Ruling::Ask(Ask { case: case(verified, finding) })
                 }
                 PolicyDecision::Deny(finding) => {
                     // A code without a row in core's table still denies.
