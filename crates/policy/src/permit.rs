@@ -18,7 +18,7 @@ use bailiwick_core::ids::ToolId;
 
 use crate::catalogue::Rating;
 use crate::decide::{Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
-use crate::grades::{self, Consent, Level};
+use crate::grades::{Consent, Level};
 use crate::workflow::Workflow;
 
 /// What stage 4 looked at and said; the same whatever the answer.
@@ -183,8 +183,8 @@ fn weigh<'w>(
         tool: &tool,
         rating: Some(rating),
         level: workflow.level,
-        assurance: assurance.as_str().parse().unwrap_or(grades::Assurance::None),
-        guarantee: facts.guarantee.as_str().parse().unwrap_or(grades::Guarantee::Key),
+        assurance,
+        guarantee: facts.guarantee,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
     };
     Ok((rating, decide_with(&input, guardrails)))
