@@ -42,6 +42,8 @@ kinds! {
     DenialsSuppressed = "denials.suppressed",
     /// A principal's signed grant.
     GrantRecorded = "grant.recorded",
+    /// An instance was retired.
+    InstanceChanged = "instance.changed",
     /// An instance's two keys were enrolled.
     InstanceEnrolled = "instance.enrolled",
     /// The log begins: its origin, key and first makers.
@@ -52,6 +54,8 @@ kinds! {
     PlaintextRead = "plaintext.read",
     /// A principal was registered with its signing key.
     PrincipalAdded = "principal.added",
+    /// A principal was suspended, resumed or retired.
+    PrincipalChanged = "principal.changed",
     /// Something was revoked.
     Revoked = "revoked",
     /// A task was minted.
