@@ -126,3 +126,29 @@ impl Catalogue {
         servers.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::workflow::Workflow;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_catalogued_has_a_rating() {
+        let text = include_str!("../../../workflows/support-tickets.yaml");
+        let catalogue = Workflow::parse(text).unwrap().catalogue;
+        for (tool, risk) in [
+            ("mcp:support-desk:tools/refund_order", Some(Risk::High)),
+            ("mcp:support-desk:resources/read", Some(Risk::Low)),
+            ("mcp:support-desk:prompts/reply_to_ticket", Some(Risk::Low)),
+            ("mcp:support-desk:prompts/refund_order", None),
+            ("mcp:support-desk:tools/Refund_order", None),
+            ("mcp:support-desk2:tools/refund_order", None),
+            ("http:support-desk:tools/refund_order", None),
+        ] {
+            let found = catalogue.rating(&ToolId::parse(tool).unwrap()).map(|r| r.risk);
+            assert_eq!(found, risk, "{tool}");
+        }
+        assert!(catalogue.tools().all(|(id, rating)| catalogue.rating(&id) == Some(rating)));
+    }
+}

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use bailiwick_core::json::Json;
 
+pub use bailiwick_core::guarantee::{Assurance, Guarantee};
+
 /// A text that names no grade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected one of {expected}")]
@@ -85,32 +87,6 @@ grade!(
         Bounded = "bounded",
         /// As bounded, with the complete checklist behind it.
         Autonomous = "autonomous",
-    }
-);
-grade!(
-    /// What possession was proved for a call.
-    Assurance, "`none`, `token`, `request`, `arguments`" {
-        /// A bearer token: nothing.
-        None = "none",
-        /// DPoP: the token's key.
-        Token = "token",
-        /// DPoP and a signature over the body.
-        Request = "request",
-        /// An AAT proof over tool and arguments.
-        Arguments = "arguments",
-    }
-);
-grade!(
-    /// How sure we are of a peer; a chain has its weakest hop's.
-    Guarantee, "`key`, `jwt`, `mtls`, `attested`" {
-        /// An enrolled key.
-        Key = "key",
-        /// A JWT-SVID.
-        Jwt = "jwt",
-        /// An X.509-SVID on this connection.
-        Mtls = "mtls",
-        /// An attested workload.
-        Attested = "attested",
     }
 );
 grade!(

@@ -22,10 +22,12 @@ mod problem;
 mod read;
 mod rules;
 mod shorthand;
+mod terms;
 mod yaml;
 
 pub use problem::{Place, Problem, ProblemCode};
 pub use shorthand::{Parameter, ParameterKind, Shorthand};
+pub use terms::{Terms, TermsError};
 
 pub(crate) use rules::fill;
 pub(crate) use shorthand::Fit;

@@ -236,3 +236,11 @@ fn rule_ids_are_unique_and_every_rule_decides_something() {
     });
     assert_eq!(spoke.len(), Rule::ALL.len());
 }
+
+#[test]
+fn every_denial_code_is_a_reason_that_the_gateway_knows() {
+    use bailiwick_core::denial::Reason;
+    for code in Rule::ALL.iter().map(|r| r.denial_code()).chain(["no-policy"]) {
+        assert!(code.is_empty() || Reason::parse(code).is_some(), "{code}");
+    }
+}

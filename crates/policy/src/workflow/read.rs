@@ -17,7 +17,7 @@ use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WIND
 
 mod shorthands;
 
-const TOP: &[&str] = &[
+pub(super) const TOP: &[&str] = &[
     "workflow", "version", "owner", "purpose", "agents", "level", "window_seconds", "max_depth",
     "budget", "tool_servers", "shorthands",
 ];
@@ -56,6 +56,9 @@ impl<'n> Members<'n> {
 
 impl Reading {
     fn report(&mut self, code: Code, at: Place, message: impl Into<String>, remedy: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         self.problems.push(Problem {
             code,
             at: Some(at),
@@ -63,6 +66,12 @@ impl Reading {
             message: message.into(),
             remedy: remedy.into(),
         });
+    }
+
+    /// Whether there are more problems than anybody will read. Those that are
+    /// kept are then merely some of the first.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= 10 * MAX_PROBLEMS
     }
 
     fn within<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {

@@ -41,6 +41,15 @@ fn the_bundled_workflow_is_well_formed() {
 }
 
 #[test]
+fn the_manual_shows_the_bundled_workflow_and_names_every_member() {
+    let manual = include_str!("../../../../docs/workflows.md");
+    assert!(manual.contains(&format!("```yaml\n{BUNDLED}```")), "copy the file into the manual");
+    for member in [read::TOP, &["risk", "effect", "data", "idempotent", "timeout_seconds", "max_calls"]].concat() {
+        assert!(manual.contains(&format!("| `{member}`")) || manual.contains(&format!("`{member}`:")), "{member}");
+    }
+}
+
+#[test]
 fn the_digest_does_not_depend_on_comments_formatting_order_or_short_forms() {
     let one = Workflow::parse(SMALL).unwrap();
     let other = r#"
@@ -212,6 +221,15 @@ fn all_problems_come_at_once_in_the_order_of_the_file() {
     let found = problems(&text);
     let shown: String = found.iter().map(|p| format!("{p}\n")).collect();
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_file_full_of_mistakes_reports_the_first_of_them() {
+    let wrong: String = (0..2000).map(|i| format!("      d/no{i}: any\n")).collect();
+    let text = SMALL.replace("      d/get: {id: \"{id}\"}\n", &wrong);
+    let found = problems(&text);
+    assert_eq!(found.len(), crate::limits::MAX_PROBLEMS);
+    assert!(found.windows(2).all(|w| w[0].at <= w[1].at));
 }
 
 #[test]

@@ -218,7 +218,8 @@ impl Reading {
 
     fn catalogued(&mut self, tool: &ToolId, catalogue: &Catalogue, at: Place) -> Option<Rating> {
         let rating = catalogue.rating(tool).cloned();
-        if rating.is_none() {
+        // Looking for similar names costs the more, the more there is wrong.
+        if rating.is_none() && !self.is_full() {
             let known: Vec<String> = catalogue.tools().map(|(id, _)| id.to_string()).collect();
             let remedy = match nearest(tool.as_str(), known.iter().map(String::as_str)).first() {
                 Some(near) => format!("rate it under `tool_servers`, or did you mean `{near}`?"),
