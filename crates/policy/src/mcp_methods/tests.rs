@@ -49,31 +49,71 @@ fn a_method_without_a_row_is_denied() {
 }
 
 #[test]
-fn every_request_of_the_client_in_the_schemas_has_a_row() {
-    // The unions ClientRequest of the two schemas.
-    for (era, names) in [
+fn the_rows_are_the_unions_of_the_two_schemas_and_the_tasks_extension() {
+    use Sender::{Client, Server};
+    use Shape::{Notification, Request};
+    const CHANGES: &str = "notifications/cancelled notifications/progress notifications/message \
+        notifications/resources/updated notifications/resources/list_changed \
+        notifications/tools/list_changed notifications/prompts/list_changed";
+    for (era, sender, shape, names, more) in [
         (
             Era::Sessions,
+            Client,
+            Request,
             "ping initialize completion/complete logging/setLevel prompts/get prompts/list resources/list \
              resources/templates/list resources/read resources/subscribe resources/unsubscribe tools/call \
              tools/list tasks/get tasks/result tasks/list tasks/cancel",
+            "",
         ),
         (
             Era::Stateless,
+            Client,
+            Request,
             "server/discover completion/complete prompts/get prompts/list resources/list \
-             resources/templates/list resources/read subscriptions/listen tools/call tools/list \
-             tasks/get tasks/update tasks/cancel",
+             resources/templates/list resources/read subscriptions/listen tools/call tools/list",
+            "tasks/get tasks/update tasks/cancel",
+        ),
+        (
+            Era::Sessions,
+            Client,
+            Notification,
+            "notifications/cancelled notifications/progress notifications/initialized \
+             notifications/roots/list_changed notifications/tasks/status",
+            "",
+        ),
+        (Era::Stateless, Client, Notification, "notifications/cancelled", ""),
+        (
+            Era::Sessions,
+            Server,
+            Request,
+            "ping sampling/createMessage roots/list elicitation/create tasks/get tasks/result tasks/list \
+             tasks/cancel",
+            "",
+        ),
+        (Era::Stateless, Server, Request, "", ""),
+        (
+            Era::Sessions,
+            Server,
+            Notification,
+            CHANGES,
+            "notifications/elicitation/complete notifications/tasks/status",
+        ),
+        (
+            Era::Stateless,
+            Server,
+            Notification,
+            CHANGES,
+            "notifications/subscriptions/acknowledged notifications/tasks",
         ),
     ] {
-        let expected: BTreeSet<&str> = names.split_whitespace().collect();
+        let expected: BTreeSet<&str> =
+            names.split_whitespace().chain(more.split_whitespace()).collect();
         let found: BTreeSet<&str> = METHODS
             .iter()
-            .filter(|m| {
-                m.sender == Sender::Client && m.shape == Shape::Request && m.eras.contains(&era)
-            })
+            .filter(|m| m.sender == sender && m.shape == shape && m.eras.contains(&era))
             .map(|m| m.name)
             .collect();
-        assert_eq!(found, expected);
+        assert_eq!(found, expected, "{era:?} {sender:?} {shape:?}");
     }
 }
 
