@@ -1,0 +1,5 @@
+//! The figures, one module each.
+
+pub(crate) mod attenuate;
+pub(crate) mod denial;
+pub(crate) mod verify;
