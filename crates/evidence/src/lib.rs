@@ -1,1 +1,23 @@
-//! Evidence bundles.
+//! Evidence bundles: everything that proves one action, in one file that
+//! anyone can verify offline against a trust file of their own (DESIGN §2,
+//! `evidence`).
+//!
+//! [`verify`](verify::verify) is pure and needs neither store nor network:
+//! bytes, trust and kept checkpoints in, a [`Verdict`](verdict::Verdict) out.
+//! [`assemble`](assemble::assemble) makes a bundle from whatever holds the
+//! ledger, through the narrow port [`Source`](assemble::Source).
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
+)]
+
+mod read;
+pub mod trust;
+
+pub use trust::Trust;

@@ -1,0 +1,516 @@
+//! Whom the verifier trusts: `trust.json`, which never comes from the bundle.
+//!
+//! An auditor gets the file once from the organisation, compares its
+//! [`fingerprint`](Trust::fingerprint) by another channel, and keeps it.
+
+use bailiwick_core::aat::verify::Anchors;
+use bailiwick_core::crypto::{PublicKey, sha256};
+use bailiwick_core::ids::OrgId;
+use bailiwick_core::json::{Json, JsonError, Object};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_tlog::{LogKey, WitnessKey};
+
+use crate::read::{BadMember, Reader};
+
+/// Keys of one kind at most; a file with more is a mistake.
+pub const MAX_KEYS: usize = 256;
+
+/// When a key may be used: from the first to before the second; either may be
+/// open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// Not before.
+    pub not_before: Option<Timestamp>,
+    /// Before, exclusive.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Validity {
+    /// Always.
+    pub const ALWAYS: Self = Self { not_before: None, not_after: None };
+
+    /// Whether `time` lies inside.
+    #[must_use]
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.not_before.is_none_or(|t| t <= time) && self.not_after.is_none_or(|t| time < t)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let starts_before_end = |a: &Self, b: &Self| match (a.not_before, b.not_after) {
+            (Some(start), Some(end)) => start < end,
+            _ => true,
+        };
+        starts_before_end(self, other) && starts_before_end(other, self)
+    }
+
+    fn read(reader: &Reader<'_>) -> Result<Self, BadMember> {
+        let validity =
+            Self { not_before: reader.time("not_before")?, not_after: reader.time("not_after")? };
+        match (validity.not_before, validity.not_after) {
+            (Some(start), Some(end)) if end <= start => Err(reader.bad("not_after")),
+            _ => Ok(validity),
+        }
+    }
+
+    fn write(&self, mut object: Object) -> Object {
+        if let Some(t) = self.not_before {
+            object.insert("not_before", t.to_string());
+        }
+        if let Some(t) = self.not_after {
+            object.insert("not_after", t.to_string());
+        }
+        object
+    }
+}
+
+/// A key that signs roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerKey {
+    /// The issuer's URI, exactly as in `iss`.
+    pub uri: String,
+    /// The key.
+    pub key: PublicKey,
+    /// When.
+    pub validity: Validity,
+}
+
+/// Which kinds of entry a maker may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The control plane: everything but actions.
+    Authority,
+    /// The data plane: actions and what was seen of tools.
+    Gateway,
+}
+
+impl Role {
+    /// Its name in the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authority => "authority",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// A key that seals entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maker {
+    /// The maker's name in entries.
+    pub id: String,
+    /// The key.
+    pub key: PublicKey,
+    /// What it may say.
+    pub role: Role,
+    /// When.
+    pub validity: Validity,
+}
+
+/// Reserved for approvals: which relying party and origins verdicts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvers {
+    /// The WebAuthn relying party's id.
+    pub rp_id: String,
+    /// Its origins.
+    pub origins: Vec<String>,
+}
+
+/// The trust file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trust {
+    /// The organisation.
+    pub org: OrgId,
+    /// Keys that sign roots.
+    pub issuers: Vec<IssuerKey>,
+    /// The log; its key's name is its origin.
+    pub log: LogKey,
+    /// Keys that seal entries.
+    pub makers: Vec<Maker>,
+    /// Witnesses that may cosign checkpoints.
+    pub witnesses: Vec<WitnessKey>,
+    /// How many witnesses a checkpoint must have; 0 asks for none, and the
+    /// verdict then names what it assumes.
+    pub quorum: usize,
+    /// The gateways' audiences, exact texts.
+    pub audiences: Vec<String>,
+    /// Reserved for approvals.
+    pub approvers: Option<Approvers>,
+}
+
+/// A trust file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// Not strict JSON.
+    #[error("the trust file is not strict JSON: {0}")]
+    Json(JsonError),
+    /// A member is missing, malformed or unknown.
+    #[error("the trust file's member `{member}` is missing, malformed or not known")]
+    Member {
+        /// Its path.
+        member: String,
+    },
+    /// Two keys of one name hold at the same time, or one key has two names.
+    #[error("the trust file is ambiguous about `{name}`: two entries hold at the same time")]
+    Ambiguous {
+        /// The name.
+        name: String,
+    },
+}
+
+impl TrustError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(e) => e.code(),
+            Self::Member { .. } => "trust-malformed",
+            Self::Ambiguous { .. } => "trust-ambiguous",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        "get the file again with `bailiwick keys trust` and compare its fingerprint"
+    }
+}
+
+impl From<BadMember> for TrustError {
+    fn from(BadMember(member): BadMember) -> Self {
+        Self::Member { member }
+    }
+}
+
+fn texts(reader: &Reader<'_>, name: &str) -> Result<Vec<String>, BadMember> {
+    let list = reader.list(name)?;
+    if list.len() > MAX_KEYS {
+        return Err(reader.bad(name));
+    }
+    list.iter().map(|t| t.as_str().map(str::to_owned).ok_or_else(|| reader.bad(name))).collect()
+}
+
+fn key(reader: &Reader<'_>) -> Result<PublicKey, BadMember> {
+    PublicKey::from_jwk(reader.object("jwk")?)
+        .ok()
+        .filter(|k| reader.object("jwk").is_ok_and(|jwk| *jwk == k.to_jwk()))
+        .ok_or_else(|| reader.bad("jwk"))
+}
+
+fn each<T>(
+    reader: &Reader<'_>,
+    name: &str,
+    known: &[&str],
+    read: impl Fn(&Reader<'_>) -> Result<T, BadMember>,
+) -> Result<Vec<T>, BadMember> {
+    let list = reader.list(name)?;
+    if list.len() > MAX_KEYS {
+        return Err(reader.bad(name));
+    }
+    list.iter()
+        .enumerate()
+        .map(|(i, item)| read(&Reader::new(&format!("{}[{i}]", reader.path(name)), item, known)?))
+        .collect()
+}
+
+impl Trust {
+    /// Reads the file. Members that are not known are refused, because they
+    /// may restrict what they stand beside.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
+        const MEMBERS: [&str; 10] = [
+            "v", "kind", "org", "issuers", "log", "makers", "witnesses", "quorum", "audiences",
+            "approvers",
+        ];
+        let json = Json::parse(bytes, &JsonLimits::DEFAULT).map_err(TrustError::Json)?;
+        let top = Reader::new("", &json, &MEMBERS)?;
+        if top.integer("v")? != 1 {
+            return Err(top.bad("v").into());
+        }
+        if top.text("kind")? != "bailiwick-trust" {
+            return Err(top.bad("kind").into());
+        }
+        let log = Reader::new("log", top.member("log")?, &["origin", "vkey"])?;
+        let log_key = LogKey::parse(log.text("vkey")?).map_err(|_| log.bad("vkey"))?;
+        if log_key.name() != log.text("origin")? {
+            return Err(log.bad("origin").into());
+        }
+        let trust = Self {
+            org: OrgId::parse(top.text("org")?).map_err(|_| top.bad("org"))?,
+            issuers: each(&top, "issuers", &["uri", "jwk", "not_before", "not_after"], |r| {
+                Ok(IssuerKey {
+                    uri: r.text("uri")?.to_owned(),
+                    key: key(r)?,
+                    validity: Validity::read(r)?,
+                })
+            })?,
+            log: log_key,
+            makers: each(&top, "makers", &["id", "jwk", "role", "not_before", "not_after"], |r| {
+                Ok(Maker {
+                    id: r.text("id")?.to_owned(),
+                    key: key(r)?,
+                    role: match r.text("role")? {
+                        "authority" => Role::Authority,
+                        "gateway" => Role::Gateway,
+                        _ => return Err(r.bad("role")),
+                    },
+                    validity: Validity::read(r)?,
+                })
+            })?,
+            witnesses: each(&top, "witnesses", &["vkey"], |r| {
+                WitnessKey::parse(r.text("vkey")?).map_err(|_| r.bad("vkey"))
+            })?,
+            quorum: usize::try_from(top.integer("quorum")?).map_err(|_| top.bad("quorum"))?,
+            audiences: texts(&top, "audiences")?,
+            approvers: match top.optional("approvers") {
+                None => None,
+                Some(a) => {
+                    let r = Reader::new("approvers", a, &["rp_id", "origins"])?;
+                    Some(Approvers {
+                        rp_id: r.text("rp_id")?.to_owned(),
+                        origins: texts(&r, "origins")?,
+                    })
+                }
+            },
+        };
+        trust.check()?;
+        Ok(trust)
+    }
+
+    /// What a file that reads may still get wrong.
+    ///
+    /// # Errors
+    /// [`TrustError::Ambiguous`], or [`TrustError::Member`] for a quorum that
+    /// the witnesses can never reach.
+    pub fn check(&self) -> Result<(), TrustError> {
+        for (i, maker) in self.makers.iter().enumerate() {
+            for other in self.makers.iter().take(i) {
+                // One key in two roles could say everything alone.
+                let clash = other.id == maker.id || other.key == maker.key;
+                if clash && other.validity.overlaps(&maker.validity) {
+                    return Err(TrustError::Ambiguous { name: maker.id.clone() });
+                }
+            }
+        }
+        if Anchors::new(self.issuers.iter().map(|i| (i.uri.clone(), i.key)).collect()).is_err() {
+            return Err(TrustError::Ambiguous { name: "issuers".to_owned() });
+        }
+        let mut witnesses: Vec<_> = self.witnesses.iter().map(|w| w.public_key()).collect();
+        witnesses.sort_unstable();
+        witnesses.dedup();
+        if self.quorum > witnesses.len() {
+            return Err(TrustError::Member { member: "quorum".to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let list = |texts: &[String]| -> Vec<Json> {
+            texts.iter().map(|t| Json::from(t.as_str())).collect()
+        };
+        let issuers: Vec<Json> = self
+            .issuers
+            .iter()
+            .map(|i| {
+                let o = Object::new().with("uri", i.uri.as_str()).with("jwk", i.key.to_jwk());
+                i.validity.write(o).into()
+            })
+            .collect();
+        let makers: Vec<Json> = self
+            .makers
+            .iter()
+            .map(|m| {
+                let o = Object::new()
+                    .with("id", m.id.as_str())
+                    .with("jwk", m.key.to_jwk())
+                    .with("role", m.role.as_str());
+                m.validity.write(o).into()
+            })
+            .collect();
+        let witnesses: Vec<Json> =
+            self.witnesses.iter().map(|w| Object::new().with("vkey", w.to_string()).into()).collect();
+        let mut json = Object::new()
+            .with("v", 1u64)
+            .with("kind", "bailiwick-trust")
+            .with("org", &self.org)
+            .with("issuers", issuers)
+            .with(
+                "log",
+                Object::new().with("origin", self.log.name()).with("vkey", self.log.to_string()),
+            )
+            .with("makers", makers)
+            .with("witnesses", witnesses)
+            .with("quorum", u64::try_from(self.quorum).unwrap_or(u64::MAX))
+            .with("audiences", list(&self.audiences));
+        if let Some(a) = &self.approvers {
+            json.insert(
+                "approvers",
+                Object::new().with("rp_id", a.rp_id.as_str()).with("origins", list(&a.origins)),
+            );
+        }
+        json.into()
+    }
+
+    /// SHA-256 over the canonical form, as sixteen groups of four hexadecimal
+    /// digits, to be read out and compared by another channel.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = sha256(self.to_json().canonical().as_bytes());
+        let groups: Vec<String> = digest
+            .bytes()
+            .chunks(2)
+            .map(|pair| pair.iter().map(|b| format!("{b:02x}")).collect())
+            .collect();
+        groups.join("-")
+    }
+
+    /// Whether `text` is this file's fingerprint, whole; case, spaces, `-` and
+    /// `:` do not matter.
+    #[must_use]
+    pub fn has_fingerprint(&self, text: &str) -> bool {
+        let plain = |t: &str| -> String {
+            t.chars()
+                .filter(|c| !c.is_whitespace() && !matches!(c, '-' | ':'))
+                .map(|c| c.to_ascii_lowercase())
+                .collect()
+        };
+        plain(text) == plain(&self.fingerprint())
+    }
+
+    /// The issuers whose keys hold at `time`.
+    #[must_use]
+    pub fn anchors_at(&self, time: Timestamp) -> Anchors {
+        let pairs = self
+            .issuers
+            .iter()
+            .filter(|i| i.validity.contains(time))
+            .map(|i| (i.uri.clone(), i.key))
+            .collect();
+        // `check` refused keys under two issuers; without anchors nothing holds.
+        Anchors::new(pairs).unwrap_or_default()
+    }
+
+    /// The maker of this name whose key holds at `time`.
+    #[must_use]
+    pub fn maker_at(&self, id: &str, time: Timestamp) -> Option<&Maker> {
+        self.makers.iter().find(|m| m.id == id && m.validity.contains(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiwick_core::crypto::{Signer, SigningKey};
+
+    fn public(seed: u8) -> PublicKey {
+        SigningKey::from_seed(&[seed; 32]).unwrap().public_key()
+    }
+
+    fn trust() -> Trust {
+        Trust {
+            org: OrgId::parse("default").unwrap(),
+            issuers: vec![IssuerKey {
+                uri: "http://localhost:4000".into(),
+                key: public(1),
+                validity: Validity::ALWAYS,
+            }],
+            log: LogKey::new("localhost/log", *public(2).as_bytes()).unwrap(),
+            makers: vec![
+                Maker {
+                    id: "authority:a".into(),
+                    key: public(3),
+                    role: Role::Authority,
+                    validity: Validity {
+                        not_before: Some(Timestamp::from_seconds(1_000)),
+                        not_after: Some(Timestamp::from_seconds(2_000)),
+                    },
+                },
+                Maker {
+                    id: "gateway:g".into(),
+                    key: public(4),
+                    role: Role::Gateway,
+                    validity: Validity::ALWAYS,
+                },
+            ],
+            witnesses: vec![WitnessKey::new("witness.example/w", *public(5).as_bytes()).unwrap()],
+            quorum: 1,
+            audiences: vec!["http://localhost:4000/mcp".into()],
+            approvers: Some(Approvers {
+                rp_id: "localhost".into(),
+                origins: vec!["http://localhost:4000".into()],
+            }),
+        }
+    }
+
+    fn text(trust: &Trust) -> String {
+        trust.to_json().canonical()
+    }
+
+    #[test]
+    fn a_trust_file_reads_back_and_its_fingerprint_is_of_its_content() {
+        let trust = trust();
+        let read = Trust::parse(text(&trust).as_bytes()).unwrap();
+        assert_eq!(read, trust);
+        let print = trust.fingerprint();
+        assert_eq!(print.len(), 16 * 5 - 1);
+        assert!(trust.has_fingerprint(&print.to_uppercase().replace('-', " ")));
+        assert!(!trust.has_fingerprint(&print[..print.len() - 1]));
+        assert!(!trust.has_fingerprint(""));
+        let mut other = trust.clone();
+        other.quorum = 0;
+        assert!(!other.has_fingerprint(&print));
+        // White space and member order do not matter, content does.
+        let spaced = text(&trust).replace(",\"", ", \"");
+        assert_eq!(Trust::parse(spaced.as_bytes()).unwrap().fingerprint(), print);
+    }
+
+    #[test]
+    fn unknown_missing_and_malformed_members_are_refused_by_name() {
+        let good = text(&trust());
+        for (from, to, member) in [
+            ("\"quorum\":1", "\"quorum\":1,\"more\":1", "more"),
+            ("\"quorum\":1,", "", "quorum"),
+            ("\"quorum\":1", "\"quorum\":2", "quorum"),
+            ("\"quorum\":1", "\"quorum\":-1", "quorum"),
+            ("\"role\":\"gateway\"", "\"role\":\"admin\"", "makers[1].role"),
+            ("\"role\":\"gateway\"", "\"role\":\"gateway\",\"x\":1", "makers[1].x"),
+            ("\"v\":1", "\"v\":2", "v"),
+            ("bailiwick-trust", "bailiwick-evidence", "kind"),
+            ("\"origin\":\"localhost/log\"", "\"origin\":\"other/log\"", "log.origin"),
+            ("1970-01-01T00:33:20.000Z", "1970-01-01T00:03:20.000Z", "makers[0].not_after"),
+            ("1970-01-01T00:33:20.000Z", "later", "makers[0].not_after"),
+            ("\"kty\":\"OKP\"", "\"d\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
+            ("\"kty\":\"OKP\"", "\"kid\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let bad = good.replacen(from, to, 1);
+            let expected = TrustError::Member { member: member.to_owned() };
+            assert_eq!(Trust::parse(bad.as_bytes()), Err(expected), "{to}");
+        }
+        assert!(matches!(Trust::parse(b"{\"v\":1,\"v\":1}"), Err(TrustError::Json(_))));
+    }
+
+    #[test]
+    fn one_name_or_one_key_for_two_makers_at_a_time_is_ambiguous() {
+        let mut two = trust();
+        two.makers[1].key = public(3);
+        assert!(matches!(two.check(), Err(TrustError::Ambiguous { .. })));
+        let mut rotated = trust();
+        rotated.makers[1].id = "authority:a".into();
+        assert!(matches!(rotated.check(), Err(TrustError::Ambiguous { .. })));
+        rotated.makers[1].validity.not_before = Some(Timestamp::from_seconds(2_000));
+        assert_eq!(rotated.check(), Ok(()));
+        let key_at = |s| rotated.maker_at("authority:a", Timestamp::from_seconds(s)).map(|m| m.key);
+        assert_eq!(key_at(999), None);
+        assert_eq!(key_at(1_999), Some(public(3)));
+        assert_eq!(key_at(2_000), Some(public(4)));
+        let mut shared = trust();
+        shared.issuers.push(IssuerKey { uri: "https://other".into(), ..shared.issuers[0].clone() });
+        assert!(matches!(shared.check(), Err(TrustError::Ambiguous { .. })));
+    }
+}
