@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | members | `glob`: string, required, 1 to 127 characters to match and any number of stars between them |
-//! | check | the value is a string and the glob matches all of it |
+//! | check | the value is a string of at most 16384 bytes and the glob matches all of it |
 //! | covers | the same type by simulation (below); `exact` and `one_of` when every value is permitted |
 //! | cost | check: linear in the value, whatever the glob; covers: at most 127 × 128 steps on 128-bit words, usually one per character |
 //!
@@ -33,6 +33,8 @@ use crate::json::{Json, Object};
 
 /// Characters to match, so that states fit 128 bits.
 const MOST_UNITS: usize = 127;
+/// Bytes of a value, so that a thousand globs on it cost milliseconds.
+const LONGEST_VALUE: usize = 16_384;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pattern {
@@ -149,7 +151,9 @@ impl Pattern {
     }
 
     pub(super) fn permits(&self, value: &Json) -> bool {
-        let Some(text) = value.as_str() else { return false };
+        let Some(text) = value.as_str().filter(|text| text.len() <= LONGEST_VALUE) else {
+            return false;
+        };
         let mut states = 1;
         for c in text.chars() {
             let (lead_on, stay) = self.transitions(Letter::This(c));

@@ -196,9 +196,7 @@ impl<'u> Parts<'u> {
         let (name, rest) = text.split_once("://")?;
         let (_, default_port) = scheme(name)?;
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return None;
-        }
+        // Userinfo is refused with the host: `@` is no character of one.
         let host_end = if authority.starts_with('[') {
             authority.find(']')?.checked_add(1)?
         } else {

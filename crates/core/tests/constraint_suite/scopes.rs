@@ -85,6 +85,9 @@ fn tools_shrink_and_the_widening_names_tool_and_argument() {
     // A tool that was added comes before anything about arguments.
     let both = scope(r#"{"a":{"x":{"constraint_type":"wildcard"}},"z":{}}"#);
     assert_eq!(parent.covers(&both).unwrap_err().step(), "4p1");
+    let parent_b = scope(r#"{"b":{"x":{"constraint_type":"exact","value":1}}}"#);
+    let both = scope(r#"{"a":{},"b":{"x":{"constraint_type":"wildcard"}}}"#);
+    assert_eq!(parent_b.covers(&both).unwrap_err().step(), "4p1");
     // Identifiers are compared byte for byte.
     for other in ["A", "a ", "%61", "a\u{301}"] {
         let child = Scope::from_entries([(other.to_owned(), ArgumentRules::any())]).unwrap();

@@ -281,6 +281,11 @@ const CASES: &[(&str, &str, bool)] = &[
         r#"url_within","scheme":"https","host":"a.b","query":"any""#,
         false,
     ),
+    (
+        r#"url_within","scheme":"https","host":"a.b""#,
+        r#"url_within","scheme":"wss","host":"a.b""#,
+        false,
+    ),
     // pattern
     (r#"pattern","glob":"**""#, r#"pattern","glob":"a/*""#, true),
     (r#"pattern","glob":"*""#, r#"pattern","glob":"**""#, false),
