@@ -21,11 +21,13 @@
 )]
 
 mod apply;
+mod audit;
 mod columns;
 mod connection;
 mod error;
 mod fault;
 mod files;
+mod ledger;
 mod pending;
 mod query;
 mod rebuild;
@@ -36,10 +38,12 @@ mod tx;
 mod view;
 mod writer;
 
+pub use audit::{AuditInput, Finding, Report, audit};
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
 pub use fault::{Faults, Injected, NoFaults, Step};
 pub use files::{create_private_dir, create_secret, read_secret, write_durably};
+pub use ledger::{CheckpointSigner, LedgerFiles, Sequenced};
 pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
