@@ -34,6 +34,11 @@ pub const BUDGET: &str = "urn:bailiwick:claim:budget";
 const ROOT_ONLY: [&str; 8] =
     ["sub", "act", "client_id", "status", TASK, PURPOSE, WORKFLOW, GRANT];
 
+/// Milliseconds by which the last durable entry may be ahead of a decision's
+/// clock reading: entries of calls that were decided at the same time. A clock
+/// that was stepped back is further behind.
+pub const CLOCK_TOLERANCE_MS: i64 = 1000;
+
 /// What the root says about the authority behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
