@@ -8,6 +8,7 @@
 //! `serde_json::Value` is never an input type: it silently keeps the last of
 //! two duplicate members.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -177,8 +178,16 @@ impl PartialEq for Json {
 
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self.iter().all(|(name, value)| other.member(name) == Some(value))
+        if self.len() != other.len() {
+            return false;
+        }
+        // A look-up is a search; many members from outside get an index, so
+        // that comparing stays linear.
+        if self.len() > 16 {
+            let index: HashMap<&str, &Json> = other.iter().collect();
+            return self.iter().all(|(name, value)| index.get(name) == Some(&value));
+        }
+        self.iter().all(|(name, value)| other.member(name) == Some(value))
     }
 }
 
