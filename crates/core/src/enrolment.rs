@@ -5,6 +5,7 @@
 //! two signatures over the same payload: Ed25519 by the holder key and ES256
 //! by the identity key. Each proves possession of its own key.
 
+// tidy(pure): the library draws the nonce of an ES256 signature; no decision depends on it
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -117,9 +118,14 @@ impl IdentitySigningKey {
     ///
     /// # Errors
     /// [`KeyError::Encoding`] when the library refuses.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the library draws the nonce of an ES256 signature; no decision depends on it"
+    )]
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let signature = self
             .pair
+            // tidy(pure): see above
             .sign(&SystemRandom::new(), message)
             .map_err(|_| KeyError::Encoding)?;
         Ok(signature.as_ref().to_vec())
