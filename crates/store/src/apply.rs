@@ -1,6 +1,7 @@
 //! The projection: what each row does to the tables.
 
 use bailiwick_core::ids::EntryId;
+use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use rusqlite::{Connection, Params};
 
@@ -53,6 +54,43 @@ impl View<'_> {
     fn change(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
         match execute(self.c, sql, params, what)? {
             0 => Err(StoreError::NoSuch { what }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens an action that an entry allowed, closes one that it completed.
+    pub(crate) fn project_action(
+        &self,
+        maker: &str,
+        kind: Kind,
+        subjects: &Subjects,
+        idx: i64,
+    ) -> Result<(), StoreError> {
+        let org = self.cx.org.as_str();
+        let Some(action) = &subjects.action else {
+            return Ok(());
+        };
+        match kind {
+            Kind::ActionDecided if subjects.decision.as_deref() == Some("allow") => self.put(
+                "INSERT INTO actions (org, action, decided, maker) VALUES (?1, ?2, ?3, ?4)",
+                (org, action, idx, maker),
+                "action",
+            ),
+            Kind::ActionCompleted => {
+                let closed = execute(
+                    self.c,
+                    "UPDATE actions SET completed = ?3, outcome = ?4
+                     WHERE org = ?1 AND action = ?2 AND completed IS NULL",
+                    (org, action, idx, &subjects.reason),
+                    "action",
+                )?;
+                if closed == 0 {
+                    return Err(StoreError::ActionNotOpen {
+                        action: action.clone(),
+                    });
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

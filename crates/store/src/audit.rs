@@ -6,7 +6,6 @@
 //! first entry that it concerns.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use bailiwick_core::crypto::{PublicKey, sha256};
@@ -15,20 +14,21 @@ use bailiwick_core::ledger::{Entry, MakerPosition};
 use bailiwick_core::time::Timestamp;
 use bailiwick_tlog::{
     AuditError, Hash, KnownRoot, LogKey, ReadError, SignedCheckpoint, TILE_WIDTH, TileId,
-    audit as audit_tree, audit_leftover, leaf_hash,
+    audit as audit_tree, leaf_hash,
 };
 
-use crate::connection::{self, Opened};
 use crate::error::StoreError;
-use crate::fault::NoFaults;
 use crate::ledger::LedgerFiles;
+use crate::rebuild::{row_in_body, row_in_texts};
 use crate::rows::StoredEntry;
 use crate::seal::PlaintextKey;
-use crate::store::Context;
-use crate::view::View;
 
-/// Rows read at a time.
-const BATCH: u32 = 500;
+mod leftovers;
+mod projection;
+mod staging;
+
+use projection::Projection;
+use staging::Staging;
 
 /// Findings kept; the first ones matter.
 const MAX_FINDINGS: usize = 100;
@@ -127,13 +127,17 @@ pub fn audit(input: &AuditInput<'_>) -> Result<Report, StoreError> {
         report: Report::default(),
         positions: BTreeMap::new(),
         staging: None,
+        projection: None,
     };
     // Read before the database, so that the rows cover the tree even while a
     // service goes on appending.
     let checkpoint = audit.checkpoint(&files)?;
     if !input.files_only {
         match Staging::open(input) {
-            Ok(staging) => audit.staging = Some(staging),
+            Ok(staging) => {
+                audit.staging = Some(staging);
+                audit.projection = Some(Projection::new()?);
+            }
             Err(e) => audit.report.add(e.code(), None, e.to_string()),
         }
     }
@@ -143,6 +147,7 @@ pub fn audit(input: &AuditInput<'_>) -> Result<Report, StoreError> {
     audit.leftovers(&files)?;
     audit.rest_of_staging();
     audit.maker_positions();
+    audit.state();
     let mut report = audit.report;
     // Stable: findings about the same entry stay in the order they were made.
     report.findings.sort_by_key(|f| f.index.unwrap_or(u64::MAX));
@@ -154,6 +159,7 @@ struct Audit<'a, 'i> {
     report: Report,
     positions: BTreeMap<String, MakerPosition>,
     staging: Option<Staging>,
+    projection: Option<Projection>,
 }
 
 impl Audit<'_, '_> {
@@ -297,16 +303,25 @@ impl Audit<'_, '_> {
             let detail = "the database's columns are not what the entry says";
             self.report.add("columns-differ", index, detail);
         }
-        let Some(staging) = self
-            .staging
-            .as_ref()
-            .filter(|_| self.input.plaintext_key.is_some())
-        else {
+        let Some(staging) = &self.staging else {
             return;
         };
+        let cx = staging.context();
+        if let Some(projection) = &self.projection {
+            projection.action(cx, row.index, entry);
+            if let Some(made) = row_in_body(&entry.body) {
+                projection.row(cx, &made, entry);
+            }
+        }
+        if self.input.plaintext_key.is_none() {
+            return;
+        }
         match staging.view().read_plaintext(&row.id) {
             Ok(Some(texts)) => {
                 self.report.texts += 1;
+                if let (Some(projection), Some(made)) = (&self.projection, row_in_texts(&texts)) {
+                    projection.row(cx, &made, entry);
+                }
                 let all = texts.len() == entry.commits.len()
                     && texts.iter().all(|(field, d)| entry.discloses(field, d));
                 if !all {
@@ -376,54 +391,40 @@ impl Audit<'_, '_> {
         }
     }
 
-    /// Files that the tree does not need: replaced partial tiles must be the
-    /// beginning of what replaced them; anything else does not belong there.
-    fn leftovers(&mut self, files: &LedgerFiles) -> Result<(), StoreError> {
-        let root = self.input.dir.join("ledger");
-        let mut folders = vec!["tile".to_owned()];
-        while let Some(folder) = folders.pop() {
-            let during = "read the ledger";
-            let listed = match fs::read_dir(root.join(&folder)) {
-                Ok(listed) => listed,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(StoreError::io(during, &e)),
-            };
-            for item in listed {
-                let item = item.map_err(|e| StoreError::io(during, &e))?;
-                let name = item.file_name().to_string_lossy().into_owned();
-                let path = format!("{folder}/{name}");
-                let kind = item.file_type().map_err(|e| StoreError::io(during, &e))?;
-                if kind.is_dir() {
-                    folders.push(path);
-                } else if !name.starts_with(".tmp-") {
-                    self.leftover(files, &path)?;
-                }
-            }
+    /// The database's other tables, against what the entries make of them,
+    /// and the checkpoint that it keeps.
+    fn state(&mut self) {
+        if !self.report.holds() {
+            return;
         }
-        Ok(())
-    }
-
-    fn leftover(&mut self, files: &LedgerFiles, path: &str) -> Result<(), StoreError> {
-        let size = self.report.size;
-        let Ok(id) = TileId::parse(path) else {
-            self.report
-                .add("unexpected-file", None, format!("`{path}` is no tile"));
-            return Ok(());
+        let (Some(staging), Some(projection)) = (&self.staging, &self.projection) else {
+            return;
         };
-        if TileId::at(id.kind(), id.index(), size) == Some(id) {
-            return Ok(());
+        match projection.compare(staging, self.input.plaintext_key.is_some()) {
+            Ok(None) => {}
+            Ok(Some(detail)) => self.report.add("state-differs", None, detail),
+            Err(e) => self.report.add(e.code(), None, e.to_string()),
         }
-        match audit_leftover(files, id, size) {
-            Ok(true) => self.report.tiles += 1,
-            Ok(false) => self.report.unpublished += 1,
-            // Removed meanwhile by a service that goes on sequencing.
-            Err(AuditError::Read(ReadError::Missing { tile })) if tile == id => {}
-            Err(AuditError::Read(ReadError::Source { error, .. })) => return Err(error),
-            Err(error) => self
-                .report
-                .add(error.code(), first_of(&error), error.to_string()),
+        let key = self.input.log_key;
+        let kept = match staging.view().kept_checkpoint() {
+            Ok(None) if self.report.size == 0 => return,
+            Ok(kept) => kept.and_then(|note| {
+                SignedCheckpoint::parse(&note)
+                    .ok()?
+                    .verify(key.name(), key)
+                    .ok()
+            }),
+            Err(e) => return self.report.add(e.code(), None, e.to_string()),
+        };
+        let continues = kept.is_some_and(|kept| {
+            let root = self.report.root;
+            kept.size() > self.report.size
+                || kept.size() == self.report.size && Some(*kept.root()) == root
+        });
+        if !continues {
+            let detail = "the database keeps another checkpoint than the published one";
+            self.report.add("state-differs", None, detail);
         }
-        Ok(())
     }
 }
 
@@ -455,65 +456,5 @@ fn first_of(error: &AuditError<StoreError>) -> Option<u64> {
         )
         | AuditError::TileDiffers { tile } => below(tile),
         _ => None,
-    }
-}
-
-/// The database's entries, in order, a batch at a time.
-struct Staging {
-    opened: Opened,
-    cx: Context,
-    rows: std::vec::IntoIter<StoredEntry>,
-    from: u64,
-}
-
-impl Staging {
-    fn open(input: &AuditInput<'_>) -> Result<Self, StoreError> {
-        let opened = connection::open_reader(&input.dir.join("state.db"))?;
-        let sql = |e: rusqlite::Error| StoreError::sql("audit the database", &e);
-        let check: String = opened
-            .connection
-            .query_row("PRAGMA integrity_check(1)", [], |r| r.get(0))
-            .map_err(sql)?;
-        if check != "ok" {
-            return Err(StoreError::Fault {
-                fault: crate::Fault::Corrupt,
-                during: "audit the database",
-                detail: check,
-            });
-        }
-        // One snapshot for the whole audit.
-        opened.connection.execute_batch("BEGIN").map_err(sql)?;
-        let cx = Context {
-            org: input.org.clone(),
-            key: input
-                .plaintext_key
-                .clone()
-                .unwrap_or_else(|| PlaintextKey::new([0; 32])),
-            entropy: std::sync::Arc::new(|_: &mut [u8]| false),
-            faults: std::sync::Arc::new(NoFaults),
-            dir: input.dir.to_owned(),
-        };
-        Ok(Self {
-            opened,
-            cx,
-            rows: Vec::new().into_iter(),
-            from: 0,
-        })
-    }
-
-    fn view(&self) -> View<'_> {
-        View {
-            c: &self.opened.connection,
-            cx: &self.cx,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<StoredEntry>, StoreError> {
-        if self.rows.len() == 0 {
-            let rows = self.view().tail(self.from, BATCH)?;
-            self.from = rows.last().map_or(self.from, |r| r.index + 1);
-            self.rows = rows.into_iter();
-        }
-        Ok(self.rows.next())
     }
 }

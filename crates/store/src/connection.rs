@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::{Fault, StoreError};
@@ -142,6 +143,28 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
         path: path.to_owned(),
         identity: before,
     })
+}
+
+/// Opens an existing file for an audit: closing it does not move the
+/// write-ahead log into the database, so what is audited stays as it was.
+pub(crate) fn open_auditor(path: &Path) -> Result<Opened, StoreError> {
+    let opened = open_reader(path)?;
+    opened
+        .connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|e| StoreError::sql("open the database", &e))?;
+    Ok(opened)
+}
+
+/// An empty database with our schema, in memory only, in which rows may refer
+/// to rows that are not there.
+pub(crate) fn scratch() -> Result<Connection, StoreError> {
+    let sql = |e: rusqlite::Error| StoreError::sql("make a scratch database", &e);
+    let mut c = Connection::open_in_memory().map_err(sql)?;
+    migrate(&mut c)?;
+    c.set_prepared_statement_cache_capacity(64);
+    c.execute_batch("PRAGMA foreign_keys = OFF").map_err(sql)?;
+    Ok(c)
 }
 
 fn pragma(c: &Connection, name: &str) -> Result<i64, StoreError> {

@@ -31,6 +31,7 @@ mod ledger;
 mod pending;
 mod query;
 mod rebuild;
+mod registry;
 mod rows;
 mod seal;
 mod store;

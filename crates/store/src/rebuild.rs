@@ -2,7 +2,8 @@
 //! entry that wrote it.
 
 use bailiwick_core::ids::EntryId;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Disclosure;
 use bailiwick_core::limits::JsonLimits;
 
 use crate::apply::{TABLES, execute};
@@ -37,17 +38,22 @@ impl View<'_> {
             return Ok(Some(row));
         }
         let texts = self.read_plaintext(entry)?.unwrap_or_default();
-        Ok(texts
-            .iter()
-            .find(|(field, _)| field == ROW)
-            .and_then(|(_, d)| serde_json::from_str(&d.value.canonical()).ok()))
+        Ok(row_in_texts(&texts))
     }
+}
+
+pub(crate) fn row_in_texts(texts: &[(String, Disclosure)]) -> Option<Row> {
+    let (_, d) = texts.iter().find(|(field, _)| field == ROW)?;
+    serde_json::from_str(&d.value.canonical()).ok()
+}
+
+pub(crate) fn row_in_body(body: &Object) -> Option<Row> {
+    serde_json::from_str(&body.member(ROW)?.canonical()).ok()
 }
 
 fn row_in_leaf(leaf: &[u8]) -> Option<Row> {
     let leaf = Json::parse(leaf, &JsonLimits::DEFAULT).ok()?;
-    let row = leaf.as_object()?.member("body")?.as_object()?.member(ROW)?;
-    serde_json::from_str(&row.canonical()).ok()
+    row_in_body(leaf.as_object()?.member("body")?.as_object()?)
 }
 
 impl Tx<'_> {

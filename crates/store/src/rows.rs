@@ -7,13 +7,17 @@
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
-    ActionId, AgentId, Alias, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
-    ToolId, WorkflowId,
+    AgentId, Alias, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId, ToolId,
+    WorkflowId,
 };
-use bailiwick_core::ledger::Subjects;
 use bailiwick_core::time::Timestamp;
-use bailiwick_tlog::Hash;
 use serde::{Deserialize, Serialize};
+
+mod ledger;
+mod subject;
+
+pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
+pub use subject::{Revocation, Revocations, Subject};
 
 macro_rules! text_enum {
     ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -284,164 +288,6 @@ pub struct Derived {
     pub expires: Timestamp,
 }
 
-/// What can be revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Subject {
-    /// An agent.
-    Agent {
-        /// Its name.
-        id: AgentId,
-    },
-    /// A token, root or derived, and all its descendants.
-    Delegation {
-        /// Its token hash.
-        token: Digest,
-    },
-    /// A grant: no root is issued under it any more.
-    Grant {
-        /// Its id.
-        id: GrantId,
-    },
-    /// A holder key under one root.
-    HolderKey {
-        /// The key's thumbprint.
-        holder: Thumbprint,
-        /// The root's token hash.
-        root: Digest,
-    },
-    /// An instance.
-    Instance {
-        /// Its id.
-        id: InstanceId,
-    },
-    /// A principal.
-    Principal {
-        /// Its alias.
-        alias: Alias,
-    },
-    /// A task.
-    Task {
-        /// Its id.
-        id: TaskId,
-    },
-    /// A tool server.
-    ToolServer {
-        /// Its name.
-        name: ServerName,
-    },
-    /// A workflow, all versions.
-    Workflow {
-        /// Its name.
-        id: WorkflowId,
-    },
-}
-
-impl Subject {
-    /// The kind's name.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Agent { .. } => "agent",
-            Self::Delegation { .. } => "delegation",
-            Self::Grant { .. } => "grant",
-            Self::HolderKey { .. } => "holder_key",
-            Self::Instance { .. } => "instance",
-            Self::Principal { .. } => "principal",
-            Self::Task { .. } => "task",
-            Self::ToolServer { .. } => "tool_server",
-            Self::Workflow { .. } => "workflow",
-        }
-    }
-
-    /// Its key within the kind, as text; hashes in base64url.
-    #[must_use]
-    pub fn key(&self) -> String {
-        match self {
-            Self::Agent { id } => id.to_string(),
-            Self::Delegation { token } => token.to_string(),
-            Self::Grant { id } => id.to_string(),
-            Self::HolderKey { holder, .. } => holder.to_string(),
-            Self::Instance { id } => id.to_string(),
-            Self::Principal { alias } => alias.to_string(),
-            Self::Task { id } => id.to_string(),
-            Self::ToolServer { name } => name.to_string(),
-            Self::Workflow { id } => id.to_string(),
-        }
-    }
-
-    /// The root under which a holder key is barred.
-    #[must_use]
-    pub const fn root(&self) -> Option<&Digest> {
-        match self {
-            Self::HolderKey { root, .. } => Some(root),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn from_columns(kind: &str, key: &str, root: &[u8]) -> Option<Self> {
-        Some(match kind {
-            "agent" => Self::Agent {
-                id: key.parse().ok()?,
-            },
-            "delegation" => Self::Delegation {
-                token: Digest::from_text(key)?,
-            },
-            "grant" => Self::Grant {
-                id: key.parse().ok()?,
-            },
-            "holder_key" => Self::HolderKey {
-                holder: Thumbprint::from_text(key)?,
-                root: Digest::from_array(root.try_into().ok()?),
-            },
-            "instance" => Self::Instance {
-                id: key.parse().ok()?,
-            },
-            "principal" => Self::Principal {
-                alias: key.parse().ok()?,
-            },
-            "task" => Self::Task {
-                id: key.parse().ok()?,
-            },
-            "tool_server" => Self::ToolServer {
-                name: key.parse().ok()?,
-            },
-            "workflow" => Self::Workflow {
-                id: key.parse().ok()?,
-            },
-            _ => return None,
-        })
-    }
-}
-
-/// One revocation, in the order in which they were made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Its number, from 1, without gaps.
-    pub seq: u64,
-    /// What no longer holds.
-    pub subject: Subject,
-    /// Why, as a code.
-    pub reason: String,
-    /// When.
-    pub time: Timestamp,
-    /// The entry that records it.
-    pub entry: EntryId,
-}
-
-/// Revocations for a follower. Everything up to `upto` was in the state when
-/// it was read: the time just before the read is the follower's `as_of`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocations {
-    /// In order, those after the number asked for.
-    pub rows: Vec<Revocation>,
-    /// The follower's new position.
-    pub upto: u64,
-    /// Whether there are more than were returned: the follower is current only
-    /// when it is `false`.
-    pub more: bool,
-}
-
 /// A change of the state, written with its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
@@ -533,96 +379,4 @@ impl<T> std::ops::Deref for Stored<T> {
     fn deref(&self) -> &T {
         &self.row
     }
-}
-
-/// An entry as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredEntry {
-    /// Its index in the log.
-    pub index: u64,
-    /// Its id.
-    pub id: EntryId,
-    /// When it happened.
-    pub time: Timestamp,
-    /// What happened, as [`bailiwick_core::ledger::Kind::as_str`] names it.
-    pub kind: String,
-    /// Who made it.
-    pub maker: String,
-    /// Its number in its maker's sequence.
-    pub seq: u64,
-    /// Who or what it is about.
-    pub subjects: Subjects,
-    /// The leaf's hash in the tree (RFC 6962).
-    pub leaf_hash: Hash,
-    /// The exact leaf.
-    pub leaf: Vec<u8>,
-}
-
-/// An entry just appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Its index in the log.
-    pub index: u64,
-    /// The leaf's hash in the tree.
-    pub leaf_hash: Hash,
-    /// Its id.
-    pub entry: EntryId,
-}
-
-/// An allowed call whose outcome is not recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenAction {
-    /// The action.
-    pub action: ActionId,
-    /// Its decision entry's index.
-    pub decided: u64,
-    /// Who decided.
-    pub maker: String,
-}
-
-/// A decided call and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Action {
-    /// The decision.
-    pub decided: StoredEntry,
-    /// The outcome entry, if there is one.
-    pub completed: Option<StoredEntry>,
-}
-
-/// One charge to one token's budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// The token's hash.
-    pub token: Digest,
-    /// Which counter, for example `calls`.
-    pub counter: String,
-    /// How much; not negative.
-    pub amount: i64,
-    /// How much the token may spend in all.
-    pub limit: i64,
-    /// When the token ends; its counters may be forgotten afterwards.
-    pub expires: Timestamp,
-}
-
-/// What became of charges.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Charged {
-    /// All were made; the new totals, in the order asked for.
-    All(Vec<i64>),
-    /// None was made, because this one would exceed its limit.
-    Exceeded {
-        /// The charge's place in what was asked for.
-        which: usize,
-        /// What its counter had spent before.
-        spent: i64,
-    },
-}
-
-/// What became of a proof's identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spent {
-    /// It was fresh and is now spent.
-    Fresh,
-    /// It was spent before, or is so old that nobody remembers.
-    Already,
 }

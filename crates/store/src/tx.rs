@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bailiwick_core::crypto::{Digest, Signer};
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::Json;
-use bailiwick_core::ledger::{Disclosure, Event, Kind};
+use bailiwick_core::ledger::{Disclosure, Event};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_tlog::leaf_hash;
@@ -195,43 +195,12 @@ impl Tx<'_> {
                 "sealed record",
             )?;
         }
-        self.project_action(maker, event, idx)?;
+        self.view.project_action(maker, event.kind, s, idx)?;
         Ok(Appended {
             index,
             leaf_hash: hash,
             entry: event.id.clone(),
         })
-    }
-
-    fn project_action(&self, maker: &str, event: &Event, idx: i64) -> Result<(), StoreError> {
-        let org = self.view.cx.org.as_str();
-        let Some(action) = &event.subjects.action else {
-            return Ok(());
-        };
-        match event.kind {
-            Kind::ActionDecided if event.subjects.decision.as_deref() == Some("allow") => {
-                self.execute(
-                    "INSERT INTO actions (org, action, decided, maker) VALUES (?1, ?2, ?3, ?4)",
-                    (org, action, idx, maker),
-                    "action",
-                )?;
-            }
-            Kind::ActionCompleted => {
-                let closed = self.execute(
-                    "UPDATE actions SET completed = ?3, outcome = ?4
-                     WHERE org = ?1 AND action = ?2 AND completed IS NULL",
-                    (org, action, idx, &event.subjects.reason),
-                    "action",
-                )?;
-                if closed == 0 {
-                    return Err(StoreError::ActionNotOpen {
-                        action: action.clone(),
-                    });
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Spends a proof's identifier for an audience, once and for all, also

@@ -17,7 +17,8 @@ use bailiwick_core::crypto::{PublicKey, Signer as _, SigningKey};
 use bailiwick_core::ledger::{Kind, MakerPosition};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    AuditInput, Fault, Injected, PlaintextKey, Report, Step, Store, StoreError, Tx, audit,
+    AuditInput, Fault, Injected, PlaintextKey, Report, Row, Status, Step, Store, StoreError,
+    Subject, Tx, audit,
 };
 use bailiwick_tlog::{RightEdge, SeedSigner, SignedCheckpoint};
 use support::*;
@@ -572,6 +573,75 @@ fn what_the_database_says_besides_the_leaves_is_checked_too() {
         );
         assert_eq!(report.first_bad_entry(), index, "{sql}");
     }
+    let report = check(dir.path(), None);
+    assert!(report.holds(), "{report:?}");
     fs::write(dir.path().join("ledger/tile/0/extra"), b"x").unwrap();
     assert_eq!(codes(&check(dir.path(), None)), ["unexpected-file"]);
+}
+
+#[test]
+fn state_that_the_entries_do_not_make_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let principal;
+    {
+        let store = Store::open(dir.path(), options()).unwrap();
+        let w = world(&store);
+        principal = w.entries[0].entry.clone();
+        let row = Row::Revocation {
+            subject: Subject::Instance {
+                id: w.instance.id.clone(),
+            },
+            reason: "lost".into(),
+        };
+        record(&store, Kind::Revoked, row).unwrap();
+        let row = Row::PrincipalStatus {
+            alias: w.alias,
+            status: Status::Suspended,
+        };
+        record(&store, Kind::PrincipalAdded, row).unwrap();
+        let (done, open) = (action(), action());
+        append(&store, decided(&done, "allow")).unwrap();
+        append(&store, decided(&open, "allow")).unwrap();
+        append(&store, completed(&done, "ok")).unwrap();
+        store.sequence(&log()).unwrap();
+    }
+    for tampered in [
+        "DELETE FROM revocations",
+        "UPDATE revocations SET key = 'agent:x', kind = 'agent'",
+        "UPDATE instances SET holder = zeroblob(32)",
+        "UPDATE principals SET status = 'active'",
+        "UPDATE grants SET expires = expires + 1",
+        "UPDATE pins SET status = 'changed'",
+        "UPDATE delegations SET agent = 'agent:x'",
+        "UPDATE actions SET outcome = 'error' WHERE outcome IS NOT NULL",
+        "UPDATE actions SET completed = 1 WHERE completed IS NULL",
+        "DELETE FROM derived",
+        "INSERT INTO derived SELECT org, zeroblob(32), parent, root, depth, holder, seen, expires, entry FROM derived",
+        "UPDATE checkpoint SET note = x'00'",
+        "DELETE FROM checkpoint",
+    ] {
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        let raw = rusqlite::Connection::open(copied.path().join("state.db")).unwrap();
+        raw.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        raw.execute_batch(tampered).unwrap();
+        drop(raw);
+        let report = check(copied.path(), None);
+        assert_eq!(codes(&report), ["state-differs"], "{tampered}");
+    }
+    // An audit changes nothing, and erased texts are no difference.
+    let before = tree(dir.path());
+    assert!(check(dir.path(), None).holds());
+    let after = tree(dir.path());
+    assert!(
+        before
+            .iter()
+            .all(|(name, bytes)| after.get(name) == Some(bytes))
+    );
+    reopen(dir.path())
+        .write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&principal))
+        .wait()
+        .unwrap();
+    let report = check(dir.path(), None);
+    assert!(report.holds(), "{report:?}");
 }

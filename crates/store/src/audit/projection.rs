@@ -1,0 +1,101 @@
+//! The state that the entries make, beside the state that the database has.
+
+use bailiwick_core::ledger::Entry;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use crate::apply::TABLES;
+use crate::connection;
+use crate::error::StoreError;
+use crate::rows::Row;
+use crate::store::Context;
+use crate::view::View;
+
+use super::staging::Staging;
+
+/// Tables that entries make without their texts.
+const WITHOUT_TEXTS: &[&str] = &["actions", "derived", "revocations"];
+
+/// The state made from entries, in memory.
+pub(super) struct Projection {
+    scratch: Connection,
+}
+
+impl Projection {
+    pub(super) fn new() -> Result<Self, StoreError> {
+        Ok(Self {
+            scratch: connection::scratch()?,
+        })
+    }
+
+    /// What `row` does. It cannot do anything when it changes a row whose
+    /// text was erased; any other difference shows when states are compared.
+    pub(super) fn row(&self, cx: &Context, row: &Row, entry: &Entry) {
+        let _ = View {
+            c: &self.scratch,
+            cx,
+        }
+        .apply(row, &entry.id, entry.time);
+    }
+
+    /// What a decision or an outcome does; as for rows.
+    pub(super) fn action(&self, cx: &Context, index: u64, entry: &Entry) {
+        if let Ok(index) = i64::try_from(index) {
+            let view = View {
+                c: &self.scratch,
+                cx,
+            };
+            let _ = view.project_action(&entry.maker, entry.kind, &entry.subjects, index);
+        }
+    }
+
+    /// The first difference, table by table; rows whose text was erased are
+    /// left out.
+    pub(super) fn compare(
+        &self,
+        staging: &Staging,
+        with_texts: bool,
+    ) -> Result<Option<String>, StoreError> {
+        let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
+        let all = TABLES.iter().chain(&["actions"]);
+        for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
+            let erased = if *table == "actions" {
+                ""
+            } else {
+                "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
+            };
+            let sql = format!("SELECT * FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
+            let view = staging.view();
+            let org = view.org().as_str();
+            let mut theirs = view.c.prepare(&sql).map_err(sql_failed)?;
+            let mut ours = self.scratch.prepare(&sql).map_err(sql_failed)?;
+            let columns = theirs.column_count();
+            let mut theirs = theirs.query([org]).map_err(sql_failed)?;
+            let mut ours = ours.query([org]).map_err(sql_failed)?;
+            loop {
+                let found = next(&mut theirs, columns).map_err(sql_failed)?;
+                let made = next(&mut ours, columns).map_err(sql_failed)?;
+                if found != made {
+                    let entry = made.or(found).and_then(|row| row.into_iter().next_back());
+                    let by = match entry {
+                        Some(Value::Text(id)) if *table != "actions" => format!(" by entry `{id}`"),
+                        _ => String::new(),
+                    };
+                    return Ok(Some(format!(
+                        "the table `{table}` is not what the entries make of it: see the row{by}"
+                    )));
+                }
+                if found.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn next(rows: &mut rusqlite::Rows<'_>, columns: usize) -> rusqlite::Result<Option<Vec<Value>>> {
+    rows.next()?
+        .map(|row| (0..columns).map(|i| row.get(i)).collect())
+        .transpose()
+}
