@@ -110,6 +110,7 @@ impl LedgerFiles {
         Ok(Some(checkpoint))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the store is who reads files")]
     fn file(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let during = "read the ledger";
         let file = match fs::File::open(self.dir.join(path)) {
