@@ -17,7 +17,9 @@ use serde::{Serialize, Serializer};
 
 use crate::limits::JsonLimits;
 
+mod name;
 mod number;
+use name::Name;
 pub use number::Number;
 
 /// A JSON value whose objects have no duplicate members and whose numbers
@@ -43,7 +45,7 @@ pub enum Json {
 
 /// A JSON object: members in document order, no name twice.
 #[derive(Clone, Debug, Default)]
-pub struct Object(Vec<(String, Json)>);
+pub struct Object(Vec<(Name, Json)>);
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +104,7 @@ impl Json {
         let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
         let mut reader = Reader {
             numbers: number::Lexemes::new(text),
+            numbers_behind: 0,
             values_left: limits.max_values,
         };
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -201,16 +204,16 @@ impl Object {
     /// The value of member `name`.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+        self.0.iter().find(|(n, _)| n.as_str() == name).map(|(_, v)| v)
     }
 
     /// Sets member `name`, replacing an earlier value.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Json>) {
         let name = name.into();
         let value = value.into();
-        match self.0.iter_mut().find(|(n, _)| *n == name) {
+        match self.0.iter_mut().find(|(n, _)| n.as_str() == name) {
             Some((_, slot)) => *slot = value,
-            None => self.0.push((name, value)),
+            None => self.0.push((name.into(), value)),
         }
     }
 
@@ -223,7 +226,7 @@ impl Object {
 
     /// Takes member `name` out.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
-        let at = self.0.iter().position(|(n, _)| n == name)?;
+        let at = self.0.iter().position(|(n, _)| n.as_str() == name)?;
         Some(self.0.remove(at).1)
     }
 
@@ -353,6 +356,8 @@ fn classify(e: &serde_json::Error) -> JsonError {
 
 struct Reader<'t> {
     numbers: number::Lexemes<'t>,
+    /// Numbers that the parser reported and `numbers` has not passed yet.
+    numbers_behind: usize,
     values_left: usize,
 }
 
@@ -363,11 +368,18 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// The number that the parser just reported, as it was written: numbers
-    /// are visited in the order in which they stand in the text.
-    fn number<E: serde::de::Error>(&mut self) -> Result<Json, E> {
+    /// An integer that the parser just reported. JSON has one way to write it,
+    /// so that the text need not be looked up.
+    fn integer<E>(&mut self, number: Number) -> Result<Json, E> {
+        self.numbers_behind = self.numbers_behind.saturating_add(1);
+        Ok(Json::Number(number))
+    }
+
+    /// Any other number that the parser just reported, as it was written:
+    /// numbers are visited in the order in which they stand in the text.
+    fn written<E: serde::de::Error>(&mut self) -> Result<Json, E> {
         self.numbers
-            .next()
+            .nth(std::mem::take(&mut self.numbers_behind))
             .and_then(Number::from_text)
             .map(Json::Number)
             .ok_or_else(|| E::custom("number out of range"))
@@ -403,16 +415,16 @@ impl<'de> Visitor<'de> for Slot<'_, '_> {
         Ok(Json::Bool(v))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Json, E> {
-        self.reader.number()
+    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Json, E> {
+        self.reader.integer(v.into())
     }
 
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Json, E> {
-        self.reader.number()
+    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Json, E> {
+        self.reader.integer(v.into())
     }
 
     fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Json, E> {
-        self.reader.number()
+        self.reader.written()
     }
 
     fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Json, E> {
@@ -438,22 +450,22 @@ impl<'de> Visitor<'de> for Slot<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let depth_left =
             self.depth_left.checked_sub(1).ok_or_else(|| A::Error::custom(TOO_DEEP))?;
-        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut members: Vec<(Name, Json)> = Vec::new();
         let mut seen = std::collections::HashSet::new();
-        while let Some(name) = access.next_key::<String>()? {
+        while let Some(name) = access.next_key_seed(name::Reading)? {
             // SECURITY: fail closed rather than confuse a number with an
             // object, should another crate enable `arbitrary_precision`.
-            if name == RAW_NUMBER_KEY {
+            if name.as_str() == RAW_NUMBER_KEY {
                 return Err(A::Error::custom("reserved member name"));
             }
             self.reader.count()?;
             let duplicate = if members.len() < 16 {
-                members.iter().any(|(n, _)| *n == name)
+                members.iter().any(|(n, _)| n.as_str() == name.as_str())
             } else {
                 if seen.is_empty() {
-                    seen.extend(members.iter().map(|(n, _)| n.clone()));
+                    seen.extend(members.iter().map(|(n, _)| n.as_str().to_owned()));
                 }
-                !seen.insert(name.clone())
+                !seen.insert(name.as_str().to_owned())
             };
             if duplicate {
                 return Err(A::Error::custom(DUPLICATE));

@@ -1,5 +1,7 @@
 //! Numbers that remember how they were written.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 /// A JSON number: its text and the double it denotes (always finite).
@@ -8,8 +10,49 @@ use serde::{Serialize, Serializer};
 /// canonical forms: `-0` equals `0`.
 #[derive(Clone, Debug)]
 pub struct Number {
-    text: Box<str>,
+    text: Text,
     value: f64,
+}
+
+/// Most numbers are short; those need no allocation.
+#[derive(Clone)]
+enum Text {
+    /// The first `length` bytes are the text.
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Box<str>),
+}
+
+const SHORT: usize = 14;
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short { length, bytes } => bytes
+                .get(..usize::from(*length))
+                .and_then(|text| std::str::from_utf8(text).ok())
+                .unwrap_or_default(),
+            Self::Long(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(to), Ok(length)) => {
+                to.copy_from_slice(text.as_bytes());
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 impl PartialEq for Number {
@@ -33,7 +76,7 @@ impl Number {
     /// The text as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// The nearest double.
@@ -46,10 +89,8 @@ impl Number {
     /// (draft -02 §3.2: NumericDates and depths); `None` for any other text.
     #[must_use]
     pub fn as_plain_integer(&self) -> Option<i64> {
-        if &*self.text == "-0" || self.text.contains(['.', 'e', 'E']) {
-            return None;
-        }
-        self.text.parse().ok()
+        // Rust reads no fraction or exponent as part of an integer.
+        Some(self.text()).filter(|text| *text != "-0")?.parse().ok()
     }
 
     /// Whether the canonical text of the double denotes the same number as
@@ -57,11 +98,11 @@ impl Number {
     #[must_use]
     pub fn is_admissible(&self) -> bool {
         // Short integers are exact doubles and their own canonical form.
-        if self.text.len() <= 15 && self.as_plain_integer().is_some() {
+        if self.text().len() <= 15 && self.as_plain_integer().is_some() {
             return true;
         }
         let canonical = serde_json_canonicalizer::to_string(&self.value).unwrap_or_default();
-        match (decimal(&self.text), decimal(&canonical)) {
+        match (decimal(self.text()), decimal(&canonical)) {
             (Some(a), Some(b)) => a == b,
             _ => false,
         }
@@ -71,14 +112,14 @@ impl Number {
 impl From<i64> for Number {
     #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is meant")]
     fn from(v: i64) -> Self {
-        Self { text: v.to_string().into(), value: v as f64 }
+        Self { text: integer(v.unsigned_abs(), v < 0), value: v as f64 }
     }
 }
 
 impl From<u64> for Number {
     #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is meant")]
     fn from(v: u64) -> Self {
-        Self { text: v.to_string().into(), value: v as f64 }
+        Self { text: integer(v, false), value: v as f64 }
     }
 }
 
@@ -91,6 +132,28 @@ impl Serialize for Number {
             _ => serializer.serialize_f64(self.value),
         }
     }
+}
+
+/// The decimal digits of an integer.
+fn integer(magnitude: u64, negative: bool) -> Text {
+    // u64::MAX has twenty digits; the sign is one more.
+    let mut bytes = [b'0'; 21];
+    let mut rest = magnitude;
+    let mut length = 0_usize;
+    for byte in bytes.iter_mut().rev() {
+        *byte = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        length += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if negative && let Some(byte) = bytes.iter_mut().rev().nth(length) {
+        *byte = b'-';
+        length += 1;
+    }
+    let digits = bytes.get(bytes.len() - length..).unwrap_or_default();
+    Text::from(std::str::from_utf8(digits).unwrap_or_default())
 }
 
 /// A decimal number as (negative, digits without zeros at either end, power
@@ -185,5 +248,32 @@ impl<'t> Iterator for Lexemes<'t> {
             at += 1;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::Json;
+    use crate::limits::JsonLimits;
+
+    #[test]
+    fn every_number_keeps_its_text_whatever_stands_before_it() {
+        let texts = [
+            "0", "-1", "1.0", "7", "-0", "12345678901234", "-1234567890123", "123456789012345",
+            "1e2", "-9223372036854775808", "9223372036854775807", "-9223372036854775809",
+            "18446744073709551615", "18446744073709551616", "1.50", "1700000000", "1E+2",
+        ];
+        let array = format!("[\"1\",{}]", texts.join(","));
+        let array = Json::parse(array.as_bytes(), &JsonLimits::DEFAULT).unwrap();
+        let read: Vec<_> = array
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Json::as_number)
+            .map(|n| (n.text().to_owned(), n.value().to_bits()))
+            .collect();
+        let expected: Vec<_> =
+            texts.map(|t| (t.to_owned(), t.parse::<f64>().unwrap().to_bits())).into();
+        assert_eq!(read, expected);
     }
 }
