@@ -250,7 +250,7 @@ impl Profile for Accountable {
         let question = Question {
             authority: &authority,
             tokens: links.iter().map(|l| l.hash).collect(),
-            holders: links.iter().map(|l| l.claims.holder.thumbprint()).collect(),
+            holders: links.iter().map(|l| l.holder).collect(),
         };
         let standing = inputs
             .registry

@@ -83,6 +83,19 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// [`from_base64url`] for values whose length is known.
+pub(crate) fn array_from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // What the values here need, and what decoding in blocks rounds up to.
+    let mut bytes = [0; 96];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
+}
+
+/// Appends what `text` decodes to; says whether it did.
+pub(crate) fn append_from_base64url(text: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    URL_SAFE_NO_PAD.decode_vec(text, bytes).ok()
+}
+
 /// The `y` coordinates of the eight small-order points. The sign bit is masked
 /// before the comparison, so each row stands for both points with that `y`.
 const SMALL_ORDER: [[u8; 32]; 5] = [
@@ -144,8 +157,8 @@ impl PublicKey {
             (Some("OKP"), Some("Ed25519")) => {}
             _ => return Err(KeyError::Unsupported),
         }
-        let x = text("x").and_then(from_base64url).ok_or(KeyError::Encoding)?;
-        Self::from_bytes(x.try_into().map_err(|_| KeyError::Encoding)?)
+        let x = text("x").and_then(array_from_base64url).ok_or(KeyError::Encoding)?;
+        Self::from_bytes(x)
     }
 
     /// The public JWK with its required members only.
@@ -162,8 +175,10 @@ impl PublicKey {
     pub fn thumbprint(&self) -> Thumbprint {
         // The canonical form of the required members, written out: its shape
         // is fixed (RFC 7638 §3.1, RFC 8037 §2).
-        let jwk =
-            format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(&self.0));
+        let mut jwk = String::with_capacity(96);
+        jwk.push_str(r#"{"crv":"Ed25519","kty":"OKP","x":""#);
+        URL_SAFE_NO_PAD.encode_string(self.0, &mut jwk);
+        jwk.push_str(r#""}"#);
         Thumbprint(sha256(jwk.as_bytes()).0)
     }
 
@@ -233,7 +248,7 @@ macro_rules! base64url_bytes {
             /// Reads base64url without padding.
             #[must_use]
             pub fn from_text(text: &str) -> Option<Self> {
-                Some(Self(from_base64url(text)?.try_into().ok()?))
+                array_from_base64url(text).map(Self)
             }
         }
 
@@ -274,11 +289,20 @@ macro_rules! base64url_bytes {
 base64url_bytes!(Thumbprint, "Thumbprint");
 base64url_bytes!(Digest, "Digest");
 
+/// RFC 9278, for SHA-256.
+const THUMBPRINT_URI: &str = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:";
+
 impl Thumbprint {
     /// The RFC 9278 URI, which is the `iss` of a derived token.
     #[must_use]
     pub fn to_uri(&self) -> String {
-        format!("urn:ietf:params:oauth:jwk-thumbprint:sha-256:{self}")
+        format!("{THUMBPRINT_URI}{self}")
+    }
+
+    /// Reads what [`Thumbprint::to_uri`] writes, and nothing else.
+    #[must_use]
+    pub fn from_uri(uri: &str) -> Option<Self> {
+        Self::from_text(uri.strip_prefix(THUMBPRINT_URI)?)
     }
 }
 

@@ -141,11 +141,10 @@ impl Reading {
         }
     }
 
-    pub(super) fn iss(&self) -> Result<String, Denial> {
+    pub(super) fn iss(&self) -> Result<&str, Denial> {
         self.claims
             .member("iss")
             .and_then(Json::as_str)
-            .map(str::to_owned)
             .ok_or_else(|| malformed("iss", self.labels.iss))
     }
 

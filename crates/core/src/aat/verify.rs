@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use crate::crypto::{Digest, PublicKey};
+use crate::crypto::{Digest, PublicKey, Thumbprint};
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
@@ -51,7 +51,8 @@ impl Anchors {
     /// The keys to try: the one that `kid` names by thumbprint, or all.
     fn candidates(&self, kid: Option<&str>) -> impl Iterator<Item = &(String, PublicKey)> {
         let named = kid.and_then(|kid| {
-            self.0.iter().find(|(_, key)| key.thumbprint().to_string() == kid)
+            let kid = Thumbprint::from_text(kid)?;
+            self.0.iter().find(|(_, key)| key.thumbprint() == kid)
         });
         let all = if named.is_some() { &[] } else { self.0.as_slice() };
         named.into_iter().chain(all)
@@ -158,6 +159,8 @@ impl Profile for Core {
 #[derive(Debug)]
 pub struct Unverified<'t> {
     tokens: Vec<Compact<'t>>,
+    /// The root's `kid`, a hint at the issuer's key.
+    kid: Option<String>,
 }
 
 impl<'t> Unverified<'t> {
@@ -192,11 +195,17 @@ impl<'t> Unverified<'t> {
                 return Err(Denial::new(Reason::TokenIdRepeated).at_step("2c").of_token(i));
             }
         }
+        drop(seen);
+        let mut kid = None;
         for (i, token) in tokens.iter().enumerate() {
             let step = if i == 0 { "3a" } else { "4a" };
-            token.check_header(TOKEN_TYPE).map_err(|d| d.at_step(step).of_token(i))?;
+            let stated =
+                token.check_header(TOKEN_TYPE).map_err(|d| d.at_step(step).of_token(i))?;
+            if i == 0 {
+                kid = stated;
+            }
         }
-        Ok(Self { tokens })
+        Ok(Self { tokens, kid })
     }
 
     /// The hashes of the tokens as presented, for the record of a denial.
@@ -213,6 +222,15 @@ pub struct Link {
     pub claims: Claims,
     /// SHA-256 of its signing input.
     pub hash: Digest,
+    /// The thumbprint of its holder's key.
+    pub holder: Thumbprint,
+}
+
+impl Link {
+    fn of(claims: Claims, token: &Compact<'_>) -> Self {
+        let holder = claims.holder.thumbprint();
+        Self { claims, hash: token.hash(), holder }
+    }
 }
 
 /// A chain whose every link was verified (steps 1 to 5, 6a, 6c).
@@ -271,7 +289,7 @@ impl Chain {
         let mut tokens = unverified.tokens.iter();
         let root = tokens.next().ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
         let (root, issuer) =
-            verify_root(root, context, P::STRICTNESS).map_err(|d| d.of_token(0))?;
+            verify_root(root, unverified.kid.as_deref(), context, P::STRICTNESS).map_err(|d| d.of_token(0))?;
         let mut links = Vec::with_capacity(unverified.tokens.len());
         links.push(root);
         for (i, token) in tokens.enumerate() {
@@ -315,15 +333,16 @@ impl Chain {
 
 fn verify_root(
     token: &Compact<'_>,
+    kid: Option<&str>,
     context: &Context<'_>,
     strictness: Strictness,
 ) -> Result<(Link, String), Denial> {
     let limits = context.limits;
-    let kid = token.check_header(TOKEN_TYPE).map_err(|d| d.at_step("3a"))?;
-    // 3b: the signature first, then the payload.
+    // 3a was checked when the chain was framed. 3b: the signature first, then
+    // the payload.
     let (issuer, _) = context
         .anchors
-        .candidates(kid.as_deref())
+        .candidates(kid)
         .find(|(_, key)| token.verify(key))
         .ok_or_else(|| Denial::new(Reason::SignatureInvalid).at_step("3b"))?;
     let claims = token.claims(&limits.json).map_err(|d| d.at_step("3b"))?;
@@ -346,7 +365,7 @@ fn verify_root(
     }
     let jti = reading.jti()?;
     let iss = reading.iss()?;
-    if iss != *issuer || !is_uri(&iss) {
+    if iss != *issuer || !is_uri(iss) {
         return Err(Denial::new(Reason::IssuerUntrusted).at_step("3k"));
     }
     let holder = reading.holder()?;
@@ -360,7 +379,7 @@ fn verify_root(
     let aud = reading.aud()?;
     let all = reading.into_all();
     let claims = Claims { jti, iat, exp, holder, aud, depth, max_depth, scope, all };
-    Ok((Link { claims, hash: token.hash() }, issuer.clone()))
+    Ok((Link::of(claims, token), issuer.clone()))
 }
 
 fn verify_child(
@@ -386,7 +405,7 @@ fn verify_child(
     let iss = reading.iss()?;
     let par_hash = reading.parent_hash()?;
     let (iat, exp) = reading.dates()?;
-    if iss != mother.holder.thumbprint().to_uri() {
+    if Thumbprint::from_uri(iss) != Some(parent.holder) {
         return Err(Denial::new(Reason::IssuerUntrusted).at_step("4c"));
     }
     // I2.
@@ -432,7 +451,7 @@ fn verify_child(
     let aud = reading.aud()?;
     let all = reading.into_all();
     let claims = Claims { jti, iat, exp, holder, aud, depth, max_depth, scope, all };
-    Ok(Link { claims, hash: token.hash() })
+    Ok(Link::of(claims, token))
 }
 
 fn check_expiry(exp: i64, context: &Context<'_>, step: &'static str) -> Result<(), Denial> {

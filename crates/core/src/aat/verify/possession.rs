@@ -1,6 +1,7 @@
 //! Step 7: the proof of possession over tool and arguments.
 
 use crate::aat::jws::Compact;
+use crate::crypto::Digest;
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
@@ -82,7 +83,7 @@ impl<'t> Unproved<'t> {
         if id != leaf.claims.jti {
             return Err(bad("aat_id"));
         }
-        if hash != leaf.hash.to_string() {
+        if Digest::from_text(hash) != Some(leaf.hash) {
             return Err(bad("aat_hash"));
         }
         let audience = audience(&claims, context)?;
