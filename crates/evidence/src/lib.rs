@@ -17,7 +17,20 @@
     )
 )]
 
+pub mod assemble;
+pub mod bundle;
+pub mod check;
 mod read;
+mod report;
+pub mod subject;
 pub mod trust;
+pub mod verdict;
+pub mod verify;
 
+pub use assemble::{AssembleError, Located, Source, SourceError, assemble};
+pub use bundle::Bundle;
+pub use check::{Check, Failure};
+pub use subject::Subject;
 pub use trust::Trust;
+pub use verdict::Verdict;
+pub use verify::verify;

@@ -1,0 +1,363 @@
+//! Making a bundle from whatever holds the ledger.
+//!
+//! Nothing is verified here: who assembles a bundle is not whom its reader
+//! trusts.
+
+use bailiwick_core::denial::{Reason, Stage};
+use bailiwick_core::ids::{ActionId, EntryId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::{Disclosure, Kind};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TlogProof};
+
+use crate::bundle::{Bundle, Fields, MAX_BUNDLE_BYTES, MAX_RECEIPTS, Receipt};
+use crate::subject::Subject;
+
+/// Why the source could not answer, in its own words.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A ledger entry and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its index in the log.
+    pub index: u64,
+    /// The leaf bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What holds the ledger: entries, the text beside them, proofs.
+pub trait Source {
+    /// The checkpoint that all proofs are made for; asked once.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn checkpoint(&self) -> Result<SignedCheckpoint, SourceError>;
+
+    /// The entries of `kind` whose member `subject` is `value`, in log order.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn entries(
+        &self,
+        kind: Kind,
+        subject: Subject,
+        value: &str,
+    ) -> Result<Vec<Located>, SourceError>;
+
+    /// The value behind a commitment; `None` when it was erased or never was.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn disclosure(&self, entry: &EntryId, field: &str) -> Result<Option<Disclosure>, SourceError>;
+
+    /// The inclusion proof of the entry at `index` in the tree of `size`.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn inclusion_proof(&self, index: u64, size: u64) -> Result<InclusionProof, SourceError>;
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A field that verification needs was erased.
+    #[error("`{field}` of the `{kind}` entry {entry} was erased, so this action can no longer be proved")]
+    Erased {
+        /// The entry's kind.
+        kind: &'static str,
+        /// The entry.
+        entry: EntryId,
+        /// The field.
+        field: &'static str,
+    },
+    /// An entry is not of the documented form.
+    #[error("the `{kind}` entry lacks its `{member}`")]
+    Malformed {
+        /// The entry's kind.
+        kind: &'static str,
+        /// What is missing.
+        member: &'static str,
+    },
+    /// The ledger has no such entry.
+    #[error("the ledger has no `{kind}` entry of {subject} `{value}`")]
+    NotFound {
+        /// The kind.
+        kind: &'static str,
+        /// The member that was searched.
+        subject: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// An entry is durable but not yet under the checkpoint.
+    #[error("an entry is not yet under the log's checkpoint")]
+    NotSequenced,
+    /// A proof does not fit its checkpoint.
+    #[error("the ledger's proof does not fit its checkpoint: {0}")]
+    Proof(#[from] bailiwick_tlog::TlogProofError),
+    /// The source could not answer.
+    #[error("the ledger cannot be read: {0}")]
+    Source(#[from] SourceError),
+    /// Larger than a bundle may be.
+    #[error("the bundle would be larger than {MAX_BUNDLE_BYTES} bytes or {MAX_RECEIPTS} receipts")]
+    TooLarge,
+}
+
+impl AssembleError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Erased { .. } => "evidence-erased",
+            Self::Malformed { .. } => "evidence-entry-malformed",
+            Self::NotFound { .. } => "evidence-not-found",
+            Self::NotSequenced => "evidence-not-sequenced",
+            Self::Proof(e) => e.code(),
+            Self::Source(_) => "evidence-source",
+            Self::TooLarge => "evidence-too-large",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Erased { .. } => "keep a bundle of what must stay provable before erasing",
+            Self::Malformed { .. } | Self::Proof(_) | Self::Source(_) => {
+                "run `bailiwick audit verify` on the data directory"
+            }
+            Self::NotFound { .. } => "look the action up with `bailiwick audit query`",
+            Self::NotSequenced => "try again in a second",
+            Self::TooLarge => "narrow the arguments of such calls",
+        }
+    }
+}
+
+/// A leaf as its assembler reads it; no signature is checked.
+struct Leaf {
+    kind: Kind,
+    index: u64,
+    id: EntryId,
+    text: String,
+    members: Object,
+}
+
+impl Leaf {
+    fn read(kind: Kind, located: &Located) -> Result<Self, AssembleError> {
+        let bad = |member| AssembleError::Malformed { kind: kind.as_str(), member };
+        let json = Json::parse(&located.bytes, &JsonLimits::DEFAULT).map_err(|_| bad("entry"))?;
+        let Json::Object(members) = json else { return Err(bad("entry")) };
+        let id = members
+            .member("id")
+            .and_then(Json::as_str)
+            .and_then(|t| EntryId::parse(t).ok())
+            .ok_or(bad("id"))?;
+        let text = String::from_utf8(located.bytes.clone()).map_err(|_| bad("entry"))?;
+        Ok(Self { kind, index: located.index, id, text, members })
+    }
+
+    fn text(&self, member: &'static str) -> Result<&str, AssembleError> {
+        self.members
+            .member(member)
+            .and_then(Json::as_str)
+            .ok_or(AssembleError::Malformed { kind: self.kind.as_str(), member })
+    }
+
+    fn body(&self, member: &'static str) -> Option<&Json> {
+        self.members.member("body")?.as_object()?.member(member)
+    }
+
+    fn body_text(&self, member: &'static str) -> Result<&str, AssembleError> {
+        self.body(member)
+            .and_then(Json::as_str)
+            .ok_or(AssembleError::Malformed { kind: self.kind.as_str(), member })
+    }
+}
+
+/// Collects leaves with what is disclosed of them.
+struct Assembly<'a> {
+    source: &'a dyn Source,
+    parts: Vec<(Leaf, Fields)>,
+}
+
+impl Assembly<'_> {
+    fn find(
+        &self,
+        kind: Kind,
+        subject: Subject,
+        value: &str,
+        fits: impl Fn(&Leaf) -> bool,
+    ) -> Result<Option<Leaf>, AssembleError> {
+        let mut found = None;
+        for located in self.source.entries(kind, subject, value)? {
+            let leaf = Leaf::read(kind, &located)?;
+            if fits(&leaf) {
+                found = Some(leaf);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds the last fitting entry and `fields` of it, once.
+    fn add(
+        &mut self,
+        kind: Kind,
+        subject: Subject,
+        value: &str,
+        fields: &[&'static str],
+        fits: impl Fn(&Leaf) -> bool,
+    ) -> Result<usize, AssembleError> {
+        let leaf = self.find(kind, subject, value, fits)?.ok_or_else(|| {
+            AssembleError::NotFound {
+                kind: kind.as_str(),
+                subject: subject.as_str(),
+                value: value.to_owned(),
+            }
+        })?;
+        self.push(leaf, fields)
+    }
+
+    fn push(&mut self, leaf: Leaf, fields: &[&'static str]) -> Result<usize, AssembleError> {
+        if let Some(at) = self.parts.iter().position(|(l, _)| l.id == leaf.id) {
+            return Ok(at);
+        }
+        let mut opened = Fields::new();
+        for field in fields {
+            let disclosure = self.source.disclosure(&leaf.id, field)?.ok_or_else(|| {
+                AssembleError::Erased { kind: leaf.kind.as_str(), entry: leaf.id.clone(), field }
+            })?;
+            opened.push(((*field).to_owned(), disclosure));
+        }
+        self.parts.push((leaf, opened));
+        Ok(self.parts.len().saturating_sub(1))
+    }
+
+    fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
+        self.parts
+            .get(at)
+            .map(|(leaf, _)| leaf)
+            .ok_or(AssembleError::Malformed { kind: "bundle", member: "receipts" })
+    }
+
+    fn finish(self, action: &ActionId) -> Result<Bundle, AssembleError> {
+        let checkpoint = self.source.checkpoint()?;
+        let size = checkpoint.unverified().size();
+        let mut bundle =
+            Bundle { action: action.clone(), receipts: Vec::new(), disclosures: Vec::new() };
+        if self.parts.len() > MAX_RECEIPTS {
+            return Err(AssembleError::TooLarge);
+        }
+        for (leaf, fields) in self.parts {
+            if leaf.index >= size {
+                return Err(AssembleError::NotSequenced);
+            }
+            let proof = self.source.inclusion_proof(leaf.index, size)?;
+            let proof = TlogProof::new(proof, checkpoint.clone())?.to_string();
+            bundle.receipts.push(Receipt { name: leaf.kind, entry: leaf.text, proof });
+            if !fields.is_empty() {
+                bundle.disclosures.push((leaf.id, fields));
+            }
+        }
+        if bundle.to_text().len() > MAX_BUNDLE_BYTES {
+            return Err(AssembleError::TooLarge);
+        }
+        Ok(bundle)
+    }
+}
+
+/// The bundle of one action.
+///
+/// # Errors
+/// See [`AssembleError`].
+pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, AssembleError> {
+    let mut all = Assembly { source, parts: Vec::new() };
+    let any = |_: &Leaf| true;
+    let missing = || AssembleError::NotFound {
+        kind: Kind::ActionDecided.as_str(),
+        subject: Subject::Action.as_str(),
+        value: action.to_string(),
+    };
+    let decided = all
+        .find(Kind::ActionDecided, Subject::Action, action.as_str(), any)?
+        .ok_or_else(missing)?;
+    if is_refusal(&decided) {
+        // Nothing the caller claimed is a fact, so there is nothing else to
+        // show; what was retained of the claim helps to refuse it again.
+        let claimed = source.disclosure(&decided.id, "claimed")?;
+        let at = all.push(decided, &[])?;
+        if let (Some(claimed), Some((_, fields))) = (claimed, all.parts.get_mut(at)) {
+            fields.push(("claimed".to_owned(), claimed));
+        }
+        return all.finish(action);
+    }
+    let alias = decided.text("principal")?.to_owned();
+    let task = decided.text("task")?.to_owned();
+    let workflow = decided.text("workflow")?.to_owned();
+    let grant = decided.text("grant")?.to_owned();
+    let tool = decided.text("tool")?.to_owned();
+    let root = decided.body_text("root")?.to_owned();
+    let workflow_digest = decided.body_text("workflow_digest")?.to_owned();
+    let pin = decided.body("pin").and_then(Json::as_str).map(str::to_owned);
+    let instances = instances(&decided)?;
+    let decided_at = decided.index;
+
+    all.push(decided, &["arguments", "action", "chain", "proof", "inputs"])?;
+    if let Some(completed) =
+        all.find(Kind::ActionCompleted, Subject::Action, action.as_str(), any)?
+    {
+        all.push(completed, &[])?;
+    }
+    all.add(Kind::DelegationIssued, Subject::Delegation, &root, &[], any)?;
+    let signed = all
+        .find(Kind::GrantRecorded, Subject::Grant, &grant, any)?
+        .is_none_or(|leaf| leaf.body("signed").and_then(Json::as_bool) != Some(false));
+    let fields: &[&str] = if signed { &["statement", "signature"] } else { &["statement"] };
+    let at = all.add(Kind::GrantRecorded, Subject::Grant, &grant, fields, any)?;
+    let granted_at = all.leaf(at)?.index;
+    all.add(Kind::TaskCreated, Subject::Task, &task, &["purpose"], any)?;
+    all.add(Kind::PrincipalAdded, Subject::Principal, &alias, &["principal"], any)?;
+    for instance in instances {
+        let at = all.add(
+            Kind::InstanceEnrolled,
+            Subject::Instance,
+            &instance,
+            &["enrolment"],
+            any,
+        )?;
+        let agent = all.leaf(at)?.text("agent")?.to_owned();
+        let at = all.add(Kind::AgentAdded, Subject::Agent, &agent, &[], any)?;
+        let owner = all.leaf(at)?.body_text("owner")?.to_owned();
+        all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
+    }
+    all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
+        leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
+    })?;
+    if let Some(pin) = pin {
+        all.add(Kind::ToolPinned, Subject::Tool, &tool, &[], |leaf| {
+            leaf.index < decided_at && leaf.body_text("digest").is_ok_and(|d| d == pin)
+        })?;
+    }
+    all.finish(action)
+}
+
+fn is_refusal(decided: &Leaf) -> bool {
+    decided.text("decision").is_ok_and(|d| d == "deny")
+        && decided
+            .text("reason")
+            .ok()
+            .and_then(Reason::parse)
+            .is_some_and(|reason| reason.stage() < Stage::Authority)
+}
+
+fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {
+    let bad = || AssembleError::Malformed { kind: decided.kind.as_str(), member: "hops" };
+    decided
+        .body("hops")
+        .and_then(Json::as_array)
+        .ok_or_else(bad)?
+        .iter()
+        .map(|hop| {
+            let instance = hop.as_object().and_then(|o| o.member("instance")?.as_str());
+            instance.map(str::to_owned).ok_or_else(bad)
+        })
+        .collect()
+}

@@ -1,0 +1,324 @@
+//! What verification found: what is proved, by what, and what is not.
+
+use bailiwick_core::accountable::Hop;
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::guarantee::{Assurance, Guarantee};
+use bailiwick_core::ids::{ActionId, EntryId, GrantId, PrincipalId, TaskId, WorkflowId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+
+use crate::check::{Check, Failure};
+
+/// The verdict on one bundle under one trust file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The fingerprint of the trust file that was used.
+    pub trust: String,
+    /// The checks that passed, in order.
+    pub passed: Vec<Check>,
+    /// What is proved, or the first thing that does not hold.
+    pub result: Result<Proven, Failure>,
+}
+
+/// What a bundle proves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proven {
+    /// The action.
+    pub action: ActionId,
+    /// The decision.
+    pub decision: Decision,
+    /// Who acted for whom; `None` when the gateway refused a caller that it
+    /// did not know, so that nothing it claimed is a fact.
+    pub authority: Option<Accountability>,
+    /// What became of it; `None` when the bundle has no outcome entry.
+    pub outcome: Option<Outcome>,
+    /// The log.
+    pub log: LogState,
+}
+
+/// What the gateway decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// `allow`, `deny` or `approval_required`.
+    pub decision: String,
+    /// The reason's code when it is not `allow`.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// The ledger entry.
+    pub entry: EntryId,
+    /// Which gateway.
+    pub maker: String,
+    /// Whether it was reached again here.
+    pub recomputed: Recomputed,
+}
+
+/// How far a decision could be made again offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recomputed {
+    /// Chain, possession and scope give the same result again.
+    Agrees,
+    /// It rests on what only the gateway could know (catalogue, policy,
+    /// budgets, replays): it is recorded, not recomputed.
+    RecordedOnly,
+}
+
+impl Recomputed {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agrees => "recomputed",
+            Self::RecordedOnly => "recorded, not recomputed",
+        }
+    }
+}
+
+/// Who acted for whom, with what authority.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accountability {
+    /// The principal.
+    pub principal: PrincipalId,
+    /// Who issued the principal's identity.
+    pub principal_issuer: String,
+    /// Its alias in the ledger.
+    pub principal_alias: String,
+    /// The grant.
+    pub grant: GrantId,
+    /// Whether the grant carries the principal's own signature.
+    pub grant_signed: bool,
+    /// Every hop, root first.
+    pub hops: Vec<Hop>,
+    /// The task.
+    pub task: TaskId,
+    /// The purpose.
+    pub purpose: String,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The digest of its version.
+    pub workflow_digest: Digest,
+    /// The scope as it was asked for.
+    pub scope: Vec<String>,
+    /// Begin of the grant's window.
+    pub not_before: Timestamp,
+    /// End of the grant's window.
+    pub not_after: Timestamp,
+    /// End of the chain that was presented.
+    pub expires: Timestamp,
+    /// The tool.
+    pub tool: String,
+    /// The tool's pin; `None` when the gateway knew none.
+    pub pin: Option<String>,
+    /// SHA-256 of the canonical arguments.
+    pub arguments_digest: Digest,
+    /// The action digest.
+    pub action_digest: Digest,
+    /// What possession was proved for.
+    pub assurance: Assurance,
+    /// The weakest hop's.
+    pub guarantee: Guarantee,
+    /// Age of what the gateway knew of revocations, milliseconds.
+    pub staleness_ms: i64,
+}
+
+/// What became of the call, as the gateway saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `ok`, `error`, `timeout`, `not_executed` or `unknown`.
+    pub outcome: String,
+    /// When.
+    pub at: Timestamp,
+    /// The ledger entry.
+    pub entry: EntryId,
+}
+
+/// The checkpoint everything rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogState {
+    /// The log.
+    pub origin: String,
+    /// Entries under the checkpoint.
+    pub size: u64,
+    /// Its root, base64.
+    pub root: String,
+    /// Witnesses that cosigned it.
+    pub witnesses: Vec<String>,
+    /// Whether a kept checkpoint has the same size and root.
+    pub kept: bool,
+}
+
+impl LogState {
+    /// `unwitnessed` or `witnessed`.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        if self.witnesses.is_empty() { "unwitnessed" } else { "witnessed" }
+    }
+}
+
+impl Proven {
+    /// What must be assumed besides the trust file's keys.
+    #[must_use]
+    pub fn assumptions(&self) -> Vec<&'static str> {
+        if self.log.kept || !self.log.witnesses.is_empty() {
+            return Vec::new();
+        }
+        vec!["an honest log operator, or a checkpoint held elsewhere"]
+    }
+
+    /// What this evidence does not prove.
+    #[must_use]
+    pub fn not_proved(&self) -> Vec<&'static str> {
+        let mut list = Vec::new();
+        match &self.authority {
+            None => list.push("who called: the caller was refused before it was known"),
+            Some(a) => {
+                if a.grant_signed {
+                    list.push("what a screen showed the principal when it signed");
+                } else {
+                    list.push("that the principal consented: an administrator attested the grant");
+                }
+                list.push(
+                    "that nothing was revoked, suspended or pinned anew by then: that is the gateway's record",
+                );
+            }
+        }
+        match (self.decision.recomputed, self.decision.decision.as_str()) {
+            (Recomputed::RecordedOnly, _) => {
+                list.push("the reason for the decision: it is recorded, not recomputed");
+            }
+            (Recomputed::Agrees, "allow") => {
+                list.push("catalogue, policy and budgets at that time: recorded, not recomputed");
+            }
+            (Recomputed::Agrees, _) => {}
+        }
+        match (&self.outcome, self.decision.decision.as_str()) {
+            (Some(_), _) => list.push("what the tool really did: the outcome is what the gateway saw"),
+            (None, "allow") => list.push("what became of the call: this bundle has no outcome"),
+            (None, _) => {}
+        }
+        list
+    }
+}
+
+impl Verdict {
+    /// Whether everything held.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    /// The JSON form: `{v, holds, trust, checks, proven | failure}`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let checks: Vec<Json> = Check::ALL
+            .iter()
+            .map(|check| {
+                let result = if self.passed.contains(check) {
+                    "holds"
+                } else if self.result.as_ref().is_err_and(|f| f.check == *check) {
+                    "fails"
+                } else {
+                    "not made"
+                };
+                Object::new()
+                    .with("check", check.id())
+                    .with("sentence", check.sentence())
+                    .with("result", result)
+                    .into()
+            })
+            .collect();
+        let json = Object::new()
+            .with("v", 1u64)
+            .with("holds", self.holds())
+            .with("trust", self.trust.as_str())
+            .with("checks", checks);
+        match &self.result {
+            Ok(proven) => json.with("proven", proven.to_json()),
+            Err(failure) => json.with("failure", failure.to_json()),
+        }
+        .into()
+    }
+}
+
+fn list(texts: &[&'static str]) -> Vec<Json> {
+    texts.iter().map(|t| Json::from(*t)).collect()
+}
+
+impl Proven {
+    /// The JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let decision = Object::new()
+            .with("decision", self.decision.decision.as_str())
+            .with("reason", self.decision.reason.as_deref())
+            .with("at", self.decision.at.to_string())
+            .with("entry", &self.decision.entry)
+            .with("maker", self.decision.maker.as_str())
+            .with("recomputed", self.decision.recomputed == Recomputed::Agrees);
+        let outcome = self.outcome.as_ref().map(|o| {
+            Object::new()
+                .with("outcome", o.outcome.as_str())
+                .with("at", o.at.to_string())
+                .with("entry", &o.entry)
+        });
+        let witnesses: Vec<Json> =
+            self.log.witnesses.iter().map(|w| Json::from(w.as_str())).collect();
+        let log = Object::new()
+            .with("origin", self.log.origin.as_str())
+            .with("size", self.log.size)
+            .with("root", self.log.root.as_str())
+            .with("state", self.log.state())
+            .with("witnesses", witnesses)
+            .with("kept", self.log.kept);
+        Object::new()
+            .with("action", &self.action)
+            .with("decision", decision)
+            .with("authority", self.authority.as_ref().map(Accountability::to_json))
+            .with("outcome", outcome)
+            .with("log", log)
+            .with("assumes", list(&self.assumptions()))
+            .with("not_proved", list(&self.not_proved()))
+            .into()
+    }
+}
+
+impl Accountability {
+    fn to_json(&self) -> Json {
+        let hops: Vec<Json> = self
+            .hops
+            .iter()
+            .map(|h| {
+                Object::new()
+                    .with("agent", &h.agent)
+                    .with("instance", &h.instance)
+                    .with("owner", h.owner.as_ref().map(PrincipalId::as_str))
+                    .with("guarantee", h.guarantee.as_str())
+                    .into()
+            })
+            .collect();
+        let scope: Vec<Json> = self.scope.iter().map(|s| Json::from(s.as_str())).collect();
+        Object::new()
+            .with("principal", &self.principal)
+            .with("principal_issuer", self.principal_issuer.as_str())
+            .with("principal_alias", self.principal_alias.as_str())
+            .with("grant", &self.grant)
+            .with("grant_signed", self.grant_signed)
+            .with("hops", hops)
+            .with("task", &self.task)
+            .with("purpose", self.purpose.as_str())
+            .with("workflow", &self.workflow)
+            .with("workflow_digest", self.workflow_digest)
+            .with("scope", scope)
+            .with("not_before", self.not_before.to_string())
+            .with("not_after", self.not_after.to_string())
+            .with("expires", self.expires.to_string())
+            .with("tool", self.tool.as_str())
+            .with("pin", self.pin.as_deref())
+            .with("arguments_digest", self.arguments_digest)
+            .with("action_digest", self.action_digest)
+            .with("assurance", self.assurance.as_str())
+            .with("guarantee", self.guarantee.as_str())
+            .with("staleness_ms", self.staleness_ms)
+            .into()
+    }
+}

@@ -1,0 +1,250 @@
+//! From receipts to entries that makers sealed, that are in the log, and whose
+//! commitments are opened.
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::EntryId;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::{Entry, Kind};
+use bailiwick_tlog::{TlogProof, VerifiedCheckpoint, leaf_hash};
+
+use crate::bundle::Bundle;
+use crate::check::{Check, Failure, ensure};
+use crate::subject::Subject;
+use crate::trust::{Role, Trust};
+
+/// An entry of the log with what it committed to.
+pub(super) struct Opened {
+    pub(super) entry: Entry,
+    pub(super) index: u64,
+    values: Vec<(String, Json)>,
+}
+
+/// All entries of a bundle.
+pub(super) struct Receipts {
+    opened: Vec<Opened>,
+    pub(super) checkpoint: VerifiedCheckpoint,
+}
+
+/// Which role may make entries of a kind; `None`: either.
+fn role_for(kind: Kind) -> Option<Role> {
+    match kind {
+        Kind::ActionDecided | Kind::ActionCompleted => Some(Role::Gateway),
+        Kind::ToolPinned => None,
+        _ => Some(Role::Authority),
+    }
+}
+
+/// Opens every entry under a maker of the trust file.
+pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(bundle.receipts.len());
+    for (i, receipt) in bundle.receipts.iter().enumerate() {
+        let fail = |found: String| {
+            Failure::new(Check::Makers, format!("receipt {i} (`{}`): {found}", receipt.name.as_str()))
+        };
+        let key_of = |maker: &str, time| trust.maker_at(maker, time).map(|m| m.key);
+        let entry =
+            Entry::open(receipt.entry.as_bytes(), &key_of).map_err(|e| fail(e.to_string()))?;
+        if entry.kind != receipt.name {
+            return Err(fail(format!("the entry is of kind `{}`", entry.kind.as_str())));
+        }
+        if entry.org != trust.org {
+            return Err(fail("the entry is of another organisation".to_owned()));
+        }
+        let role = trust.maker_at(&entry.maker, entry.time).map(|m| m.role);
+        if role_for(entry.kind).is_some_and(|r| role != Some(r)) {
+            return Err(fail(format!("its maker `{}` may not make such entries", entry.maker)));
+        }
+        if entries.iter().any(|e| e.id == entry.id) {
+            return Err(fail("the entry stands there twice".to_owned()));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// Finds every entry's place in the log, under one checkpoint.
+pub(super) fn locate(
+    bundle: &Bundle,
+    entries: Vec<Entry>,
+    trust: &Trust,
+) -> Result<(Vec<(Entry, u64)>, VerifiedCheckpoint), Failure> {
+    let mut common: Option<VerifiedCheckpoint> = None;
+    let mut located: Vec<(Entry, u64)> = Vec::with_capacity(entries.len());
+    for (i, (receipt, entry)) in bundle.receipts.iter().zip(entries).enumerate() {
+        let fail = |found: String| {
+            Failure::new(
+                Check::Inclusion,
+                format!("receipt {i} (`{}`): {found}", receipt.name.as_str()),
+            )
+        };
+        let proof =
+            TlogProof::parse(receipt.proof.as_bytes()).map_err(|e| fail(e.to_string()))?;
+        if proof.extra().is_some() {
+            return Err(fail("the proof carries extra data, which nothing would authenticate".into()));
+        }
+        let checkpoint = proof
+            .verify(trust.log.name(), &trust.log, &leaf_hash(receipt.entry.as_bytes()))
+            .map_err(|e| fail(e.to_string()))?;
+        match &common {
+            None => common = Some(checkpoint),
+            Some(first) if *first == checkpoint => {}
+            Some(_) => {
+                return Err(fail("its checkpoint is another one than the first receipt's".into()));
+            }
+        }
+        located.push((entry, proof.index()));
+    }
+    let checkpoint =
+        common.ok_or_else(|| Failure::new(Check::Inclusion, "there is no receipt"))?;
+    Ok((located, checkpoint))
+}
+
+/// Opens the commitments and asks for those that verification needs.
+pub(super) fn disclose(
+    bundle: &Bundle,
+    (located, checkpoint): (Vec<(Entry, u64)>, VerifiedCheckpoint),
+) -> Result<Receipts, Failure> {
+    let mut opened: Vec<Opened> = located
+        .into_iter()
+        .map(|(entry, index)| Opened { entry, index, values: Vec::new() })
+        .collect();
+    for (id, fields) in &bundle.disclosures {
+        let of = opened.iter_mut().find(|o| o.entry.id == *id).ok_or_else(|| {
+            Failure::new(Check::Disclosures, format!("`{id}` is disclosed but has no receipt"))
+        })?;
+        for (field, disclosure) in fields {
+            ensure(of.entry.discloses(field, disclosure), Check::Disclosures, || {
+                format!("`{field}` of {id} is not what the entry committed to")
+            })?;
+            of.values.push((field.clone(), disclosure.value.clone()));
+        }
+    }
+    for of in &opened {
+        for field in required(of) {
+            of.value(field)?;
+        }
+    }
+    Ok(Receipts { opened, checkpoint })
+}
+
+/// What verification needs to see of an entry.
+fn required(of: &Opened) -> &'static [&'static str] {
+    match of.entry.kind {
+        Kind::ActionDecided if super::is_refusal(of) => &[],
+        Kind::ActionDecided => &["arguments", "action", "chain", "proof", "inputs"],
+        Kind::GrantRecorded if of.body("signed").and_then(Json::as_bool) == Some(false) => {
+            &["statement"]
+        }
+        Kind::GrantRecorded => &["statement", "signature"],
+        Kind::InstanceEnrolled => &["enrolment"],
+        Kind::PrincipalAdded => &["principal"],
+        Kind::TaskCreated => &["purpose"],
+        _ => &[],
+    }
+}
+
+impl Receipts {
+    /// The only entry of this kind about `value`.
+    pub(super) fn one(
+        &self,
+        check: Check,
+        kind: Kind,
+        subject: Subject,
+        value: &str,
+    ) -> Result<&Opened, Failure> {
+        let mut found = self
+            .opened
+            .iter()
+            .filter(|o| o.entry.kind == kind && subject.of_entry(&o.entry) == Some(value));
+        let missing = || {
+            let what = format!("no receipt `{}` of {} `{value}`", kind.as_str(), subject.as_str());
+            Failure::new(check, what)
+        };
+        let first = found.next().ok_or_else(missing)?;
+        ensure(found.next().is_none(), check, || {
+            format!("two receipts `{}` of {} `{value}`", kind.as_str(), subject.as_str())
+        })?;
+        Ok(first)
+    }
+
+    /// The only entry of this kind, if there is any.
+    pub(super) fn only(&self, check: Check, kind: Kind) -> Result<Option<&Opened>, Failure> {
+        let mut found = self.opened.iter().filter(|o| o.entry.kind == kind);
+        let first = found.next();
+        ensure(found.next().is_none(), check, || format!("two receipts `{}`", kind.as_str()))?;
+        Ok(first)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.opened.len()
+    }
+}
+
+impl Opened {
+    pub(super) fn id(&self) -> &EntryId {
+        &self.entry.id
+    }
+
+    fn missing(&self, check: Check, what: &str) -> Failure {
+        let kind = self.entry.kind.as_str();
+        Failure::new(check, format!("{what} of `{kind}` {} is missing or malformed", self.entry.id))
+    }
+
+    /// A subject that must be there.
+    pub(super) fn subject(&self, check: Check, subject: Subject) -> Result<&str, Failure> {
+        subject
+            .of_entry(&self.entry)
+            .ok_or_else(|| self.missing(check, &format!("`{}`", subject.as_str())))
+    }
+
+    pub(super) fn body(&self, name: &str) -> Option<&Json> {
+        self.entry.body.member(name)
+    }
+
+    pub(super) fn text(&self, check: Check, name: &str) -> Result<&str, Failure> {
+        self.body(name)
+            .and_then(Json::as_str)
+            .ok_or_else(|| self.missing(check, &format!("`body.{name}`")))
+    }
+
+    pub(super) fn digest(&self, check: Check, name: &str) -> Result<Digest, Failure> {
+        Digest::from_text(self.text(check, name)?)
+            .ok_or_else(|| self.missing(check, &format!("`body.{name}`")))
+    }
+
+    pub(super) fn integer(&self, check: Check, name: &str) -> Result<i64, Failure> {
+        self.body(name)
+            .and_then(|j| j.as_number()?.as_plain_integer())
+            .ok_or_else(|| self.missing(check, &format!("`body.{name}`")))
+    }
+
+    /// A disclosed value.
+    pub(super) fn value(&self, field: &str) -> Result<&Json, Failure> {
+        self.disclosed(field).ok_or_else(|| {
+            let kind = self.entry.kind.as_str();
+            Failure::new(
+                Check::Disclosures,
+                format!("`{field}` of `{kind}` {} is needed and not disclosed", self.entry.id),
+            )
+        })
+    }
+
+    pub(super) fn disclosed(&self, field: &str) -> Option<&Json> {
+        self.values.iter().find(|(name, _)| name == field).map(|(_, v)| v)
+    }
+
+    pub(super) fn value_text(&self, check: Check, field: &str) -> Result<&str, Failure> {
+        self.value(field)?.as_str().ok_or_else(|| self.missing(check, &format!("the disclosed `{field}`")))
+    }
+
+    pub(super) fn value_object(&self, check: Check, field: &str) -> Result<&Object, Failure> {
+        self.value(field)?
+            .as_object()
+            .ok_or_else(|| self.missing(check, &format!("the disclosed `{field}`")))
+    }
+
+    /// What the entry committed to under `field`.
+    pub(super) fn commitment(&self, field: &str) -> Option<Digest> {
+        self.entry.commits.iter().find(|(name, _)| name == field).map(|(_, d)| *d)
+    }
+}
