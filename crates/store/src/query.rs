@@ -133,45 +133,11 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn query(&self, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
-        let mut sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?");
-        let mut params = vec![Value::from(self.cx.org.to_string())];
-        let mut add = |condition: &str, value: Value| {
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-            params.push(value);
-        };
-        let texts = [
-            ("principal = ?", &filter.principal),
-            ("agent = ?", &filter.agent),
-            ("task = ?", &filter.task),
-            ("tool = ?", &filter.tool),
-            ("decision = ?", &filter.decision),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                add(condition, Value::from(text.clone()));
-            }
-        }
-        if let Some(kind) = filter.kind {
-            add("kind = ?", Value::from(kind.as_str().to_owned()));
-        }
-        if let Some(since) = filter.since {
-            add("time >= ?", Value::from(since.millis()));
-        }
-        if let Some(until) = filter.until {
-            add("time < ?", Value::from(until.millis()));
-        }
-        if let Some(before) = filter.before {
-            add(
-                "idx < ?",
-                Value::from(i64::try_from(before).unwrap_or(i64::MAX)),
-            );
-        }
-        sql.push_str(" ORDER BY idx DESC LIMIT ?");
-        params.push(Value::from(i64::from(filter.limit.min(MAX_RESULTS))));
-        self.many(&sql, rusqlite::params_from_iter(params), entry)
+        let (sql, params) = statement(self.cx.org.as_str(), filter);
+        let mut found = self.many(&sql, rusqlite::params_from_iter(params), entry)?;
+        found.sort_by_key(|e| std::cmp::Reverse(e.index));
+        Ok(found)
     }
-
     /// The newest decided calls that fit, newest first, each with its outcome.
     /// `filter.kind` is not looked at.
     ///
@@ -197,5 +163,124 @@ impl View<'_> {
                 Ok(Action { decided, completed })
             })
             .collect()
+    }
+}
+
+/// The statement and its parameters for a filter.
+fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
+    let mut sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?");
+    let mut params = vec![Value::from(org.to_owned())];
+    let mut add = |condition: &str, value: Value| {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        params.push(value);
+    };
+    let mut narrowed = filter.kind.is_some();
+    let texts = [
+        ("principal = ?", &filter.principal),
+        ("agent = ?", &filter.agent),
+        ("task = ?", &filter.task),
+        ("tool = ?", &filter.tool),
+        ("decision = ?", &filter.decision),
+    ];
+    for (condition, text) in texts {
+        if let Some(text) = text {
+            narrowed = true;
+            add(condition, Value::from(text.clone()));
+        }
+    }
+    if let Some(kind) = filter.kind {
+        add("kind = ?", Value::from(kind.as_str().to_owned()));
+    }
+    // With another condition its index gives the order, and the `+` keeps
+    // the engine from sorting the whole time range instead.
+    let by_time = !narrowed && (filter.since.is_some() || filter.until.is_some());
+    let (since, until) = if by_time {
+        ("time >= ?", "time < ?")
+    } else {
+        ("+time >= ?", "+time < ?")
+    };
+    if let Some(time) = filter.since {
+        add(since, Value::from(time.millis()));
+    }
+    if let Some(time) = filter.until {
+        add(until, Value::from(time.millis()));
+    }
+    if let Some(before) = filter.before {
+        add(
+            "idx < ?",
+            Value::from(i64::try_from(before).unwrap_or(i64::MAX)),
+        );
+    }
+    sql.push_str(if by_time {
+        " ORDER BY time DESC, idx DESC LIMIT ?"
+    } else {
+        " ORDER BY idx DESC LIMIT ?"
+    });
+    params.push(Value::from(i64::from(filter.limit.min(MAX_RESULTS))));
+    (sql, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_search_walks_an_index_and_stops_at_its_limit() {
+        let c = crate::connection::scratch().unwrap();
+        let text = || Some("x".to_owned());
+        let time = Some(Timestamp::from_millis(5));
+        let all = Filter::default;
+        for filter in [
+            all(),
+            Filter {
+                before: Some(9),
+                ..all()
+            },
+            Filter {
+                since: time,
+                until: time,
+                ..all()
+            },
+            Filter {
+                principal: text(),
+                since: time,
+                ..all()
+            },
+            Filter {
+                agent: text(),
+                until: time,
+                ..all()
+            },
+            Filter {
+                task: text(),
+                since: time,
+                until: time,
+                ..all()
+            },
+            Filter {
+                tool: text(),
+                decision: text(),
+                ..all()
+            },
+            Filter {
+                decision: text(),
+                kind: Some(Kind::Revoked),
+                since: time,
+                ..all()
+            },
+        ] {
+            let (sql, params) = statement("o", &filter);
+            let mut query = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = query
+                .query_map(rusqlite::params_from_iter(params), |r| r.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
+            // Entries of the very same millisecond are sorted among themselves.
+            let sorts = |p: &&String| p.contains("TEMP B-TREE") && !p.contains("LAST TERM");
+            assert_eq!(plan.iter().find(sorts), None, "{filter:?}");
+        }
     }
 }

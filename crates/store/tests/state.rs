@@ -666,3 +666,43 @@ fn another_organisation_sees_nothing_of_ours() {
     let error = append(&other, ours).unwrap_err();
     assert_eq!(error.code(), "value-out-of-range");
 }
+
+#[test]
+fn a_search_by_time_gives_the_newest_entries() {
+    let f = fixture();
+    f.store
+        .write(|tx: &mut Tx<'_>| {
+            for i in 0..300 {
+                let mut e = decided(&action(), "allow");
+                e.time = NOW.plus_seconds(i);
+                tx.append(MAKER, &key(), e)?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .wait()
+        .unwrap();
+    let newest = |filter: &Filter| -> Vec<u64> {
+        let found = f.store.read(|v| v.query(filter)).unwrap();
+        found.iter().map(|e| e.index).collect()
+    };
+    let since = Some(NOW.plus_seconds(1));
+    let until = Some(NOW.plus_seconds(299));
+    let agent = Some("agent:runner".to_owned());
+    for filter in [
+        Filter {
+            since,
+            until,
+            limit: 3,
+            ..Filter::default()
+        },
+        Filter {
+            since,
+            until,
+            agent,
+            limit: 3,
+            ..Filter::default()
+        },
+    ] {
+        assert_eq!(newest(&filter), [298, 297, 296]);
+    }
+}
