@@ -1,1 +1,40 @@
-//! The control plane: rules that turn requests into plans, over the store.
+//! The control plane: who may act for whom, granted, issued, taken back.
+//!
+//! [`rules`] are pure: values in, a [`Plan`](plan::Plan) out (the entries to
+//! append, the rows to write, what to answer), or a typed [`Refusal`].
+//! [`Authority`] reads the current state, calls the rule and writes the plan,
+//! all in one transaction of the store, so that a rule never decides on a state
+//! that somebody else is changing. Time and randomness come from a
+//! [`Host`](host::Host) that the composition root hands in.
+//!
+//! [`standing`] answers the gateway's question "does all of this still hold?",
+//! with revocations from a [`follower`] that remote gateways can run as well.
+//!
+//! Deliberately absent: any way to grant in somebody else's name. An
+//! administrator registers, suspends and revokes; a grant needs the principal's
+//! own signature (DESIGN rule 9), and there is no `attested` variant here.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
+)]
+
+pub mod follower;
+pub mod host;
+pub mod inspect;
+pub mod installation;
+pub mod plan;
+pub mod refusal;
+pub mod rules;
+mod service;
+pub mod standing;
+mod workflows;
+
+pub use installation::{Installation, Keys, Maker};
+pub use refusal::Refusal;
+pub use service::{Authority, DelegationRef, PrepareOptions, Target};

@@ -1,0 +1,100 @@
+//! Agents: registered software identities. An agent that nobody owns gets
+//! nothing.
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::AgentId;
+use bailiwick_core::ledger::Kind;
+use bailiwick_store::{Agent, Principal, Row, Status};
+
+use crate::host::Moment;
+use crate::installation::Installation;
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::principals::{active, changes};
+
+/// Where an agent comes from, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Who publishes it.
+    pub publisher: Option<String>,
+    /// Its version, as its publisher states it.
+    pub version: Option<String>,
+    /// The digest of what is run.
+    pub artifact: Option<Digest>,
+}
+
+/// Registers an agent under an active owner.
+///
+/// # Errors
+/// [`Refusal::Exists`], [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`]
+/// for the owner.
+pub fn add(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    id: &AgentId,
+    owner_name: &str,
+    provenance: Provenance,
+    same_name: Option<&Agent>,
+    owner: Option<&Principal>,
+) -> Result<Plan<Agent>, Refusal> {
+    if same_name.is_some() {
+        return Err(Refusal::Exists { what: "agent", name: id.to_string() });
+    }
+    let (owner, _) = active(owner_name, owner)?;
+    let Provenance { publisher, version, artifact } = provenance;
+    let row = Agent {
+        id: id.clone(),
+        owner: owner.alias.clone(),
+        status: Status::Active,
+        publisher,
+        version,
+        artifact,
+    };
+    let mut step = Step::new(moment, &installation.org, Kind::AgentAdded)?
+        .about(|s| {
+            s.principal = Some(owner.alias.to_string());
+            s.agent = Some(id.to_string());
+        })
+        .with("owner", &owner.alias)
+        .with("spiffe_id", installation.spiffe_id(id));
+    if let Some(artifact) = artifact {
+        step = step.with("artifact", artifact);
+    }
+    Ok(Plan::one(step.row(Row::Agent(row.clone())), row))
+}
+
+/// Suspends, resumes or retires an agent.
+///
+/// # Errors
+/// [`Refusal::Unknown`], [`Refusal::AlreadyRetired`].
+pub fn change(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    id: &AgentId,
+    current: Option<&Agent>,
+    status: Status,
+) -> Result<Plan<()>, Refusal> {
+    let current = current.ok_or_else(|| Refusal::unknown("agent", id))?;
+    if !changes(id.as_str(), current.status, status)? {
+        return Ok(Plan::nothing(()));
+    }
+    let step = Step::new(moment, &installation.org, Kind::AgentChanged)?
+        .about(|s| s.agent = Some(id.to_string()))
+        .with("status", status.as_str())
+        .row(Row::AgentStatus { agent: id.clone(), status });
+    Ok(Plan::one(step, ()))
+}
+
+/// The agent, if it and its owner are active.
+pub(crate) fn acting<'a>(
+    id: &AgentId,
+    agent: Option<&'a Agent>,
+    owner: Option<&Principal>,
+) -> Result<&'a Agent, Refusal> {
+    let agent = agent.ok_or_else(|| Refusal::unknown("agent", id))?;
+    let owned = owner.is_some_and(|o| o.alias == agent.owner && o.status == Status::Active);
+    if agent.status != Status::Active || !owned {
+        return Err(Refusal::AgentInactive { agent: id.clone() });
+    }
+    Ok(agent)
+}

@@ -1,0 +1,117 @@
+//! Submission: the signed grant comes back.
+
+use bailiwick_core::ids::InstanceId;
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use bailiwick_store::{Grant, Instance, Row, Task};
+
+use super::{Issued, Parties, Prepared, choose_instance, fits, still_holds};
+use crate::host::Moment;
+use crate::installation::{Installation, Keys};
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::principals::active;
+use crate::rules::tasks;
+
+/// A signed grant with the state that it is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    /// What was prepared.
+    pub prepared: &'a Prepared,
+    /// The principal's signature ([`bailiwick_core::grant::TYPE`]).
+    pub signed: &'a str,
+    /// Principal, agent and owner.
+    pub parties: Parties<'a>,
+    /// The current version of the workflow that the statement names.
+    pub workflow: &'a Workflow,
+    /// The task, if it exists already.
+    pub task: Option<&'a Task>,
+    /// Whether a grant of this id is on record.
+    pub grant_exists: bool,
+    /// The agent's active, unrevoked instances.
+    pub instances: &'a [Instance],
+    /// Which of them is meant.
+    pub instance: Option<&'a InstanceId>,
+}
+
+/// Records task and grant and issues the root, in this order.
+///
+/// # Errors
+/// [`Refusal::PreparedUnknown`], [`Refusal::GrantUsed`], [`Refusal::Grant`] when
+/// the principal's own signature does not hold, [`Refusal::StatementChanged`]
+/// when the rules would say something else now, and whatever else stands in the
+/// way of the grant.
+pub fn submit(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    keys: &Keys,
+    submission: Submission<'_>,
+) -> Result<Plan<Issued>, Refusal> {
+    let Submission { prepared, signed, parties, workflow, task, .. } = submission;
+    let statement = &prepared.statement;
+    prepared.check(moment.now(), &keys.maker.public_key())?;
+    if submission.grant_exists {
+        return Err(Refusal::GrantUsed);
+    }
+    // DESIGN rule 9: the principal's own signature, under its registered key.
+    // Nothing else stands for it, whoever submits.
+    let (principal, key) = active(statement.principal.as_str(), parties.principal)?;
+    statement.verify(signed, &key)?;
+    let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
+    let instance = choose_instance(&statement.agent, submission.instances, submission.instance)?;
+
+    let mut steps = Vec::new();
+    match task {
+        Some(task) => fits(task, statement, parties)?,
+        None => {
+            let row = Task {
+                id: statement.task.clone(),
+                workflow: statement.workflow.clone(),
+                workflow_digest: statement.workflow_digest,
+                agent: statement.agent.clone(),
+                principal: principal.alias.clone(),
+                created: moment.now(),
+            };
+            steps.push(tasks::created(moment, installation, &row, &statement.purpose)?);
+        }
+    }
+    let row = Grant {
+        id: statement.id.clone(),
+        digest: statement.digest(),
+        task: statement.task.clone(),
+        agent: statement.agent.clone(),
+        principal: principal.alias.clone(),
+        attested: false,
+        starts: Timestamp::from_seconds(statement.not_before),
+        expires: Timestamp::from_seconds(statement.not_after),
+        statement: statement.to_json().canonical(),
+        proof: signed.to_owned(),
+    };
+    let audience: Vec<_> = statement.audience.iter().map(|a| a.as_str().into()).collect();
+    steps.push(
+        Step::new(moment, &installation.org, Kind::GrantRecorded)?
+            .about(|s| {
+                s.principal = Some(principal.alias.to_string());
+                s.agent = Some(statement.agent.to_string());
+                s.workflow = Some(statement.workflow.to_string());
+                s.task = Some(statement.task.to_string());
+                s.grant = Some(statement.id.to_string());
+            })
+            .with("digest", row.digest)
+            .with("workflow_digest", statement.workflow_digest)
+            .with("key", key.thumbprint())
+            .with("not_before", row.starts.to_string())
+            .with("not_after", row.expires.to_string())
+            .with("max_depth", statement.max_depth)
+            .with("audience", audience)
+            .with("attested", false)
+            .commit(moment, "statement", statement.to_json())?
+            .commit(moment, "proof", signed)?
+            .row(Row::Grant(row)),
+    );
+    let (step, issued) =
+        super::issue::root(moment, installation, &*keys.issuer, statement, &scope, principal, instance)?;
+    steps.push(step);
+    Ok(Plan { steps, outcome: issued })
+}

@@ -1,0 +1,67 @@
+//! Workflows: no workflow, no delegation.
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::WorkflowId;
+use bailiwick_core::ledger::Kind;
+use bailiwick_policy::Workflow;
+use bailiwick_store::{self as store, Principal, Row};
+
+use crate::host::Moment;
+use crate::installation::Installation;
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::principals::active;
+
+/// What publishing came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The workflow.
+    pub id: WorkflowId,
+    /// The version that is current now.
+    pub digest: Digest,
+    /// Whether anything changed: the same version twice is written once.
+    pub changed: bool,
+}
+
+/// Publishes a version, which becomes the current one. `workflow` is what the
+/// text `document` says.
+///
+/// # Errors
+/// [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`] for its owner,
+/// [`Refusal::Revoked`].
+pub fn publish(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    workflow: &Workflow,
+    document: &str,
+    owner: Option<&Principal>,
+    current: Option<&store::Workflow>,
+    revoked: bool,
+) -> Result<Plan<Published>, Refusal> {
+    let (owner, _) = active(workflow.owner.as_str(), owner)?;
+    if revoked {
+        return Err(Refusal::Revoked { kind: "workflow" });
+    }
+    let digest = workflow.digest();
+    let mut published = Published { id: workflow.id.clone(), digest, changed: false };
+    if current.is_some_and(|c| c.digest == digest) {
+        return Ok(Plan::nothing(published));
+    }
+    published.changed = true;
+    let row = store::Workflow {
+        id: workflow.id.clone(),
+        digest,
+        document: document.to_owned(),
+        published: moment.now(),
+    };
+    let step = Step::new(moment, &installation.org, Kind::WorkflowPublished)?
+        .about(|s| {
+            s.principal = Some(owner.alias.to_string());
+            s.workflow = Some(workflow.id.to_string());
+        })
+        .with("digest", digest)
+        .with("level", workflow.level)
+        .commit(moment, "document", workflow.to_json())?
+        .row(Row::Workflow(row));
+    Ok(Plan::one(step, published))
+}

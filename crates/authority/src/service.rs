@@ -1,0 +1,212 @@
+//! The service: reads the state, calls the rule, writes the plan.
+//!
+//! A changing verb does all three inside one transaction of the store, so the
+//! rule sees the state that it changes. Methods wait until the write is
+//! durable: call them off an async executor's threads.
+
+use std::sync::Arc;
+
+use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_evidence::Trust;
+use bailiwick_store::{Store, StoreError, Stored, Subject, Tx, View};
+
+use crate::follower::{RevocationFollower, StoreFeed};
+use crate::host::{Host, Moment};
+use crate::installation::{Installation, Keys};
+use crate::plan::Plan;
+use crate::refusal::Refusal;
+use crate::rules;
+use crate::standing::StandingReader;
+use crate::workflows::Parsed;
+
+mod catalogue;
+mod delegations;
+mod registry;
+mod revocations;
+
+pub use delegations::PrepareOptions;
+pub use revocations::{DelegationRef, Target};
+
+/// The authority over one data dir; clones share everything.
+#[derive(Clone)]
+pub struct Authority(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    host: Arc<dyn Host>,
+    installation: Installation,
+    keys: Keys,
+    maker: String,
+    parsed: Parsed,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("issuer", &self.0.installation.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// The authority of `installation` on `store`.
+    ///
+    /// # Errors
+    /// [`Refusal::Installation`] when names or keys are not acceptable or the
+    /// private keys are not the installation's.
+    pub fn new(
+        store: Store,
+        host: Arc<dyn Host>,
+        installation: Installation,
+        keys: Keys,
+    ) -> Result<Self, Refusal> {
+        installation.check()?;
+        let own = keys.maker.public_key();
+        let maker = installation.makers.iter().find(|m| m.key == own).map(|m| m.id.clone());
+        let Some(maker) = maker.filter(|_| keys.issuer.public_key() == installation.issuer_key)
+        else {
+            return Err(Refusal::Installation {
+                member: "keys",
+                expected: "the private keys of the issuer and of one maker",
+            });
+        };
+        if *store.org() != installation.org {
+            return Err(Refusal::Installation {
+                member: "org",
+                expected: "the organisation of the store",
+            });
+        }
+        let parsed = Parsed::default();
+        Ok(Self(Arc::new(Inner { store, host, installation, keys, maker, parsed })))
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The installation.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.0.installation
+    }
+
+    /// Begins the log of a new installation.
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyInitialised`].
+    pub fn init(&self) -> Result<(), Refusal> {
+        self.commit(|cx, tx, moment| rules::init::init(moment, &cx.installation, tx.log_size()?))
+    }
+
+    /// When the log began.
+    ///
+    /// # Errors
+    /// [`Refusal::NotInitialised`]; [`Refusal::Installation`] when the log was
+    /// begun under other names or keys than this authority has.
+    pub fn started(&self) -> Result<Timestamp, Refusal> {
+        let first = self.0.store.read(|view| view.entry(0))?;
+        let first = first.filter(|e| e.kind == Kind::LogStarted.as_str());
+        let first = first.ok_or(Refusal::NotInitialised)?;
+        let leaf = Json::parse(&first.leaf, &JsonLimits::DEFAULT).ok();
+        let issuer = leaf.as_ref().and_then(|leaf| {
+            let body = leaf.as_object()?.member("body")?.as_object()?;
+            body.member("issuer")?.as_object()?.member("uri")?.as_str()
+        });
+        if issuer != Some(self.0.installation.issuer.as_str()) {
+            return Err(Refusal::Installation {
+                member: "public_url",
+                expected: "the URL with which the log was begun",
+            });
+        }
+        Ok(first.time)
+    }
+
+    /// The trust file: what an auditor keeps.
+    ///
+    /// # Errors
+    /// As [`Authority::started`].
+    pub fn trust(&self) -> Result<Trust, Refusal> {
+        Ok(rules::trust::export(&self.0.installation, Some(self.started()?)))
+    }
+
+    /// Revocations of this authority as a feed.
+    #[must_use]
+    pub fn feed(&self) -> StoreFeed {
+        StoreFeed::new(self.0.store.clone(), Arc::clone(&self.0.host))
+    }
+
+    /// The registry as verification asks it; revocations from `follower`, or
+    /// read with every call.
+    #[must_use]
+    pub fn registry(&self, follower: Option<Arc<RevocationFollower>>) -> StandingReader {
+        let (store, host) = (self.0.store.clone(), Arc::clone(&self.0.host));
+        StandingReader::new(store, host, &self.0.installation.issuer, follower)
+    }
+
+    /// Runs a rule and writes its plan, all in one transaction.
+    fn commit<T: Send + 'static>(
+        &self,
+        rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal>
+        + Send
+        + 'static,
+    ) -> Result<T, Refusal> {
+        let cx = Arc::clone(&self.0);
+        self.0
+            .store
+            .write(move |tx| {
+                let moment = Moment::of(&*cx.host);
+                // Fail closed: a clock that was stepped back would make entries
+                // and windows of the past.
+                if tx.last_time()?.is_some_and(|last| last.millis_since(moment.now()) > 1_000) {
+                    return Err(Refusal::ClockBehind);
+                }
+                let size = tx.log_size()?;
+                let plan = rule(&cx, tx, &moment)?;
+                let begins =
+                    plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
+                if size == 0 && !begins {
+                    return Err(Refusal::NotInitialised);
+                }
+                for step in plan.steps {
+                    match &step.row {
+                        Some(row) => tx.record(&cx.maker, &*cx.keys.maker, step.event, row)?,
+                        None => tx.append(&cx.maker, &*cx.keys.maker, step.event)?,
+                    };
+                }
+                Ok(plan.outcome)
+            })
+            .wait()
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, Refusal> {
+        Ok(self.0.store.read(work)?)
+    }
+}
+
+impl Inner {
+    fn principal(
+        &self,
+        view: &View<'_>,
+        id: &PrincipalId,
+    ) -> Result<Option<Stored<bailiwick_store::Principal>>, StoreError> {
+        view.principal(&self.installation.issuer, id)
+    }
+}
+
+/// The kind of the first of `subjects` that was revoked.
+fn revoked(view: &View<'_>, subjects: &[Subject]) -> Result<Option<&'static str>, StoreError> {
+    Ok(view.is_revoked(subjects)?.map(|r| r.subject.kind()))
+}
+
+/// A text that was committed to by `entry`, if it was not erased.
+fn disclosed(view: &View<'_>, entry: &EntryId, field: &str) -> Result<Option<Json>, StoreError> {
+    let texts = view.read_plaintext(entry)?.unwrap_or_default();
+    Ok(texts.into_iter().find(|(name, _)| name == field).map(|(_, d)| d.value))
+}

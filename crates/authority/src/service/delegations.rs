@@ -1,0 +1,249 @@
+//! Grants and roots.
+
+use std::sync::Arc;
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::grant::{Request, Statement};
+use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use bailiwick_core::json::Json;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_policy::Workflow;
+use bailiwick_store::{Agent, Delegation, Grant, Instance, Principal, Status, Stored, Subject, View};
+
+use super::{Authority, Inner, disclosed, revoked};
+use crate::host::Moment;
+use crate::refusal::Refusal;
+use crate::rules::delegations::{
+    self, Issued, Options, Parties, Prepared, Submission, choose_instance, choose_workflow,
+};
+
+/// What may be said about a grant beside the request in the seed shape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PrepareOptions {
+    /// Begin, depth and budget.
+    pub options: Options,
+    /// A task that was minted before; a new one, if absent.
+    pub task: Option<TaskId>,
+}
+
+/// What a grant rests on, read from one snapshot.
+pub(super) struct State {
+    pub(super) principal: Option<Stored<Principal>>,
+    pub(super) agent: Option<Stored<Agent>>,
+    pub(super) owner: Option<Stored<Principal>>,
+    pub(super) workflow: Arc<Workflow>,
+    pub(super) revoked: Option<&'static str>,
+}
+
+impl State {
+    pub(super) fn read(
+        cx: &Inner,
+        view: &View<'_>,
+        principal: &PrincipalId,
+        agent: &AgentId,
+        workflow: &WorkflowId,
+    ) -> Result<Self, Refusal> {
+        let current = view.workflow(workflow)?;
+        let current = current.ok_or_else(|| Refusal::unknown("workflow", workflow))?;
+        let workflow = cx.parsed.of(&current)?;
+        let principal = cx.principal(view, principal)?;
+        let agent = view.agent(agent)?;
+        let owner = match &agent {
+            Some(agent) => view.principal_by_alias(&agent.owner)?,
+            None => None,
+        };
+        let mut subjects = vec![Subject::Workflow { id: workflow.id.clone() }];
+        for principal in [&principal, &owner].into_iter().flatten() {
+            subjects.push(Subject::Principal { alias: principal.alias.clone() });
+        }
+        if let Some(agent) = &agent {
+            subjects.push(Subject::Agent { id: agent.id.clone() });
+        }
+        let revoked = revoked(view, &subjects)?;
+        Ok(Self { principal, agent, owner, workflow, revoked })
+    }
+
+    fn parties(&self) -> Parties<'_> {
+        Parties {
+            principal: self.principal.as_deref(),
+            agent: self.agent.as_deref(),
+            owner: self.owner.as_deref(),
+            revoked: self.revoked,
+        }
+    }
+
+    fn also_revoked(&mut self, view: &View<'_>, subjects: &[Subject]) -> Result<(), Refusal> {
+        if self.revoked.is_none() {
+            self.revoked = revoked(view, subjects)?;
+        }
+        Ok(())
+    }
+}
+
+/// The agent's instances that a root may name.
+fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal> {
+    let mut standing = Vec::new();
+    for instance in view.instances(Some(agent))? {
+        let subject = [Subject::Instance { id: instance.id.clone() }];
+        if instance.status == Status::Active && revoked(view, &subject)?.is_none() {
+            standing.push(instance.row);
+        }
+    }
+    Ok(standing)
+}
+
+impl Authority {
+    /// Makes the statement that the principal is to sign: resolves the
+    /// workflow, expands the scope, mints task and grant ids. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// See [`delegations::prepare`] and [`choose_workflow`].
+    pub fn prepare(
+        &self,
+        request: &Request,
+        options: &PrepareOptions,
+    ) -> Result<Prepared, Refusal> {
+        let moment = Moment::of(&*self.0.host);
+        let cx = &*self.0;
+        cx.store.read(|view| {
+            let published = match &request.workflow {
+                Some(id) => Vec::from_iter(view.workflow(id)?),
+                None => view.workflows()?,
+            };
+            let published = published
+                .iter()
+                .map(|row| cx.parsed.of(row))
+                .collect::<Result<Vec<_>, _>>()?;
+            let workflow = choose_workflow(request, &published)?;
+            let mut state =
+                State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
+            let mut task = None;
+            if let Some(id) = &options.task {
+                let found = view.task(id)?.ok_or_else(|| Refusal::unknown("task", id))?;
+                state.also_revoked(view, &[Subject::Task { id: id.clone() }])?;
+                let purpose = disclosed(view, &found.entry, "purpose")?;
+                let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
+                task = Some((found.row, purpose.to_owned()));
+            }
+            let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
+            let statement = delegations::prepare(
+                &moment,
+                &cx.installation,
+                state.parties(),
+                &state.workflow,
+                request,
+                &options.options,
+                task,
+            )?;
+            Ok(Prepared::new(statement, moment.now(), &*cx.keys.maker))
+        })
+    }
+
+    /// Takes the grant back, signed with the principal's own key: records task
+    /// and grant and issues the root to an enrolled instance of the agent.
+    ///
+    /// # Errors
+    /// See [`delegations::submit`].
+    pub fn submit(
+        &self,
+        prepared: &Prepared,
+        signed: &str,
+        instance: Option<&InstanceId>,
+    ) -> Result<Issued, Refusal> {
+        self.workflow(&prepared.statement.workflow)?;
+        let (prepared, signed) = (prepared.clone(), signed.to_owned());
+        let instance = instance.cloned();
+        self.commit(move |cx, tx, moment| {
+            let statement = &prepared.statement;
+            let (principal, agent) = (&statement.principal, &statement.agent);
+            let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
+            state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
+            let task = tx.task(&statement.task)?;
+            let instances = instances(tx, agent)?;
+            let submission = Submission {
+                prepared: &prepared,
+                signed: &signed,
+                parties: state.parties(),
+                workflow: &state.workflow,
+                task: task.as_deref(),
+                grant_exists: tx.grant(&statement.id)?.is_some(),
+                instances: &instances,
+                instance: instance.as_ref(),
+            };
+            delegations::submit(moment, &cx.installation, &cx.keys, submission)
+        })
+    }
+
+    /// Issues another root under a grant that stands, for an active instance of
+    /// its agent.
+    ///
+    /// # Errors
+    /// See [`delegations::reissue`].
+    pub fn reissue(
+        &self,
+        grant: &GrantId,
+        instance: Option<&InstanceId>,
+    ) -> Result<Issued, Refusal> {
+        let (grant, instance) = (grant.clone(), instance.cloned());
+        self.commit(move |cx, tx, moment| {
+            let unknown = || Refusal::unknown("grant", &grant);
+            let (text, _) = tx.grant_texts(&grant)?.ok_or_else(unknown)?;
+            let statement = Json::parse(text.as_bytes(), &JsonLimits::DEFAULT)
+                .ok()
+                .and_then(|json| Statement::from_json(&json).ok())
+                .ok_or_else(unknown)?;
+            let (principal, agent) = (&statement.principal, &statement.agent);
+            let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
+            let subjects = [
+                Subject::Grant { id: grant.clone() },
+                Subject::Task { id: statement.task.clone() },
+            ];
+            state.also_revoked(tx, &subjects)?;
+            let instances = instances(tx, agent)?;
+            let chosen = choose_instance(agent, &instances, instance.as_ref())?;
+            delegations::reissue(
+                moment,
+                &cx.installation,
+                &cx.keys,
+                &statement,
+                state.parties(),
+                &state.workflow,
+                chosen,
+            )
+        })
+    }
+
+    /// A grant, without its texts.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn grant(&self, id: &GrantId) -> Result<Stored<Grant>, Refusal> {
+        self.read(|view| view.grant(id))?.ok_or_else(|| Refusal::unknown("grant", id))
+    }
+
+    /// A grant's statement and the principal's signature, while they are kept.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn grant_texts(&self, id: &GrantId) -> Result<Option<(String, String)>, Refusal> {
+        self.read(|view| view.grant_texts(id))
+    }
+
+    /// The roots issued under a grant.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn delegations(&self, grant: &GrantId) -> Result<Vec<Stored<Delegation>>, Refusal> {
+        self.read(|view| view.delegations_of_grant(grant))
+    }
+
+    /// The text of a root, while it is kept.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn root(&self, root: &Digest) -> Result<String, Refusal> {
+        let token = self.read(|view| view.delegation_token(root))?;
+        token.ok_or_else(|| Refusal::unknown("delegation", root))
+    }
+}

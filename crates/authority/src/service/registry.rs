@@ -1,0 +1,147 @@
+//! Principals, agents, instances.
+
+use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::crypto::PublicKey;
+use bailiwick_store::{Agent, Instance, Principal, Status, Stored};
+
+use super::Authority;
+use crate::refusal::Refusal;
+use crate::rules::agents::{self, Provenance};
+use crate::rules::{instances, principals};
+
+impl Authority {
+    /// Registers a principal with the public key that was made on its side.
+    ///
+    /// # Errors
+    /// See [`principals::add`].
+    pub fn principal_add(&self, id: &PrincipalId, jwk: &Object) -> Result<Principal, Refusal> {
+        let (id, jwk) = (id.clone(), jwk.clone());
+        self.commit(move |cx, tx, moment| {
+            let holder = PublicKey::from_jwk(&jwk)?.thumbprint();
+            let same_name = cx.principal(tx, &id)?;
+            let known = principals::Known {
+                same_name: same_name.as_deref(),
+                is_holder_key: tx.instance_by_holder(&holder)?.is_some(),
+            };
+            principals::add(moment, &cx.installation, &id, &jwk, known)
+        })
+    }
+
+    /// Every principal, by alias.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`], as for every list here.
+    pub fn principals(&self) -> Result<Vec<Stored<Principal>>, Refusal> {
+        self.read(|view| view.principals())
+    }
+
+    /// One principal of this installation.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn principal(&self, id: &PrincipalId) -> Result<Stored<Principal>, Refusal> {
+        let found = self.read(|view| self.0.principal(view, id))?;
+        found.ok_or_else(|| Refusal::unknown("principal", id))
+    }
+
+    /// Suspends, resumes or retires a principal.
+    ///
+    /// # Errors
+    /// See [`principals::change`].
+    pub fn principal_status(&self, id: &PrincipalId, status: Status) -> Result<Alias, Refusal> {
+        let id = id.clone();
+        self.commit(move |cx, tx, moment| {
+            let current = cx.principal(tx, &id)?;
+            let current = current.as_deref();
+            principals::change(moment, &cx.installation, id.as_str(), current, status)
+        })
+    }
+
+    /// Registers an agent under its owner.
+    ///
+    /// # Errors
+    /// See [`agents::add`].
+    pub fn agent_add(
+        &self,
+        id: &AgentId,
+        owner: &PrincipalId,
+        provenance: Provenance,
+    ) -> Result<Agent, Refusal> {
+        let (id, owner) = (id.clone(), owner.clone());
+        self.commit(move |cx, tx, moment| {
+            let (known, found) = (tx.agent(&id)?, cx.principal(tx, &owner)?);
+            agents::add(
+                moment,
+                &cx.installation,
+                &id,
+                owner.as_str(),
+                provenance,
+                known.as_deref(),
+                found.as_deref(),
+            )
+        })
+    }
+
+    /// Every agent, by name.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn agents(&self) -> Result<Vec<Stored<Agent>>, Refusal> {
+        self.read(|view| view.agents())
+    }
+
+    /// Suspends, resumes or retires an agent.
+    ///
+    /// # Errors
+    /// See [`agents::change`].
+    pub fn agent_status(&self, id: &AgentId, status: Status) -> Result<(), Refusal> {
+        let id = id.clone();
+        self.commit(move |cx, tx, moment| {
+            agents::change(moment, &cx.installation, &id, tx.agent(&id)?.as_deref(), status)
+        })
+    }
+
+    /// Enrols an instance from the document that its host signed with both keys.
+    ///
+    /// # Errors
+    /// See [`instances::enrol`].
+    pub fn instance_enrol(&self, enrolment: &Json) -> Result<Instance, Refusal> {
+        let statement = instances::read(enrolment)?;
+        let enrolment = enrolment.clone();
+        self.commit(move |cx, tx, moment| {
+            let agent = tx.agent(&statement.agent)?;
+            let owner = match &agent {
+                Some(agent) => tx.principal_by_alias(&agent.owner)?,
+                None => None,
+            };
+            let holder = statement.holder.thumbprint();
+            let known = instances::Known {
+                agent: agent.as_deref(),
+                owner: owner.as_deref(),
+                holder_enrolled: tx.instance_by_holder(&holder)?.is_some(),
+                instance_exists: tx.instance(&statement.instance)?.is_some(),
+            };
+            instances::enrol(moment, &cx.installation, &enrolment, &statement, known)
+        })
+    }
+
+    /// The instances of an agent, or all, by id.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn instances(&self, agent: Option<&AgentId>) -> Result<Vec<Stored<Instance>>, Refusal> {
+        self.read(|view| view.instances(agent))
+    }
+
+    /// Retires an instance, for good.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn instance_retire(&self, id: &InstanceId) -> Result<(), Refusal> {
+        let id = id.clone();
+        self.commit(move |cx, tx, moment| {
+            instances::retire(moment, &cx.installation, &id, tx.instance(&id)?.as_deref())
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! What still holds of a chain, at one moment: the answer to the gateway.
+//!
+//! Every read is by an index, so a call costs the same with ten delegations
+//! and with a million.
+
+use std::sync::Arc;
+
+use bailiwick_core::accountable::{
+    GrantStanding, Hop, Question, Registry, Standing, Unavailable,
+};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::time::Timestamp;
+use bailiwick_store::{Chain, Holder, Status, Store, StoreError, Subject, View};
+
+use crate::follower::RevocationFollower;
+use crate::host::Host;
+
+/// Entries that were made durable up to this long after a request's own time
+/// was read do not make its clock look stepped back: requests overlap.
+const OVERLAP_MS: i64 = 1_000;
+
+/// Where revocations are looked up.
+#[derive(Clone, Copy)]
+pub enum Revoked<'a> {
+    /// In what a follower knows.
+    Follower(&'a RevocationFollower),
+    /// In the state itself, as of the time given.
+    Direct(Timestamp),
+}
+
+/// The registry over the store, as verification asks it.
+pub struct StandingReader {
+    store: Store,
+    host: Arc<dyn Host>,
+    issuer: String,
+    follower: Option<Arc<RevocationFollower>>,
+}
+
+impl StandingReader {
+    /// A reader for the installation whose URI is `issuer`. Without a follower
+    /// revocations are read from the state with every call.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        host: Arc<dyn Host>,
+        issuer: &str,
+        follower: Option<Arc<RevocationFollower>>,
+    ) -> Self {
+        Self { store, host, issuer: issuer.to_owned(), follower }
+    }
+
+    /// Whether a tool server may be called, and until when that is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the state cannot be read: deny.
+    pub fn tool_server_stands(
+        &self,
+        name: &ServerName,
+    ) -> Result<(bool, Timestamp), StoreError> {
+        let now = self.host.now();
+        self.store.read(|view| {
+            let subject = [Subject::ToolServer { name: name.clone() }];
+            let (revoked, as_of) = self.source(now).look(view, &subject)?;
+            let active = view.tool_server(name)?.is_some_and(|s| s.status == Status::Active);
+            Ok((active && revoked.is_none(), as_of))
+        })
+    }
+
+    fn source(&self, now: Timestamp) -> Revoked<'_> {
+        match &self.follower {
+            Some(follower) => Revoked::Follower(follower),
+            None => Revoked::Direct(now),
+        }
+    }
+}
+
+impl std::fmt::Debug for StandingReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandingReader").field("follower", &self.follower).finish_non_exhaustive()
+    }
+}
+
+impl Registry for StandingReader {
+    fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
+        let now = self.host.now();
+        self.store
+            .read(|view| read(view, &self.issuer, question, self.source(now)))
+            .map_err(|_: StoreError| Unavailable)
+    }
+}
+
+impl Revoked<'_> {
+    /// The kind of the first revoked subject, and until when that is known.
+    fn look(
+        self,
+        view: &View<'_>,
+        subjects: &[Subject],
+    ) -> Result<(Option<&'static str>, Timestamp), StoreError> {
+        let kind = |s: &Subject| match s {
+            Subject::HolderKey { .. } => "holder",
+            other => other.kind(),
+        };
+        match self {
+            Self::Follower(follower) => {
+                let (found, as_of) = follower.look(subjects);
+                Ok((found.map(kind), as_of))
+            }
+            Self::Direct(now) => {
+                Ok((view.is_revoked(subjects)?.map(|r| kind(&r.subject)), now))
+            }
+        }
+    }
+}
+
+/// Everything that may end a chain, in the order in which it is reported.
+#[must_use]
+pub fn subjects(
+    question: &Question<'_>,
+    chain: Option<&Chain>,
+    holders: &[Option<Holder>],
+) -> Vec<Subject> {
+    let mut all: Vec<Subject> =
+        question.tokens.iter().map(|token| Subject::Delegation { token: *token }).collect();
+    if let Some(root) = question.tokens.first() {
+        let barred = question.holders.iter().map(|h| Subject::HolderKey { holder: *h, root: *root });
+        all.extend(barred);
+    }
+    for holder in holders.iter().flatten() {
+        all.push(Subject::Instance { id: holder.instance.id.clone() });
+        all.push(Subject::Agent { id: holder.agent.id.clone() });
+    }
+    if let Some(chain) = chain {
+        all.push(Subject::Principal { alias: chain.principal.alias.clone() });
+    }
+    all.push(Subject::Task { id: question.authority.task.clone() });
+    all.push(Subject::Workflow { id: question.authority.workflow.clone() });
+    all.push(Subject::Grant { id: question.authority.grant.clone() });
+    all
+}
+
+/// Answers `question` from one snapshot; `issuer` is this installation's URI.
+/// Inside a transaction with [`Revoked::Direct`] it is the last look before the
+/// record.
+///
+/// # Errors
+/// [`StoreError`] when the state cannot be read.
+pub fn read(
+    view: &View<'_>,
+    issuer: &str,
+    question: &Question<'_>,
+    source: Revoked<'_>,
+) -> Result<Standing, StoreError> {
+    let authority = question.authority;
+    let holders = question
+        .holders
+        .iter()
+        .map(|holder| view.instance_by_holder(holder))
+        .collect::<Result<Vec<_>, _>>()?;
+    let root: Option<&Digest> = question.tokens.first();
+    let chain = match root {
+        Some(root) => view.delegation(root)?,
+        None => None,
+    };
+    let (mut revoked, as_of) =
+        source.look(view, &subjects(question, chain.as_ref(), &holders))?;
+    // A grant that ended is reported as such, not as something revoked.
+    let ended = revoked == Some("grant");
+    if ended {
+        revoked = None;
+    }
+    let hops = holders
+        .into_iter()
+        .map(|holder| holder.map(|h| hop(view, h, source)).transpose())
+        .collect::<Result<_, _>>()?;
+    // The root must say what was recorded when it was issued: a root that is
+    // not on record, or says something else, has no grant.
+    let recorded = chain.filter(|c| {
+        c.grant.id == authority.grant
+            && c.delegation.task == authority.task
+            && c.delegation.agent == authority.agent
+            && c.task.workflow == authority.workflow
+            && c.task.workflow_digest == authority.workflow_digest
+            && question.holders.first() == Some(&c.delegation.holder)
+    });
+    let named = recorded.as_ref().filter(|c| {
+        c.principal.issuer.as_deref() == Some(issuer)
+            && c.principal.id.as_ref() == Some(&authority.principal)
+    });
+    let last = view.last_time()?.unwrap_or(Timestamp::from_millis(0));
+    Ok(Standing {
+        hops,
+        principal_active: named.is_some_and(|c| c.principal.status == Status::Active),
+        principal_alias: named.map(|c| c.principal.alias.to_string()),
+        grant: recorded.as_ref().map(|c| GrantStanding {
+            digest: c.grant.digest,
+            not_after: c.grant.expires,
+            attested: c.grant.attested,
+            ended,
+        }),
+        revoked: revoked.map(str::to_owned),
+        revocations_as_of: as_of,
+        last_durable: Timestamp::from_millis(last.millis().saturating_sub(OVERLAP_MS)),
+    })
+}
+
+/// One hop. An owner that is not active, or was revoked, is no owner.
+fn hop(view: &View<'_>, holder: Holder, source: Revoked<'_>) -> Result<Hop, StoreError> {
+    let owner = [Subject::Principal { alias: holder.owner.alias.clone() }];
+    let (revoked, _) = source.look(view, &owner)?;
+    let stands = holder.owner.status == Status::Active && revoked.is_none();
+    Ok(Hop {
+        instance: holder.instance.row.id,
+        agent: holder.agent.row.id,
+        owner: holder.owner.row.id.filter(|_| stands),
+        instance_active: holder.instance.row.status == Status::Active,
+        agent_active: holder.agent.row.status == Status::Active,
+        guarantee: Guarantee::Key,
+    })
+}
