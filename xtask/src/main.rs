@@ -22,7 +22,6 @@ use std::process::ExitCode;
 mod denials;
 mod fuzz;
 mod repository;
-mod seeds;
 mod source;
 mod tidy;
 
