@@ -45,7 +45,7 @@ const STAGES: [(Stage, &str, &str); 6] = [
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write() -> Result<bool, Trouble> {
-    std::fs::write(root().join(PATH), document()).map_err(|source| Trouble::File {
+    std::fs::write(root()?.join(PATH), document()).map_err(|source| Trouble::File {
         path: PATH.to_owned(),
         source,
     })?;

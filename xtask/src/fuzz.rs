@@ -66,6 +66,29 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, Trouble> {
     Ok(failed == 0)
 }
 
+/// Gives `fuzz/` the workspace's lock file, without what it does not use.
+///
+/// # Errors
+/// When the file cannot be written, or cargo refuses it.
+pub(crate) fn lock() -> Result<bool, Trouble> {
+    let root = root()?;
+    let copied = root.join("fuzz/Cargo.lock");
+    std::fs::copy(root.join("Cargo.lock"), &copied).map_err(|source| Trouble::File {
+        path: "fuzz/Cargo.lock".to_owned(),
+        source,
+    })?;
+    let arguments = [
+        "metadata",
+        "--format-version",
+        "1",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+    ];
+    crate::repository::run(Command::new("cargo").current_dir(&root).args(arguments))?;
+    println!("wrote fuzz/Cargo.lock");
+    Ok(true)
+}
+
 fn work<I: Iterator<Item = String>>(
     queue: &Mutex<I>,
     binaries: &Path,
@@ -97,7 +120,7 @@ fn read(arguments: &[&str]) -> Result<(Duration, Vec<String>), Trouble> {
 
 /// The targets: the files in `fuzz/targets`.
 fn targets() -> Result<Vec<String>, Trouble> {
-    let folder = root().join("fuzz/targets");
+    let folder = root()?.join("fuzz/targets");
     let trouble = |source| Trouble::File {
         path: "fuzz/targets".to_owned(),
         source,
@@ -118,9 +141,10 @@ fn targets() -> Result<Vec<String>, Trouble> {
 /// Builds every target; says where they are.
 fn build() -> Result<PathBuf, Trouble> {
     let host = host()?;
-    let folder = root().join("fuzz");
+    let root = root()?;
+    let folder = root.join("fuzz");
     let products = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), PathBuf::from)
+        .map_or_else(|| root.join("target"), PathBuf::from)
         .join("fuzz");
     let mut command = Command::new("cargo");
     // The flags are for the targets only: with a triple, build scripts do without them.
@@ -155,7 +179,7 @@ fn build() -> Result<PathBuf, Trouble> {
 /// Runs one target; true if nothing broke it.
 fn fuzz(name: &str, binaries: &Path, time: Duration) -> Result<bool, Trouble> {
     let folder = |kind: &str| -> Result<PathBuf, Trouble> {
-        let path = root().join("fuzz").join(kind).join(name);
+        let path = root()?.join("fuzz").join(kind).join(name);
         std::fs::create_dir_all(&path).map_err(|source| Trouble::File {
             path: path.to_string_lossy().into_owned(),
             source,
@@ -211,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_target_is_in_the_manifest() {
-        let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+        let manifest = std::fs::read_to_string(root().unwrap().join("fuzz/Cargo.toml")).unwrap();
         for name in targets().unwrap() {
             let path = format!("path = \"targets/{name}.rs\"");
             assert!(manifest.contains(&path), "{name} has no [[bin]]");

@@ -29,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask VERB
 
   tidy                       check the rules that neither rustc nor clippy knows
   docs                       write the documents that are generated from code
+  lock                       give fuzz/ the workspace's versions
   fuzz [--seconds N] [NAME…] build the fuzz targets, seed and run each (10 s)";
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["tidy"] => tidy::run(),
         ["docs"] => denials::write(),
+        ["lock"] => fuzz::lock(),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => {
             println!("{USAGE}");

@@ -90,7 +90,7 @@ impl Repository {
     /// # Errors
     /// When git or the file system refuses.
     pub(crate) fn open() -> Result<Self, Trouble> {
-        let root = root();
+        let root = root()?;
         let listed = run(Command::new("git").current_dir(&root).args([
             "ls-files",
             "-z",
@@ -171,10 +171,13 @@ impl Repository {
     }
 }
 
-/// The workspace's root, which is the parent of this package.
-pub(crate) fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).to_path_buf()
+/// The root of the checkout that we are in.
+///
+/// # Errors
+/// When this is no checkout.
+pub(crate) fn root() -> Result<PathBuf, Trouble> {
+    let top = run(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
+    Ok(PathBuf::from(top.trim_end()))
 }
 
 /// The triple for which rustc builds here.
@@ -192,7 +195,11 @@ pub(crate) fn host() -> Result<String, Trouble> {
         })
 }
 
-fn run(command: &mut Command) -> Result<String, Trouble> {
+/// What a command prints.
+///
+/// # Errors
+/// When it does not start or fails.
+pub(crate) fn run(command: &mut Command) -> Result<String, Trouble> {
     let line = format!("{command:?}");
     let output = command.output().map_err(|source| Trouble::Start {
         command: line.clone(),

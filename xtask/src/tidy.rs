@@ -102,6 +102,11 @@ const RULES: &[(&str, &str, Check)] = &[
         documents::dependencies,
     ),
     (
+        "fuzz-lock",
+        "what is fuzzed is what is shipped",
+        documents::fuzz_lock,
+    ),
+    (
         "denials-documented",
         "docs/denials.md is what the code says",
         documents::denials,

@@ -57,6 +57,37 @@ fn rows(table: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// What is fuzzed is what is shipped: the lock file of `fuzz/` names no other version.
+pub(super) fn fuzz_lock(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
+    const PATH: &str = "fuzz/Cargo.lock";
+    let ours: Vec<_> = locked(checkout.repository.text("Cargo.lock")?).collect();
+    let fuzzed = locked(checkout.repository.text(PATH)?);
+    let differs = fuzzed.filter(|(name, version)| {
+        ours.iter().any(|(n, _)| n == name) && !ours.contains(&(*name, *version))
+    });
+    Ok(differs
+        .map(|(name, version)| {
+            let text =
+                format!("`{name}` {version} is not the version shipped; run `cargo xtask lock`");
+            Finding::new(PATH, text)
+        })
+        .collect())
+}
+
+/// Name and version of each package of a lock file.
+fn locked(lock: &str) -> impl Iterator<Item = (&str, &str)> {
+    lock.split("[[package]]").skip(1).filter_map(|package| {
+        let member = |name: &str| {
+            package.lines().find_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(" = \"")?
+                    .strip_suffix('"')
+            })
+        };
+        Some((member("name")?, member("version")?))
+    })
+}
+
 /// `docs/denials.md` is what `cargo xtask docs` would write.
 pub(super) fn denials(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let written = checkout.repository.text(denials::PATH).unwrap_or_default();
@@ -117,6 +148,12 @@ mod tests {
             .map(|d| (d.0, d.1))
             .collect();
         assert_eq!(names, [(4, "a")]);
+    }
+
+    #[test]
+    fn a_lock_file_is_read_by_name_and_version() {
+        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.2.3\"\ndependencies = [\n \"b\",\n]\n";
+        assert_eq!(locked(lock).collect::<Vec<_>>(), [("a", "1.2.3")]);
     }
 
     #[test]
