@@ -1,1 +1,42 @@
 //! The data plane: the stages every action passes before it reaches a tool.
+//!
+//! [`Gateway`] is the enforcement point for MCP over streamable HTTP, protocol
+//! 2025-11-25 (sessions) and 2026-07-28 (stateless), as a proxy of messages:
+//! what is forwarded is the serialisation of what was parsed, checked and
+//! recorded. What it needs from the rest of the system are the traits of
+//! [`ports`]; [`http::router`] is its HTTP side.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
+)]
+
+pub mod config;
+mod gateway;
+pub mod http;
+mod listing;
+mod messages;
+mod pins;
+pub mod ports;
+mod relay;
+mod replay;
+mod rpc;
+mod schema;
+mod sessions;
+mod sse;
+pub mod stages;
+mod strangers;
+mod streams;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod upstream;
+mod wire;
+
+pub use config::Config;
+pub use gateway::{Gateway, GatewayError};
+pub use http::{router, serve};

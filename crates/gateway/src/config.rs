@@ -1,0 +1,133 @@
+//! Settings and limits, each with its default, its reason and what an attacker
+//! who controls it gains.
+
+use std::time::Duration;
+
+use bailiwick_core::aat::verify::Anchors;
+use bailiwick_core::ids::OrgId;
+use bailiwick_core::json::Json;
+use bailiwick_core::limits::{ChainLimits, JsonLimits};
+
+/// How the gateway is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where callers reach it, without a trailing slash: the only source of
+    /// audience and `htu`. An attacker who sets it can have proofs for another
+    /// gateway accepted here.
+    pub public_url: String,
+    /// The organisation.
+    pub org: OrgId,
+    /// The trust domain of SPIFFE IDs.
+    pub trust_domain: String,
+    /// Whose roots are accepted. An attacker who sets it issues authority.
+    pub anchors: Anchors,
+    /// Bounds on chains and proofs.
+    pub chain: ChainLimits,
+    /// `authorization_servers` of the metadata (RFC 9728).
+    pub authorization_servers: Vec<String>,
+    /// Values of `Origin` that are let in besides `public_url`'s own; default
+    /// none. An attacker who sets it lets a web page reach the gateway from a
+    /// browser; it still needs chain and proof.
+    pub allowed_origins: Vec<String>,
+    /// Bytes of a request's body; default 1 MiB.
+    pub max_request_bytes: usize,
+    /// Bytes of a tool server's answer, and of one event; default 16 MiB.
+    pub max_response_bytes: usize,
+    /// Bytes of chain and proof in headers of a call; default 8 KiB.
+    pub max_call_header_bytes: usize,
+    /// Bytes of chain and proof in headers of another message; default 64 KiB.
+    pub max_message_header_bytes: usize,
+    /// How long a request's body may take to arrive; default 30 s.
+    pub body_timeout: Duration,
+    /// How long a connection to a tool server may take; default 5 s.
+    pub connect_timeout: Duration,
+    /// How long a call may take unless the workflow says otherwise; default 60 s.
+    pub call_timeout: Duration,
+    /// How long anything else may take at a tool server; default 15 s.
+    pub message_timeout: Duration,
+    /// Seconds after which what is known of revocations is stale: `(any risk,
+    /// high risk)`; default 10 and 2.
+    pub staleness_seconds: (i64, i64),
+    /// Seconds after which definitions are compared with their pins again:
+    /// `(any risk, high risk)`; default 10 and 2. Larger values widen the time
+    /// in which a changed tool is still called.
+    pub pin_check_seconds: (i64, i64),
+    /// Open sessions in all, and per leaf key; default 10,000 and 64.
+    pub max_sessions: (usize, usize),
+    /// Seconds without a message after which a session ends; default 1,800.
+    pub session_idle_seconds: i64,
+    /// Proofs of messages that are remembered; default 100,000.
+    pub max_presence_proofs: usize,
+    /// Entries for unknown callers: how many at once and how many a second;
+    /// default 100 and 20. Larger values let strangers fill the ledger.
+    pub stranger_entries: (u32, u32),
+}
+
+impl Config {
+    /// The defaults for a gateway reached at `public_url`.
+    #[must_use]
+    pub fn new(public_url: &str, org: OrgId, trust_domain: &str, anchors: Anchors) -> Self {
+        Self {
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            org,
+            trust_domain: trust_domain.to_owned(),
+            anchors,
+            chain: ChainLimits::DEFAULT,
+            authorization_servers: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_request_bytes: 1 << 20,
+            max_response_bytes: 16 << 20,
+            max_call_header_bytes: 8 << 10,
+            max_message_header_bytes: 64 << 10,
+            body_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(60),
+            message_timeout: Duration::from_secs(15),
+            staleness_seconds: (10, 2),
+            pin_check_seconds: (10, 2),
+            max_sessions: (10_000, 64),
+            session_idle_seconds: 1_800,
+            max_presence_proofs: 100_000,
+            stranger_entries: (100, 20),
+        }
+    }
+
+    /// The audience that delegations and proofs must name.
+    #[must_use]
+    pub fn audience(&self) -> String {
+        format!("{}/mcp", self.public_url)
+    }
+
+    /// The endpoint of one tool server, which is also the `htu` of proofs.
+    #[must_use]
+    pub fn endpoint(&self, server: &str) -> String {
+        format!("{}/mcp/{server}", self.public_url)
+    }
+
+    /// Bounds on the JSON of a request.
+    pub(crate) fn request_json(&self) -> JsonLimits {
+        JsonLimits { max_bytes: self.max_request_bytes, ..JsonLimits::DEFAULT }
+    }
+
+    /// Bounds on the JSON of an answer: as many values as its bytes can hold.
+    pub(crate) fn response_json(&self) -> JsonLimits {
+        JsonLimits {
+            max_bytes: self.max_response_bytes,
+            max_depth: JsonLimits::DEFAULT.max_depth,
+            max_values: 2_000_000,
+        }
+    }
+
+    /// The settings that the retained inputs of a decision name.
+    pub(crate) fn to_inputs(&self) -> Json {
+        let limits = &self.chain;
+        bailiwick_core::json::Object::new()
+            .with("staleness_seconds", self.staleness_seconds.0)
+            .with("staleness_seconds_high", self.staleness_seconds.1)
+            .with("max_delegation_depth", limits.max_delegation_depth)
+            .with("max_iat_skew", limits.max_iat_skew)
+            .with("max_token_lifetime", limits.max_token_lifetime)
+            .with("pop_window", limits.pop_window)
+            .into()
+    }
+}

@@ -1,0 +1,365 @@
+//! The gateway: its state, the path of a call through the stages, and the end.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use bailiwick_core::guarantee::Assurance;
+use bailiwick_core::ids::EntryId;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::permit::Permit;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::pins::Pins;
+use crate::ports::Ports;
+use crate::relay::{BUFFERED, Events, Route};
+use crate::replay::Window;
+use crate::schema::Schemas;
+use crate::sessions::Sessions;
+use crate::stages::boundary::{CallRequest, Malformed, Presentation};
+use crate::stages::effect::Recorded;
+use crate::stages::evidence::{self, Decision, Draw};
+use crate::stages::{Stopped, approval, authority, effect, identity, policy};
+use crate::strangers::{Admission, Strangers};
+use crate::upstream::Upstream;
+use crate::wire;
+
+/// How often a finished call's entry is tried again when the journal is away.
+const COMPLETE_ATTEMPTS: u32 = 6;
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The HTTP client cannot be made.
+    #[error("cannot make the HTTP client for tool servers: {source}")]
+    Client {
+        /// What it said.
+        #[from]
+        source: reqwest::Error,
+    },
+}
+
+impl GatewayError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Client { .. } => "gateway-client",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Client { .. } => "install the process's TLS provider before the gateway starts",
+        }
+    }
+}
+
+/// The enforcement point in front of tool servers; cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+/// Its state; made by [`Gateway::new`].
+pub struct Inner {
+    pub(crate) config: Config,
+    pub(crate) audience: String,
+    pub(crate) ports: Ports,
+    pub(crate) upstream: Upstream,
+    pub(crate) sessions: Sessions,
+    pub(crate) proofs: Window,
+    pub(crate) pins: Pins,
+    pub(crate) schemas: Schemas,
+    strangers: Strangers,
+    /// Everything that must end before the process does.
+    pub(crate) tracker: TaskTracker,
+    /// Cancelled when the gateway stops: streams end.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Deref for Gateway {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("audience", &self.audience).finish_non_exhaustive()
+    }
+}
+
+/// What a caller gets: events on the way, then an answer.
+pub(crate) enum Reply {
+    /// The call was not allowed.
+    Refused(Box<Response>),
+    /// The call was made.
+    Answered {
+        message: Vec<u8>,
+        session_ended: bool,
+    },
+}
+
+/// A call under way; dropping it does not stop it.
+pub(crate) struct Running {
+    pub(crate) events: mpsc::Receiver<Vec<u8>>,
+    pub(crate) reply: tokio::sync::oneshot::Receiver<Reply>,
+}
+
+impl Gateway {
+    /// A gateway over `ports`. The process's TLS provider must be installed.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub fn new(config: Config, ports: Ports) -> Result<Self, GatewayError> {
+        let now = ports.host.now();
+        let inner = Inner {
+            audience: config.audience(),
+            upstream: Upstream::new(&config)?,
+            sessions: Sessions::default(),
+            proofs: Window::new(now, config.max_presence_proofs),
+            pins: Pins::default(),
+            schemas: Schemas::default(),
+            strangers: Strangers::new(config.stranger_entries, now),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            config,
+            ports,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Compares every tool server's definitions with their pins, as at start.
+    /// A server that cannot be asked is asked again with the first call.
+    pub async fn check_pins(&self) {
+        let Ok(servers) = self.ports.catalogue.servers() else { return };
+        for server in servers.iter().filter(|s| !s.revoked) {
+            if let Err(failure) = self.pins.check(self, server).await {
+                tracing::warn!(?failure, server = %server.name, "cannot list definitions");
+            }
+        }
+    }
+
+    /// Ends open streams and sessions, waits for calls in flight and their
+    /// entries. False, if some were still in flight after `limit`.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.stopping.cancel();
+        self.sessions.end_all();
+        self.tracker.close();
+        let drained = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        self.write_suppressed().await;
+        drained
+    }
+
+    /// Runs a call through all stages, in a task of its own: a caller that
+    /// goes away stops neither the record nor the outcome.
+    pub(crate) fn start_call(&self, request: Box<CallRequest>) -> Running {
+        let (to, events) = mpsc::channel(BUFFERED);
+        let (done, reply) = tokio::sync::oneshot::channel();
+        let gateway = self.clone();
+        self.tracker.spawn(async move {
+            gateway.run_call(Arc::new(*request), to, done).await;
+        });
+        Running { events, reply }
+    }
+
+    async fn run_call(
+        &self,
+        request: Arc<CallRequest>,
+        to: mpsc::Sender<Vec<u8>>,
+        done: tokio::sync::oneshot::Sender<Reply>,
+    ) {
+        let now = self.ports.host.now();
+        let recorded = match self.decide(Arc::clone(&request), now).await {
+            Ok(recorded) => recorded,
+            Err(stopped) => {
+                let response = self.deny_call(&request, &stopped, now).await;
+                let _ = done.send(Reply::Refused(Box::new(response)));
+                return;
+            }
+        };
+        let events = Events::to(Route {
+            gateway: self.clone(),
+            server: Arc::clone(recorded.server()),
+            era: request.era,
+            session: recorded.upstream_session(),
+            scope: None,
+            to: request.accepts_events.then_some(to),
+        });
+        let session = recorded.session();
+        let completed = effect::call(self, recorded, events).await;
+        if completed.session_ended
+            && let Some(session) = session
+        {
+            self.sessions.end(&session);
+        }
+        let finished = completed.finished();
+        let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
+        let reply =
+            Reply::Answered { message: completed.message, session_ended: completed.session_ended };
+        let _ = done.send(reply);
+        self.complete(event).await;
+    }
+
+    /// Stages 2 to 6, up to the durable record.
+    async fn decide(
+        &self,
+        request: Arc<CallRequest>,
+        now: Timestamp,
+    ) -> Result<Recorded<Permit>, Stopped> {
+        let identified = identity::identify(self, request, now)?;
+        let covered = authority::cover(self, identified).await?;
+        let judged = policy::judge(covered)?;
+        let cleared = approval::clear(judged)?;
+        effect::record(self, cleared).await
+    }
+
+    async fn complete(&self, event: bailiwick_core::ledger::Event) {
+        let mut pause = Duration::from_millis(50);
+        for attempt in 1..=COMPLETE_ATTEMPTS {
+            if self.ports.journal.complete(event.clone()).await.is_ok() {
+                return;
+            }
+            if attempt < COMPLETE_ATTEMPTS {
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(3);
+            }
+        }
+        // After a restart the decision shows as `unknown`.
+        tracing::error!(entry = %event.id, "an outcome could not be recorded");
+    }
+
+    async fn deny_call(&self, request: &CallRequest, stopped: &Stopped, now: Timestamp) -> Response {
+        let decision = Decision {
+            now,
+            server: &request.server,
+            action: Some(request.call.tool.as_str()),
+            arguments: Some(&request.call.arguments),
+            presentation: Some(&request.presentation),
+            known: None,
+            decision: "deny",
+            denial: Some(&stopped.denial),
+            finding: stopped.finding.as_ref(),
+            ground: None,
+            assurance: Assurance::Arguments,
+        };
+        let entry = self.write_denial(stopped, decision).await;
+        self.answer(Some(&request.id), stopped, &entry)
+    }
+
+    /// Records the denial of a message that is not a call.
+    pub(crate) async fn deny_message(
+        &self,
+        server: &bailiwick_core::ids::ServerName,
+        action: &str,
+        presentation: &Presentation,
+        stopped: &Stopped,
+        now: Timestamp,
+    ) -> EntryId {
+        let decision = Decision {
+            now,
+            server,
+            action: Some(action),
+            arguments: None,
+            presentation: Some(presentation),
+            known: None,
+            decision: "deny",
+            denial: Some(&stopped.denial),
+            finding: None,
+            ground: None,
+            assurance: Assurance::Token,
+        };
+        self.write_denial(stopped, decision).await
+    }
+
+    /// Records a request that was not well-formed.
+    pub(crate) async fn deny_malformed(
+        &self,
+        server: &bailiwick_core::ids::ServerName,
+        malformed: &Malformed,
+    ) -> EntryId {
+        let decision = Decision {
+            now: self.ports.host.now(),
+            server,
+            action: malformed.action.as_deref(),
+            arguments: None,
+            presentation: None,
+            known: None,
+            decision: "deny",
+            denial: Some(&malformed.denial),
+            finding: None,
+            ground: None,
+            assurance: Assurance::None,
+        };
+        self.write_denial(&Stopped::stranger(malformed.denial.clone()), decision).await
+    }
+
+    pub(crate) fn answer(
+        &self,
+        id: Option<&bailiwick_core::json::Json>,
+        stopped: &Stopped,
+        entry: &EntryId,
+    ) -> Response {
+        if stopped.session_ended {
+            wire::session_ended(id, &stopped.denial, entry.as_str())
+        } else {
+            wire::denied(id, &stopped.denial, entry.as_str())
+        }
+    }
+
+    async fn write_denial(&self, stopped: &Stopped, decision: Decision<'_>) -> EntryId {
+        let draw = Draw::new(self.ports.host.as_ref(), decision.now);
+        let entry = draw.id.clone();
+        let now = decision.now;
+        tracing::info!(
+            decision_id = %entry,
+            reason = stopped.denial.reason.code(),
+            step = stopped.denial.step,
+            known = stopped.known.is_some(),
+            "denied"
+        );
+        // Whoever is unknown, or was found out only after possession was
+        // proved, is written as a stranger: nothing it claims is a fact.
+        let known = stopped.known.as_deref().map(|k| (k.chain(), k.facts()));
+        if known.is_none() {
+            match self.strangers.admit(now) {
+                Admission::Entry => {}
+                Admission::Suppressed => return entry,
+                Admission::FirstSuppressed => {
+                    let gateway = self.clone();
+                    self.tracker.spawn(async move {
+                        let pause = tokio::time::sleep(Duration::from_secs(5));
+                        tokio::select! {
+                            () = pause => {}
+                            () = gateway.stopping.cancelled() => {}
+                        }
+                        gateway.write_suppressed().await;
+                    });
+                    return entry;
+                }
+            }
+        }
+        let verdict = if stopped.approval_required { "approval_required" } else { "deny" };
+        let decision = Decision { known, decision: verdict, ..decision };
+        let event = evidence::decided(self, draw, &decision).event;
+        if self.ports.journal.record_denial(event).await.is_err() {
+            tracing::error!(decision_id = %entry, "a denial could not be recorded");
+        }
+        entry
+    }
+
+    async fn write_suppressed(&self) {
+        if let Some((count, since)) = self.strangers.take() {
+            let event = evidence::suppressed(self, count, since);
+            if self.ports.journal.record_denial(event).await.is_err() {
+                tracing::error!(count, "a count of denials could not be recorded");
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Messages that are not calls: they open and keep the conversation, and show
+//! what the caller may use. Chain and DPoP proof, nothing else.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use bailiwick_policy::mcp_methods::{Era, Filter, Treatment};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::gateway::Gateway;
+use crate::listing::View;
+use crate::ports::ToolServer;
+use crate::relay::{Events, Route};
+use crate::rpc;
+use crate::sessions::Session;
+use crate::stages::boundary::{MessageRequest, Presentation, name_of};
+use crate::stages::identity::{Caller, identify_message};
+use crate::stages::{Stopped, authority};
+use crate::upstream::{Failure, Outgoing, Received};
+use crate::wire;
+
+/// Members of client capabilities that would let a tool server ask the agent
+/// something, or detach work from its call.
+const CLIENT_ONLY: [&str; 4] = ["elicitation", "roots", "sampling", "tasks"];
+/// Members of server capabilities that the table of methods refuses.
+const SERVER_ONLY: [&str; 1] = ["tasks"];
+
+/// A known caller with what its messages are about.
+pub(crate) struct Visit {
+    pub(crate) caller: Caller,
+    pub(crate) server: Arc<ToolServer>,
+    pub(crate) workflow: Arc<Workflow>,
+}
+
+impl Gateway {
+    /// Identifies the sender of a message that is not a call.
+    pub(crate) fn visit(
+        &self,
+        name: &ServerName,
+        presentation: &Presentation,
+        http_method: &str,
+        session: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Visit, Stopped> {
+        let caller = identify_message(self, name, presentation, http_method, session, now)?;
+        let digest = caller.present.facts().authority.workflow_digest;
+        let look = || -> Result<_, Denial> {
+            let workflow = authority::workflow(self, &digest)?;
+            // A server outside the workflow is as good as none.
+            if !workflow.catalogue.servers().any(|(server, _)| server == name) {
+                return Err(Denial::new(Reason::ToolNotCatalogued).about(name.as_str()));
+            }
+            Ok((workflow, authority::server(self, name)?))
+        };
+        match look() {
+            Ok((workflow, server)) => Ok(Visit { caller, server, workflow }),
+            Err(denial) => Err(Stopped::known(denial, caller.present)),
+        }
+    }
+
+    /// Handles a message that is not a call.
+    pub(crate) async fn message(&self, request: Box<MessageRequest>) -> Response {
+        let now = self.ports.host.now();
+        let visit = self.visit(
+            &request.server,
+            &request.presentation,
+            "POST",
+            request.session.as_deref(),
+            now,
+        );
+        let stopped = match visit {
+            Ok(visit) => match self.pass(&request, visit, now).await {
+                Ok(response) => return response,
+                Err(stopped) => stopped,
+            },
+            Err(stopped) => stopped,
+        };
+        let action = request.method.action().replace("<server>", request.server.as_str());
+        let entry = self
+            .deny_message(&request.server, &action, &request.presentation, &stopped, now)
+            .await;
+        self.answer(request.id.as_ref(), &stopped, &entry)
+    }
+
+    async fn pass(
+        &self,
+        request: &MessageRequest,
+        visit: Visit,
+        now: Timestamp,
+    ) -> Result<Response, Stopped> {
+        let filter = match request.method.treatment {
+            Treatment::Listing(filter) => Some(filter),
+            Treatment::Session => None,
+            Treatment::Call(_) | Treatment::Refused(_) => {
+                return Err(Stopped::stranger(Denial::new(Reason::MethodUnknown)));
+            }
+        };
+        if let Some(filter) = filter
+            && !self.may_ask(request, &visit, filter)
+        {
+            let denial = Denial::new(Reason::ArgumentNotDelegated).about(request.method.name);
+            return Err(Stopped::known(denial, visit.caller.present));
+        }
+        let Some(id) = &request.id else { return Ok(self.notification(request, &visit).await) };
+        match request.method.name {
+            "initialize" => self.initialize(request, id, visit, now).await,
+            "subscriptions/listen" => self.listen(request, id, visit).await,
+            _ => Ok(self.pass_request(request, id, &visit, filter).await),
+        }
+    }
+
+    fn may_ask(&self, request: &MessageRequest, visit: &Visit, filter: Filter) -> bool {
+        let empty = bailiwick_core::scope::Scope::empty();
+        self.view(request.era, visit, &empty).permits(filter, request.params.as_ref())
+    }
+
+    fn view<'a>(
+        &'a self,
+        era: Era,
+        visit: &'a Visit,
+        empty: &'a bailiwick_core::scope::Scope,
+    ) -> View<'a> {
+        View {
+            gateway: self,
+            server: &visit.server,
+            workflow: &visit.workflow,
+            scope: visit.caller.present.chain().scope().unwrap_or(empty),
+            era,
+        }
+    }
+
+    async fn notification(&self, request: &MessageRequest, visit: &Visit) -> Response {
+        // Without a session the id of a request could be anybody's.
+        if request.era == Era::Sessions {
+            let outgoing = outgoing(request, visit, request.params.as_ref());
+            let limit = self.config.message_timeout;
+            match self.upstream.notify(outgoing, limit).await {
+                Err(Failure::SessionEnded) => {
+                    self.end_session(visit.caller.session.as_deref());
+                    return StatusCode::NOT_FOUND.into_response();
+                }
+                Err(failure) => {
+                    tracing::debug!(?failure, "a notification was not delivered");
+                    return StatusCode::BAD_GATEWAY.into_response();
+                }
+                Ok(()) => {}
+            }
+        }
+        StatusCode::ACCEPTED.into_response()
+    }
+
+    async fn ask(
+        &self,
+        request: &MessageRequest,
+        id: &Json,
+        visit: &Visit,
+        params: Option<&Object>,
+    ) -> Result<Received, Failure> {
+        let mut events = Events::to(Route {
+            gateway: self.clone(),
+            server: Arc::clone(&visit.server),
+            era: request.era,
+            session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
+            scope: None,
+            to: None,
+        });
+        let outgoing = outgoing(request, visit, params);
+        self.upstream.exchange(outgoing, id, self.config.message_timeout, &mut events).await
+    }
+
+    async fn pass_request(
+        &self,
+        request: &MessageRequest,
+        id: &Json,
+        visit: &Visit,
+        filter: Option<Filter>,
+    ) -> Response {
+        let received = match self.ask(request, id, visit, request.params.as_ref()).await {
+            Ok(received) => received,
+            Err(failure) => return self.failed(request, visit, failure),
+        };
+        let mut message = received.message;
+        if let Some(Json::Object(mut result)) = message.remove("result") {
+            if let Some(filter) = filter {
+                let empty = bailiwick_core::scope::Scope::empty();
+                self.view(request.era, visit, &empty).narrow(filter, &mut result);
+            }
+            if request.method.name == "server/discover" {
+                prune(&mut result, "capabilities", &SERVER_ONLY);
+            }
+            message.insert("result", result);
+        }
+        wire::json(StatusCode::OK, &message.into())
+    }
+
+    fn end_session(&self, session: Option<&Session>) {
+        if let Some(session) = session {
+            self.sessions.end(session);
+        }
+    }
+
+    fn failed(&self, request: &MessageRequest, visit: &Visit, failure: Failure) -> Response {
+        let (code, reason, remedy) = failure.words();
+        let body = wire::upstream_error(request.id.as_ref(), code, reason, remedy, None);
+        if failure == Failure::SessionEnded {
+            self.end_session(visit.caller.session.as_deref());
+            return wire::json(StatusCode::NOT_FOUND, &body);
+        }
+        wire::json(StatusCode::OK, &body)
+    }
+
+    async fn initialize(
+        &self,
+        request: &MessageRequest,
+        id: &Json,
+        visit: Visit,
+        now: Timestamp,
+    ) -> Result<Response, Stopped> {
+        let mut params = request.params.clone().unwrap_or_default();
+        // One version is spoken in this era, whatever the client offered.
+        params.insert("protocolVersion", Era::Sessions.version());
+        prune(&mut params, "capabilities", &CLIENT_ONLY);
+        let received = match self.ask(request, id, &visit, Some(&params)).await {
+            Ok(received) => received,
+            Err(failure) => return Ok(self.failed(request, &visit, failure)),
+        };
+        let mut message = received.message;
+        let Some(Json::Object(mut result)) = message.remove("result") else {
+            return Ok(wire::json(StatusCode::OK, &message.into()));
+        };
+        let version = result.member("protocolVersion").and_then(Json::as_str);
+        if version != Some(Era::Sessions.version()) {
+            let failure = Failure::Garbage { bytes: received.bytes };
+            return Ok(self.failed(request, &visit, failure));
+        }
+        prune(&mut result, "capabilities", &SERVER_ONLY);
+        let expires = Timestamp::from_seconds(visit.caller.present.chain().expires());
+        let recheck = visit.caller.recheck(&visit.server.name);
+        let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
+            self.sessions.sweep(now, self.config.session_idle_seconds);
+            let host = self.ports.host.as_ref();
+            self.sessions.open(
+                host,
+                owner,
+                received.session,
+                expires,
+                recheck,
+                self.config.max_sessions,
+            )
+        });
+        let Some(session) = opened else {
+            let denial = Denial::new(Reason::StateUnavailable).about("sessions");
+            return Err(Stopped::known(denial, visit.caller.present));
+        };
+        let mut response = wire::json(StatusCode::OK, &rpc::result(id, result));
+        if let Ok(value) = HeaderValue::from_str(&session.id) {
+            response.headers_mut().insert(HeaderName::from_static("mcp-session-id"), value);
+        }
+        Ok(response)
+    }
+}
+
+/// A message as it is forwarded.
+pub(crate) fn outgoing<'a>(
+    request: &'a MessageRequest,
+    visit: &'a Visit,
+    params: Option<&'a Object>,
+) -> Outgoing<'a> {
+    let body = rpc::compose(request.id.as_ref(), request.method.name, params);
+    Outgoing {
+        server: &visit.server,
+        era: request.era,
+        method: Some(request.method.name),
+        name: name_of(request.method, params),
+        params: Vec::new(),
+        session: visit.caller.session.as_ref().and_then(|s| s.upstream.as_deref()),
+        body: rpc::text(&body),
+    }
+}
+
+/// Takes members out of an object that is a member of `o`.
+fn prune(o: &mut Object, member: &str, names: &[&str]) {
+    if let Some(Json::Object(mut inner)) = o.remove(member) {
+        for name in names {
+            inner.remove(name);
+        }
+        o.insert(member, inner);
+    }
+}

@@ -1,0 +1,368 @@
+//! Definitions against their pins.
+//!
+//! What a tool server says its tools are is compared with what a person
+//! accepted: at start, on every listing that passes, when the server says that
+//! its list changed, and before a call when the last comparison is older than
+//! the bound. A tool whose definition differs is not called until it matches
+//! again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::catalogue::{Definition, DefinitionKind};
+use bailiwick_policy::mcp_methods::Era;
+
+use crate::gateway::Inner;
+use crate::ports::{Pin, PinMismatch, ToolServer};
+use crate::relay::Events;
+use crate::rpc;
+use crate::upstream::{Failure, Outgoing, Received};
+
+/// Pages and items of one listing.
+const MAX_PAGES: usize = 50;
+const MAX_ITEMS: usize = 2_000;
+
+/// What is known of every tool server's definitions.
+#[derive(Default)]
+pub(crate) struct Pins {
+    servers: Mutex<HashMap<ServerName, Arc<Watched>>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    state: Mutex<State>,
+    /// One comparison at a time.
+    checking: tokio::sync::Mutex<Link>,
+}
+
+#[derive(Default)]
+struct State {
+    checked: Option<Timestamp>,
+    /// Digests by operation, as last seen.
+    found: HashMap<String, Digest>,
+    reported: HashSet<(String, Digest, Option<Digest>)>,
+}
+
+/// How the gateway itself talks to a tool server.
+#[derive(Default)]
+enum Link {
+    #[default]
+    Unknown,
+    Stateless,
+    Session(Option<String>),
+}
+
+/// The operation that a definition belongs to.
+fn operation(kind: DefinitionKind, name: &str) -> String {
+    match kind {
+        DefinitionKind::Tool => format!("tools/{name}"),
+        DefinitionKind::Prompt => format!("prompts/{name}"),
+    }
+}
+
+fn read(kind: DefinitionKind, item: &Json) -> Option<Definition> {
+    match kind {
+        DefinitionKind::Tool => Definition::of_tool(item).ok(),
+        DefinitionKind::Prompt => Definition::of_prompt(item).ok(),
+    }
+}
+
+impl Watched {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_fresh(&self, now: Timestamp, bound_seconds: i64) -> bool {
+        self.state().checked.is_some_and(|at| {
+            let age = now.millis_since(at);
+            // A clock that was stepped back makes nothing fresh.
+            (0..=bound_seconds.saturating_mul(1000)).contains(&age)
+        })
+    }
+}
+
+impl Pins {
+    fn watched(&self, name: &ServerName) -> Arc<Watched> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(servers.entry(name.clone()).or_default())
+    }
+
+    /// The tool server says that a list changed.
+    pub(crate) fn doubt(&self, name: &ServerName) {
+        self.watched(name).state().checked = None;
+    }
+
+    /// Whether the definition is the pinned one, on an answer not older than
+    /// the bound.
+    ///
+    /// # Errors
+    /// [`Reason::ToolChanged`], or [`Reason::UpstreamUnavailable`] when the
+    /// tool server cannot be asked.
+    pub(crate) async fn ensure(
+        &self,
+        gateway: &Inner,
+        server: &ToolServer,
+        operation: &str,
+        pin: &Pin,
+        bound_seconds: i64,
+    ) -> Result<(), Denial> {
+        let watched = self.watched(&server.name);
+        if !watched.is_fresh(gateway.ports.host.now(), bound_seconds) {
+            let mut link = watched.checking.lock().await;
+            if !watched.is_fresh(gateway.ports.host.now(), bound_seconds) {
+                compare(gateway, server, &watched, &mut link).await.map_err(|failure| {
+                    tracing::warn!(?failure, server = %server.name, "cannot list definitions");
+                    Denial::new(Reason::UpstreamUnavailable).about(server.name.as_str())
+                })?;
+            }
+        }
+        let found = watched.state().found.get(operation).copied();
+        if found == Some(pin.digest) {
+            Ok(())
+        } else {
+            Err(Denial::new(Reason::ToolChanged).about(operation))
+        }
+    }
+
+    /// Compares all pins of a tool server now.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be asked.
+    pub(crate) async fn check(
+        &self,
+        gateway: &Inner,
+        server: &ToolServer,
+    ) -> Result<(), Failure> {
+        let watched = self.watched(&server.name);
+        let mut link = watched.checking.lock().await;
+        compare(gateway, server, &watched, &mut link).await
+    }
+
+    /// Takes note of a definition in a listing that passes; true, if it is the
+    /// pinned one.
+    pub(crate) fn observe(
+        &self,
+        gateway: &Inner,
+        server: &ToolServer,
+        kind: DefinitionKind,
+        item: &Json,
+    ) -> bool {
+        let Some(definition) = read(kind, item) else { return false };
+        let operation = operation(kind, definition.name());
+        let Some(pin) = server.pins.get(&operation) else { return false };
+        let digest = definition.digest();
+        let watched = self.watched(&server.name);
+        let mut state = watched.state();
+        state.found.insert(operation.clone(), digest);
+        if digest == pin.digest {
+            return true;
+        }
+        let mismatch = state.mismatch(server, &operation, pin, Some(&definition));
+        drop(state);
+        mismatch.into_iter().for_each(|m| gateway.ports.catalogue.pin_mismatch(m));
+        false
+    }
+}
+
+impl State {
+    /// A mismatch that was not reported yet.
+    fn mismatch(
+        &mut self,
+        server: &ToolServer,
+        operation: &str,
+        pin: &Pin,
+        definition: Option<&Definition>,
+    ) -> Option<PinMismatch> {
+        let found = definition.map(Definition::digest);
+        let key = (operation.to_owned(), pin.digest, found);
+        if self.reported.len() >= MAX_ITEMS || !self.reported.insert(key) {
+            return None;
+        }
+        Some(PinMismatch {
+            server: server.name.clone(),
+            operation: operation.to_owned(),
+            pinned: pin.digest,
+            found,
+            definition: definition.map(Definition::to_json),
+        })
+    }
+}
+
+async fn compare(
+    gateway: &Inner,
+    server: &ToolServer,
+    watched: &Watched,
+    link: &mut Link,
+) -> Result<(), Failure> {
+    // As of before the question: a change during it is found next time.
+    let at = gateway.ports.host.now();
+    let mut definitions: HashMap<String, Option<Definition>> = HashMap::new();
+    for (kind, method, member) in [
+        (DefinitionKind::Tool, "tools/list", "tools"),
+        (DefinitionKind::Prompt, "prompts/list", "prompts"),
+    ] {
+        if !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
+            continue;
+        }
+        for item in list(gateway, server, link, method, member).await? {
+            let Some(definition) = read(kind, &item) else { continue };
+            definitions
+                .entry(operation(kind, definition.name()))
+                // Listed twice: which of them is called cannot be known.
+                .and_modify(|d| *d = None)
+                .or_insert(Some(definition));
+        }
+    }
+    let mut mismatches = Vec::new();
+    {
+        let mut state = watched.state();
+        state.checked = Some(at);
+        state.found = definitions
+            .iter()
+            .filter_map(|(o, d)| Some((o.clone(), d.as_ref()?.digest())))
+            .collect();
+        for (operation, pin) in &server.pins {
+            let definition = definitions.get(operation).and_then(Option::as_ref);
+            if definition.map(Definition::digest) == Some(pin.digest) {
+                // Should it change again later, that is news.
+                state.reported.retain(|(o, ..)| o != operation);
+            } else {
+                mismatches.extend(state.mismatch(server, operation, pin, definition));
+            }
+        }
+    }
+    for mismatch in mismatches {
+        gateway.ports.catalogue.pin_mismatch(mismatch);
+    }
+    Ok(())
+}
+
+/// All items of a listing, asked by the gateway for itself.
+async fn list(
+    gateway: &Inner,
+    server: &ToolServer,
+    link: &mut Link,
+    method: &str,
+    member: &str,
+) -> Result<Vec<Json>, Failure> {
+    if matches!(link, Link::Unknown) {
+        *link = Link::Stateless;
+        match pages(gateway, server, link, method, member).await {
+            Err(Failure::Status(_) | Failure::Garbage { .. }) => *link = open(gateway, server).await?,
+            other => {
+                if other.is_err() {
+                    *link = Link::Unknown;
+                }
+                return other;
+            }
+        }
+    }
+    match pages(gateway, server, link, method, member).await {
+        Err(Failure::SessionEnded) => {
+            *link = Link::Unknown;
+            *link = open(gateway, server).await?;
+            pages(gateway, server, link, method, member).await
+        }
+        Err(failure) => {
+            // Perhaps another version of the server runs now: begin anew.
+            *link = Link::Unknown;
+            Err(failure)
+        }
+        items => items,
+    }
+}
+
+async fn pages(
+    gateway: &Inner,
+    server: &ToolServer,
+    link: &Link,
+    method: &str,
+    member: &str,
+) -> Result<Vec<Json>, Failure> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let mut params = Object::new();
+        if let Some(cursor) = &cursor {
+            params.insert("cursor", cursor.as_str());
+        }
+        let received = ask(gateway, server, link, method, params).await?;
+        // An error is an answer, but not a listing.
+        let result = received.message.member("result").and_then(Json::as_object);
+        let result = result.ok_or(Failure::Garbage { bytes: received.bytes })?;
+        let page = result.member(member).and_then(Json::as_array);
+        items.extend(page.ok_or(Failure::Garbage { bytes: received.bytes })?.iter().cloned());
+        if items.len() > MAX_ITEMS {
+            return Err(Failure::TooLarge { bytes: received.bytes });
+        }
+        match result.member("nextCursor").and_then(Json::as_str) {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return Ok(items),
+        }
+    }
+    Err(Failure::TooLarge { bytes: 0 })
+}
+
+fn client() -> Object {
+    Object::new().with("name", "bailiwick-gateway").with("version", env!("CARGO_PKG_VERSION"))
+}
+
+async fn ask(
+    gateway: &Inner,
+    server: &ToolServer,
+    link: &Link,
+    method: &str,
+    mut params: Object,
+) -> Result<Received, Failure> {
+    let (era, session) = match link {
+        Link::Unknown | Link::Stateless => (Era::Stateless, None),
+        Link::Session(session) => (Era::Sessions, session.as_deref()),
+    };
+    if era == Era::Stateless {
+        let meta = Object::new()
+            .with("io.modelcontextprotocol/protocolVersion", era.version())
+            .with("io.modelcontextprotocol/clientInfo", client())
+            .with("io.modelcontextprotocol/clientCapabilities", Object::new());
+        params.insert("_meta", meta);
+    }
+    let id = Json::from("bailiwick");
+    let outgoing = Outgoing {
+        server,
+        era,
+        method: Some(method),
+        name: None,
+        params: Vec::new(),
+        session,
+        body: rpc::text(&rpc::compose(Some(&id), method, Some(&params))),
+    };
+    let mut events = Events::none();
+    gateway.upstream.exchange(outgoing, &id, gateway.config.message_timeout, &mut events).await
+}
+
+/// Opens a session of the gateway's own.
+async fn open(gateway: &Inner, server: &ToolServer) -> Result<Link, Failure> {
+    let params = Object::new()
+        .with("protocolVersion", Era::Sessions.version())
+        .with("capabilities", Object::new())
+        .with("clientInfo", client());
+    let opened = ask(gateway, server, &Link::Session(None), "initialize", params).await?;
+    if opened.message.member("result").is_none() {
+        return Err(Failure::Garbage { bytes: opened.bytes });
+    }
+    let outgoing = Outgoing {
+        server,
+        era: Era::Sessions,
+        method: Some("notifications/initialized"),
+        name: None,
+        params: Vec::new(),
+        session: opened.session.as_deref(),
+        body: rpc::text(&rpc::compose(None, "notifications/initialized", None)),
+    };
+    gateway.upstream.notify(outgoing, gateway.config.message_timeout).await?;
+    Ok(Link::Session(opened.session))
+}

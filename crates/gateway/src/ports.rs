@@ -1,0 +1,230 @@
+//! What the gateway needs from the rest of the system, as narrow traits. The
+//! composition root implements them; [`crate::testing`] does so in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bailiwick_core::accountable::{Authority, Charge, Question, Registry, Unavailable};
+use bailiwick_core::crypto::{Digest, Thumbprint};
+use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::Event;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
+
+/// Clock and entropy.
+pub trait Host: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+
+    /// Fills `bytes` from the system's random generator. One that fails must
+    /// abort the process: nothing here works with guessable salts.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// What is spent so that a proof works once. Kept until `expires`; after that
+/// the proof is too old by its own `iat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// The gateway's audience.
+    pub audience: String,
+    /// SHA-256 over the leaf's hash and the proof's `jti`.
+    pub key: Digest,
+    /// From when on it may be forgotten.
+    pub expires: Timestamp,
+}
+
+/// The question about revocations that is asked again inside the recording
+/// transaction: between verification and record something may have been
+/// revoked.
+#[derive(Clone, Debug)]
+pub struct Recheck {
+    /// What the root says.
+    pub authority: Authority,
+    /// Every token's hash, root first.
+    pub tokens: Vec<Digest>,
+    /// Every hop's holder key, root first.
+    pub holders: Vec<Thumbprint>,
+    /// The tool server that is about to be called.
+    pub server: ServerName,
+}
+
+impl Recheck {
+    /// The registry's form of the question.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        Question {
+            authority: &self.authority,
+            tokens: self.tokens.clone(),
+            holders: self.holders.clone(),
+        }
+    }
+}
+
+/// A decision to allow, with everything that happens in its transaction.
+#[derive(Clone, Debug)]
+pub struct DecisionRecord {
+    /// The `action.decided` entry.
+    pub event: Event,
+    /// Counters that the call adds to, all or none.
+    pub charges: Vec<Charge>,
+    /// The proof that is spent.
+    pub spend: Spend,
+    /// What must not have been revoked meanwhile.
+    pub recheck: Recheck,
+}
+
+/// The record is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durable {
+    /// The entry's id.
+    pub entry: EntryId,
+}
+
+/// Why a decision was not recorded; nothing of the transaction took place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordRefusal {
+    /// The proof was spent before.
+    #[error("the proof was already used")]
+    Replayed,
+    /// A counter would pass its limit.
+    #[error("the budget member `{member}` is spent")]
+    BudgetSpent {
+        /// Which one.
+        member: String,
+    },
+    /// Something of the chain was revoked since it was verified.
+    #[error("revoked: {kind}")]
+    Revoked {
+        /// What, as in `Standing::revoked`.
+        kind: String,
+    },
+    /// The event's time is before the last durable entry's.
+    #[error("the clock is behind the last durable entry")]
+    ClockBehind,
+    /// It could not be written, or whether it was is unknown.
+    #[error("the journal is not available")]
+    Unavailable,
+}
+
+/// The durable record. Every method returns after the entry was synced to
+/// disk, or says that it was not.
+pub trait Journal: Send + Sync {
+    /// Records an allow and spends what belongs to it, in one transaction.
+    fn record<'a>(
+        &'a self,
+        record: DecisionRecord,
+    ) -> BoxFuture<'a, Result<Durable, RecordRefusal>>;
+
+    /// Records a denial, or a count of denials that were not recorded one by
+    /// one.
+    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;
+
+    /// Records what became of an allowed call.
+    fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;
+}
+
+/// A tool server's credential; it is never shown.
+#[derive(Clone)]
+pub struct Credential(Zeroizing<String>);
+
+impl Credential {
+    /// A credential sent as `Authorization: Bearer`.
+    #[must_use]
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self(Zeroizing::new(token.into()))
+    }
+
+    /// The value of the header `Authorization`.
+    pub(crate) fn authorization(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("Bearer {}", self.0.as_str()))
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
+/// A definition that a person accepted.
+#[derive(Clone, Debug)]
+pub struct Pin {
+    /// `Definition::digest` of the accepted definition.
+    pub digest: Digest,
+    /// The accepted definition's `inputSchema`; for a prompt, its
+    /// `arguments`.
+    pub schema: Option<Json>,
+}
+
+/// A tool server as catalogued.
+#[derive(Clone, Debug)]
+pub struct ToolServer {
+    /// Its name.
+    pub name: ServerName,
+    /// Its MCP endpoint.
+    pub url: url::Url,
+    /// What the gateway presents to it.
+    pub credential: Option<Credential>,
+    /// Pins by operation: `tools/<name>`, `prompts/<name>`.
+    pub pins: BTreeMap<String, Pin>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// A tool's definition is not the one that was pinned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PinMismatch {
+    /// The tool server.
+    pub server: ServerName,
+    /// The operation, as in [`ToolServer::pins`].
+    pub operation: String,
+    /// What was accepted.
+    pub pinned: Digest,
+    /// What the server says now; `None`: it no longer lists it, or lists it
+    /// twice, or its definition cannot be read.
+    pub found: Option<Digest>,
+    /// The definition as found.
+    pub definition: Option<Json>,
+}
+
+/// Workflows, tool servers and pins.
+pub trait Catalogue: Send + Sync {
+    /// The workflow version that `digest` names, if it is published.
+    ///
+    /// # Errors
+    /// When it cannot be read: the call is denied.
+    fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable>;
+
+    /// A tool server.
+    ///
+    /// # Errors
+    /// When it cannot be read: the call is denied.
+    fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable>;
+
+    /// All tool servers, for the check at start.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable>;
+
+    /// Called once when a definition is found changed; must not block. The
+    /// tool stays quarantined here until it matches its pin again.
+    fn pin_mismatch(&self, mismatch: PinMismatch);
+}
+
+/// All ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// Who stands behind a chain, and what was revoked.
+    pub registry: Arc<dyn Registry + Send + Sync>,
+    /// The durable record.
+    pub journal: Arc<dyn Journal>,
+    /// Workflows, tool servers and pins.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Clock and entropy.
+    pub host: Arc<dyn Host>,
+}

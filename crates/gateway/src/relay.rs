@@ -1,0 +1,126 @@
+//! Messages that a tool server sends of itself: passed by the table of
+//! methods, dropped, or answered here.
+//!
+//! No question of a tool server reaches the agent yet: `ping` is answered by
+//! the gateway, everything else with an error.
+
+use std::sync::Arc;
+
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::scope::Scope;
+use bailiwick_policy::mcp_methods::{self, Era, Filter, Sender, Shape, Treatment};
+use tokio::sync::mpsc;
+
+use crate::gateway::Gateway;
+use crate::ports::ToolServer;
+use crate::rpc::{self, Message};
+use crate::upstream::Outgoing;
+
+/// Messages that wait for a slow client; what comes on top is dropped.
+pub(crate) const BUFFERED: usize = 64;
+
+/// Where a tool server's messages go while a request of a caller is open.
+#[derive(Clone)]
+pub struct Events(Option<Route>);
+
+/// The way of a tool server's messages to one caller.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) gateway: Gateway,
+    pub(crate) server: Arc<ToolServer>,
+    pub(crate) era: Era,
+    /// The tool server's session id.
+    pub(crate) session: Option<String>,
+    /// The caller's scope, where notices about resources may pass.
+    pub(crate) scope: Option<Arc<Scope>>,
+    /// The caller, if it takes events.
+    pub(crate) to: Option<mpsc::Sender<Vec<u8>>>,
+}
+
+impl Events {
+    /// Nowhere: the gateway asks for itself.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// To a caller.
+    pub(crate) const fn to(route: Route) -> Self {
+        Self(Some(route))
+    }
+
+    /// Takes one message of the tool server.
+    pub(crate) fn take(&mut self, message: Message) {
+        if let Some(route) = &self.0 {
+            route.take(message);
+        }
+    }
+}
+
+impl Route {
+    fn take(&self, message: Message) {
+        match message {
+            Message::Request { id, method, .. } => self.answer(&id, &method),
+            Message::Notification { method, params } => {
+                if self.passes(&method, params.as_ref())
+                    && let Some(to) = &self.to
+                {
+                    let text = rpc::text(&rpc::compose(None, &method, params.as_ref()));
+                    // A client that does not read must not hold up the call.
+                    let _ = to.try_send(text);
+                }
+            }
+            Message::Response { .. } => {}
+        }
+    }
+
+    fn passes(&self, method: &str, params: Option<&Object>) -> bool {
+        let row = mcp_methods::method(method, self.era, Sender::Server, Shape::Notification);
+        let Some(row) = row else { return false };
+        if method == "notifications/tools/list_changed"
+            || method == "notifications/prompts/list_changed"
+        {
+            self.gateway.pins.doubt(&self.server.name);
+        }
+        match row.treatment {
+            Treatment::Session => true,
+            Treatment::Listing(Filter::ResourceUri) => {
+                let uri = params.and_then(|p| p.member("uri")?.as_str());
+                uri.zip(self.scope.as_deref())
+                    .is_some_and(|(uri, scope)| may_read(scope, &self.server, uri))
+            }
+            Treatment::Listing(_) | Treatment::Call(_) | Treatment::Refused(_) => false,
+        }
+    }
+
+    /// Answers a question of the tool server in its session.
+    fn answer(&self, id: &Json, method: &str) {
+        let message = if method == "ping" {
+            rpc::result(id, Object::new())
+        } else {
+            rpc::error(Some(id), -32601, "this client does not offer that", Object::new())
+        };
+        let (gateway, server) = (self.gateway.clone(), Arc::clone(&self.server));
+        let (era, session) = (self.era, self.session.clone());
+        let limit = gateway.config.message_timeout;
+        gateway.clone().tracker.spawn(async move {
+            let outgoing = Outgoing {
+                server: &server,
+                era,
+                method: None,
+                name: None,
+                params: Vec::new(),
+                session: session.as_deref(),
+                body: rpc::text(&message),
+            };
+            if let Err(failure) = gateway.upstream.notify(outgoing, limit).await {
+                tracing::debug!(?failure, server = %server.name, "could not answer the tool server");
+            }
+        });
+    }
+}
+
+/// Whether a scope permits to read `uri`.
+pub(crate) fn may_read(scope: &Scope, server: &ToolServer, uri: &str) -> bool {
+    let tool = format!("mcp:{}:resources/read", server.name);
+    scope.permits(&tool, &Object::new().with("uri", uri)).is_ok()
+}

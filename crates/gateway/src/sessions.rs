@@ -1,0 +1,140 @@
+//! Sessions of protocol 2025-11-25.
+//!
+//! The id that a client sees is minted here, unguessable, and bound to the
+//! leaf key and the root that opened it; the tool server's own id stays on its
+//! side. A session ends with its chain: expired, revoked, idle or closed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bailiwick_core::crypto::{Digest, Thumbprint, base64url};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Host, Recheck};
+
+/// To whom a session belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    pub(crate) server: ServerName,
+    pub(crate) key: Thumbprint,
+    pub(crate) root: Digest,
+}
+
+/// An open session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) owner: Owner,
+    /// The tool server's own session id, if it gave one.
+    pub(crate) upstream: Option<String>,
+    /// The end of its chain.
+    pub(crate) expires: Timestamp,
+    /// What must not be revoked while it is open.
+    pub(crate) recheck: Recheck,
+    /// Cancelled when the session ends; its streams listen.
+    pub(crate) ended: CancellationToken,
+    used: Mutex<Timestamp>,
+}
+
+/// Why there is no such session for this caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSession {
+    /// It never was, or it ended.
+    Ended,
+    /// It belongs to another key or delegation.
+    Foreign,
+}
+
+/// All open sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    open: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session, or refuses when there are too many.
+    pub(crate) fn open(
+        &self,
+        host: &dyn Host,
+        owner: Owner,
+        upstream: Option<String>,
+        expires: Timestamp,
+        recheck: Recheck,
+        (most, most_per_key): (usize, usize),
+    ) -> Option<Arc<Session>> {
+        let mut bytes = [0; 32];
+        host.fill(&mut bytes);
+        let session = Arc::new(Session {
+            id: base64url(&bytes),
+            upstream,
+            expires,
+            recheck,
+            ended: CancellationToken::new(),
+            used: Mutex::new(host.now()),
+            owner,
+        });
+        let mut open = self.lock();
+        let of_key = open.values().filter(|s| s.owner.key == session.owner.key).count();
+        if open.len() >= most || of_key >= most_per_key {
+            return None;
+        }
+        open.insert(session.id.clone(), Arc::clone(&session));
+        Some(session)
+    }
+
+    /// The session `id` if it belongs to `owner`.
+    pub(crate) fn of(
+        &self,
+        id: &str,
+        owner: &Owner,
+        now: Timestamp,
+        idle_seconds: i64,
+    ) -> Result<Arc<Session>, NoSession> {
+        let session = self.lock().get(id).cloned().ok_or(NoSession::Ended)?;
+        if session.owner != *owner {
+            return Err(NoSession::Foreign);
+        }
+        let mut used = session.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.expires <= now || used.plus_seconds(idle_seconds) <= now {
+            drop(used);
+            self.end(&session);
+            return Err(NoSession::Ended);
+        }
+        *used = now;
+        drop(used);
+        Ok(session)
+    }
+
+    /// Ends a session and its streams.
+    pub(crate) fn end(&self, session: &Session) {
+        self.lock().remove(&session.id);
+        session.ended.cancel();
+    }
+
+    /// Ends what is over and gives back what is still open.
+    pub(crate) fn sweep(&self, now: Timestamp, idle_seconds: i64) -> Vec<Arc<Session>> {
+        let mut open = self.lock();
+        open.retain(|_, session| {
+            let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let stands = session.expires > now && used.plus_seconds(idle_seconds) > now;
+            if !stands {
+                session.ended.cancel();
+            }
+            stands
+        });
+        open.values().cloned().collect()
+    }
+
+    /// Ends all.
+    pub(crate) fn end_all(&self) {
+        for (_, session) in self.lock().drain() {
+            session.ended.cancel();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Stage 3, the part that needs the catalogue: the tool is rated in the task's
+//! workflow and pinned, its definition is unchanged, the arguments fit its
+//! pinned schema, and what the call costs can be counted. Whether the budget
+//! suffices is settled with the record, atomically.
+
+use std::sync::Arc;
+
+use bailiwick_core::aat::verify::Verified;
+use bailiwick_core::accountable::{Accountable, Charge, Unavailable};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_policy::Workflow;
+use bailiwick_policy::catalogue::Rating;
+use bailiwick_policy::grades::Risk;
+use bailiwick_policy::mcp_methods::{CallForm, Treatment};
+
+use super::Stopped;
+use super::boundary::CallRequest;
+use super::identity::Identified;
+use crate::gateway::Inner;
+use crate::ports::{Pin, ToolServer};
+use crate::sessions::Session;
+
+/// A call that the delegation covers, of a tool that is as it was pinned.
+#[derive(Debug)]
+pub struct Covered {
+    pub(crate) call: Covering,
+    pub(crate) verified: Verified<Accountable>,
+    pub(crate) workflow: Arc<Workflow>,
+}
+
+/// What is known of a covered call besides who makes it.
+#[derive(Debug)]
+pub(crate) struct Covering {
+    pub(crate) request: Arc<CallRequest>,
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) server: Arc<ToolServer>,
+    /// Reading a resource has none.
+    pub(crate) pin: Option<Pin>,
+    pub(crate) charges: Vec<Charge>,
+}
+
+impl Covering {
+    pub(crate) fn pin_digest(&self) -> Option<Digest> {
+        self.pin.as_ref().map(|pin| pin.digest)
+    }
+}
+
+/// Looks the call up and checks it.
+pub(crate) async fn cover(gateway: &Inner, identified: Identified) -> Result<Covered, Stopped> {
+    let Identified { request, verified, session } = identified;
+    match check(gateway, &request, &verified).await {
+        Ok((server, pin, workflow, charges)) => {
+            let call = Covering { request, session, server, pin, charges };
+            Ok(Covered { call, verified, workflow })
+        }
+        Err(denial) => Err(Stopped::known(denial, verified)),
+    }
+}
+
+type Looked = (Arc<ToolServer>, Option<Pin>, Arc<Workflow>, Vec<Charge>);
+
+async fn check(
+    gateway: &Inner,
+    request: &CallRequest,
+    verified: &Verified<Accountable>,
+) -> Result<Looked, Denial> {
+    let tool = &request.call.tool;
+    let workflow = workflow(gateway, &verified.facts().authority.workflow_digest)?;
+    let rating = workflow
+        .catalogue
+        .rating(tool)
+        .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
+    let server = server(gateway, &request.server)?;
+    if is_high(rating)
+        && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
+    {
+        return Err(Denial::new(Reason::RevocationStale));
+    }
+    let Treatment::Call(form) = request.method.treatment else {
+        return Err(Denial::new(Reason::MethodUnknown));
+    };
+    let pin = match form {
+        CallForm::Resource => None,
+        CallForm::Tool | CallForm::Prompt => {
+            let pin = server
+                .pins
+                .get(tool.operation())
+                .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
+            let (any, high) = gateway.config.pin_check_seconds;
+            let bound = if is_high(rating) { high } else { any };
+            gateway.pins.ensure(gateway, &server, tool.operation(), pin, bound).await?;
+            if !gateway.schemas.fit(form, pin, &request.call.arguments) {
+                return Err(Denial::new(Reason::ArgumentsInvalid).about(tool.as_str()));
+            }
+            Some(pin.clone())
+        }
+    };
+    let charges = Charge::of(verified.chain(), tool.as_str(), &request.call.arguments)
+        .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
+    Ok((server, pin, workflow, charges))
+}
+
+fn is_high(rating: &Rating) -> bool {
+    rating.risk >= Risk::High
+}
+
+/// The workflow that a chain names.
+pub(crate) fn workflow(gateway: &Inner, digest: &Digest) -> Result<Arc<Workflow>, Denial> {
+    match gateway.ports.catalogue.workflow(digest) {
+        Ok(Some(workflow)) => Ok(workflow),
+        Ok(None) => Err(Denial::new(Reason::ToolNotCatalogued).about("workflow")),
+        Err(Unavailable) => Err(Denial::new(Reason::StateUnavailable)),
+    }
+}
+
+/// The tool server of an endpoint.
+pub(crate) fn server(
+    gateway: &Inner,
+    name: &bailiwick_core::ids::ServerName,
+) -> Result<Arc<ToolServer>, Denial> {
+    match gateway.ports.catalogue.server(name) {
+        Ok(Some(server)) if server.revoked => {
+            Err(Denial::new(Reason::Revoked).about("tool_server"))
+        }
+        Ok(Some(server)) => Ok(server),
+        Ok(None) => Err(Denial::new(Reason::ToolNotCatalogued).about(name.as_str())),
+        Err(Unavailable) => Err(Denial::new(Reason::StateUnavailable)),
+    }
+}

@@ -1,0 +1,479 @@
+//! Stage 1: bytes to a well-formed request.
+//!
+//! Sizes, strict JSON, one JSON-RPC message, a row in the table of methods,
+//! headers that agree with the body (2026-07-28), and a presentation that is
+//! framed as the binding says. Nothing is trusted yet and nothing is looked
+//! up, so what is refused here says nothing about the catalogue.
+
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, JsonError, Object};
+use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, Treatment};
+use http::{HeaderMap, StatusCode};
+
+use crate::config::Config;
+use crate::rpc::Message;
+
+/// Member of `params._meta` that carries a call's chain and proof.
+pub const PRESENTATION: &str = "io.bailiwick/presentation";
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Headers that mean something here: one value each.
+const SINGLE: [&str; 9] = [
+    "aat-chain",
+    "aat-pop",
+    "content-encoding",
+    "content-type",
+    "dpop",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+];
+
+/// Chain and proof of a call, or chain and DPoP proof of another message.
+#[derive(Clone, Debug)]
+pub struct Presentation {
+    /// Token texts, root first.
+    pub chain: Vec<String>,
+    /// The proof.
+    pub proof: String,
+}
+
+/// A well-formed call.
+#[derive(Clone, Debug)]
+pub struct CallRequest {
+    pub(crate) server: ServerName,
+    pub(crate) era: Era,
+    pub(crate) id: Json,
+    pub(crate) method: &'static Method,
+    /// As forwarded: the presentation was taken out.
+    pub(crate) params: Object,
+    pub(crate) call: Call,
+    pub(crate) presentation: Presentation,
+    pub(crate) session: Option<String>,
+    pub(crate) accepts_events: bool,
+}
+
+/// Any other well-formed message of a client.
+#[derive(Clone, Debug)]
+pub struct MessageRequest {
+    pub(crate) server: ServerName,
+    pub(crate) era: Era,
+    /// None for a notification.
+    pub(crate) id: Option<Json>,
+    pub(crate) method: &'static Method,
+    pub(crate) params: Option<Object>,
+    pub(crate) presentation: Presentation,
+    pub(crate) session: Option<String>,
+    pub(crate) accepts_events: bool,
+}
+
+/// What a body may be.
+#[derive(Clone, Debug)]
+pub enum WellFormed {
+    /// An action.
+    Call(Box<CallRequest>),
+    /// Anything else.
+    Message(Box<MessageRequest>),
+}
+
+/// A request that is not well-formed, with the answer of the protocol.
+#[derive(Clone, Debug)]
+pub struct Malformed {
+    pub(crate) denial: Denial,
+    pub(crate) id: Option<Json>,
+    pub(crate) status: StatusCode,
+    /// The JSON-RPC code and message; they depend on the bytes alone.
+    pub(crate) code: i64,
+    pub(crate) message: &'static str,
+    /// Version that was asked for and is not spoken.
+    pub(crate) requested: Option<String>,
+    /// The action's name in the record.
+    pub(crate) action: Option<String>,
+}
+
+impl Malformed {
+    pub(crate) fn new(reason: Reason, status: StatusCode, code: i64, message: &'static str) -> Self {
+        let denial = Denial::new(reason);
+        Self { denial, id: None, status, code, message, requested: None, action: None }
+    }
+
+    fn invalid(id: Option<Json>) -> Self {
+        let new = Self::new(Reason::RequestMalformed, StatusCode::BAD_REQUEST, -32600, "invalid request");
+        Self { id, ..new }
+    }
+
+    fn about(mut self, subject: &str) -> Self {
+        self.denial = self.denial.about(subject);
+        self
+    }
+
+    fn with_id(mut self, id: Option<&Json>) -> Self {
+        self.id = id.cloned();
+        self
+    }
+
+    /// Refused like a caller that is not authenticated.
+    fn unpresented(denial: Denial, id: Option<&Json>) -> Self {
+        let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        Self {
+            denial,
+            id: id.cloned(),
+            status,
+            code: crate::wire::NOT_AUTHENTICATED,
+            message: crate::wire::NOT_AUTHENTICATED_TEXT,
+            requested: None,
+            action: None,
+        }
+    }
+}
+
+fn mismatch(header: &str) -> Malformed {
+    Malformed::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, -32020, "header mismatch")
+        .about(header)
+}
+
+/// The one value of a header, as text.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Malformed> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| mismatch(name)),
+        (Some(_), Some(_)) => Err(mismatch(name)),
+    }
+}
+
+/// Checks that concern every request, before its body is read.
+pub(crate) fn check_headers(config: &Config, headers: &HeaderMap) -> Result<(), Malformed> {
+    for name in SINGLE {
+        header(headers, name)?;
+    }
+    // SECURITY: a web page must not reach the gateway through a browser, nor
+    // by a name that was rebound to this address (MCP, streamable HTTP).
+    if let Some(origin) = headers.get(http::header::ORIGIN) {
+        let allowed = origin.to_str().is_ok_and(|origin| {
+            config.public_url == origin || config.allowed_origins.iter().any(|o| o == origin)
+        });
+        if !allowed || headers.get_all(http::header::ORIGIN).iter().count() > 1 {
+            return Err(Malformed::new(
+                Reason::OriginNotAllowed,
+                StatusCode::FORBIDDEN,
+                -32600,
+                "origin not allowed",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client takes `text/event-stream`.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    headers.get_all(http::header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|v| {
+        v.split(',').any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            range.eq_ignore_ascii_case(media_type) || range == "*/*"
+        })
+    })
+}
+
+/// Checks of a POST before its body is read.
+pub(crate) fn check_post(headers: &HeaderMap) -> Result<(), Malformed> {
+    let media = header(headers, "content-type")?.unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    let encoding = header(headers, "content-encoding")?.unwrap_or("identity");
+    if !media.eq_ignore_ascii_case("application/json") || !encoding.eq_ignore_ascii_case("identity") {
+        return Err(Malformed::new(
+            Reason::RequestMalformed,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            -32600,
+            "the content type must be application/json",
+        ));
+    }
+    if !accepts(headers, "application/json") && headers.contains_key(http::header::ACCEPT) {
+        return Err(Malformed::new(
+            Reason::RequestMalformed,
+            StatusCode::NOT_ACCEPTABLE,
+            -32600,
+            "the client must accept application/json",
+        ));
+    }
+    Ok(())
+}
+
+fn parse_json(config: &Config, body: &[u8]) -> Result<Json, Malformed> {
+    Json::parse(body, &config.request_json()).map_err(|error| {
+        let reason = match error {
+            JsonError::TooLarge { .. } => Reason::RequestTooLarge,
+            JsonError::NotUtf8 => Reason::JsonNotUtf8,
+            JsonError::DuplicateMember => Reason::JsonDuplicateMember,
+            JsonError::Syntax { .. } => Reason::JsonMalformed,
+        };
+        Malformed::new(reason, StatusCode::BAD_REQUEST, -32700, "parse error")
+    })
+}
+
+/// Reads a POST's body.
+///
+/// # Errors
+/// [`Malformed`].
+pub(crate) fn parse(
+    config: &Config,
+    server: ServerName,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<WellFormed, Malformed> {
+    let (id, name, params, shape) = match Message::read(parse_json(config, body)?) {
+        Ok(Message::Request { id, method, params }) => (Some(id), method, params, Shape::Request),
+        Ok(Message::Notification { method, params }) => (None, method, params, Shape::Notification),
+        // The gateway answers a tool server's questions itself.
+        Ok(Message::Response { .. }) => return Err(Malformed::invalid(None)),
+        Err(not) => return Err(Malformed::invalid(not.id)),
+    };
+    let id = id.as_ref();
+    let era = era(&name, params.as_ref(), headers).map_err(|m| m.with_id(id))?;
+    let Some(method) = mcp_methods::method(&name, era, Sender::Client, shape)
+        .filter(|method| method.passes())
+    else {
+        let status = match era {
+            _ if id.is_none() => StatusCode::BAD_REQUEST,
+            Era::Stateless => StatusCode::NOT_FOUND,
+            Era::Sessions => StatusCode::OK,
+        };
+        let unknown = Malformed::new(Reason::MethodUnknown, status, -32601, "method not found");
+        return Err(unknown.with_id(id));
+    };
+    read_message(config, server, era, method, id, params, headers).map_err(|mut m| {
+        m.action.get_or_insert_with(|| method.name.to_owned());
+        m.with_id(id)
+    })
+}
+
+fn read_message(
+    config: &Config,
+    server: ServerName,
+    era: Era,
+    method: &'static Method,
+    id: Option<&Json>,
+    mut params: Option<Object>,
+    headers: &HeaderMap,
+) -> Result<WellFormed, Malformed> {
+    check_agreement(era, method, params.as_ref(), headers)?;
+    let session = header(headers, "mcp-session-id")?.map(str::to_owned);
+    let session = match era {
+        Era::Stateless => None,
+        Era::Sessions if method.name == "initialize" => None,
+        Era::Sessions if session.is_none() => {
+            return Err(Malformed::invalid(None).about("mcp-session-id"));
+        }
+        Era::Sessions => session,
+    };
+    let accepts_events = accepts(headers, "text/event-stream");
+    let in_body = take_presentation(params.as_mut());
+    let (Treatment::Call(_), Some(id)) = (method.treatment, id) else {
+        // A chain and proof for a call mean nothing here, but are not forwarded.
+        let presentation = of_message(config, headers)
+            .map_err(|denial| Malformed::unpresented(denial, id))?;
+        return Ok(WellFormed::Message(Box::new(MessageRequest {
+            server,
+            era,
+            id: id.cloned(),
+            method,
+            params,
+            presentation,
+            session,
+            accepts_events,
+        })));
+    };
+    let params = params.unwrap_or_default();
+    let call = method.call(&server, &params).map_err(|error| {
+        Malformed::new(Reason::RequestMalformed, StatusCode::OK, -32602, "invalid params")
+            .about(error.code())
+    })?;
+    let presentation = of_call(config, in_body, headers)
+        .map_err(|denial| Malformed { action: Some(call.tool.to_string()), ..Malformed::unpresented(denial, Some(id)) })?;
+    Ok(WellFormed::Call(Box::new(CallRequest {
+        server,
+        era,
+        id: id.clone(),
+        method,
+        params,
+        call,
+        presentation,
+        session,
+        accepts_events,
+    })))
+}
+
+/// Which protocol the message speaks.
+fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era, Malformed> {
+    let stated = header(headers, "mcp-protocol-version")?;
+    let meta = params.and_then(|p| p.member("_meta")?.as_object());
+    let in_meta = meta.and_then(|m| m.member(META_VERSION));
+    let in_meta = match in_meta {
+        None => None,
+        Some(Json::String(version)) => Some(version.as_str()),
+        Some(_) => return Err(mismatch("mcp-protocol-version")),
+    };
+    if method == "initialize" && in_meta.is_none() {
+        return match stated.map(Era::of_version) {
+            None | Some(Some(Era::Sessions)) => Ok(Era::Sessions),
+            Some(_) => Err(mismatch("mcp-protocol-version")),
+        };
+    }
+    let Some(version) = in_meta.or(stated) else {
+        // A session knows its version; without one nothing does.
+        return if headers.contains_key("mcp-session-id") {
+            Ok(Era::Sessions)
+        } else {
+            Err(Malformed::invalid(None).about("mcp-protocol-version"))
+        };
+    };
+    let Some(era) = Era::of_version(version) else {
+        let unknown = Malformed::new(
+            Reason::RequestMalformed,
+            StatusCode::BAD_REQUEST,
+            -32022,
+            "unsupported protocol version",
+        );
+        let requested = Some(version.chars().take(32).collect());
+        return Err(Malformed { requested, ..unknown });
+    };
+    if stated.is_some_and(|stated| stated != version)
+        || (era == Era::Stateless && stated.is_none())
+    {
+        return Err(mismatch("mcp-protocol-version"));
+    }
+    if era == Era::Stateless {
+        let complete = meta.is_some_and(|m| {
+            m.member(META_VERSION).is_some()
+                && m.member(META_CAPABILITIES).is_some_and(|c| c.as_object().is_some())
+        });
+        if !complete {
+            return Err(Malformed::new(
+                Reason::RequestMalformed,
+                StatusCode::BAD_REQUEST,
+                -32602,
+                "invalid params: `_meta` must name protocol version and client capabilities",
+            ));
+        }
+    }
+    Ok(era)
+}
+
+/// `Mcp-Method` and `Mcp-Name` against the body (2026-07-28); in sessions they
+/// are not required, but must not lie either.
+fn check_agreement(
+    era: Era,
+    method: &Method,
+    params: Option<&Object>,
+    headers: &HeaderMap,
+) -> Result<(), Malformed> {
+    let required = era == Era::Stateless;
+    match header(headers, "mcp-method")? {
+        Some(stated) if stated == method.name => {}
+        None if !required => {}
+        _ => return Err(mismatch("mcp-method")),
+    }
+    let named = name_of(method, params);
+    match (header(headers, "mcp-name")?, named) {
+        (None, None) => Ok(()),
+        (None, Some(_)) if !required => Ok(()),
+        (Some(stated), Some(named)) if decoded(stated).as_deref() == Some(named) => Ok(()),
+        _ => Err(mismatch("mcp-name")),
+    }
+}
+
+/// What `Mcp-Name` repeats.
+pub(crate) fn name_of<'p>(method: &Method, params: Option<&'p Object>) -> Option<&'p str> {
+    let member = match method.name {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
+        _ => return None,
+    };
+    params?.member(member)?.as_str()
+}
+
+/// `=?base64?…?=` or the text itself.
+fn decoded(value: &str) -> Option<String> {
+    let Some(inner) = value.strip_prefix("=?base64?").and_then(|v| v.strip_suffix("?=")) else {
+        return Some(value.to_owned());
+    };
+    let url_safe: String = inner
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| match c {
+            '+' => '-',
+            '/' => '_',
+            c => c,
+        })
+        .collect();
+    String::from_utf8(bailiwick_core::crypto::from_base64url(&url_safe)?).ok()
+}
+
+/// Takes our member out of `_meta`; an empty `_meta` goes with it.
+fn take_presentation(params: Option<&mut Object>) -> Option<Json> {
+    let params = params?;
+    let mut meta = params.member("_meta")?.as_object()?.clone();
+    let presentation = meta.remove(PRESENTATION)?;
+    if meta.is_empty() {
+        params.remove("_meta");
+    } else {
+        params.insert("_meta", meta);
+    }
+    Some(presentation)
+}
+
+fn split_chain(config: &Config, text: &str) -> Result<Vec<String>, Denial> {
+    let chain: Vec<String> = text.split(',').map(|t| t.trim().to_owned()).collect();
+    bounded(config, chain)
+}
+
+/// No chain can have more tokens than the deepest delegation.
+fn bounded(config: &Config, chain: Vec<String>) -> Result<Vec<String>, Denial> {
+    let most = usize::try_from(config.chain.max_delegation_depth).unwrap_or(0).saturating_add(1);
+    if chain.len() > most { Err(Denial::new(Reason::ChainTooLarge)) } else { Ok(chain) }
+}
+
+fn of_call(
+    config: &Config,
+    in_body: Option<Json>,
+    headers: &HeaderMap,
+) -> Result<Presentation, Denial> {
+    let value = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let malformed = || Denial::new(Reason::PresentationMalformed);
+    match (in_body, value("aat-chain"), value("aat-pop")) {
+        (None, None, None) => Err(Denial::new(Reason::PresentationMissing)),
+        (None, Some(chain), Some(proof)) => {
+            if chain.len().saturating_add(proof.len()) > config.max_call_header_bytes {
+                return Err(Denial::new(Reason::ChainTooLarge));
+            }
+            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
+        }
+        (Some(Json::Object(o)), None, None) if o.len() == 2 => {
+            let chain = o.member("aat_chain").and_then(Json::as_array).ok_or_else(malformed)?;
+            let proof = o.member("aat_pop").and_then(Json::as_str).ok_or_else(malformed)?;
+            let chain: Option<Vec<String>> =
+                chain.iter().map(|t| t.as_str().map(str::to_owned)).collect();
+            let chain = bounded(config, chain.ok_or_else(malformed)?)?;
+            Ok(Presentation { chain, proof: proof.to_owned() })
+        }
+        // Both forms at once, or half of one.
+        _ => Err(malformed()),
+    }
+}
+
+/// Chain and DPoP proof of a message that is not a call.
+pub(crate) fn of_message(config: &Config, headers: &HeaderMap) -> Result<Presentation, Denial> {
+    let value = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    match (value("aat-chain"), value("dpop")) {
+        (Some(chain), Some(proof)) => {
+            if chain.len().saturating_add(proof.len()) > config.max_message_header_bytes {
+                return Err(Denial::new(Reason::ChainTooLarge));
+            }
+            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
+        }
+        _ => Err(Denial::new(Reason::PresentationMissing)),
+    }
+}

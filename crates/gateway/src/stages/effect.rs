@@ -1,0 +1,268 @@
+//! Stage 6: record, then call.
+//!
+//! [`record`] is the only maker of [`Recorded`], and [`call`] takes nothing
+//! else: no call leaves before its decision is durable, its proof spent and
+//! its budget charged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::guarantee::Assurance;
+use bailiwick_core::ids::EntryId;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Subjects;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
+use bailiwick_policy::permit::Permit;
+
+use super::approval::Cleared;
+use super::authority::Covering;
+use super::evidence::{self, Decision, Draw, Finished, Ground, Outcome};
+use super::identity::{recheck, spend_key, spent_until};
+use super::{Known as _, Stopped};
+use crate::gateway::Gateway;
+use crate::ports::{DecisionRecord, RecordRefusal, Spend, ToolServer};
+pub use crate::relay::Events;
+use crate::sessions::Session;
+use crate::upstream::{Failure, Outgoing, Received, param_headers};
+use crate::{rpc, wire};
+
+/// Member of a result's `_meta` that names the decision.
+pub const DECISION: &str = "io.bailiwick/decision";
+
+/// The witness that the decision behind `P` is durable.
+///
+/// ```compile_fail
+/// use bailiwick_gateway::stages::effect::Recorded;
+/// fn forge<P>(permit: P) -> Recorded<P> {
+///     Recorded { permit }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Recorded<P> {
+    permit: P,
+    call: Covering,
+    entry: EntryId,
+    subjects: Subjects,
+    action_digest: Option<Digest>,
+}
+
+impl<P> Recorded<P> {
+    /// The entry, which is also the decision's id.
+    #[must_use]
+    pub fn entry(&self) -> &EntryId {
+        &self.entry
+    }
+
+    pub(crate) fn server(&self) -> &Arc<ToolServer> {
+        &self.call.server
+    }
+
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.call.session.clone()
+    }
+
+    pub(crate) fn upstream_session(&self) -> Option<String> {
+        self.call.session.as_ref().and_then(|s| s.upstream.clone())
+    }
+}
+
+/// Makes the decision durable.
+pub(crate) async fn record(
+    gateway: &Gateway,
+    cleared: Cleared,
+) -> Result<Recorded<Permit>, Stopped> {
+    let Cleared { call, workflow, permit } = cleared;
+    let now = permit.case().verified().now();
+    let draw = Draw::new(gateway.ports.host.as_ref(), now);
+    let entry = draw.id.clone();
+    let drafted = {
+        let case = permit.case();
+        let ground =
+            Ground { workflow: &workflow, rating: case.rating(), pin: call.pin_digest() };
+        evidence::decided(
+            gateway,
+            draw,
+            &Decision {
+                now,
+                server: &call.request.server,
+                action: Some(call.request.call.tool.as_str()),
+                arguments: Some(&call.request.call.arguments),
+                presentation: Some(&call.request.presentation),
+                known: Some((permit.chain(), permit.facts())),
+                decision: "allow",
+                denial: None,
+                finding: Some(case.finding()),
+                ground: Some(ground),
+                assurance: Assurance::Arguments,
+            },
+        )
+    };
+    let verified = permit.case().verified();
+    let proof = verified.proof();
+    let subjects = drafted.event.subjects.clone();
+    let record = DecisionRecord {
+        event: drafted.event,
+        charges: call.charges.clone(),
+        spend: Spend {
+            audience: gateway.audience.clone(),
+            key: spend_key(verified.chain().leaf_hash(), &proof.jti),
+            expires: spent_until(gateway, proof.iat),
+        },
+        recheck: recheck(verified.chain(), verified.facts(), &call.request.server),
+    };
+    match gateway.ports.journal.record(record).await {
+        Ok(_) => {
+            let action_digest = drafted.action_digest;
+            Ok(Recorded { permit, call, entry, subjects, action_digest })
+        }
+        Err(refusal) => Err(Stopped::known(denial(refusal), permit)),
+    }
+}
+
+fn denial(refusal: RecordRefusal) -> Denial {
+    match refusal {
+        RecordRefusal::Replayed => Denial::new(Reason::ProofReplayed).at_step("7i"),
+        RecordRefusal::BudgetSpent { member } => Denial::new(Reason::BudgetSpent).about(member),
+        RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
+        RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
+        RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),
+    }
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub struct Completed {
+    /// The answer for the caller, a JSON-RPC message.
+    pub(crate) message: Vec<u8>,
+    /// The session at the tool server is over.
+    pub(crate) session_ended: bool,
+    pub(crate) entry: EntryId,
+    pub(crate) subjects: Subjects,
+    pub(crate) finished_at: Timestamp,
+    pub(crate) outcome: Outcome,
+    pub(crate) bytes: usize,
+    pub(crate) is_error: bool,
+    pub(crate) result: Option<Digest>,
+    pub(crate) started_at: Timestamp,
+}
+
+impl Completed {
+    pub(crate) fn finished(&self) -> Finished {
+        Finished {
+            outcome: self.outcome,
+            duration_ms: self.finished_at.millis_since(self.started_at).max(0),
+            bytes: self.bytes,
+            is_error: self.is_error,
+            result: self.result,
+        }
+    }
+}
+
+/// Calls the tool server with exactly what was checked, signed and recorded.
+pub async fn call(gateway: &Gateway, recorded: Recorded<Permit>, events: Events) -> Completed {
+    let started_at = gateway.ports.host.now();
+    let answer = send(gateway, &recorded, started_at, events).await;
+    let finished_at = gateway.ports.host.now();
+    let request = &recorded.call.request;
+    let decision = recorded.entry.as_str();
+    let (message, outcome, bytes, is_error, result) = match &answer {
+        Ok(received) => {
+            let (message, is_error, digest) = answer_of(&recorded, received);
+            let outcome = if is_error { Outcome::Error } else { Outcome::Ok };
+            (message, outcome, received.bytes, is_error, digest)
+        }
+        Err(failure) => {
+            let (code, reason, remedy) = failure.words();
+            let message =
+                wire::upstream_error(Some(&request.id), code, reason, remedy, Some(decision));
+            (message, failure.outcome(), failure.bytes(), true, None)
+        }
+    };
+    Completed {
+        message: rpc::text(&message),
+        session_ended: matches!(answer, Err(Failure::SessionEnded)),
+        entry: recorded.entry,
+        subjects: recorded.subjects,
+        finished_at,
+        outcome,
+        bytes,
+        is_error,
+        result,
+        started_at,
+    }
+}
+
+async fn send(
+    gateway: &Gateway,
+    recorded: &Recorded<Permit>,
+    now: Timestamp,
+    mut events: Events,
+) -> Result<Received, Failure> {
+    let request = &recorded.call.request;
+    let case = recorded.permit.case();
+    let limit = case
+        .rating()
+        .timeout_seconds
+        .map_or(gateway.config.call_timeout, Duration::from_secs);
+    // No call outlives the delegation that it was made under.
+    let end = Timestamp::from_seconds(case.verified().chain().expires());
+    let left = u64::try_from(end.millis_since(now)).unwrap_or(0);
+    if left == 0 {
+        return Err(Failure::Late);
+    }
+    let limit = limit.min(Duration::from_millis(left));
+    let session = recorded.call.session.as_ref().and_then(|s| s.upstream.as_deref());
+    let params = recorded
+        .call
+        .pin
+        .as_ref()
+        .map(|pin| param_headers(pin, &request.call.arguments))
+        .unwrap_or_default();
+    let body = rpc::compose(Some(&request.id), request.method.name, Some(&request.params));
+    let outgoing = Outgoing {
+        server: &recorded.call.server,
+        era: request.era,
+        method: Some(request.method.name),
+        name: super::boundary::name_of(request.method, Some(&request.params)),
+        params,
+        session,
+        body: body.canonical().into_bytes(),
+    };
+    gateway.upstream.exchange(outgoing, &request.id, limit, &mut events).await
+}
+
+/// The answer with its decision named, whether it is an error, and the digest
+/// of the result as the tool server gave it.
+fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, Option<Digest>) {
+    let request = &recorded.call.request;
+    let Some(Json::Object(result)) = received.message.member("result") else {
+        let digest = received.message.member("error").map(|e| sha256(e.canonical().as_bytes()));
+        return (received.message.clone().into(), true, digest);
+    };
+    let digest = received.message.member("result").map(|r| sha256(r.canonical().as_bytes()));
+    let is_error = result.member("isError").and_then(Json::as_bool).unwrap_or(false);
+    let mut result = result.clone();
+    let mut meta = result.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
+    let context = Object::new()
+        .with("id", &recorded.entry)
+        .with("action_digest", recorded.action_digest);
+    meta.insert(DECISION, context);
+    result.insert("_meta", meta);
+    if request.method.treatment == Treatment::Call(CallForm::Resource) {
+        uncached(&mut result, request.era);
+    }
+    (rpc::result(&request.id, result), is_error, digest)
+}
+
+/// Nobody may keep an answer that was decided for one caller and one moment.
+pub(crate) fn uncached(result: &mut Object, era: Era) {
+    if era == Era::Stateless || result.member("ttlMs").is_some() {
+        result.insert("ttlMs", 0u64);
+    }
+    if era == Era::Stateless || result.member("cacheScope").is_some() {
+        result.insert("cacheScope", "private");
+    }
+}

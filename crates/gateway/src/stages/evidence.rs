@@ -1,0 +1,405 @@
+//! Stage 7, and the record of stage 6: what the ledger says about an action.
+//! It always runs: an allowed call, a denied one and its outcome each become
+//! an entry. Leaves hold ids, codes, times and commitments only.
+
+use bailiwick_core::aat::verify::Chain;
+use bailiwick_core::accountable::{Facts, Hop, Standing};
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::denial::Denial;
+use bailiwick_core::guarantee::Assurance;
+use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use bailiwick_policy::catalogue::Rating;
+use bailiwick_policy::decide::Finding;
+
+use super::boundary::Presentation;
+use crate::gateway::Inner;
+use crate::ports::Host;
+
+/// Bytes of chain and proof of a stranger that are kept for the operator.
+const MAX_CLAIMED_BYTES: usize = 16 * 1024;
+/// Bytes of arguments of a denied call that are kept.
+const MAX_DENIED_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Fresh salts and the id of one decision, drawn at once.
+pub(crate) struct Draw {
+    pub(crate) id: EntryId,
+    salts: [[u8; 32]; 7],
+    next: usize,
+}
+
+impl Draw {
+    pub(crate) fn new(host: &dyn Host, now: Timestamp) -> Self {
+        let mut bytes = [0u8; 10 + 7 * 32];
+        host.fill(&mut bytes);
+        let (id, rest) = bytes.split_at(10);
+        let mut random = [0; 10];
+        random.copy_from_slice(id);
+        let mut salts = [[0; 32]; 7];
+        for (salt, piece) in salts.iter_mut().zip(rest.chunks_exact(32)) {
+            salt.copy_from_slice(piece);
+        }
+        Self { id: EntryId::mint(now, random), salts, next: 0 }
+    }
+
+    /// A salt that was not given out before. There are as many as an event has
+    /// fields; an eighth would be a zero one, which the tests would show.
+    fn salt(&mut self) -> [u8; 32] {
+        let salt = self.salts.get(self.next).copied().unwrap_or_default();
+        debug_assert!(self.next < self.salts.len(), "as many salts as fields");
+        self.next = self.next.saturating_add(1);
+        salt
+    }
+
+    fn disclose(&mut self, value: impl Into<Json>) -> Disclosure {
+        Disclosure { salt: self.salt(), value: value.into() }
+    }
+}
+
+/// A decision about to be written.
+pub(crate) struct Decision<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) server: &'a ServerName,
+    /// The tool id, or the reserved name of another message.
+    pub(crate) action: Option<&'a str>,
+    pub(crate) arguments: Option<&'a Object>,
+    pub(crate) presentation: Option<&'a Presentation>,
+    pub(crate) known: Option<(&'a Chain, &'a Facts)>,
+    /// `allow`, `deny` or `approval_required`.
+    pub(crate) decision: &'static str,
+    pub(crate) denial: Option<&'a Denial>,
+    pub(crate) finding: Option<&'a Finding>,
+    pub(crate) ground: Option<Ground<'a>>,
+    pub(crate) assurance: Assurance,
+}
+
+/// What an allow rests on besides the caller.
+pub(crate) struct Ground<'a> {
+    pub(crate) workflow: &'a Workflow,
+    pub(crate) rating: &'a Rating,
+    pub(crate) pin: Option<Digest>,
+}
+
+/// An event and the action's digest, if the action was known well enough.
+pub(crate) struct Drafted {
+    pub(crate) event: Event,
+    pub(crate) action_digest: Option<Digest>,
+}
+
+fn text_array<'a>(items: impl Iterator<Item = &'a String>) -> Json {
+    Json::Array(items.map(|t| Json::from(t.as_str())).collect())
+}
+
+/// Writes a decision down.
+pub(crate) fn decided(gateway: &Inner, mut draw: Draw, decision: &Decision<'_>) -> Drafted {
+    let mut subjects = Subjects {
+        action: Some(draw.id.to_string()),
+        decision: Some(decision.decision.to_owned()),
+        reason: decision.denial.map(|d| d.reason.code().to_owned()),
+        ..Subjects::default()
+    };
+    let mut body = Object::new();
+    let mut disclosures = Vec::with_capacity(5);
+    if let Some(denial) = decision.denial {
+        body.insert("stage", denial.reason.stage().as_str());
+        if let Some(step) = denial.step {
+            body.insert("step", step);
+        }
+        if let Some(token) = denial.token {
+            body.insert("token", u64::try_from(token).unwrap_or(u64::MAX));
+        }
+        if let Some(subject) = &denial.subject {
+            disclosures.push(("detail".to_owned(), draw.disclose(subject.as_str())));
+        }
+    }
+    let mut action_digest = None;
+    match decision.known {
+        Some((chain, facts)) => {
+            known_subjects(&mut subjects, decision, chain, facts);
+            action_digest =
+                known_body(gateway, &mut draw, &mut body, &mut disclosures, decision, chain, facts);
+        }
+        None => disclosures.push(("claimed".to_owned(), draw.disclose(claimed(decision)))),
+    }
+    let event = Event {
+        id: draw.id,
+        org: gateway.config.org.clone(),
+        time: decision.now,
+        kind: Kind::ActionDecided,
+        subjects,
+        body,
+        disclosures,
+    };
+    Drafted { event, action_digest }
+}
+
+fn known_subjects(subjects: &mut Subjects, decision: &Decision<'_>, chain: &Chain, facts: &Facts) {
+    let caller = facts.caller();
+    subjects.principal = facts.standing.principal_alias.clone();
+    subjects.agent = caller.map(|hop| hop.agent.to_string());
+    subjects.instance = caller.map(|hop| hop.instance.to_string());
+    subjects.workflow = Some(facts.authority.workflow.to_string());
+    subjects.task = Some(facts.authority.task.to_string());
+    subjects.grant = Some(facts.authority.grant.to_string());
+    subjects.delegation = Some(chain.leaf_hash().to_string());
+    subjects.tool = decision.action.map(str::to_owned);
+}
+
+fn known_body(
+    gateway: &Inner,
+    draw: &mut Draw,
+    body: &mut Object,
+    disclosures: &mut Vec<(String, Disclosure)>,
+    decision: &Decision<'_>,
+    chain: &Chain,
+    facts: &Facts,
+) -> Option<Digest> {
+    let hop = |hop: &Hop| -> Json {
+        Object::new()
+            .with("instance", &hop.instance)
+            .with("agent", &hop.agent)
+            .with("spiffe_id", hop.agent.spiffe_id(&gateway.config.trust_domain))
+            .with("guarantee", hop.guarantee.as_str())
+            .into()
+    };
+    let pin = decision.ground.as_ref().and_then(|g| g.pin);
+    body.insert("server", decision.server);
+    body.insert("pin", pin);
+    body.insert("root", chain.root_hash());
+    body.insert("assurance", decision.assurance.as_str());
+    body.insert("guarantee", facts.guarantee.as_str());
+    body.insert("hops", facts.hops.iter().map(hop).collect::<Vec<_>>());
+    if let Some(nbf) = not_before(chain) {
+        body.insert("not_before", nbf.to_string());
+    }
+    body.insert("not_after", Timestamp::from_seconds(chain.expires()).to_string());
+    body.insert("staleness_ms", facts.staleness_ms);
+    body.insert("workflow_digest", facts.authority.workflow_digest);
+    body.insert("grant_digest", facts.authority.grant_digest);
+    body.insert("audience", gateway.audience.as_str());
+    body.insert("enforcement", "gateway");
+    if let Some(finding) = decision.finding {
+        body.insert("rule", finding.rule.as_ref());
+    }
+    if let Some(ground) = &decision.ground {
+        body.insert("risk", ground.rating.risk.as_str());
+    }
+    let mut digest = None;
+    if let (Some(tool), Some(arguments)) = (decision.action, decision.arguments) {
+        let preimage: Json = Object::new()
+            .with("v", 1u64)
+            .with("salt", bailiwick_core::crypto::base64url(&draw.salt()))
+            .with("server", decision.server)
+            .with("tool", tool)
+            .with("pin", pin)
+            .with("arguments", arguments.clone())
+            .with("principal", &facts.authority.principal)
+            .with("root", chain.root_hash())
+            .with("leaf", chain.leaf_hash())
+            .with("instance", facts.caller().map(|h| h.instance.as_str()))
+            .with("task", &facts.authority.task)
+            .with("audience", gateway.audience.as_str())
+            .into();
+        let text = preimage.canonical();
+        let action = sha256(text.as_bytes());
+        body.insert("action_digest", action);
+        digest = Some(action);
+        // What was refused may be large and is kept only up to a bound; the
+        // digests stand in the entry either way.
+        if decision.denial.is_none() || text.len() <= MAX_DENIED_ARGUMENT_BYTES {
+            disclosures.push(("arguments".to_owned(), draw.disclose(arguments.clone())));
+            disclosures.push(("action".to_owned(), draw.disclose(preimage)));
+        }
+    }
+    if let Some(presentation) = decision.presentation {
+        disclosures.push(("chain".to_owned(), draw.disclose(text_array(presentation.chain.iter()))));
+        disclosures.push(("proof".to_owned(), draw.disclose(presentation.proof.as_str())));
+    }
+    let retained = draw.disclose(inputs(gateway, decision, facts));
+    body.insert("inputs", retained.commitment());
+    disclosures.push(("inputs".to_owned(), retained));
+    digest
+}
+
+/// The latest start of the chain's tokens.
+fn not_before(chain: &Chain) -> Option<Timestamp> {
+    let nbf = |claims: &Object| claims.member("nbf")?.as_number()?.as_plain_integer();
+    chain.links().iter().filter_map(|l| nbf(&l.claims.all)).max().map(Timestamp::from_seconds)
+}
+
+/// Everything besides chain, proof and arguments that the decision looked at,
+/// so that it can be made again from the record.
+fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
+    let mut o = Object::new()
+        .with("v", 1u64)
+        .with("now", decision.now.to_string())
+        .with("audience", gateway.audience.as_str())
+        .with("config", gateway.config.to_inputs())
+        .with("standing", standing(&facts.standing))
+        .with("workflow_digest", facts.authority.workflow_digest);
+    if let Some(ground) = &decision.ground {
+        let rating = ground.rating;
+        o.insert(
+            "catalogue",
+            Object::new()
+                .with("pin", ground.pin)
+                .with("risk", rating.risk.as_str())
+                .with("effect", rating.effect.as_str())
+                .with("idempotent", rating.idempotent)
+                .with("timeout_seconds", rating.timeout_seconds)
+                .with("level", ground.workflow.level.as_str()),
+        );
+        o.insert(
+            "policy",
+            Object::new()
+                .with("assurance", decision.assurance.as_str())
+                .with("guarantee", facts.guarantee.as_str())
+                .with("grant_signed", facts.grant_signed),
+        );
+    }
+    o
+}
+
+fn standing(s: &Standing) -> Object {
+    let hops = s.hops.iter().map(|hop| match hop {
+        None => Json::Null,
+        Some(hop) => Object::new()
+            .with("instance", &hop.instance)
+            .with("agent", &hop.agent)
+            .with("owner", hop.owner.as_ref().map(|o| o.as_str()))
+            .with("instance_active", hop.instance_active)
+            .with("agent_active", hop.agent_active)
+            .with("guarantee", hop.guarantee.as_str())
+            .into(),
+    });
+    let grant = s.grant.as_ref().map(|grant| {
+        Object::new()
+            .with("digest", grant.digest)
+            .with("not_after", grant.not_after.to_string())
+            .with("attested", grant.attested)
+            .with("ended", grant.ended)
+    });
+    Object::new()
+        .with("hops", hops.collect::<Vec<_>>())
+        .with("principal_active", s.principal_active)
+        .with("principal_alias", s.principal_alias.as_deref())
+        .with("grant", grant)
+        .with("revoked", s.revoked.as_deref())
+        .with("revocations_as_of", s.revocations_as_of.to_string())
+        .with("last_durable", s.last_durable.to_string())
+}
+
+/// What a stranger said, none of it a fact.
+fn claimed(decision: &Decision<'_>) -> Object {
+    let mut o = Object::new()
+        .with("server", decision.server)
+        .with("action", decision.action.map(|a| a.chars().take(256).collect::<String>()));
+    if let Some(presentation) = decision.presentation {
+        let size = presentation
+            .chain
+            .iter()
+            .fold(presentation.proof.len(), |sum, token| sum.saturating_add(token.len()));
+        if size <= MAX_CLAIMED_BYTES {
+            o.insert("chain", text_array(presentation.chain.iter()));
+            o.insert("proof", presentation.proof.as_str());
+        } else {
+            o.insert("bytes", u64::try_from(size).unwrap_or(u64::MAX));
+        }
+    }
+    o
+}
+
+/// What became of an allowed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The tool answered.
+    Ok,
+    /// The tool answered with an error, or not as the protocol wants it.
+    Error,
+    /// It did not answer in time; it may have had its effect.
+    Timeout,
+    /// The call never reached the tool.
+    NotExecuted,
+    /// The connection broke: whether it had its effect is not known.
+    Unknown,
+}
+
+impl Outcome {
+    /// Its name in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::NotExecuted => "not_executed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of a finished call.
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
+    pub(crate) duration_ms: i64,
+    pub(crate) bytes: usize,
+    pub(crate) is_error: bool,
+    /// Digest of the result's canonical form.
+    pub(crate) result: Option<Digest>,
+}
+
+/// Writes an outcome down; `subjects` are those of the decision.
+pub(crate) fn completed(
+    gateway: &Inner,
+    subjects: &Subjects,
+    decided: &EntryId,
+    finished: &Finished,
+) -> Event {
+    let now = gateway.ports.host.now();
+    let mut draw = Draw::new(gateway.ports.host.as_ref(), now);
+    let bytes = u64::try_from(finished.bytes).unwrap_or(u64::MAX);
+    let body = Object::new()
+        .with("decided", decided)
+        .with("duration_ms", finished.duration_ms)
+        .with("bytes", bytes)
+        .with("is_error", finished.is_error);
+    let disclosures = finished.result.map(|digest| {
+        let result = Object::new().with("sha256", digest).with("bytes", bytes);
+        ("result".to_owned(), draw.disclose(result))
+    });
+    let subjects = Subjects {
+        decision: None,
+        reason: Some(finished.outcome.as_str().to_owned()),
+        ..subjects.clone()
+    };
+    Event {
+        id: draw.id.clone(),
+        org: gateway.config.org.clone(),
+        time: now,
+        kind: Kind::ActionCompleted,
+        subjects,
+        body,
+        disclosures: disclosures.into_iter().collect(),
+    }
+}
+
+/// How many refusals of strangers were not written one by one.
+pub(crate) fn suppressed(gateway: &Inner, count: u64, since: Timestamp) -> Event {
+    let now = gateway.ports.host.now();
+    let draw = Draw::new(gateway.ports.host.as_ref(), now);
+    Event {
+        id: draw.id,
+        org: gateway.config.org.clone(),
+        time: now,
+        kind: Kind::DenialsSuppressed,
+        subjects: Subjects::default(),
+        body: Object::new()
+            .with("count", count)
+            .with("from", since.to_string())
+            .with("to", now.to_string()),
+        disclosures: Vec::new(),
+    }
+}

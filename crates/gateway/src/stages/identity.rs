@@ -1,0 +1,182 @@
+//! Stage 2: who is calling.
+//!
+//! Chain signatures, possession, every hop's key resolved to an active
+//! instance, agent and owner, freshness: core's front door, once per call. It
+//! goes on to the first checks of stage 3 (revoked, grant, scope) in the same
+//! pass; the reason of a denial says which stage refused.
+
+use std::sync::Arc;
+
+use bailiwick_core::aat::verify::{
+    Call, Chain, Context, Present, ProofPolicy, Unverified, Verified, examine, verify_presence,
+};
+use bailiwick_core::accountable::{Accountable, Facts, Inputs};
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::dpop;
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::time::Timestamp;
+
+use super::boundary::{CallRequest, Presentation};
+use super::{Known, Stopped};
+use crate::gateway::Inner;
+use crate::ports::Recheck;
+use crate::sessions::{NoSession, Owner, Session};
+
+/// A call by an authenticated caller, inside its scope.
+#[derive(Debug)]
+pub struct Identified {
+    pub(crate) request: Arc<CallRequest>,
+    pub(crate) verified: Verified<Accountable>,
+    pub(crate) session: Option<Arc<Session>>,
+}
+
+/// A message that is not a call, by an authenticated caller.
+pub(crate) struct Caller {
+    pub(crate) present: Box<Present<Accountable>>,
+    pub(crate) session: Option<Arc<Session>>,
+}
+
+impl Caller {
+    pub(crate) fn owner(&self, server: &ServerName) -> Option<Owner> {
+        owner(self.present.chain(), server)
+    }
+
+    pub(crate) fn recheck(&self, server: &ServerName) -> Recheck {
+        recheck(self.present.chain(), self.present.facts(), server)
+    }
+}
+
+pub(crate) fn recheck(chain: &Chain, facts: &Facts, server: &ServerName) -> Recheck {
+    Recheck {
+        authority: facts.authority.clone(),
+        tokens: chain.links().iter().map(|l| l.hash).collect(),
+        holders: chain.links().iter().map(|l| l.claims.holder.thumbprint()).collect(),
+        server: server.clone(),
+    }
+}
+
+fn owner(chain: &Chain, server: &ServerName) -> Option<Owner> {
+    let leaf = chain.links().last()?;
+    Some(Owner {
+        server: server.clone(),
+        key: leaf.claims.holder.thumbprint(),
+        root: chain.root_hash(),
+    })
+}
+
+fn context(gateway: &Inner, now: Timestamp) -> Context<'_> {
+    Context {
+        now,
+        anchors: &gateway.config.anchors,
+        audiences: std::slice::from_ref(&gateway.audience),
+        require_chain_audience: true,
+        proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
+        limits: &gateway.config.chain,
+    }
+}
+
+fn inputs(gateway: &Inner) -> Inputs<'_> {
+    Inputs {
+        registry: gateway.ports.registry.as_ref(),
+        staleness_bound: gateway.config.staleness_seconds.0,
+    }
+}
+
+/// The session that the caller names, if it is the caller's.
+fn session(
+    gateway: &Inner,
+    id: Option<&str>,
+    known: &dyn Known,
+    server: &ServerName,
+    now: Timestamp,
+) -> Result<Option<Arc<Session>>, NoSession> {
+    let Some(id) = id else { return Ok(None) };
+    let owner = owner(known.chain(), server).ok_or(NoSession::Foreign)?;
+    gateway.sessions.of(id, &owner, now, gateway.config.session_idle_seconds).map(Some)
+}
+
+fn no_session(no: NoSession, known: impl Known + 'static) -> Stopped {
+    let denial = Denial::new(Reason::SessionMismatch).about("mcp-session-id");
+    // An authenticated caller may learn that its session is over; somebody
+    // else's session is not admitted to exist.
+    Stopped { session_ended: no == NoSession::Ended, ..Stopped::known(denial, known) }
+}
+
+/// Verifies a call.
+pub(crate) fn identify(
+    gateway: &Inner,
+    request: Arc<CallRequest>,
+    now: Timestamp,
+) -> Result<Identified, Stopped> {
+    let presentation = &request.presentation;
+    let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
+    let unverified = Unverified::parse(&presentation.chain, &gateway.config.chain)
+        .map_err(Stopped::stranger)?;
+    let verified = examine::<Accountable>(
+        &unverified,
+        &presentation.proof,
+        &call,
+        &context(gateway, now),
+        inputs(gateway),
+    )
+    .map_err(refused)?;
+    match session(gateway, request.session.as_deref(), &verified, &request.server, now) {
+        Ok(session) => Ok(Identified { request, verified, session }),
+        Err(no) => Err(no_session(no, verified)),
+    }
+}
+
+fn refused(refused: bailiwick_core::aat::verify::Refused<Accountable>) -> Stopped {
+    match refused.known {
+        Some(known) => Stopped::known(refused.denial, known),
+        None => Stopped::stranger(refused.denial),
+    }
+}
+
+/// Verifies a message that is not a call.
+pub(crate) fn identify_message(
+    gateway: &Inner,
+    server: &ServerName,
+    presentation: &Presentation,
+    http_method: &str,
+    session_id: Option<&str>,
+    now: Timestamp,
+) -> Result<Caller, Stopped> {
+    let uri = gateway.config.endpoint(server.as_str());
+    let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();
+    let proof = dpop::Request { proof: &presentation.proof, method: http_method, uri: &uri };
+    let unverified = Unverified::parse(&presentation.chain, &gateway.config.chain)
+        .map_err(Stopped::stranger)?;
+    let (present, accepted) = verify_presence::<Accountable>(
+        &unverified,
+        leaf,
+        &proof,
+        &context(gateway, now),
+        inputs(gateway),
+    )
+    .map_err(refused)?;
+    let present = Box::new(present);
+    let expires = spent_until(gateway, accepted.iat);
+    let key = spend_key(present.chain().leaf_hash(), &accepted.jti);
+    if let Err(denial) = gateway.proofs.spend(key, accepted.iat, expires, now) {
+        return Err(Stopped::stranger(denial));
+    }
+    match session(gateway, session_id, &present, server, now) {
+        Ok(session) => Ok(Caller { present, session }),
+        Err(no) => Err(no_session(no, present)),
+    }
+}
+
+/// The name under which a proof is spent: no two leaves share proofs.
+pub(crate) fn spend_key(leaf: Digest, jti: &str) -> Digest {
+    let mut bytes = leaf.bytes().to_vec();
+    bytes.extend_from_slice(jti.as_bytes());
+    sha256(&bytes)
+}
+
+/// When a proof of `iat` is too old by itself, with a second to spare for the
+/// edge and for rounding.
+pub(crate) fn spent_until(gateway: &Inner, iat: i64) -> Timestamp {
+    Timestamp::from_seconds(iat).plus_seconds(gateway.config.chain.pop_window.saturating_add(2))
+}

@@ -1,0 +1,267 @@
+//! Streams of a tool server's messages that stay open: the common stream of a
+//! session (`GET`) and `subscriptions/listen`. They pass events through the
+//! table of methods and end with the session, the delegation, a revocation, or
+//! the gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::Json;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::mcp_methods::Era;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::messages::{Visit, outgoing};
+use crate::ports::Recheck;
+use crate::relay::{BUFFERED, Events, Route};
+use crate::rpc::{self, Message};
+use crate::sessions::Session;
+use crate::stages::Stopped;
+use crate::stages::boundary::{MessageRequest, Presentation};
+use crate::upstream::{Failure, is_media};
+use crate::{sse, wire};
+
+/// How often an open stream asks whether its chain still stands.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a stream hangs on.
+struct Lifeline {
+    session: Option<Arc<Session>>,
+    recheck: Recheck,
+    expires: Timestamp,
+    ended: CancellationToken,
+}
+
+/// A response of server-sent events.
+pub(crate) fn events_response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A body of what arrives in a channel.
+pub(crate) fn body_of(events: mpsc::Receiver<Vec<u8>>) -> Body {
+    Body::from_stream(stream::unfold(events, |mut events| async move {
+        let data = events.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(sse::event(&data))), events))
+    }))
+}
+
+impl Gateway {
+    /// `GET` and `DELETE` of a session.
+    pub(crate) async fn session_request(
+        &self,
+        verb: Method,
+        name: ServerName,
+        headers: &HeaderMap,
+        presentation: Presentation,
+    ) -> Response {
+        let now = self.ports.host.now();
+        let session = headers.get("mcp-session-id").and_then(|v| v.to_str().ok());
+        let result = match self.visit(&name, &presentation, verb.as_str(), session, now) {
+            Ok(visit) if visit.caller.session.is_none() => {
+                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+            }
+            Ok(visit) if verb == Method::DELETE => Ok(self.close(visit).await),
+            Ok(visit) => Ok(self.open_stream(visit).await),
+            Err(stopped) => Err(stopped),
+        };
+        let stopped = match result {
+            Ok(response) => return response,
+            Err(stopped) => stopped,
+        };
+        let action = format!("mcp:{name}:rpc:{}", verb.as_str().to_ascii_lowercase());
+        let entry = self.deny_message(&name, &action, &presentation, &stopped, now).await;
+        if stopped.session_ended {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        wire::challenge(&stopped.denial, entry.as_str(), &self.metadata_url(name.as_str()))
+    }
+
+    /// Where the metadata of a tool server's endpoint is (RFC 9728 §3.1).
+    pub(crate) fn metadata_url(&self, server: &str) -> String {
+        format!("{}/.well-known/oauth-protected-resource/mcp/{server}", self.config.public_url)
+    }
+
+    async fn close(&self, visit: Visit) -> Response {
+        let Some(session) = visit.caller.session else { return StatusCode::NOT_FOUND.into_response() };
+        self.sessions.end(&session);
+        if let Some(upstream) = &session.upstream {
+            let limit = self.config.message_timeout;
+            let work = self.upstream.bare(Method::DELETE, &visit.server, upstream);
+            if !matches!(tokio::time::timeout(limit, work).await, Ok(Ok(_))) {
+                tracing::debug!("the tool server's session may still be open");
+            }
+        }
+        StatusCode::ACCEPTED.into_response()
+    }
+
+    async fn open_stream(&self, visit: Visit) -> Response {
+        let Some(session) = visit.caller.session.clone() else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let Some(upstream) = &session.upstream else {
+            return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+        };
+        let limit = self.config.message_timeout;
+        let work = self.upstream.bare(Method::GET, &visit.server, upstream);
+        let response = match tokio::time::timeout(limit, work).await {
+            Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND => {
+                self.sessions.end(&session);
+                return StatusCode::NOT_FOUND.into_response();
+            }
+            Ok(Ok(response)) if response.status().is_success() => response,
+            // Legal: there is no common stream then.
+            _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response(),
+        };
+        let lifeline = Lifeline {
+            session: Some(Arc::clone(&session)),
+            recheck: session.recheck.clone(),
+            expires: session.expires,
+            ended: session.ended.clone(),
+        };
+        self.pump(response, None, Era::Sessions, &visit, lifeline)
+    }
+
+    /// `subscriptions/listen` (2026-07-28): the answer is a stream.
+    pub(crate) async fn listen(
+        &self,
+        request: &MessageRequest,
+        id: &Json,
+        visit: Visit,
+    ) -> Result<Response, Stopped> {
+        if !request.accepts_events {
+            let denial = Denial::new(Reason::RequestMalformed).about("accept");
+            return Err(Stopped::known(denial, visit.caller.present));
+        }
+        let limit = self.config.message_timeout;
+        let sent = self.upstream.post(outgoing(request, &visit, request.params.as_ref()));
+        let failure = match tokio::time::timeout(limit, sent).await {
+            Ok(Ok(response))
+                if response.status().is_success()
+                    && is_media(response.headers(), "text/event-stream") =>
+            {
+                let chain = visit.caller.present.chain();
+                let lifeline = Lifeline {
+                    session: None,
+                    recheck: visit.caller.recheck(&visit.server.name),
+                    expires: Timestamp::from_seconds(chain.expires()),
+                    ended: CancellationToken::new(),
+                };
+                return Ok(self.pump(response, Some(id.clone()), Era::Stateless, &visit, lifeline));
+            }
+            Ok(Ok(response)) => Failure::Status(response.status().as_u16()),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::TimedOut,
+        };
+        let (code, reason, remedy) = failure.words();
+        Ok(wire::upstream_failed(Some(id), code, reason, remedy, None))
+    }
+
+    /// Passes events until one side, or the authority behind it, ends.
+    fn pump(
+        &self,
+        response: reqwest::Response,
+        answer_to: Option<Json>,
+        era: Era,
+        visit: &Visit,
+        lifeline: Lifeline,
+    ) -> Response {
+        if !is_media(response.headers(), "text/event-stream") {
+            return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+        }
+        let (to, events) = mpsc::channel(BUFFERED);
+        let route = Events::to(Route {
+            gateway: self.clone(),
+            server: Arc::clone(&visit.server),
+            era,
+            session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
+            scope: visit.caller.present.chain().scope().cloned().map(Arc::new),
+            to: Some(to.clone()),
+        });
+        let gateway = self.clone();
+        self.tracker.spawn(async move {
+            gateway.pass_events(response, answer_to, route, to, lifeline).await;
+        });
+        events_response(body_of(events))
+    }
+
+    async fn pass_events(
+        &self,
+        mut response: reqwest::Response,
+        answer_to: Option<Json>,
+        mut route: Events,
+        to: mpsc::Sender<Vec<u8>>,
+        lifeline: Lifeline,
+    ) {
+        let mut reader = sse::Reader::new(self.upstream.max_bytes());
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        loop {
+            let piece = tokio::select! {
+                piece = response.chunk() => piece,
+                _ = check.tick() => {
+                    if self.stands(&lifeline) { continue }
+                    return self.end(&lifeline);
+                }
+                () = lifeline.ended.cancelled() => return,
+                () = self.stopping.cancelled() => return,
+                () = to.closed() => return,
+            };
+            let Ok(Some(piece)) = piece else { return };
+            let Ok(events) = reader.feed(&piece) else { return };
+            // SECURITY: asked again before anything is shown.
+            if !events.is_empty() && !self.stands(&lifeline) {
+                return self.end(&lifeline);
+            }
+            for data in events {
+                match self.upstream.message(&data) {
+                    Some(Message::Response { id, message }) => {
+                        if Some(&id) == answer_to.as_ref() {
+                            let _ = to.send(rpc::text(&message.into())).await;
+                            return;
+                        }
+                    }
+                    Some(message) => route.take(message),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// What authority ended ends whole: a session with its stream.
+    fn end(&self, lifeline: &Lifeline) {
+        if let Some(session) = &lifeline.session {
+            self.sessions.end(session);
+        }
+    }
+
+    /// Whether the chain behind a stream still stands.
+    fn stands(&self, lifeline: &Lifeline) -> bool {
+        let now = self.ports.host.now();
+        if now >= lifeline.expires {
+            return false;
+        }
+        let bound = self.config.staleness_seconds.0.saturating_mul(1000);
+        let standing = self.ports.registry.standing(&lifeline.recheck.question());
+        let chain_stands = standing.is_ok_and(|s| {
+            let fresh = now.millis_since(s.revocations_as_of) <= bound;
+            let active =
+                s.hops.iter().flatten().all(|hop| hop.instance_active && hop.agent_active);
+            let grant = s.grant.is_some_and(|g| !g.ended && now < g.not_after);
+            fresh && active && grant && s.principal_active && s.revoked.is_none()
+        });
+        let server = self.ports.catalogue.server(&lifeline.recheck.server);
+        chain_stands && server.is_ok_and(|s| s.is_some_and(|s| !s.revoked))
+    }
+}

@@ -1,0 +1,333 @@
+//! Ports that live in memory, for tests and benchmarks: nothing here is
+//! durable, and a journal can be told to fail.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
+use bailiwick_core::crypto::{Digest, Thumbprint};
+use bailiwick_core::ids::{GrantId, ServerName};
+use bailiwick_core::ledger::Event;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use futures_util::future::BoxFuture;
+
+use crate::ports::{
+    Catalogue, DecisionRecord, Durable, Host, Journal, PinMismatch, RecordRefusal, ToolServer,
+};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The system's clock, moved by an offset, and its random generator.
+#[derive(Debug, Default)]
+pub struct SystemHost {
+    offset_ms: AtomicI64,
+}
+
+impl SystemHost {
+    /// Moves the clock by `millis`, which may be negative.
+    pub fn step(&self, millis: i64) {
+        self.offset_ms.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Host for SystemHost {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(millis.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            std::process::abort();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Standings {
+    hops: HashMap<Thumbprint, Hop>,
+    grants: HashMap<GrantId, GrantStanding>,
+    revoked_tokens: HashSet<Digest>,
+    revoked_holders: HashSet<Thumbprint>,
+    unavailable: bool,
+    stale_ms: i64,
+    last_durable: Option<Timestamp>,
+    principal_inactive: bool,
+}
+
+/// A registry in memory.
+pub struct MemoryRegistry {
+    host: Arc<dyn Host>,
+    standings: Mutex<Standings>,
+}
+
+impl MemoryRegistry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, standings: Mutex::default() }
+    }
+
+    /// Enrols an instance's holder key.
+    pub fn enrol(&self, key: Thumbprint, hop: Hop) {
+        lock(&self.standings).hops.insert(key, hop);
+    }
+
+    /// Puts a grant on record.
+    pub fn grant(&self, id: GrantId, grant: GrantStanding) {
+        lock(&self.standings).grants.insert(id, grant);
+    }
+
+    /// Revokes a token with its descendants.
+    pub fn revoke_token(&self, token: Digest) {
+        lock(&self.standings).revoked_tokens.insert(token);
+    }
+
+    /// Revokes a holder key.
+    pub fn revoke_holder(&self, key: Thumbprint) {
+        lock(&self.standings).revoked_holders.insert(key);
+    }
+
+    /// Makes it unreadable, or readable again.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        lock(&self.standings).unavailable = unavailable;
+    }
+
+    /// Lets what is known of revocations be this old.
+    pub fn set_stale_ms(&self, millis: i64) {
+        lock(&self.standings).stale_ms = millis;
+    }
+
+    /// The time of the last durable entry.
+    pub fn set_last_durable(&self, at: Timestamp) {
+        lock(&self.standings).last_durable = Some(at);
+    }
+
+    /// Suspends the one principal there is.
+    pub fn set_principal_inactive(&self, inactive: bool) {
+        lock(&self.standings).principal_inactive = inactive;
+    }
+}
+
+impl Registry for MemoryRegistry {
+    fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
+        let s = lock(&self.standings);
+        if s.unavailable {
+            return Err(Unavailable);
+        }
+        let now = self.host.now();
+        let delegation = question.tokens.iter().any(|t| s.revoked_tokens.contains(t));
+        let holder = question.holders.iter().any(|h| s.revoked_holders.contains(h));
+        let revoked = match (delegation, holder) {
+            (true, _) => Some("delegation".to_owned()),
+            (false, true) => Some("holder".to_owned()),
+            (false, false) => None,
+        };
+        Ok(Standing {
+            hops: question.holders.iter().map(|h| s.hops.get(h).cloned()).collect(),
+            principal_active: !s.principal_inactive,
+            principal_alias: Some("alias".to_owned()),
+            grant: s.grants.get(&question.authority.grant).cloned(),
+            revoked,
+            revocations_as_of: Timestamp::from_millis(now.millis().saturating_sub(s.stale_ms)),
+            last_durable: s.last_durable.unwrap_or(Timestamp::from_millis(0)),
+        })
+    }
+}
+
+/// What a journal is told to do wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// Allows are not recorded.
+    Record,
+    /// Allows are recorded, and the answer says that they were not.
+    RecordedButUnknown,
+    /// Outcomes are not recorded.
+    Complete,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    decisions: Vec<DecisionRecord>,
+    denials: Vec<Event>,
+    completed: Vec<Event>,
+    spent: HashSet<(String, Digest)>,
+    counters: HashMap<(Digest, String), i64>,
+    fault: Fault,
+}
+
+/// A journal in memory that spends proofs, charges budgets and asks about
+/// revocations as the real one does.
+pub struct MemoryJournal {
+    registry: Arc<dyn Registry + Send + Sync>,
+    written: Mutex<Written>,
+    /// How long a write takes.
+    latency: Duration,
+}
+
+impl MemoryJournal {
+    /// An empty journal that asks `registry` again.
+    #[must_use]
+    pub fn new(registry: Arc<dyn Registry + Send + Sync>, latency: Duration) -> Self {
+        Self { registry, written: Mutex::default(), latency }
+    }
+
+    /// Fails like this from now on.
+    pub fn set_fault(&self, fault: Fault) {
+        lock(&self.written).fault = fault;
+    }
+
+    /// The allows.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<DecisionRecord> {
+        lock(&self.written).decisions.clone()
+    }
+
+    /// The denials, and counts of denials.
+    #[must_use]
+    pub fn denials(&self) -> Vec<Event> {
+        lock(&self.written).denials.clone()
+    }
+
+    /// The outcomes.
+    #[must_use]
+    pub fn completed(&self) -> Vec<Event> {
+        lock(&self.written).completed.clone()
+    }
+
+    async fn wait(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+    }
+
+    fn write(&self, record: DecisionRecord) -> Result<Durable, RecordRefusal> {
+        let standing = self
+            .registry
+            .standing(&record.recheck.question())
+            .map_err(|Unavailable| RecordRefusal::Unavailable)?;
+        if let Some(kind) = standing.revoked {
+            return Err(RecordRefusal::Revoked { kind });
+        }
+        let mut written = lock(&self.written);
+        if written.fault == Fault::Record {
+            return Err(RecordRefusal::Unavailable);
+        }
+        let spend = (record.spend.audience.clone(), record.spend.key);
+        if written.spent.contains(&spend) {
+            return Err(RecordRefusal::Replayed);
+        }
+        let counted = |written: &Written, token: Digest, member: &str| {
+            written.counters.get(&(token, member.to_owned())).copied().unwrap_or(0)
+        };
+        for charge in &record.charges {
+            let sum = counted(&written, charge.token, &charge.member).saturating_add(charge.amount);
+            if sum > charge.limit {
+                return Err(RecordRefusal::BudgetSpent { member: charge.member.clone() });
+            }
+        }
+        for charge in &record.charges {
+            let counter = written.counters.entry((charge.token, charge.member.clone())).or_default();
+            *counter = counter.saturating_add(charge.amount);
+        }
+        written.spent.insert(spend);
+        let entry = record.event.id.clone();
+        written.decisions.push(record);
+        if written.fault == Fault::RecordedButUnknown {
+            return Err(RecordRefusal::Unavailable);
+        }
+        Ok(Durable { entry })
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn record<'a>(
+        &'a self,
+        record: DecisionRecord,
+    ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
+        Box::pin(async move {
+            self.wait().await;
+            self.write(record)
+        })
+    }
+
+    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.wait().await;
+            lock(&self.written).denials.push(event);
+            Ok(())
+        })
+    }
+
+    fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.wait().await;
+            let mut written = lock(&self.written);
+            if written.fault == Fault::Complete {
+                return Err(Unavailable);
+            }
+            written.completed.push(event);
+            Ok(())
+        })
+    }
+}
+
+#[derive(Default)]
+struct Shelves {
+    workflows: HashMap<Digest, Arc<Workflow>>,
+    servers: HashMap<ServerName, Arc<ToolServer>>,
+    mismatches: Vec<PinMismatch>,
+}
+
+/// A catalogue in memory.
+#[derive(Default)]
+pub struct MemoryCatalogue {
+    shelves: Mutex<Shelves>,
+}
+
+impl MemoryCatalogue {
+    /// Publishes a workflow and gives its digest.
+    pub fn publish(&self, workflow: Workflow) -> Digest {
+        let digest = workflow.digest();
+        lock(&self.shelves).workflows.insert(digest, Arc::new(workflow));
+        digest
+    }
+
+    /// Puts a tool server up, or replaces it.
+    pub fn put(&self, server: ToolServer) {
+        lock(&self.shelves).servers.insert(server.name.clone(), Arc::new(server));
+    }
+
+    /// The mismatches that were reported.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<PinMismatch> {
+        lock(&self.shelves).mismatches.clone()
+    }
+}
+
+impl Catalogue for MemoryCatalogue {
+    fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
+        Ok(lock(&self.shelves).workflows.get(digest).cloned())
+    }
+
+    fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
+        Ok(lock(&self.shelves).servers.get(name).cloned())
+    }
+
+    fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable> {
+        Ok(lock(&self.shelves).servers.values().cloned().collect())
+    }
+
+    fn pin_mismatch(&self, mismatch: PinMismatch) {
+        lock(&self.shelves).mismatches.push(mismatch);
+    }
+}

@@ -1,0 +1,106 @@
+//! What callers are told: the one place where denials become HTTP and JSON-RPC.
+
+use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::denial::Denial;
+use bailiwick_core::json::{Json, Object};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::rpc;
+use crate::stages::boundary::Malformed;
+
+/// JSON-RPC code: denied, and the caller is known.
+pub(crate) const DENIED: i64 = -32040;
+/// JSON-RPC code: the caller is not authenticated.
+pub(crate) const NOT_AUTHENTICATED: i64 = -32041;
+/// Its message.
+pub(crate) const NOT_AUTHENTICATED_TEXT: &str = "the caller is not authenticated";
+/// JSON-RPC code: the call was allowed and the tool server failed.
+pub(crate) const UPSTREAM_FAILED: i64 = -32603;
+
+/// One JSON text that nobody may keep.
+pub(crate) fn json(status: StatusCode, body: &Json) -> Response {
+    json_bytes(status, rpc::text(body))
+}
+
+pub(crate) fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn data(denial: &Denial, decision: &str) -> (i64, String, Object) {
+    let wire = denial.on_the_wire();
+    let code = if denial.caller_is_known() { DENIED } else { NOT_AUTHENTICATED };
+    let data = Object::new()
+        .with("code", wire.code)
+        .with("reason", wire.message.as_str())
+        .with("remedy", wire.remedy)
+        .with("decision_id", decision);
+    (code, wire.message, data)
+}
+
+/// A denied request; a notification has no id.
+pub(crate) fn denied(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (code, message, data) = data(denial, decision);
+    let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    json(status, &rpc::error(id, code, &message, data))
+}
+
+/// A request whose session ended: the client opens another.
+pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (code, message, data) = data(denial, decision);
+    json(StatusCode::NOT_FOUND, &rpc::error(id, code, &message, data))
+}
+
+/// A request without a JSON-RPC body (GET, DELETE).
+pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Response {
+    let status =
+        if denial.caller_is_known() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
+    let (_, _, data) = data(denial, decision);
+    let mut response = json(status, &data.into());
+    let text = format!("DPoP algs=\"Ed25519\", resource_metadata=\"{metadata}\"");
+    if let (StatusCode::UNAUTHORIZED, Ok(value)) = (status, HeaderValue::from_str(&text)) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// A request that is not well-formed.
+pub(crate) fn malformed(malformed: &Malformed, decision: &str) -> Response {
+    let (_, _, mut data) = data(&malformed.denial, decision);
+    if let Some(requested) = &malformed.requested {
+        let supported = ["2025-11-25", "2026-07-28"].map(Json::from).to_vec();
+        data.insert("requested", requested.as_str());
+        data.insert("supported", supported);
+    }
+    let body = rpc::error(malformed.id.as_ref(), malformed.code, malformed.message, data);
+    json(malformed.status, &body)
+}
+
+/// An allowed request that the tool server failed.
+pub(crate) fn upstream_failed(
+    id: Option<&Json>,
+    code: &str,
+    reason: &str,
+    remedy: &str,
+    decision: Option<&str>,
+) -> Response {
+    json(StatusCode::OK, &upstream_error(id, code, reason, remedy, decision))
+}
+
+/// The same as a JSON-RPC message.
+pub(crate) fn upstream_error(
+    id: Option<&Json>,
+    code: &str,
+    reason: &str,
+    remedy: &str,
+    decision: Option<&str>,
+) -> Json {
+    let mut data = Object::new().with("code", code).with("reason", reason).with("remedy", remedy);
+    if let Some(decision) = decision {
+        data.insert("decision_id", decision);
+    }
+    rpc::error(id, UPSTREAM_FAILED, reason, data)
+}
