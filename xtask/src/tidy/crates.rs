@@ -25,6 +25,8 @@ pub(crate) struct Dependency {
     pub(crate) ours: bool,
     /// Whether only tests, examples and benchmarks have it.
     pub(crate) dev: bool,
+    /// Whether a feature brings it in.
+    pub(crate) optional: bool,
 }
 
 /// Who may depend on which of our own crates, tests aside.
@@ -138,6 +140,7 @@ fn package(json: &Json, root: &str) -> Option<Crate> {
                 name: path.map_or(text(d, "name")?, folder_name).to_owned(),
                 ours: path.is_some(),
                 dev: text(d, "kind") == Some("dev"),
+                optional: d.member("optional").and_then(Json::as_bool) == Some(true),
             })
         })
         .collect::<Option<Vec<_>>>()?;
@@ -226,7 +229,16 @@ pub(super) fn pinned(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
 pub(super) fn wrappers(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let mut findings = Vec::new();
     for member in checkout.crates.iter().filter(|m| m.folder != "bench") {
+        let manifest = checkout.repository.text(&member.manifest)?;
         for dependency in &member.dependencies {
+            // The feature `testing` is switched on by tests only.
+            let testing = manifest.lines().any(|line| {
+                line.starts_with("testing = ")
+                    && line.contains(&format!("\"dep:{}\"", dependency.name))
+            });
+            if dependency.optional && testing {
+                continue;
+            }
             let home = HOMES.iter().find(|(name, _)| *name == dependency.name);
             if let Some((name, homes)) = home
                 && !dependency.dev
