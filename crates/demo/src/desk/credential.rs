@@ -24,6 +24,10 @@ pub(super) struct Credential(Zeroizing<String>);
 
 impl Credential {
     /// Reads the credential file.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a tool server is a program of its own"
+    )]
     pub(super) fn read(path: &Path) -> Result<Self, DeskError> {
         let text = fs::read_to_string(path)
             .map(Zeroizing::new)
