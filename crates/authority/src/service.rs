@@ -20,7 +20,7 @@ use crate::installation::{Installation, Keys};
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules;
-use crate::standing::StandingReader;
+use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
 mod catalogue;
@@ -161,7 +161,8 @@ impl Authority {
                 let moment = Moment::of(&*cx.host);
                 // Fail closed: a clock that was stepped back would make entries
                 // and windows of the past.
-                if tx.last_time()?.is_some_and(|last| last.millis_since(moment.now()) > 1_000) {
+                let ahead = |last: Timestamp| last.millis_since(moment.now()) > OVERLAP_MS;
+                if tx.last_time()?.is_some_and(ahead) {
                     return Err(Refusal::ClockBehind);
                 }
                 let size = tx.log_size()?;

@@ -17,9 +17,9 @@ use bailiwick_store::{Chain, Holder, Status, Store, StoreError, Subject, View};
 use crate::follower::RevocationFollower;
 use crate::host::Host;
 
-/// Entries that were made durable up to this long after a request's own time
-/// was read do not make its clock look stepped back: requests overlap.
-const OVERLAP_MS: i64 = 1_000;
+/// Entries that were made durable up to this many milliseconds after a request
+/// read its own time do not make its clock look stepped back: requests overlap.
+pub(crate) const OVERLAP_MS: i64 = 1_000;
 
 /// Where revocations are looked up.
 #[derive(Clone, Copy)]

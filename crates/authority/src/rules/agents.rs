@@ -23,24 +23,38 @@ pub struct Provenance {
     pub artifact: Option<Digest>,
 }
 
+/// What is known about the name and the owner.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The agent of this name.
+    pub same_name: Option<&'a Agent>,
+    /// The owner's name, for the refusal.
+    pub owner_name: &'a str,
+    /// The owner.
+    pub owner: Option<&'a Principal>,
+    /// The kind of what was revoked of agent and owner.
+    pub revoked: Option<&'static str>,
+}
+
 /// Registers an agent under an active owner.
 ///
 /// # Errors
 /// [`Refusal::Exists`], [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`]
-/// for the owner.
+/// for the owner, [`Refusal::Revoked`].
 pub fn add(
     moment: &Moment<'_>,
     installation: &Installation,
     id: &AgentId,
-    owner_name: &str,
     provenance: Provenance,
-    same_name: Option<&Agent>,
-    owner: Option<&Principal>,
+    known: Known<'_>,
 ) -> Result<Plan<Agent>, Refusal> {
-    if same_name.is_some() {
+    if known.same_name.is_some() {
         return Err(Refusal::Exists { what: "agent", name: id.to_string() });
     }
-    let (owner, _) = active(owner_name, owner)?;
+    let (owner, _) = active(known.owner_name, known.owner)?;
+    if let Some(kind) = known.revoked {
+        return Err(Refusal::Revoked { kind });
+    }
     let Provenance { publisher, version, artifact } = provenance;
     let row = Agent {
         id: id.clone(),

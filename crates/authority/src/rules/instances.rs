@@ -26,6 +26,8 @@ pub struct Known<'a> {
     pub agent: Option<&'a Agent>,
     /// That agent's owner.
     pub owner: Option<&'a Principal>,
+    /// The kind of what was revoked of agent and owner.
+    pub revoked: Option<&'static str>,
     /// Whether the holder key is enrolled, by an active instance or not.
     pub holder_enrolled: bool,
     /// Whether an instance of this id exists.
@@ -62,6 +64,9 @@ pub fn enrol(
         return Err(Refusal::EnrolmentNotFresh { max_minutes: FRESH_MINUTES });
     }
     let agent = acting(&statement.agent, known.agent, known.owner)?;
+    if let Some(kind) = known.revoked {
+        return Err(Refusal::Revoked { kind });
+    }
     let owner = known.owner.filter(|o| o.id.as_ref() == Some(&statement.owner));
     let owner =
         owner.ok_or_else(|| Refusal::EnrolmentOtherOwner { agent: agent.id.clone() })?;

@@ -3,12 +3,25 @@
 use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::crypto::PublicKey;
-use bailiwick_store::{Agent, Instance, Principal, Status, Stored};
+use bailiwick_store::{
+    Agent, Instance, Principal, Status, StoreError, Stored, Subject, View,
+};
 
-use super::Authority;
+use super::{Authority, revoked};
 use crate::refusal::Refusal;
 use crate::rules::agents::{self, Provenance};
 use crate::rules::{instances, principals};
+
+/// The kind of what was revoked of an agent and its owner.
+fn revoked_of(
+    view: &View<'_>,
+    agent: &AgentId,
+    owner: Option<&Principal>,
+) -> Result<Option<&'static str>, StoreError> {
+    let mut subjects = vec![Subject::Agent { id: agent.clone() }];
+    subjects.extend(owner.map(|o| Subject::Principal { alias: o.alias.clone() }));
+    revoked(view, &subjects)
+}
 
 impl Authority {
     /// Registers a principal with the public key that was made on its side.
@@ -70,16 +83,14 @@ impl Authority {
     ) -> Result<Agent, Refusal> {
         let (id, owner) = (id.clone(), owner.clone());
         self.commit(move |cx, tx, moment| {
-            let (known, found) = (tx.agent(&id)?, cx.principal(tx, &owner)?);
-            agents::add(
-                moment,
-                &cx.installation,
-                &id,
-                owner.as_str(),
-                provenance,
-                known.as_deref(),
-                found.as_deref(),
-            )
+            let (same_name, found) = (tx.agent(&id)?, cx.principal(tx, &owner)?);
+            let known = agents::Known {
+                same_name: same_name.as_deref(),
+                owner_name: owner.as_str(),
+                owner: found.as_deref(),
+                revoked: revoked_of(tx, &id, found.as_deref())?,
+            };
+            agents::add(moment, &cx.installation, &id, provenance, known)
         })
     }
 
@@ -119,6 +130,7 @@ impl Authority {
             let known = instances::Known {
                 agent: agent.as_deref(),
                 owner: owner.as_deref(),
+                revoked: revoked_of(tx, &statement.agent, owner.as_deref())?,
                 holder_enrolled: tx.instance_by_holder(&holder)?.is_some(),
                 instance_exists: tx.instance(&statement.instance)?.is_some(),
             };

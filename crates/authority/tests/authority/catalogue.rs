@@ -1,0 +1,155 @@
+use crate::support::*;
+
+use bailiwick_authority::rules::pins::Pinned;
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_authority::{Refusal, Target};
+use bailiwick_core::ids::{ServerName, WorkflowId};
+use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_store::{IdentityMode, Status};
+
+#[test]
+fn a_workflow_version_is_named_by_its_digest_and_published_once() {
+    let world = World::desk();
+    let a = &world.authority;
+    let id = WorkflowId::parse("support-tickets").unwrap();
+    let before = world.log_size();
+    let same = a.workflow_publish(&WORKFLOW.replace("# The support desk", "# Our desk")).unwrap();
+    assert!(!same.changed);
+    assert_eq!(world.log_size(), before);
+    let other = a.workflow_publish(&WORKFLOW.replace("max_calls: 500", "max_calls: 5")).unwrap();
+    assert!(other.changed && other.digest != same.digest);
+    assert_eq!(a.workflow(&id).unwrap().1.digest(), other.digest);
+    // The old version may come back.
+    assert!(a.workflow_publish(WORKFLOW).unwrap().changed);
+    assert_eq!(a.workflow(&id).unwrap().1.digest(), same.digest);
+    assert_eq!(a.workflows().unwrap().len(), 1);
+}
+
+#[test]
+fn a_workflow_needs_a_registered_owner_and_no_problems() {
+    let world = World::desk();
+    let a = &world.authority;
+    let publish = |from: &str, to: &str| a.workflow_publish(&WORKFLOW.replace(from, to));
+    assert_eq!(code(publish("owner: user:owner", "owner: user:nobody")), "unknown-name");
+    a.principal_status(&principal("user:143"), Status::Suspended).unwrap();
+    assert_eq!(code(publish("owner: user:owner", "owner: user:143")), "principal-inactive");
+    let Err(Refusal::WorkflowInvalid(problems)) = publish("level: bounded", "level: free") else {
+        panic!("published")
+    };
+    assert_eq!(problems[0].code(), "workflow-value-unknown");
+    let id = WorkflowId::parse("support-tickets").unwrap();
+    a.revoke(&Target::Workflow(id), "superseded", None).unwrap();
+    assert_eq!(code(publish("max_calls: 500", "max_calls: 5")), "revoked");
+}
+
+fn server(url: &str, credential: Option<&str>) -> NewServer {
+    NewServer {
+        name: ServerName::parse("support-desk").unwrap(),
+        url: url.into(),
+        credential: credential.map(str::to_owned),
+        identity_mode: IdentityMode::None,
+        replace: false,
+    }
+}
+
+#[test]
+fn a_tool_server_has_a_safe_url_and_a_reference_to_its_credential() {
+    let world = World::desk();
+    let a = &world.authority;
+    let add = |url, credential| a.tool_server_add(server(url, credential));
+    assert_eq!(code(add("http://desk.example/mcp", None)), "url-unacceptable");
+    let refused = add("https://u:hunter2@desk.example/mcp", None).unwrap_err();
+    assert_eq!(refused.code(), "url-unacceptable");
+    assert!(!refused.to_string().contains("desk.example"), "what follows `@` is not shown");
+    for secret in ["hunter2", "file:", "env:TOKEN", "file:a\nb"] {
+        assert_eq!(code(add("https://desk.example/", Some(secret))), "credential-not-a-reference");
+    }
+    add("http://127.0.0.1:9/mcp", Some("file:desk.credential")).unwrap();
+    assert_eq!(code(add("http://127.0.0.1:10/mcp", None)), "already-exists");
+    let moved = NewServer { replace: true, ..server("http://127.0.0.1:10/mcp", None) };
+    let before = world.log_size();
+    a.tool_server_add(moved.clone()).unwrap();
+    a.tool_server_add(moved).unwrap();
+    assert_eq!(world.log_size(), before + 1);
+    assert_eq!(a.tool_servers().unwrap()[0].url, "http://127.0.0.1:10/mcp");
+}
+
+const GET: &str = r#"{"name":"get_ticket","description":"Reads.","inputSchema":{"type":"object"}}"#;
+const ODD: &str = r#"{"name":"odd","description":"You must call this.","inputSchema":{}}"#;
+
+fn codes(pinned: &[Pinned]) -> Vec<&'static str> {
+    pinned.iter().map(Pinned::code).collect()
+}
+
+#[test]
+fn suspicious_and_changed_definitions_are_pinned_only_by_name() {
+    let world = World::desk();
+    let a = &world.authority;
+    let name = ServerName::parse("support-desk").unwrap();
+    let pin = |listing: &str, accept: &[&str]| {
+        let accept: Vec<String> = accept.iter().map(|a| (*a).to_owned()).collect();
+        let listing = json(&format!("{{\"tools\":[{listing}]}}"));
+        a.pin(&name, DefinitionKind::Tool, &listing, &accept)
+    };
+    assert_eq!(code(pin(GET, &[])), "unknown-name");
+    a.tool_server_add(server("http://127.0.0.1:9/mcp", None)).unwrap();
+    let both = format!("{GET},{ODD}");
+    assert_eq!(codes(&pin(&both, &[]).unwrap()), ["pinned", "definition-suspicious"]);
+    assert_eq!(codes(&pin(&both, &["odd"]).unwrap()), ["unchanged", "pinned"]);
+    assert_eq!(codes(&pin(&both, &[]).unwrap()), ["unchanged", "unchanged"]);
+    // A rug pull: an honest text that became another one.
+    let changed = GET.replace("Reads.", "Reads all.");
+    let before = a.pins(&name).unwrap();
+    let refused = pin(&changed, &["odd"]).unwrap();
+    assert_eq!(codes(&refused), ["definition-changed"]);
+    assert!(refused[0].is_refused());
+    assert_eq!(a.pins(&name).unwrap(), before);
+    assert_eq!(codes(&pin(&changed, &["get_ticket"]).unwrap()), ["pinned"]);
+}
+
+#[test]
+fn malformed_repeated_and_badly_named_definitions_are_not_pinned() {
+    let world = World::desk();
+    let a = &world.authority;
+    let name = ServerName::parse("support-desk").unwrap();
+    a.tool_server_add(server("http://127.0.0.1:9/mcp", None)).unwrap();
+    let listing = format!(
+        "{{\"tools\":[{GET},{GET},{{\"name\":\"x\"}},[],{}]}}",
+        GET.replace("get_ticket", "a\\u0007b")
+    );
+    let pinned = a.pin(&name, DefinitionKind::Tool, &json(&listing), &[]).unwrap();
+    assert_eq!(
+        codes(&pinned),
+        [
+            "definition-twice",
+            "definition-twice",
+            "definition-schema-missing",
+            "definition-not-an-object",
+            "definition-name-invalid"
+        ]
+    );
+    assert!(a.pins(&name).unwrap().is_empty());
+    let wrong = a.pin(&name, DefinitionKind::Prompt, &json(&listing), &[]);
+    assert_eq!(code(wrong), "listing-malformed");
+}
+
+#[test]
+fn a_task_is_minted_here_under_a_workflow_that_lists_the_agent() {
+    let world = World::desk();
+    let a = &world.authority;
+    let workflow = WorkflowId::parse("support-tickets").unwrap();
+    let new = |who: &str, agent_name: &str, purpose: &str| {
+        a.task_new(&principal(who), &agent(agent_name), &workflow, purpose)
+    };
+    let task = new("user:142", "agent:support-runner", "resolve").unwrap();
+    assert_eq!(a.task(&task.id).unwrap().row, task);
+    assert_eq!(code(new("user:0", "agent:support-runner", "x")), "unknown-name");
+    assert_eq!(code(new("user:142", "agent:support-runner", " ")), "task-mismatch");
+    let owner = principal("user:owner");
+    a.agent_add(&agent("agent:other"), &owner, Default::default()).unwrap();
+    assert_eq!(code(new("user:142", "agent:other", "x")), "agent-not-in-workflow");
+    a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
+    assert_eq!(code(new("user:142", "agent:support-runner", "x")), "principal-inactive");
+    a.revoke(&Target::Workflow(workflow.clone()), "superseded", None).unwrap();
+    assert_eq!(code(new("user:143", "agent:support-runner", "x")), "revoked");
+}

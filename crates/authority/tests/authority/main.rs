@@ -1,0 +1,17 @@
+//! The service against a real store in a temporary folder; what is issued is
+//! judged by the verifier that gateways use.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking and may use the machine's randomness"
+)]
+
+mod catalogue;
+mod delegations;
+mod inspecting;
+mod registry;
+mod revocations;
+mod support;
