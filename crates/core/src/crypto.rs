@@ -185,6 +185,8 @@ impl PublicKey {
     /// Whether `signature` over `message` holds under this key.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        #[cfg(test)]
+        VERIFICATIONS.set(VERIFICATIONS.get() + 1);
         let Some(r) = signature.first_chunk::<32>() else { return false };
         // A small-order R only occurs in signatures made to be odd.
         if Self::from_bytes(*r).is_err() {
@@ -316,6 +318,12 @@ impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         self.to_jwk().serialize(s)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many signatures this thread checked, for tests of what a denial costs.
+    pub(crate) static VERIFICATIONS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

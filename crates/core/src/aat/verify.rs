@@ -7,6 +7,7 @@
 //! known.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::crypto::{Digest, PublicKey, Thumbprint};
 use crate::denial::{Denial, Reason};
@@ -19,11 +20,15 @@ use super::claims::{Claims, Labels, Reading, Strictness};
 use super::jws::Compact;
 use super::TOKEN_TYPE;
 
+mod kept;
 mod possession;
+#[cfg(test)]
+mod tests;
+pub use kept::Kept;
 pub use possession::{Proof, ProofPolicy};
 
 /// Issuers whose roots are accepted, with their keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Anchors(Vec<(String, PublicKey)>);
 
 /// A set of anchors that cannot be used.
@@ -236,7 +241,7 @@ impl Link {
 /// A chain whose every link was verified (steps 1 to 5, 6a, 6c).
 #[derive(Clone, Debug)]
 pub struct Chain {
-    links: Vec<Link>,
+    links: Arc<Vec<Link>>,
     issuer: String,
 }
 
@@ -298,9 +303,18 @@ impl Chain {
                 .map_err(|d| d.of_token(i.saturating_add(1)))?;
             links.push(child);
         }
-        let chain = Self { links, issuer };
+        let chain = Self { links: Arc::new(links), issuer };
         chain.check_leaf_and_audience(context)?;
         Ok(chain)
+    }
+
+    /// Repeats what the time and the enforcement point decide.
+    fn check_moment(&self, context: &Context<'_>) -> Result<(), Denial> {
+        for (i, Link { claims, .. }) in self.links.iter().enumerate() {
+            let steps = if i == 0 { ROOT_WINDOW } else { CHILD_WINDOW };
+            check_window(claims.iat, claims.exp, context, steps).map_err(|d| d.of_token(i))?;
+        }
+        self.check_leaf_and_audience(context)
     }
 
     fn check_leaf_and_audience(&self, context: &Context<'_>) -> Result<(), Denial> {
@@ -355,7 +369,7 @@ fn verify_root(
     if reading.par_hash().is_some() {
         return Err(Denial::new(Reason::ParentMismatch).at_step("3d"));
     }
-    check_window(iat, exp, context, ["3e", "3f", "3g"])?;
+    check_window(iat, exp, context, ROOT_WINDOW)?;
     if exp > iat.saturating_add(limits.max_token_lifetime) {
         return Err(Denial::new(Reason::LifetimeInvalid).at_step("3h"));
     }
@@ -431,7 +445,7 @@ fn verify_child(
     if iat < mother.iat {
         return outlives("4j");
     }
-    check_window(iat, exp, context, ["4i", "4k", "4l"])?;
+    check_window(iat, exp, context, CHILD_WINDOW)?;
     if depth > max_depth {
         return deep("4m");
     }
@@ -460,6 +474,10 @@ fn check_expiry(exp: i64, context: &Context<'_>, step: &'static str) -> Result<(
     }
     Ok(())
 }
+
+/// The steps of [`check_window`] for a root and for a child.
+const ROOT_WINDOW: [&str; 3] = ["3e", "3f", "3g"];
+const CHILD_WINDOW: [&str; 3] = ["4i", "4k", "4l"];
 
 /// `exp` after now, `iat` at most the skew ahead, `exp` after `iat`.
 fn check_window(
@@ -588,6 +606,17 @@ pub fn examine<P: Profile>(
 ) -> Result<Verified<P>, Refused<P>> {
     let proof = possession::Unproved::parse(proof, context.limits)?;
     let chain = Chain::verify::<P>(chain, context)?;
+    conclude(chain, proof, call, context, inputs)
+}
+
+/// Possession, the profile's rules and the leaf's scope, on a verified chain.
+fn conclude<P: Profile>(
+    chain: Chain,
+    proof: possession::Unproved<'_>,
+    call: &Call<'_>,
+    context: &Context<'_>,
+    inputs: P::Inputs<'_>,
+) -> Result<Verified<P>, Refused<P>> {
     let proof = proof.verify(&chain, call, context)?;
     let facts = match P::account(&chain, context, inputs) {
         Ok(facts) => facts,

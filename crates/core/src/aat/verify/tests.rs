@@ -1,0 +1,320 @@
+//! What verdicts cost in signatures, and chains that are presented again.
+
+use super::*;
+use crate::aat::make::{Content, ProofFor, derive, issue, prove_unchecked};
+use crate::accountable::{
+    Accountable, Authority, GrantStanding, Hop, Inputs, Question, Registry, Standing, Unavailable,
+};
+use crate::constraint::{Constraint, Dialect};
+use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, sha256};
+use crate::guarantee::Guarantee;
+use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use crate::scope::ArgumentRules;
+
+const NOW: i64 = 1_800_000_000;
+const TOOL: &str = "mcp:desk:tools/refund";
+const GATEWAY: &str = "https://gateway.example/mcp";
+const DEPTH: u8 = 3;
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_seed(&[number; 32]).unwrap()
+}
+
+fn scope(most: i64) -> Scope {
+    let range = Object::new().with("constraint_type", "range").with("max", most);
+    let amount = Constraint::parse(&range.into(), Dialect::Core, 1).unwrap();
+    let rules = ArgumentRules::new([("amount".to_owned(), amount, false)], false).unwrap();
+    Scope::from_entries([(TOOL.to_owned(), rules)]).unwrap()
+}
+
+fn content(at: u8) -> Content {
+    Content {
+        jti: format!("token-{at}"),
+        now: Timestamp::from_seconds(NOW - 60),
+        exp: NOW + 600 - i64::from(at),
+        nbf: None,
+        holder: key(at + 1).public_key(),
+        scope: scope(100),
+        max_depth: 8,
+        aud: if at == 0 { vec![GATEWAY.to_owned()] } else { Vec::new() },
+        budget: Object::new(),
+    }
+}
+
+fn authority() -> Authority {
+    let at = Timestamp::from_seconds(NOW);
+    Authority {
+        principal: PrincipalId::parse("user:142").unwrap(),
+        agent: AgentId::parse("agent:runner").unwrap(),
+        task: TaskId::mint(at, [1; 10]),
+        purpose: "refund".to_owned(),
+        workflow: WorkflowId::parse("tickets").unwrap(),
+        workflow_digest: sha256(b"w"),
+        grant: GrantId::mint(at, [2; 10]),
+        grant_digest: sha256(b"g"),
+    }
+}
+
+fn root(content: &Content, signer: &SigningKey) -> String {
+    let claims = authority().to_claims();
+    issue("https://issuer.example", content, &claims, signer, &ChainLimits::DEFAULT).unwrap()
+}
+
+fn child(parent: &str, content: &Content, at: u8) -> String {
+    derive(parent, content, &key(at), &ChainLimits::DEFAULT).unwrap()
+}
+
+/// Knows every key; what it says of the chain is settled beforehand.
+struct Register {
+    enrolled: bool,
+    revoked: Option<String>,
+    as_of: Timestamp,
+}
+
+impl Registry for Register {
+    fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
+        let hop = Hop {
+            instance: InstanceId::mint(Timestamp::from_seconds(NOW), [3; 10]),
+            agent: question.authority.agent.clone(),
+            owner: Some(PrincipalId::parse("user:7").unwrap()),
+            instance_active: true,
+            agent_active: true,
+            guarantee: Guarantee::Key,
+        };
+        Ok(Standing {
+            hops: question.holders.iter().map(|_| self.enrolled.then(|| hop.clone())).collect(),
+            principal_active: true,
+            principal_alias: None,
+            grant: Some(GrantStanding {
+                digest: question.authority.grant_digest,
+                not_after: Timestamp::from_seconds(NOW + 900),
+                attested: false,
+                ended: false,
+            }),
+            revoked: self.revoked.clone(),
+            revocations_as_of: self.as_of,
+            last_durable: Timestamp::from_seconds(NOW - 3600),
+        })
+    }
+}
+
+/// Everything that a verdict depends on.
+struct Presented {
+    tokens: Vec<String>,
+    proof: String,
+    tool: String,
+    amount: i64,
+    now: i64,
+    anchors: Anchors,
+    audiences: Vec<String>,
+    limits: ChainLimits,
+    registry: Register,
+}
+
+impl Presented {
+    fn good() -> Self {
+        let mut tokens = vec![root(&content(0), &key(0))];
+        for at in 1..DEPTH {
+            tokens.push(child(tokens.last().unwrap(), &content(at), at));
+        }
+        let issuer = ("https://issuer.example".to_owned(), key(0).public_key());
+        let mut good = Self {
+            tokens,
+            proof: String::new(),
+            tool: TOOL.to_owned(),
+            amount: 50,
+            now: NOW,
+            anchors: Anchors::new(vec![issuer]).unwrap(),
+            audiences: vec![GATEWAY.to_owned()],
+            limits: ChainLimits::DEFAULT,
+            registry: Register {
+                enrolled: true,
+                revoked: None,
+                as_of: Timestamp::from_seconds(NOW + 600),
+            },
+        };
+        good.prove(NOW, &key(DEPTH));
+        good
+    }
+
+    fn prove(&mut self, at: i64, signer: &SigningKey) {
+        let leaf = Compact::parse(self.tokens.last().unwrap()).unwrap();
+        let arguments = Object::new().with("amount", self.amount);
+        let proof = ProofFor {
+            jti: "proof",
+            now: Timestamp::from_seconds(at),
+            tool: &self.tool,
+            arguments: &arguments,
+            audience: Some(GATEWAY),
+            nonce: None,
+        };
+        let jti = leaf.peek_jti().unwrap();
+        self.proof = prove_unchecked(&jti, leaf.hash(), &proof, signer);
+    }
+
+    /// Runs `verdict` on this presentation.
+    fn judged<R>(
+        &self,
+        verdict: impl FnOnce(&Self, &Call<'_>, &Context<'_>, Inputs<'_>) -> R,
+    ) -> R {
+        let arguments = Object::new().with("amount", self.amount);
+        let context = Context {
+            now: Timestamp::from_seconds(self.now),
+            anchors: &self.anchors,
+            audiences: &self.audiences,
+            require_chain_audience: false,
+            proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
+            limits: &self.limits,
+        };
+        let call = Call { tool: &self.tool, arguments: &arguments };
+        verdict(self, &call, &context, Inputs { registry: &self.registry, staleness_bound: 10 })
+    }
+
+    fn verdict(&self) -> Result<(), Denial> {
+        self.judged(|p, call, context, inputs| {
+            Unverified::parse(&p.tokens, context.limits).and_then(|chain| {
+                verify::<Accountable>(&chain, &p.proof, call, context, inputs).map(|_| ())
+            })
+        })
+    }
+
+    /// The verdict by a chain that was kept from `before`.
+    fn verdict_after(&self, before: &Self) -> Result<(), Denial> {
+        let kept = before
+            .judged(|p, _, context, _| Kept::<Accountable>::verify(&p.tokens, context))
+            .unwrap();
+        VERIFICATIONS.set(0);
+        self.judged(|p, call, context, inputs| {
+            kept.examine(&p.tokens, &p.proof, call, context, inputs)
+                .map(|_| ())
+                .map_err(|refused| refused.denial)
+        })
+    }
+}
+
+/// A presentation that was changed in one thing, the reason for its denial
+/// (`None`: allowed) and the most signatures that this may cost.
+type Case = (Option<Reason>, u32, fn(&mut Presented));
+
+fn cases() -> Vec<Case> {
+    fn framing(p: &mut Presented, change: fn(&str) -> String) {
+        let leaf = p.tokens.last_mut().unwrap();
+        *leaf = change(leaf);
+    }
+    vec![
+        (None, 4, |_| {}),
+        // Framing: no signature.
+        (Some(Reason::ChainEmpty), 0, |p| p.tokens.clear()),
+        (Some(Reason::TokenTooLarge), 0, |p| p.limits.max_token_size = 100),
+        (Some(Reason::ChainTooLarge), 0, |p| p.limits.max_chain_size = 1000),
+        (Some(Reason::PresentationMalformed), 0, |p| framing(p, |t| t.replace('.', ""))),
+        (Some(Reason::PresentationMalformed), 0, |p| framing(p, |t| format!("{t}="))),
+        (Some(Reason::PresentationMalformed), 0, |p| p.proof.truncate(40)),
+        (Some(Reason::TokenIdRepeated), 0, |p| p.tokens.extend(p.tokens.last().cloned())),
+        (Some(Reason::HeaderUnacceptable), 0, |p| {
+            framing(p, |t| {
+                let none = base64url(br#"{"alg":"none","typ":"aat+jwt"}"#);
+                format!("{none}.{}", t.split_once('.').unwrap().1)
+            });
+        }),
+        (Some(Reason::HeaderUnacceptable), 0, |p| p.proof = p.tokens[2].clone()),
+        // Tokens: their own signature and those before.
+        (Some(Reason::SignatureInvalid), 1, |p| p.tokens[0] = root(&content(0), &key(90))),
+        (Some(Reason::TokenExpired), 1, |p| {
+            let mut old = content(0);
+            old.exp = NOW - 1;
+            p.tokens[0] = root(&old, &key(0));
+        }),
+        (Some(Reason::DepthInvalid), 1, |p| {
+            p.tokens.remove(0);
+            let issuer = ("https://issuer.example".to_owned(), key(1).public_key());
+            p.anchors = Anchors::new(vec![issuer]).unwrap();
+        }),
+        (Some(Reason::SignatureInvalid), 2, |p| p.tokens.swap(1, 2)),
+        (Some(Reason::AuthorityWidened), 2, |p| {
+            let mut wide = content(0);
+            wide.scope = scope(1000);
+            let mut wider = content(1);
+            wider.scope = scope(1000);
+            p.tokens[1] = child(&root(&wide, &key(0)), &wider, 1);
+        }),
+        (Some(Reason::AudienceMismatch), 3, |p| p.audiences = vec!["other".to_owned()]),
+        // Possession, the register and the leaf's scope: all four.
+        (Some(Reason::ProofInvalid), 4, |p| p.prove(NOW, &key(91))),
+        (Some(Reason::ProofNotFresh), 4, |p| p.prove(NOW - 31, &key(DEPTH))),
+        (Some(Reason::ProofOtherArguments), 4, |p| p.amount = 51),
+        (Some(Reason::ProofOtherTool), 4, |p| p.tool.push('s')),
+        (Some(Reason::KeyNotEnrolled), 4, |p| p.registry.enrolled = false),
+        (Some(Reason::Revoked), 4, |p| p.registry.revoked = Some("delegation".to_owned())),
+        (Some(Reason::RevocationStale), 4, |p| {
+            p.registry.as_of = Timestamp::from_seconds(NOW - 11);
+        }),
+        (Some(Reason::ArgumentNotDelegated), 4, |p| {
+            p.amount = 101;
+            p.prove(NOW, &key(DEPTH));
+        }),
+        (Some(Reason::ToolNotDelegated), 4, |p| {
+            p.tool.push('s');
+            p.prove(NOW, &key(DEPTH));
+        }),
+        // The moment.
+        (Some(Reason::TokenExpired), 3, |p| {
+            p.now = NOW + 598;
+            p.prove(p.now, &key(DEPTH));
+        }),
+        (Some(Reason::TokenNotYetValid), 1, |p| {
+            p.now = NOW - 91;
+            p.prove(p.now, &key(DEPTH));
+        }),
+    ]
+}
+
+#[test]
+fn no_denial_checks_more_signatures_than_its_place_in_the_order_asks() {
+    for (i, (reason, signatures, change)) in cases().into_iter().enumerate() {
+        let mut presented = Presented::good();
+        change(&mut presented);
+        VERIFICATIONS.set(0);
+        let verdict = presented.verdict();
+        assert_eq!(verdict.err().map(|d| d.reason), reason, "case {i}");
+        assert_eq!(VERIFICATIONS.get(), signatures, "case {i}: {reason:?}");
+    }
+}
+
+#[test]
+fn a_kept_chain_gives_the_verdict_of_a_full_verification() {
+    let before = Presented::good();
+    for (i, (reason, ..)) in cases().into_iter().enumerate() {
+        let mut presented = Presented::good();
+        cases()[i].2(&mut presented);
+        assert_eq!(presented.verdict_after(&before), presented.verdict(), "case {i}: {reason:?}");
+    }
+}
+
+#[test]
+fn a_kept_chain_costs_the_signature_of_the_proof_and_none_when_it_has_run_out() {
+    let before = Presented::good();
+    assert_eq!(Presented::good().verdict_after(&before), Ok(()));
+    assert_eq!(VERIFICATIONS.get(), 1);
+    let mut late = Presented::good();
+    late.now = NOW + 600;
+    late.prove(late.now, &key(DEPTH));
+    assert_eq!(late.verdict_after(&before).unwrap_err().reason, Reason::TokenExpired);
+    assert_eq!(VERIFICATIONS.get(), 0);
+}
+
+#[test]
+fn a_kept_chain_does_not_vouch_for_another_signature_or_after_an_issuer_was_dropped() {
+    let before = Presented::good();
+    // The signing input, and so the hash, stays the same.
+    let mut forged = Presented::good();
+    let (input, _) = forged.tokens[1].rsplit_once('.').unwrap();
+    forged.tokens[1] = format!("{input}.{}", base64url(&key(92).sign(input.as_bytes())));
+    assert_eq!(forged.verdict_after(&before).unwrap_err().reason, Reason::SignatureInvalid);
+    let mut dropped = Presented::good();
+    dropped.anchors = Anchors::default();
+    assert_eq!(dropped.verdict_after(&before).unwrap_err().reason, Reason::SignatureInvalid);
+    let mut stricter = Presented::good();
+    stricter.limits.max_delegation_depth = 1;
+    assert_eq!(stricter.verdict_after(&before).unwrap_err().reason, Reason::DepthInvalid);
+}
