@@ -35,6 +35,23 @@ impl<'a> Source<'a> {
         self.text.lines().count().saturating_sub(self.test_lines)
     }
 
+    /// What is compiled for tests only, as written: all of a test's file, or the rest from the
+    /// first test on.
+    pub(crate) fn tests(&self) -> &'a str {
+        let from = if is_test_file(self.path) {
+            Some(0)
+        } else {
+            self.text.find("#[cfg(test)]")
+        };
+        from.and_then(|at| self.text.get(at..)).unwrap_or_default()
+    }
+
+    /// What is before the tests, as written.
+    pub(crate) fn before_tests(&self) -> &'a str {
+        let end = self.text.len() - self.tests().len();
+        self.text.get(..end).unwrap_or_default()
+    }
+
     /// Whether the line (from 1) is excepted from `rule` by `// tidy(rule): reason` on it or on
     /// the line before.
     pub(crate) fn excepts(&self, line: usize, rule: &str) -> bool {

@@ -111,6 +111,11 @@ const RULES: &[(&str, &str, Check)] = &[
         "docs/denials.md is what the code says",
         documents::denials,
     ),
+    (
+        "reasons",
+        "a reason is given somewhere and expected by a test",
+        codes::reasons,
+    ),
     ("codes", "a code names one thing", codes::check),
     (
         "summary",

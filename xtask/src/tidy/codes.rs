@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_core::denial::Reason;
+
+use super::sources::names;
 use super::{Checkout, Finding};
 use crate::repository::Trouble;
+use crate::source::Source;
 
 /// A code and where it is given.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +59,41 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     Ok(findings)
 }
 
+/// Every reason for a denial is given somewhere, and some test expects it.
+pub(super) fn reasons(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
+    const TABLE: &str = "crates/core/src/denial.rs";
+    let others = || checkout.sources.iter().filter(|s| s.path != TABLE);
+    let vectors = checkout
+        .repository
+        .files()
+        .iter()
+        .filter(|f| f.path.starts_with("vectors/"));
+    let vectors: Vec<&str> = vectors.map(|f| f.text.as_str()).collect();
+    let mut findings = Vec::new();
+    for reason in Reason::ALL {
+        let (variant, code) = (
+            format!("Reason::{reason:?}"),
+            format!("\"{}\"", reason.code()),
+        );
+        let given =
+            |s: &Source<'_>| names(&s.product, &variant) || s.before_tests().contains(&code);
+        if !others().any(given) {
+            let text = format!("nothing denies with `{}`", reason.code());
+            findings.push(Finding::new(TABLE, text));
+        }
+        let in_tests = |s: &Source<'_>| {
+            let tests = s.tests();
+            names(tests, &variant) || tests.contains(&code)
+        };
+        if !others().any(in_tests) && !expectations.iter().any(|text| text.contains(reason.code()))
+        {
+            let text = format!("no test and no vector expects `{}`", reason.code());
+            findings.push(Finding::new(TABLE, text));
+        }
+    }
+    Ok(findings)
+}
+
 /// The literals in the bodies of `fn code(`.
 fn codes(text: &str, product: &str) -> Vec<Code> {
     let mut found = Vec::new();
@@ -100,7 +139,6 @@ fn is_kebab_case(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Source;
 
     #[test]
     fn the_literals_of_a_code_function_are_its_codes() {

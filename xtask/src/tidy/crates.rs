@@ -97,7 +97,7 @@ const CORE: [&str; 12] = [
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["authority", "gateway", "cli", "demo"]),
     ("rusqlite", &["store", "demo"]),
-    ("rmcp", &["gateway", "demo"]),
+    ("rmcp", &["gateway", "demo", "cli"]),
     ("clap", &["cli"]),
     ("getrandom", &["cli", "store", "demo", "testkit"]),
 ];

@@ -20,6 +20,15 @@ pub(super) fn dependencies(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trou
             let text = format!("`{name}` has no version; name the one that is tested");
             findings.push(Finding::new("Cargo.toml", text).at(*line));
         }
+        let used = checkout
+            .crates
+            .iter()
+            .flat_map(|c| &c.dependencies)
+            .any(|d| d.name == *name);
+        if !used {
+            let text = format!("no crate uses `{name}`; remove the line");
+            findings.push(Finding::new("Cargo.toml", text).at(*line));
+        }
         if !rows(table).any(|(_, row)| row == *name) {
             let text = format!("no row for `{name}`: what for, what it replaces, who keeps it");
             findings.push(Finding::new(DEPENDENCIES, text));

@@ -86,7 +86,7 @@ fn impure_names(source: &Source<'_>) -> Vec<Finding> {
 }
 
 /// Whether `code` names `name` as a whole word.
-fn names(code: &str, name: &str) -> bool {
+pub(super) fn names(code: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(name).any(|(at, _)| {
         let before = code.get(..at).and_then(|b| b.chars().next_back());
