@@ -63,12 +63,13 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
 pub(super) fn reasons(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     const TABLE: &str = "crates/core/src/denial.rs";
     let others = || checkout.sources.iter().filter(|s| s.path != TABLE);
-    let vectors = checkout
+    let is_expectation = |path: &str| path.starts_with("vectors/") || path.ends_with(".snap");
+    let files = checkout
         .repository
         .files()
         .iter()
-        .filter(|f| f.path.starts_with("vectors/"));
-    let vectors: Vec<&str> = vectors.map(|f| f.text.as_str()).collect();
+        .filter(|f| is_expectation(&f.path));
+    let expectations: Vec<&str> = files.map(|f| f.text.as_str()).collect();
     let mut findings = Vec::new();
     for reason in Reason::ALL {
         let (variant, code) = (
