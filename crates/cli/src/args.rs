@@ -1,0 +1,554 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Accountable authority for AI agents: who authorised what, decided at the
+/// tool boundary, provable afterwards.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done; 1 refused, denied or does not verify; 2 wrong usage or input; 3 a file, the store or the network.\n\nStart with `bailiwick demo`, or set up your own:\n  bailiwick init --yes\n  bailiwick principal add user:142\n  bailiwick serve"
+)]
+pub(crate) struct Args {
+    /// One JSON object per line instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where state, keys and ledger live [default: bailiwick-data].
+    #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Play the support-ticket case on real parts and verify what it left.
+    #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq .")]
+    Demo(DemoArgs),
+    /// Set up a data dir: keys, configuration, ledger, admin credential.
+    #[command(after_help = "Examples:\n  bailiwick init --yes\n  bailiwick init --data-dir /var/lib/bailiwick --public-url https://gate.example.com")]
+    Init(InitArgs),
+    /// Run authority and gateway.
+    #[command(after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:0")]
+    Serve(ServeArgs),
+    /// Principals: humans and services on whose authority agents act.
+    #[command(subcommand)]
+    Principal(PrincipalVerb),
+    /// Registered agents and their owners.
+    #[command(subcommand)]
+    Agent(AgentVerb),
+    /// Running instances: their two keys and their enrolment.
+    #[command(subcommand)]
+    Instance(InstanceVerb),
+    /// Workflows: the checklists under which tasks run.
+    #[command(subcommand)]
+    Workflow(WorkflowVerb),
+    /// Scope shorthands of a workflow.
+    #[command(subcommand)]
+    Scope(ScopeVerb),
+    /// Tool servers and the pins of their tools.
+    #[command(subcommand)]
+    ToolServer(ToolServerVerb),
+    /// Tasks: pieces of work under a workflow.
+    #[command(subcommand)]
+    Task(TaskVerb),
+    /// Sign a grant with the principal's key and get the delegation.
+    #[command(after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json")]
+    Delegate(DelegateArgs),
+    /// Derive a narrower delegation for another instance, offline.
+    #[command(after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json")]
+    Attenuate(AttenuateArgs),
+    /// Call a tool through the gateway with a chain and a fresh proof.
+    #[command(after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821")]
+    Call(CallArgs),
+    /// Take authority back: what is revoked is denied from then on.
+    #[command(after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'")]
+    Revoke(RevokeArgs),
+    /// Show what is in a chain, token, grant or enrolment file.
+    Inspect(InspectArgs),
+    /// Read and verify the ledger.
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Evidence for one action, verifiable offline by anyone.
+    #[command(subcommand)]
+    Evidence(EvidenceVerb),
+    /// Keys and trust.
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// The configuration in force.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Check that this installation is as it should be.
+    Doctor,
+    /// Shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Leave everything serving at the end, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// The part of the demo that this process plays; used by the demo itself.
+    #[command(subcommand)]
+    pub(crate) part: Option<DemoPart>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoPart {
+    /// Signs a child that permits more than its parent, as a rogue agent would.
+    #[command(hide = true)]
+    Widen {
+        #[arg(long)]
+        chain: PathBuf,
+        #[arg(long)]
+        key: PathBuf,
+        #[arg(long)]
+        tool: String,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// The support desk, a real MCP server.
+    #[command(hide = true)]
+    Desk {
+        #[arg(long)]
+        database: PathBuf,
+        #[arg(long)]
+        credential: PathBuf,
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        #[arg(long, default_value = "none")]
+        quirk: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// Ask nothing.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// The name under which clients reach this installation.
+    #[arg(long)]
+    pub(crate) public_url: Option<String>,
+    /// Where `serve` will listen.
+    #[arg(long)]
+    pub(crate) listen: Option<String>,
+    /// The SPIFFE trust domain of the agents.
+    #[arg(long)]
+    pub(crate) trust_domain: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long)]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PrincipalVerb {
+    /// Register a principal and make its own signing key.
+    Add {
+        /// `user:NAME` or `service:NAME`.
+        id: String,
+        /// Where to write the private key [default: ID.key in the current folder].
+        #[arg(long)]
+        key: Option<PathBuf>,
+    },
+    /// List principals.
+    List,
+    /// Suspend a principal: nothing it granted works any more.
+    Suspend {
+        /// The principal.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentVerb {
+    /// Register an agent; every agent has an owner.
+    Add {
+        /// `agent:NAME`.
+        id: String,
+        /// The principal who answers for it.
+        #[arg(long)]
+        owner: String,
+        /// Who publishes the software.
+        #[arg(long)]
+        publisher: Option<String>,
+        /// Its version.
+        #[arg(long)]
+        version_label: Option<String>,
+        /// SHA-256 of the artifact, base64url.
+        #[arg(long)]
+        artifact: Option<String>,
+    },
+    /// List agents.
+    List,
+    /// Suspend an agent.
+    Suspend {
+        /// The agent.
+        id: String,
+    },
+    /// Let a suspended agent work again.
+    Resume {
+        /// The agent.
+        id: String,
+    },
+    /// Retire an agent for good.
+    Retire {
+        /// The agent.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceVerb {
+    /// On the instance's host: make its two keys and the enrolment document.
+    New {
+        /// The agent.
+        #[arg(long)]
+        agent: String,
+        /// The agent's owner.
+        #[arg(long)]
+        owner: String,
+        /// The authority's public URL [default: that of the data dir].
+        #[arg(long)]
+        authority: Option<String>,
+        /// Where to write the private keys.
+        #[arg(long)]
+        key: PathBuf,
+        /// Where to write the enrolment document.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Enrol an instance from its document.
+    Enrol {
+        /// The document.
+        document: PathBuf,
+    },
+    /// List instances.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkflowVerb {
+    /// Check a workflow file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Publish a workflow version.
+    Publish {
+        /// The file.
+        file: PathBuf,
+    },
+    /// List workflows.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScopeVerb {
+    /// Show what a shorthand stands for.
+    #[command(after_help = "Example:\n  bailiwick scope explain 'orders:read'")]
+    Explain {
+        /// Shorthands.
+        #[arg(required = true)]
+        shorthands: Vec<String>,
+        /// A workflow file instead of the published ones.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// The published workflow, where more than one knows the shorthand.
+        #[arg(long)]
+        workflow: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolServerVerb {
+    /// Catalogue a tool server.
+    Add {
+        /// Its name.
+        name: String,
+        /// Its MCP endpoint.
+        #[arg(long)]
+        url: String,
+        /// The file that holds the gateway's credential for it.
+        #[arg(long)]
+        credential: Option<PathBuf>,
+    },
+    /// Read the tools' definitions and pin them.
+    Pin {
+        /// The tool server.
+        name: String,
+        /// Tools whose suspicious definition somebody has read and accepts.
+        #[arg(long)]
+        accept: Vec<String>,
+    },
+    /// List tool servers and pins.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskVerb {
+    /// Mint a task.
+    New {
+        /// The workflow.
+        #[arg(long)]
+        workflow: String,
+        /// The agent.
+        #[arg(long)]
+        agent: String,
+        /// For whom.
+        #[arg(long)]
+        principal: String,
+        /// The purpose.
+        #[arg(long)]
+        purpose: String,
+    },
+    /// List tasks.
+    List,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DelegateArgs {
+    /// The principal's key file.
+    #[arg(long)]
+    pub(crate) key: PathBuf,
+    /// A request `{principal, agent, scope, expiresAt, purpose}` as JSON; `-` reads standard input.
+    #[arg(long, conflicts_with_all = ["agent", "scope", "lasts", "purpose"])]
+    pub(crate) request: Option<PathBuf>,
+    /// The agent.
+    #[arg(long, required_unless_present = "request")]
+    pub(crate) agent: Option<String>,
+    /// Shorthands of the workflow.
+    #[arg(long)]
+    pub(crate) scope: Vec<String>,
+    /// How long, such as `15m`, `90s`, `2h`.
+    #[arg(long = "for", value_name = "DURATION", default_value = "15m")]
+    pub(crate) lasts: String,
+    /// What for.
+    #[arg(long)]
+    pub(crate) purpose: Option<String>,
+    /// The workflow, where more than one could serve.
+    #[arg(long)]
+    pub(crate) workflow: Option<String>,
+    /// The task, if it was minted before.
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// The instance, where the agent has more than one.
+    #[arg(long)]
+    pub(crate) instance: Option<String>,
+    /// How deep the agent may delegate further.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) max_depth: u64,
+    /// Budget members such as `max_calls=20`.
+    #[arg(long, value_name = "MEMBER=NUMBER")]
+    pub(crate) budget: Vec<String>,
+    /// Where to write the chain.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AttenuateArgs {
+    /// The chain to derive from.
+    #[arg(long)]
+    pub(crate) chain: PathBuf,
+    /// The key file of the instance that holds it.
+    #[arg(long)]
+    pub(crate) key: PathBuf,
+    /// The next holder's enrolment document.
+    #[arg(long)]
+    pub(crate) to: PathBuf,
+    /// Tools to keep [default: all].
+    #[arg(long)]
+    pub(crate) tool: Vec<String>,
+    /// Arguments to fix, `NAME=VALUE` (JSON value, or text).
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) argument: Vec<String>,
+    /// A whole `tools` map as JSON instead.
+    #[arg(long, conflicts_with_all = ["tool", "argument"])]
+    pub(crate) tools: Option<PathBuf>,
+    /// How long at most.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) lasts: Option<String>,
+    /// Budget members such as `max_calls=1`.
+    #[arg(long, value_name = "MEMBER=NUMBER")]
+    pub(crate) budget: Vec<String>,
+    /// Let the next holder delegate further, up to the parent's depth.
+    #[arg(long)]
+    pub(crate) further: bool,
+    /// Where to write the child chain.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CallArgs {
+    /// The tool server's endpoint at the gateway.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// The chain; without one nothing is presented.
+    #[arg(long, requires = "key")]
+    pub(crate) chain: Option<PathBuf>,
+    /// The instance's key file.
+    #[arg(long)]
+    pub(crate) key: Option<PathBuf>,
+    /// The protocol version.
+    #[arg(long, default_value = "2026-07-28", value_parser = ["2025-11-25", "2026-07-28"])]
+    pub(crate) protocol: String,
+    /// One request without the protocol's opening, as a drill would send it.
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// Keep the presentation that was sent, for drills.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_presentation: Option<PathBuf>,
+    /// Send this presentation as it is instead of making one (implies --direct).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) presentation: Option<PathBuf>,
+    /// The tool; without one, the tools that the delegation permits are listed.
+    pub(crate) tool: Option<String>,
+    /// Arguments, `NAME=VALUE` (JSON value, or text).
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RevokeArgs {
+    /// What: `delegation`, `grant`, `instance`, `agent`, `principal`, `task`, `workflow`, `tool-server`.
+    #[arg(value_parser = ["delegation", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
+    pub(crate) kind: String,
+    /// Which one; for a delegation the token hash, or use --chain.
+    pub(crate) id: Option<String>,
+    /// The chain whose last token is meant.
+    #[arg(long)]
+    pub(crate) chain: Option<PathBuf>,
+    /// The principal's key, to revoke as that principal rather than as operator.
+    #[arg(long)]
+    pub(crate) key: Option<PathBuf>,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InspectArgs {
+    /// The file; `-` reads standard input.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Verify the whole ledger, or name the first bad entry.
+    Verify {
+        /// A checkpoint kept elsewhere, from which consistency is proved.
+        #[arg(long)]
+        since: Option<PathBuf>,
+        /// The trust file; without it the data dir's own keys are used and the answer says so.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
+    /// The newest entries; --follow waits for more.
+    Tail {
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 20)]
+        lines: u64,
+        /// Wait for more.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Search actions.
+    Query(QueryArgs),
+    /// One entry, or one action, with its receipt.
+    Show {
+        /// Entry id, action id or log index.
+        id: String,
+        /// Also decrypt the text beside the ledger; the reading is recorded.
+        #[arg(long)]
+        plaintext: bool,
+    },
+    /// The newest checkpoint.
+    Checkpoint {
+        /// Save it to a file, to be kept elsewhere.
+        #[arg(long)]
+        save: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QueryArgs {
+    /// By principal.
+    #[arg(long)]
+    pub(crate) principal: Option<String>,
+    /// By agent.
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// By task.
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// By tool.
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// By decision.
+    #[arg(long, value_parser = ["allow", "deny", "approval_required"])]
+    pub(crate) decision: Option<String>,
+    /// Not before this time (RFC 3339).
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Before this time (RFC 3339).
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceVerb {
+    /// Write the evidence bundle of an action.
+    Get {
+        /// The action id.
+        action: String,
+        /// Where to write it.
+        #[arg(long, short)]
+        output: PathBuf,
+    },
+    /// Verify a bundle offline.
+    Verify {
+        /// The bundle.
+        file: PathBuf,
+        /// The trust file; without it nothing is verified.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+        /// Checkpoints that you kept.
+        #[arg(long)]
+        kept: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysVerb {
+    /// Write the trust file and print its fingerprint, to compare out of band.
+    Trust {
+        /// Where to write it.
+        #[arg(long, short)]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Check the file.
+    Check,
+    /// Every option: value, range, meaning, and what an attacker who controls it gains.
+    Show,
+}

@@ -1,0 +1,270 @@
+//! One TOML file; flag over environment over file. Every option is a row of
+//! one table, from which `config show`, `config check` and the documentation
+//! are made. No security switch can be set by environment.
+
+use std::path::Path;
+
+use bailiwick_core::json::{Json, Object};
+use serde::Deserialize;
+
+use crate::error::CliError;
+use crate::keyfile;
+
+/// The file's name in the data dir.
+pub(crate) const FILE: &str = "bailiwick.toml";
+
+/// The port when nothing else is said.
+pub(crate) const DEFAULT_PORT: u16 = 7417;
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) listen: String,
+    pub(crate) public_url: String,
+    pub(crate) org: String,
+    pub(crate) trust_domain: String,
+    pub(crate) staleness_seconds: i64,
+    pub(crate) pin_check_seconds: i64,
+    pub(crate) root_minutes: i64,
+    pub(crate) upstream_timeout_seconds: u64,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) max_response_bytes: usize,
+    pub(crate) max_sessions: usize,
+    pub(crate) drain_seconds: u64,
+    pub(crate) publish_ledger: bool,
+    pub(crate) log: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: format!("127.0.0.1:{DEFAULT_PORT}"),
+            public_url: String::new(),
+            org: "default".into(),
+            trust_domain: "bailiwick.local".into(),
+            staleness_seconds: 10,
+            pin_check_seconds: 10,
+            root_minutes: 60,
+            upstream_timeout_seconds: 30,
+            max_request_bytes: 1 << 20,
+            max_response_bytes: 16 << 20,
+            max_sessions: 10_000,
+            drain_seconds: 10,
+            publish_ledger: false,
+            log: "info".into(),
+        }
+    }
+}
+
+/// One option: name, range, environment variable, meaning, and what somebody
+/// who controls it gains.
+pub(crate) struct OptionRow {
+    pub(crate) name: &'static str,
+    pub(crate) range: &'static str,
+    pub(crate) env: Option<&'static str>,
+    pub(crate) meaning: &'static str,
+    pub(crate) attacker: &'static str,
+}
+
+/// Every option, in the order of the file.
+pub(crate) const OPTIONS: &[OptionRow] = &[
+    OptionRow { name: "listen", range: "ADDRESS:PORT; loopback unless told otherwise", env: Some("BAILIWICK_LISTEN"), meaning: "where `serve` listens", attacker: "reach: who can try to call; no authority" },
+    OptionRow { name: "public_url", range: "an http://localhost or https:// URL without path", env: None, meaning: "the only source of issuer, audience and redirect names; empty means http://localhost:PORT of `listen`", attacker: "can make this installation deny everything, or accept delegations issued for another name" },
+    OptionRow { name: "org", range: "letters, digits, `.`, `_`, `-`", env: None, meaning: "the organisation, in every key and entry", attacker: "nothing: entries of another organisation are refused" },
+    OptionRow { name: "trust_domain", range: "a DNS name", env: None, meaning: "the SPIFFE trust domain of the agents", attacker: "how agents are named in records" },
+    OptionRow { name: "staleness_seconds", range: "1 to 60", env: None, meaning: "how old knowledge of revocations may be before calls are denied", attacker: "keeps revoked delegations alive up to this long while the store is away" },
+    OptionRow { name: "pin_check_seconds", range: "1 to 3600", env: None, meaning: "how often a tool's definition is compared with its pin", attacker: "a changed tool is used up to this long" },
+    OptionRow { name: "root_minutes", range: "1 to 1440", env: None, meaning: "the longest life of a root token; the grant's end also bounds it", attacker: "a stolen holder key works up to this long without revocation" },
+    OptionRow { name: "upstream_timeout_seconds", range: "1 to 600", env: None, meaning: "how long a tool may take; the delegation's end also bounds it", attacker: "holds connections open longer" },
+    OptionRow { name: "max_request_bytes", range: "1024 to 16777216", env: None, meaning: "the largest request accepted", attacker: "memory per request" },
+    OptionRow { name: "max_response_bytes", range: "1024 to 268435456", env: None, meaning: "the largest answer taken from a tool", attacker: "memory per call" },
+    OptionRow { name: "max_sessions", range: "1 to 1000000", env: None, meaning: "sessions of the older protocol held at once", attacker: "memory; beyond it new sessions are refused" },
+    OptionRow { name: "drain_seconds", range: "0 to 300", env: None, meaning: "how long SIGTERM waits for calls under way", attacker: "delays a stop" },
+    OptionRow { name: "publish_ledger", range: "true or false", env: None, meaning: "whether tiles can be read without the admin credential", attacker: "sees ids, aliases, codes and times of every action; no text" },
+    OptionRow { name: "log", range: "error, warn, info, debug", env: Some("BAILIWICK_LOG"), meaning: "how much `serve` logs; secrets are never logged", attacker: "noise" },
+];
+
+impl Config {
+    /// Reads `DIR/bailiwick.toml` where there is one, then the environment.
+    pub(crate) fn load(dir: &Path) -> Result<Self, CliError> {
+        let path = dir.join(FILE);
+        let mut config = if path.exists() {
+            let bytes = keyfile::read(&path)?;
+            let text = String::from_utf8(bytes).map_err(|_| {
+                CliError::usage("config-malformed", "the file is not UTF-8", "save it as UTF-8")
+            })?;
+            toml::from_str(&text).map_err(|e| {
+                CliError::usage(
+                    "config-malformed",
+                    format!("`{}`: {}", path.display(), e.message()),
+                    "`bailiwick config show` lists every option with its range",
+                )
+            })?
+        } else {
+            Self::default()
+        };
+        if let Ok(listen) = std::env::var("BAILIWICK_LISTEN") {
+            config.listen = listen;
+        }
+        if let Ok(log) = std::env::var("BAILIWICK_LOG") {
+            config.log = log;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks every range.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        let bad = |name: &str| {
+            let range = OPTIONS.iter().find(|o| o.name == name).map_or("", |o| o.range);
+            CliError::usage(
+                "config-out-of-range",
+                format!("option `{name}` is out of range"),
+                format!("`{name}` takes {range}"),
+            )
+        };
+        let checks: [(&str, bool); 13] = [
+            ("listen", self.listen.parse::<std::net::SocketAddr>().is_ok()),
+            ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
+            ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
+            ("trust_domain", is_host(&self.trust_domain)),
+            ("staleness_seconds", (1..=60).contains(&self.staleness_seconds)),
+            ("pin_check_seconds", (1..=3600).contains(&self.pin_check_seconds)),
+            ("root_minutes", (1..=1440).contains(&self.root_minutes)),
+            ("upstream_timeout_seconds", (1..=600).contains(&self.upstream_timeout_seconds)),
+            ("max_request_bytes", (1024..=16 << 20).contains(&self.max_request_bytes)),
+            ("max_response_bytes", (1024..=256 << 20).contains(&self.max_response_bytes)),
+            ("max_sessions", (1..=1_000_000).contains(&self.max_sessions)),
+            ("drain_seconds", self.drain_seconds <= 300),
+            ("log", ["error", "warn", "info", "debug"].contains(&self.log.as_str())),
+        ];
+        match checks.iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => Err(bad(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The public URL in force, without a slash at its end.
+    pub(crate) fn public_url(&self) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.trim_end_matches('/').to_owned();
+        }
+        let port = self.listen.rsplit(':').next().unwrap_or("0");
+        format!("http://localhost:{port}")
+    }
+
+    /// The gateway's audience.
+    pub(crate) fn audience(&self) -> String {
+        format!("{}/mcp", self.public_url())
+    }
+
+    /// The value of an option as JSON.
+    pub(crate) fn value(&self, name: &str) -> Json {
+        match name {
+            "listen" => self.listen.as_str().into(),
+            "public_url" => self.public_url().into(),
+            "org" => self.org.as_str().into(),
+            "trust_domain" => self.trust_domain.as_str().into(),
+            "staleness_seconds" => self.staleness_seconds.into(),
+            "pin_check_seconds" => self.pin_check_seconds.into(),
+            "root_minutes" => self.root_minutes.into(),
+            "upstream_timeout_seconds" => self.upstream_timeout_seconds.into(),
+            "max_request_bytes" => (self.max_request_bytes as u64).into(),
+            "max_response_bytes" => (self.max_response_bytes as u64).into(),
+            "max_sessions" => (self.max_sessions as u64).into(),
+            "drain_seconds" => self.drain_seconds.into(),
+            "publish_ledger" => self.publish_ledger.into(),
+            "log" => self.log.as_str().into(),
+            _ => Json::Null,
+        }
+    }
+
+    /// The file that `init` writes: every option with its meaning.
+    pub(crate) fn to_toml(&self) -> String {
+        let mut text = String::from(
+            "# Bailiwick. Flag over environment over this file; `bailiwick config show` explains.\n",
+        );
+        for row in OPTIONS {
+            text.push_str(&format!("\n# {} ({})\n", row.meaning, row.range));
+            let value = if row.name == "public_url" {
+                Json::from(self.public_url.as_str())
+            } else {
+                self.value(row.name)
+            };
+            text.push_str(&format!("{} = {}\n", row.name, value.canonical()));
+        }
+        text
+    }
+
+    /// All options for `config show --json`.
+    pub(crate) fn to_json(&self) -> Object {
+        OPTIONS
+            .iter()
+            .map(|row| {
+                let option = Object::new()
+                    .with("value", self.value(row.name))
+                    .with("range", row.range)
+                    .with("environment", row.env)
+                    .with("meaning", row.meaning)
+                    .with("an_attacker_gains", row.attacker);
+                (row.name.to_owned(), option.into())
+            })
+            .collect()
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text
+            .split('.')
+            .all(|l| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+}
+
+/// `https://HOST[:PORT]`, or http on the loopback name.
+fn is_public_url(text: &str) -> bool {
+    let (rest, secure) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, true),
+        (_, Some(rest)) => (rest, false),
+        _ => return false,
+    };
+    let rest = rest.trim_end_matches('/');
+    let (host, port) = rest.split_once(':').unwrap_or((rest, "443"));
+    is_host(host)
+        && port.parse::<u16>().is_ok()
+        && (secure || host == "localhost" || host == "127.0.0.1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_written_file_reads_back_as_the_same_configuration() {
+        let config = Config { public_url: "http://localhost:7417".into(), ..Config::default() };
+        let read: Config = toml::from_str(&config.to_toml()).unwrap();
+        assert_eq!(read, config);
+    }
+
+    #[test]
+    fn every_option_is_documented_and_every_documented_option_exists() {
+        let config = Config::default();
+        for row in OPTIONS {
+            assert_ne!(config.value(row.name), Json::Null, "{}", row.name);
+        }
+        let written = config.to_toml();
+        assert_eq!(written.matches(" = ").count(), OPTIONS.len());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let bad = |c: Config| c.check().unwrap_err().message;
+        assert!(bad(Config { staleness_seconds: 61, ..Config::default() }).contains("staleness"));
+        assert!(bad(Config { listen: "here".into(), ..Config::default() }).contains("listen"));
+        for url in ["http://example.com", "ftp://x", "https://a b", "https://x/path"] {
+            let config = Config { public_url: url.into(), ..Config::default() };
+            assert!(bad(config).contains("public_url"), "{url}");
+        }
+    }
+}

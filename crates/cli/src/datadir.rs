@@ -1,0 +1,206 @@
+//! A data dir, opened: its configuration, keys, store and authority.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker, Refusal};
+use bailiwick_core::crypto::{Signer, SigningKey};
+use bailiwick_core::ids::OrgId;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::ChainLimits;
+use bailiwick_policy::Workflow;
+use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
+use bailiwick_tlog::SeedSigner;
+
+use crate::config::Config;
+use crate::error::{CliError, from_typed};
+use crate::keyfile;
+use crate::output::Output;
+use crate::ports::{Maker, SystemHost};
+
+from_typed!(Environment: StoreError);
+from_typed!(Refused: Refusal, bailiwick_authority::inspect::InspectError);
+
+/// The files under `keys/`, each for one purpose.
+pub(crate) const KEY_FILES: [&str; 5] =
+    ["issuer.jwk", "authority.jwk", "gateway.jwk", "log.jwk", "plaintext.jwk"];
+
+/// The admin credential's file.
+pub(crate) const ADMIN: &str = "admin.credential";
+
+/// An opened data dir.
+pub(crate) struct DataDir {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) authority: Authority,
+    pub(crate) gateway: Maker,
+    pub(crate) log: Arc<SeedSigner>,
+    pub(crate) plaintext: PlaintextKey,
+}
+
+impl DataDir {
+    /// Opens an initialised data dir.
+    pub(crate) fn open(dir: &Path) -> Result<Self, CliError> {
+        if !dir.join("keys").is_dir() {
+            return Err(CliError::environment(
+                "no-data-dir",
+                format!("`{}` is no initialised data dir", dir.display()),
+                "run `bailiwick init`, or pass --data-dir",
+            ));
+        }
+        let data = Self::assemble(dir)?;
+        data.authority.started()?;
+        Ok(data)
+    }
+
+    /// Opens the keys and the store without asking whether the log began.
+    pub(crate) fn assemble(dir: &Path) -> Result<Self, CliError> {
+        let config = Config::load(dir)?;
+        let keys = dir.join("keys");
+        let key = |name: &str| -> Result<Arc<SigningKey>, CliError> {
+            Ok(Arc::new(keyfile::read_key(&keys.join(name))?))
+        };
+        let (issuer, maker, gateway) =
+            (key("issuer.jwk")?, key("authority.jwk")?, key("gateway.jwk")?);
+        let origin = log_origin(&config);
+        let seed = keyfile::read_seed(&keys.join("log.jwk"))?;
+        let log = SeedSigner::new(&origin, &seed).map_err(|e| {
+            CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
+        })?;
+        let plaintext = PlaintextKey::new(*keyfile::read_seed(&keys.join("plaintext.jwk"))?);
+        let org = OrgId::parse(&config.org)?;
+        let entropy = |out: &mut [u8]| getrandom::fill(out).is_ok();
+        let store =
+            Store::open(dir, Options::new(org.clone(), plaintext.clone(), Arc::new(entropy)))?;
+        let gateway_maker = AuthorityMaker::gateway(gateway.public_key());
+        let installation = Installation {
+            org,
+            trust_domain: config.trust_domain.clone(),
+            issuer: config.public_url(),
+            issuer_key: issuer.public_key(),
+            makers: vec![AuthorityMaker::authority(maker.public_key()), gateway_maker.clone()],
+            log_key: log.key().clone(),
+            max_root_seconds: config.root_minutes.saturating_mul(60),
+            limits: ChainLimits::DEFAULT,
+        };
+        let keys = Keys { issuer, maker };
+        let authority = Authority::new(store, Arc::new(SystemHost), installation, keys)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            authority,
+            gateway: Maker { id: gateway_maker.id, key: gateway },
+            log: Arc::new(log),
+            plaintext,
+        })
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        self.authority.store()
+    }
+
+    /// Publishes what is not under a checkpoint yet.
+    pub(crate) fn sequence(&self) -> Result<(), CliError> {
+        self.store().sequence(&*self.log)?;
+        Ok(())
+    }
+
+    /// Registers an enrolment.
+    pub(crate) fn enrol(&self, document: &Json, out: Output) -> Result<(), CliError> {
+        let instance = self.authority.instance_enrol(document)?;
+        let object = Object::new()
+            .with("instance", &instance.id)
+            .with("agent", &instance.agent)
+            .with("holder", instance.holder)
+            .with("status", instance.status.as_str());
+        out.result(
+            object,
+            format!("enrolled instance {} of {}", instance.id, instance.agent),
+        );
+        out.next(&["a principal can now sign a grant: bailiwick delegate --help"]);
+        Ok(())
+    }
+
+    /// Lists instances.
+    pub(crate) fn list_instances(&self, out: Output) -> Result<(), CliError> {
+        let rows = self.authority.instances(None)?;
+        let list: Vec<Json> = rows
+            .iter()
+            .map(|i| {
+                Object::new()
+                    .with("instance", &i.id)
+                    .with("agent", &i.agent)
+                    .with("holder", i.holder)
+                    .with("status", i.status.as_str())
+                    .into()
+            })
+            .collect();
+        let text: Vec<String> =
+            rows.iter().map(|i| format!("{}  {}  {}", i.id, i.status.as_str(), i.agent)).collect();
+        out.result(Object::new().with("instances", list), or_none(&text, "no instance is enrolled"));
+        Ok(())
+    }
+
+    /// Publishes a workflow text.
+    pub(crate) fn publish(&self, text: &str, out: Output) -> Result<(), CliError> {
+        let published = self.authority.workflow_publish(text)?;
+        let object = Object::new()
+            .with("workflow", &published.id)
+            .with("digest", published.digest)
+            .with("changed", published.changed);
+        let text = if published.changed {
+            format!("published workflow {} ({})", published.id, published.digest)
+        } else {
+            format!("workflow {} is this version already", published.id)
+        };
+        out.result(object, text);
+        out.next(&["bailiwick tool-server add NAME --url URL --credential FILE"]);
+        Ok(())
+    }
+
+    /// Lists workflows.
+    pub(crate) fn list_workflows(&self, out: Output) -> Result<(), CliError> {
+        let rows = self.authority.workflows()?;
+        let list: Vec<Json> = rows
+            .iter()
+            .map(|w| {
+                Object::new()
+                    .with("workflow", &w.id)
+                    .with("digest", w.digest)
+                    .with("published", w.published.to_string())
+                    .into()
+            })
+            .collect();
+        let text: Vec<String> =
+            rows.iter().map(|w| format!("{}  {}  {}", w.id, w.published, w.digest)).collect();
+        out.result(Object::new().with("workflows", list), or_none(&text, "no workflow is published"));
+        Ok(())
+    }
+
+    /// The published workflows, or the named one.
+    pub(crate) fn workflows(&self, name: Option<&str>) -> Result<Vec<Workflow>, CliError> {
+        let mut workflows = Vec::new();
+        for row in self.authority.workflows()? {
+            if name.is_none_or(|n| n == row.id.as_str()) {
+                let (_, parsed) = self.authority.workflow(&row.id)?;
+                workflows.push((*parsed).clone());
+            }
+        }
+        Ok(workflows)
+    }
+}
+
+/// Lines, or a sentence where there are none.
+pub(crate) fn or_none(lines: &[String], none: &str) -> String {
+    if lines.is_empty() { none.to_owned() } else { lines.join("\n") }
+}
+
+/// The log's origin line: the public name without its scheme, and the
+/// organisation.
+fn log_origin(config: &Config) -> String {
+    let url = config.public_url();
+    let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    format!("{host}/ledger/{}", config.org)
+}
+

@@ -1,0 +1,36 @@
+//! `demo`: the support-ticket case on real parts.
+//!
+//! Every participant is its own process: `serve` (authority and gateway), the
+//! support desk (a real MCP server), and for each call an agent process that
+//! knows only a URL, a chain file and a key file. The demo itself is a client
+//! of the command line: what it does, anyone can do by hand.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bailiwick_core::json::Object;
+
+use crate::args::{DemoArgs, DemoPart};
+use crate::error::CliError;
+use crate::output::Output;
+
+mod desk;
+mod people;
+mod processes;
+mod rogue;
+mod story;
+
+/// Runs the demo, or the part of it that this process plays.
+pub(crate) fn run(args: DemoArgs, dir: Option<&Path>, out: Output) -> Result<ExitCode, CliError> {
+    match args.part {
+        Some(DemoPart::Desk { database, credential, port, quirk }) => {
+            desk::run(database, credential, port, &quirk, out)
+        }
+        Some(DemoPart::Widen { chain, key, tool, out: file }) => {
+            rogue::widen(&chain, &key, &tool, &file)?;
+            out.result(Object::new().with("chain", file.display().to_string()), "signed a wider child");
+            Ok(ExitCode::SUCCESS)
+        }
+        None => story::play(dir, args.keep, out),
+    }
+}

@@ -1,0 +1,209 @@
+//! Key files: private keys as JWK, mode 0600, never overwritten.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use bailiwick_core::crypto::{Signer, SigningKey, base64url, from_base64url};
+use bailiwick_core::enrolment::IdentitySigningKey;
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+use zeroize::Zeroizing;
+
+use crate::error::CliError;
+use crate::host;
+
+/// Bytes of a key or configuration file at most.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Writes a new file with mode 0600; an existing one is never replaced.
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| CliError::file(path, "create", &e))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|e| CliError::file(path, "write", &e))
+}
+
+/// Reads a private file; refuses one that group or others can read.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let mode = fs::metadata(path)
+        .map_err(|e| CliError::file(path, "read", &e))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(CliError::environment(
+            "key-permissions",
+            format!("`{}` is readable by others (mode {:o})", path.display(), mode & 0o777),
+            format!("chmod 600 '{}'", path.display()),
+        ));
+    }
+    Ok(Zeroizing::new(read(path)?))
+}
+
+/// Reads a file within the size limit.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    read_up_to(path, MAX_FILE)
+}
+
+/// Reads a file of at most `max` bytes.
+pub(crate) fn read_up_to(path: &Path, max: u64) -> Result<Vec<u8>, CliError> {
+    let file = fs::File::open(path).map_err(|e| CliError::file(path, "read", &e))?;
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| CliError::file(path, "read", &e))?;
+    if u64::try_from(bytes.len()).is_ok_and(|n| n > max) {
+        return Err(CliError::usage(
+            "file-too-large",
+            format!("`{}` has more than {max} bytes", path.display()),
+            "pass the right file",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Reads strict JSON.
+pub(crate) fn read_json(path: &Path) -> Result<Json, CliError> {
+    Ok(Json::parse(&read(path)?, &JsonLimits::DEFAULT)?)
+}
+
+fn malformed(path: &Path) -> CliError {
+    CliError::usage(
+        "key-file-malformed",
+        format!("`{}` is not a key file of the expected kind", path.display()),
+        "pass the file that `bailiwick` wrote",
+    )
+}
+
+/// A fresh Ed25519 seed.
+pub(crate) fn fresh_seed() -> Result<Zeroizing<[u8; 32]>, CliError> {
+    Ok(Zeroizing::new(host::random()?))
+}
+
+/// The private JWK of a seed.
+fn private_jwk(seed: &[u8; 32]) -> Result<Object, CliError> {
+    let key = signing_key(seed)?;
+    Ok(key.public_key().to_jwk().with("d", base64url(seed)))
+}
+
+/// The signing key of a seed.
+pub(crate) fn signing_key(seed: &[u8; 32]) -> Result<SigningKey, CliError> {
+    SigningKey::from_seed(seed)
+        .map_err(|e| CliError::environment("key", e.to_string(), "make a new key"))
+}
+
+fn seed_of(jwk: &Object) -> Option<Zeroizing<[u8; 32]>> {
+    let d = Zeroizing::new(from_base64url(jwk.member("d")?.as_str()?)?);
+    Some(Zeroizing::new(d.as_slice().try_into().ok()?))
+}
+
+/// Writes a fresh plain Ed25519 key and returns it.
+pub(crate) fn create_key(path: &Path) -> Result<SigningKey, CliError> {
+    let seed = fresh_seed()?;
+    write_new(path, &Json::Object(private_jwk(&seed)?).canonical())?;
+    signing_key(&seed)
+}
+
+/// Reads a plain Ed25519 key.
+pub(crate) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
+    signing_key(&*read_seed(path)?)
+}
+
+/// Reads a plain Ed25519 key's seed.
+pub(crate) fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, CliError> {
+    let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+    json.as_object().and_then(seed_of).ok_or_else(|| malformed(path))
+}
+
+/// A principal's own signing key.
+pub(crate) struct PrincipalKey {
+    /// The principal.
+    pub(crate) id: PrincipalId,
+    /// Its key.
+    pub(crate) key: SigningKey,
+}
+
+impl PrincipalKey {
+    /// Makes the key and writes the file.
+    pub(crate) fn create(path: &Path, id: &PrincipalId) -> Result<Self, CliError> {
+        let seed = fresh_seed()?;
+        let file = Object::new().with("principal", id).with("key", private_jwk(&seed)?);
+        write_new(path, &Json::Object(file).canonical())?;
+        Ok(Self { id: id.clone(), key: signing_key(&seed)? })
+    }
+
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+        let o = json.as_object().ok_or_else(|| malformed(path))?;
+        let id = o.member("principal").and_then(Json::as_str).ok_or_else(|| malformed(path))?;
+        let seed = o
+            .member("key")
+            .and_then(Json::as_object)
+            .and_then(seed_of)
+            .ok_or_else(|| malformed(path))?;
+        Ok(Self { id: PrincipalId::parse(id)?, key: signing_key(&seed)? })
+    }
+}
+
+/// An instance's two keys. They are made and stay on its host.
+pub(crate) struct InstanceKeys {
+    /// The instance.
+    pub(crate) instance: InstanceId,
+    /// Signs chains and proofs.
+    pub(crate) holder: SigningKey,
+    /// Signs as the instance's identity.
+    pub(crate) identity: IdentitySigningKey,
+}
+
+impl InstanceKeys {
+    /// Makes both keys and writes the file.
+    pub(crate) fn create(path: &Path, agent: &AgentId) -> Result<Self, CliError> {
+        let instance = InstanceId::mint(host::now(), host::random()?);
+        let seed = fresh_seed()?;
+        let rng = aws_lc_rs::rand::SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng)
+            .map_err(|_| {
+                CliError::environment("key", "cannot make an identity key", "try again")
+            })?;
+        let file = Object::new()
+            .with("instance", &instance)
+            .with("agent", agent)
+            .with("holder", private_jwk(&seed)?)
+            .with("identity_pkcs8", base64url(document.as_ref()));
+        write_new(path, &Json::Object(file).canonical())?;
+        let identity = IdentitySigningKey::from_pkcs8(document.as_ref())
+            .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
+        Ok(Self { instance, holder: signing_key(&seed)?, identity })
+    }
+
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+        let o = json.as_object().ok_or_else(|| malformed(path))?;
+        let text =
+            |m: &str| o.member(m).and_then(Json::as_str).ok_or_else(|| malformed(path));
+        let seed = o
+            .member("holder")
+            .and_then(Json::as_object)
+            .and_then(seed_of)
+            .ok_or_else(|| malformed(path))?;
+        let document = Zeroizing::new(
+            from_base64url(text("identity_pkcs8")?).ok_or_else(|| malformed(path))?,
+        );
+        Ok(Self {
+            instance: InstanceId::parse(text("instance")?)?,
+            holder: signing_key(&seed)?,
+            identity: IdentitySigningKey::from_pkcs8(&document)
+                .map_err(|_| malformed(path))?,
+        })
+    }
+}

@@ -1,0 +1,455 @@
+//! The gateway's ports over the store: what connects the two planes in one
+//! process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
+use bailiwick_core::crypto::{Digest, Signer};
+use bailiwick_core::ids::{EntryId, OrgId, ServerName, ToolId};
+use bailiwick_core::json::{Json, Number, Object};
+use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_gateway::ports::{
+    Catalogue, Credential, DecisionRecord, Durable, Host, Journal, Pin, PinMismatch, Recheck,
+    RecordRefusal, ToolServer,
+};
+use bailiwick_policy::Workflow;
+use bailiwick_store::{
+    Charge, Charged, Derived, PinStatus, Row, Spent, Status, Store, StoreError, Subject, Tx,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::host;
+use crate::keyfile;
+
+/// The system's clock and entropy.
+pub(crate) struct SystemHost;
+
+impl Host for SystemHost {
+    fn now(&self) -> Timestamp {
+        host::now()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            // SECURITY: nothing works with guessable salts and session ids.
+            tracing::error!("the operating system gives no random bytes; stopping");
+            std::process::abort();
+        }
+    }
+}
+
+impl bailiwick_authority::host::Host for SystemHost {
+    fn now(&self) -> Timestamp {
+        host::now()
+    }
+
+    fn fill(&self, out: &mut [u8]) -> bool {
+        getrandom::fill(out).is_ok()
+    }
+}
+
+/// A maker: its name in entries and its key.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    pub(crate) id: String,
+    pub(crate) key: Arc<dyn Signer + Send + Sync>,
+}
+
+/// Decisions and outcomes go straight into the ledger.
+pub(crate) struct StoreJournal {
+    pub(crate) store: Store,
+    pub(crate) maker: Maker,
+}
+
+/// A refusal inside the recording transaction, or the store's own failure.
+enum Stop {
+    Refused(RecordRefusal),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl Journal for StoreJournal {
+    fn record<'a>(
+        &'a self,
+        record: DecisionRecord,
+    ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
+        let maker = self.maker.clone();
+        let pending = self.store.write(move |tx| write_decision(tx, &maker, record));
+        async move {
+            pending.await.map_err(|stop| match stop {
+                Stop::Refused(refusal) => refusal,
+                Stop::Store(e) => {
+                    tracing::error!(code = e.code(), error = %e, "a decision was not recorded");
+                    RecordRefusal::Unavailable
+                }
+            })
+        }
+        .boxed()
+    }
+
+    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.append(event)
+    }
+
+    fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.append(event)
+    }
+}
+
+impl StoreJournal {
+    fn append(&self, event: Event) -> BoxFuture<'_, Result<(), Unavailable>> {
+        let maker = self.maker.clone();
+        let pending = self.store.write(move |tx| -> Result<(), StoreError> {
+            tx.append(&maker.id, &*maker.key, event).map(|_| ())
+        });
+        async move {
+            pending.await.map_err(|e| {
+                tracing::error!(code = e.code(), error = %e, "an entry was not recorded");
+                Unavailable
+            })
+        }
+        .boxed()
+    }
+
+    /// Calls that were allowed in an earlier life of the process and have no
+    /// outcome: nobody knows what became of them, and the ledger says so.
+    pub(crate) fn close_unfinished(&self) -> Result<usize, StoreError> {
+        let maker = self.maker.clone();
+        self.store
+            .write(move |tx| {
+                let size = tx.log_size()?;
+                let open = tx.unfinished_actions(size)?;
+                let count = open.len();
+                for action in open {
+                    let Some(decided) = tx.entry(action.decided)? else { continue };
+                    let event = unknown_outcome(&decided.id, decided.subjects, tx.org())?;
+                    tx.append(&maker.id, &*maker.key, event)?;
+                }
+                Ok::<_, StoreError>(count)
+            })
+            .wait()
+    }
+}
+
+fn unknown_outcome(
+    decided: &EntryId,
+    subjects: Subjects,
+    org: &OrgId,
+) -> Result<Event, StoreError> {
+    let now = host::now();
+    let random = host::random().map_err(|_| StoreError::Entropy)?;
+    Ok(Event {
+        id: EntryId::mint(now, random),
+        org: org.clone(),
+        time: now,
+        kind: Kind::ActionCompleted,
+        subjects: Subjects { reason: Some("unknown".into()), ..subjects },
+        body: Object::new()
+            .with("decided", decided)
+            .with("is_error", true)
+            .with("after_restart", true),
+        disclosures: Vec::new(),
+    })
+}
+
+/// Everything that happens with an allow, in one transaction.
+fn write_decision(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    record: DecisionRecord,
+) -> Result<Durable, Stop> {
+    let refuse = |refusal| Err(Stop::Refused(refusal));
+    let DecisionRecord { event, charges, spend, recheck } = record;
+    if let Some(last) = tx.last_time()?
+        && last.millis_since(host::now()) > CLOCK_TOLERANCE_MS
+    {
+        return refuse(RecordRefusal::ClockBehind);
+    }
+    if let Some(found) = tx.is_revoked(&revocable(tx, &recheck)?)? {
+        return refuse(RecordRefusal::Revoked { kind: found.subject.kind().to_owned() });
+    }
+    if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
+        return refuse(RecordRefusal::Replayed);
+    }
+    let ends = ends_of(&event);
+    let charges: Vec<Charge> = charges
+        .into_iter()
+        .map(|c| Charge {
+            token: c.token,
+            counter: c.member,
+            amount: c.amount,
+            limit: c.limit,
+            expires: ends,
+        })
+        .collect();
+    if let Charged::Exceeded { which, .. } = tx.charge(&charges)? {
+        let member = charges.get(which).map(|c| c.counter.clone()).unwrap_or_default();
+        return refuse(RecordRefusal::BudgetSpent { member });
+    }
+    note_derived(tx, maker, &event, &recheck, ends)?;
+    let appended = tx.append(&maker.id, &*maker.key, event)?;
+    Ok(Durable { entry: appended.entry })
+}
+
+/// The end of the chain, which the decision states.
+fn ends_of(event: &Event) -> Timestamp {
+    event
+        .body
+        .member("not_after")
+        .and_then(Json::as_number)
+        .and_then(Number::as_plain_integer)
+        .map_or(event.time, Timestamp::from_seconds)
+}
+
+/// Everything whose revocation stops this call (DESIGN rule 8).
+fn revocable(tx: &Tx<'_>, recheck: &Recheck) -> Result<Vec<Subject>, StoreError> {
+    let a = &recheck.authority;
+    let mut subjects = vec![
+        Subject::Task { id: a.task.clone() },
+        Subject::Workflow { id: a.workflow.clone() },
+        Subject::Grant { id: a.grant.clone() },
+        Subject::ToolServer { name: recheck.server.clone() },
+    ];
+    let root = recheck.tokens.first().copied();
+    subjects.extend(recheck.tokens.iter().map(|t| Subject::Delegation { token: *t }));
+    for holder in &recheck.holders {
+        if let Some(root) = root {
+            subjects.push(Subject::HolderKey { holder: *holder, root });
+        }
+        if let Some(found) = tx.instance_by_holder(holder)? {
+            subjects.push(Subject::Agent { id: found.agent.row.id.clone() });
+            subjects.push(Subject::Instance { id: found.instance.row.id.clone() });
+        }
+    }
+    if let Some(root) = root
+        && let Some(chain) = tx.delegation(&root)?
+    {
+        subjects.push(Subject::Principal { alias: chain.principal.row.alias.clone() });
+    }
+    Ok(subjects)
+}
+
+/// Derived tokens that are seen for the first time get their own entry.
+fn note_derived(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    event: &Event,
+    recheck: &Recheck,
+    ends: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(root) = recheck.tokens.first().copied() else { return Ok(()) };
+    let pairs = recheck.tokens.iter().zip(recheck.tokens.iter().skip(1));
+    for (depth, ((parent, token), holder)) in
+        pairs.zip(recheck.holders.iter().skip(1)).enumerate()
+    {
+        if tx.derived(token)?.is_some() {
+            continue;
+        }
+        let row = Derived {
+            token: *token,
+            parent: *parent,
+            root,
+            depth: u32::try_from(depth.saturating_add(1)).unwrap_or(u32::MAX),
+            holder: *holder,
+            seen: event.time,
+            expires: ends,
+        };
+        let seen = Event {
+            id: EntryId::mint(event.time, host::random().map_err(|_| StoreError::Entropy)?),
+            org: event.org.clone(),
+            time: event.time,
+            kind: Kind::DelegationSeen,
+            subjects: Subjects {
+                action: None,
+                tool: None,
+                decision: None,
+                reason: None,
+                delegation: Some(token.to_string()),
+                ..event.subjects.clone()
+            },
+            body: Object::new().with("root", root).with("parent", *parent),
+            disclosures: Vec::new(),
+        };
+        tx.record(&maker.id, &*maker.key, seen, &Row::Derived(row))?;
+    }
+    Ok(())
+}
+
+/// How long what was read of a tool server or its credential is kept.
+const CATALOGUE_AGE: Duration = Duration::from_millis(500);
+
+/// Workflows, tool servers and pins, read from the store.
+pub(crate) struct StoreCatalogue {
+    store: Store,
+    maker: Maker,
+    workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
+    servers: Mutex<BTreeMap<ServerName, (Instant, Option<Arc<ToolServer>>)>>,
+}
+
+impl StoreCatalogue {
+    pub(crate) fn new(store: Store, maker: Maker) -> Self {
+        Self { store, maker, workflows: Mutex::default(), servers: Mutex::default() }
+    }
+
+    fn read_server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
+        let (row, pins, revoked) = self
+            .store
+            .read(|view| -> Result<_, StoreError> {
+                Ok((
+                    view.tool_server(name)?,
+                    view.pins(name)?,
+                    view.is_revoked(&[Subject::ToolServer { name: name.clone() }])?.is_some(),
+                ))
+            })
+            .map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let mut by_operation = BTreeMap::new();
+        for pin in pins {
+            if pin.row.status != PinStatus::Pinned {
+                continue;
+            }
+            by_operation.insert(operation(&pin.row.tool).to_owned(), read_pin(&pin.row)?);
+        }
+        let url = row.row.url.parse().map_err(|_| Unavailable)?;
+        let credential = match &row.row.credential {
+            None => None,
+            Some(reference) => Some(read_credential(reference)?),
+        };
+        Ok(Some(Arc::new(ToolServer {
+            name: name.clone(),
+            url,
+            credential,
+            pins: by_operation,
+            revoked: revoked || row.row.status != Status::Active,
+        })))
+    }
+}
+
+fn operation(tool: &ToolId) -> &str {
+    tool.operation()
+}
+
+fn unavailable(e: StoreError) -> Unavailable {
+    tracing::error!(code = e.code(), error = %e, "the store cannot be read");
+    Unavailable
+}
+
+fn read_pin(pin: &bailiwick_store::Pin) -> Result<Pin, Unavailable> {
+    let definition =
+        Json::parse(pin.definition.as_bytes(), &JsonLimits::DEFAULT).map_err(|_| Unavailable)?;
+    let schema = definition
+        .as_object()
+        .and_then(|o| o.member("definition")?.as_object())
+        .and_then(|o| o.member("inputSchema").or_else(|| o.member("arguments")))
+        .cloned();
+    Ok(Pin { digest: pin.digest, schema })
+}
+
+/// `file:PATH`, mode 0600.
+fn read_credential(reference: &str) -> Result<Credential, Unavailable> {
+    let path = reference.strip_prefix("file:").ok_or(Unavailable)?;
+    let bytes = keyfile::read_private(Path::new(path)).map_err(|e| {
+        tracing::error!(code = %e.code, "a tool server's credential cannot be read");
+        Unavailable
+    })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unavailable)?;
+    Ok(Credential::bearer(text.trim()))
+}
+
+impl Catalogue for StoreCatalogue {
+    fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
+        let mut known = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(workflow) = known.get(digest) {
+            return Ok(Some(Arc::clone(workflow)));
+        }
+        let stored = self
+            .store
+            .read(|v| -> Result<_, StoreError> {
+                for workflow in v.workflows()? {
+                    if let Some(found) = v.workflow_version(&workflow.row.id, digest)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None)
+            })
+            .map_err(unavailable)?;
+        let Some(stored) = stored else { return Ok(None) };
+        let workflow =
+            Workflow::parse(&stored.row.document).map_err(|_| Unavailable).map(Arc::new)?;
+        // SECURITY: the digest is recomputed; the database is not believed.
+        if workflow.digest() != *digest {
+            tracing::error!(%digest, "a workflow's text does not have its digest");
+            return Err(Unavailable);
+        }
+        // Versions are few; the bound only keeps a fault from growing.
+        if known.len() >= 1024 {
+            known.clear();
+        }
+        known.insert(*digest, Arc::clone(&workflow));
+        Ok(Some(workflow))
+    }
+
+    fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
+        {
+            let known = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((read, server)) = known.get(name)
+                && read.elapsed() < CATALOGUE_AGE
+            {
+                return Ok(server.clone());
+            }
+        }
+        let server = self.read_server(name)?;
+        let mut known = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= 4096 {
+            known.clear();
+        }
+        known.insert(name.clone(), (Instant::now(), server.clone()));
+        Ok(server)
+    }
+
+    fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable> {
+        let rows = self.store.read(|v| v.tool_servers()).map_err(unavailable)?;
+        let mut servers = Vec::new();
+        for row in rows {
+            servers.extend(self.server(&row.row.name)?);
+        }
+        Ok(servers)
+    }
+
+    fn pin_mismatch(&self, mismatch: PinMismatch) {
+        let maker = self.maker.clone();
+        let tool = format!("mcp:{}:{}", mismatch.server, mismatch.operation);
+        let now = host::now();
+        let Ok(random) = host::random() else { return };
+        let org = self.store.org().clone();
+        let event = Event {
+            id: EntryId::mint(now, random),
+            org,
+            time: now,
+            kind: Kind::ToolChanged,
+            subjects: Subjects { tool: Some(tool.clone()), ..Subjects::default() },
+            body: Object::new()
+                .with("tool", tool.as_str())
+                .with("server", &mismatch.server)
+                .with("pinned", mismatch.pinned)
+                .with("found", mismatch.found.map(Json::from)),
+            disclosures: Vec::new(),
+        };
+        tracing::warn!(tool, "a tool's definition is not the pinned one; it is quarantined");
+        // The writer runs it whether or not anybody waits.
+        drop(self.store.write(move |tx| -> Result<(), StoreError> {
+            tx.append(&maker.id, &*maker.key, event).map(|_| ())
+        }));
+    }
+}

@@ -1,0 +1,66 @@
+//! One file per verb.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Verb};
+use crate::error::CliError;
+use crate::output::Output;
+
+mod agent;
+mod attenuate;
+mod audit;
+mod call;
+mod config;
+mod delegate;
+mod doctor;
+mod evidence;
+mod init;
+mod inspect;
+mod instance;
+mod keys;
+mod parse;
+mod principal;
+mod revoke;
+mod scope;
+mod serve;
+mod task;
+mod tool_server;
+mod workflow;
+
+pub(crate) use serve::{runtime, stop_signal};
+
+/// Runs one verb.
+pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
+    let chosen = args.data_dir;
+    let dir = chosen.clone().unwrap_or_else(|| "bailiwick-data".into());
+    match args.verb {
+        Verb::Demo(verb) => return crate::demo::run(verb, chosen.as_deref(), out),
+        Verb::Init(verb) => init::run(&verb, &dir, out)?,
+        Verb::Serve(verb) => serve::run(&verb, &dir, out)?,
+        Verb::Principal(verb) => principal::run(verb, &dir, out)?,
+        Verb::Agent(verb) => agent::run(verb, &dir, out)?,
+        Verb::Instance(verb) => instance::run(verb, &dir, out)?,
+        Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
+        Verb::Scope(verb) => scope::run(verb, &dir, out)?,
+        Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
+        Verb::Task(verb) => task::run(verb, &dir, out)?,
+        Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
+        Verb::Attenuate(verb) => attenuate::run(&verb, out)?,
+        Verb::Call(verb) => return call::run(&verb, out),
+        Verb::Revoke(verb) => revoke::run(&verb, &dir, out)?,
+        Verb::Inspect(verb) => inspect::run(&verb, out)?,
+        Verb::Audit(verb) => return audit::run(verb, &dir, out),
+        Verb::Evidence(verb) => return evidence::run(verb, &dir, out),
+        Verb::Keys(verb) => keys::run(verb, &dir, out)?,
+        Verb::Config(verb) => config::run(verb, &dir, out)?,
+        Verb::Doctor => return doctor::run(&dir, out),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "bailiwick", &mut text);
+            out.line(&String::from_utf8_lossy(&text));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,372 @@
+//! `audit`: read and verify the ledger.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bailiwick_core::crypto::PublicKey;
+use bailiwick_core::ids::{ActionId, Alias, EntryId, PrincipalId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_evidence::Trust;
+use bailiwick_store::{Action, AuditInput, Filter, Report, StoreError, StoredEntry};
+
+use crate::args::{AuditVerb, QueryArgs};
+use crate::datadir::{DataDir, or_none};
+use crate::error::CliError;
+use crate::keyfile;
+use crate::output::Output;
+
+use super::evidence::{note_reading, read_checkpoint};
+
+pub(super) fn run(verb: AuditVerb, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
+    let data = DataDir::open(dir)?;
+    match verb {
+        AuditVerb::Verify { since, trust } => {
+            return verify(&data, since.as_deref(), trust.as_deref(), out);
+        }
+        AuditVerb::Tail { lines, follow } => tail(&data, lines, follow, out)?,
+        AuditVerb::Query(args) => query(&data, &args, out)?,
+        AuditVerb::Show { id, plaintext } => show(&data, &id, plaintext, out)?,
+        AuditVerb::Checkpoint { save } => checkpoint(&data, save.as_deref(), out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(
+    data: &DataDir,
+    since: Option<&Path>,
+    trust: Option<&Path>,
+    out: Output,
+) -> Result<ExitCode, CliError> {
+    let given = trust.is_some();
+    let trust = match trust {
+        Some(path) => Trust::parse(&keyfile::read(path)?)
+            .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?,
+        None => data.authority.trust()?,
+    };
+    let since = since.map(read_checkpoint).transpose()?;
+    // A damaged ledger must be reported, not published over: whatever
+    // sequencing says is left to the audit.
+    let sequenced = data.sequence();
+    let makers = |id: &str, time: Timestamp| -> Option<PublicKey> {
+        trust.maker_at(id, time).map(|m| m.key)
+    };
+    let report = bailiwick_store::audit(&AuditInput {
+        dir: &data.dir,
+        org: data.authority.installation().org.clone(),
+        log_key: &trust.log,
+        makers: &makers,
+        since: since.as_ref(),
+        plaintext_key: Some(data.plaintext.clone()),
+        files_only: false,
+    })?;
+    let holds = report.holds();
+    if holds {
+        sequenced?;
+    }
+    out.result(report_json(&report, given), report_text(&report, given));
+    if holds {
+        out.next(&["bailiwick audit checkpoint --save FILE   # keep it elsewhere; verify later with --since FILE"]);
+    }
+    Ok(ExitCode::from(u8::from(!holds)))
+}
+
+fn report_json(report: &Report, trust_given: bool) -> Object {
+    let findings: Vec<Json> = report
+        .findings
+        .iter()
+        .map(|f| {
+            Object::new()
+                .with("code", f.code)
+                .with("index", f.index)
+                .with("detail", f.detail.as_str())
+                .into()
+        })
+        .collect();
+    let makers: Object =
+        report.makers.iter().map(|(id, n)| (id.clone(), Json::from(*n))).collect();
+    Object::new()
+        .with("holds", report.holds())
+        .with("entries", report.size)
+        .with("root", report.root.map(|r| r.to_base64()))
+        .with("pending", report.pending)
+        .with("tiles", report.tiles)
+        .with("texts", report.texts)
+        .with("makers", makers)
+        .with("consistent_since", report.since)
+        .with("first_bad_entry", report.first_bad_entry())
+        .with("findings", findings)
+        .with("trust", if trust_given { "file" } else { "own" })
+        .with("witnessed", false)
+}
+
+fn report_text(report: &Report, trust_given: bool) -> String {
+    let mut text = if report.holds() {
+        format!(
+            "the ledger holds: {} entries, {} tiles, {} texts, {} makers\n  root {}",
+            report.size,
+            report.tiles,
+            report.texts,
+            report.makers.len(),
+            report.root.map(|r| r.to_base64()).unwrap_or_default(),
+        )
+    } else {
+        let first = report
+            .first_bad_entry()
+            .map_or("no single entry".to_owned(), |i| format!("entry {i}"));
+        let findings: Vec<String> = report
+            .findings
+            .iter()
+            .take(20)
+            .map(|f| {
+                let at = f.index.map(|i| format!("entry {i}: ")).unwrap_or_default();
+                format!("  {at}{} [{}]", f.detail, f.code)
+            })
+            .collect();
+        format!("THE LEDGER DOES NOT HOLD, first bad: {first}\n{}", findings.join("\n"))
+    };
+    match report.since {
+        Some(size) => text.push_str(&format!("\n  continues the checkpoint of {size} entries that was kept")),
+        None => text.push_str(
+            "\n  unwitnessed: this assumes an honest log operator, unless you pass a checkpoint kept elsewhere with --since",
+        ),
+    }
+    if !trust_given {
+        text.push_str("\n  verified with this data dir's own keys; an outsider passes --trust");
+    }
+    text
+}
+
+fn entry_line(e: &StoredEntry) -> String {
+    let s = &e.subjects;
+    let parts = [&s.agent, &s.tool, &s.decision, &s.reason];
+    let about: Vec<&str> = parts.into_iter().filter_map(Option::as_deref).collect();
+    format!("{:>6}  {}  {:<22} {}", e.index, e.time, e.kind, about.join("  "))
+}
+
+fn entry_json(e: &StoredEntry) -> Object {
+    match Json::parse(&e.leaf, &JsonLimits::DEFAULT) {
+        Ok(Json::Object(o)) => o.with("index", e.index),
+        _ => Object::new().with("index", e.index),
+    }
+}
+
+fn tail(data: &DataDir, lines: u64, follow: bool, out: Output) -> Result<(), CliError> {
+    let size = data.store().read(|v| -> Result<_, StoreError> { v.log_size() })?;
+    let mut from = size.saturating_sub(lines);
+    loop {
+        let entries = data.store().read(|v| v.tail(from, 1000))?;
+        for e in &entries {
+            out.result(entry_json(e), entry_line(e));
+            from = e.index.saturating_add(1);
+        }
+        if entries.is_empty() {
+            if !follow {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+}
+
+/// A principal's alias from its name; an alias is taken as it is.
+fn alias(data: &DataDir, text: &str) -> Result<String, CliError> {
+    match PrincipalId::parse(text) {
+        Ok(id) => Ok(data.authority.principal(&id)?.row.alias.to_string()),
+        Err(_) => Ok(text.to_owned()),
+    }
+}
+
+/// A principal's name from its alias, unless it was erased.
+fn name(data: &DataDir, alias: Option<&str>) -> Result<Option<String>, CliError> {
+    let Some(alias) = alias.and_then(|a| Alias::parse(a).ok()) else { return Ok(None) };
+    let row = data.store().read(|v| v.principal_by_alias(&alias))?;
+    Ok(row.and_then(|p| p.row.id.map(|id| id.to_string())))
+}
+
+fn time(text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
+    text.map(|t| {
+        t.parse().map_err(|_| {
+            CliError::usage("time-malformed", format!("`{t}` is no time"), "write 2026-11-24T05:00:00Z")
+        })
+    })
+    .transpose()
+}
+
+/// What became of an action: its outcome, or why nothing left.
+fn outcome(action: &Action) -> String {
+    match (&action.completed, action.decided.subjects.decision.as_deref()) {
+        (Some(completed), _) => completed.subjects.reason.clone().unwrap_or_default(),
+        (None, Some("allow")) => "unknown".to_owned(),
+        (None, _) => "not_executed".to_owned(),
+    }
+}
+
+fn action_json(data: &DataDir, action: &Action) -> Result<Object, CliError> {
+    let s = &action.decided.subjects;
+    let reason = s.decision.as_deref().filter(|d| *d != "allow").and(s.reason.clone());
+    let mut object = Object::new()
+        .with("action", s.action.clone())
+        .with("time", action.decided.time.to_string())
+        .with("index", action.decided.index)
+        .with("entry", &action.decided.id)
+        .with("decision", s.decision.clone());
+    let members = [
+        ("principal", s.principal.clone()),
+        ("principal_id", name(data, s.principal.as_deref())?),
+        ("agent", s.agent.clone()),
+        ("instance", s.instance.clone()),
+        ("workflow", s.workflow.clone()),
+        ("task", s.task.clone()),
+        ("grant", s.grant.clone()),
+        ("delegation", s.delegation.clone()),
+        ("tool", s.tool.clone()),
+        ("reason", reason),
+    ];
+    for (member, value) in members {
+        if let Some(value) = value {
+            object.insert(member, value);
+        }
+    }
+    if action.completed.is_some() || s.decision.as_deref() != Some("allow") {
+        object.insert("outcome", outcome(action));
+    }
+    Ok(object)
+}
+
+fn query(data: &DataDir, args: &QueryArgs, out: Output) -> Result<(), CliError> {
+    let filter = Filter {
+        principal: args.principal.as_deref().map(|p| alias(data, p)).transpose()?,
+        agent: args.agent.clone(),
+        task: args.task.clone(),
+        tool: args.tool.clone(),
+        decision: args.decision.clone(),
+        since: time(args.from.as_deref())?,
+        until: time(args.until.as_deref())?,
+        limit: args.limit,
+        ..Filter::default()
+    };
+    let mut actions = data.store().read(|v| v.actions(&filter))?;
+    actions.sort_by_key(|a| a.decided.index);
+    let mut list = Vec::with_capacity(actions.len());
+    let mut lines = Vec::with_capacity(actions.len());
+    for action in &actions {
+        let object = action_json(data, action)?;
+        let text = |m: &str| object.member(m).and_then(Json::as_str).unwrap_or("–").to_owned();
+        let tool = text("tool");
+        lines.push(format!(
+            "{}  {:<9} {:<21} {:<17} {:<24} {}",
+            action.decided.time,
+            text("principal_id"),
+            text("agent").trim_start_matches("agent:"),
+            tool.rsplit('/').next().unwrap_or_default(),
+            match text("reason").as_str() {
+                "–" => text("decision"),
+                reason => format!("{} {reason}", text("decision")),
+            },
+            outcome(action),
+        ));
+        list.push(Json::from(object));
+    }
+    out.result(Object::new().with("actions", list), or_none(&lines, "no action fits"));
+    Ok(())
+}
+
+fn show(data: &DataDir, id: &str, plaintext: bool, out: Output) -> Result<(), CliError> {
+    let action = match ActionId::parse(id) {
+        Ok(id) => data.store().read(|v| v.action(&id))?,
+        Err(_) => None,
+    };
+    if let Some(action) = action {
+        return show_action(data, &action, plaintext, out);
+    }
+    let entry = match (id.parse::<u64>(), EntryId::parse(id)) {
+        (Ok(index), _) => data.store().read(|v| v.entry(index))?,
+        (_, Ok(id)) => data.store().read(|v| v.entry_by_id(&id))?,
+        _ => None,
+    };
+    let Some(entry) = entry else {
+        return Err(CliError::refused(
+            "not-found",
+            format!("the ledger has no action or entry `{id}`"),
+            "look with `bailiwick audit query` or `audit tail`",
+        ));
+    };
+    let object = entry_json(&entry);
+    let pretty = pretty(&Json::Object(object.clone()));
+    out.result(object, pretty);
+    Ok(())
+}
+
+fn show_action(
+    data: &DataDir,
+    action: &Action,
+    plaintext: bool,
+    out: Output,
+) -> Result<(), CliError> {
+    let mut object = action_json(data, action)?;
+    if let Ok(Json::Object(entry)) = Json::parse(&action.decided.leaf, &JsonLimits::DEFAULT)
+        && let Some(body) = entry.member("body")
+    {
+        object.insert("record", body.clone());
+    }
+    if plaintext {
+        if let Some(id) = action.decided.subjects.action.as_deref() {
+            note_reading(data, &ActionId::parse(id)?)?;
+        }
+        let texts = data.store().read(|v| v.read_plaintext(&action.decided.id))?;
+        let texts: Object = texts
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(field, disclosure)| (field, disclosure.value))
+            .collect();
+        object.insert("plaintext", texts);
+    }
+    let text = pretty(&Json::Object(object.clone()));
+    out.result(object, text);
+    Ok(())
+}
+
+/// Members a line each, nested ones indented.
+fn pretty(json: &Json) -> String {
+    fn write(json: &Json, depth: usize, text: &mut String) {
+        let Json::Object(o) = json else { return };
+        for (name, value) in o.iter() {
+            let indent = "  ".repeat(depth);
+            match value {
+                Json::Object(inner) if !inner.is_empty() => {
+                    text.push_str(&format!("{indent}{name}\n"));
+                    write(value, depth + 1, text);
+                }
+                Json::String(s) => text.push_str(&format!("{indent}{name:<16} {s}\n")),
+                other => text.push_str(&format!("{indent}{name:<16} {other}\n")),
+            }
+        }
+    }
+    let mut text = String::new();
+    write(json, 0, &mut text);
+    text.trim_end().to_owned()
+}
+
+fn checkpoint(data: &DataDir, save: Option<&Path>, out: Output) -> Result<(), CliError> {
+    data.sequence()?;
+    let checkpoint = data.store().checkpoint()?.ok_or_else(|| {
+        CliError::environment("no-checkpoint", "nothing is published yet", "try again in a second")
+    })?;
+    let text = checkpoint.to_string();
+    if let Some(path) = save {
+        keyfile::write_new(path, &text)?;
+    }
+    let object = Object::new()
+        .with("checkpoint", text.as_str())
+        .with("entries", checkpoint.unverified().size())
+        .with("saved", save.map(|p| p.display().to_string()));
+    let saved = save.map(|p| format!("\nsaved to {}; keep it elsewhere", p.display()));
+    out.result(object, format!("{}{}", text.trim_end(), saved.unwrap_or_default()));
+    if let Some(path) = save {
+        out.next(&[&format!("bailiwick audit verify --since {}", path.display())]);
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! `call`: one call through the gateway, as an agent would make it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_demo::agent::{
+    AgentClient, AgentError, CallOutcome, Connection, DirectCaller, Era, Outcome,
+    Presentation, Presenter, RecordingPresenter,
+};
+
+use rmcp::model::JsonObject;
+
+use crate::args::CallArgs;
+use crate::chainfile::ChainFile;
+use crate::error::CliError;
+use crate::keyfile::{self, InstanceKeys};
+use crate::output::Output;
+use crate::presenter::ChainPresenter;
+
+use super::parse;
+
+/// Answers are larger than requests.
+const ANSWER_LIMITS: JsonLimits =
+    JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
+
+pub(super) fn run(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
+    super::serve::runtime()?.block_on(call(args, out))
+}
+
+/// The tool server's name at the end of the endpoint's URL.
+fn server_of(url: &str) -> &str {
+    url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
+    let recorder = match (&args.chain, &args.key) {
+        (Some(chain), Some(key)) => {
+            let keys = InstanceKeys::read(key)?;
+            let chain = ChainFile::read(chain)?;
+            let presenter = ChainPresenter::new(chain, keys.holder)?;
+            Some(Arc::new(RecordingPresenter::new(presenter)))
+        }
+        _ => None,
+    };
+    let Some(tool) = &args.tool else {
+        let client = connect(args, recorder).await?;
+        let code = list(&client, out).await;
+        client.close().await;
+        return Ok(code);
+    };
+    let arguments = arguments(args)?;
+    let outcome = if args.direct || args.presentation.is_some() || recorder.is_none() {
+        let presentation = presentation(args, recorder.as_deref(), tool, &arguments)?;
+        let caller = DirectCaller::new(&args.url)
+            .map_err(|e| CliError::environment("http-client", e.to_string(), "check the URL"))?;
+        caller.call_tool(tool, &arguments, presentation.as_ref()).await
+    } else {
+        let client = connect(args, recorder.clone()).await?;
+        let outcome = client.call_tool(tool, arguments).await;
+        client.close().await;
+        outcome
+    };
+    if let (Some(path), Some(last)) =
+        (&args.save_presentation, recorder.and_then(|r| r.last()))
+    {
+        let text = serde_json::to_string(&last)
+            .map_err(|e| CliError::environment("presentation", e.to_string(), ""))?;
+        keyfile::write_new(path, &text)?;
+    }
+    Ok(show(&outcome, out))
+}
+
+async fn connect(
+    args: &CallArgs,
+    presenter: Option<Arc<RecordingPresenter<ChainPresenter>>>,
+) -> Result<AgentClient, CliError> {
+    let presenter: Arc<dyn Presenter> = presenter.ok_or_else(|| {
+        CliError::usage("no-chain", "listing needs --chain and --key", "pass both")
+    })?;
+    let era = if args.protocol == "2025-11-25" { Era::Sessions } else { Era::Stateless };
+    Connection::new(&args.url, server_of(&args.url), era)
+        .presenting(presenter)
+        .connect()
+        .await
+        .map_err(|e| {
+            CliError::refused(
+                "cannot-connect",
+                e.to_string(),
+                "check the URL, that `bailiwick serve` runs, and that the delegation is current",
+            )
+        })
+}
+
+fn arguments(args: &CallArgs) -> Result<JsonObject, CliError> {
+    let text = Json::from(parse::arguments(&args.arguments)?).canonical();
+    serde_json::from_str(&text)
+        .map_err(|e| CliError::usage("argument-malformed", e.to_string(), "check the arguments"))
+}
+
+/// What a direct call presents: a kept presentation, a fresh one, or nothing.
+fn presentation(
+    args: &CallArgs,
+    presenter: Option<&RecordingPresenter<ChainPresenter>>,
+    tool: &str,
+    arguments: &JsonObject,
+) -> Result<Option<Presentation>, CliError> {
+    if let Some(path) = &args.presentation {
+        let kept = serde_json::from_slice(&keyfile::read(path)?).map_err(|_| {
+            CliError::usage(
+                "presentation-malformed",
+                "the file holds no presentation",
+                "pass a file that --save-presentation wrote",
+            )
+        })?;
+        return Ok(Some(kept));
+    }
+    let Some(presenter) = presenter else { return Ok(None) };
+    let tool_id = format!("mcp:{}:tools/{tool}", server_of(&args.url));
+    presenter
+        .for_call(&tool_id, arguments)
+        .map(Some)
+        .map_err(|e| CliError::usage("presentation", e.to_string(), "check chain and key"))
+}
+
+async fn list(client: &AgentClient, out: Output) -> ExitCode {
+    let tools = match client.list_tools().await {
+        Ok(tools) => tools,
+        Err(AgentError::Denied(denial)) => return refused(&Outcome::<()>::Denied(denial), out),
+        Err(other) => {
+            return refused(&Outcome::<()>::Transport { reason: other.to_string() }, out);
+        }
+    };
+    let names: Vec<Json> = tools.iter().map(|t| Json::from(t.name.to_string())).collect();
+    let mut text = String::from("the delegation permits\n");
+    for tool in &tools {
+        let description = tool.description.as_deref().unwrap_or_default();
+        text.push_str(&format!("  {:<18} {description}\n", tool.name));
+    }
+    out.result(Object::new().with("tools", names), text.trim_end());
+    ExitCode::SUCCESS
+}
+
+/// The answer as strict JSON.
+fn answer(outcome: &CallOutcome) -> Option<Json> {
+    let result = match outcome {
+        Outcome::Allowed(result) | Outcome::ToolError(result) => result,
+        _ => return None,
+    };
+    Json::parse(&serde_json::to_vec(result).ok()?, &ANSWER_LIMITS).ok()
+}
+
+fn show(outcome: &CallOutcome, out: Output) -> ExitCode {
+    let failed = matches!(outcome, Outcome::ToolError(_));
+    let Some(answer) = answer(outcome) else { return refused(outcome, out) };
+    let member = |name: &str| answer.as_object().and_then(|o| o.member(name));
+    let decision = member("_meta")
+        .and_then(|m| m.as_object()?.member("io.bailiwick/decision")?.as_object()?.member("id"))
+        .and_then(Json::as_str)
+        .map(str::to_owned);
+    let content: Vec<&str> = member("content")
+        .and_then(Json::as_array)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|c| c.as_object()?.member("text")?.as_str())
+        .collect();
+    let text = format!(
+        "allowed{}\n{}",
+        if failed { "; the tool answered with an error" } else { "" },
+        content.join("\n"),
+    );
+    let object = Object::new()
+        .with("decision", "allow")
+        .with("decision_id", decision.clone())
+        .with("tool_error", failed)
+        .with("result", answer.clone());
+    out.result(object, text);
+    if let Some(id) = decision {
+        out.next(&[
+            &format!("bailiwick audit show {id}"),
+            &format!("bailiwick evidence get {id} -o evidence.json"),
+        ]);
+    }
+    ExitCode::SUCCESS
+}
+
+fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
+    let (code, message, remedy, id) = match outcome {
+        Outcome::Denied(d) => {
+            (d.code.clone(), d.reason.clone(), d.remedy.clone(), d.decision_id.clone())
+        }
+        Outcome::RpcError { code, message } => {
+            (format!("rpc{code}"), message.clone(), String::new(), None)
+        }
+        Outcome::Transport { reason } => {
+            ("transport".to_owned(), reason.clone(), "check that the server runs".to_owned(), None)
+        }
+        _ => Default::default(),
+    };
+    let object = Object::new()
+        .with("decision", "deny")
+        .with("code", code.as_str())
+        .with("message", message.as_str())
+        .with("remedy", remedy.as_str())
+        .with("decision_id", id.clone());
+    let mut text = format!("denied: {message} [{code}]");
+    if !remedy.is_empty() {
+        text.push_str(&format!("\n  try: {remedy}"));
+    }
+    if let Some(id) = id {
+        text.push_str(&format!("\n  decision {id}"));
+    }
+    out.result(object, text);
+    ExitCode::from(1)
+}

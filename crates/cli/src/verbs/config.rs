@@ -1,0 +1,35 @@
+//! `config`: the configuration in force.
+
+use std::path::Path;
+
+use bailiwick_core::json::Object;
+
+use crate::args::ConfigVerb;
+use crate::config::{Config, OPTIONS};
+use crate::error::CliError;
+use crate::output::Output;
+
+pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+    let config = Config::load(dir)?;
+    match verb {
+        ConfigVerb::Check => {
+            out.result(Object::new().with("ok", true), "the configuration is valid");
+        }
+        ConfigVerb::Show => {
+            let mut text = String::new();
+            for row in OPTIONS {
+                text.push_str(&format!(
+                    "{} = {}\n  {}\n  range: {}{}\n  who controls it gains: {}\n\n",
+                    row.name,
+                    config.value(row.name),
+                    row.meaning,
+                    row.range,
+                    row.env.map(|e| format!("; environment: {e}")).unwrap_or_default(),
+                    row.attacker,
+                ));
+            }
+            out.result(config.to_json(), text.trim_end());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `doctor`: whether an installation is as it should be.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+use bailiwick_store::StoreError;
+
+use crate::config::Config;
+use crate::datadir::{ADMIN, DataDir, KEY_FILES};
+use crate::error::CliError;
+use crate::host;
+use crate::keyfile;
+use crate::output::Output;
+
+/// One thing looked at.
+struct Check {
+    what: &'static str,
+    result: Result<String, CliError>,
+}
+
+pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
+    let mut checks = vec![Check {
+        what: "configuration",
+        result: Config::load(dir).map(|c| format!("reached as {}", c.public_url())),
+    }];
+    for name in KEY_FILES.iter().chain([&ADMIN]) {
+        checks.push(Check {
+            what: "private file",
+            result: keyfile::read_private(&dir.join("keys").join(name)).map(|_| (*name).to_owned()),
+        });
+    }
+    match DataDir::open(dir) {
+        Err(e) => checks.push(Check { what: "data dir", result: Err(e) }),
+        Ok(data) => state(&data, &mut checks)?,
+    }
+    let failed = checks.iter().filter(|c| c.result.is_err()).count();
+    let lines: Vec<String> = checks.iter().map(line).collect();
+    let list: Vec<Json> = checks.iter().map(json).collect();
+    out.result(
+        Object::new().with("ok", failed == 0).with("checks", list),
+        format!("{}\n{}", lines.join("\n"), if failed == 0 { "all is well" } else { "something needs attention" }),
+    );
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let (size, last) =
+        data.store().read(|v| -> Result<_, StoreError> { Ok((v.log_size()?, v.last_time()?)) })?;
+    checks.push(Check { what: "ledger", result: Ok(format!("{size} entries")) });
+    checks.push(Check { what: "clock", result: clock(last) });
+    let workflows = data.authority.workflows()?.len();
+    checks.push(Check {
+        what: "workflows",
+        result: if workflows == 0 {
+            Err(CliError::refused("no-workflow", "no workflow is published, so nothing can be delegated", "bailiwick workflow publish FILE"))
+        } else {
+            Ok(format!("{workflows} published"))
+        },
+    });
+    for server in data.authority.tool_servers()? {
+        let pins = data.authority.pins(&server.name)?.len();
+        let result = if pins == 0 {
+            Err(CliError::refused(
+                "nothing-pinned",
+                format!("`{}` has no pinned tool, so all its calls are denied", server.name),
+                format!("bailiwick tool-server pin {}", server.name),
+            ))
+        } else {
+            Ok(format!("{}: {pins} pins", server.name))
+        };
+        checks.push(Check { what: "tool server", result });
+        checks.push(Check { what: "direct call", result: direct_call(&server.url) });
+    }
+    Ok(())
+}
+
+fn clock(last: Option<Timestamp>) -> Result<String, CliError> {
+    let now = host::now();
+    match last {
+        Some(last) if last.millis_since(now) > 1000 => Err(CliError::environment(
+            "clock-behind",
+            format!("the clock says {now}, the last entry was made at {last}"),
+            "mend the clock; calls are denied until it has caught up",
+        )),
+        _ => Ok(now.to_string()),
+    }
+}
+
+/// A call round the gateway, without a credential, must be refused.
+fn direct_call(url: &str) -> Result<String, CliError> {
+    super::serve::runtime()?.block_on(async {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(std::time::Duration::from_secs(5))
+            .no_proxy()
+            .build()
+            .map_err(|e| CliError::environment("http-client", e.to_string(), "try again"))?;
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let answer = client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .body(body)
+            .send()
+            .await;
+        match answer {
+            Ok(r) if matches!(r.status().as_u16(), 401 | 403) => {
+                Ok(format!("refused by the tool server ({})", r.status().as_u16()))
+            }
+            Ok(r) => Err(CliError::refused(
+                "bypass-possible",
+                format!("`{url}` answered {} to a call without a credential", r.status().as_u16()),
+                "make the tool server accept the gateway's credential only",
+            )),
+            Err(_) => Err(CliError::environment(
+                "tool-server-away",
+                format!("`{url}` cannot be reached"),
+                "start the tool server, then run this again",
+            )),
+        }
+    })
+}
+
+fn line(check: &Check) -> String {
+    match &check.result {
+        Ok(text) => format!("  ok    {:<14} {text}", check.what),
+        Err(e) => format!("  FAIL  {:<14} {} [{}]\n        try: {}", check.what, e.message, e.code, e.remedy),
+    }
+}
+
+fn json(check: &Check) -> Json {
+    let object = Object::new().with("what", check.what).with("ok", check.result.is_ok());
+    match &check.result {
+        Ok(text) => object.with("found", text.as_str()),
+        Err(e) => object
+            .with("code", e.code.as_str())
+            .with("found", e.message.as_str())
+            .with("remedy", e.remedy.as_str()),
+    }
+    .into()
+}

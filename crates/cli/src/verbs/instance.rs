@@ -1,0 +1,75 @@
+//! `instance`: keys and enrolment of running processes.
+
+use std::path::Path;
+
+use bailiwick_core::enrolment::Statement;
+use bailiwick_core::ids::{AgentId, PrincipalId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::crypto::Signer as _;
+
+use crate::args::InstanceVerb;
+use crate::config::Config;
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::host;
+use crate::keyfile::{self, InstanceKeys};
+use crate::output::Output;
+
+pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+    match verb {
+        InstanceVerb::New { agent, owner, authority, key, out: document } => {
+            let authority = match authority {
+                Some(url) => url,
+                None => Config::load(dir)?.public_url(),
+            };
+            let agent = AgentId::parse(&agent)?;
+            let owner = PrincipalId::parse(&owner)?;
+            let instance = create(&agent, &owner, &authority, &key, &document)?;
+            let object = Object::new()
+                .with("instance", &instance.instance)
+                .with("agent", &agent)
+                .with("holder", instance.holder.public_key().thumbprint())
+                .with("key", key.display().to_string())
+                .with("document", document.display().to_string());
+            let text = format!(
+                "made the two keys of instance {}\n  keys      {} (stays here, mode 0600)\n  document  {} (hand it to the authority within 10 minutes)",
+                instance.instance,
+                key.display(),
+                document.display(),
+            );
+            out.result(object, text);
+            out.next(&[&format!("bailiwick instance enrol {}", document.display())]);
+            Ok(())
+        }
+        InstanceVerb::Enrol { document } => {
+            let document = keyfile::read_json(&document)?;
+            DataDir::open(dir)?.enrol(&document, out)
+        }
+        InstanceVerb::List => DataDir::open(dir)?.list_instances(out),
+    }
+}
+
+/// Makes an instance's keys and writes both files.
+pub(crate) fn create(
+    agent: &AgentId,
+    owner: &PrincipalId,
+    authority: &str,
+    key: &Path,
+    document: &Path,
+) -> Result<InstanceKeys, CliError> {
+    let keys = InstanceKeys::create(key, agent)?;
+    let statement = Statement {
+        instance: keys.instance.clone(),
+        agent: agent.clone(),
+        owner: owner.clone(),
+        audience: authority.to_owned(),
+        made_at: host::now(),
+        holder: keys.holder.public_key(),
+        identity: keys.identity.public_key(),
+    };
+    let enrolment: Json = statement
+        .sign(&keys.holder, &keys.identity)
+        .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
+    keyfile::write_new(document, &enrolment.canonical())?;
+    Ok(keys)
+}

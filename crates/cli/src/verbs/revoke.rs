@@ -1,0 +1,129 @@
+//! `revoke`: take authority back.
+
+use std::path::Path;
+
+use bailiwick_authority::rules::revocations::Statement;
+use bailiwick_authority::{DelegationRef, Target};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{
+    AgentId, GrantId, InstanceId, PrincipalId, ServerName, TaskId, WorkflowId,
+};
+use bailiwick_core::json::{Json, Object};
+
+use crate::args::RevokeArgs;
+use crate::chainfile::ChainFile;
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::host;
+use crate::keyfile::PrincipalKey;
+use crate::output::Output;
+
+pub(super) fn run(args: &RevokeArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+    let data = DataDir::open(dir)?;
+    let target = target(args)?;
+    let code = reason_code(&args.reason)?;
+    let detail = Some(args.reason.as_str());
+    let taken = match &args.key {
+        None => data.authority.revoke(&target, &code, detail)?,
+        Some(path) => {
+            let key = PrincipalKey::read(path)?;
+            let statement = Statement {
+                audience: data.config.public_url(),
+                principal: key.id.clone(),
+                subject: data.authority.revocation_subject(&target)?,
+                reason: code.clone(),
+                made_at: host::now(),
+            };
+            data.authority.revoke_signed(&target, &statement.sign(&key.key), detail)?
+        }
+    };
+    let subjects: Vec<Json> = taken
+        .subjects
+        .iter()
+        .map(|(subject, entry)| {
+            Object::new()
+                .with("kind", subject.kind())
+                .with("key", subject.key())
+                .with("entry", entry)
+                .into()
+        })
+        .collect();
+    let lines: Vec<String> =
+        taken.subjects.iter().map(|(s, _)| format!("  {} {}", s.kind(), s.key())).collect();
+    let head = if taken.changed { "revoked" } else { "was revoked before" };
+    out.result(
+        Object::new().with("changed", taken.changed).with("reason", code).with("revoked", subjects),
+        format!("{head}\n{}\na running gateway denies from now on", lines.join("\n")),
+    );
+    Ok(())
+}
+
+/// The reason as the code that stands in the ledger; the words lie beside it.
+fn reason_code(text: &str) -> Result<String, CliError> {
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let mut code = words.join("-");
+    code.truncate(64);
+    let code = code.trim_end_matches('-').to_owned();
+    if code.is_empty() {
+        return Err(CliError::usage(
+            "reason-empty",
+            "a revocation needs a reason in words",
+            "pass --reason 'why'",
+        ));
+    }
+    Ok(code)
+}
+
+fn target(args: &RevokeArgs) -> Result<Target, CliError> {
+    if args.kind == "delegation" {
+        if let Some(path) = &args.chain {
+            let tokens = ChainFile::read(path)?.chain;
+            return Ok(Target::Delegation(DelegationRef::Tokens(tokens)));
+        }
+        let id = id(args)?;
+        let hash = Digest::from_text(id).ok_or_else(|| {
+            CliError::usage(
+                "token-hash-malformed",
+                format!("`{id}` is no token hash"),
+                "pass the hash that `bailiwick inspect` shows, or --chain FILE",
+            )
+        })?;
+        return Ok(Target::Delegation(DelegationRef::Hash(hash)));
+    }
+    let id = id(args)?;
+    Ok(match args.kind.as_str() {
+        "grant" => Target::Grant(GrantId::parse(id)?),
+        "instance" => Target::Instance(InstanceId::parse(id)?),
+        "agent" => Target::Agent(AgentId::parse(id)?),
+        "principal" => Target::Principal(PrincipalId::parse(id)?),
+        "task" => Target::Task(TaskId::parse(id)?),
+        "workflow" => Target::Workflow(WorkflowId::parse(id)?),
+        _ => Target::ToolServer(ServerName::parse(id)?),
+    })
+}
+
+fn id(args: &RevokeArgs) -> Result<&str, CliError> {
+    args.id.as_deref().ok_or_else(|| {
+        CliError::usage(
+            "argument-missing",
+            format!("which {}?", args.kind),
+            "name it after the kind, or pass --chain for a delegation",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_a_code() {
+        assert_eq!(reason_code("Ticket resolved.").unwrap(), "ticket-resolved");
+        assert!(reason_code("…").is_err());
+        assert!(reason_code(&"x ".repeat(100)).unwrap().len() <= 64);
+    }
+}

@@ -1,0 +1,235 @@
+//! `serve`: authority and gateway in one process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_authority::follower::RevocationFollower;
+use bailiwick_core::aat::verify::Anchors;
+use bailiwick_core::json::Object;
+use bailiwick_gateway::ports::{Catalogue, Ports};
+use bailiwick_gateway::{Config as GatewayConfig, Gateway};
+use tokio::net::TcpListener;
+
+use crate::api;
+use crate::args::ServeArgs;
+use crate::datadir::DataDir;
+use crate::error::{CliError, from_typed};
+use crate::keyfile;
+use crate::output::Output;
+use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
+
+from_typed!(Environment: bailiwick_authority::follower::FeedError);
+
+/// How often revocations are followed (DESIGN rule 8: within a second).
+const FOLLOW: Duration = Duration::from_millis(50);
+/// How often entries become leaves of the tree (within a second).
+const SEQUENCE: Duration = Duration::from_millis(500);
+/// How often what has ended is forgotten, and how much at once.
+const PURGE: Duration = Duration::from_secs(30);
+const PURGE_BATCH: u32 = 1000;
+
+/// The process's async runtime.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        CliError::environment("runtime", format!("cannot start threads: {e}"), "check the process limits")
+    })
+}
+
+/// Ends on SIGTERM or Ctrl-C.
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt => {} }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}
+
+pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+    let data = Arc::new(DataDir::open(dir)?);
+    check_modes(&data)?;
+    init_logs(&data.config.log);
+    let listen = args.listen.clone().unwrap_or_else(|| data.config.listen.clone());
+    runtime()?.block_on(serve(data, &listen, out))
+}
+
+/// Refuses to start with private files that others can read.
+fn check_modes(data: &DataDir) -> Result<(), CliError> {
+    for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
+        keyfile::read_private(&data.dir.join("keys").join(name))?;
+    }
+    Ok(())
+}
+
+/// Structured logs on standard error. Nothing secret is ever handed to them:
+/// keys, credentials and tokens have no `Debug` that shows them.
+fn init_logs(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"));
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// The gateway of a data dir over `catalogue`.
+pub(super) fn gateway(
+    data: &DataDir,
+    catalogue: Arc<dyn Catalogue>,
+) -> Result<Gateway, CliError> {
+    let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
+    gateway_following(data, catalogue, follower)
+}
+
+fn gateway_following(
+    data: &DataDir,
+    catalogue: Arc<dyn Catalogue>,
+    follower: Arc<RevocationFollower>,
+) -> Result<Gateway, CliError> {
+    let installation = data.authority.installation();
+    let anchors = Anchors::new(vec![(installation.issuer.clone(), installation.issuer_key)])
+        .map_err(|e| CliError::environment("anchors", e.to_string(), "check the issuer key"))?;
+    let c = &data.config;
+    let mut config = GatewayConfig::new(
+        &c.public_url(),
+        installation.org.clone(),
+        &installation.trust_domain,
+        anchors,
+    );
+    config.authorization_servers = vec![installation.issuer.clone()];
+    config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
+    config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
+    config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
+    config.max_request_bytes = c.max_request_bytes;
+    config.max_response_bytes = c.max_response_bytes;
+    config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
+    let ports = Ports {
+        registry: Arc::new(data.authority.registry(Some(follower))),
+        journal: Arc::new(StoreJournal {
+            store: data.store().clone(),
+            maker: data.gateway.clone(),
+        }),
+        catalogue,
+        host: Arc::new(SystemHost),
+    };
+    Ok(Gateway::new(config, ports)?)
+}
+
+async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliError> {
+    // Two gateways with one audience would need one guard against replays.
+    let _claim = data.store().claim("serve")?;
+    let journal = StoreJournal { store: data.store().clone(), maker: data.gateway.clone() };
+    let unknown = journal.close_unfinished()?;
+    if unknown > 0 {
+        tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
+    }
+    let listener = TcpListener::bind(listen).await.map_err(|e| {
+        CliError::environment(
+            "cannot-listen",
+            format!("cannot listen on {listen}: {e}"),
+            "choose another --listen, or stop what listens there",
+        )
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| CliError::environment("cannot-listen", e.to_string(), "try again"))?;
+    let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
+    let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
+    let gateway = gateway_following(&data, catalogue, Arc::clone(&follower))?;
+    gateway.check_pins().await;
+    let tasks = Background::start(&data, follower);
+    let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
+    announce(&data, address, out);
+    let drain = Duration::from_secs(data.config.drain_seconds);
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(bailiwick_gateway::serve(listener, router, async {
+        let _ = stopped.await;
+    }));
+    stop_signal().await;
+    tracing::info!("stopping: no new calls, waiting for those under way");
+    let _ = stopping.send(());
+    if !gateway.drain(drain).await {
+        tracing::warn!("some calls were still under way; they are recorded as unknown at the next start");
+    }
+    // Open connections end with the process; what they waited for is done.
+    let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    tasks.stop();
+    let last = Arc::clone(&data);
+    let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
+    if !matches!(sequenced, Ok(Ok(()))) {
+        tracing::warn!("the last entries are durable but not yet published; the next start does it");
+    }
+    out.say("stopped");
+    Ok(())
+}
+
+fn announce(data: &DataDir, address: std::net::SocketAddr, out: Output) {
+    let url = data.config.public_url();
+    let object = Object::new()
+        .with("event", "listening")
+        .with("listening", address.to_string())
+        .with("public_url", url.as_str())
+        .with("audience", data.config.audience())
+        .with("data_dir", data.dir.display().to_string());
+    let text = format!(
+        "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  health        {url}/healthz\n  stop with Ctrl-C or SIGTERM",
+    );
+    out.result(object, text);
+}
+
+/// What runs beside the requests.
+struct Background {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Background {
+    fn start(data: &Arc<DataDir>, follower: Arc<RevocationFollower>) -> Self {
+        let follow = every(FOLLOW, move || {
+            if let Err(e) = follower.poll() {
+                tracing::error!(code = e.code(), error = %e, "revocations cannot be followed");
+            }
+        });
+        let sequencing = Arc::clone(data);
+        let sequence = every(SEQUENCE, move || {
+            if let Err(e) = sequencing.sequence() {
+                tracing::error!(code = %e.code, error = %e.message, "entries cannot be published");
+            }
+        });
+        let store = data.store().clone();
+        let purge = every(PURGE, move || {
+            let purged = store.write(|tx| tx.purge_expired(crate::host::now(), PURGE_BATCH)).wait();
+            if let Err(e) = purged {
+                tracing::warn!(code = e.code(), error = %e, "cannot forget what has ended");
+            }
+        });
+        Self { tasks: vec![follow, sequence, purge] }
+    }
+
+    fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Runs blocking work again and again, each time after the one before ended.
+fn every(
+    pause: Duration,
+    work: impl Fn() + Send + Sync + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let work = Arc::new(work);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            let work = Arc::clone(&work);
+            if tokio::task::spawn_blocking(move || work()).await.is_err() {
+                tracing::error!("a background job failed");
+            }
+        }
+    })
+}

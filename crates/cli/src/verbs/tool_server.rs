@@ -1,0 +1,167 @@
+//! `tool-server`: where tools are reached, and what they were when pinned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bailiwick_authority::rules::pins::Pinned;
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::ports::Catalogue as _;
+use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_store::IdentityMode;
+
+use crate::args::ToolServerVerb;
+use crate::datadir::{DataDir, or_none};
+use crate::error::{CliError, from_typed};
+use crate::keyfile;
+use crate::output::Output;
+use crate::ports::StoreCatalogue;
+
+from_typed!(Environment: bailiwick_gateway::GatewayError);
+
+pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+    let data = DataDir::open(dir)?;
+    match verb {
+        ToolServerVerb::Add { name, url, credential } => add(&data, &name, url, credential, out),
+        ToolServerVerb::Pin { name, accept } => pin(&data, &ServerName::parse(&name)?, &accept, out),
+        ToolServerVerb::List => list(&data, out),
+    }
+}
+
+fn add(
+    data: &DataDir,
+    name: &str,
+    url: String,
+    credential: Option<std::path::PathBuf>,
+    out: Output,
+) -> Result<(), CliError> {
+    let credential = match credential {
+        None => None,
+        Some(path) => {
+            // Must be readable by this user only, and absolute: `serve` may
+            // run elsewhere.
+            keyfile::read_private(&path)?;
+            let path =
+                std::path::absolute(&path).map_err(|e| CliError::file(&path, "resolve", &e))?;
+            Some(format!("file:{}", path.display()))
+        }
+    };
+    let server = data.authority.tool_server_add(NewServer {
+        name: ServerName::parse(name)?,
+        url,
+        credential,
+        identity_mode: IdentityMode::Shared,
+        replace: false,
+    })?;
+    out.result(
+        Object::new().with("tool_server", &server.name).with("url", server.url.as_str()),
+        format!("catalogued {} at {}", server.name, server.url),
+    );
+    out.next(&[&format!("bailiwick tool-server pin {}", server.name)]);
+    Ok(())
+}
+
+fn pin(
+    data: &DataDir,
+    name: &ServerName,
+    accept: &[String],
+    out: Output,
+) -> Result<(), CliError> {
+    let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
+    let server = catalogue
+        .server(name)
+        .map_err(|_| {
+            CliError::environment("credential-unreadable", "the tool server's credential cannot be read", "check the file and its mode (600)")
+        })?
+        .ok_or_else(|| {
+            CliError::refused("not-found", format!("no tool server `{name}`"), "add it with `bailiwick tool-server add`")
+        })?;
+    let gateway = super::serve::gateway(data, Arc::new(catalogue))?;
+    let mut lines = Vec::new();
+    let mut items = Vec::new();
+    let mut refused = false;
+    for kind in [DefinitionKind::Tool, DefinitionKind::Prompt] {
+        let listing = super::serve::runtime()?.block_on(gateway.definitions(&server, kind));
+        let listing = match (listing, kind) {
+            (Ok(listing), _) => listing,
+            // A server without prompts is no fault.
+            (Err(_), DefinitionKind::Prompt) => continue,
+            (Err(e), DefinitionKind::Tool) => {
+                return Err(CliError::environment(e.code, e.to_string(), e.remedy));
+            }
+        };
+        for pinned in data.authority.pin(name, kind, &listing, accept)? {
+            refused |= pinned.is_refused();
+            lines.push(line(&pinned));
+            items.push(Json::from(
+                Object::new().with("tool", tool(&pinned)).with("result", pinned.code()),
+            ));
+        }
+    }
+    out.result(
+        Object::new().with("tool_server", name).with("pins", items).with("refused", refused),
+        or_none(&lines, "the server lists no tool"),
+    );
+    if refused {
+        return Err(CliError::refused(
+            "pin-refused",
+            "some definitions need a person's eye and were not pinned",
+            "read them; then name each with --accept TOOL",
+        ));
+    }
+    out.next(&["bailiwick serve"]);
+    Ok(())
+}
+
+fn tool(pinned: &Pinned) -> String {
+    match pinned {
+        Pinned::New { tool, .. }
+        | Pinned::Unchanged { tool }
+        | Pinned::Changed { tool, .. }
+        | Pinned::Suspicious { tool, .. } => tool.to_string(),
+        Pinned::Malformed { item, .. } => format!("item {item}"),
+    }
+}
+
+fn line(pinned: &Pinned) -> String {
+    let detail = match pinned {
+        Pinned::New { digest, .. } => digest.to_string(),
+        Pinned::Changed { found, .. } => format!("now {found}"),
+        Pinned::Suspicious { flags, .. } => {
+            flags.iter().map(|f| format!("{} in {}", f.suspicion.as_str(), f.place)).collect::<Vec<_>>().join(", ")
+        }
+        Pinned::Unchanged { .. } | Pinned::Malformed { .. } => String::new(),
+    };
+    format!("{:<20} {:<50} {detail}", pinned.code(), tool(pinned))
+}
+
+fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
+    let mut lines = Vec::new();
+    let mut servers = Vec::new();
+    for server in data.authority.tool_servers()? {
+        lines.push(format!("{}  {}  {}", server.name, server.status.as_str(), server.url));
+        let mut pins = Vec::new();
+        for pin in data.authority.pins(&server.name)? {
+            lines.push(format!("  {:<50} {:<8} {}", pin.tool, pin.status.as_str(), pin.digest));
+            pins.push(Json::from(
+                Object::new()
+                    .with("tool", &pin.tool)
+                    .with("status", pin.status.as_str())
+                    .with("digest", pin.digest),
+            ));
+        }
+        servers.push(Json::from(
+            Object::new()
+                .with("tool_server", &server.name)
+                .with("url", server.url.as_str())
+                .with("status", server.status.as_str())
+                .with("pins", pins),
+        ));
+    }
+    out.result(
+        Object::new().with("tool_servers", servers),
+        or_none(&lines, "no tool server is catalogued"),
+    );
+    Ok(())
+}

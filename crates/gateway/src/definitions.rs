@@ -1,0 +1,42 @@
+//! What a tool server says its tools are, read for a person who will pin them.
+
+use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::catalogue::DefinitionKind;
+
+use crate::gateway::Gateway;
+use crate::pins;
+use crate::ports::ToolServer;
+
+/// Why a tool server's definitions could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ListError {
+    /// The stable code.
+    pub code: &'static str,
+    message: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Gateway {
+    /// The whole listing of one kind, as `{"tools": […]}` or
+    /// `{"prompts": […]}`, read as the gateway reads it when it compares pins.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn definitions(
+        &self,
+        server: &ToolServer,
+        kind: DefinitionKind,
+    ) -> Result<Json, ListError> {
+        let (method, member) = match kind {
+            DefinitionKind::Tool => ("tools/list", "tools"),
+            DefinitionKind::Prompt => ("prompts/list", "prompts"),
+        };
+        let items = pins::list_all(self, server, method, member).await.map_err(|failure| {
+            let (code, message, remedy) = failure.words();
+            ListError { code, message, remedy }
+        })?;
+        Ok(Object::new().with(member, items).into())
+    }
+}
