@@ -30,13 +30,21 @@ impl Maker {
     /// An authority's name and key.
     #[must_use]
     pub fn authority(key: PublicKey) -> Self {
-        Self { id: format!("authority:{}", key.thumbprint()), key, role: Role::Authority }
+        Self {
+            id: format!("authority:{}", key.thumbprint()),
+            key,
+            role: Role::Authority,
+        }
     }
 
     /// A gateway's name and key.
     #[must_use]
     pub fn gateway(key: PublicKey) -> Self {
-        Self { id: format!("gateway:{}", key.thumbprint()), key, role: Role::Gateway }
+        Self {
+            id: format!("gateway:{}", key.thumbprint()),
+            key,
+            role: Role::Gateway,
+        }
     }
 }
 
@@ -89,7 +97,9 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Why a URL is not accepted, as the end of a sentence; `None` when it is.
 pub(crate) fn url_fault(text: &str) -> Option<&'static str> {
-    let Ok(url) = Url::parse(text) else { return Some("is not an absolute URL") };
+    let Ok(url) = Url::parse(text) else {
+        return Some("is not an absolute URL");
+    };
     if text.len() > 2048 || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Some("is too long or holds white space");
     }
@@ -136,7 +146,10 @@ impl Installation {
         let log = *self.log_key.public_key();
         let issuer = *self.issuer_key.as_bytes();
         if issuer == log
-            || self.makers.iter().any(|m| *m.key.as_bytes() == issuer || *m.key.as_bytes() == log)
+            || self
+                .makers
+                .iter()
+                .any(|m| *m.key.as_bytes() == issuer || *m.key.as_bytes() == log)
         {
             return bad("keys", "different keys for issuing, the log and each maker");
         }
@@ -158,7 +171,10 @@ impl Installation {
     /// An agent's SPIFFE ID.
     #[must_use]
     pub fn spiffe_id(&self, agent: &AgentId) -> String {
-        let name = agent.as_str().strip_prefix("agent:").unwrap_or(agent.as_str());
+        let name = agent
+            .as_str()
+            .strip_prefix("agent:")
+            .unwrap_or(agent.as_str());
         format!("spiffe://{}/agent/{name}", self.trust_domain)
     }
 }
@@ -169,13 +185,25 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine_only_and_urls_carry_no_secrets() {
-        for good in ["http://localhost:1/mcp", "http://127.0.0.1:9/", "http://[::1]:9/mcp", "https://tools.example/mcp"] {
+        for good in [
+            "http://localhost:1/mcp",
+            "http://127.0.0.1:9/",
+            "http://[::1]:9/mcp",
+            "https://tools.example/mcp",
+        ] {
             assert_eq!(url_fault(good), None, "{good}");
         }
         for bad in [
-            "http://tools.example/", "ftp://localhost/", "localhost:1", "https://u:p@x.example/",
-            "https://x.example/#f", "http://localhost.evil.example/", "http://127.0.0.1.nip.io/",
-            "https://x.example/a b", "file:///etc/passwd", "",
+            "http://tools.example/",
+            "ftp://localhost/",
+            "localhost:1",
+            "https://u:p@x.example/",
+            "https://x.example/#f",
+            "http://localhost.evil.example/",
+            "http://127.0.0.1.nip.io/",
+            "https://x.example/a b",
+            "file:///etc/passwd",
+            "",
         ] {
             assert!(url_fault(bad).is_some(), "{bad}");
         }

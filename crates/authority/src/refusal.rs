@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
+use bailiwick_core::aat::make::MakeError;
 use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
-use bailiwick_core::aat::make::MakeError;
 use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, WorkflowId};
 use bailiwick_policy::expand::ExpandError;
@@ -158,7 +158,10 @@ pub enum Refusal {
     #[error("the system gave no random bytes")]
     NoEntropy,
     /// No workflow, no delegation.
-    #[error("no published workflow lets `{agent}` do all of this{}", listed(candidates))]
+    #[error(
+        "no published workflow lets `{agent}` do all of this{}",
+        listed(candidates)
+    )]
     NoWorkflow {
         /// The agent.
         agent: AgentId,
@@ -175,7 +178,9 @@ pub enum Refusal {
     #[error("this data dir holds no installation yet")]
     NotInitialised,
     /// The grant was not prepared here, or too long ago.
-    #[error("the grant was not prepared by this authority, or {max_minutes} minutes have passed since")]
+    #[error(
+        "the grant was not prepared by this authority, or {max_minutes} minutes have passed since"
+    )]
     PreparedUnknown {
         /// How long a preparation holds.
         max_minutes: i64,
@@ -253,7 +258,11 @@ pub enum Refusal {
 }
 
 fn names(workflows: &[WorkflowId]) -> String {
-    workflows.iter().map(WorkflowId::as_str).collect::<Vec<_>>().join("`, `")
+    workflows
+        .iter()
+        .map(WorkflowId::as_str)
+        .collect::<Vec<_>>()
+        .join("`, `")
 }
 
 fn listed(candidates: &[WorkflowId]) -> String {
@@ -264,12 +273,18 @@ fn listed(candidates: &[WorkflowId]) -> String {
 }
 
 fn first(problems: &[Problem]) -> String {
-    problems.first().map(ToString::to_string).unwrap_or_default()
+    problems
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 impl Refusal {
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
-        Self::Unknown { what, name: name.to_string() }
+        Self::Unknown {
+            what,
+            name: name.to_string(),
+        }
     }
 
     /// The stable code.
@@ -381,13 +396,18 @@ impl Refusal {
             Self::TaskMismatch { .. } => "use the task for what it was made, or make a new one",
             Self::Token(d) => d.reason.remedy(),
             Self::Unknown { .. } => "check the name, or add it first",
-            Self::Url { .. } => "use https, or http on this machine, without credentials in the URL",
+            Self::Url { .. } => {
+                "use https, or http on this machine, without credentials in the URL"
+            }
             Self::WindowInvalid => "choose an end in the future, after the begin",
             Self::WindowTooLong { .. } => "choose an earlier end",
             Self::WorkflowAmbiguous { .. } => "name the workflow in the request",
             Self::WorkflowInvalid(problems) => {
                 return Cow::Owned(
-                    problems.first().map(|p| p.remedy.clone()).unwrap_or_default(),
+                    problems
+                        .first()
+                        .map(|p| p.remedy.clone())
+                        .unwrap_or_default(),
                 );
             }
         })

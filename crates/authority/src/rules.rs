@@ -12,19 +12,21 @@
 //! | kind | subjects | body | commits |
 //! |---|---|---|---|
 //! | `log.started` | | `org`, `trust_domain`, `issuer: {uri, jwk}`, `log: {origin, vkey}`, `makers: [{id, jwk, role}]`, `audience: [..]` | |
-//! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, subject}` |
+//! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, id}` |
 //! | `principal.changed` | principal | `status` | |
-//! | `agent.added` | principal (owner), agent | `owner` (alias), `spiffe_id`, `artifact?` | |
+//! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
-//! | `instance.enrolled` | principal (owner), agent, instance | `holder`, `identity` (thumbprints), `statement` (digest), `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
+//! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
 //! | `instance.changed` | agent, instance | `status` | |
-//! | `workflow.published` | principal (owner), workflow | `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
+//! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
-//! | `tool.pinned` | tool | `server`, `digest`, `previous?`, `flags` | `definition` |
-//! | `task.created` | principal, agent, workflow, task | `workflow_digest` | `purpose` |
-//! | `grant.recorded` | principal, agent, workflow, task, grant | `digest`, `workflow_digest`, `key`, `not_before`, `not_after`, `max_depth`, `audience`, `attested` | `statement`, `proof` |
-//! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
-//! | `revoked` | the subject's own | `by`: `operator` or `principal`, `key?` | `statement?`, `detail?` |
+//! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
+//! | `task.created` | principal, agent, workflow, task | `task`, `workflow`, `workflow_digest` | `purpose` |
+//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
+//! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
+//! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `row` | `statement?`, `detail?` |
+//!
+//! Times in bodies are seconds since the epoch.
 
 pub mod agents;
 pub mod delegations;

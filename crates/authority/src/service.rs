@@ -46,7 +46,9 @@ struct Inner {
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("issuer", &self.0.installation.issuer).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("issuer", &self.0.installation.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +66,11 @@ impl Authority {
     ) -> Result<Self, Refusal> {
         installation.check()?;
         let own = keys.maker.public_key();
-        let maker = installation.makers.iter().find(|m| m.key == own).map(|m| m.id.clone());
+        let maker = installation
+            .makers
+            .iter()
+            .find(|m| m.key == own)
+            .map(|m| m.id.clone());
         let Some(maker) = maker.filter(|_| keys.issuer.public_key() == installation.issuer_key)
         else {
             return Err(Refusal::Installation {
@@ -79,7 +85,14 @@ impl Authority {
             });
         }
         let parsed = Parsed::default();
-        Ok(Self(Arc::new(Inner { store, host, installation, keys, maker, parsed })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            host,
+            installation,
+            keys,
+            maker,
+            parsed,
+        })))
     }
 
     /// The store.
@@ -130,7 +143,10 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Ok(rules::trust::export(&self.0.installation, Some(self.started()?)))
+        Ok(rules::trust::export(
+            &self.0.installation,
+            Some(self.started()?),
+        ))
     }
 
     /// Revocations of this authority as a feed.
@@ -150,9 +166,7 @@ impl Authority {
     /// Runs a rule and writes its plan, all in one transaction.
     fn commit<T: Send + 'static>(
         &self,
-        rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal>
-        + Send
-        + 'static,
+        rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let cx = Arc::clone(&self.0);
         self.0
@@ -167,8 +181,10 @@ impl Authority {
                 }
                 let size = tx.log_size()?;
                 let plan = rule(&cx, tx, &moment)?;
-                let begins =
-                    plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
+                let begins = plan
+                    .steps
+                    .first()
+                    .is_some_and(|s| s.event.kind == Kind::LogStarted);
                 if size == 0 && !begins {
                     return Err(Refusal::NotInitialised);
                 }
@@ -183,10 +199,7 @@ impl Authority {
             .wait()
     }
 
-    fn read<T>(
-        &self,
-        work: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, Refusal> {
+    fn read<T>(&self, work: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
         Ok(self.0.store.read(work)?)
     }
 }
@@ -209,5 +222,8 @@ fn revoked(view: &View<'_>, subjects: &[Subject]) -> Result<Option<&'static str>
 /// A text that was committed to by `entry`, if it was not erased.
 fn disclosed(view: &View<'_>, entry: &EntryId, field: &str) -> Result<Option<Json>, StoreError> {
     let texts = view.read_plaintext(entry)?.unwrap_or_default();
-    Ok(texts.into_iter().find(|(name, _)| name == field).map(|(_, d)| d.value))
+    Ok(texts
+        .into_iter()
+        .find(|(name, _)| name == field)
+        .map(|(_, d)| d.value))
 }

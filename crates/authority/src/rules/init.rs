@@ -42,7 +42,9 @@ pub fn init(
         .with("trust_domain", i.trust_domain.as_str())
         .with(
             "issuer",
-            Object::new().with("uri", i.issuer.as_str()).with("jwk", i.issuer_key.to_jwk()),
+            Object::new()
+                .with("uri", i.issuer.as_str())
+                .with("jwk", i.issuer_key.to_jwk()),
         )
         .with(
             "log",

@@ -84,6 +84,8 @@ pub(crate) fn created(
             s.workflow = Some(task.workflow.to_string());
             s.task = Some(task.id.to_string());
         })
+        .with("task", &task.id)
+        .with("workflow", &task.workflow)
         .with("workflow_digest", task.workflow_digest)
         .commit(moment, "purpose", purpose)?
         .row(Row::Task(task.clone())))

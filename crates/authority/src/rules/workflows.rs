@@ -43,7 +43,11 @@ pub fn publish(
         return Err(Refusal::Revoked { kind: "workflow" });
     }
     let digest = workflow.digest();
-    let mut published = Published { id: workflow.id.clone(), digest, changed: false };
+    let mut published = Published {
+        id: workflow.id.clone(),
+        digest,
+        changed: false,
+    };
     if current.is_some_and(|c| c.digest == digest) {
         return Ok(Plan::nothing(published));
     }
@@ -59,6 +63,7 @@ pub fn publish(
             s.principal = Some(owner.alias.to_string());
             s.workflow = Some(workflow.id.to_string());
         })
+        .with("workflow", &workflow.id)
         .with("digest", digest)
         .with("level", workflow.level)
         .commit(moment, "document", workflow.to_json())?

@@ -8,7 +8,9 @@ use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, Wor
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::Workflow;
-use bailiwick_store::{Agent, Delegation, Grant, Instance, Principal, Status, Stored, Subject, View};
+use bailiwick_store::{
+    Agent, Delegation, Grant, Instance, Principal, Status, Stored, Subject, View,
+};
 
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
@@ -52,15 +54,27 @@ impl State {
             Some(agent) => view.principal_by_alias(&agent.owner)?,
             None => None,
         };
-        let mut subjects = vec![Subject::Workflow { id: workflow.id.clone() }];
+        let mut subjects = vec![Subject::Workflow {
+            id: workflow.id.clone(),
+        }];
         for principal in [&principal, &owner].into_iter().flatten() {
-            subjects.push(Subject::Principal { alias: principal.alias.clone() });
+            subjects.push(Subject::Principal {
+                alias: principal.alias.clone(),
+            });
         }
         if let Some(agent) = &agent {
-            subjects.push(Subject::Agent { id: agent.id.clone() });
+            subjects.push(Subject::Agent {
+                id: agent.id.clone(),
+            });
         }
         let revoked = revoked(view, &subjects)?;
-        Ok(Self { principal, agent, owner, workflow, revoked })
+        Ok(Self {
+            principal,
+            agent,
+            owner,
+            workflow,
+            revoked,
+        })
     }
 
     fn parties(&self) -> Parties<'_> {
@@ -84,7 +98,9 @@ impl State {
 fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal> {
     let mut standing = Vec::new();
     for instance in view.instances(Some(agent))? {
-        let subject = [Subject::Instance { id: instance.id.clone() }];
+        let subject = [Subject::Instance {
+            id: instance.id.clone(),
+        }];
         if instance.status == Status::Active && revoked(view, &subject)?.is_none() {
             standing.push(instance.row);
         }
@@ -126,7 +142,9 @@ impl Authority {
                 let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
                 task = Some((found.row, purpose.to_owned()));
             }
-            let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
+            let task = task
+                .as_ref()
+                .map(|(task, purpose)| (task, purpose.as_str()));
             let statement = delegations::prepare(
                 &moment,
                 &cx.installation,
@@ -158,7 +176,12 @@ impl Authority {
             let statement = &prepared.statement;
             let (principal, agent) = (&statement.principal, &statement.agent);
             let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
-            state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
+            state.also_revoked(
+                tx,
+                &[Subject::Task {
+                    id: statement.task.clone(),
+                }],
+            )?;
             let task = tx.task(&statement.task)?;
             let instances = instances(tx, agent)?;
             let submission = Submission {
@@ -197,7 +220,9 @@ impl Authority {
             let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
             let subjects = [
                 Subject::Grant { id: grant.clone() },
-                Subject::Task { id: statement.task.clone() },
+                Subject::Task {
+                    id: statement.task.clone(),
+                },
             ];
             state.also_revoked(tx, &subjects)?;
             let instances = instances(tx, agent)?;
@@ -219,7 +244,8 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`].
     pub fn grant(&self, id: &GrantId) -> Result<Stored<Grant>, Refusal> {
-        self.read(|view| view.grant(id))?.ok_or_else(|| Refusal::unknown("grant", id))
+        self.read(|view| view.grant(id))?
+            .ok_or_else(|| Refusal::unknown("grant", id))
     }
 
     /// A grant's statement and the principal's signature, while they are kept.

@@ -1,11 +1,9 @@
 //! Principals, agents, instances.
 
+use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::crypto::PublicKey;
-use bailiwick_store::{
-    Agent, Instance, Principal, Status, StoreError, Stored, Subject, View,
-};
+use bailiwick_store::{Agent, Instance, Principal, Status, StoreError, Stored, Subject, View};
 
 use super::{Authority, revoked};
 use crate::refusal::Refusal;
@@ -19,7 +17,9 @@ fn revoked_of(
     owner: Option<&Principal>,
 ) -> Result<Option<&'static str>, StoreError> {
     let mut subjects = vec![Subject::Agent { id: agent.clone() }];
-    subjects.extend(owner.map(|o| Subject::Principal { alias: o.alias.clone() }));
+    subjects.extend(owner.map(|o| Subject::Principal {
+        alias: o.alias.clone(),
+    }));
     revoked(view, &subjects)
 }
 
@@ -109,7 +109,13 @@ impl Authority {
     pub fn agent_status(&self, id: &AgentId, status: Status) -> Result<(), Refusal> {
         let id = id.clone();
         self.commit(move |cx, tx, moment| {
-            agents::change(moment, &cx.installation, &id, tx.agent(&id)?.as_deref(), status)
+            agents::change(
+                moment,
+                &cx.installation,
+                &id,
+                tx.agent(&id)?.as_deref(),
+                status,
+            )
         })
     }
 

@@ -12,7 +12,9 @@ use bailiwick_authority::rules::delegations::{Issued, Prepared};
 use bailiwick_authority::standing::StandingReader;
 use bailiwick_authority::{Authority, Installation, Keys, Maker, PrepareOptions, Refusal};
 use bailiwick_core::aat::make::{self, Content, ProofFor, Seen};
-use bailiwick_core::aat::verify::{Anchors, Call, Context, ProofPolicy, Unverified, Verified, verify};
+use bailiwick_core::aat::verify::{
+    Anchors, Call, Context, ProofPolicy, Unverified, Verified, verify,
+};
 use bailiwick_core::accountable::{Accountable, Inputs, Registry};
 use bailiwick_core::crypto::{Signer, SigningKey, sha256};
 use bailiwick_core::denial::Denial;
@@ -95,7 +97,10 @@ pub(crate) fn installation() -> Installation {
 }
 
 pub(crate) fn keys() -> Keys {
-    Keys { issuer: key(1), maker: key(2) }
+    Keys {
+        issuer: key(1),
+        maker: key(2),
+    }
 }
 
 impl World {
@@ -124,7 +129,12 @@ impl World {
         let host_port: Arc<dyn Host> = Arc::clone(&host) as _;
         let authority = Authority::new(store, host_port, installation(), keys()).unwrap();
         let anchors = Anchors::new(vec![(URL.to_owned(), key(1).public_key())]).unwrap();
-        Self { _dir: dir, host, authority, anchors }
+        Self {
+            _dir: dir,
+            host,
+            authority,
+            anchors,
+        }
     }
 
     /// The support desk: owner, user 142, the workflow, two agents with an
@@ -134,12 +144,14 @@ impl World {
         let a = &world.authority;
         a.init().unwrap();
         for (name, seed) in [("user:owner", 10), ("user:142", 11), ("user:143", 12)] {
-            a.principal_add(&principal(name), &key(seed).public_key().to_jwk()).unwrap();
+            a.principal_add(&principal(name), &key(seed).public_key().to_jwk())
+                .unwrap();
         }
         a.workflow_publish(WORKFLOW).unwrap();
         for (name, seed) in [("agent:support-runner", 21), ("agent:order-reader", 22)] {
             let owner = principal("user:owner");
-            a.agent_add(&agent(name), &owner, Provenance::default()).unwrap();
+            a.agent_add(&agent(name), &owner, Provenance::default())
+                .unwrap();
             world.enrol(name, seed).unwrap();
         }
         world
@@ -149,7 +161,12 @@ impl World {
         self.host.now()
     }
 
-    pub(crate) fn statement(&self, name: &str, seed: u8, identity: &IdentitySigningKey) -> Statement {
+    pub(crate) fn statement(
+        &self,
+        name: &str,
+        seed: u8,
+        identity: &IdentitySigningKey,
+    ) -> Statement {
         Statement {
             instance: InstanceId::mint(self.now(), [seed; 10]),
             agent: agent(name),
@@ -164,7 +181,8 @@ impl World {
     pub(crate) fn enrol(&self, name: &str, seed: u8) -> Result<Instance, Refusal> {
         let identity = identity();
         let statement = self.statement(name, seed, &identity);
-        self.authority.instance_enrol(&statement.sign(&*key(seed), &identity).unwrap())
+        self.authority
+            .instance_enrol(&statement.sign(&*key(seed), &identity).unwrap())
     }
 
     /// The request of the seed example, for `minutes` from now.
@@ -240,19 +258,32 @@ impl World {
             audience: Some(&audience),
             nonce: None,
         };
-        let proof =
-            make::prove(chain.last().unwrap(), &proof, &*key(holder), &ChainLimits::DEFAULT)
-                .unwrap();
+        let proof = make::prove(
+            chain.last().unwrap(),
+            &proof,
+            &*key(holder),
+            &ChainLimits::DEFAULT,
+        )
+        .unwrap();
         let context = Context {
             now: self.now(),
             anchors: &self.anchors,
             audiences: &[audience],
             require_chain_audience: true,
-            proof: ProofPolicy { require_audience: true, ..ProofPolicy::default() },
+            proof: ProofPolicy {
+                require_audience: true,
+                ..ProofPolicy::default()
+            },
             limits: &ChainLimits::DEFAULT,
         };
-        let call = Call { tool: GET_ORDER, arguments: &arguments };
-        let inputs = Inputs { registry, staleness_bound: 10 };
+        let call = Call {
+            tool: GET_ORDER,
+            arguments: &arguments,
+        };
+        let inputs = Inputs {
+            registry,
+            staleness_bound: 10,
+        };
         let unverified = Unverified::parse(chain, &ChainLimits::DEFAULT)?;
         verify::<Accountable>(&unverified, &proof, &call, &context, inputs)
     }
@@ -281,8 +312,7 @@ impl World {
 
 pub(crate) fn identity() -> IdentitySigningKey {
     let random = SystemRandom::new();
-    let document =
-        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
     IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap()
 }
 

@@ -96,7 +96,9 @@ pub fn choose_instance<'a>(
             let (instance, agent) = (wanted.clone(), agent.clone());
             Err(Refusal::InstanceUnsuitable { instance, agent })
         }
-        (None, _, None) => Err(Refusal::InstanceMissing { agent: agent.clone() }),
+        (None, _, None) => Err(Refusal::InstanceMissing {
+            agent: agent.clone(),
+        }),
     }
 }
 
@@ -111,7 +113,9 @@ pub(super) fn root(
     instance: &Instance,
 ) -> Result<(Step, Issued), Refusal> {
     let starts = statement.not_before.max(moment.now().seconds());
-    let exp = statement.not_after.min(starts.saturating_add(installation.max_root_seconds));
+    let exp = statement
+        .not_after
+        .min(starts.saturating_add(installation.max_root_seconds));
     let authority = Authority {
         principal: statement.principal.clone(),
         agent: statement.agent.clone(),
@@ -177,10 +181,11 @@ pub(super) fn root(
             s.delegation = Some(root.to_string());
         })
         .with("root", root)
+        .with("grant", &issued.grant)
         .with("holder", instance.holder)
         .with("grant_digest", issued.grant_digest)
-        .with("not_before", issued.not_before.to_string())
-        .with("not_after", issued.not_after.to_string())
+        .with("not_before", statement.not_before)
+        .with("not_after", exp)
         .with("max_depth", issued.max_depth)
         .with("audience", audience)
         .commit(moment, "token", issued.token.as_str())?
@@ -205,7 +210,14 @@ pub fn reissue(
 ) -> Result<Plan<Issued>, Refusal> {
     let (principal, _) = active(statement.principal.as_str(), parties.principal)?;
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
-    let (step, issued) =
-        root(moment, installation, &*keys.issuer, statement, &scope, principal, instance)?;
+    let (step, issued) = root(
+        moment,
+        installation,
+        &*keys.issuer,
+        statement,
+        &scope,
+        principal,
+        instance,
+    )?;
     Ok(Plan::one(step, issued))
 }

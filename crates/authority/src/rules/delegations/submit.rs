@@ -48,7 +48,14 @@ pub fn submit(
     keys: &Keys,
     submission: Submission<'_>,
 ) -> Result<Plan<Issued>, Refusal> {
-    let Submission { prepared, signed, parties, workflow, task, .. } = submission;
+    let Submission {
+        prepared,
+        signed,
+        parties,
+        workflow,
+        task,
+        ..
+    } = submission;
     let statement = &prepared.statement;
     prepared.check(moment.now(), &keys.maker.public_key())?;
     if submission.grant_exists {
@@ -73,7 +80,12 @@ pub fn submit(
                 principal: principal.alias.clone(),
                 created: moment.now(),
             };
-            steps.push(tasks::created(moment, installation, &row, &statement.purpose)?);
+            steps.push(tasks::created(
+                moment,
+                installation,
+                &row,
+                &statement.purpose,
+            )?);
         }
     }
     let row = Grant {
@@ -88,7 +100,11 @@ pub fn submit(
         statement: statement.to_json().canonical(),
         proof: signed.to_owned(),
     };
-    let audience: Vec<_> = statement.audience.iter().map(|a| a.as_str().into()).collect();
+    let audience: Vec<_> = statement
+        .audience
+        .iter()
+        .map(|a| a.as_str().into())
+        .collect();
     steps.push(
         Step::new(moment, &installation.org, Kind::GrantRecorded)?
             .about(|s| {
@@ -98,20 +114,31 @@ pub fn submit(
                 s.task = Some(statement.task.to_string());
                 s.grant = Some(statement.id.to_string());
             })
+            .with("grant", &row.id)
             .with("digest", row.digest)
             .with("workflow_digest", statement.workflow_digest)
             .with("key", key.thumbprint())
-            .with("not_before", row.starts.to_string())
-            .with("not_after", row.expires.to_string())
+            .with("not_before", statement.not_before)
+            .with("not_after", statement.not_after)
             .with("max_depth", statement.max_depth)
             .with("audience", audience)
-            .with("attested", false)
+            .with("signed", true)
             .commit(moment, "statement", statement.to_json())?
-            .commit(moment, "proof", signed)?
+            .commit(moment, "signature", signed)?
             .row(Row::Grant(row)),
     );
-    let (step, issued) =
-        super::issue::root(moment, installation, &*keys.issuer, statement, &scope, principal, instance)?;
+    let (step, issued) = super::issue::root(
+        moment,
+        installation,
+        &*keys.issuer,
+        statement,
+        &scope,
+        principal,
+        instance,
+    )?;
     steps.push(step);
-    Ok(Plan { steps, outcome: issued })
+    Ok(Plan {
+        steps,
+        outcome: issued,
+    })
 }
