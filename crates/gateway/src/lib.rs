@@ -17,6 +17,7 @@
 )]
 
 pub mod config;
+mod definitions;
 mod gateway;
 pub mod http;
 mod listing;
@@ -38,5 +39,6 @@ mod upstream;
 mod wire;
 
 pub use config::Config;
+pub use definitions::ListError;
 pub use gateway::{Gateway, GatewayError};
 pub use http::{router, serve};

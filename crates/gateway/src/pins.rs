@@ -242,6 +242,16 @@ async fn compare(
     Ok(())
 }
 
+/// All items of a listing, without remembering how the server was asked.
+pub(crate) async fn list_all(
+    gateway: &Inner,
+    server: &ToolServer,
+    method: &str,
+    member: &str,
+) -> Result<Vec<Json>, Failure> {
+    list(gateway, server, &mut Link::default(), method, member).await
+}
+
 /// All items of a listing, asked by the gateway for itself.
 async fn list(
     gateway: &Inner,
