@@ -17,7 +17,10 @@ impl<'a> Reader<'a> {
     /// An object with no other members than `known`.
     pub(crate) fn new(at: &str, json: &'a Json, known: &[&str]) -> Result<Self, BadMember> {
         let object = json.as_object().ok_or_else(|| BadMember(at.to_owned()))?;
-        let reader = Self { at: at.to_owned(), object };
+        let reader = Self {
+            at: at.to_owned(),
+            object,
+        };
         match object.iter().find(|(name, _)| !known.contains(name)) {
             Some((name, _)) => Err(reader.bad(name)),
             None => Ok(reader),

@@ -28,7 +28,10 @@ pub struct Validity {
 
 impl Validity {
     /// Always.
-    pub const ALWAYS: Self = Self { not_before: None, not_after: None };
+    pub const ALWAYS: Self = Self {
+        not_before: None,
+        not_after: None,
+    };
 
     /// Whether `time` lies inside.
     #[must_use]
@@ -45,8 +48,10 @@ impl Validity {
     }
 
     fn read(reader: &Reader<'_>) -> Result<Self, BadMember> {
-        let validity =
-            Self { not_before: reader.time("not_before")?, not_after: reader.time("not_after")? };
+        let validity = Self {
+            not_before: reader.time("not_before")?,
+            not_after: reader.time("not_after")?,
+        };
         match (validity.not_before, validity.not_after) {
             (Some(start), Some(end)) if end <= start => Err(reader.bad("not_after")),
             _ => Ok(validity),
@@ -188,7 +193,13 @@ fn texts(reader: &Reader<'_>, name: &str) -> Result<Vec<String>, BadMember> {
     if list.len() > MAX_KEYS {
         return Err(reader.bad(name));
     }
-    list.iter().map(|t| t.as_str().map(str::to_owned).ok_or_else(|| reader.bad(name))).collect()
+    list.iter()
+        .map(|t| {
+            t.as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| reader.bad(name))
+        })
+        .collect()
 }
 
 fn key(reader: &Reader<'_>) -> Result<PublicKey, BadMember> {
@@ -210,7 +221,13 @@ fn each<T>(
     }
     list.iter()
         .enumerate()
-        .map(|(i, item)| read(&Reader::new(&format!("{}[{i}]", reader.path(name)), item, known)?))
+        .map(|(i, item)| {
+            read(&Reader::new(
+                &format!("{}[{i}]", reader.path(name)),
+                item,
+                known,
+            )?)
+        })
         .collect()
 }
 
@@ -222,7 +239,15 @@ impl Trust {
     /// See [`TrustError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
         const MEMBERS: [&str; 10] = [
-            "v", "kind", "org", "issuers", "log", "makers", "witnesses", "quorum", "audiences",
+            "v",
+            "kind",
+            "org",
+            "issuers",
+            "log",
+            "makers",
+            "witnesses",
+            "quorum",
+            "audiences",
             "approvers",
         ];
         let json = Json::parse(bytes, &JsonLimits::DEFAULT).map_err(TrustError::Json)?;
@@ -240,26 +265,36 @@ impl Trust {
         }
         let trust = Self {
             org: OrgId::parse(top.text("org")?).map_err(|_| top.bad("org"))?,
-            issuers: each(&top, "issuers", &["uri", "jwk", "not_before", "not_after"], |r| {
-                Ok(IssuerKey {
-                    uri: r.text("uri")?.to_owned(),
-                    key: key(r)?,
-                    validity: Validity::read(r)?,
-                })
-            })?,
+            issuers: each(
+                &top,
+                "issuers",
+                &["uri", "jwk", "not_before", "not_after"],
+                |r| {
+                    Ok(IssuerKey {
+                        uri: r.text("uri")?.to_owned(),
+                        key: key(r)?,
+                        validity: Validity::read(r)?,
+                    })
+                },
+            )?,
             log: log_key,
-            makers: each(&top, "makers", &["id", "jwk", "role", "not_before", "not_after"], |r| {
-                Ok(Maker {
-                    id: r.text("id")?.to_owned(),
-                    key: key(r)?,
-                    role: match r.text("role")? {
-                        "authority" => Role::Authority,
-                        "gateway" => Role::Gateway,
-                        _ => return Err(r.bad("role")),
-                    },
-                    validity: Validity::read(r)?,
-                })
-            })?,
+            makers: each(
+                &top,
+                "makers",
+                &["id", "jwk", "role", "not_before", "not_after"],
+                |r| {
+                    Ok(Maker {
+                        id: r.text("id")?.to_owned(),
+                        key: key(r)?,
+                        role: match r.text("role")? {
+                            "authority" => Role::Authority,
+                            "gateway" => Role::Gateway,
+                            _ => return Err(r.bad("role")),
+                        },
+                        validity: Validity::read(r)?,
+                    })
+                },
+            )?,
             witnesses: each(&top, "witnesses", &["vkey"], |r| {
                 WitnessKey::parse(r.text("vkey")?).map_err(|_| r.bad("vkey"))
             })?,
@@ -291,18 +326,31 @@ impl Trust {
                 // One key in two roles could say everything alone.
                 let clash = other.id == maker.id || other.key == maker.key;
                 if clash && other.validity.overlaps(&maker.validity) {
-                    return Err(TrustError::Ambiguous { name: maker.id.clone() });
+                    return Err(TrustError::Ambiguous {
+                        name: maker.id.clone(),
+                    });
                 }
             }
         }
-        if Anchors::new(self.issuers.iter().map(|i| (i.uri.clone(), i.key)).collect()).is_err() {
-            return Err(TrustError::Ambiguous { name: "issuers".to_owned() });
+        if Anchors::new(
+            self.issuers
+                .iter()
+                .map(|i| (i.uri.clone(), i.key))
+                .collect(),
+        )
+        .is_err()
+        {
+            return Err(TrustError::Ambiguous {
+                name: "issuers".to_owned(),
+            });
         }
         let mut witnesses: Vec<_> = self.witnesses.iter().map(|w| w.public_key()).collect();
         witnesses.sort_unstable();
         witnesses.dedup();
         if self.quorum > witnesses.len() {
-            return Err(TrustError::Member { member: "quorum".to_owned() });
+            return Err(TrustError::Member {
+                member: "quorum".to_owned(),
+            });
         }
         Ok(())
     }
@@ -317,7 +365,9 @@ impl Trust {
             .issuers
             .iter()
             .map(|i| {
-                let o = Object::new().with("uri", i.uri.as_str()).with("jwk", i.key.to_jwk());
+                let o = Object::new()
+                    .with("uri", i.uri.as_str())
+                    .with("jwk", i.key.to_jwk());
                 i.validity.write(o).into()
             })
             .collect();
@@ -332,8 +382,11 @@ impl Trust {
                 m.validity.write(o).into()
             })
             .collect();
-        let witnesses: Vec<Json> =
-            self.witnesses.iter().map(|w| Object::new().with("vkey", w.to_string()).into()).collect();
+        let witnesses: Vec<Json> = self
+            .witnesses
+            .iter()
+            .map(|w| Object::new().with("vkey", w.to_string()).into())
+            .collect();
         let mut json = Object::new()
             .with("v", 1u64)
             .with("kind", "bailiwick-trust")
@@ -341,7 +394,9 @@ impl Trust {
             .with("issuers", issuers)
             .with(
                 "log",
-                Object::new().with("origin", self.log.name()).with("vkey", self.log.to_string()),
+                Object::new()
+                    .with("origin", self.log.name())
+                    .with("vkey", self.log.to_string()),
             )
             .with("makers", makers)
             .with("witnesses", witnesses)
@@ -350,7 +405,9 @@ impl Trust {
         if let Some(a) = &self.approvers {
             json.insert(
                 "approvers",
-                Object::new().with("rp_id", a.rp_id.as_str()).with("origins", list(&a.origins)),
+                Object::new()
+                    .with("rp_id", a.rp_id.as_str())
+                    .with("origins", list(&a.origins)),
             );
         }
         json.into()
@@ -398,7 +455,9 @@ impl Trust {
     /// The maker of this name whose key holds at `time`.
     #[must_use]
     pub fn maker_at(&self, id: &str, time: Timestamp) -> Option<&Maker> {
-        self.makers.iter().find(|m| m.id == id && m.validity.contains(time))
+        self.makers
+            .iter()
+            .find(|m| m.id == id && m.validity.contains(time))
     }
 }
 
@@ -466,7 +525,10 @@ mod tests {
         assert!(!other.has_fingerprint(&print));
         // White space and member order do not matter, content does.
         let spaced = text(&trust).replace(",\"", ", \"");
-        assert_eq!(Trust::parse(spaced.as_bytes()).unwrap().fingerprint(), print);
+        assert_eq!(
+            Trust::parse(spaced.as_bytes()).unwrap().fingerprint(),
+            print
+        );
     }
 
     #[test]
@@ -477,22 +539,51 @@ mod tests {
             ("\"quorum\":1,", "", "quorum"),
             ("\"quorum\":1", "\"quorum\":2", "quorum"),
             ("\"quorum\":1", "\"quorum\":-1", "quorum"),
-            ("\"role\":\"gateway\"", "\"role\":\"admin\"", "makers[1].role"),
-            ("\"role\":\"gateway\"", "\"role\":\"gateway\",\"x\":1", "makers[1].x"),
+            (
+                "\"role\":\"gateway\"",
+                "\"role\":\"admin\"",
+                "makers[1].role",
+            ),
+            (
+                "\"role\":\"gateway\"",
+                "\"role\":\"gateway\",\"x\":1",
+                "makers[1].x",
+            ),
             ("\"v\":1", "\"v\":2", "v"),
             ("bailiwick-trust", "bailiwick-evidence", "kind"),
-            ("\"origin\":\"localhost/log\"", "\"origin\":\"other/log\"", "log.origin"),
-            ("1970-01-01T00:33:20.000Z", "1970-01-01T00:03:20.000Z", "makers[0].not_after"),
+            (
+                "\"origin\":\"localhost/log\"",
+                "\"origin\":\"other/log\"",
+                "log.origin",
+            ),
+            (
+                "1970-01-01T00:33:20.000Z",
+                "1970-01-01T00:03:20.000Z",
+                "makers[0].not_after",
+            ),
             ("1970-01-01T00:33:20.000Z", "later", "makers[0].not_after"),
-            ("\"kty\":\"OKP\"", "\"d\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
-            ("\"kty\":\"OKP\"", "\"kid\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
+            (
+                "\"kty\":\"OKP\"",
+                "\"d\":\"AA\",\"kty\":\"OKP\"",
+                "issuers[0].jwk",
+            ),
+            (
+                "\"kty\":\"OKP\"",
+                "\"kid\":\"AA\",\"kty\":\"OKP\"",
+                "issuers[0].jwk",
+            ),
         ] {
             assert!(good.contains(from), "{from}");
             let bad = good.replacen(from, to, 1);
-            let expected = TrustError::Member { member: member.to_owned() };
+            let expected = TrustError::Member {
+                member: member.to_owned(),
+            };
             assert_eq!(Trust::parse(bad.as_bytes()), Err(expected), "{to}");
         }
-        assert!(matches!(Trust::parse(b"{\"v\":1,\"v\":1}"), Err(TrustError::Json(_))));
+        assert!(matches!(
+            Trust::parse(b"{\"v\":1,\"v\":1}"),
+            Err(TrustError::Json(_))
+        ));
     }
 
     #[test]
@@ -505,12 +596,19 @@ mod tests {
         assert!(matches!(rotated.check(), Err(TrustError::Ambiguous { .. })));
         rotated.makers[1].validity.not_before = Some(Timestamp::from_seconds(2_000));
         assert_eq!(rotated.check(), Ok(()));
-        let key_at = |s| rotated.maker_at("authority:a", Timestamp::from_seconds(s)).map(|m| m.key);
+        let key_at = |s| {
+            rotated
+                .maker_at("authority:a", Timestamp::from_seconds(s))
+                .map(|m| m.key)
+        };
         assert_eq!(key_at(999), None);
         assert_eq!(key_at(1_999), Some(public(3)));
         assert_eq!(key_at(2_000), Some(public(4)));
         let mut shared = trust();
-        shared.issuers.push(IssuerKey { uri: "https://other".into(), ..shared.issuers[0].clone() });
+        shared.issuers.push(IssuerKey {
+            uri: "https://other".into(),
+            ..shared.issuers[0].clone()
+        });
         assert!(matches!(shared.check(), Err(TrustError::Ambiguous { .. })));
     }
 }

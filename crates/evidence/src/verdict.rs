@@ -151,7 +151,11 @@ impl LogState {
     /// `unwitnessed` or `witnessed`.
     #[must_use]
     pub fn state(&self) -> &'static str {
-        if self.witnesses.is_empty() { "unwitnessed" } else { "witnessed" }
+        if self.witnesses.is_empty() {
+            "unwitnessed"
+        } else {
+            "witnessed"
+        }
     }
 }
 
@@ -178,6 +182,9 @@ impl Proven {
                     list.push("that the principal consented: an administrator attested the grant");
                 }
                 list.push(
+                    "whose the registered keys are: the authority registered principals and owners",
+                );
+                list.push(
                     "that nothing was revoked, suspended or pinned anew by then: that is the gateway's record",
                 );
             }
@@ -192,7 +199,9 @@ impl Proven {
             (Recomputed::Agrees, _) => {}
         }
         match (&self.outcome, self.decision.decision.as_str()) {
-            (Some(_), _) => list.push("what the tool really did: the outcome is what the gateway saw"),
+            (Some(_), _) => {
+                list.push("what the tool really did: the outcome is what the gateway saw")
+            }
             (None, "allow") => list.push("what became of the call: this bundle has no outcome"),
             (None, _) => {}
         }
@@ -261,8 +270,12 @@ impl Proven {
                 .with("at", o.at.to_string())
                 .with("entry", &o.entry)
         });
-        let witnesses: Vec<Json> =
-            self.log.witnesses.iter().map(|w| Json::from(w.as_str())).collect();
+        let witnesses: Vec<Json> = self
+            .log
+            .witnesses
+            .iter()
+            .map(|w| Json::from(w.as_str()))
+            .collect();
         let log = Object::new()
             .with("origin", self.log.origin.as_str())
             .with("size", self.log.size)
@@ -273,7 +286,10 @@ impl Proven {
         Object::new()
             .with("action", &self.action)
             .with("decision", decision)
-            .with("authority", self.authority.as_ref().map(Accountability::to_json))
+            .with(
+                "authority",
+                self.authority.as_ref().map(Accountability::to_json),
+            )
             .with("outcome", outcome)
             .with("log", log)
             .with("assumes", list(&self.assumptions()))

@@ -38,7 +38,11 @@ use receipts::{Opened, Receipts};
 pub fn verify(bundle: &[u8], trust: &Trust, kept: &[SignedCheckpoint]) -> Verdict {
     let mut passed = Vec::new();
     let result = run(bundle, trust, kept, &mut passed);
-    Verdict { trust: trust.fingerprint(), passed, result }
+    Verdict {
+        trust: trust.fingerprint(),
+        passed,
+        result,
+    }
 }
 
 /// One accountable action under verification.
@@ -54,8 +58,7 @@ fn run(
     kept: &[SignedCheckpoint],
     passed: &mut Vec<Check>,
 ) -> Result<Proven, Failure> {
-    let bundle =
-        Bundle::parse(bytes).map_err(|e| Failure::new(Check::Bundle, e.to_string()))?;
+    let bundle = Bundle::parse(bytes).map_err(|e| Failure::new(Check::Bundle, e.to_string()))?;
     passed.push(Check::Bundle);
     let entries = receipts::open(&bundle, trust)?;
     passed.push(Check::Makers);
@@ -70,7 +73,11 @@ fn run(
         Subject::Action,
         bundle.action.as_str(),
     )?;
-    let case = Case { receipts: &receipts, trust, decided };
+    let case = Case {
+        receipts: &receipts,
+        trust,
+        decided,
+    };
     let (decision, authority) = if is_refusal(decided) {
         let decision = refused::decision(&case)?;
         passed.push(Check::Decision);
@@ -83,7 +90,13 @@ fn run(
     passed.push(Check::Outcome);
     let log = log::state(&receipts.checkpoint, trust, kept)?;
     passed.push(Check::Witnesses);
-    Ok(Proven { action: bundle.action, decision, authority, outcome, log })
+    Ok(Proven {
+        action: bundle.action,
+        decision,
+        authority,
+        outcome,
+        log,
+    })
 }
 
 /// Whether the gateway refused a caller before it knew who that was: then
@@ -141,9 +154,7 @@ fn accountable(
             not_before: Timestamp::from_seconds(statement.not_before),
             not_after: Timestamp::from_seconds(statement.not_after),
             expires: Timestamp::from_seconds(redone.chain.expires()),
-            arguments_digest: sha256(
-                Json::from(presented.arguments).canonical().as_bytes(),
-            ),
+            arguments_digest: sha256(Json::from(presented.arguments).canonical().as_bytes()),
             tool: presented.tool,
             pin: pin.map(str::to_owned),
             action_digest,
@@ -164,10 +175,6 @@ fn states_hop(json: &Json, hop: &Hop) -> bool {
     })
 }
 
-fn agree(
-    check: Check,
-    holds: bool,
-    what: impl std::fmt::Display,
-) -> Result<(), Failure> {
+fn agree(check: Check, holds: bool, what: impl std::fmt::Display) -> Result<(), Failure> {
     ensure(holds, check, || format!("{what} differs"))
 }

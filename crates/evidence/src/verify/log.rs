@@ -23,7 +23,8 @@ pub(super) fn state(
             cosignatures.into_iter().map(|c| c.witness).collect()
         }
         Verdict::Diverged { size, here, kept } => {
-            let found = format!("diverged: at size {size} the root here is {here}, the kept one {kept}");
+            let found =
+                format!("diverged: at size {size} the root here is {here}, the kept one {kept}");
             return Err(Failure::new(CHECK, found));
         }
         Verdict::Invalid { witness } => {
@@ -32,7 +33,11 @@ pub(super) fn state(
         }
     };
     ensure(witnesses.len() >= trust.quorum, CHECK, || {
-        format!("{} witnesses cosigned, the trust file asks for {}", witnesses.len(), trust.quorum)
+        format!(
+            "{} witnesses cosigned, the trust file asks for {}",
+            witnesses.len(),
+            trust.quorum
+        )
     })?;
     Ok(LogState {
         origin: checkpoint.origin().to_owned(),

@@ -39,20 +39,29 @@ pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure
     let mut entries: Vec<Entry> = Vec::with_capacity(bundle.receipts.len());
     for (i, receipt) in bundle.receipts.iter().enumerate() {
         let fail = |found: String| {
-            Failure::new(Check::Makers, format!("receipt {i} (`{}`): {found}", receipt.name.as_str()))
+            Failure::new(
+                Check::Makers,
+                format!("receipt {i} (`{}`): {found}", receipt.name.as_str()),
+            )
         };
         let key_of = |maker: &str, time| trust.maker_at(maker, time).map(|m| m.key);
         let entry =
             Entry::open(receipt.entry.as_bytes(), &key_of).map_err(|e| fail(e.to_string()))?;
         if entry.kind != receipt.name {
-            return Err(fail(format!("the entry is of kind `{}`", entry.kind.as_str())));
+            return Err(fail(format!(
+                "the entry is of kind `{}`",
+                entry.kind.as_str()
+            )));
         }
         if entry.org != trust.org {
             return Err(fail("the entry is of another organisation".to_owned()));
         }
         let role = trust.maker_at(&entry.maker, entry.time).map(|m| m.role);
         if role_for(entry.kind).is_some_and(|r| role != Some(r)) {
-            return Err(fail(format!("its maker `{}` may not make such entries", entry.maker)));
+            return Err(fail(format!(
+                "its maker `{}` may not make such entries",
+                entry.maker
+            )));
         }
         if entries.iter().any(|e| e.id == entry.id) {
             return Err(fail("the entry stands there twice".to_owned()));
@@ -77,25 +86,31 @@ pub(super) fn locate(
                 format!("receipt {i} (`{}`): {found}", receipt.name.as_str()),
             )
         };
-        let proof =
-            TlogProof::parse(receipt.proof.as_bytes()).map_err(|e| fail(e.to_string()))?;
+        let proof = TlogProof::parse(receipt.proof.as_bytes()).map_err(|e| fail(e.to_string()))?;
         if proof.extra().is_some() {
-            return Err(fail("the proof carries extra data, which nothing would authenticate".into()));
+            return Err(fail(
+                "the proof carries extra data, which nothing would authenticate".into(),
+            ));
         }
         let checkpoint = proof
-            .verify(trust.log.name(), &trust.log, &leaf_hash(receipt.entry.as_bytes()))
+            .verify(
+                trust.log.name(),
+                &trust.log,
+                &leaf_hash(receipt.entry.as_bytes()),
+            )
             .map_err(|e| fail(e.to_string()))?;
         match &common {
             None => common = Some(checkpoint),
             Some(first) if *first == checkpoint => {}
             Some(_) => {
-                return Err(fail("its checkpoint is another one than the first receipt's".into()));
+                return Err(fail(
+                    "its checkpoint is another one than the first receipt's".into(),
+                ));
             }
         }
         located.push((entry, proof.index()));
     }
-    let checkpoint =
-        common.ok_or_else(|| Failure::new(Check::Inclusion, "there is no receipt"))?;
+    let checkpoint = common.ok_or_else(|| Failure::new(Check::Inclusion, "there is no receipt"))?;
     Ok((located, checkpoint))
 }
 
@@ -106,16 +121,28 @@ pub(super) fn disclose(
 ) -> Result<Receipts, Failure> {
     let mut opened: Vec<Opened> = located
         .into_iter()
-        .map(|(entry, index)| Opened { entry, index, values: Vec::new() })
+        .map(|(entry, index)| Opened {
+            entry,
+            index,
+            values: Vec::new(),
+        })
         .collect();
     for (id, fields) in &bundle.disclosures {
-        let of = opened.iter_mut().find(|o| o.entry.id == *id).ok_or_else(|| {
-            Failure::new(Check::Disclosures, format!("`{id}` is disclosed but has no receipt"))
-        })?;
-        for (field, disclosure) in fields {
-            ensure(of.entry.discloses(field, disclosure), Check::Disclosures, || {
-                format!("`{field}` of {id} is not what the entry committed to")
+        let of = opened
+            .iter_mut()
+            .find(|o| o.entry.id == *id)
+            .ok_or_else(|| {
+                Failure::new(
+                    Check::Disclosures,
+                    format!("`{id}` is disclosed but has no receipt"),
+                )
             })?;
+        for (field, disclosure) in fields {
+            ensure(
+                of.entry.discloses(field, disclosure),
+                Check::Disclosures,
+                || format!("`{field}` of {id} is not what the entry committed to"),
+            )?;
             of.values.push((field.clone(), disclosure.value.clone()));
         }
     }
@@ -157,12 +184,20 @@ impl Receipts {
             .iter()
             .filter(|o| o.entry.kind == kind && subject.of_entry(&o.entry) == Some(value));
         let missing = || {
-            let what = format!("no receipt `{}` of {} `{value}`", kind.as_str(), subject.as_str());
+            let what = format!(
+                "no receipt `{}` of {} `{value}`",
+                kind.as_str(),
+                subject.as_str()
+            );
             Failure::new(check, what)
         };
         let first = found.next().ok_or_else(missing)?;
         ensure(found.next().is_none(), check, || {
-            format!("two receipts `{}` of {} `{value}`", kind.as_str(), subject.as_str())
+            format!(
+                "two receipts `{}` of {} `{value}`",
+                kind.as_str(),
+                subject.as_str()
+            )
         })?;
         Ok(first)
     }
@@ -171,7 +206,9 @@ impl Receipts {
     pub(super) fn only(&self, check: Check, kind: Kind) -> Result<Option<&Opened>, Failure> {
         let mut found = self.opened.iter().filter(|o| o.entry.kind == kind);
         let first = found.next();
-        ensure(found.next().is_none(), check, || format!("two receipts `{}`", kind.as_str()))?;
+        ensure(found.next().is_none(), check, || {
+            format!("two receipts `{}`", kind.as_str())
+        })?;
         Ok(first)
     }
 
@@ -187,7 +224,13 @@ impl Opened {
 
     fn missing(&self, check: Check, what: &str) -> Failure {
         let kind = self.entry.kind.as_str();
-        Failure::new(check, format!("{what} of `{kind}` {} is missing or malformed", self.entry.id))
+        Failure::new(
+            check,
+            format!(
+                "{what} of `{kind}` {} is missing or malformed",
+                self.entry.id
+            ),
+        )
     }
 
     /// A subject that must be there.
@@ -224,17 +267,25 @@ impl Opened {
             let kind = self.entry.kind.as_str();
             Failure::new(
                 Check::Disclosures,
-                format!("`{field}` of `{kind}` {} is needed and not disclosed", self.entry.id),
+                format!(
+                    "`{field}` of `{kind}` {} is needed and not disclosed",
+                    self.entry.id
+                ),
             )
         })
     }
 
     pub(super) fn disclosed(&self, field: &str) -> Option<&Json> {
-        self.values.iter().find(|(name, _)| name == field).map(|(_, v)| v)
+        self.values
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, v)| v)
     }
 
     pub(super) fn value_text(&self, check: Check, field: &str) -> Result<&str, Failure> {
-        self.value(field)?.as_str().ok_or_else(|| self.missing(check, &format!("the disclosed `{field}`")))
+        self.value(field)?
+            .as_str()
+            .ok_or_else(|| self.missing(check, &format!("the disclosed `{field}`")))
     }
 
     pub(super) fn value_object(&self, check: Check, field: &str) -> Result<&Object, Failure> {
@@ -245,6 +296,10 @@ impl Opened {
 
     /// What the entry committed to under `field`.
     pub(super) fn commitment(&self, field: &str) -> Option<Digest> {
-        self.entry.commits.iter().find(|(name, _)| name == field).map(|(_, d)| *d)
+        self.entry
+            .commits
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, d)| *d)
     }
 }

@@ -2,9 +2,7 @@
 //! is a fact; where the claim was retained whole, the refusal can be made again.
 
 use bailiwick_core::aat::verify::{Call, Context, ProofPolicy, Unverified, verify};
-use bailiwick_core::accountable::{
-    Accountable, Inputs, Question, Registry, Standing, Unavailable,
-};
+use bailiwick_core::accountable::{Accountable, Inputs, Question, Registry, Standing, Unavailable};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
 
@@ -50,7 +48,10 @@ pub(super) fn decision(case: &Case<'_>) -> Result<Decision, Failure> {
             .to_owned()
     })?;
     let Recorded::Deny(reason) = verdict(case)? else {
-        return Err(Failure::new(CHECK, "decision and reason are none that are known"));
+        return Err(Failure::new(
+            CHECK,
+            "decision and reason are none that are known",
+        ));
     };
     let claimed = case.decided.disclosed("claimed").and_then(Json::as_object);
     let recomputed = match claimed.and_then(|c| again(case, c)) {
@@ -81,14 +82,21 @@ fn again(case: &Case<'_>, claimed: &Object) -> Option<Denial> {
         anchors: &anchors,
         audiences: &case.trust.audiences,
         require_chain_audience: true,
-        proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
+        proof: ProofPolicy {
+            require_audience: true,
+            accepted_nonces: None,
+            used: &[],
+        },
         limits: &LIMITS,
     };
     let unverified = match Unverified::parse(&chain, &LIMITS) {
         Ok(unverified) => unverified,
         Err(denial) => return Some(denial),
     };
-    let inputs = Inputs { registry: &Closed, staleness_bound: 0 };
+    let inputs = Inputs {
+        registry: &Closed,
+        staleness_bound: 0,
+    };
     let call = Call { tool, arguments };
     verify::<Accountable>(&unverified, proof, &call, &context, inputs).err()
 }

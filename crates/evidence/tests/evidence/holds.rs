@@ -1,0 +1,348 @@
+//! What verifies, and what the verdict then says.
+
+use bailiwick_core::crypto::{Signer, base64url, from_base64url, sha256};
+use bailiwick_core::denial::Reason;
+use bailiwick_core::ids::ActionId;
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::{Disclosure, Kind};
+use bailiwick_evidence::verdict::{Proven, Recomputed};
+use bailiwick_evidence::{AssembleError, Bundle, Check, Verdict, assemble, verify};
+
+use crate::world::{at, json, key, object, plan, seed, trust, witness_key};
+
+fn proven(verdict: &Verdict) -> &Proven {
+    match &verdict.result {
+        Ok(proven) => proven,
+        Err(failure) => panic!("{failure:?}"),
+    }
+}
+
+#[test]
+fn an_allowed_call_of_a_sub_agent_is_proved_whole() {
+    let verdict = plan().story().seal().verdict();
+    let proven = proven(&verdict);
+    assert_eq!(verdict.passed, Check::ALL);
+    let authority = proven.authority.as_ref().unwrap();
+    assert_eq!(authority.principal.as_str(), "user:142");
+    assert!(authority.grant_signed);
+    let agents: Vec<_> = authority.hops.iter().map(|h| h.agent.as_str()).collect();
+    assert_eq!(agents, ["agent:support-runner", "agent:order-reader"]);
+    assert_eq!(proven.decision.recomputed, Recomputed::Agrees);
+    assert_eq!(proven.outcome.as_ref().unwrap().outcome, "ok");
+    assert_eq!(proven.log.state(), "unwitnessed");
+    assert_eq!(
+        proven.assumptions(),
+        ["an honest log operator, or a checkpoint held elsewhere"]
+    );
+    // The reader of the JSON sees the same.
+    let o = verdict.to_json();
+    let o = o.as_object().unwrap();
+    assert_eq!(o.member("holds"), Some(&Json::Bool(true)));
+    assert!(json(&verdict.to_json().canonical()) == verdict.to_json());
+}
+
+/// A difference is written beside the target, to be looked at and taken over.
+fn golden(report: &str, name: &str, expected: &str) {
+    if report != expected {
+        let path = format!("{}/{name}.txt", env!("CARGO_TARGET_TMPDIR"));
+        std::fs::write(&path, report).unwrap();
+        panic!("the report `{name}` differs; see {path}");
+    }
+}
+
+#[test]
+fn the_report_is_what_a_person_reads() {
+    let report = plan().story().seal().verdict().report();
+    golden(&report, "allowed", include_str!("../golden/allowed.txt"));
+    let mut denied = plan();
+    denied.arguments = object(r#"{"order":"o-18"}"#);
+    (denied.decision, denied.reason, denied.outcome) =
+        ("deny", Some("argument-not-delegated"), None);
+    let report = denied.story().seal().verdict().report();
+    golden(&report, "denied", include_str!("../golden/denied.txt"));
+    let mut forged = plan();
+    forged.grant_seed = seed::STRANGER;
+    let report = forged.story().seal().verdict().report();
+    golden(&report, "forged", include_str!("../golden/forged.txt"));
+}
+
+#[test]
+fn text_of_the_bundle_cannot_forge_a_line_of_the_report() {
+    let evil = "x\"\n  decision    allow\u{202e}";
+    let mut plan = plan();
+    plan.statement.purpose = evil.into();
+    let mut story = plan.story();
+    *story.value(Kind::TaskCreated, 0, "purpose") = evil.into();
+    let verdict = story.seal().verdict();
+    proven(&verdict);
+    let report = verdict.report();
+    assert_eq!(
+        report
+            .lines()
+            .filter(|l| l.starts_with("  decision"))
+            .count(),
+        1
+    );
+    assert!(!report.contains('\u{202e}'));
+}
+
+#[test]
+fn a_bundle_reads_back_to_the_same_text() {
+    let bundle = plan().story().seal().bundle();
+    assert_eq!(bundle.receipts.len(), 13);
+    let read = Bundle::parse(bundle.to_text().as_bytes()).unwrap();
+    assert_eq!(read.to_text(), bundle.to_text());
+    assert_eq!(Bundle::parse(read.to_text().as_bytes()), Ok(read));
+}
+
+#[test]
+fn denials_of_scope_are_reached_again_and_others_are_recorded() {
+    for (arguments, reason, recomputed) in [
+        (
+            r#"{"order":"o-18"}"#,
+            "argument-not-delegated",
+            Recomputed::Agrees,
+        ),
+        (r#"{}"#, "argument-missing", Recomputed::Agrees),
+        (
+            r#"{"order":"o-17","x":1}"#,
+            "argument-unnamed",
+            Recomputed::Agrees,
+        ),
+        // The canonical form looks like an admissible number.
+        (
+            r#"{"order":9007199254740993}"#,
+            "number-inadmissible",
+            Recomputed::RecordedOnly,
+        ),
+        (
+            r#"{"order":"o-17"}"#,
+            "policy-denied",
+            Recomputed::RecordedOnly,
+        ),
+        (
+            r#"{"order":"o-17"}"#,
+            "approval-unavailable",
+            Recomputed::RecordedOnly,
+        ),
+        (
+            r#"{"order":"o-17"}"#,
+            "budget-spent",
+            Recomputed::RecordedOnly,
+        ),
+        // Found by the recording transaction, after the inputs were read.
+        (r#"{"order":"o-17"}"#, "revoked", Recomputed::RecordedOnly),
+    ] {
+        let mut plan = plan();
+        plan.arguments = object(arguments);
+        (plan.decision, plan.reason, plan.outcome) = ("deny", Some(reason), None);
+        let verdict = plan.story().seal().verdict();
+        assert_eq!(proven(&verdict).decision.recomputed, recomputed, "{reason}");
+    }
+}
+
+#[test]
+fn a_number_that_the_proof_kept_as_written_is_refused_again() {
+    let mut plan = plan();
+    plan.arguments = object(r#"{"order":9007199254740993}"#);
+    (plan.decision, plan.reason, plan.outcome) = ("deny", Some("number-inadmissible"), None);
+    let mut story = plan.story();
+    let proof = story.value(Kind::ActionDecided, 1, "proof");
+    let parts: Vec<&str> = proof.as_str().unwrap().split('.').collect();
+    let claims = String::from_utf8(from_base64url(parts[1]).unwrap()).unwrap();
+    let claims = claims.replace("9007199254740992", "9007199254740993");
+    let input = format!("{}.{}", parts[0], base64url(claims.as_bytes()));
+    let signature = key(seed::READER).sign(input.as_bytes());
+    *proof = format!("{input}.{}", base64url(&signature)).into();
+    assert_eq!(
+        proven(&story.seal().verdict()).decision.recomputed,
+        Recomputed::Agrees
+    );
+}
+
+#[test]
+fn a_tool_that_was_not_delegated_is_denied_again_with_or_without_a_pin() {
+    let mut plan = plan();
+    plan.tool = "mcp:support-desk:tools/refund".into();
+    (plan.decision, plan.reason, plan.outcome) = ("deny", Some("tool-not-delegated"), None);
+    assert_eq!(
+        proven(&plan.story().seal().verdict()).decision.recomputed,
+        Recomputed::Agrees
+    );
+    let mut story = plan.story();
+    story.event(Kind::ActionDecided, 1).body.remove("pin");
+    let mut preimage = story
+        .value(Kind::ActionDecided, 1, "action")
+        .as_object()
+        .unwrap()
+        .clone();
+    preimage.insert("pin", Json::Null);
+    let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
+    *story.value(Kind::ActionDecided, 1, "action") = preimage.into();
+    story.body(Kind::ActionDecided, 1, "action_digest", digest);
+    let verdict = story.seal().verdict();
+    assert_eq!(proven(&verdict).authority.as_ref().unwrap().pin, None);
+}
+
+#[test]
+fn a_revoked_delegation_is_denied_again_from_the_retained_inputs() {
+    let mut plan = plan();
+    plan.standing = |s| s.revoked = Some("delegation".into());
+    (plan.decision, plan.reason, plan.outcome) = ("deny", Some("revoked"), None);
+    assert_eq!(
+        proven(&plan.story().seal().verdict()).decision.recomputed,
+        Recomputed::Agrees
+    );
+}
+
+#[test]
+fn an_attested_grant_is_named_as_such() {
+    let mut plan = plan();
+    plan.signed = false;
+    let verdict = plan.story().seal().verdict();
+    assert!(!proven(&verdict).authority.as_ref().unwrap().grant_signed);
+    assert!(verdict.report().contains("ATTESTED by an administrator"));
+    assert!(proven(&verdict).not_proved()[0].contains("that the principal consented"));
+}
+
+#[test]
+fn without_outcome_the_verdict_says_so() {
+    let mut plan = plan();
+    plan.outcome = None;
+    let verdict = plan.story().seal().verdict();
+    assert!(proven(&verdict).outcome.is_none());
+    assert!(
+        verdict
+            .report()
+            .contains("what became of the call: this bundle has no outcome")
+    );
+    let mut plan = self::plan();
+    plan.outcome = Some("unknown");
+    assert_eq!(
+        proven(&plan.story().seal().verdict())
+            .outcome
+            .as_ref()
+            .unwrap()
+            .outcome,
+        "unknown"
+    );
+}
+
+/// A refusal before the caller was known, with the claim retained.
+fn refusal(claim: impl Fn(&mut crate::world::Plan), reason: &str) -> Verdict {
+    let mut plan = plan();
+    claim(&mut plan);
+    let mut story = plan.story();
+    let call = story.event(Kind::ActionDecided, 1).clone();
+    let of = |field: &str| {
+        call.disclosures
+            .iter()
+            .find(|(f, _)| f == field)
+            .unwrap()
+            .1
+            .value
+            .clone()
+    };
+    let claimed = object("{}")
+        .with("tool", plan.tool.as_str())
+        .with("arguments", of("arguments"))
+        .with("chain", of("chain"))
+        .with("proof", of("proof"));
+    let refused = story.event(Kind::ActionDecided, 0);
+    refused.time = plan.now;
+    refused.subjects.reason = Some(reason.into());
+    refused.disclosures.push((
+        "claimed".into(),
+        Disclosure {
+            salt: [1; 32],
+            value: claimed.into(),
+        },
+    ));
+    let ledger = story.seal();
+    let bundle = assemble(&ledger, &ActionId::mint(at(50), [0x5a; 10])).unwrap();
+    assert_eq!(bundle.receipts.len(), 1);
+    verify(bundle.to_text().as_bytes(), &trust(), &[])
+}
+
+#[test]
+fn a_refusal_before_the_caller_was_known_proves_no_caller() {
+    let verdict = refusal(|p| p.prover_seed = seed::STRANGER, "proof-invalid");
+    assert!(proven(&verdict).authority.is_none());
+    assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
+    assert!(verdict.report().contains("refused before it was known"));
+    // What only the gateway could know is recorded only.
+    for reason in ["proof-replayed", "key-not-enrolled", "revocation-stale"] {
+        let verdict = refusal(|_| {}, reason);
+        assert_eq!(
+            proven(&verdict).decision.recomputed,
+            Recomputed::RecordedOnly
+        );
+    }
+    // A reason that chain and proof contradict is a false record.
+    let verdict = refusal(|_| {}, "proof-invalid");
+    assert_eq!(verdict.result.unwrap_err().check, Check::Decision);
+    let later = |p: &mut crate::world::Plan| p.now = at(700);
+    assert_eq!(
+        proven(&refusal(later, "token-expired")).decision.recomputed,
+        Recomputed::Agrees
+    );
+}
+
+#[test]
+fn every_reason_of_the_identity_stage_counts_as_a_refusal() {
+    for reason in Reason::ALL {
+        let mut plan = plan();
+        (plan.decision, plan.reason, plan.outcome) = ("deny", Some(reason.code()), None);
+        let bundle = plan.story().seal().bundle();
+        let refused = reason.stage() < bailiwick_core::denial::Stage::Authority;
+        assert_eq!(bundle.receipts.len() == 1, refused, "{}", reason.code());
+    }
+}
+
+#[test]
+fn witnesses_and_kept_checkpoints_take_the_assumption_away() {
+    let mut ledger = plan().story().seal();
+    ledger.cosign(seed::WITNESS);
+    let mut trust = trust();
+    trust.witnesses = vec![witness_key(seed::WITNESS)];
+    trust.quorum = 1;
+    let verdict = verify(ledger.text().as_bytes(), &trust, &[]);
+    assert_eq!(proven(&verdict).log.witnesses, ["witness.example/w"]);
+    assert!(proven(&verdict).assumptions().is_empty());
+
+    let ledger = plan().story().seal();
+    let kept = [ledger.checkpoint.clone()];
+    let verdict = verify(ledger.text().as_bytes(), &self::trust(), &kept);
+    assert!(proven(&verdict).log.kept);
+    assert!(verdict.report().contains("equal to a kept checkpoint"));
+}
+
+#[test]
+fn a_bundle_cannot_be_made_of_what_was_erased_or_never_was() {
+    let mut ledger = plan().story().seal();
+    ledger.values.retain(|(_, field), _| field != "arguments");
+    let error = assemble(&ledger, &crate::world::action()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AssembleError::Erased {
+                field: "arguments",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let unknown = ActionId::mint(at(1), [9; 10]);
+    let error = assemble(&ledger, &unknown).unwrap_err();
+    assert_eq!(error.code(), "evidence-not-found");
+}
+
+#[test]
+fn a_durable_entry_that_is_not_sequenced_yet_is_a_wait() {
+    let mut ledger = plan().story().seal();
+    let mut shorter = plan();
+    shorter.outcome = None;
+    ledger.checkpoint = shorter.story().seal().checkpoint;
+    let error = assemble(&ledger, &crate::world::action()).unwrap_err();
+    assert_eq!(error.code(), "evidence-not-sequenced");
+}
