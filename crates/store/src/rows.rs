@@ -60,12 +60,12 @@ text_enum! {
 }
 
 text_enum! {
-    /// How a tool server learns on whose behalf a call is made.
+    /// Whose identity the gateway uses towards a tool server.
     IdentityMode {
-        /// It does not.
-        None = "none",
-        /// The gateway names the principal in a header.
-        Header = "header",
+        /// The principal's own, by that principal's consent.
+        Principal = "principal",
+        /// One credential for everybody.
+        Shared = "shared",
     }
 }
 

@@ -136,7 +136,7 @@ impl Stage {
         let tool = format!("mcp:{SERVER}:tools/get_order");
         must(&self.cast.runner, &[
             "attenuate", "--chain", &runner.chain, "--key", &runner.key, "--to", &reader.document,
-            "--tool", &tool, "--argument", order, "--out", &reader.chain,
+            "--tool", &tool, "--argument", order, "--further", "--out", &reader.chain,
         ])?;
         self.out.say("\nthe agent derives a narrower delegation for a sub-agent, offline: one order\n");
         self.call("the sub-agent reads that order", reader, &["get_order", order], "allow")?;
@@ -261,9 +261,11 @@ impl Stage {
         if decision == "allow" && self.evidence.is_none() {
             self.evidence = Some(id.clone());
         }
-        let who = match (text("agent"), text("principal_id")) {
-            (a, p) if a.is_empty() => format!("unknown caller{p}"),
-            (a, p) => format!("{a} for {p}"),
+        let who = match text("agent") {
+            agent if agent.is_empty() => {
+                "a caller that the gateway did not authenticate, and told only that".to_owned()
+            }
+            agent => format!("{agent} for {}, task {}", text("principal_id"), text("task")),
         };
         self.out.result(
             Object::new()
@@ -373,8 +375,8 @@ impl Stage {
             format!(
                 "{} evidence of the first call verified offline (assurance {}, guarantee {}; trust {fingerprint})",
                 mark(ok),
-                answer.text("assurance"),
-                answer.text("guarantee"),
+                proved(&answer.object, "assurance"),
+                proved(&answer.object, "guarantee"),
             ),
         );
         Ok(ok)
@@ -401,6 +403,15 @@ impl Files {
     }
 }
 
+/// A member of what the verdict proved.
+fn proved(verdict: &Object, member: &str) -> String {
+    verdict
+        .member("proven")
+        .and_then(|p| p.as_object()?.member("authority")?.as_object()?.member(member)?.as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
 fn mark(ok: bool) -> &'static str {
     if ok { "✓" } else { "✗ NOT AS EXPECTED:" }
 }
@@ -419,5 +430,6 @@ fn line(
         (true, false) => format!("{decision}, outcome {outcome}"),
         (true, true) => decision.to_owned(),
     };
-    format!("{} {title:<42} {tool:<13} {verdict}\n    {who}", mark(ok))
+    let who = if who.is_empty() { String::new() } else { format!("\n    {who}") };
+    format!("{} {title:<42} {tool:<13} {verdict}{who}", mark(ok))
 }

@@ -3,7 +3,7 @@
 //! an entry. Leaves hold ids, codes, times and commitments only.
 
 use bailiwick_core::aat::verify::Chain;
-use bailiwick_core::accountable::{Facts, Hop, Standing};
+use bailiwick_core::accountable::{Facts, Hop};
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::denial::Denial;
 use bailiwick_core::guarantee::Assurance;
@@ -173,9 +173,9 @@ fn known_body(
     body.insert("guarantee", facts.guarantee.as_str());
     body.insert("hops", facts.hops.iter().map(hop).collect::<Vec<_>>());
     if let Some(nbf) = not_before(chain) {
-        body.insert("not_before", nbf.to_string());
+        body.insert("not_before", nbf);
     }
-    body.insert("not_after", Timestamp::from_seconds(chain.expires()).to_string());
+    body.insert("not_after", chain.expires());
     body.insert("staleness_ms", facts.staleness_ms);
     body.insert("workflow_digest", facts.authority.workflow_digest);
     body.insert("grant_digest", facts.authority.grant_digest);
@@ -224,10 +224,10 @@ fn known_body(
     digest
 }
 
-/// The latest start of the chain's tokens.
-fn not_before(chain: &Chain) -> Option<Timestamp> {
+/// The latest start of the chain's tokens, seconds.
+fn not_before(chain: &Chain) -> Option<i64> {
     let nbf = |claims: &Object| claims.member("nbf")?.as_number()?.as_plain_integer();
-    chain.links().iter().filter_map(|l| nbf(&l.claims.all)).max().map(Timestamp::from_seconds)
+    chain.links().iter().filter_map(|l| nbf(&l.claims.all)).max()
 }
 
 /// Everything besides chain, proof and arguments that the decision looked at,
@@ -238,7 +238,8 @@ fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
         .with("now", decision.now.to_string())
         .with("audience", gateway.audience.as_str())
         .with("config", gateway.config.to_inputs())
-        .with("standing", standing(&facts.standing))
+        .with("standing", facts.standing.to_json())
+        .with("staleness_bound", gateway.config.staleness_seconds.0)
         .with("workflow_digest", facts.authority.workflow_digest);
     if let Some(ground) = &decision.ground {
         let rating = ground.rating;
@@ -261,35 +262,6 @@ fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
         );
     }
     o
-}
-
-fn standing(s: &Standing) -> Object {
-    let hops = s.hops.iter().map(|hop| match hop {
-        None => Json::Null,
-        Some(hop) => Object::new()
-            .with("instance", &hop.instance)
-            .with("agent", &hop.agent)
-            .with("owner", hop.owner.as_ref().map(|o| o.as_str()))
-            .with("instance_active", hop.instance_active)
-            .with("agent_active", hop.agent_active)
-            .with("guarantee", hop.guarantee.as_str())
-            .into(),
-    });
-    let grant = s.grant.as_ref().map(|grant| {
-        Object::new()
-            .with("digest", grant.digest)
-            .with("not_after", grant.not_after.to_string())
-            .with("attested", grant.attested)
-            .with("ended", grant.ended)
-    });
-    Object::new()
-        .with("hops", hops.collect::<Vec<_>>())
-        .with("principal_active", s.principal_active)
-        .with("principal_alias", s.principal_alias.as_deref())
-        .with("grant", grant)
-        .with("revoked", s.revoked.as_deref())
-        .with("revocations_as_of", s.revocations_as_of.to_string())
-        .with("last_durable", s.last_durable.to_string())
 }
 
 /// What a stranger said, none of it a fact.
