@@ -574,3 +574,52 @@ fn prepared_grants_read_back_and_reject_what_they_do_not_know() {
         .with("x", 1u64);
     assert!(Prepared::from_json(&more.into()).is_err());
 }
+
+#[test]
+fn a_root_that_says_something_else_than_its_record_has_no_grant() {
+    use bailiwick_authority::standing::{Revoked, read};
+    use bailiwick_core::accountable::Question;
+    use bailiwick_core::crypto::sha256;
+    use bailiwick_core::ids::GrantId;
+
+    let world = World::desk();
+    let issued = world.delegate();
+    let verified = world.call(&[&issued.token], 21).unwrap();
+    let recorded = verified.facts().authority.clone();
+    let holder = key(21).public_key().thumbprint();
+    let standing = |authority: &Authority, holder| {
+        let question = Question {
+            authority,
+            tokens: vec![issued.root],
+            holders: vec![holder],
+        };
+        let source = Revoked::Direct(world.now());
+        let read = world
+            .authority
+            .store()
+            .read(|view| read(view, URL, &question, source));
+        let standing: Result<_, bailiwick_store::StoreError> = read;
+        let standing = standing.unwrap();
+        (standing.principal_active, standing.grant.is_some())
+    };
+    assert_eq!(standing(&recorded, holder), (true, true));
+    let edits: [fn(&mut Authority); 5] = [
+        |a| a.agent = agent("agent:order-reader"),
+        |a| a.task = TaskId::parse("00000000-0000-7000-8000-000000000000").unwrap(),
+        |a| a.workflow = WorkflowId::parse("other").unwrap(),
+        |a| a.workflow_digest = sha256(b"other"),
+        |a| a.grant = GrantId::parse("00000000-0000-7000-8000-000000000000").unwrap(),
+    ];
+    for (n, edit) in edits.iter().enumerate() {
+        let mut other = recorded.clone();
+        edit(&mut other);
+        assert_eq!(standing(&other, holder), (false, false), "edit {n}");
+    }
+    let reader = key(22).public_key().thumbprint();
+    assert_eq!(standing(&recorded, reader), (false, false));
+    let other = Authority {
+        principal: principal("user:143"),
+        ..recorded
+    };
+    assert_eq!(standing(&other, holder), (false, true));
+}
