@@ -1,4 +1,8 @@
 //! `bailiwick`: accountable authority for AI agents. The composition root.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the composition root is the one place that reads clock, entropy, environment and files"
+)]
 #![cfg_attr(
     test,
     allow(

@@ -1,5 +1,4 @@
 //! What a verb prints: text for people or one JSON object per line.
-#![expect(clippy::print_stdout, reason = "this is the one place that prints")]
 
 use std::io::Write;
 

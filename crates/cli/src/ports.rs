@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
 use bailiwick_core::crypto::{Digest, Signer};
 use bailiwick_core::ids::{EntryId, OrgId, ServerName, ToolId};
@@ -65,6 +66,8 @@ pub(crate) struct Maker {
 pub(crate) struct StoreJournal {
     pub(crate) store: Store,
     pub(crate) maker: Maker,
+    /// The installation's URI, which issues its principals.
+    pub(crate) issuer: Arc<str>,
 }
 
 /// A refusal inside the recording transaction, or the store's own failure.
@@ -85,7 +88,8 @@ impl Journal for StoreJournal {
         record: DecisionRecord,
     ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
         let maker = self.maker.clone();
-        let pending = self.store.write(move |tx| write_decision(tx, &maker, record));
+        let issuer = Arc::clone(&self.issuer);
+        let pending = self.store.write(move |tx| write_decision(tx, &maker, &issuer, record));
         async move {
             pending.await.map_err(|stop| match stop {
                 Stop::Refused(refusal) => refusal,
@@ -167,6 +171,7 @@ fn unknown_outcome(
 fn write_decision(
     tx: &mut Tx<'_>,
     maker: &Maker,
+    issuer: &str,
     record: DecisionRecord,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
@@ -176,8 +181,9 @@ fn write_decision(
     {
         return refuse(RecordRefusal::ClockBehind);
     }
-    if let Some(found) = tx.is_revoked(&revocable(tx, &recheck)?)? {
-        return refuse(RecordRefusal::Revoked { kind: found.subject.kind().to_owned() });
+    let question = recheck.question();
+    if let Some(kind) = standing::stopped(tx, issuer, &question, &recheck.server)? {
+        return refuse(RecordRefusal::Revoked { kind });
     }
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
         return refuse(RecordRefusal::Replayed);
@@ -210,34 +216,6 @@ fn ends_of(event: &Event) -> Timestamp {
         .and_then(Json::as_number)
         .and_then(Number::as_plain_integer)
         .map_or(event.time, Timestamp::from_seconds)
-}
-
-/// Everything whose revocation stops this call (DESIGN rule 8).
-fn revocable(tx: &Tx<'_>, recheck: &Recheck) -> Result<Vec<Subject>, StoreError> {
-    let a = &recheck.authority;
-    let mut subjects = vec![
-        Subject::Task { id: a.task.clone() },
-        Subject::Workflow { id: a.workflow.clone() },
-        Subject::Grant { id: a.grant.clone() },
-        Subject::ToolServer { name: recheck.server.clone() },
-    ];
-    let root = recheck.tokens.first().copied();
-    subjects.extend(recheck.tokens.iter().map(|t| Subject::Delegation { token: *t }));
-    for holder in &recheck.holders {
-        if let Some(root) = root {
-            subjects.push(Subject::HolderKey { holder: *holder, root });
-        }
-        if let Some(found) = tx.instance_by_holder(holder)? {
-            subjects.push(Subject::Agent { id: found.agent.row.id.clone() });
-            subjects.push(Subject::Instance { id: found.instance.row.id.clone() });
-        }
-    }
-    if let Some(root) = root
-        && let Some(chain) = tx.delegation(&root)?
-    {
-        subjects.push(Subject::Principal { alias: chain.principal.row.alias.clone() });
-    }
-    Ok(subjects)
 }
 
 /// Derived tokens that are seen for the first time get their own entry.
@@ -289,12 +267,15 @@ fn note_derived(
 /// How long what was read of a tool server or its credential is kept.
 const CATALOGUE_AGE: Duration = Duration::from_millis(500);
 
+/// When a tool server was read, and what was found.
+type Looked = (Instant, Option<Arc<ToolServer>>);
+
 /// Workflows, tool servers and pins, read from the store.
 pub(crate) struct StoreCatalogue {
     store: Store,
     maker: Maker,
     workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
-    servers: Mutex<BTreeMap<ServerName, (Instant, Option<Arc<ToolServer>>)>>,
+    servers: Mutex<BTreeMap<ServerName, Looked>>,
 }
 
 impl StoreCatalogue {

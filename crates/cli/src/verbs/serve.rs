@@ -110,21 +110,25 @@ fn gateway_following(
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
     let ports = Ports {
         registry: Arc::new(data.authority.registry(Some(follower))),
-        journal: Arc::new(StoreJournal {
-            store: data.store().clone(),
-            maker: data.gateway.clone(),
-        }),
+        journal: Arc::new(journal(data)),
         catalogue,
         host: Arc::new(SystemHost),
     };
     Ok(Gateway::new(config, ports)?)
 }
 
+fn journal(data: &DataDir) -> StoreJournal {
+    StoreJournal {
+        store: data.store().clone(),
+        maker: data.gateway.clone(),
+        issuer: data.config.public_url().into(),
+    }
+}
+
 async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliError> {
     // Two gateways with one audience would need one guard against replays.
     let _claim = data.store().claim("serve")?;
-    let journal = StoreJournal { store: data.store().clone(), maker: data.gateway.clone() };
-    let unknown = journal.close_unfinished()?;
+    let unknown = journal(&data).close_unfinished()?;
     if unknown > 0 {
         tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
     }
