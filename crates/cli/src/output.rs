@@ -70,6 +70,33 @@ impl Output {
     }
 }
 
+/// Members a line each, nested ones indented.
+pub(crate) fn pretty(json: &Json) -> String {
+    fn write(json: &Json, depth: usize, text: &mut String) {
+        let Json::Object(o) = json else { return };
+        let indent = "  ".repeat(depth);
+        for (name, value) in o.iter() {
+            match value {
+                Json::Object(inner) if !inner.is_empty() => {
+                    text.push_str(&format!("{indent}{name}\n"));
+                    write(value, depth + 1, text);
+                }
+                Json::Array(items) if items.iter().any(|i| i.as_object().is_some()) => {
+                    for (i, item) in items.iter().enumerate() {
+                        text.push_str(&format!("{indent}{name} {i}\n"));
+                        write(item, depth + 1, text);
+                    }
+                }
+                Json::String(s) => text.push_str(&format!("{indent}{name:<16} {s}\n")),
+                other => text.push_str(&format!("{indent}{name:<16} {other}\n")),
+            }
+        }
+    }
+    let mut text = String::new();
+    write(json, 0, &mut text);
+    text.trim_end().to_owned()
+}
+
 /// Control and bidirectional characters shown escaped: names and texts from
 /// outside must not steer the terminal.
 pub(crate) fn printable(text: &str) -> String {

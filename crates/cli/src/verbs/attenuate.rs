@@ -55,7 +55,7 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
         next.thumbprint(),
         parent.depth.saturating_add(1),
         args.out.display(),
-        super::inspect::scope_text(&content.scope),
+        scope_text(&content.scope),
     );
     out.result(result, text);
     out.next(&["hand the chain file to the next holder; it presents it with proofs by its own key"]);
@@ -114,4 +114,24 @@ fn narrowed(args: &AttenuateArgs, parent: &Object) -> Result<Object, CliError> {
         ));
     }
     Ok(kept)
+}
+
+/// A scope in plain words, a line per argument.
+fn scope_text(scope: &Scope) -> String {
+    let mut text = String::from("  permits\n");
+    for (tool, rules) in scope.tools() {
+        text.push_str(&format!("    {tool}\n"));
+        if let Json::Object(map) = rules.to_json() {
+            if map.is_empty() {
+                text.push_str("      any arguments\n");
+            }
+            for (name, constraint) in map.iter() {
+                text.push_str(&format!("      {name}: {constraint}\n"));
+            }
+        }
+    }
+    if scope.is_empty() {
+        text.push_str("    nothing\n");
+    }
+    text
 }

@@ -16,7 +16,7 @@ use crate::args::{AuditVerb, QueryArgs};
 use crate::datadir::{DataDir, or_none};
 use crate::error::CliError;
 use crate::keyfile;
-use crate::output::Output;
+use crate::output::{Output, pretty};
 
 use super::evidence::{note_reading, read_checkpoint};
 
@@ -327,27 +327,6 @@ fn show_action(
     let text = pretty(&Json::Object(object.clone()));
     out.result(object, text);
     Ok(())
-}
-
-/// Members a line each, nested ones indented.
-fn pretty(json: &Json) -> String {
-    fn write(json: &Json, depth: usize, text: &mut String) {
-        let Json::Object(o) = json else { return };
-        for (name, value) in o.iter() {
-            let indent = "  ".repeat(depth);
-            match value {
-                Json::Object(inner) if !inner.is_empty() => {
-                    text.push_str(&format!("{indent}{name}\n"));
-                    write(value, depth + 1, text);
-                }
-                Json::String(s) => text.push_str(&format!("{indent}{name:<16} {s}\n")),
-                other => text.push_str(&format!("{indent}{name:<16} {other}\n")),
-            }
-        }
-    }
-    let mut text = String::new();
-    write(json, 0, &mut text);
-    text.trim_end().to_owned()
 }
 
 fn checkpoint(data: &DataDir, save: Option<&Path>, out: Output) -> Result<(), CliError> {
