@@ -3,7 +3,6 @@
 //! Nothing is verified here: who assembles a bundle is not whom its reader
 //! trusts.
 
-use bailiwick_core::denial::{Reason, Stage};
 use bailiwick_core::ids::{ActionId, EntryId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Kind};
@@ -60,11 +59,10 @@ pub trait Source {
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
-    /// A field that verification needs was erased.
-    #[error(
-        "`{field}` of the `{kind}` entry {entry} was erased, so this action can no longer be proved"
-    )]
-    Erased {
+    /// A field that verification needs is not kept: it was erased, was too
+    /// large to keep for a denied call, or the message was no call.
+    #[error("`{field}` of the `{kind}` entry {entry} is not kept, so this action cannot be proved")]
+    NotKept {
         /// The entry's kind.
         kind: &'static str,
         /// The entry.
@@ -109,7 +107,7 @@ impl AssembleError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Erased { .. } => "evidence-erased",
+            Self::NotKept { .. } => "evidence-not-kept",
             Self::Malformed { .. } => "evidence-entry-malformed",
             Self::NotFound { .. } => "evidence-not-found",
             Self::NotSequenced => "evidence-not-sequenced",
@@ -123,7 +121,9 @@ impl AssembleError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Erased { .. } => "keep a bundle of what must stay provable before erasing",
+            Self::NotKept { .. } => {
+                "get the bundle of what must stay provable before its text is erased; messages that are no calls have none"
+            }
             Self::Malformed { .. } | Self::Proof(_) | Self::Source(_) => {
                 "run `bailiwick audit verify` on the data directory"
             }
@@ -244,7 +244,7 @@ impl Assembly<'_> {
             let disclosure =
                 self.source
                     .disclosure(&leaf.id, field)?
-                    .ok_or_else(|| AssembleError::Erased {
+                    .ok_or_else(|| AssembleError::NotKept {
                         kind: leaf.kind.as_str(),
                         entry: leaf.id.clone(),
                         field,
@@ -406,11 +406,8 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
 
 fn is_refusal(decided: &Leaf) -> bool {
     decided.text("decision").is_ok_and(|d| d == "deny")
-        && decided
-            .text("reason")
-            .ok()
-            .and_then(Reason::parse)
-            .is_some_and(|reason| reason.stage() < Stage::Authority)
+        && decided.text("principal").is_err()
+        && decided.text("delegation").is_err()
 }
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {

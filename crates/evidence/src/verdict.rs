@@ -2,6 +2,7 @@
 
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::denial::Reason;
 use bailiwick_core::guarantee::{Assurance, Guarantee};
 use bailiwick_core::ids::{ActionId, EntryId, GrantId, PrincipalId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
@@ -176,6 +177,11 @@ impl Proven {
         match &self.authority {
             None => list.push("who called: the caller was refused before it was known"),
             Some(a) => {
+                if self.decision.reason.as_deref() == Some(Reason::ProofReplayed.code()) {
+                    list.push(
+                        "who sent this call: its proof was used before, so whoever saw it could",
+                    );
+                }
                 if a.grant_signed {
                     list.push("what a screen showed the principal when it signed");
                 } else {

@@ -10,7 +10,6 @@
 
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::sha256;
-use bailiwick_core::denial::{Reason, Stage};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -104,11 +103,8 @@ fn run(
 fn is_refusal(decided: &Opened) -> bool {
     let subjects = &decided.entry.subjects;
     subjects.decision.as_deref() == Some("deny")
-        && subjects
-            .reason
-            .as_deref()
-            .and_then(Reason::parse)
-            .is_some_and(|reason| reason.stage() < Stage::Authority)
+        && subjects.principal.is_none()
+        && subjects.delegation.is_none()
 }
 
 fn accountable(

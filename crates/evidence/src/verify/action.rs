@@ -14,18 +14,19 @@ use crate::verdict::{Decision, Outcome, Recomputed};
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "timeout", "not_executed", "unknown"];
 
-/// The pin of the tool, as recorded before the decision; `None` when the
-/// gateway knew none, which only a denial may say.
+/// The pin of the tool, as recorded before the decision. `None` for resources,
+/// which have no definition, and for denials that did not come to the pin.
 pub(super) fn tool<'a>(case: &Case<'a>) -> Result<Option<&'a str>, Failure> {
     const CHECK: Check = Check::Tool;
     let decided = case.decided;
     let pin = match decided.body("pin") {
         None | Some(Json::Null) => {
-            ensure(
-                decided.entry.subjects.decision.as_deref() != Some("allow"),
-                CHECK,
-                || "the call was allowed without a pin of the tool".to_owned(),
-            )?;
+            let allowed = decided.entry.subjects.decision.as_deref() == Some("allow");
+            let resource = ToolId::parse(decided.subject(CHECK, Subject::Tool)?)
+                .is_ok_and(|id| id.operation() == "resources/read");
+            ensure(resource || !allowed, CHECK, || {
+                "the call was allowed without a pin of the tool".to_owned()
+            })?;
             return Ok(None);
         }
         Some(pin) => pin

@@ -1,14 +1,16 @@
 //! What verifies, and what the verdict then says.
 
+use bailiwick_core::aat::make::Content;
+use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::{Signer, base64url, from_base64url, sha256};
-use bailiwick_core::denial::Reason;
 use bailiwick_core::ids::ActionId;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Kind};
+use bailiwick_core::scope::Scope;
 use bailiwick_evidence::verdict::{Proven, Recomputed};
 use bailiwick_evidence::{AssembleError, Bundle, Check, Verdict, assemble, verify};
 
-use crate::world::{at, json, key, object, plan, seed, trust, witness_key};
+use crate::world::{Plan, Story, action, at, json, key, object, plan, seed, trust, witness_key};
 
 fn proven(verdict: &Verdict) -> &Proven {
     match &verdict.result {
@@ -170,16 +172,7 @@ fn a_tool_that_was_not_delegated_is_denied_again_with_or_without_a_pin() {
         Recomputed::Agrees
     );
     let mut story = plan.story();
-    story.event(Kind::ActionDecided, 1).body.remove("pin");
-    let mut preimage = story
-        .value(Kind::ActionDecided, 1, "action")
-        .as_object()
-        .unwrap()
-        .clone();
-    preimage.insert("pin", Json::Null);
-    let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
-    *story.value(Kind::ActionDecided, 1, "action") = preimage.into();
-    story.body(Kind::ActionDecided, 1, "action_digest", digest);
+    without_pin(&mut story);
     let verdict = story.seal().verdict();
     assert_eq!(proven(&verdict).authority.as_ref().unwrap().pin, None);
 }
@@ -229,7 +222,7 @@ fn without_outcome_the_verdict_says_so() {
 }
 
 /// A refusal before the caller was known, with the claim retained.
-fn refusal(claim: impl Fn(&mut crate::world::Plan), reason: &str) -> Verdict {
+fn refusal(claim: impl Fn(&mut Plan), reason: &str, whole: bool) -> Verdict {
     let mut plan = plan();
     claim(&mut plan);
     let mut story = plan.story();
@@ -243,11 +236,13 @@ fn refusal(claim: impl Fn(&mut crate::world::Plan), reason: &str) -> Verdict {
             .value
             .clone()
     };
-    let claimed = object("{}")
-        .with("tool", plan.tool.as_str())
-        .with("arguments", of("arguments"))
+    let mut claimed = Object::new()
+        .with("action", plan.tool.as_str())
         .with("chain", of("chain"))
         .with("proof", of("proof"));
+    if whole {
+        claimed.insert("arguments", of("arguments"));
+    }
     let refused = story.event(Kind::ActionDecided, 0);
     refused.time = plan.now;
     refused.subjects.reason = Some(reason.into());
@@ -266,37 +261,83 @@ fn refusal(claim: impl Fn(&mut crate::world::Plan), reason: &str) -> Verdict {
 
 #[test]
 fn a_refusal_before_the_caller_was_known_proves_no_caller() {
-    let verdict = refusal(|p| p.prover_seed = seed::STRANGER, "proof-invalid");
+    let verdict = refusal(|p| p.prover_seed = seed::STRANGER, "proof-invalid", false);
     assert!(proven(&verdict).authority.is_none());
     assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
     assert!(verdict.report().contains("refused before it was known"));
     // What only the gateway could know is recorded only.
     for reason in ["proof-replayed", "key-not-enrolled", "revocation-stale"] {
-        let verdict = refusal(|_| {}, reason);
+        let verdict = refusal(|_| {}, reason, true);
         assert_eq!(
             proven(&verdict).decision.recomputed,
             Recomputed::RecordedOnly
         );
     }
-    // A reason that chain and proof contradict is a false record.
-    let verdict = refusal(|_| {}, "proof-invalid");
-    assert_eq!(verdict.result.unwrap_err().check, Check::Decision);
-    let later = |p: &mut crate::world::Plan| p.now = at(700);
-    assert_eq!(
-        proven(&refusal(later, "token-expired")).decision.recomputed,
-        Recomputed::Agrees
-    );
+    let verdict = refusal(|p| p.now = at(700), "token-expired", false);
+    assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
 }
 
 #[test]
-fn every_reason_of_the_identity_stage_counts_as_a_refusal() {
-    for reason in Reason::ALL {
-        let mut plan = plan();
-        (plan.decision, plan.reason, plan.outcome) = ("deny", Some(reason.code()), None);
-        let bundle = plan.story().seal().bundle();
-        let refused = reason.stage() < bailiwick_core::denial::Stage::Authority;
-        assert_eq!(bundle.receipts.len() == 1, refused, "{}", reason.code());
+fn a_refusal_that_chain_and_proof_contradict_is_a_false_record() {
+    let verdict = refusal(|_| {}, "proof-invalid", false);
+    assert_eq!(verdict.result.unwrap_err().check, Check::Decision);
+    // Whether the arguments were others shows only when they were retained.
+    let verdict = refusal(|_| {}, "proof-other-arguments", true);
+    assert_eq!(verdict.result.unwrap_err().check, Check::Decision);
+    let verdict = refusal(|_| {}, "proof-other-arguments", false);
+    assert_eq!(
+        proven(&verdict).decision.recomputed,
+        Recomputed::RecordedOnly
+    );
+    let others = |p: &mut Plan| p.proved_arguments = Some(object(r#"{"order":"o-18"}"#));
+    let verdict = refusal(others, "proof-other-arguments", true);
+    assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
+}
+
+#[test]
+fn a_proof_that_was_used_before_does_not_say_who_sent_it() {
+    let mut plan = plan();
+    (plan.decision, plan.reason, plan.outcome) = ("deny", Some("proof-replayed"), None);
+    let verdict = plan.story().seal().verdict();
+    let proven = proven(&verdict);
+    assert_eq!(proven.decision.recomputed, Recomputed::RecordedOnly);
+    assert!(proven.not_proved()[0].starts_with("who sent this call"));
+}
+
+#[test]
+fn a_resource_is_read_without_a_pin() {
+    const TOOLS: &str = r#"{"mcp:support-desk:resources/read":{"order":{"constraint_type":"exact","value":"o-17"}}}"#;
+    fn scope(c: &mut Content) {
+        c.scope = Scope::parse(&object(TOOLS), Dialect::Extended, 32).unwrap();
     }
+    let mut plan = plan();
+    plan.tool = "mcp:support-desk:resources/read".into();
+    plan.statement.tools = object(TOOLS);
+    (plan.root, plan.child) = (scope, scope);
+    let mut story = plan.story();
+    without_pin(&mut story);
+    assert_eq!(
+        proven(&story.seal().verdict())
+            .authority
+            .as_ref()
+            .unwrap()
+            .pin,
+        None
+    );
+}
+
+/// As the gateway writes it when it has no pin.
+fn without_pin(story: &mut Story) {
+    story.body(Kind::ActionDecided, 1, "pin", Json::Null);
+    let preimage = story.value(Kind::ActionDecided, 1, "action");
+    let preimage = preimage
+        .as_object()
+        .unwrap()
+        .clone()
+        .with("pin", Json::Null);
+    let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
+    *story.value(Kind::ActionDecided, 1, "action") = preimage.into();
+    story.body(Kind::ActionDecided, 1, "action_digest", digest);
 }
 
 #[test]
@@ -318,14 +359,14 @@ fn witnesses_and_kept_checkpoints_take_the_assumption_away() {
 }
 
 #[test]
-fn a_bundle_cannot_be_made_of_what_was_erased_or_never_was() {
+fn a_bundle_cannot_be_made_of_what_is_not_kept_or_never_was() {
     let mut ledger = plan().story().seal();
     ledger.values.retain(|(_, field), _| field != "arguments");
-    let error = assemble(&ledger, &crate::world::action()).unwrap_err();
+    let error = assemble(&ledger, &action()).unwrap_err();
     assert!(
         matches!(
             error,
-            AssembleError::Erased {
+            AssembleError::NotKept {
                 field: "arguments",
                 ..
             }
@@ -343,6 +384,6 @@ fn a_durable_entry_that_is_not_sequenced_yet_is_a_wait() {
     let mut shorter = plan();
     shorter.outcome = None;
     ledger.checkpoint = shorter.story().seal().checkpoint;
-    let error = assemble(&ledger, &crate::world::action()).unwrap_err();
+    let error = assemble(&ledger, &action()).unwrap_err();
     assert_eq!(error.code(), "evidence-not-sequenced");
 }

@@ -6,9 +6,15 @@
     clippy::indexing_slicing,
     reason = "tests fail by panicking"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "identity keys are random, and a differing report is written for a person"
+)]
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod holds;
+mod ledger;
 mod mutations;
 mod tampering;
 mod world;
