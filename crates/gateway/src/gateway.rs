@@ -324,10 +324,11 @@ impl Gateway {
             known = stopped.known.is_some(),
             "denied"
         );
-        // Whoever is unknown, or was found out only after possession was
-        // proved, is written as a stranger: nothing it claims is a fact.
+        // Nothing that a stranger claims is written as a fact. A proof that was
+        // used before names its chain, but whoever repeats it must not fill
+        // the ledger either.
         let known = stopped.known.as_deref().map(|k| (k.chain(), k.facts()));
-        if known.is_none() {
+        if known.is_none() || !stopped.denial.caller_is_known() {
             match self.strangers.admit(now) {
                 Admission::Entry => {}
                 Admission::Suppressed => return entry,

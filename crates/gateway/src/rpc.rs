@@ -44,7 +44,9 @@ fn is_id(json: &Json) -> bool {
     match json {
         Json::String(s) => s.len() <= MAX_ID_BYTES,
         // Beyond 2^53 two ids could look alike to another parser.
-        Json::Number(n) => n.as_plain_integer().is_some_and(|i| i.unsigned_abs() <= 1 << 53),
+        Json::Number(n) => n
+            .as_plain_integer()
+            .is_some_and(|i| i.unsigned_abs() <= 1 << 53),
         _ => false,
     }
 }
@@ -55,11 +57,18 @@ impl Message {
     /// # Errors
     /// [`NotAMessage`].
     pub(crate) fn read(json: Json) -> Result<Self, NotAMessage> {
-        let Json::Object(mut o) = json else { return Err(NotAMessage { id: None }) };
+        let Json::Object(mut o) = json else {
+            return Err(NotAMessage { id: None });
+        };
         let id = o.member("id").cloned();
         let usable = id.as_ref().filter(|id| is_id(id)).cloned();
         let not = || NotAMessage { id: usable.clone() };
-        let known = |name| matches!(name, "jsonrpc" | "id" | "method" | "params" | "result" | "error");
+        let known = |name| {
+            matches!(
+                name,
+                "jsonrpc" | "id" | "method" | "params" | "result" | "error"
+            )
+        };
         if o.member("jsonrpc").and_then(Json::as_str) != Some("2.0")
             || !o.iter().all(|(name, _)| known(name))
         {
@@ -76,7 +85,9 @@ impl Message {
                 _ => Err(not()),
             };
         };
-        let Json::String(method) = method else { return Err(not()) };
+        let Json::String(method) = method else {
+            return Err(not());
+        };
         let params = match o.remove("params") {
             None => None,
             Some(Json::Object(params)) => Some(params),
@@ -110,7 +121,11 @@ pub(crate) fn compose(id: Option<&Json>, method: &str, params: Option<&Object>) 
 /// An answer with a result.
 #[must_use]
 pub(crate) fn result(id: &Json, result: Object) -> Json {
-    Object::new().with("jsonrpc", "2.0").with("id", id.clone()).with("result", result).into()
+    Object::new()
+        .with("jsonrpc", "2.0")
+        .with("id", id.clone())
+        .with("result", result)
+        .into()
 }
 
 /// An answer with an error.

@@ -95,13 +95,31 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(crate) fn new(reason: Reason, status: StatusCode, code: i64, message: &'static str) -> Self {
+    pub(crate) fn new(
+        reason: Reason,
+        status: StatusCode,
+        code: i64,
+        message: &'static str,
+    ) -> Self {
         let denial = Denial::new(reason);
-        Self { denial, id: None, status, code, message, requested: None, action: None }
+        Self {
+            denial,
+            id: None,
+            status,
+            code,
+            message,
+            requested: None,
+            action: None,
+        }
     }
 
     fn invalid(id: Option<Json>) -> Self {
-        let new = Self::new(Reason::RequestMalformed, StatusCode::BAD_REQUEST, -32600, "invalid request");
+        let new = Self::new(
+            Reason::RequestMalformed,
+            StatusCode::BAD_REQUEST,
+            -32600,
+            "invalid request",
+        );
         Self { id, ..new }
     }
 
@@ -117,7 +135,11 @@ impl Malformed {
 
     /// Refused like a caller that is not authenticated.
     fn unpresented(denial: Denial, id: Option<&Json>) -> Self {
-        let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        let status = if id.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
         Self {
             denial,
             id: id.cloned(),
@@ -131,8 +153,13 @@ impl Malformed {
 }
 
 fn mismatch(header: &str) -> Malformed {
-    Malformed::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, -32020, "header mismatch")
-        .about(header)
+    Malformed::new(
+        Reason::HeaderMismatch,
+        StatusCode::BAD_REQUEST,
+        -32020,
+        "header mismatch",
+    )
+    .about(header)
 }
 
 /// The one value of a header, as text.
@@ -170,12 +197,16 @@ pub(crate) fn check_headers(config: &Config, headers: &HeaderMap) -> Result<(), 
 
 /// Whether the client takes `text/event-stream`.
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers.get_all(http::header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|v| {
-        v.split(',').any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            range.eq_ignore_ascii_case(media_type) || range == "*/*"
+    headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| {
+            v.split(',').any(|range| {
+                let range = range.split(';').next().unwrap_or_default().trim();
+                range.eq_ignore_ascii_case(media_type) || range == "*/*"
+            })
         })
-    })
 }
 
 /// Checks of a POST before its body is read.
@@ -183,7 +214,8 @@ pub(crate) fn check_post(headers: &HeaderMap) -> Result<(), Malformed> {
     let media = header(headers, "content-type")?.unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
     let encoding = header(headers, "content-encoding")?.unwrap_or("identity");
-    if !media.eq_ignore_ascii_case("application/json") || !encoding.eq_ignore_ascii_case("identity") {
+    if !media.eq_ignore_ascii_case("application/json") || !encoding.eq_ignore_ascii_case("identity")
+    {
         return Err(Malformed::new(
             Reason::RequestMalformed,
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -233,8 +265,8 @@ pub(crate) fn parse(
     };
     let id = id.as_ref();
     let era = era(&name, params.as_ref(), headers).map_err(|m| m.with_id(id))?;
-    let Some(method) = mcp_methods::method(&name, era, Sender::Client, shape)
-        .filter(|method| method.passes())
+    let Some(method) =
+        mcp_methods::method(&name, era, Sender::Client, shape).filter(|method| method.passes())
     else {
         let status = match era {
             _ if id.is_none() => StatusCode::BAD_REQUEST,
@@ -273,8 +305,8 @@ fn read_message(
     let in_body = take_presentation(params.as_mut());
     let (Treatment::Call(_), Some(id)) = (method.treatment, id) else {
         // A chain and proof for a call mean nothing here, but are not forwarded.
-        let presentation = of_message(config, headers)
-            .map_err(|denial| Malformed::unpresented(denial, id))?;
+        let presentation =
+            of_message(config, headers).map_err(|denial| Malformed::unpresented(denial, id))?;
         return Ok(WellFormed::Message(Box::new(MessageRequest {
             server,
             era,
@@ -288,11 +320,18 @@ fn read_message(
     };
     let params = params.unwrap_or_default();
     let call = method.call(&server, &params).map_err(|error| {
-        Malformed::new(Reason::RequestMalformed, StatusCode::OK, -32602, "invalid params")
-            .about(error.code())
+        Malformed::new(
+            Reason::RequestMalformed,
+            StatusCode::OK,
+            -32602,
+            "invalid params",
+        )
+        .about(error.code())
     })?;
-    let presentation = of_call(config, in_body, headers)
-        .map_err(|denial| Malformed { action: Some(call.tool.to_string()), ..Malformed::unpresented(denial, Some(id)) })?;
+    let presentation = of_call(config, in_body, headers).map_err(|denial| Malformed {
+        action: Some(call.tool.to_string()),
+        ..Malformed::unpresented(denial, Some(id))
+    })?;
     Ok(WellFormed::Call(Box::new(CallRequest {
         server,
         era,
@@ -338,17 +377,20 @@ fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era
             "unsupported protocol version",
         );
         let requested = Some(version.chars().take(32).collect());
-        return Err(Malformed { requested, ..unknown });
+        return Err(Malformed {
+            requested,
+            ..unknown
+        });
     };
-    if stated.is_some_and(|stated| stated != version)
-        || (era == Era::Stateless && stated.is_none())
+    if stated.is_some_and(|stated| stated != version) || (era == Era::Stateless && stated.is_none())
     {
         return Err(mismatch("mcp-protocol-version"));
     }
     if era == Era::Stateless {
         let complete = meta.is_some_and(|m| {
             m.member(META_VERSION).is_some()
-                && m.member(META_CAPABILITIES).is_some_and(|c| c.as_object().is_some())
+                && m.member(META_CAPABILITIES)
+                    .is_some_and(|c| c.as_object().is_some())
         });
         if !complete {
             return Err(Malformed::new(
@@ -397,7 +439,10 @@ pub(crate) fn name_of<'p>(method: &Method, params: Option<&'p Object>) -> Option
 
 /// `=?base64?…?=` or the text itself.
 fn decoded(value: &str) -> Option<String> {
-    let Some(inner) = value.strip_prefix("=?base64?").and_then(|v| v.strip_suffix("?=")) else {
+    let Some(inner) = value
+        .strip_prefix("=?base64?")
+        .and_then(|v| v.strip_suffix("?="))
+    else {
         return Some(value.to_owned());
     };
     let url_safe: String = inner
@@ -432,8 +477,14 @@ fn split_chain(config: &Config, text: &str) -> Result<Vec<String>, Denial> {
 
 /// No chain can have more tokens than the deepest delegation.
 fn bounded(config: &Config, chain: Vec<String>) -> Result<Vec<String>, Denial> {
-    let most = usize::try_from(config.chain.max_delegation_depth).unwrap_or(0).saturating_add(1);
-    if chain.len() > most { Err(Denial::new(Reason::ChainTooLarge)) } else { Ok(chain) }
+    let most = usize::try_from(config.chain.max_delegation_depth)
+        .unwrap_or(0)
+        .saturating_add(1);
+    if chain.len() > most {
+        Err(Denial::new(Reason::ChainTooLarge))
+    } else {
+        Ok(chain)
+    }
 }
 
 fn of_call(
@@ -449,15 +500,29 @@ fn of_call(
             if chain.len().saturating_add(proof.len()) > config.max_call_header_bytes {
                 return Err(Denial::new(Reason::ChainTooLarge));
             }
-            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
+            Ok(Presentation {
+                chain: split_chain(config, chain)?,
+                proof: proof.to_owned(),
+            })
         }
         (Some(Json::Object(o)), None, None) if o.len() == 2 => {
-            let chain = o.member("aat_chain").and_then(Json::as_array).ok_or_else(malformed)?;
-            let proof = o.member("aat_pop").and_then(Json::as_str).ok_or_else(malformed)?;
-            let chain: Option<Vec<String>> =
-                chain.iter().map(|t| t.as_str().map(str::to_owned)).collect();
+            let chain = o
+                .member("aat_chain")
+                .and_then(Json::as_array)
+                .ok_or_else(malformed)?;
+            let proof = o
+                .member("aat_pop")
+                .and_then(Json::as_str)
+                .ok_or_else(malformed)?;
+            let chain: Option<Vec<String>> = chain
+                .iter()
+                .map(|t| t.as_str().map(str::to_owned))
+                .collect();
             let chain = bounded(config, chain.ok_or_else(malformed)?)?;
-            Ok(Presentation { chain, proof: proof.to_owned() })
+            Ok(Presentation {
+                chain,
+                proof: proof.to_owned(),
+            })
         }
         // Both forms at once, or half of one.
         _ => Err(malformed()),
@@ -472,7 +537,10 @@ pub(crate) fn of_message(config: &Config, headers: &HeaderMap) -> Result<Present
             if chain.len().saturating_add(proof.len()) > config.max_message_header_bytes {
                 return Err(Denial::new(Reason::ChainTooLarge));
             }
-            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
+            Ok(Presentation {
+                chain: split_chain(config, chain)?,
+                proof: proof.to_owned(),
+            })
         }
         _ => Err(Denial::new(Reason::PresentationMissing)),
     }

@@ -170,6 +170,8 @@ pub struct Plan {
     /// Another upstream instead of the desk.
     pub upstream: Option<String>,
     pub json_response: bool,
+    /// How long a record takes.
+    pub latency: Duration,
 }
 
 impl Default for Plan {
@@ -179,6 +181,7 @@ impl Default for Plan {
             config: Box::new(|_| ()),
             upstream: None,
             json_response: true,
+            latency: Duration::ZERO,
         }
     }
 }
@@ -237,7 +240,7 @@ impl World {
         let anchors = Anchors::new(vec![(ISSUER.to_owned(), issuer.public_key())]).unwrap();
         let host = Arc::new(SystemHost::default());
         let registry = Arc::new(MemoryRegistry::new(host.clone()));
-        let journal = Arc::new(MemoryJournal::new(registry.clone(), Duration::ZERO));
+        let journal = Arc::new(MemoryJournal::new(registry.clone(), plan.latency));
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());

@@ -1,0 +1,207 @@
+//! Bad framing is refused before anything is looked up, and says nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use serde_json::json;
+use support::{Raw, World, body, headers, send};
+
+async fn raw_call(world: &World, bytes: impl Into<reqwest::Body>) -> Raw {
+    send("POST", &world.url(), &headers("get_ticket"), bytes).await
+}
+
+/// A good call's text.
+fn good(world: &World) -> String {
+    let arguments = json!({"ticket_id": 8821});
+    let presentation = world.runner().present("get_ticket", &arguments);
+    body("get_ticket", &arguments, Some(&presentation)).to_string()
+}
+
+fn last(world: &World) -> String {
+    world.denial_codes().pop().unwrap()
+}
+
+fn untouched(world: &World) {
+    assert!(world.tap.of("tools/call").is_empty());
+    assert!(world.journal.decisions().is_empty());
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_one_strict_message_are_refused_alike() {
+    let world = World::new().await;
+    let text = good(&world);
+    let deep = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let mut broken_utf8 = text.clone().into_bytes();
+    let at = text.find("get_ticket").unwrap();
+    broken_utf8[at] = 0xff;
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("json-malformed", text[..text.len() / 2].into()),
+        ("json-malformed", Vec::new()),
+        ("json-malformed", b"not json".to_vec()),
+        ("json-malformed", text.replace("8821", "1e400").into()),
+        ("json-malformed", text.replace("8821", r#""\ud800""#).into()),
+        ("json-not-utf8", broken_utf8),
+        ("json-duplicate-member", text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket_id":9000"#).into()),
+        ("json-duplicate-member", text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket\u005fid":9000"#).into()),
+        ("request-too-large", deep.into()),
+    ];
+    let mut shapes = std::collections::HashSet::new();
+    for (reason, bytes) in cases {
+        let raw = raw_call(&world, bytes).await;
+        assert_eq!(raw.status, 400, "{reason} {}", raw.text);
+        assert_eq!((&raw.json()["error"]["code"], &raw.json()["id"]), (&json!(-32700), &json!(null)));
+        assert_eq!(raw.code(), "not-authenticated");
+        shapes.insert(format!("{:?}", raw.shape()));
+        assert_eq!(last(&world), reason);
+    }
+    assert_eq!(shapes.len(), 1);
+    let huge = raw_call(&world, vec![b' '; (1 << 20) + 1]).await;
+    assert_eq!((huge.status, last(&world).as_str()), (413, "request-too-large"));
+    // Without a length announced, too.
+    let pieces = futures_util::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 65_536])));
+    let raw = raw_call(&world, reqwest::Body::wrap_stream(pieces)).await;
+    assert_eq!((raw.status, last(&world).as_str()), (413, "request-too-large"));
+    for not_a_message in [
+        format!("[{text}]"),
+        text.replace(r#""method""#, r#""Method":"tools/call","method""#),
+        text.replace(r#""id":7"#, r#""id":null"#),
+        text.replace("2.0", "1.0"),
+        json!({"jsonrpc": "2.0", "id": 7, "result": {}}).to_string(),
+    ] {
+        let raw = raw_call(&world, not_a_message.clone()).await;
+        assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32600)), "{not_a_message}");
+        assert_eq!(last(&world), "request-malformed");
+    }
+    untouched(&world);
+    assert!(raw_call(&world, good(&world)).await.json()["result"].is_object());
+}
+
+#[tokio::test]
+async fn headers_that_contradict_the_body_are_refused() {
+    let world = World::new().await;
+    let with = |name: &'static str, value: Option<&str>| {
+        let mut all = headers("get_ticket");
+        all.retain(|(n, _)| *n != name);
+        if let Some(value) = value {
+            all.push((name, value.to_owned()));
+        }
+        all
+    };
+    for headers in [
+        with("mcp-method", Some("tools/list")),
+        with("mcp-method", None),
+        with("mcp-name", Some("refund_order")),
+        with("mcp-name", Some("=?base64?cmVmdW5kX29yZGVy?=")),
+        with("mcp-name", None),
+        with("mcp-protocol-version", Some("2025-11-25")),
+        with("mcp-protocol-version", None),
+        [with("", None), vec![("mcp-name", "refund_order".to_owned())]].concat(),
+        [with("", None), vec![("mcp-protocol-version", "2026-07-28".to_owned())]].concat(),
+    ] {
+        let raw = send("POST", &world.url(), &headers, good(&world)).await;
+        assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32020)), "{headers:?}");
+        assert_eq!(last(&world), "header-mismatch");
+    }
+    // The same name in base64 agrees.
+    let same = with("mcp-name", Some("=?base64?Z2V0X3RpY2tldA==?="));
+    assert!(send("POST", &world.url(), &same, good(&world)).await.json()["result"].is_object());
+    assert_eq!(world.tap.of("tools/call").len(), 1);
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_spoken_is_named_with_those_that_are() {
+    let world = World::new().await;
+    let mut all = headers("get_ticket");
+    all.retain(|(n, _)| *n != "mcp-protocol-version");
+    all.push(("mcp-protocol-version", "2099-01-01".to_owned()));
+    let raw = send("POST", &world.url(), &all, good(&world).replace("2026-07-28", "2099-01-01")).await;
+    let json = raw.json();
+    assert_eq!((raw.status, &json["error"]["code"], &json["id"]), (400, &json!(-32022), &json!(7)));
+    assert_eq!(json["error"]["data"]["requested"], "2099-01-01");
+    assert_eq!(json["error"]["data"]["supported"], json!(["2025-11-25", "2026-07-28"]));
+    // Members that the version requires.
+    let raw = raw_call(&world, good(&world).replace("io.modelcontextprotocol/clientCapabilities", "x")).await;
+    assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32602)));
+    untouched(&world);
+}
+
+#[tokio::test]
+async fn methods_without_a_row_are_denied() {
+    let world = World::new().await;
+    for method in ["tasks/get", "no/such", "initialize", "ping", "sampling/createMessage"] {
+        let text = good(&world).replace("tools/call", method);
+        let mut all = headers("get_ticket");
+        all.retain(|(n, _)| *n != "mcp-method");
+        all.push(("mcp-method", method.to_owned()));
+        let raw = send("POST", &world.url(), &all, text).await;
+        assert_eq!((raw.status, &raw.json()["error"]["code"]), (404, &json!(-32601)), "{method}");
+        assert_eq!(last(&world), "method-unknown");
+    }
+    untouched(&world);
+}
+
+#[tokio::test]
+async fn origins_media_types_and_verbs_are_held_to() {
+    let world = World::new().await;
+    let with = |name: &'static str, value: &str| {
+        let mut all = headers("get_ticket");
+        all.retain(|(n, _)| *n != name);
+        all.push((name, value.to_owned()));
+        all
+    };
+    for (headers, status) in [
+        (with("origin", "http://evil.example"), 403),
+        (with("origin", "null"), 403),
+        (with("content-type", "text/plain"), 415),
+        (with("content-encoding", "gzip"), 415),
+        (with("accept", "text/html"), 406),
+    ] {
+        let raw = send("POST", &world.url(), &headers, good(&world)).await;
+        assert_eq!(raw.status, status, "{headers:?}");
+        assert_eq!(raw.code(), "not-authenticated");
+    }
+    untouched(&world);
+    let own = with("origin", &world.base);
+    assert!(send("POST", &world.url(), &own, good(&world)).await.json()["result"].is_object());
+    for verb in ["PUT", "PATCH", "GET", "DELETE"] {
+        let raw = send(verb, &world.url(), &[], "").await;
+        assert_eq!(raw.status, 405, "{verb}");
+        assert!(raw.headers.contains_key("allow"));
+    }
+    // A session's stream without a presentation: a challenge that points to the metadata.
+    let raw = send("GET", &world.url(), &[("mcp-session-id", "x".into())], "").await;
+    assert_eq!(raw.status, 401);
+    let challenge = raw.headers["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("DPoP") && challenge.contains("/.well-known/oauth-protected-resource/mcp/support-desk"));
+    for path in ["/mcp/..%2f", "/mcp/a%00b", "/mcp/%20"] {
+        assert_eq!(send("POST", &format!("{}{path}", world.base), &headers("x"), "{}").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_the_method_does_not_have_are_refused() {
+    let world = World::new().await;
+    let text = good(&world).replace(r#""params":{"#, r#""params":{"task":{},"#);
+    let raw = raw_call(&world, text).await;
+    assert_eq!((raw.status, &raw.json()["error"]["code"]), (200, &json!(-32602)));
+    assert_eq!(raw.code(), "not-authenticated");
+    untouched(&world);
+}
+
+#[tokio::test]
+async fn what_is_forwarded_is_what_was_parsed() {
+    let world = World::new().await;
+    // White space, order and spelling of the caller do not reach the server.
+    let text = good(&world).replace(r#""ticket_id":8821"#, " \"ticket\\u005fid\" :\n8821.0 ");
+    assert!(raw_call(&world, text).await.json()["result"].is_object());
+    let call = world.tap.of("tools/call").remove(0);
+    let sent = String::from_utf8(call.body).unwrap();
+    assert!(sent.contains(r#""arguments":{"ticket_id":8821}"#), "{sent}");
+    assert!(sent.starts_with(r#"{"id":7,"jsonrpc":"2.0","#), "{sent}");
+}

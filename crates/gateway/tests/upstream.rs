@@ -1,0 +1,276 @@
+//! Tool servers that fail: the outcome is recorded and the caller is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::ids::ServerName;
+use bailiwick_demo::agent::Era;
+use bailiwick_demo::desk::Quirk;
+use bailiwick_gateway::ports::Catalogue as _;
+use bailiwick_gateway::testing::Fault;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use support::{Plan, Raw, World, listen, object};
+
+async fn ticket(world: &World) -> Raw {
+    let arguments = json!({"ticket_id": 8821});
+    let runner = world.runner();
+    world.call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments))).await
+}
+
+/// The caller's error, with the decision it belongs to.
+fn failed(world: &World, raw: &Raw, code: &str) {
+    let json = raw.json();
+    assert_eq!((raw.status, &json["id"], &json["error"]["code"]), (200, &json!(7), &json!(-32603)), "{}", raw.text);
+    assert_eq!(json["error"]["data"]["code"], code);
+    let decision = world.journal.decisions().pop().unwrap().event.id;
+    assert_eq!(json["error"]["data"]["decision_id"], decision.as_str());
+}
+
+/// Replaces the tool server by one that answers calls like this; pins are
+/// compared before, with the desk.
+async fn instead(world: &World, url: &str) {
+    world.gateway.check_pins().await;
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    server.url = url.parse().unwrap();
+    world.catalogue.put(server);
+}
+
+async fn answering(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> String {
+    let app = Router::new().fallback(move |_: Bytes| {
+        let answer = answer.clone();
+        async move { answer() }
+    });
+    listen(app).await.0
+}
+
+fn json_answer(text: &'static str) -> Response {
+    ([("content-type", "application/json")], text).into_response()
+}
+
+#[tokio::test]
+async fn a_tool_server_that_is_down_before_the_decision_denies_the_call() {
+    let world = World::new().await;
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    server.url = "http://127.0.0.1:1/mcp".parse().unwrap();
+    world.catalogue.put(server);
+    let raw = ticket(&world).await;
+    assert_eq!(raw.code(), "upstream-unavailable");
+    assert!(world.journal.decisions().is_empty());
+    assert_eq!(world.denial_codes(), ["upstream-unavailable"]);
+}
+
+#[tokio::test]
+async fn a_tool_server_that_is_down_after_the_decision_gives_not_executed() {
+    let world = World::new().await;
+    instead(&world, "http://127.0.0.1:1/mcp").await;
+    failed(&world, &ticket(&world).await, "upstream-unavailable");
+    assert_eq!(world.outcomes(1).await, ["not_executed"]);
+}
+
+#[tokio::test]
+async fn garbage_and_100_mb_are_errors_and_the_call_is_on_record() {
+    for (quirk, code) in [(Quirk::GarbageAnswer, "upstream-garbage"), (Quirk::HugeAnswer, "upstream-too-large")] {
+        for era in Era::ALL {
+            let world = World::new().await;
+            let client = world.connect(era, world.runner()).await;
+            world.desk.set_quirk(quirk);
+            let outcome = client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+            assert!(outcome.clone().allowed().is_none() && outcome.denied().is_none());
+            assert_eq!(world.outcomes(1).await, ["error"]);
+            if era == Era::Stateless {
+                failed(&world, &ticket(&world).await, code);
+            }
+            world.desk.set_quirk(Quirk::None);
+            let outcome = client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+            assert!(outcome.allowed().is_some());
+            client.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_break_the_protocol_are_not_passed_on() {
+    let world = World::new().await;
+    let cases: Vec<(&str, &str, fn() -> Response)> = vec![
+        ("upstream-garbage", "error", || json_answer(r#"{"jsonrpc":"2.0","id":8,"result":{}}"#)),
+        ("upstream-garbage", "error", || json_answer(r#"{"jsonrpc":"2.0","id":7,"result":{"a":1,"a":2}}"#)),
+        ("upstream-garbage", "error", || json_answer(r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#)),
+        ("upstream-garbage", "error", || "hello".into_response()),
+        ("upstream-status", "error", || (http::StatusCode::BAD_GATEWAY, "no").into_response()),
+        ("upstream-status", "error", || {
+            // Nobody is led elsewhere with the gateway's credential.
+            (http::StatusCode::TEMPORARY_REDIRECT, [("location", "http://127.0.0.1:1/stolen")]).into_response()
+        }),
+        ("upstream-broken", "unknown", || {
+            let pieces = futures_util::stream::iter([
+                Ok(Bytes::from_static(b"{\"jsonrpc\":")),
+                Err(std::io::Error::other("gone")),
+            ]);
+            ([("content-type", "application/json")], Body::from_stream(pieces)).into_response()
+        }),
+        ("upstream-broken", "unknown", || {
+            ([("content-type", "text/event-stream")], "data: \n\n:bye\n\n").into_response()
+        }),
+        ("upstream-garbage", "error", || {
+            let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
+            (packed, "xx").into_response()
+        }),
+    ];
+    for (i, (code, outcome, answer)) in cases.into_iter().enumerate() {
+        instead(&world, &world.desk.url()).await;
+        instead(&world, &answering(answer).await).await;
+        failed(&world, &ticket(&world).await, code);
+        assert_eq!(world.outcomes(i + 1).await[i], outcome, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_passes_without_loss() {
+    let world = World::new().await;
+    let text = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"structuredContent":{"big":9007199254740993,"half":1.50,"own":{"x":null}},"resultType":"complete","_meta":{"k":1}}}"#;
+    instead(&world, &world.desk.url()).await;
+    instead(&world, &answering(move || json_answer(text)).await).await;
+    let raw = ticket(&world).await;
+    assert!(raw.text.contains(r#""structuredContent":{"big":9007199254740993,"half":1.50,"own":{"x":null}}"#), "{}", raw.text);
+    assert_eq!(raw.json()["result"]["_meta"]["k"], 1);
+    assert_eq!(raw.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn a_tool_that_reports_an_error_is_on_record_as_such() {
+    let world = World::new().await;
+    let text = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"isError":true}}"#;
+    instead(&world, &world.desk.url()).await;
+    instead(&world, &answering(move || json_answer(text)).await).await;
+    assert!(ticket(&world).await.json()["result"].is_object());
+    assert_eq!(world.outcomes(1).await, ["error"]);
+    assert_eq!(world.journal.completed()[0].body.member("is_error").unwrap().as_bool(), Some(true));
+}
+
+#[tokio::test]
+async fn a_slow_tool_is_cut_off_by_its_timeout_and_by_the_delegations_end() {
+    let yaml = include_str!("../../../workflows/support-tickets.yaml");
+    let workflow = yaml.replace("timeout_seconds: 600", "timeout_seconds: 1");
+    for (plan, exp) in [(Plan { workflow, ..Plan::default() }, 900), (Plan::default(), 2)] {
+        let world = World::with(plan).await;
+        world.gateway.check_pins().await;
+        let root = world.issue(1, &["reports:read"], |c| c.exp = c.now.seconds() + exp);
+        let holder = world.holder(1, vec![root]);
+        let arguments = json!({"seconds": 30});
+        let before = Instant::now();
+        let presentation = holder.present("slow_report", &arguments);
+        let raw = world.call("slow_report", arguments, Some(&presentation)).await;
+        failed(&world, &raw, "upstream-timeout");
+        assert!(before.elapsed() < Duration::from_secs(5));
+        assert_eq!(world.outcomes(1).await, ["timeout"]);
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_recorded_at_first_is_recorded_later() {
+    let world = World::new().await;
+    world.gateway.check_pins().await;
+    world.journal.set_fault(Fault::Complete);
+    assert!(ticket(&world).await.json()["result"].is_object());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(world.journal.completed().is_empty());
+    world.journal.set_fault(Fault::None);
+    assert_eq!(world.outcomes(1).await, ["ok"]);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_stops_neither_record_nor_outcome() {
+    let world = World::new().await;
+    let root = world.issue(1, &["reports:read"], |_| ());
+    let holder = world.holder(1, vec![root]);
+    let arguments = json!({"seconds": 1});
+    let presentation = holder.present("slow_report", &arguments);
+    let call = world.call("slow_report", arguments, Some(&presentation));
+    assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+    assert_eq!(world.outcomes(1).await, ["ok"]);
+}
+
+#[tokio::test]
+async fn what_a_tool_server_says_before_it_answers_passes_by_the_table() {
+    let world = World::new().await;
+    let events = [
+        json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 0.5}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "desk://secret"}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/no_such"}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}}),
+        json!({"jsonrpc": "2.0", "id": 7, "result": {"content": [], "resultType": "complete"}}),
+    ];
+    let answer = move || {
+        let pieces = events.clone().map(|e| Bytes::from(format!("id: 9\ndata: {e}\n\n")));
+        let pieces = futures_util::stream::iter(pieces).then(|p| async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok::<_, std::io::Error>(p)
+        });
+        ([("content-type", "text/event-stream")], Body::from_stream(pieces)).into_response()
+    };
+    instead(&world, &world.desk.url()).await;
+    instead(&world, &answering(answer).await).await;
+    let raw = ticket(&world).await;
+    assert_eq!(raw.headers["content-type"], "text/event-stream");
+    let messages: Vec<Value> = raw
+        .text
+        .lines()
+        .filter_map(|l| l.strip_prefix("data: "))
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(messages.len(), 2, "{}", raw.text);
+    assert_eq!(messages[0]["method"], "notifications/progress");
+    assert_eq!(messages[1]["id"], 7);
+    assert!(!raw.text.contains("id: 9"));
+}
+
+#[tokio::test]
+async fn a_changed_tool_is_not_called_until_it_matches_its_pin_again() {
+    for era in Era::ALL {
+        let plan = Plan { config: Box::new(|c| c.pin_check_seconds = (0, 0)), ..Plan::default() };
+        let world = World::with(plan).await;
+        let client = world.connect(era, world.runner()).await;
+        let call = async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+        assert!(call().await.allowed().is_some());
+        world.desk.set_quirk(Quirk::ChangedDescription);
+        assert_eq!(call().await.denied().unwrap().code, "tool-changed");
+        assert_eq!(call().await.denied().unwrap().code, "tool-changed");
+        // It is not shown either, and its change was reported once.
+        let names: Vec<_> = client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
+        assert!(!names.iter().any(|n| n == "get_ticket") && names.len() == 2);
+        let mismatches = world.catalogue.mismatches();
+        assert_eq!(mismatches.len(), 1);
+        assert_eq!(mismatches[0].operation, "tools/get_ticket");
+        assert!(mismatches[0].definition.is_some());
+        world.desk.set_quirk(Quirk::None);
+        assert!(call().await.allowed().is_some());
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_passes_quarantines_a_changed_tool_at_once() {
+    let plan = Plan { config: Box::new(|c| c.pin_check_seconds = (3600, 3600)), ..Plan::default() };
+    let world = World::with(plan).await;
+    let client = world.connect(Era::Sessions, world.runner()).await;
+    let call = async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+    assert!(call().await.allowed().is_some());
+    world.desk.set_quirk(Quirk::ChangedDescription);
+    assert_eq!(client.list_tools().await.unwrap().len(), 2);
+    assert_eq!(call().await.denied().unwrap().code, "tool-changed");
+    client.close().await;
+}
