@@ -19,9 +19,13 @@ use crate::upstream::Outgoing;
 /// Messages that wait for a slow client; what comes on top is dropped.
 pub(crate) const BUFFERED: usize = 64;
 
+/// Questions of a tool server that are answered in one stream: a flood of them
+/// must not become a flood of requests.
+const MAX_ANSWERS: usize = 100;
+
 /// Where a tool server's messages go while a request of a caller is open.
 #[derive(Clone)]
-pub struct Events(Option<Route>);
+pub struct Events(Option<Route>, usize);
 
 /// The way of a tool server's messages to one caller.
 #[derive(Clone)]
@@ -40,19 +44,24 @@ pub(crate) struct Route {
 impl Events {
     /// Nowhere: the gateway asks for itself.
     pub(crate) const fn none() -> Self {
-        Self(None)
+        Self(None, 0)
     }
 
     /// To a caller.
     pub(crate) const fn to(route: Route) -> Self {
-        Self(Some(route))
+        Self(Some(route), 0)
     }
 
     /// Takes one message of the tool server.
     pub(crate) fn take(&mut self, message: Message) {
-        if let Some(route) = &self.0 {
-            route.take(message);
+        let Some(route) = &self.0 else { return };
+        if matches!(message, Message::Request { .. }) {
+            self.1 = self.1.saturating_add(1);
+            if self.1 > MAX_ANSWERS {
+                return;
+            }
         }
+        route.take(message);
     }
 }
 

@@ -35,6 +35,10 @@ impl SystemHost {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a composition root of its own: tests and benchmarks have no other clock and entropy"
+)]
 impl Host for SystemHost {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -4,7 +4,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail by panicking"
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    reason = "tests fail by panicking, and one measures time"
 )]
 
 mod support;
