@@ -241,6 +241,7 @@ impl Gateway {
         prune(&mut result, "capabilities", &SERVER_ONLY);
         let expires = Timestamp::from_seconds(visit.caller.present.chain().expires());
         let recheck = visit.caller.recheck(&visit.server.name);
+        let upstream = received.session.clone();
         let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
             self.sessions.sweep(now, self.config.session_idle_seconds);
             let host = self.ports.host.as_ref();
@@ -254,6 +255,7 @@ impl Gateway {
             )
         });
         let Some(session) = opened else {
+            self.close_upstream(&visit.server, upstream.as_deref()).await;
             let denial = Denial::new(Reason::StateUnavailable).about("sessions");
             return Err(Stopped::known(denial, visit.caller.present));
         };

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
-use crate::ports::Recheck;
+use crate::ports::{Recheck, ToolServer};
 use crate::relay::{BUFFERED, Events, Route};
 use crate::rpc::{self, Message};
 use crate::sessions::Session;
@@ -97,14 +97,17 @@ impl Gateway {
     async fn close(&self, visit: Visit) -> Response {
         let Some(session) = visit.caller.session else { return StatusCode::NOT_FOUND.into_response() };
         self.sessions.end(&session);
-        if let Some(upstream) = &session.upstream {
-            let limit = self.config.message_timeout;
-            let work = self.upstream.bare(Method::DELETE, &visit.server, upstream);
-            if !matches!(tokio::time::timeout(limit, work).await, Ok(Ok(_))) {
-                tracing::debug!("the tool server's session may still be open");
-            }
-        }
+        self.close_upstream(&visit.server, session.upstream.as_deref()).await;
         StatusCode::ACCEPTED.into_response()
+    }
+
+    /// Ends a session at the tool server.
+    pub(crate) async fn close_upstream(&self, server: &ToolServer, session: Option<&str>) {
+        let Some(session) = session else { return };
+        let work = self.upstream.bare(Method::DELETE, server, session);
+        if !matches!(tokio::time::timeout(self.config.message_timeout, work).await, Ok(Ok(_))) {
+            tracing::debug!("the tool server's session may still be open");
+        }
     }
 
     async fn open_stream(&self, visit: Visit) -> Response {

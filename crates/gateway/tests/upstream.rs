@@ -11,10 +11,12 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::ids::ServerName;
 use bailiwick_demo::agent::Era;
@@ -274,5 +276,54 @@ async fn a_listing_that_passes_quarantines_a_changed_tool_at_once() {
     world.desk.set_quirk(Quirk::ChangedDescription);
     assert_eq!(client.list_tools().await.unwrap().len(), 2);
     assert_eq!(call().await.denied().unwrap().code, "tool-changed");
+    client.close().await;
+}
+
+/// A tool server that knows protocol 2025-11-25 only, with one tool.
+async fn legacy(State(seen): State<Arc<Mutex<Vec<String>>>>, headers: http::HeaderMap, body: Bytes) -> Response {
+    let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let method = message["method"].as_str().unwrap_or_default().to_owned();
+    let session = headers.get("mcp-session-id").map(|v| v.to_str().unwrap().to_owned());
+    if headers.get("mcp-protocol-version").is_some_and(|v| v == "2026-07-28") {
+        return (http::StatusCode::BAD_REQUEST, "unknown version").into_response();
+    }
+    seen.lock().unwrap().push(format!("{method} {}", session.is_some()));
+    let id = &message["id"];
+    let result = match (method.as_str(), session.is_some()) {
+        ("initialize", false) => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "tasks": {}}, "serverInfo": {"name": "old", "version": "1"}}),
+        ("notifications/initialized", true) => return http::StatusCode::ACCEPTED.into_response(),
+        ("tools/list", true) => json!({"tools": [{"name": "get_ticket", "inputSchema": {"type": "object"}}]}),
+        ("tools/call", true) => json!({"content": [{"type": "text", "text": "old"}]}),
+        _ => return (http::StatusCode::NOT_FOUND, "no session").into_response(),
+    };
+    let event = json!({"jsonrpc": "2.0", "id": id, "result": result});
+    let text = format!("data: \nid: 0\nretry: 3000\n\ndata: {event}\nid: 1\n\n");
+    ([("content-type", "text/event-stream"), ("mcp-session-id", "upstream-session")], text).into_response()
+}
+
+#[tokio::test]
+async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gateways_own() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (url, _serving) = listen(Router::new().fallback(legacy).with_state(seen.clone())).await;
+    let world = World::with(Plan { upstream: Some(url), ..Plan::default() }).await;
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    let definition = bailiwick_policy::catalogue::Definition::of_tool(&support::strict(
+        r#"{"name":"get_ticket","inputSchema":{"type":"object"}}"#,
+    ))
+    .unwrap();
+    let pin = bailiwick_gateway::ports::Pin {
+        digest: definition.digest(),
+        schema: definition.input_schema().cloned(),
+    };
+    server.pins = [("tools/get_ticket".to_owned(), pin)].into();
+    world.catalogue.put(server);
+    world.gateway.check_pins().await;
+    assert_eq!(*seen.lock().unwrap(), ["initialize false", "notifications/initialized true", "tools/list true"]);
+    assert!(world.catalogue.mismatches().is_empty());
+    let client = world.connect(Era::Sessions, world.runner()).await;
+    assert_eq!(client.list_tools().await.unwrap().len(), 1);
+    let outcome = client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+    assert!(outcome.allowed().is_some());
     client.close().await;
 }
