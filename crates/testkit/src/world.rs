@@ -1,0 +1,475 @@
+//! An installation of real processes on loopback: authority and gateway, the
+//! support desk, a principal, agents and instances. It is set up by the
+//! commands that anyone uses.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bailiwick_core::crypto::SigningKey;
+use bailiwick_demo::desk::{LoggedCall, read_call_log};
+use serde_json::Value;
+
+use crate::http::Response;
+use crate::present::{Call, Chain, Holder, SERVER, key_file};
+use crate::process::{Answer, Daemon};
+
+/// The principal who grants.
+pub const PRINCIPAL: &str = "user:142";
+/// The owner of the agents.
+pub const OWNER: &str = "user:owner";
+/// The agent.
+pub const RUNNER: &str = "agent:support-runner";
+/// Its sub-agent.
+pub const READER: &str = "agent:order-reader";
+/// The purpose of every delegation.
+pub const PURPOSE: &str = "resolve support ticket of Mrs Purpose-Canary";
+
+const WORKFLOW: &str = include_str!("../../../workflows/support-tickets.yaml");
+
+/// What differs from the ordinary.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Options of `bailiwick.toml` by name, as TOML values.
+    pub config: Vec<(&'static str, String)>,
+    /// How the desk misbehaves from the start.
+    pub quirk: Option<&'static str>,
+}
+
+/// An installation that serves.
+#[derive(Debug)]
+pub struct World {
+    exe: PathBuf,
+    /// Everything lies below this folder, which goes when the world goes.
+    pub base: tempfile::TempDir,
+    /// The data dir.
+    pub data: PathBuf,
+    /// The gateway's name.
+    pub public_url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Authority and gateway, while they run.
+    pub serve: Option<Daemon>,
+    /// The support desk, while it runs.
+    pub desk: Option<Daemon>,
+    /// The desk's own endpoint.
+    pub desk_url: String,
+    /// Holds the first delegation.
+    pub runner: Holder,
+    /// A sub-agent.
+    pub reader: Holder,
+}
+
+/// A free port on loopback.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// This binary with nothing of the test's environment.
+#[must_use]
+pub fn command(exe: &Path, home: &Path) -> Command {
+    let mut command = Command::new(exe);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir(home);
+    command
+}
+
+fn set_options(data: &Path, options: &[(&str, String)]) {
+    let file = data.join("bailiwick.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration is there");
+    let lines = text.lines().map(|line| {
+        let option = options
+            .iter()
+            .find(|(n, _)| line.starts_with(&format!("{n} = ")));
+        option.map_or_else(|| line.to_owned(), |(n, v)| format!("{n} = {v}"))
+    });
+    let text: Vec<String> = lines.collect();
+    std::fs::write(&file, text.join("\n") + "\n").expect("the configuration is written");
+}
+
+impl World {
+    /// An ordinary world; `exe` is `env!("CARGO_BIN_EXE_bailiwick")`.
+    #[must_use]
+    pub fn new(exe: &str) -> Self {
+        Self::with(exe, &Setup::default())
+    }
+
+    /// A world that differs.
+    #[must_use]
+    pub fn with(exe: &str, setup: &Setup) -> Self {
+        let base = tempfile::tempdir().expect("a folder can be made");
+        let exe = PathBuf::from(exe);
+        let data = base.path().join("authority");
+        let home = |name: &str| {
+            let home = base.path().join(name);
+            std::fs::create_dir(&home).expect("a folder can be made");
+            home
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let public_url = format!("http://localhost:{}", address.port());
+        let blank = || Holder {
+            home: PathBuf::new(),
+            instance: String::new(),
+            key: crate::present::fresh_key(),
+        };
+        let desk_home = home("desk");
+        home("principal");
+        home("owner");
+        let mut world = Self {
+            exe,
+            data,
+            public_url,
+            address,
+            serve: None,
+            desk: None,
+            desk_url: String::new(),
+            runner: blank(),
+            reader: blank(),
+            base,
+        };
+        world.ok(&["init", "--yes", "--listen", &address.to_string()]);
+        set_options(&world.data, &setup.config);
+        private(
+            &desk_home.join("credential"),
+            "desk-credential-canary-0123456789",
+        );
+        world.start_desk(setup.quirk.unwrap_or("none"));
+        world.start_serve();
+        world.populate();
+        world
+    }
+
+    fn populate(&mut self) {
+        let base = self.base.path().to_owned();
+        let path = |p: &str| base.join(p).display().to_string();
+        std::fs::write(base.join("workflow.yaml"), WORKFLOW).expect("the workflow is written");
+        self.ok(&[
+            "principal",
+            "add",
+            PRINCIPAL,
+            "--key",
+            &path("principal/key.json"),
+        ]);
+        self.ok(&["principal", "add", OWNER, "--key", &path("owner/key.json")]);
+        self.ok(&["agent", "add", RUNNER, "--owner", OWNER]);
+        self.ok(&["agent", "add", READER, "--owner", OWNER]);
+        self.ok(&["workflow", "publish", &path("workflow.yaml")]);
+        let url = self.desk_url.clone();
+        let credential = path("desk/credential");
+        self.ok(&[
+            "tool-server",
+            "add",
+            SERVER,
+            "--url",
+            &url,
+            "--credential",
+            &credential,
+        ]);
+        self.ok(&["tool-server", "pin", SERVER]);
+        self.runner = self.instance("runner", RUNNER);
+        self.reader = self.instance("reader", READER);
+        self.enrol(&self.runner);
+        self.enrol(&self.reader);
+    }
+
+    /// An instance with keys, not yet enrolled.
+    #[must_use]
+    pub fn instance(&self, name: &str, agent: &str) -> Holder {
+        let home = self.base.path().join(name);
+        std::fs::create_dir(&home).expect("a folder can be made");
+        let (key, document) = (home.join("key.json"), home.join("enrolment.json"));
+        self.ok(&[
+            "instance",
+            "new",
+            "--agent",
+            agent,
+            "--owner",
+            OWNER,
+            "--authority",
+            &self.public_url,
+            "--key",
+            &key.display().to_string(),
+            "--out",
+            &document.display().to_string(),
+        ]);
+        Holder::read(&home)
+    }
+
+    /// Enrols an instance.
+    pub fn enrol(&self, holder: &Holder) {
+        self.ok(&["instance", "enrol", &holder.document()]);
+    }
+
+    /// A file below the world's folder, as an argument.
+    #[must_use]
+    pub fn path(&self, name: &str) -> String {
+        self.base.path().join(name).display().to_string()
+    }
+
+    /// The principal's key file.
+    #[must_use]
+    pub fn principal_key(&self) -> String {
+        self.path("principal/key.json")
+    }
+
+    /// The key that signs roots.
+    #[must_use]
+    pub fn issuer_key(&self) -> SigningKey {
+        key_file(&self.data.join("keys/issuer.jwk"))
+    }
+
+    /// The gateway's endpoint for the desk.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("{}/mcp/{SERVER}", self.public_url)
+    }
+
+    /// Starts the desk, on its old port if it had one.
+    pub fn start_desk(&mut self, quirk: &str) {
+        let home = self.base.path().join("desk");
+        let port = self
+            .desk_url
+            .split(':')
+            .nth(2)
+            .and_then(|p| p.split('/').next());
+        let mut command = command(&self.exe, &home);
+        command
+            .args(["--json", "demo", "desk", "--database", "desk.db"])
+            .args(["--credential", "credential", "--quirk", quirk])
+            .args(["--port", port.unwrap_or("0")]);
+        let desk = Daemon::start(&mut command, &home.join("log")).expect("the desk starts");
+        self.desk_url = desk.said["url"].as_str().expect("a URL").to_owned();
+        self.desk = Some(desk);
+    }
+
+    /// Stops the desk.
+    pub fn stop_desk(&mut self) {
+        self.desk.take().expect("the desk runs").kill();
+    }
+
+    /// The command that serves this installation.
+    #[must_use]
+    pub fn serve_command(&self) -> Command {
+        let mut command = command(&self.exe, self.base.path());
+        command
+            .args(["--json", "--data-dir"])
+            .arg(&self.data)
+            .arg("serve");
+        command
+    }
+
+    /// Starts authority and gateway.
+    pub fn start_serve(&mut self) {
+        let mut command = self.serve_command();
+        self.start_serve_as(&mut command);
+    }
+
+    /// Starts authority and gateway by another command.
+    pub fn start_serve_as(&mut self, command: &mut Command) {
+        let log = self.base.path().join("serve.log");
+        self.serve = Some(Daemon::start(command, &log).expect("serve starts"));
+    }
+
+    /// Kills authority and gateway.
+    pub fn kill_serve(&mut self) {
+        self.serve.take().expect("serve runs").kill();
+    }
+
+    /// Stops authority and gateway in good order.
+    pub fn stop_serve(&mut self) {
+        let status = self.serve.take().expect("serve runs").stop();
+        assert!(status.success(), "serve ended with {status}");
+    }
+
+    /// Runs a command with `--json` on the data dir.
+    #[must_use]
+    pub fn run(&self, args: &[&str]) -> Answer {
+        let mut command = command(&self.exe, self.base.path());
+        Answer::of(
+            command
+                .args(["--json", "--data-dir"])
+                .arg(&self.data)
+                .args(args),
+        )
+    }
+
+    /// Runs a command that must succeed.
+    pub fn ok(&self, args: &[&str]) -> Value {
+        let answer = self.run(args);
+        assert_eq!(answer.status, 0, "{args:?}: {}{}", answer.out, answer.err);
+        answer.json()
+    }
+
+    /// Signs a grant with the principal's key; the chain is the runner's.
+    #[must_use]
+    pub fn delegate(&self, scope: &[&str], more: &[&str]) -> Chain {
+        let file = self
+            .base
+            .path()
+            .join(format!("chain-{}.json", crate::present::fresh_id()));
+        let (out, key) = (file.display().to_string(), self.principal_key());
+        let mut args = vec![
+            "delegate",
+            "--agent",
+            RUNNER,
+            "--purpose",
+            PURPOSE,
+            "--key",
+            &key,
+            "--out",
+            &out,
+        ];
+        for shorthand in scope {
+            args.extend(["--scope", shorthand]);
+        }
+        args.extend(more);
+        self.ok(&args);
+        Chain::read(&file)
+    }
+
+    /// The ordinary delegation: one ticket, and reading orders.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.delegate(&["ticket:8821", "orders:read"], &[])
+    }
+
+    /// Derives a child of `chain` for `to` with the holder's own command.
+    #[must_use]
+    pub fn attenuate(&self, chain: &Chain, from: &Holder, to: &Holder, more: &[&str]) -> Chain {
+        let file = self
+            .base
+            .path()
+            .join(format!("chain-{}.json", crate::present::fresh_id()));
+        let (out, parent) = (file.display().to_string(), chain.path());
+        let (key, document) = (from.key_file(), to.document());
+        let mut args = vec![
+            "attenuate",
+            "--chain",
+            &parent,
+            "--key",
+            &key,
+            "--to",
+            &document,
+            "--out",
+            &out,
+        ];
+        args.extend(more);
+        self.ok(&args);
+        Chain::read(&file)
+    }
+
+    /// Sends a call to the gateway.
+    #[must_use]
+    pub fn send(&self, call: &Call) -> Response {
+        call.request()
+            .send(self.address)
+            .expect("the gateway answers")
+    }
+
+    /// The runner calls a tool of the ordinary kind.
+    #[must_use]
+    pub fn call(&self, chain: &Chain, tool: &str, arguments: Value) -> Response {
+        self.send(&Call::new(chain, &self.runner.key, tool, arguments))
+    }
+
+    /// What the ledger says of an action, once its outcome is there.
+    #[must_use]
+    pub fn recorded(&self, decision: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let record = self.ok(&["audit", "show", decision]);
+            let open = record["decision"] == "allow" && record["outcome"].is_null();
+            if !open || Instant::now() > deadline {
+                return record;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The calls that the desk executed, by its own log.
+    #[must_use]
+    pub fn executed(&self) -> Vec<LoggedCall> {
+        read_call_log(&self.base.path().join("desk/desk.db")).expect("the desk keeps a log")
+    }
+
+    /// The answer allowed the call and its outcome is `outcome`. Returns the
+    /// decision's id.
+    pub fn assert_allowed(&self, answer: &Response, outcome: &str) -> String {
+        let json = answer.json();
+        let id = decision_id(&json).unwrap_or_else(|| panic!("not allowed: {}", answer.text()));
+        let record = self.recorded(&id);
+        assert_eq!(record["decision"], "allow", "{json} {record}");
+        assert_eq!(record["outcome"], outcome, "{json} {record}");
+        id
+    }
+
+    /// The answer refused a caller that is known, with this reason, and so
+    /// does the ledger. Returns the record.
+    pub fn assert_denied(&self, answer: &Response, reason: &str) -> Value {
+        let data = answer.json()["error"]["data"].clone();
+        assert_eq!(answer.json()["error"]["code"], -32040, "{}", answer.text());
+        assert_eq!(data["code"], reason, "{}", answer.text());
+        assert!(
+            data["remedy"].as_str().is_some_and(|r| !r.is_empty()),
+            "{data}"
+        );
+        self.assert_recorded(&data, reason)
+    }
+
+    /// The answer tells a stranger no more than that it is one; the ledger has
+    /// the reason. Returns the record.
+    pub fn assert_not_authenticated(&self, answer: &Response, reason: &str) -> Value {
+        let json = answer.json();
+        assert_eq!(json["error"]["code"], -32041, "{}", answer.text());
+        assert_eq!(json["error"]["message"], "the caller is not authenticated");
+        let data = json["error"]["data"].clone();
+        assert_eq!(data["code"], "not-authenticated");
+        let text = answer.text();
+        for secret in [
+            reason,
+            "8821",
+            "support-runner",
+            PRINCIPAL,
+            "revoked",
+            "enrolled",
+        ] {
+            assert!(
+                !text.contains(secret),
+                "a stranger learns `{secret}`: {text}"
+            );
+        }
+        self.assert_recorded(&data, reason)
+    }
+
+    fn assert_recorded(&self, data: &Value, reason: &str) -> Value {
+        let id = data["decision_id"].as_str().expect("a denial has an id");
+        let record = self.recorded(id);
+        assert_eq!(record["decision"], "deny", "{record}");
+        assert_eq!(record["reason"], reason, "{record}");
+        assert_eq!(record["outcome"], "not_executed", "{record}");
+        record
+    }
+}
+
+/// The decision that an answer names.
+#[must_use]
+pub fn decision_id(json: &Value) -> Option<String> {
+    let named = &json["result"]["_meta"]["io.bailiwick/decision"]["id"];
+    let named = named
+        .as_str()
+        .or_else(|| json["error"]["data"]["decision_id"].as_str());
+    named.map(str::to_owned)
+}
+
+/// Writes a file that only its owner reads.
+pub fn private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("the file is written");
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, mode).expect("the mode is set");
+}
