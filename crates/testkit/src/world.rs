@@ -298,6 +298,13 @@ impl World {
         )
     }
 
+    /// Runs a command with `--json` on another data dir, such as a copy.
+    #[must_use]
+    pub fn run_on(&self, data: &Path, args: &[&str]) -> Answer {
+        let mut command = command(&self.exe, self.base.path());
+        Answer::of(command.args(["--json", "--data-dir"]).arg(data).args(args))
+    }
+
     /// Runs a command that must succeed.
     pub fn ok(&self, args: &[&str]) -> Value {
         let answer = self.run(args);
@@ -464,6 +471,28 @@ pub fn decision_id(json: &Value) -> Option<String> {
         .as_str()
         .or_else(|| json["error"]["data"]["decision_id"].as_str());
     named.map(str::to_owned)
+}
+
+/// Copies a folder with the modes of what is in it.
+pub fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.is_ok_and(|s| s.success()), "the folder is copied");
+}
+
+/// Every file below a folder, in order.
+#[must_use]
+pub fn files(below: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(below).expect("the folder can be read") {
+        let path = item.expect("an item").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Writes a file that only its owner reads.

@@ -1,0 +1,516 @@
+//! The ledger from outside: what an auditor with the command, a copy of the
+//! data dir and a checkpoint finds; who may read it; and what never stands in
+//! it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bailiwick_core::crypto::from_base64url;
+use bailiwick_testkit::http::Request;
+use bailiwick_testkit::present::Call;
+use bailiwick_testkit::world::{PRINCIPAL, PURPOSE, RUNNER, copy, files};
+use bailiwick_testkit::{Setup, World};
+use bailiwick_tlog::{RightEdge, SeedSigner};
+use serde_json::{Value, json};
+
+const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+
+fn ticket() -> Value {
+    json!({"ticket_id": 8821})
+}
+
+/// A world with some calls in its ledger.
+fn lived() -> World {
+    let world = World::new(EXE);
+    let chain = world.chain();
+    world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    let other = json!({"ticket_id": 9000});
+    world.assert_denied(
+        &world.call(&chain, "get_ticket", other),
+        "argument-not-delegated",
+    );
+    world
+}
+
+/// A copy of the data dir under another name.
+fn copied(world: &World, name: &str) -> PathBuf {
+    let to = world.base.path().join(name);
+    copy(&world.data, &to);
+    to
+}
+
+/// What `audit verify` says of a data dir.
+fn audit(world: &World, data: &Path, more: &[&str]) -> (i32, Value) {
+    let args = [&["audit", "verify"], more].concat();
+    let answer = world.run_on(data, &args);
+    (answer.status, answer.json())
+}
+
+fn codes(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|f| f["code"].as_str().unwrap())
+        .collect()
+}
+
+fn database(data: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(data.join("state.db")).unwrap()
+}
+
+fn leaves(data: &Path) -> Vec<Vec<u8>> {
+    let database = database(data);
+    let mut query = database
+        .prepare("SELECT leaf FROM entries ORDER BY idx")
+        .unwrap();
+    query
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// Replaces tiles and checkpoint by those that `leaves` imply, signed with the
+/// log's own key: what a dishonest operator can do.
+fn rebuild_tiles(data: &Path, leaves: &[Vec<u8>]) {
+    let ledger = data.join("ledger");
+    let old = fs::read_to_string(ledger.join("checkpoint")).unwrap();
+    let origin = old.lines().next().unwrap();
+    let jwk: Value =
+        serde_json::from_str(&fs::read_to_string(data.join("keys/log.jwk")).unwrap()).unwrap();
+    let seed = from_base64url(jwk["d"].as_str().unwrap()).unwrap();
+    let signer = SeedSigner::new(origin, &seed.try_into().unwrap()).unwrap();
+    fs::remove_dir_all(ledger.join("tile")).unwrap();
+    let plan = RightEdge::empty().append(leaves).unwrap();
+    for file in plan.files() {
+        let path = ledger.join(file.id.to_string());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &file.bytes).unwrap();
+    }
+    let note = signer
+        .sign(&plan.checkpoint(origin).unwrap())
+        .unwrap()
+        .to_string();
+    fs::write(ledger.join("checkpoint"), &note).unwrap();
+    let sql = "UPDATE checkpoint SET size = ?1, note = ?2";
+    database(data)
+        .execute(sql, (i64::try_from(leaves.len()).unwrap(), note.as_bytes()))
+        .unwrap();
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_a_copied_data_dir_is_found() {
+    let mut world = lived();
+    world.stop_serve();
+    let (status, report) = audit(&world, &world.data, &[]);
+    assert_eq!((status, &report["holds"]), (0, &json!(true)), "{report}");
+    let size = report["entries"].as_u64().unwrap();
+    assert!(size > 10, "{report}");
+
+    // The files in force: the checkpoint and the tiles of its size.
+    let mut tried = 0;
+    let all = files(&world.data.join("ledger"));
+    let in_force = |p: &PathBuf| {
+        p.ends_with("checkpoint") || p.file_name().is_some_and(|n| *n == *size.to_string())
+    };
+    for file in all.iter().filter(|p| in_force(p)) {
+        let name = file.strip_prefix(&world.data).unwrap();
+        let length = fs::metadata(file).unwrap().len();
+        for at in [0, length / 3, length / 2, length - 2] {
+            let data = copied(&world, &format!("flipped-{tried}"));
+            let mut bytes = fs::read(data.join(name)).unwrap();
+            bytes[usize::try_from(at).unwrap()] ^= 1;
+            fs::write(data.join(name), bytes).unwrap();
+            let (status, report) = audit(&world, &data, &[]);
+            assert_eq!(status, 1, "byte {at} of {}: {report}", name.display());
+            assert_eq!(report["holds"], false);
+            assert!(!codes(&report).is_empty(), "{report}");
+            fs::remove_dir_all(&data).unwrap();
+            tried += 1;
+        }
+    }
+    assert!(tried >= 12, "checkpoint, hashes and entries: {tried}");
+
+    // The state: an entry's leaf, a column beside it, a text, a key of a text.
+    let flip = |sql: &str| {
+        let data = copied(&world, "edited");
+        let changed = database(&data).execute(sql, []).unwrap();
+        assert!(changed > 0, "{sql}");
+        let (status, report) = audit(&world, &data, &[]);
+        assert_eq!(status, 1, "{sql}: {report}");
+        fs::remove_dir_all(&data).unwrap();
+        report
+    };
+    let report = flip(
+        "UPDATE entries SET leaf = CAST(REPLACE(CAST(leaf AS TEXT), '\"allow\"', '\"alloW\"') AS BLOB)
+         WHERE decision = 'allow'",
+    );
+    let index = report["first_bad_entry"].as_u64().unwrap();
+    assert_eq!(
+        world.ok(&["audit", "show", &index.to_string()])["decision"],
+        "allow"
+    );
+    flip("UPDATE entries SET decision = 'allow', reason = NULL WHERE decision = 'deny'");
+    flip("UPDATE entries SET time = time + 1 WHERE idx = 3");
+    flip("UPDATE sealed SET ciphertext = zeroblob(length(ciphertext)) WHERE rowid = 5");
+    flip("UPDATE sealed SET key = zeroblob(length(key)) WHERE rowid = 5");
+    flip("DELETE FROM sealed WHERE rowid = 5");
+    // And what is projected from them.
+    flip("UPDATE agents SET status = 'suspended'");
+    flip("UPDATE instances SET holder = zeroblob(32) WHERE rowid = 1");
+    flip("UPDATE actions SET outcome = 'unknown'");
+    flip("UPDATE tool_servers SET url = 'http://127.0.0.1:9/mcp'");
+    flip("DELETE FROM entries WHERE idx = (SELECT MAX(idx) FROM entries)");
+}
+
+#[test]
+fn an_edit_is_found_also_when_every_tile_was_made_anew() {
+    let mut world = lived();
+    world.ok(&["audit", "checkpoint", "--save", &world.path("kept")]);
+    world.stop_serve();
+    let rewritten = |name: &str, edit: &dyn Fn(&str) -> String| {
+        let data = copied(&world, name);
+        let mut all = leaves(&data);
+        let at = all
+            .iter()
+            .position(|l| String::from_utf8_lossy(l).contains("\"deny\""))
+            .unwrap();
+        all[at] = edit(&String::from_utf8(all[at].clone()).unwrap()).into_bytes();
+        let sql = "UPDATE entries SET leaf = ?1 WHERE idx = ?2";
+        database(&data)
+            .execute(sql, (&all[at], i64::try_from(at).unwrap()))
+            .unwrap();
+        rebuild_tiles(&data, &all);
+        (data, at)
+    };
+    let (data, at) = rewritten("edited", &|l| l.replace("\"deny\"", "\"allow\""));
+    let (status, report) = audit(&world, &data, &[]);
+    assert_eq!(status, 1);
+    assert_eq!(report["first_bad_entry"], at, "{report}");
+    assert!(codes(&report).contains(&"entry-bad-signature"), "{report}");
+    let kept = world.path("kept");
+    let (status, report) = audit(&world, &data, &["--since", &kept]);
+    assert_eq!(status, 1);
+    assert!(codes(&report).contains(&"tlog-root-differs"), "{report}");
+    // The tiles made anew from the true entries are the same tiles.
+    let (data, _) = rewritten("same", &str::to_owned);
+    assert_eq!(audit(&world, &data, &["--since", &kept]).0, 0);
+}
+
+#[test]
+fn a_tail_cut_off_is_found_by_a_checkpoint_kept_elsewhere() {
+    let mut world = lived();
+    world.stop_serve();
+    let older = copied(&world, "older");
+    world.start_serve();
+    let chain = world.chain();
+    world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    let saved = world.ok(&["audit", "checkpoint", "--save", &world.path("kept")]);
+    let kept = world.path("kept");
+    assert!(
+        saved["checkpoint"].as_str().unwrap().contains("/ledger/"),
+        "{saved}"
+    );
+    world.stop_serve();
+    // By itself yesterday's state is without fault.
+    assert_eq!(audit(&world, &older, &[]).0, 0);
+    let (status, report) = audit(&world, &older, &["--since", &kept]);
+    assert_eq!(status, 1);
+    assert!(codes(&report).contains(&"tlog-shrunk"), "{report}");
+    // The true ledger continues what was kept, and still does as it grows.
+    let (status, report) = audit(&world, &world.data, &["--since", &kept]);
+    assert_eq!(
+        (status, &report["consistent_since"]),
+        (0, &saved["entries"]),
+        "{report}"
+    );
+    world.start_serve();
+    world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    let (status, report) = audit(&world, &world.data, &["--since", &kept]);
+    assert_eq!(status, 0, "{report}");
+    assert!(
+        report["entries"].as_u64() > report["consistent_since"].as_u64(),
+        "{report}"
+    );
+    // A checkpoint file is not written over.
+    assert_eq!(
+        world.run(&["audit", "checkpoint", "--save", &kept]).status,
+        3
+    );
+}
+
+#[test]
+fn the_trust_file_says_whose_ledger_it_is() {
+    let world = lived();
+    let trust = world.path("trust.json");
+    let made = world.ok(&["keys", "trust", "-o", &trust]);
+    assert!(
+        made["fingerprint"].as_str().is_some_and(|f| f.len() > 40),
+        "{made}"
+    );
+    let (status, report) = audit(&world, &world.data, &["--trust", &trust]);
+    assert_eq!((status, &report["trust"]), (0, &json!("file")), "{report}");
+    let other = World::new(EXE);
+    let theirs = other.path("trust.json");
+    other.ok(&["keys", "trust", "-o", &theirs]);
+    let (status, report) = audit(&world, &world.data, &["--trust", &theirs]);
+    assert_eq!(status, 1, "{report}");
+}
+
+#[test]
+fn actions_are_found_by_every_filter() {
+    let world = lived();
+    let narrow = world.delegate(&["orders:read"], &[]);
+    let order = json!({"order_id": bailiwick_demo::desk::ORDER_OF_TICKET_8821});
+    let last = world.assert_allowed(&world.call(&narrow, "get_order", order), "ok");
+    let last = world.recorded(&last);
+    let count = |args: &[&str]| {
+        let answer = world.ok(&[&["audit", "query"], args].concat());
+        answer["actions"].as_array().unwrap().len()
+    };
+    let task = last["task"].as_str().unwrap();
+    let time = last["time"].as_str().unwrap();
+    assert_eq!(count(&[]), 3);
+    assert_eq!(count(&["--principal", PRINCIPAL]), 3);
+    assert_eq!(
+        count(&["--principal", last["principal"].as_str().unwrap()]),
+        3
+    );
+    assert_eq!(count(&["--principal", "user:owner"]), 0);
+    assert_eq!(count(&["--agent", RUNNER]), 3);
+    assert_eq!(count(&["--agent", "agent:order-reader"]), 0);
+    assert_eq!(count(&["--task", task]), 1);
+    assert_eq!(count(&["--tool", "mcp:support-desk:tools/get_ticket"]), 2);
+    assert_eq!(count(&["--decision", "allow"]), 2);
+    assert_eq!(count(&["--decision", "deny"]), 1);
+    assert_eq!(count(&["--from", time]), 1);
+    assert_eq!(count(&["--until", time]), 2);
+    assert_eq!(count(&["--limit", "1"]), 1);
+    assert_eq!(count(&["--decision", "allow", "--task", task]), 1);
+    for args in [&["--from", "yesterday"][..], &["--decision", "maybe"]] {
+        assert_eq!(
+            world.run(&[&["audit", "query"], args].concat()).status,
+            2,
+            "{args:?}"
+        );
+    }
+    let unknown = world.run(&["audit", "query", "--principal", "user:nobody"]);
+    assert_eq!(unknown.status, 1, "{}", unknown.out);
+}
+
+#[test]
+fn tiles_are_served_to_auditors_as_they_lie_on_disk() {
+    let mut world = lived();
+    let admin = fs::read_to_string(world.data.join("keys/admin.credential")).unwrap();
+    world.stop_serve();
+    world.start_serve();
+    let get = |path: &str, credential: Option<&str>| {
+        let mut request = Request::bare("GET", path);
+        if let Some(credential) = credential {
+            request = request.with("authorization", &format!("Bearer {credential}"));
+        }
+        request.send(world.address).unwrap()
+    };
+    let size = world.ok(&["audit", "verify"])["entries"].to_string();
+    let names = [
+        "checkpoint".to_owned(),
+        format!("tile/0/000.p/{size}"),
+        format!("tile/entries/000.p/{size}"),
+    ];
+    for name in &names {
+        let path = format!("/ledger/{name}");
+        let file = fs::read(world.data.join("ledger").join(name)).unwrap();
+        let answer = get(&path, Some(admin.trim()));
+        assert_eq!((answer.status, &answer.body), (200, &file), "{name}");
+        for guess in [None, Some(""), Some("x"), Some(&admin.trim()[1..])] {
+            let answer = get(&path, guess);
+            assert_eq!(answer.status, 401, "{name} with {guess:?}");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            assert!(!answer.text().contains("ledger/"), "{}", answer.text());
+        }
+    }
+    // Nothing else of the data dir, whoever asks.
+    for path in [
+        "/ledger/../keys/issuer.jwk",
+        "/ledger/..%2fkeys%2fissuer.jwk",
+        "/ledger/%2e%2e/keys/issuer.jwk",
+        "/ledger/tile/../../keys/issuer.jwk",
+        "/ledger//etc/passwd",
+        "/ledger/tile/0/999",
+        "/ledger/state.db",
+    ] {
+        let answer = get(path, Some(admin.trim()));
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text());
+    }
+}
+
+#[test]
+fn a_published_ledger_is_read_without_a_credential() {
+    let config = vec![("publish_ledger", "true".to_owned())];
+    let world = World::with(
+        EXE,
+        &Setup {
+            config,
+            ..Setup::default()
+        },
+    );
+    let answer = Request::bare("GET", "/ledger/checkpoint")
+        .send(world.address)
+        .unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
+    let config = vec![("log", "\"debug\"".to_owned())];
+    let mut world = World::with(
+        EXE,
+        &Setup {
+            config,
+            ..Setup::default()
+        },
+    );
+    let chain = world.delegate(
+        &["ticket:8821", "ticket:8821:note", "customers:search"],
+        &[],
+    );
+    let child = world.attenuate(&chain, &world.runner, &world.reader, &[]);
+    let mut heard = String::new();
+    // Values that try to break out of lines and JSON as well (log injection).
+    let note =
+        json!({"ticket_id": 8821, "text": "argument-canary\n{\"level\":\"ERROR\"}\r\u{1b}[2J"});
+    let query = json!({"query": "argument-canary@example.com"});
+    for (tool, arguments) in [
+        ("get_ticket", ticket()),
+        ("add_note", note),
+        ("search_customers", query),
+    ] {
+        let answer = world.call(&chain, tool, arguments.clone());
+        world.assert_allowed(&answer, "ok");
+        heard.push_str(&answer.text());
+        let answer = world.send(&Call::new(&child, &world.reader.key, tool, arguments));
+        world.assert_allowed(&answer, "ok");
+    }
+    let denied = world.call(
+        &chain,
+        "get_ticket",
+        json!({"ticket_id": "argument-canary"}),
+    );
+    world.assert_denied(&denied, "argument-not-delegated");
+    heard.push_str(&denied.text());
+    let stranger = world.send(&Call::new(
+        &chain,
+        &world.reader.key,
+        "get_ticket",
+        ticket(),
+    ));
+    world.assert_not_authenticated(&stranger, "proof-invalid");
+    heard.push_str(&stranger.text());
+    world.ok(&[
+        "revoke",
+        "delegation",
+        "--chain",
+        &chain.path(),
+        "--reason",
+        "reason-canary of Mrs Purpose-Canary",
+    ]);
+    world.stop_serve();
+
+    let jwk = |name: &str| {
+        let file = fs::read_to_string(world.data.join("keys").join(name)).unwrap();
+        let jwk: Value = serde_json::from_str(&file).unwrap();
+        jwk["d"].as_str().unwrap().to_owned()
+    };
+    let admin = fs::read_to_string(world.data.join("keys/admin.credential")).unwrap();
+    let mut secrets = vec!["desk-credential-canary".to_owned(), admin.trim().to_owned()];
+    let keys = [
+        "issuer.jwk",
+        "authority.jwk",
+        "gateway.jwk",
+        "log.jwk",
+        "plaintext.jwk",
+    ];
+    secrets.extend(keys.iter().map(|k| jwk(k)));
+    for holder in [&world.runner, &world.reader] {
+        let file = fs::read_to_string(holder.home.join("key.json")).unwrap();
+        let file: Value = serde_json::from_str(&file).unwrap();
+        secrets.push(file["holder"]["d"].as_str().unwrap().to_owned());
+        secrets.push(file["identity_pkcs8"].as_str().unwrap().to_owned());
+    }
+    let leaf = chain.leaf().rsplit('.').next().unwrap().to_owned();
+    let log = world.base.path().join("serve.log");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("\"level\":\"INFO\""),
+        "the log says something: {log}"
+    );
+    for line in log.lines() {
+        assert!(
+            serde_json::from_str::<Value>(line).is_ok(),
+            "a log line is JSON: {line}"
+        );
+    }
+    let state = fs::read(world.data.join("state.db")).unwrap();
+    let state = String::from_utf8_lossy(&state).into_owned();
+    let tiles: Vec<u8> = files(&world.data.join("ledger"))
+        .iter()
+        .flat_map(|f| fs::read(f).unwrap())
+        .collect();
+    let tiles = String::from_utf8_lossy(&tiles).into_owned();
+    for secret in &secrets {
+        for (place, text) in [
+            ("log", &log),
+            ("state", &state),
+            ("ledger", &tiles),
+            ("answers", &heard),
+        ] {
+            assert!(
+                !text.contains(secret.as_str()),
+                "a secret stands in {place}"
+            );
+        }
+    }
+    // Tokens, purposes, arguments, names: in no log and in no leaf.
+    let personal = [
+        "argument-canary",
+        "reason-canary",
+        PURPOSE,
+        "Purpose-Canary",
+        PRINCIPAL,
+        "user:owner",
+        "ticket_id",
+    ];
+    for text in personal.iter().copied().chain([leaf.as_str()]) {
+        assert!(!tiles.contains(text), "`{text}` stands in the ledger");
+    }
+    for text in [
+        "argument-canary",
+        "reason-canary",
+        "Purpose-Canary",
+        PRINCIPAL,
+        leaf.as_str(),
+    ] {
+        assert!(!log.contains(text), "`{text}` stands in the log");
+    }
+    // The texts beside the ledger are not in the clear either.
+    assert!(
+        !state.contains("argument-canary"),
+        "an argument lies in the clear"
+    );
+    let entries = leaves(&world.data);
+    assert!(entries.len() > 20);
+    for entry in entries {
+        assert!(
+            !entry.contains(&b'@'),
+            "{}",
+            String::from_utf8_lossy(&entry)
+        );
+    }
+}
