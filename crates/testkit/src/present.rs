@@ -332,3 +332,29 @@ impl Call {
         self.with_body(self.message().to_string())
     }
 }
+
+/// The headers of a message that is not a call: chain and DPoP proof.
+#[must_use]
+pub fn signed(
+    request: Request,
+    chain: &Chain,
+    key: &SigningKey,
+    method: &str,
+    url: &str,
+) -> Request {
+    let proof = bailiwick_core::dpop::prove(key, &fresh_id(), now(), method, url, chain.leaf());
+    request
+        .with("aat-chain", &chain.tokens.join(","))
+        .with("dpop", &proof)
+}
+
+/// A message of the protocol with sessions.
+#[must_use]
+pub fn in_session(session: Option<&str>, message: &Value) -> Request {
+    let request = Request::post(format!("/mcp/{SERVER}"), message.to_string())
+        .with("mcp-protocol-version", SESSIONS);
+    match session {
+        Some(id) => request.with("mcp-session-id", id),
+        None => request.without("mcp-protocol-version"),
+    }
+}

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use bailiwick_core::crypto::SigningKey;
 use bailiwick_demo::desk::{LoggedCall, read_call_log};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::Response;
-use crate::present::{Call, Chain, Holder, SERVER, key_file};
+use crate::present::{
+    Call, Chain, Holder, PRESENTATION, SERVER, SESSIONS, in_session, key_file, signed,
+};
 use crate::process::{Answer, Daemon};
 
 /// The principal who grants.
@@ -382,6 +384,48 @@ impl World {
     #[must_use]
     pub fn call(&self, chain: &Chain, tool: &str, arguments: Value) -> Response {
         self.send(&Call::new(chain, &self.runner.key, tool, arguments))
+    }
+
+    /// Opens a session (protocol 2025-11-25) and returns its id.
+    ///
+    /// # Errors
+    /// The answer, when it is none.
+    pub fn open_session(&self, chain: &Chain, key: &SigningKey) -> Result<String, Response> {
+        let url = self.endpoint();
+        let hello = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "initialize",
+            "params": {
+                "protocolVersion": SESSIONS,
+                "capabilities": {},
+                "clientInfo": {"name": "test", "version": "1"},
+            },
+        });
+        let request = signed(in_session(None, &hello), chain, key, "POST", &url);
+        let answer = request.send(self.address).expect("the gateway answers");
+        let Some(id) = answer.header("mcp-session-id").map(str::to_owned) else {
+            return Err(answer);
+        };
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        let request = signed(in_session(Some(&id), &ready), chain, key, "POST", &url);
+        let answer = request.send(self.address).expect("the gateway answers");
+        if answer.status == 202 {
+            Ok(id)
+        } else {
+            Err(answer)
+        }
+    }
+
+    /// Sends a call within a session.
+    #[must_use]
+    pub fn send_in(&self, session: &str, call: &Call) -> Response {
+        let mut message = call.message();
+        let meta = message["params"]["_meta"]
+            .as_object_mut()
+            .expect("there is a `_meta`");
+        meta.retain(|name, _| name == PRESENTATION);
+        in_session(Some(session), &message)
+            .send(self.address)
+            .expect("the gateway answers")
     }
 
     /// What the ledger says of an action, once its outcome is there.
