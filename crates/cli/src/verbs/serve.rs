@@ -72,6 +72,9 @@ fn init_logs(level: &str) {
     let filter = tracing_subscriber::EnvFilter::new(format!("warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"));
     let _ = tracing_subscriber::fmt()
         .json()
+        // A log that cannot be written, on a full disk for one, would be
+        // reported by a panic, which ends the task that logged.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();
