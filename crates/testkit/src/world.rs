@@ -257,7 +257,20 @@ impl World {
     /// The command that serves this installation.
     #[must_use]
     pub fn serve_command(&self) -> Command {
-        let mut command = command(&self.exe, self.base.path());
+        self.serve_under(&[])
+    }
+
+    /// The same, started by another program such as `env`.
+    #[must_use]
+    pub fn serve_under(&self, starter: &[&str]) -> Command {
+        let mut command = match starter.split_first() {
+            None => command(&self.exe, self.base.path()),
+            Some((program, args)) => {
+                let mut command = command(Path::new(program), self.base.path());
+                command.args(args).arg(&self.exe);
+                command
+            }
+        };
         command
             .args(["--json", "--data-dir"])
             .arg(&self.data)
