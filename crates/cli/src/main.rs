@@ -33,7 +33,10 @@ mod presenter;
 mod verbs;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => return usage(&e),
+    };
     let output = output::Output { json: args.json };
     // The one TLS provider of the process.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
@@ -46,4 +49,26 @@ fn main() -> ExitCode {
             e.exit_code()
         }
     }
+}
+
+/// Help and version go to standard output. A wrong command line is told as
+/// clap tells it, or with `--json` in the shape of every other error.
+fn usage(e: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
+    if !e.use_stderr() || !json {
+        // A closed pipe is the reader's choice, not an error.
+        let _ = e.print();
+        return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+    }
+    let text = e.render().to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let what: Vec<&str> = what.lines().map(str::trim).collect();
+    let what = what.join(" ");
+    let error = error::CliError::usage(
+        "usage",
+        what.strip_prefix("error: ").unwrap_or(&what),
+        "see `bailiwick help` and `bailiwick VERB --help`",
+    );
+    output::Output { json }.error(&error);
+    error.exit_code()
 }

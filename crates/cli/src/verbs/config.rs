@@ -5,7 +5,7 @@ use std::path::Path;
 use bailiwick_core::json::Object;
 
 use crate::args::ConfigVerb;
-use crate::config::{Config, OPTIONS};
+use crate::config::{Config, FILE, OPTIONS};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -13,7 +13,15 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
     let config = Config::load(dir)?;
     match verb {
         ConfigVerb::Check => {
-            out.result(Object::new().with("ok", true), "the configuration is valid");
+            let file = dir.join(FILE);
+            let found = file.exists();
+            let text = if found {
+                format!("`{}` is valid", file.display())
+            } else {
+                format!("there is no `{}`; the defaults are in force", file.display())
+            };
+            let file = found.then(|| file.display().to_string());
+            out.result(Object::new().with("ok", true).with("file", file), text);
         }
         ConfigVerb::Show => {
             let mut text = String::new();
