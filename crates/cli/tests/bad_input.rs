@@ -163,41 +163,6 @@ fn messages_that_break_the_protocol_are_refused_by_the_boundary() {
 }
 
 #[test]
-fn whoever_presents_nothing_learns_the_same_of_every_tool_and_server() {
-    let world = World::new(EXE);
-    let chain = world.chain();
-    let probe = |server: &str, tool: &str| {
-        let call = Call::new(&chain, &world.runner.key, tool, ticket());
-        let mut message = call.message();
-        message["params"]["_meta"]
-            .as_object_mut()
-            .unwrap()
-            .remove("io.bailiwick/presentation");
-        let mut request = call.with_body(message.to_string());
-        request.path = format!("/mcp/{server}");
-        let answer = request.send(world.address).unwrap();
-        world.assert_not_authenticated(&answer, "presentation-missing");
-        let mut json = answer.json();
-        json["error"]["data"]["decision_id"] = Value::Null;
-        (answer.status, json)
-    };
-    let known = probe("support-desk", "get_ticket");
-    assert_eq!(known, probe("support-desk", "no_such_tool"));
-    assert_eq!(known, probe("no-such-server", "get_ticket"));
-    // Nor does a wrong proof for either.
-    let forge = |tool: &str| {
-        let call = Call::new(&chain, &fresh_key(), tool, ticket());
-        let answer = world.send(&call);
-        world.assert_not_authenticated(&answer, "proof-invalid");
-        let mut json = answer.json();
-        json["error"]["data"]["decision_id"] = Value::Null;
-        (answer.status, json)
-    };
-    assert_eq!(forge("get_ticket"), forge("no_such_tool"));
-    assert_nothing_executed(&world);
-}
-
-#[test]
 fn tokens_with_another_algorithm_type_or_key_are_refused() {
     let world = World::new(EXE);
     let chain = world.chain();

@@ -71,6 +71,14 @@ impl Daemon {
     /// # Errors
     /// What it wrote to standard output and error when it ended instead.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
+        Self::start_until("listening", command, log)
+    }
+
+    /// Starts a server and waits until it says an event of this name.
+    ///
+    /// # Errors
+    /// What it wrote to standard output and error when it ended instead.
+    pub fn start_until(event: &str, command: &mut Command, log: &Path) -> Result<Self, String> {
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -102,7 +110,7 @@ impl Daemon {
                 return Err(format!("{lines}{}", daemon.errors()));
             };
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
-            if said["event"] == "listening" {
+            if said["event"] == event {
                 daemon.said = said;
                 return Ok(daemon);
             }
