@@ -13,6 +13,7 @@
     reason = "tests fail by panicking, and read clocks, files and entropy"
 )]
 
+pub mod expect;
 pub mod http;
 pub mod present;
 pub mod process;
