@@ -25,11 +25,12 @@ pub(super) fn run(
         let desk = serve(config)
             .await
             .map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
+        let stop = verbs::stop_signal();
         out.result(
             Object::new().with("event", "listening").with("url", desk.url()),
             format!("support desk at {}", desk.url()),
         );
-        verbs::stop_signal().await;
+        stop.await;
         desk.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })

@@ -37,6 +37,12 @@ struct Stage {
 /// Plays the demo; `dir` is where its data goes.
 pub(super) fn play(dir: Option<&Path>, keep: bool, out: Output) -> Result<ExitCode, CliError> {
     let base = base(dir)?;
+    // Caught from now on: whoever stops the demo stops its servers as well.
+    let runtime = crate::verbs::runtime()?;
+    let stop = {
+        let _inside = runtime.enter();
+        crate::verbs::stop_signal()
+    };
     out.say(format!("playing in {}\n", base.display()));
     let cast = people::assemble(&base, out)?;
     let mut stage = Stage { cast, out, played: 0, surprises: 0, evidence: None };
@@ -64,7 +70,7 @@ pub(super) fn play(dir: Option<&Path>, keep: bool, out: Output) -> Result<ExitCo
             "\nstill serving: gateway {}, support desk {}\nCtrl-C stops everything",
             stage.cast.url, stage.cast.desk_url,
         ));
-        crate::verbs::runtime()?.block_on(crate::verbs::stop_signal());
+        runtime.block_on(stop);
     }
     stage.cast.serve.stop()?;
     stage.cast.desk.stop()?;

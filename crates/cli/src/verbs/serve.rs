@@ -1,5 +1,6 @@
 //! `serve`: authority and gateway in one process.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,16 +37,22 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     })
 }
 
-/// Ends on SIGTERM or Ctrl-C.
-pub(crate) async fn stop_signal() {
+/// Ends on SIGTERM or Ctrl-C. Both are caught from the call on, not only from
+/// the first poll; it must be called inside the runtime.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt => {} }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
+    let caught = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let waiting = caught.into_iter().flatten().map(|mut s| {
+            Box::pin(async move {
+                s.recv().await;
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        if waiting.is_empty() {
+            std::future::pending().await
+        } else {
+            futures_util::future::select_all(waiting).await;
         }
     }
 }
@@ -151,13 +158,15 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     gateway.check_pins().await;
     let tasks = Background::start(&data, follower);
     let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
+    // Whoever reads the announcement may stop it at once.
+    let stop = stop_signal();
     announce(&data, address, out);
     let drain = Duration::from_secs(data.config.drain_seconds);
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(bailiwick_gateway::serve(listener, router, async {
         let _ = stopped.await;
     }));
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     let _ = stopping.send(());
     if !gateway.drain(drain).await {
