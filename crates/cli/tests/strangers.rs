@@ -82,9 +82,11 @@ fn a_flood_of_strangers_is_counted_and_a_known_caller_still_gets_through() {
     world.stop_serve();
     let report = world.ok(&["audit", "verify"]);
     let added = report["entries"].as_u64().unwrap() - before;
+    // A burst of a hundred, then twenty a second; and the known caller's own.
+    let most = 100 + 20 * (started.elapsed().as_secs() + 1) + 10;
     assert!(
-        added < 290,
-        "{added} entries for 300 refusals of a stranger"
+        added <= most,
+        "{added} entries for 300 refusals of a stranger, at most {most}"
     );
     let tail = world.run(&["audit", "tail", "-n", "400"]).out;
     let counted: u64 = tail
