@@ -1,6 +1,6 @@
 //! One call, from the presented text to the verdict.
 
-use bailiwick_core::aat::verify::{Chain, Core, verify};
+use bailiwick_core::aat::verify::{Chain, Core, Kept, verify};
 use bailiwick_core::accountable::Accountable;
 
 use crate::Failure;
@@ -26,6 +26,9 @@ pub(crate) fn report(plan: &Plan) -> Result<Report, Failure> {
     }
     for depth in [1, 3, 8] {
         comparisons.push(without_proof(plan, depth)?);
+    }
+    for depth in [1, 3, 8] {
+        comparisons.push(verified_before(plan, depth)?);
     }
     Ok(Report { figure: "verify", about: ABOUT, machine: Machine::here(), comparisons })
 }
@@ -96,5 +99,31 @@ fn without_proof(plan: &Plan, depth: u8) -> Result<Comparison, Failure> {
         title: format!("depth {depth}, without possession"),
         against: BARE,
         timings: turns(plan, &mut sides, BARE)?,
+    })
+}
+
+fn verified_before(plan: &Plan, depth: u8) -> Result<Comparison, Failure> {
+    const ONE: &str = "one signature alone";
+    let presented = Presentation::accountable(depth)?;
+    let bare = Bare::of(presented.signatures()?.pop())?;
+    let kept = Kept::<Accountable>::verify(&presented.tokens, &presented.context())
+        .map_err(|denial| denial.to_string())?;
+    let mut sides = [
+        Side::new(ONE, || bare.verify()),
+        Side::new("bailiwick, accountable", || {
+            kept.examine(
+                &presented.tokens,
+                &presented.proof,
+                &presented.call(),
+                &presented.context(),
+                presented.inputs(),
+            )
+            .is_ok()
+        }),
+    ];
+    Ok(Comparison {
+        title: format!("depth {depth}, chain already verified"),
+        against: ONE,
+        timings: turns(plan, &mut sides, ONE)?,
     })
 }
