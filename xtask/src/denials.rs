@@ -8,36 +8,12 @@ use crate::repository::{Trouble, root};
 pub(crate) const PATH: &str = "docs/denials.md";
 
 const STAGES: [(Stage, &str, &str); 6] = [
-    (
-        Stage::Boundary,
-        "Stage 1: boundary",
-        "Is this a well-formed request at all?",
-    ),
-    (
-        Stage::Identity,
-        "Stage 2: identity",
-        "Who is calling, and does every signature hold?",
-    ),
-    (
-        Stage::Authority,
-        "Stage 3: authority",
-        "Does the delegation cover this very call?",
-    ),
-    (
-        Stage::Policy,
-        "Stage 4: policy",
-        "Does the organisation allow it?",
-    ),
-    (
-        Stage::Approval,
-        "Stage 5: approval",
-        "Has a person said yes where one must?",
-    ),
-    (
-        Stage::Effect,
-        "Stage 6: effect",
-        "Could it be recorded, and could the tool be reached?",
-    ),
+    (Stage::Boundary, "Stage 1: boundary", "Is this a well-formed request at all?"),
+    (Stage::Identity, "Stage 2: identity", "Who is calling, and does every signature hold?"),
+    (Stage::Authority, "Stage 3: authority", "Does the delegation cover this very call?"),
+    (Stage::Policy, "Stage 4: policy", "Does the organisation allow it?"),
+    (Stage::Approval, "Stage 5: approval", "Has a person said yes where one must?"),
+    (Stage::Effect, "Stage 6: effect", "Could it be recorded, and could the tool be reached?"),
 ];
 
 /// Writes the document.
@@ -45,10 +21,8 @@ const STAGES: [(Stage, &str, &str); 6] = [
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write() -> Result<bool, Trouble> {
-    std::fs::write(root()?.join(PATH), document()).map_err(|source| Trouble::File {
-        path: PATH.to_owned(),
-        source,
-    })?;
+    std::fs::write(root()?.join(PATH), document())
+        .map_err(|source| Trouble::File { path: PATH.to_owned(), source })?;
     println!("wrote {PATH}");
     Ok(true)
 }
@@ -107,10 +81,7 @@ mod tests {
             let row = row(*reason);
             assert_eq!(text.matches(&row).count(), 1, "{row}");
         }
-        assert_eq!(
-            text.lines().filter(|l| l.starts_with("| `")).count(),
-            Reason::ALL.len()
-        );
+        assert_eq!(text.lines().filter(|l| l.starts_with("| `")).count(), Reason::ALL.len());
     }
 
     #[test]

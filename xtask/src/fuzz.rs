@@ -27,18 +27,11 @@ const DEFAULT_SECONDS: u64 = 10;
 pub(crate) fn run(arguments: &[&str]) -> Result<bool, Trouble> {
     let (time, asked) = read(arguments)?;
     let targets = targets()?;
-    let chosen: Vec<String> = if asked.is_empty() {
-        targets.clone()
-    } else {
-        asked
-    };
+    let chosen: Vec<String> = if asked.is_empty() { targets.clone() } else { asked };
     for name in &chosen {
         if !targets.contains(name) {
             let expected = "the name of a file in fuzz/targets";
-            return Err(Trouble::Argument {
-                argument: name.clone(),
-                expected,
-            });
+            return Err(Trouble::Argument { argument: name.clone(), expected });
         }
     }
     let binaries = build()?;
@@ -46,14 +39,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, Trouble> {
     let (mut passed, mut failed) = (0u32, 0u32);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let outcomes = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers)
-            .map(|_| scope.spawn(|| work(&queue, &binaries, time)))
-            .collect();
-        workers
-            .into_iter()
-            .filter_map(|w| w.join().ok())
-            .flatten()
-            .collect::<Vec<_>>()
+        let workers: Vec<_> =
+            (0..workers).map(|_| scope.spawn(|| work(&queue, &binaries, time))).collect();
+        workers.into_iter().filter_map(|w| w.join().ok()).flatten().collect::<Vec<_>>()
     });
     for outcome in outcomes {
         if outcome? {
@@ -73,17 +61,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, Trouble> {
 pub(crate) fn lock() -> Result<bool, Trouble> {
     let root = root()?;
     let copied = root.join("fuzz/Cargo.lock");
-    std::fs::copy(root.join("Cargo.lock"), &copied).map_err(|source| Trouble::File {
-        path: "fuzz/Cargo.lock".to_owned(),
-        source,
-    })?;
-    let arguments = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-    ];
+    std::fs::copy(root.join("Cargo.lock"), &copied)
+        .map_err(|source| Trouble::File { path: "fuzz/Cargo.lock".to_owned(), source })?;
+    let arguments = ["metadata", "--format-version", "1", "--manifest-path", "fuzz/Cargo.toml"];
     crate::repository::run(Command::new("cargo").current_dir(&root).args(arguments))?;
     println!("wrote fuzz/Cargo.lock");
     Ok(true)
@@ -95,9 +75,7 @@ fn work<I: Iterator<Item = String>>(
     time: Duration,
 ) -> Vec<Result<bool, Trouble>> {
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-    std::iter::from_fn(next)
-        .map(|name| fuzz(&name, binaries, time))
-        .collect()
+    std::iter::from_fn(next).map(|name| fuzz(&name, binaries, time)).collect()
 }
 
 fn read(arguments: &[&str]) -> Result<(Duration, Vec<String>), Trouble> {
@@ -121,18 +99,11 @@ fn read(arguments: &[&str]) -> Result<(Duration, Vec<String>), Trouble> {
 /// The targets: the files in `fuzz/targets`.
 fn targets() -> Result<Vec<String>, Trouble> {
     let folder = root()?.join("fuzz/targets");
-    let trouble = |source| Trouble::File {
-        path: "fuzz/targets".to_owned(),
-        source,
-    };
+    let trouble = |source| Trouble::File { path: "fuzz/targets".to_owned(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(trouble)? {
         let name = entry.map_err(trouble)?.file_name();
-        names.extend(
-            name.to_string_lossy()
-                .strip_suffix(".rs")
-                .map(str::to_owned),
-        );
+        names.extend(name.to_string_lossy().strip_suffix(".rs").map(str::to_owned));
     }
     names.sort();
     Ok(names)
@@ -149,29 +120,16 @@ fn build() -> Result<PathBuf, Trouble> {
     let mut command = Command::new("cargo");
     // The flags are for the targets only: with a triple, build scripts do without them.
     command
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--bins",
-            "--target",
-            &host,
-        ])
+        .args(["build", "--release", "--locked", "--bins", "--target", &host])
         .current_dir(&folder)
         .env("RUSTFLAGS", RUSTFLAGS)
         .env("CARGO_TARGET_DIR", &products)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let line = format!("{command:?}");
-    let status = command.status().map_err(|source| Trouble::Start {
-        command: line.clone(),
-        source,
-    })?;
+    let status =
+        command.status().map_err(|source| Trouble::Start { command: line.clone(), source })?;
     if !status.success() {
-        return Err(Trouble::Failed {
-            command: line,
-            status,
-            stderr: "see above".to_owned(),
-        });
+        return Err(Trouble::Failed { command: line, status, stderr: "see above".to_owned() });
     }
     Ok(products.join(host).join("release"))
 }
@@ -198,10 +156,7 @@ fn fuzz(name: &str, binaries: &Path, time: Duration) -> Result<bool, Trouble> {
         .env("BAILIWICK_FUZZ_SEEDS", &corpus)
         .stdin(Stdio::null());
     let line = format!("{command:?}");
-    let output = command.output().map_err(|source| Trouble::Start {
-        command: line,
-        source,
-    })?;
+    let output = command.output().map_err(|source| Trouble::Start { command: line, source })?;
     let log = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         let runs = log

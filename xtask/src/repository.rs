@@ -62,11 +62,8 @@ pub(crate) enum Trouble {
 }
 
 /// Bounds on what tools and vector files say: far larger than a token, and finite.
-pub(crate) const LARGE: JsonLimits = JsonLimits {
-    max_bytes: 256 << 20,
-    max_depth: 96,
-    max_values: 20_000_000,
-};
+pub(crate) const LARGE: JsonLimits =
+    JsonLimits { max_bytes: 256 << 20, max_depth: 96, max_values: 20_000_000 };
 
 /// A file that git tracks or would track, as text.
 #[derive(Clone, Debug)]
@@ -106,15 +103,10 @@ impl Repository {
             if !full.is_file() {
                 continue;
             }
-            let bytes = std::fs::read(&full).map_err(|source| Trouble::File {
-                path: path.to_owned(),
-                source,
-            })?;
+            let bytes = std::fs::read(&full)
+                .map_err(|source| Trouble::File { path: path.to_owned(), source })?;
             if let Ok(text) = String::from_utf8(bytes) {
-                files.push(TextFile {
-                    path: path.to_owned(),
-                    text,
-                });
+                files.push(TextFile { path: path.to_owned(), text });
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -140,10 +132,7 @@ impl Repository {
             .iter()
             .find(|f| f.path == path)
             .map(|f| f.text.as_str())
-            .ok_or(Trouble::Missing {
-                place: path.to_owned(),
-                what: "the file itself",
-            })
+            .ok_or(Trouble::Missing { place: path.to_owned(), what: "the file itself" })
     }
 
     /// What a command prints, run at the root.
@@ -151,9 +140,7 @@ impl Repository {
     /// # Errors
     /// When it does not start or fails.
     pub(crate) fn output(&self, program: &str, arguments: &[&str]) -> Result<String, Trouble> {
-        run(Command::new(program)
-            .current_dir(&self.root)
-            .args(arguments))
+        run(Command::new(program).current_dir(&self.root).args(arguments))
     }
 
     /// `cargo metadata` with these further arguments.
@@ -164,10 +151,8 @@ impl Repository {
         let mut all = vec!["metadata", "--format-version", "1", "--locked"];
         all.extend(arguments);
         let text = self.output("cargo", &all)?;
-        Json::parse(text.as_bytes(), &LARGE).map_err(|source| Trouble::Json {
-            what: "cargo metadata".to_owned(),
-            source,
-        })
+        Json::parse(text.as_bytes(), &LARGE)
+            .map_err(|source| Trouble::Json { what: "cargo metadata".to_owned(), source })
     }
 }
 
@@ -189,10 +174,7 @@ pub(crate) fn host() -> Result<String, Trouble> {
     text.lines()
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
-        .ok_or(Trouble::Missing {
-            place: "rustc -vV".to_owned(),
-            what: "its host",
-        })
+        .ok_or(Trouble::Missing { place: "rustc -vV".to_owned(), what: "its host" })
 }
 
 /// What a command prints.
@@ -201,17 +183,11 @@ pub(crate) fn host() -> Result<String, Trouble> {
 /// When it does not start or fails.
 pub(crate) fn run(command: &mut Command) -> Result<String, Trouble> {
     let line = format!("{command:?}");
-    let output = command.output().map_err(|source| Trouble::Start {
-        command: line.clone(),
-        source,
-    })?;
+    let output =
+        command.output().map_err(|source| Trouble::Start { command: line.clone(), source })?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Trouble::Failed {
-            command: line,
-            status: output.status,
-            stderr,
-        });
+        return Err(Trouble::Failed { command: line, status: output.status, stderr });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -22,12 +22,7 @@ impl<'a> Source<'a> {
         } else {
             blank_tests(&code)
         };
-        Self {
-            path,
-            text,
-            product,
-            test_lines,
-        }
+        Self { path, text, product, test_lines }
     }
 
     /// Lines that are not tests.
@@ -38,11 +33,7 @@ impl<'a> Source<'a> {
     /// What is compiled for tests only, as written: all of a test's file, or the rest from the
     /// first test on.
     pub(crate) fn tests(&self) -> &'a str {
-        let from = if is_test_file(self.path) {
-            Some(0)
-        } else {
-            self.text.find("#[cfg(test)]")
-        };
+        let from = if is_test_file(self.path) { Some(0) } else { self.text.find("#[cfg(test)]") };
         from.and_then(|at| self.text.get(at..)).unwrap_or_default()
     }
 
@@ -57,25 +48,22 @@ impl<'a> Source<'a> {
     pub(crate) fn excepts(&self, line: usize, rule: &str) -> bool {
         let mark = format!("// tidy({rule}): ");
         let from = line.saturating_sub(2);
-        self.text.lines().skip(from).take(line - from).any(|text| {
-            text.split_once(&mark)
-                .is_some_and(|(_, reason)| !reason.trim().is_empty())
-        })
+        self.text
+            .lines()
+            .skip(from)
+            .take(line - from)
+            .any(|text| text.split_once(&mark).is_some_and(|(_, reason)| !reason.trim().is_empty()))
     }
 }
 
 /// Whether a file holds only tests, examples or benchmarks, by its place.
 pub(crate) fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs")
-        || path
-            .split('/')
-            .any(|part| matches!(part, "tests" | "benches" | "examples" | "fuzz"))
+        || path.split('/').any(|part| matches!(part, "tests" | "benches" | "examples" | "fuzz"))
 }
 
 fn blank(text: &str) -> String {
-    text.chars()
-        .map(|c| if c == '\n' { '\n' } else { ' ' })
-        .collect()
+    text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect()
 }
 
 /// Replaces comments, strings and character literals by spaces; keeps every line break.
@@ -161,9 +149,7 @@ fn character(text: &str) -> usize {
     match chars.next() {
         Some((_, '\\')) => {
             let from = 3;
-            text.get(from..)
-                .and_then(|rest| rest.find('\''))
-                .map_or(0, |at| from + at + 1)
+            text.get(from..).and_then(|rest| rest.find('\'')).map_or(0, |at| from + at + 1)
         }
         Some(_) => match chars.next() {
             Some((at, '\'')) => at + 1,
@@ -221,10 +207,7 @@ mod tests {
         assert_eq!(code.len(), text.len());
         assert_eq!(code.lines().count(), text.lines().count());
         for word in ["clock", "outer", "still", "raw", "x", "y"] {
-            assert!(
-                !code.split(|c| !is_word(c)).any(|w| w == word),
-                "{word} is left in {code}"
-            );
+            assert!(!code.split(|c| !is_word(c)).any(|w| w == word), "{word} is left in {code}");
         }
         for word in ["let a =", "let b =", "&'a str", "end"] {
             assert!(code.contains(word), "{word} is gone from {code}");
@@ -242,15 +225,9 @@ mod tests {
 
     #[test]
     fn a_test_module_in_a_file_of_its_own_ends_at_its_semicolon() {
-        let source = Source::new(
-            "crates/x/src/lib.rs",
-            "#[cfg(test)]\nmod tests;\nfn a() {}\n",
-        );
+        let source = Source::new("crates/x/src/lib.rs", "#[cfg(test)]\nmod tests;\nfn a() {}\n");
         assert!(source.product.contains("fn a"));
-        assert_eq!(
-            Source::new("crates/x/src/tests.rs", "fn a() {}\n").product_lines(),
-            0
-        );
+        assert_eq!(Source::new("crates/x/src/tests.rs", "fn a() {}\n").product_lines(), 0);
     }
 
     #[test]

@@ -26,12 +26,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            line: None,
-            text: text.into(),
-            warning: false,
-        }
+        Self { place: place.into(), line: None, text: text.into(), warning: false }
     }
 
     pub(crate) fn at(mut self, line: usize) -> Self {
@@ -56,77 +51,21 @@ type Check = fn(&Checkout<'_>) -> Result<Vec<Finding>, Trouble>;
 
 const RULES: &[(&str, &str, Check)] = &[
     ("length", "a file fits in a reader's head", sources::length),
-    (
-        "pure",
-        "the same inputs give the same decision on any machine",
-        sources::pure,
-    ),
-    (
-        "exceptions",
-        "an exception says why and ends when its reason does",
-        sources::exceptions,
-    ),
-    (
-        "lints",
-        "no crate escapes the workspace's lints",
-        crates::lints,
-    ),
-    (
-        "directions",
-        "dependencies point inward",
-        crates::directions,
-    ),
-    (
-        "core-dependencies",
-        "what the core links is decided, not drifted into",
-        crates::pinned,
-    ),
-    (
-        "wrappers",
-        "one place for HTTP serving, one for SQL",
-        crates::wrappers,
-    ),
-    (
-        "serde-json-features",
-        "no crate changes how JSON is read for all",
-        crates::json_features,
-    ),
-    (
-        "sources-and-licences",
-        "what we ship, we may ship",
-        licences::check,
-    ),
-    (
-        "dependencies-documented",
-        "each dependency says what it is for",
-        documents::dependencies,
-    ),
-    (
-        "fuzz-lock",
-        "what is fuzzed is what is shipped",
-        documents::fuzz_lock,
-    ),
-    (
-        "denials-documented",
-        "docs/denials.md is what the code says",
-        documents::denials,
-    ),
-    (
-        "reasons",
-        "a reason is given somewhere and expected by a test",
-        codes::reasons,
-    ),
+    ("pure", "the same inputs give the same decision on any machine", sources::pure),
+    ("exceptions", "an exception says why and ends when its reason does", sources::exceptions),
+    ("lints", "no crate escapes the workspace's lints", crates::lints),
+    ("directions", "dependencies point inward", crates::directions),
+    ("core-dependencies", "what the core links is decided, not drifted into", crates::pinned),
+    ("wrappers", "one place for HTTP serving, one for SQL", crates::wrappers),
+    ("serde-json-features", "no crate changes how JSON is read for all", crates::json_features),
+    ("sources-and-licences", "what we ship, we may ship", licences::check),
+    ("dependencies-documented", "each dependency says what it is for", documents::dependencies),
+    ("fuzz-lock", "what is fuzzed is what is shipped", documents::fuzz_lock),
+    ("denials-documented", "docs/denials.md is what the code says", documents::denials),
+    ("reasons", "a reason is given somewhere and expected by a test", codes::reasons),
     ("codes", "a code names one thing", codes::check),
-    (
-        "summary",
-        "every page of the book can be reached",
-        documents::summary,
-    ),
-    (
-        "words",
-        "the repository is the same on every machine",
-        words::files,
-    ),
+    ("summary", "every page of the book can be reached", documents::summary),
+    ("words", "the repository is the same on every machine", words::files),
     ("messages", "so is its history", words::messages),
 ];
 
@@ -143,11 +82,7 @@ pub(crate) fn run() -> Result<bool, Trouble> {
         .map(|f| Source::new(&f.path, &f.text))
         .collect();
     let crates = crates::read(&repository)?;
-    let checkout = Checkout {
-        repository: &repository,
-        sources,
-        crates,
-    };
+    let checkout = Checkout { repository: &repository, sources, crates };
     let (mut passed, mut failed) = (0u32, 0u32);
     for (name, why, check) in RULES {
         let findings = check(&checkout)?;

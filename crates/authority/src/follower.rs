@@ -114,24 +114,14 @@ impl RevocationFeed for StoreFeed {
         let as_of = self.host.now();
         // From one number earlier, so that the last one seen can be compared.
         let from = seq.saturating_sub(1);
-        let read = self
-            .store
-            .read(|view| view.revocations_since(from, MAX_BATCH));
-        let found = read.map_err(|e| FeedError::Unavailable {
-            detail: e.to_string(),
-        })?;
+        let read = self.store.read(|view| view.revocations_since(from, MAX_BATCH));
+        let found = read.map_err(|e| FeedError::Unavailable { detail: e.to_string() })?;
         let mut rows = found.rows;
         let previous = match rows.first() {
             Some(first) if seq > 0 && first.seq == seq => Some(rows.remove(0).entry),
             _ => None,
         };
-        Ok(Batch {
-            previous,
-            rows,
-            next: found.upto.max(seq),
-            more: found.more,
-            as_of,
-        })
+        Ok(Batch { previous, rows, next: found.upto.max(seq), more: found.more, as_of })
     }
 }
 
@@ -166,15 +156,9 @@ impl RevocationFollower {
     /// # Errors
     /// See [`FeedError`]: without a first answer nothing is known.
     pub fn start(feed: Arc<dyn RevocationFeed>) -> Result<Self, FeedError> {
-        let known = Known {
-            subjects: HashSet::new(),
-            as_of: Timestamp::from_millis(0),
-        };
-        let follower = Self {
-            feed,
-            known: RwLock::new(known),
-            polling: Mutex::new(Position::default()),
-        };
+        let known = Known { subjects: HashSet::new(), as_of: Timestamp::from_millis(0) };
+        let follower =
+            Self { feed, known: RwLock::new(known), polling: Mutex::new(Position::default()) };
         follower.poll()?;
         Ok(follower)
     }
@@ -196,28 +180,17 @@ impl RevocationFollower {
             for row in &batch.rows {
                 expected = expected.saturating_add(1);
                 if row.seq != expected {
-                    return Err(FeedError::Gap {
-                        expected,
-                        found: row.seq,
-                    });
+                    return Err(FeedError::Gap { expected, found: row.seq });
                 }
             }
             if batch.next != expected || (batch.more && batch.rows.is_empty()) {
-                return Err(FeedError::Gap {
-                    expected,
-                    found: batch.next,
-                });
+                return Err(FeedError::Gap { expected, found: batch.next });
             }
             if let Some(last) = batch.rows.last() {
-                *position = Position {
-                    seq: expected,
-                    last: Some(last.entry.clone()),
-                };
+                *position = Position { seq: expected, last: Some(last.entry.clone()) };
             }
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known
-                .subjects
-                .extend(batch.rows.iter().map(|r| key(&r.subject)));
+            known.subjects.extend(batch.rows.iter().map(|r| key(&r.subject)));
             news += batch.rows.len();
             if !batch.more {
                 // INVARIANT: only an answer without more says until when
@@ -244,10 +217,7 @@ impl RevocationFollower {
     /// Until when everything is known.
     #[must_use]
     pub fn as_of(&self) -> Timestamp {
-        self.known
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_of
+        self.known.read().unwrap_or_else(PoisonError::into_inner).as_of
     }
 }
 

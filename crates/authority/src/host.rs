@@ -24,10 +24,7 @@ impl<'h> Moment<'h> {
     /// The host's present moment.
     #[must_use]
     pub fn of(host: &'h dyn Host) -> Self {
-        Self {
-            host,
-            now: host.now(),
-        }
+        Self { host, now: host.now() }
     }
 
     /// The time.
@@ -42,11 +39,7 @@ impl<'h> Moment<'h> {
     /// [`Refusal::NoEntropy`].
     pub fn random<const N: usize>(&self) -> Result<[u8; N], Refusal> {
         let mut out = [0; N];
-        if self.host.fill(&mut out) {
-            Ok(out)
-        } else {
-            Err(Refusal::NoEntropy)
-        }
+        if self.host.fill(&mut out) { Ok(out) } else { Err(Refusal::NoEntropy) }
     }
 
     /// A random alias (UUIDv4, RFC 9562 §5.4): unlike the other ids it gives

@@ -19,10 +19,7 @@ use crate::rules::revocations;
 pub const MAX_BYTES: usize = 8 << 20;
 
 /// Levels and values of a file; the larger kinds are bundles.
-const LIMITS: JsonLimits = JsonLimits {
-    max_bytes: MAX_BYTES,
-    ..JsonLimits::DEFAULT
-};
+const LIMITS: JsonLimits = JsonLimits { max_bytes: MAX_BYTES, ..JsonLimits::DEFAULT };
 
 /// A file that is nothing we know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,10 +70,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Json, InspectError> {
         let json = Json::parse(text.as_bytes(), &LIMITS).map_err(InspectError::Json)?;
         return document(&json).ok_or(InspectError::Unknown);
     }
-    let tokens: Vec<&str> = text
-        .split(|c: char| c == ',' || c.is_whitespace())
-        .filter(|t| !t.is_empty())
-        .collect();
+    let tokens: Vec<&str> =
+        text.split(|c: char| c == ',' || c.is_whitespace()).filter(|t| !t.is_empty()).collect();
     chain(&tokens).ok_or(InspectError::Unknown)
 }
 
@@ -87,12 +82,7 @@ fn kind(name: &str) -> Object {
 fn document(json: &Json) -> Option<Json> {
     match json {
         Json::String(token) => chain(&[token]),
-        Json::Array(tokens) => chain(
-            &tokens
-                .iter()
-                .map(Json::as_str)
-                .collect::<Option<Vec<_>>>()?,
-        ),
+        Json::Array(tokens) => chain(&tokens.iter().map(Json::as_str).collect::<Option<Vec<_>>>()?),
         Json::Object(o) => object(json, o),
         _ => None,
     }
@@ -143,19 +133,13 @@ fn object(json: &Json, o: &Object) -> Option<Json> {
 /// A key, its private members left out.
 fn key(jwk: &Object) -> Json {
     const PUBLIC: [&str; 8] = ["kty", "crv", "x", "y", "alg", "use", "kid", "typ"];
-    let is_private = jwk
-        .iter()
-        .any(|(name, _)| ["d", "k", "p", "q"].contains(&name));
+    let is_private = jwk.iter().any(|(name, _)| ["d", "k", "p", "q"].contains(&name));
     let public: Object = jwk
         .iter()
         .filter(|(name, _)| PUBLIC.contains(name))
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect();
-    let mut found = kind(if is_private {
-        "private key (not shown)"
-    } else {
-        "public key"
-    });
+    let mut found = kind(if is_private { "private key (not shown)" } else { "public key" });
     if let Ok(key) = PublicKey::from_jwk(&public) {
         found.insert("thumbprint", key.thumbprint().to_string());
     }
@@ -188,29 +172,21 @@ fn statement(found: &grant::Statement) -> Json {
 
 /// Shows a NumericDate as a time.
 fn times(o: &mut Object, member: &str) {
-    let seconds = o
-        .member(member)
-        .and_then(Json::as_number)
-        .and_then(|n| n.as_plain_integer());
+    let seconds = o.member(member).and_then(Json::as_number).and_then(|n| n.as_plain_integer());
     if let Some(seconds) = seconds {
         o.insert(member, Timestamp::from_seconds(seconds).to_string());
     }
 }
 
 fn chain(tokens: &[&str]) -> Option<Json> {
-    let mut found = tokens
-        .iter()
-        .map(|token| one(token))
-        .collect::<Option<Vec<_>>>()?;
+    let mut found = tokens.iter().map(|token| one(token)).collect::<Option<Vec<_>>>()?;
     if found.len() == 1 {
         return found.pop();
     }
     if found.is_empty() {
         return None;
     }
-    let object = kind("chain")
-        .with("signatures", "not checked")
-        .with("tokens", found);
+    let object = kind("chain").with("signatures", "not checked").with("tokens", found);
     Some(object.into())
 }
 
@@ -260,10 +236,7 @@ fn summary(claims: &Object) -> Object {
         ("max_depth", "del_max_depth"),
     ];
     let inner = |claim: &str, name: &str| {
-        claims
-            .member(claim)
-            .and_then(|c| c.as_object()?.member(name))
-            .cloned()
+        claims.member(claim).and_then(|c| c.as_object()?.member(name)).cloned()
     };
     if let Some(agent) = inner("act", "sub") {
         summary.insert("agent", agent);
@@ -276,10 +249,7 @@ fn summary(claims: &Object) -> Object {
     times(&mut summary, "begins");
     times(&mut summary, "ends");
     let holder = inner("cnf", "jwk");
-    let holder = holder
-        .as_ref()
-        .and_then(Json::as_object)
-        .map(PublicKey::from_jwk);
+    let holder = holder.as_ref().and_then(Json::as_object).map(PublicKey::from_jwk);
     if let Some(Ok(holder)) = holder {
         summary.insert("holder", holder.thumbprint().to_string());
     }

@@ -30,21 +30,13 @@ impl Maker {
     /// An authority's name and key.
     #[must_use]
     pub fn authority(key: PublicKey) -> Self {
-        Self {
-            id: format!("authority:{}", key.thumbprint()),
-            key,
-            role: Role::Authority,
-        }
+        Self { id: format!("authority:{}", key.thumbprint()), key, role: Role::Authority }
     }
 
     /// A gateway's name and key.
     #[must_use]
     pub fn gateway(key: PublicKey) -> Self {
-        Self {
-            id: format!("gateway:{}", key.thumbprint()),
-            key,
-            role: Role::Gateway,
-        }
+        Self { id: format!("gateway:{}", key.thumbprint()), key, role: Role::Gateway }
     }
 }
 
@@ -146,10 +138,7 @@ impl Installation {
         let log = *self.log_key.public_key();
         let issuer = *self.issuer_key.as_bytes();
         if issuer == log
-            || self
-                .makers
-                .iter()
-                .any(|m| *m.key.as_bytes() == issuer || *m.key.as_bytes() == log)
+            || self.makers.iter().any(|m| *m.key.as_bytes() == issuer || *m.key.as_bytes() == log)
         {
             return bad("keys", "different keys for issuing, the log and each maker");
         }
@@ -171,10 +160,7 @@ impl Installation {
     /// An agent's SPIFFE ID.
     #[must_use]
     pub fn spiffe_id(&self, agent: &AgentId) -> String {
-        let name = agent
-            .as_str()
-            .strip_prefix("agent:")
-            .unwrap_or(agent.as_str());
+        let name = agent.as_str().strip_prefix("agent:").unwrap_or(agent.as_str());
         format!("spiffe://{}/agent/{name}", self.trust_domain)
     }
 }

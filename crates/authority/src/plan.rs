@@ -30,18 +30,12 @@ pub struct Plan<T> {
 impl<T> Plan<T> {
     /// A plan that changes nothing.
     pub const fn nothing(outcome: T) -> Self {
-        Self {
-            steps: Vec::new(),
-            outcome,
-        }
+        Self { steps: Vec::new(), outcome }
     }
 
     /// A plan of one step.
     pub fn one(step: Step, outcome: T) -> Self {
-        Self {
-            steps: vec![step],
-            outcome,
-        }
+        Self { steps: vec![step], outcome }
     }
 }
 
@@ -82,10 +76,7 @@ impl Step {
         field: &str,
         value: impl Into<Json>,
     ) -> Result<Self, Refusal> {
-        let disclosure = Disclosure {
-            salt: moment.random()?,
-            value: value.into(),
-        };
+        let disclosure = Disclosure { salt: moment.random()?, value: value.into() };
         self.event.disclosures.push((field.to_owned(), disclosure));
         Ok(self)
     }

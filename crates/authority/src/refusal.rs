@@ -158,10 +158,7 @@ pub enum Refusal {
     #[error("the system gave no random bytes")]
     NoEntropy,
     /// No workflow, no delegation.
-    #[error(
-        "no published workflow lets `{agent}` do all of this{}",
-        listed(candidates)
-    )]
+    #[error("no published workflow lets `{agent}` do all of this{}", listed(candidates))]
     NoWorkflow {
         /// The agent.
         agent: AgentId,
@@ -258,11 +255,7 @@ pub enum Refusal {
 }
 
 fn names(workflows: &[WorkflowId]) -> String {
-    workflows
-        .iter()
-        .map(WorkflowId::as_str)
-        .collect::<Vec<_>>()
-        .join("`, `")
+    workflows.iter().map(WorkflowId::as_str).collect::<Vec<_>>().join("`, `")
 }
 
 fn listed(candidates: &[WorkflowId]) -> String {
@@ -273,18 +266,12 @@ fn listed(candidates: &[WorkflowId]) -> String {
 }
 
 fn first(problems: &[Problem]) -> String {
-    problems
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+    problems.first().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Refusal {
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
-        Self::Unknown {
-            what,
-            name: name.to_string(),
-        }
+        Self::Unknown { what, name: name.to_string() }
     }
 
     /// The stable code.
@@ -403,12 +390,7 @@ impl Refusal {
             Self::WindowTooLong { .. } => "choose an earlier end",
             Self::WorkflowAmbiguous { .. } => "name the workflow in the request",
             Self::WorkflowInvalid(problems) => {
-                return Cow::Owned(
-                    problems
-                        .first()
-                        .map(|p| p.remedy.clone())
-                        .unwrap_or_default(),
-                );
+                return Cow::Owned(problems.first().map(|p| p.remedy.clone()).unwrap_or_default());
             }
         })
     }

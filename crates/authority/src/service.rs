@@ -66,11 +66,7 @@ impl Authority {
     ) -> Result<Self, Refusal> {
         installation.check()?;
         let own = keys.maker.public_key();
-        let maker = installation
-            .makers
-            .iter()
-            .find(|m| m.key == own)
-            .map(|m| m.id.clone());
+        let maker = installation.makers.iter().find(|m| m.key == own).map(|m| m.id.clone());
         let Some(maker) = maker.filter(|_| keys.issuer.public_key() == installation.issuer_key)
         else {
             return Err(Refusal::Installation {
@@ -85,14 +81,7 @@ impl Authority {
             });
         }
         let parsed = Parsed::default();
-        Ok(Self(Arc::new(Inner {
-            store,
-            host,
-            installation,
-            keys,
-            maker,
-            parsed,
-        })))
+        Ok(Self(Arc::new(Inner { store, host, installation, keys, maker, parsed })))
     }
 
     /// The store.
@@ -143,10 +132,7 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Ok(rules::trust::export(
-            &self.0.installation,
-            Some(self.started()?),
-        ))
+        Ok(rules::trust::export(&self.0.installation, Some(self.started()?)))
     }
 
     /// Revocations of this authority as a feed.
@@ -181,10 +167,7 @@ impl Authority {
                 }
                 let size = tx.log_size()?;
                 let plan = rule(&cx, tx, &moment)?;
-                let begins = plan
-                    .steps
-                    .first()
-                    .is_some_and(|s| s.event.kind == Kind::LogStarted);
+                let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
                 if size == 0 && !begins {
                     return Err(Refusal::NotInitialised);
                 }
@@ -222,8 +205,5 @@ fn revoked(view: &View<'_>, subjects: &[Subject]) -> Result<Option<&'static str>
 /// A text that was committed to by `entry`, if it was not erased.
 fn disclosed(view: &View<'_>, entry: &EntryId, field: &str) -> Result<Option<Json>, StoreError> {
     let texts = view.read_plaintext(entry)?.unwrap_or_default();
-    Ok(texts
-        .into_iter()
-        .find(|(name, _)| name == field)
-        .map(|(_, d)| d.value))
+    Ok(texts.into_iter().find(|(name, _)| name == field).map(|(_, d)| d.value))
 }

@@ -46,12 +46,7 @@ impl StandingReader {
         issuer: &str,
         follower: Option<Arc<RevocationFollower>>,
     ) -> Self {
-        Self {
-            store,
-            host,
-            issuer: issuer.to_owned(),
-            follower,
-        }
+        Self { store, host, issuer: issuer.to_owned(), follower }
     }
 
     /// Whether a tool server may be called, and until when that is known.
@@ -63,9 +58,7 @@ impl StandingReader {
         self.store.read(|view| {
             let subject = [Subject::ToolServer { name: name.clone() }];
             let (revoked, as_of) = self.source(now).look(view, &subject)?;
-            let active = view
-                .tool_server(name)?
-                .is_some_and(|s| s.status == Status::Active);
+            let active = view.tool_server(name)?.is_some_and(|s| s.status == Status::Active);
             Ok((active && revoked.is_none(), as_of))
         })
     }
@@ -80,9 +73,7 @@ impl StandingReader {
 
 impl std::fmt::Debug for StandingReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StandingReader")
-            .field("follower", &self.follower)
-            .finish_non_exhaustive()
+        f.debug_struct("StandingReader").field("follower", &self.follower).finish_non_exhaustive()
     }
 }
 
@@ -123,40 +114,23 @@ pub fn subjects(
     chain: Option<&Chain>,
     holders: &[Option<Holder>],
 ) -> Vec<Subject> {
-    let mut all: Vec<Subject> = question
-        .tokens
-        .iter()
-        .map(|token| Subject::Delegation { token: *token })
-        .collect();
+    let mut all: Vec<Subject> =
+        question.tokens.iter().map(|token| Subject::Delegation { token: *token }).collect();
     if let Some(root) = question.tokens.first() {
-        let barred = question.holders.iter().map(|h| Subject::HolderKey {
-            holder: *h,
-            root: *root,
-        });
+        let barred =
+            question.holders.iter().map(|h| Subject::HolderKey { holder: *h, root: *root });
         all.extend(barred);
     }
     for holder in holders.iter().flatten() {
-        all.push(Subject::Instance {
-            id: holder.instance.id.clone(),
-        });
-        all.push(Subject::Agent {
-            id: holder.agent.id.clone(),
-        });
+        all.push(Subject::Instance { id: holder.instance.id.clone() });
+        all.push(Subject::Agent { id: holder.agent.id.clone() });
     }
     if let Some(chain) = chain {
-        all.push(Subject::Principal {
-            alias: chain.principal.alias.clone(),
-        });
+        all.push(Subject::Principal { alias: chain.principal.alias.clone() });
     }
-    all.push(Subject::Task {
-        id: question.authority.task.clone(),
-    });
-    all.push(Subject::Workflow {
-        id: question.authority.workflow.clone(),
-    });
-    all.push(Subject::Grant {
-        id: question.authority.grant.clone(),
-    });
+    all.push(Subject::Task { id: question.authority.task.clone() });
+    all.push(Subject::Workflow { id: question.authority.workflow.clone() });
+    all.push(Subject::Grant { id: question.authority.grant.clone() });
     all
 }
 
@@ -242,43 +216,25 @@ pub fn stopped(
         return Ok(standing.revoked);
     }
     let stands = |hop: &Option<Hop>, of: fn(&Hop) -> bool| hop.as_ref().is_some_and(of);
-    let subject = [Subject::ToolServer {
-        name: server.clone(),
-    }];
-    let called = view
-        .tool_server(server)?
-        .is_some_and(|s| s.status == Status::Active)
+    let subject = [Subject::ToolServer { name: server.clone() }];
+    let called = view.tool_server(server)?.is_some_and(|s| s.status == Status::Active)
         && view.is_revoked(&subject)?.is_none();
     let stops = [
-        (
-            "instance",
-            !standing
-                .hops
-                .iter()
-                .all(|h| stands(h, |h| h.instance_active)),
-        ),
+        ("instance", !standing.hops.iter().all(|h| stands(h, |h| h.instance_active))),
         (
             "agent",
-            !standing
-                .hops
-                .iter()
-                .all(|h| stands(h, |h| h.agent_active && h.owner.is_some())),
+            !standing.hops.iter().all(|h| stands(h, |h| h.agent_active && h.owner.is_some())),
         ),
         ("principal", !standing.principal_active),
         ("grant", standing.grant.is_none_or(|g| g.ended)),
         ("tool_server", !called),
     ];
-    Ok(stops
-        .iter()
-        .find(|(_, stops)| *stops)
-        .map(|(kind, _)| (*kind).to_owned()))
+    Ok(stops.iter().find(|(_, stops)| *stops).map(|(kind, _)| (*kind).to_owned()))
 }
 
 /// One hop. An owner that is not active, or was revoked, is no owner.
 fn hop(view: &View<'_>, holder: Holder, source: Revoked<'_>) -> Result<Hop, StoreError> {
-    let owner = [Subject::Principal {
-        alias: holder.owner.alias.clone(),
-    }];
+    let owner = [Subject::Principal { alias: holder.owner.alias.clone() }];
     let (revoked, _) = source.look(view, &owner)?;
     let stands = holder.owner.status == Status::Active && revoked.is_none();
     Ok(Hop {

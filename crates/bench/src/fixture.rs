@@ -46,10 +46,8 @@ pub(crate) fn key(number: u8) -> Result<SigningKey, Failure> {
 
 /// The tool with its three constraints; `amount_max` lets a case widen them.
 pub(crate) fn scope(amount_max: i64) -> Result<Scope, Failure> {
-    let range = Object::new()
-        .with("constraint_type", "range")
-        .with("min", 0_i64)
-        .with("max", amount_max);
+    let range =
+        Object::new().with("constraint_type", "range").with("min", 0_i64).with("max", amount_max);
     let arguments = [
         ("amount", Constraint::parse(&range.into(), Dialect::Core, 1)?),
         ("currency", Constraint::exact(CURRENCY)?),

@@ -47,7 +47,8 @@ async fn ledger(
 ) -> Response {
     if !api.data.config.publish_ledger && !is_admin(&api, &headers) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, challenge, "the ledger is for auditors\n").into_response();
+        return (StatusCode::UNAUTHORIZED, challenge, "the ledger is for auditors\n")
+            .into_response();
     }
     let files = api.data.store().ledger();
     let name = path.clone();

@@ -29,10 +29,14 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Play the support-ticket case on real parts and verify what it left.
-    #[command(after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq .")]
+    #[command(
+        after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq ."
+    )]
     Demo(DemoArgs),
     /// Set up a data dir: keys, configuration, ledger, admin credential.
-    #[command(after_help = "Examples:\n  bailiwick init --yes\n  bailiwick init --data-dir /var/lib/bailiwick --public-url https://gate.example.com")]
+    #[command(
+        after_help = "Examples:\n  bailiwick init --yes\n  bailiwick init --data-dir /var/lib/bailiwick --public-url https://gate.example.com"
+    )]
     Init(InitArgs),
     /// Run authority and gateway.
     #[command(after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:0")]
@@ -59,16 +63,24 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Task(TaskVerb),
     /// Sign a grant with the principal's key and get the delegation.
-    #[command(after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json")]
+    #[command(
+        after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json"
+    )]
     Delegate(DelegateArgs),
     /// Derive a narrower delegation for another instance, offline.
-    #[command(after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json")]
+    #[command(
+        after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json"
+    )]
     Attenuate(AttenuateArgs),
     /// Call a tool through the gateway with a chain and a fresh proof.
-    #[command(after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821")]
+    #[command(
+        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821"
+    )]
     Call(CallArgs),
     /// Take authority back: what is revoked is denied from then on.
-    #[command(after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'")]
+    #[command(
+        after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
+    )]
     Revoke(RevokeArgs),
     /// Show what is in a chain, token, grant or enrolment file.
     Inspect(InspectArgs),

@@ -48,8 +48,7 @@ impl ChainFile {
             .and_then(|a| a.iter().map(|t| t.as_str().map(str::to_owned)).collect())
             .filter(|c: &Vec<String>| !c.is_empty())
             .ok_or_else(malformed)?;
-        let audience =
-            o.member("audience").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let audience = o.member("audience").and_then(Json::as_str).unwrap_or_default().to_owned();
         Ok(Self { chain, audience })
     }
 

@@ -114,10 +114,7 @@ impl DataDir {
             .with("agent", &instance.agent)
             .with("holder", instance.holder)
             .with("status", instance.status.as_str());
-        out.result(
-            object,
-            format!("enrolled instance {} of {}", instance.id, instance.agent),
-        );
+        out.result(object, format!("enrolled instance {} of {}", instance.id, instance.agent));
         out.next(&["a principal can now sign a grant: bailiwick delegate --help"]);
         Ok(())
     }
@@ -138,7 +135,10 @@ impl DataDir {
             .collect();
         let text: Vec<String> =
             rows.iter().map(|i| format!("{}  {}  {}", i.id, i.status.as_str(), i.agent)).collect();
-        out.result(Object::new().with("instances", list), or_none(&text, "no instance is enrolled"));
+        out.result(
+            Object::new().with("instances", list),
+            or_none(&text, "no instance is enrolled"),
+        );
         Ok(())
     }
 
@@ -174,7 +174,10 @@ impl DataDir {
             .collect();
         let text: Vec<String> =
             rows.iter().map(|w| format!("{}  {}  {}", w.id, w.published, w.digest)).collect();
-        out.result(Object::new().with("workflows", list), or_none(&text, "no workflow is published"));
+        out.result(
+            Object::new().with("workflows", list),
+            or_none(&text, "no workflow is published"),
+        );
         Ok(())
     }
 
@@ -203,4 +206,3 @@ fn log_origin(config: &Config) -> String {
     let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     format!("{host}/ledger/{}", config.org)
 }
-

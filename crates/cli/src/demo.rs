@@ -28,7 +28,10 @@ pub(crate) fn run(args: DemoArgs, dir: Option<&Path>, out: Output) -> Result<Exi
         }
         Some(DemoPart::Widen { chain, key, tool, out: file }) => {
             rogue::widen(&chain, &key, &tool, &file)?;
-            out.result(Object::new().with("chain", file.display().to_string()), "signed a wider child");
+            out.result(
+                Object::new().with("chain", file.display().to_string()),
+                "signed a wider child",
+            );
             Ok(ExitCode::SUCCESS)
         }
         None => story::play(dir, args.keep, out),

@@ -34,10 +34,8 @@ pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
 
 /// Reads a private file; refuses one that group or others can read.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let mode = fs::metadata(path)
-        .map_err(|e| CliError::file(path, "read", &e))?
-        .permissions()
-        .mode();
+    let mode =
+        fs::metadata(path).map_err(|e| CliError::file(path, "read", &e))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(CliError::environment(
             "key-permissions",
@@ -189,21 +187,18 @@ impl InstanceKeys {
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
         let o = json.as_object().ok_or_else(|| malformed(path))?;
-        let text =
-            |m: &str| o.member(m).and_then(Json::as_str).ok_or_else(|| malformed(path));
+        let text = |m: &str| o.member(m).and_then(Json::as_str).ok_or_else(|| malformed(path));
         let seed = o
             .member("holder")
             .and_then(Json::as_object)
             .and_then(seed_of)
             .ok_or_else(|| malformed(path))?;
-        let document = Zeroizing::new(
-            from_base64url(text("identity_pkcs8")?).ok_or_else(|| malformed(path))?,
-        );
+        let document =
+            Zeroizing::new(from_base64url(text("identity_pkcs8")?).ok_or_else(|| malformed(path))?);
         Ok(Self {
             instance: InstanceId::parse(text("instance")?)?,
             holder: signing_key(&seed)?,
-            identity: IdentitySigningKey::from_pkcs8(&document)
-                .map_err(|_| malformed(path))?,
+            identity: IdentitySigningKey::from_pkcs8(&document).map_err(|_| malformed(path))?,
         })
     }
 }

@@ -228,8 +228,7 @@ fn note_derived(
 ) -> Result<(), StoreError> {
     let Some(root) = recheck.tokens.first().copied() else { return Ok(()) };
     let pairs = recheck.tokens.iter().zip(recheck.tokens.iter().skip(1));
-    for (depth, ((parent, token), holder)) in
-        pairs.zip(recheck.holders.iter().skip(1)).enumerate()
+    for (depth, ((parent, token), holder)) in pairs.zip(recheck.holders.iter().skip(1)).enumerate()
     {
         if tx.derived(token)?.is_some() {
             continue;

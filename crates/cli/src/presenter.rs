@@ -5,9 +5,7 @@ use bailiwick_core::crypto::{Digest, SigningKey};
 use bailiwick_core::dpop;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
-use bailiwick_demo::agent::{
-    MessageHeaders, PresentError, Presentation, Presenter,
-};
+use bailiwick_demo::agent::{MessageHeaders, PresentError, Presentation, Presenter};
 use rmcp::model::JsonObject;
 
 use crate::chainfile::ChainFile;

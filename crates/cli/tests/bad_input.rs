@@ -34,10 +34,7 @@ fn assert_malformed(world: &World, answer: &Response, status: u16, code: i64, re
     assert_eq!(answer.status, status, "{reason}: {}", answer.text());
     assert_eq!(json["error"]["code"], code, "{reason}: {json}");
     let data = &json["error"]["data"];
-    assert!(
-        data["remedy"].as_str().is_some_and(|r| !r.is_empty()),
-        "{json}"
-    );
+    assert!(data["remedy"].as_str().is_some_and(|r| !r.is_empty()), "{json}");
     let record = world.recorded(data["decision_id"].as_str().unwrap());
     assert_eq!(record["decision"], "deny", "{record}");
     assert_eq!(record["reason"], reason, "{record}");
@@ -68,11 +65,7 @@ fn json_that_is_cut_doubled_deep_or_no_text_is_refused_before_it_is_read() {
     assert_malformed(&world, &send(cut), 400, -32700, "json-malformed");
     assert_malformed(&world, &send(Vec::new()), 400, -32700, "json-malformed");
 
-    let doubled = text.replacen(
-        r#""ticket_id":8821"#,
-        r#""ticket_id":9000,"ticket_id":8821"#,
-        1,
-    );
+    let doubled = text.replacen(r#""ticket_id":8821"#, r#""ticket_id":9000,"ticket_id":8821"#, 1);
     assert_ne!(doubled, text);
     let answer = send(doubled.into_bytes());
     assert_malformed(&world, &answer, 400, -32700, "json-duplicate-member");
@@ -81,23 +74,14 @@ fn json_that_is_cut_doubled_deep_or_no_text_is_refused_before_it_is_read() {
     assert_malformed(&world, &send(not_utf8), 400, -32700, "json-not-utf8");
 
     let lone = text.replacen("8821", r#""\ud800""#, 1);
-    assert_malformed(
-        &world,
-        &send(lone.into_bytes()),
-        400,
-        -32700,
-        "json-malformed",
-    );
+    assert_malformed(&world, &send(lone.into_bytes()), 400, -32700, "json-malformed");
 
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
     let deep = text.replacen("8821", &deep, 1);
     let answer = send(deep.into_bytes());
     assert_malformed(&world, &answer, 400, -32700, "request-too-large");
 
-    let announced = Request {
-        announced: Some(20 << 20),
-        ..call.with_body("{")
-    };
+    let announced = Request { announced: Some(20 << 20), ..call.with_body("{") };
     let answer = announced.send(world.address).unwrap();
     assert_malformed(&world, &answer, 413, -32600, "request-too-large");
 
@@ -134,27 +118,19 @@ fn messages_that_break_the_protocol_are_refused_by_the_boundary() {
     let unnamed = send(call.request().without("mcp-name"));
     assert_malformed(&world, &unnamed, 400, -32020, "header-mismatch");
 
-    for origin in [
-        "https://evil.example",
-        "null",
-        "http://localhost.evil.example",
-    ] {
+    for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
         let answer = send(call.request().with("origin", origin));
         assert_malformed(&world, &answer, 403, -32600, "origin-not-allowed");
     }
 
     let mut unknown = call.message();
     unknown["method"] = json!("tools/uninstall");
-    let request = call
-        .with_body(unknown.to_string())
-        .with("mcp-method", "tools/uninstall");
+    let request = call.with_body(unknown.to_string()).with("mcp-method", "tools/uninstall");
     assert_malformed(&world, &send(request), 404, -32601, "method-unknown");
 
     let mut version = call.message();
     version["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("1999-01-01");
-    let request = call
-        .with_body(version.to_string())
-        .with("mcp-protocol-version", "1999-01-01");
+    let request = call.with_body(version.to_string()).with("mcp-protocol-version", "1999-01-01");
     assert_malformed(&world, &send(request), 400, -32022, "request-malformed");
     assert_nothing_executed(&world);
     // The gateway's own origin may call.
@@ -175,42 +151,25 @@ fn tokens_with_another_algorithm_type_or_key_are_refused() {
     };
     let header = |alg: &str, typ: &str| json!({"alg": alg, "typ": typ});
     for alg in ["none", "HS256", "EdDSA", "ES256", "ed25519"] {
-        refused(
-            vec![token(&header(alg, TOKEN_TYPE), &claims, &issuer)],
-            "header-unacceptable",
-        );
+        refused(vec![token(&header(alg, TOKEN_TYPE), &claims, &issuer)], "header-unacceptable");
     }
     for typ in ["JWT", "aat-pop+jwt", "AAT+JWT", "application/aat+jwt"] {
-        refused(
-            vec![token(&header("Ed25519", typ), &claims, &issuer)],
-            "header-unacceptable",
-        );
+        refused(vec![token(&header("Ed25519", typ), &claims, &issuer)], "header-unacceptable");
     }
     // As these algorithms would be framed: no signature, 32 bytes of HMAC.
     let unsigned = token(&header("none", TOKEN_TYPE), &claims, &issuer);
     let input = unsigned.rsplit_once('.').unwrap().0;
     refused(vec![format!("{input}.")], "presentation-malformed");
-    refused(
-        vec![format!("{input}.{}", base64url(&[7; 32]))],
-        "presentation-malformed",
-    );
+    refused(vec![format!("{input}.{}", base64url(&[7; 32]))], "presentation-malformed");
     let critical = json!({"alg": "Ed25519", "typ": TOKEN_TYPE, "crit": ["exp"], "exp": 1});
-    refused(
-        vec![token(&critical, &claims, &issuer)],
-        "header-unacceptable",
-    );
+    refused(vec![token(&critical, &claims, &issuer)], "header-unacceptable");
     // A key that the token brings along is not believed.
     let mallory = fresh_key();
     let jwk: Value =
         serde_json::from_str(&Json::from(mallory.public_key().to_jwk()).canonical()).unwrap();
     let own = json!({"alg": "Ed25519", "typ": TOKEN_TYPE, "jwk": jwk});
     refused(vec![token(&own, &claims, &mallory)], "signature-invalid");
-    let named = jws::sign(
-        TOKEN_TYPE,
-        Some("did:key:mallory"),
-        &claims.into(),
-        &mallory,
-    );
+    let named = jws::sign(TOKEN_TYPE, Some("did:key:mallory"), &claims.into(), &mallory);
     refused(vec![named], "signature-invalid");
     refused(vec!["a.b.c".to_owned()], "presentation-malformed");
     refused(vec!["x".repeat(70_000)], "token-too-large");
@@ -227,9 +186,7 @@ fn links_that_are_swapped_spliced_reordered_repeated_or_left_out_are_refused() {
     let (runner_key, reader_key) = (runner.key.public_key(), reader.key.public_key());
     let child = chain.child(&runner.key, &reader_key, |_| {});
     let grandchild = child.child(&reader.key, &runner_key, |_| {});
-    let [a, b, c] = grandchild.tokens.as_slice() else {
-        panic!("three tokens")
-    };
+    let [a, b, c] = grandchild.tokens.as_slice() else { panic!("three tokens") };
     let foreign = other.child(&runner.key, &reader_key, |_| {});
     let order = json!({"order_id": ORDER_OF_TICKET_8821});
     let refused = |tokens: &[&String], reason: &str| {
@@ -280,33 +237,18 @@ fn a_child_that_takes_more_than_its_parent_is_refused() {
     refused(child(&tools(json!({refund: {}}))), "authority-widened");
     refused(child(&tools(json!({get: {}}))), "authority-widened");
     let range = json!({"constraint_type": "range", "min": 1, "max": 9999});
-    refused(
-        child(&tools(json!({get: {"ticket_id": range}}))),
-        "authority-widened",
-    );
+    refused(child(&tools(json!({get: {"ticket_id": range}}))), "authority-widened");
     let unheard = json!({"constraint_type": "unheard_of", "value": 8821});
-    refused(
-        child(&tools(json!({get: {"ticket_id": unheard}}))),
-        "constraint-invalid",
-    );
+    refused(child(&tools(json!({get: {"ticket_id": unheard}}))), "constraint-invalid");
     let exp = seen(chain.leaf()).exp;
-    refused(
-        child(&|c| c.insert("exp", exp + 1)),
-        "child-outlives-parent",
-    );
+    refused(child(&|c| c.insert("exp", exp + 1)), "child-outlives-parent");
     refused(child(&|c| c.insert("del_max_depth", 7u64)), "depth-invalid");
     refused(child(&|c| c.insert("del_depth", 2u64)), "depth-invalid");
     refused(child(&|c| c.insert("par_hash", "x")), "parent-mismatch");
-    refused(
-        child(&|c| c.insert("sub", "user:owner")),
-        "claim-contradiction",
-    );
+    refused(child(&|c| c.insert("sub", "user:owner")), "claim-contradiction");
     let budget = Object::new().with("max_calls", 1_000_000u64);
     let named = "urn:bailiwick:claim:budget";
-    refused(
-        child(&|c| c.insert(named, budget.clone())),
-        "budget-widened",
-    );
+    refused(child(&|c| c.insert(named, budget.clone())), "budget-widened");
     // Even the issuer's key does not make an unknown constraint pass.
     let unheard = json!({get: {"ticket_id": {"constraint_type": "unheard_of"}}});
     let root = chain.reissued(&world.issuer_key(), tools(unheard));
@@ -338,9 +280,7 @@ fn windows_hold_at_both_edges_of_the_clock() {
     world.assert_not_authenticated(&answer, "token-not-yet-valid");
     // Proofs: 30 s on both sides.
     let by_proof = |ahead: i64| {
-        let call = Call::claiming(&chain, &runner.key, "get_ticket", ticket(), |p| {
-            p.ahead = ahead
-        });
+        let call = Call::claiming(&chain, &runner.key, "get_ticket", ticket(), |p| p.ahead = ahead);
         world.send(&call)
     };
     world.assert_allowed(&by_proof(29), "ok");
@@ -392,17 +332,9 @@ fn a_proof_holds_for_one_call_of_one_chain_at_one_gateway() {
     world.assert_not_authenticated(&answer, "proof-other-audience");
     // For another leaf, by another key.
     let other = Call::new(&world.chain(), key, "get_ticket", ticket());
-    let answer = world.send(&Call {
-        tokens: chain.tokens.clone(),
-        ..other
-    });
+    let answer = world.send(&Call { tokens: chain.tokens.clone(), ..other });
     world.assert_not_authenticated(&answer, "proof-invalid");
-    let answer = world.send(&Call::new(
-        &chain,
-        &world.reader.key,
-        "get_ticket",
-        ticket(),
-    ));
+    let answer = world.send(&Call::new(&chain, &world.reader.key, "get_ticket", ticket()));
     world.assert_not_authenticated(&answer, "proof-invalid");
     assert_nothing_executed(&world);
     // Once, and never again: not now, and not after a restart.
@@ -426,27 +358,11 @@ fn what_was_not_delegated_catalogued_or_enrolled_is_denied() {
         world.assert_denied(&world.call(&chain, tool, arguments), reason);
     };
     denied("no_such_tool", json!({}), "tool-not-delegated");
-    denied(
-        "search_customers",
-        json!({"query": "x"}),
-        "tool-not-delegated",
-    );
-    denied(
-        "get_ticket",
-        json!({"ticket_id": 9000}),
-        "argument-not-delegated",
-    );
-    denied(
-        "get_ticket",
-        json!({"ticket_id": "8821"}),
-        "argument-not-delegated",
-    );
+    denied("search_customers", json!({"query": "x"}), "tool-not-delegated");
+    denied("get_ticket", json!({"ticket_id": 9000}), "argument-not-delegated");
+    denied("get_ticket", json!({"ticket_id": "8821"}), "argument-not-delegated");
     denied("get_ticket", json!({}), "argument-missing");
-    denied(
-        "get_ticket",
-        json!({"ticket_id": 8821, "bcc": "x"}),
-        "argument-unnamed",
-    );
+    denied("get_ticket", json!({"ticket_id": 8821, "bcc": "x"}), "argument-unnamed");
     // Another tool server's tool of the same name (shadowing).
     let call = Call::claiming(&chain, &world.runner.key, "get_ticket", ticket(), |p| {
         p.tool = "mcp:other-desk:tools/get_ticket".to_owned();

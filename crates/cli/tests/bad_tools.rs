@@ -27,22 +27,11 @@ fn assert_failed(world: &World, answer: &Response, outcome: &str) -> Value {
     let json = answer.json();
     assert_eq!(json["error"]["code"], -32603, "{json}");
     let data = &json["error"]["data"];
-    assert!(
-        data["remedy"].as_str().is_some_and(|r| !r.is_empty()),
-        "{json}"
-    );
+    assert!(data["remedy"].as_str().is_some_and(|r| !r.is_empty()), "{json}");
     let text = answer.text();
     assert!(!text.contains("canary"), "{text}");
-    let port = world
-        .desk_url
-        .split(':')
-        .nth(2)
-        .and_then(|p| p.split('/').next())
-        .unwrap();
-    assert!(
-        !text.contains(port),
-        "the tool server's address is not the caller's: {text}"
-    );
+    let port = world.desk_url.split(':').nth(2).and_then(|p| p.split('/').next()).unwrap();
+    assert!(!text.contains(port), "the tool server's address is not the caller's: {text}");
     world.assert_allowed(answer, outcome);
     data.clone()
 }
@@ -73,11 +62,7 @@ fn a_slow_tool_is_cut_off_when_the_delegation_ends() {
     let chain = world.delegate(&["reports:read"], &["--for", "2s"]);
     let started = Instant::now();
     let answer = world.call(&chain, "slow_report", json!({"seconds": 30}));
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_failed(&world, &answer, "timeout");
     // It was executed, for all anybody knows: the log says so.
     assert_eq!(world.executed().len(), 1);
@@ -86,24 +71,14 @@ fn a_slow_tool_is_cut_off_when_the_delegation_ends() {
 #[test]
 fn a_slow_tool_is_cut_off_at_the_configured_time() {
     let config = vec![("upstream_timeout_seconds", "1".to_owned())];
-    let mut world = World::with(
-        EXE,
-        &Setup {
-            config,
-            ..Setup::default()
-        },
-    );
+    let mut world = World::with(EXE, &Setup { config, ..Setup::default() });
     let chain = world.chain();
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     // The desk stops in the middle of things: it takes the call, and no more.
     world.desk.as_ref().unwrap().signal("STOP");
     let started = Instant::now();
     let answer = world.call(&chain, "get_ticket", ticket());
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_failed(&world, &answer, "timeout");
     world.desk.as_ref().unwrap().signal("CONT");
     world.stop_desk();
@@ -111,13 +86,7 @@ fn a_slow_tool_is_cut_off_at_the_configured_time() {
 
 #[test]
 fn garbage_is_not_passed_on() {
-    let world = World::with(
-        EXE,
-        &Setup {
-            quirk: Some("garbage-answer"),
-            ..Setup::default()
-        },
-    );
+    let world = World::with(EXE, &Setup { quirk: Some("garbage-answer"), ..Setup::default() });
     let chain = world.chain();
     let answer = world.call(&chain, "get_ticket", ticket());
     assert_failed(&world, &answer, "error");
@@ -126,13 +95,7 @@ fn garbage_is_not_passed_on() {
 
 #[test]
 fn an_answer_of_100_megabytes_is_not_taken() {
-    let world = World::with(
-        EXE,
-        &Setup {
-            quirk: Some("huge-answer"),
-            ..Setup::default()
-        },
-    );
+    let world = World::with(EXE, &Setup { quirk: Some("huge-answer"), ..Setup::default() });
     let chain = world.chain();
     let answer = world.call(&chain, "get_ticket", ticket());
     assert_failed(&world, &answer, "error");
@@ -140,27 +103,15 @@ fn an_answer_of_100_megabytes_is_not_taken() {
     // The gateway did not keep what it was sent.
     let pid = world.serve.as_ref().unwrap().pid();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(
-        kilobytes < 150_000,
-        "the gateway's memory reached {kilobytes} kB"
-    );
+    assert!(kilobytes < 150_000, "the gateway's memory reached {kilobytes} kB");
 }
 
 #[test]
 fn a_tool_that_changed_since_it_was_pinned_is_not_called() {
     let config = vec![("pin_check_seconds", "1".to_owned())];
-    let mut world = World::with(
-        EXE,
-        &Setup {
-            config,
-            ..Setup::default()
-        },
-    );
+    let mut world = World::with(EXE, &Setup { config, ..Setup::default() });
     let chain = world.chain();
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     world.stop_desk();

@@ -15,10 +15,7 @@ use bailiwick_testkit::{Answer, World};
 use serde_json::json;
 
 const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
-const WORKFLOW: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../workflows/support-tickets.yaml"
-);
+const WORKFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows/support-tickets.yaml");
 
 /// Runs the binary in a folder.
 fn run(home: &Path, args: &[&str]) -> Answer {
@@ -80,16 +77,8 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         // 1: refused.
         (&["init", "--yes"], 1, "already-initialised"),
         (&["audit", "show", "no-such-thing"], 1, "not-found"),
-        (
-            &["principal", "add", "user:1", "--key", "two.key"],
-            1,
-            "already-exists",
-        ),
-        (
-            &["agent", "add", "agent:a", "--owner", "user:nobody"],
-            1,
-            "unknown-name",
-        ),
+        (&["principal", "add", "user:1", "--key", "two.key"], 1, "already-exists"),
+        (&["agent", "add", "agent:a", "--owner", "user:nobody"], 1, "unknown-name"),
         (&["tool-server", "pin", "nobody"], 1, "not-found"),
         // 2: wrong usage or input.
         (&["nonsense"], 2, "usage"),
@@ -97,49 +86,26 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         (&["principal", "add", "nobody"], 2, "id-malformed"),
         (&["evidence", "verify", "bad.json"], 2, "no-trust-file"),
         (&["workflow", "check", "bad.yaml"], 1, "workflow-malformed"),
-        (
-            &["instance", "enrol", "bad.json"],
-            2,
-            "json-duplicate-member",
-        ),
-        (
-            &["audit", "query", "--from", "yesterday"],
-            2,
-            "time-malformed",
-        ),
+        (&["instance", "enrol", "bad.json"], 2, "json-duplicate-member"),
+        (&["audit", "query", "--from", "yesterday"], 2, "time-malformed"),
         // 3: the environment.
         (&["instance", "enrol", "missing.json"], 3, "file"),
-        (
-            &["audit", "verify", "--data-dir", "nowhere"],
-            3,
-            "no-data-dir",
-        ),
+        (&["audit", "verify", "--data-dir", "nowhere"], 3, "no-data-dir"),
         (&["serve", "--data-dir", "nowhere"], 3, "no-data-dir"),
-        (
-            &["principal", "add", "user:2", "--key", "one.key"],
-            3,
-            "file",
-        ),
+        (&["principal", "add", "user:2", "--key", "one.key"], 3, "file"),
     ];
     for (args, status, code) in cases {
         let told = run(home, args);
         assert_eq!(told.status, *status, "{args:?}: {}{}", told.out, told.err);
         assert!(told.err.starts_with("error: "), "{args:?}: {}", told.err);
         let machine = run(home, &[&["--json"], *args].concat());
-        assert_eq!(
-            machine.status, *status,
-            "{args:?}: {}{}",
-            machine.out, machine.err
-        );
+        assert_eq!(machine.status, *status, "{args:?}: {}{}", machine.out, machine.err);
         let error = &machine.json()["error"];
         assert_eq!(error["code"], *code, "{args:?}: {error}");
         let members: Vec<&String> = error.as_object().unwrap().keys().collect();
         assert_eq!(members, ["code", "message", "remedy"], "{error}");
         for member in ["message", "remedy"] {
-            assert!(
-                error[member].as_str().is_some_and(|t| !t.is_empty()),
-                "{args:?}: {error}"
-            );
+            assert!(error[member].as_str().is_some_and(|t| !t.is_empty()), "{args:?}: {error}");
         }
         for text in [&told.err, &machine.err, &machine.out] {
             for trace in ["panicked", "RUST_BACKTRACE", "src/", ".rs:", "Error {"] {
@@ -150,10 +116,7 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
     assert!(data.exists());
     // A command that failed did nothing by halves.
     let known = run(home, &["--json", "principal", "list"]).out;
-    assert!(
-        known.contains("user:1") && !known.contains("user:2"),
-        "{known}"
-    );
+    assert!(known.contains("user:1") && !known.contains("user:2"), "{known}");
     assert!(!home.join("two.key").exists());
 }
 
@@ -162,20 +125,8 @@ fn a_scope_shorthand_is_explained() {
     let (base, _data) = initialised();
     let home = base.path();
     let none = run(home, &["--json", "scope", "explain", "orders:read"]);
-    assert_eq!(
-        (none.status, none.code().as_str()),
-        (1, "no-workflow"),
-        "{}",
-        none.out
-    );
-    let explain = [
-        "scope",
-        "explain",
-        "orders:read",
-        "ticket:8821",
-        "--file",
-        WORKFLOW,
-    ];
+    assert_eq!((none.status, none.code().as_str()), (1, "no-workflow"), "{}", none.out);
+    let explain = ["scope", "explain", "orders:read", "ticket:8821", "--file", WORKFLOW];
     let text = run(home, &explain);
     assert_eq!(text.status, 0, "{}", text.err);
     insta::assert_snapshot!("scope-explain", text.out);
@@ -187,33 +138,10 @@ fn a_scope_shorthand_is_explained() {
         machine["tools"]["mcp:support-desk:tools/get_ticket"],
         json!({"ticket_id": exactly})
     );
-    let unknown = run(
-        home,
-        &[
-            "--json",
-            "scope",
-            "explain",
-            "orders:raed",
-            "--file",
-            WORKFLOW,
-        ],
-    );
+    let unknown = run(home, &["--json", "scope", "explain", "orders:raed", "--file", WORKFLOW]);
     assert_ne!(unknown.status, 0);
-    assert!(
-        unknown.out.contains("orders:read"),
-        "it names what may be meant: {}",
-        unknown.out
-    );
-    let injected = run(
-        home,
-        &[
-            "scope",
-            "explain",
-            "ticket:8821\u{1b}[2J",
-            "--file",
-            WORKFLOW,
-        ],
-    );
+    assert!(unknown.out.contains("orders:read"), "it names what may be meant: {}", unknown.out);
+    let injected = run(home, &["scope", "explain", "ticket:8821\u{1b}[2J", "--file", WORKFLOW]);
     assert!(!injected.err.contains('\u{1b}'), "{:?}", injected.err);
 }
 
@@ -240,10 +168,7 @@ fn only_the_principals_own_key_signs_its_grants() {
     // Somebody else's key, and the keys that an administrator has.
     let admin = world.data.join("keys/issuer.jwk").display().to_string();
     let out = world.path("stolen.json");
-    assert_eq!(
-        delegate(&world.path("owner/key.json"), &out).code(),
-        "not-your-grant"
-    );
+    assert_eq!(delegate(&world.path("owner/key.json"), &out).code(), "not-your-grant");
     assert_eq!(delegate(&admin, &out).code(), "key-file-malformed");
     // The owner's key under the principal's name.
     let owner = fs::read_to_string(world.path("owner/key.json")).unwrap();
@@ -272,8 +197,5 @@ fn completions_know_every_verb() {
         }
     }
     let version = run(base.path(), &["--version"]);
-    assert_eq!(
-        version.out,
-        format!("bailiwick {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version.out, format!("bailiwick {}\n", env!("CARGO_PKG_VERSION")));
 }

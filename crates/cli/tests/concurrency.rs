@@ -148,27 +148,14 @@ fn a_session_is_of_no_use_to_anybody_else() {
         assert_eq!(bare.status, 401, "{method}: {}", bare.text());
         let stolen = signed(request, &child, &reader.key, method, &url);
         let answer = stolen.send(world.address).unwrap();
-        assert!(
-            matches!(answer.status, 401 | 404),
-            "{method}: {}",
-            answer.text()
-        );
+        assert!(matches!(answer.status, 401 | 404), "{method}: {}", answer.text());
     }
     world.assert_allowed(&call(&chain, &mine, &runner.key), "ok");
     assert_eq!(world.executed().len(), 3);
     // A proof for opening one is good once.
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
-    let ping = signed(
-        in_session(Some(&mine), &hello),
-        &chain,
-        &runner.key,
-        "POST",
-        &url,
-    );
-    assert_eq!(
-        ping.send(world.address).unwrap().json()["result"],
-        json!({})
-    );
+    let ping = signed(in_session(Some(&mine), &hello), &chain, &runner.key, "POST", &url);
+    assert_eq!(ping.send(world.address).unwrap().json()["result"], json!({}));
     let again = ping.send(world.address).unwrap();
     assert_eq!(again.json()["error"]["code"], -32041, "{}", again.text());
 }
@@ -177,9 +164,7 @@ fn a_session_is_of_no_use_to_anybody_else() {
 fn no_answer_crosses_to_another_client() {
     let world = World::new(EXE);
     let chain = world.chain();
-    let orders: Vec<i64> = (1001..1081)
-        .flat_map(bailiwick_demo::desk::orders_of)
-        .collect();
+    let orders: Vec<i64> = (1001..1081).flat_map(bailiwick_demo::desk::orders_of).collect();
     let orders = &orders;
     std::thread::scope(|scope| {
         for client in 0..CROWD {
@@ -194,9 +179,7 @@ fn no_answer_crosses_to_another_client() {
                     let call = Call::new(chain, &world.runner.key, "get_order", arguments);
                     let answer = world.send_in(&session, &call);
                     let json = answer.json();
-                    let text = json["result"]["content"][0]["text"]
-                        .as_str()
-                        .unwrap_or_default();
+                    let text = json["result"]["content"][0]["text"].as_str().unwrap_or_default();
                     let mine = text.contains(&order.to_string());
                     assert!(mine, "asked for {order}, got {}", answer.text());
                 }

@@ -42,21 +42,13 @@ fn assert_ledger_holds(world: &World) {
 fn a_kill_while_the_tool_works_leaves_an_unknown_outcome() {
     let mut world = World::new(EXE);
     let chain = world.delegate(&["reports:read", "ticket:8821"], &[]);
-    let call = Call::new(
-        &chain,
-        &world.runner.key,
-        "slow_report",
-        json!({"seconds": 2}),
-    );
+    let call = Call::new(&chain, &world.runner.key, "slow_report", json!({"seconds": 2}));
     std::thread::scope(|scope| {
         let (address, request) = (world.address, call.request());
         let caller = scope.spawn(move || request.send(address));
         wait_until("the desk has the call", || world.executed().len() == 1);
         world.kill_serve();
-        assert!(
-            caller.join().unwrap().is_err(),
-            "nobody answers for a dead gateway"
-        );
+        assert!(caller.join().unwrap().is_err(), "nobody answers for a dead gateway");
     });
     // Before the restart the decision is there, without an outcome.
     let before = actions(&world, "allow");
@@ -87,27 +79,16 @@ fn a_kill_while_the_tool_works_leaves_an_unknown_outcome() {
 fn a_stop_lets_the_calls_under_way_end_and_takes_no_new_ones() {
     let mut world = World::new(EXE);
     let chain = world.delegate(&["reports:read"], &[]);
-    let call = Call::new(
-        &chain,
-        &world.runner.key,
-        "slow_report",
-        json!({"seconds": 1}),
-    );
+    let call = Call::new(&chain, &world.runner.key, "slow_report", json!({"seconds": 1}));
     let answer = std::thread::scope(|scope| {
         let (address, request) = (world.address, call.request());
         let caller = scope.spawn(move || request.send(address));
         wait_until("the desk has the call", || world.executed().len() == 1);
         world.stop_serve();
-        caller
-            .join()
-            .unwrap()
-            .expect("the call under way is answered")
+        caller.join().unwrap().expect("the call under way is answered")
     });
     world.assert_allowed(&answer, "ok");
-    assert!(
-        call.request().send(world.address).is_err(),
-        "nothing listens any more"
-    );
+    assert!(call.request().send(world.address).is_err(), "nothing listens any more");
     assert_ledger_holds(&world);
     world.start_serve();
     assert_eq!(actions(&world, "allow").len(), 1);
@@ -154,11 +135,7 @@ fn whenever_a_burst_is_cut_off_no_call_was_executed_without_its_entry() {
     assert!(total > 0, "some calls got through");
     let acknowledged = acknowledged.load(Ordering::Relaxed);
     assert!(acknowledged <= total, "an answer without an execution");
-    assert!(
-        total <= allowed.len(),
-        "{total} executed, {} allowed",
-        allowed.len()
-    );
+    assert!(total <= allowed.len(), "{total} executed, {} allowed", allowed.len());
     for action in &allowed {
         let outcome = action["outcome"].as_str();
         // `error`: there is no such order.
@@ -175,10 +152,7 @@ fn whenever_a_burst_is_cut_off_no_call_was_executed_without_its_entry() {
     }
     for (arguments, count) in &executed {
         let recorded = by_arguments.get(arguments).copied().unwrap_or(0);
-        assert!(
-            *count <= recorded,
-            "{arguments}: {count} executed, {recorded} recorded"
-        );
+        assert!(*count <= recorded, "{arguments}: {count} executed, {recorded} recorded");
     }
     assert_ledger_holds(&world);
 }

@@ -36,18 +36,11 @@ fn every_line_of_the_demo_comes_out_as_expected() {
         }
     }
     let end = events.last().unwrap();
-    assert_eq!(
-        (&end["event"], &end["ok"]),
-        (&"end".into(), &true.into()),
-        "{end}"
-    );
+    assert_eq!((&end["event"], &end["ok"]), (&"end".into(), &true.into()), "{end}");
     assert_eq!(end["surprises"], 0, "{end}");
     // The story of the issue, by what each line came to.
     let actions: Vec<&Value> = events.iter().filter(|e| e["event"] == "action").collect();
-    let expected: Vec<&str> = actions
-        .iter()
-        .map(|a| a["expected"].as_str().unwrap())
-        .collect();
+    let expected: Vec<&str> = actions.iter().map(|a| a["expected"].as_str().unwrap()).collect();
     let story = [
         "allow",
         "allow",
@@ -67,19 +60,10 @@ fn every_line_of_the_demo_comes_out_as_expected() {
     ];
     assert_eq!(expected, story);
     for kind in ["delegation", "bypass", "call_log", "audit", "evidence"] {
-        assert!(
-            events.iter().any(|e| e["event"] == kind),
-            "an event `{kind}`"
-        );
+        assert!(events.iter().any(|e| e["event"] == kind), "an event `{kind}`");
     }
     // What it left behind can be looked at by the commands that it names.
-    let verify = [
-        "--json",
-        "audit",
-        "verify",
-        "--data-dir",
-        "played/authority",
-    ];
+    let verify = ["--json", "audit", "verify", "--data-dir", "played/authority"];
     let verified = Answer::of(command(Path::new(EXE), base.path()).args(verify));
     assert_eq!(verified.status, 0, "{}", verified.out);
     // It does not play over what is there.
@@ -101,11 +85,7 @@ fn a_demo_that_is_kept_serves_until_it_is_told_to_stop() {
     let demo = Daemon::start_until("end", &mut demo, &base.path().join("log")).unwrap();
     let url = demo.said["url"].as_str().unwrap();
     let host = url.trim_start_matches("http://").split('/').next().unwrap();
-    let address = host
-        .to_socket_addrs()
-        .unwrap()
-        .find(|a| a.is_ipv4())
-        .unwrap();
+    let address = host.to_socket_addrs().unwrap().find(|a| a.is_ipv4()).unwrap();
     let healthy = Request::bare("GET", "/healthz");
     assert_eq!(healthy.send(address).unwrap().text(), "ok\n");
     let status = demo.stop();

@@ -61,33 +61,17 @@ fn an_allowed_call_is_proved_offline_from_the_grant_to_the_outcome() {
     world.stop_serve();
     let verdict = assert_proves(&world, &file);
     let text = verdict.to_string();
-    for fact in [
-        PRINCIPAL,
-        RUNNER,
-        "Purpose-Canary",
-        "get_ticket",
-        "8821",
-        "allow",
-        "\"ok\"",
-    ] {
+    for fact in [PRINCIPAL, RUNNER, "Purpose-Canary", "get_ticket", "8821", "allow", "\"ok\""] {
         assert!(text.contains(fact), "the verdict names {fact}: {verdict}");
     }
-    assert_eq!(
-        verdict["proven"]["authority"]["assurance"], "arguments",
-        "{verdict}"
-    );
-    assert_eq!(
-        verdict["proven"]["authority"]["guarantee"], "key",
-        "{verdict}"
-    );
+    assert_eq!(verdict["proven"]["authority"]["assurance"], "arguments", "{verdict}");
+    assert_eq!(verdict["proven"]["authority"]["guarantee"], "key", "{verdict}");
     // A checkpoint that an outsider kept makes it stronger, a foreign one is
     // no part of this log.
     let kept = world.path("kept");
     world.ok(&["audit", "checkpoint", "--save", &kept]);
     let trust = trust(&world);
-    let args = [
-        "evidence", "verify", &file, "--trust", &trust, "--kept", &kept,
-    ];
+    let args = ["evidence", "verify", &file, "--trust", &trust, "--kept", &kept];
     assert_eq!(world.run(&args).status, 0, "{}", world.run(&args).out);
 }
 
@@ -98,12 +82,7 @@ fn without_a_trust_file_nothing_is_verified_and_another_one_proves_nothing() {
     let id = world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     let file = bundle(&world, &id);
     let without = world.run(&["evidence", "verify", &file]);
-    assert_eq!(
-        (without.status, without.code().as_str()),
-        (2, "no-trust-file"),
-        "{}",
-        without.out
-    );
+    assert_eq!((without.status, without.code().as_str()), (2, "no-trust-file"), "{}", without.out);
     let other = World::new(EXE);
     let theirs = trust(&other);
     let foreign = world.run(&["evidence", "verify", &file, "--trust", &theirs]);
@@ -162,21 +141,11 @@ fn a_denied_call_has_evidence_too() {
     let record = world.assert_denied(&answer, "argument-not-delegated");
     let verdict = assert_proves(&world, &bundle(&world, record["action"].as_str().unwrap()));
     let text = verdict.to_string();
-    for fact in [
-        "deny",
-        "argument-not-delegated",
-        PRINCIPAL,
-        "\"recomputed\":true",
-    ] {
+    for fact in ["deny", "argument-not-delegated", PRINCIPAL, "\"recomputed\":true"] {
         assert!(text.contains(fact), "the verdict names {fact}: {verdict}");
     }
     // Of a stranger only the refusal is proved, nothing that it claimed.
-    let answer = world.send(&Call::new(
-        &chain,
-        &world.reader.key,
-        "get_ticket",
-        ticket(),
-    ));
+    let answer = world.send(&Call::new(&chain, &world.reader.key, "get_ticket", ticket()));
     let record = world.assert_not_authenticated(&answer, "proof-invalid");
     let verdict = assert_proves(&world, &bundle(&world, record["action"].as_str().unwrap()));
     assert!(verdict["proven"]["authority"].is_null(), "{verdict}");
@@ -188,29 +157,14 @@ fn a_sub_agents_call_is_proved_hop_by_hop_also_after_revocation() {
     let chain = world.chain();
     let order = bailiwick_demo::desk::ORDER_OF_TICKET_8821;
     let argument = format!("order_id={order}");
-    let more = [
-        "--tool",
-        "mcp:support-desk:tools/get_order",
-        "--argument",
-        &argument,
-    ];
+    let more = ["--tool", "mcp:support-desk:tools/get_order", "--argument", &argument];
     let child = world.attenuate(&chain, &world.runner, &world.reader, &more);
-    let call = Call::new(
-        &child,
-        &world.reader.key,
-        "get_order",
-        json!({"order_id": order}),
-    );
+    let call = Call::new(&child, &world.reader.key, "get_order", json!({"order_id": order}));
     let id = world.assert_allowed(&world.send(&call), "ok");
     let before = bundle(&world, &id);
     let verdict = assert_proves(&world, &before);
     let text = verdict.to_string();
-    for fact in [
-        RUNNER,
-        READER,
-        &world.runner.instance,
-        &world.reader.instance,
-    ] {
+    for fact in [RUNNER, READER, &world.runner.instance, &world.reader.instance] {
         assert!(text.contains(fact), "the verdict names {fact}: {verdict}");
     }
     // What was allowed stays proved, from the old bundle and from a new one.
@@ -230,12 +184,7 @@ fn a_sub_agents_call_is_proved_hop_by_hop_also_after_revocation() {
 fn a_call_whose_outcome_nobody_knows_is_proved_as_such() {
     let mut world = World::new(EXE);
     let chain = world.delegate(&["reports:read"], &[]);
-    let call = Call::new(
-        &chain,
-        &world.runner.key,
-        "slow_report",
-        json!({"seconds": 1}),
-    );
+    let call = Call::new(&chain, &world.runner.key, "slow_report", json!({"seconds": 1}));
     std::thread::scope(|scope| {
         let (address, request) = (world.address, call.request());
         scope.spawn(move || request.send(address));

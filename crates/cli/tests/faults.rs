@@ -32,10 +32,7 @@ fn call(world: &World, chain: &Chain) -> Response {
 }
 
 fn code(answer: &Response) -> String {
-    answer.json()["error"]["data"]["code"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    answer.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Calls until something is denied; returns the decisions that were allowed
@@ -44,11 +41,7 @@ fn until_denied(world: &World, chain: &Chain) -> (Vec<String>, Response) {
     let mut allowed = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        assert!(
-            Instant::now() < deadline,
-            "{} calls were allowed",
-            allowed.len()
-        );
+        assert!(Instant::now() < deadline, "{} calls were allowed", allowed.len());
         let answer = call(world, chain);
         if answer.json()["result"].is_object() {
             allowed.push(decision_id(&answer.json()).unwrap());
@@ -65,11 +58,7 @@ fn until_allowed(world: &World, chain: &Chain) -> String {
         if answer.json()["result"].is_object() {
             return decision_id(&answer.json()).unwrap();
         }
-        assert!(
-            Instant::now() < deadline,
-            "it does not recover: {}",
-            answer.text()
-        );
+        assert!(Instant::now() < deadline, "it does not recover: {}", answer.text());
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -82,15 +71,9 @@ fn assert_nothing_lost(world: &World, acknowledged: &[String]) {
     let answer = world.ok(&["audit", "query", "--decision", "allow", "--limit", "1000"]);
     let actions: Vec<&Value> = answer["actions"].as_array().unwrap().iter().collect();
     for id in acknowledged {
-        assert!(
-            actions.iter().any(|a| a["action"] == id.as_str()),
-            "{id} was lost"
-        );
+        assert!(actions.iter().any(|a| a["action"] == id.as_str()), "{id} was lost");
     }
-    assert!(
-        world.executed().len() <= actions.len(),
-        "executed without a record"
-    );
+    assert!(world.executed().len() <= actions.len(), "executed without a record");
 }
 
 /// While the disk is full nothing is done, and afterwards all is well.
@@ -107,11 +90,7 @@ fn full_disk(world: &mut World, fill: impl FnOnce(&World), mend: impl FnOnce(&Wo
         assert_eq!(code(&answer), "record-unavailable", "{}", answer.text());
     }
     assert_eq!(world.executed().len(), executed, "nothing reaches the desk");
-    assert_eq!(
-        executed,
-        acknowledged.len(),
-        "what was executed was acknowledged"
-    );
+    assert_eq!(executed, acknowledged.len(), "what was executed was acknowledged");
     mend(world);
     acknowledged.push(until_allowed(world, &chain));
     world.stop_serve();
@@ -129,18 +108,11 @@ fn writes_that_fail_deny_and_the_gateway_recovers() {
     let limit = |world: &World, bytes: &str| {
         let pid = world.serve.as_ref().unwrap().pid().to_string();
         let limit = format!("--fsize={bytes}:unlimited");
-        let status = Command::new("prlimit")
-            .args(["--pid", &pid, &limit])
-            .status()
-            .unwrap();
+        let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
         assert!(status.success(), "the limit is set");
     };
     // No file grows any more, the log of the process included.
-    full_disk(
-        &mut world,
-        |world| limit(world, "4096"),
-        |world| limit(world, "unlimited"),
-    );
+    full_disk(&mut world, |world| limit(world, "4096"), |world| limit(world, "unlimited"));
 }
 
 /// A small file system of its own, where that is permitted.
@@ -149,20 +121,14 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"])
-            .arg(at);
+        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(at);
         let mounted = mount.output().is_ok_and(|o| o.status.success());
         mounted.then(|| Self(at.to_owned()))
     }
 
     fn remount(&self, option: &str) {
         let option = format!("remount,{option}");
-        let status = Command::new("mount")
-            .args(["-o", &option])
-            .arg(&self.0)
-            .status()
-            .unwrap();
+        let status = Command::new("mount").args(["-o", &option]).arg(&self.0).status().unwrap();
         assert!(status.success(), "the small disk is remounted");
     }
 }
@@ -184,12 +150,7 @@ fn onto_small_disk(world: &World) -> Option<SmallDisk> {
         return None;
     };
     let source = format!("{}/.", aside.display());
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(source)
-        .arg(&world.data)
-        .status()
-        .unwrap();
+    let copied = Command::new("cp").arg("-a").arg(source).arg(&world.data).status().unwrap();
     assert!(copied.success(), "the data dir is copied");
     Some(disk)
 }
@@ -230,11 +191,7 @@ fn serve_does_not_start_on_a_read_only_data_dir_and_commands_say_why() {
             // Whoever may not mount is not root: modes bind.
             let mode = if yes { "u+w" } else { "a-w" };
             let args = ["-R", mode];
-            let status = Command::new("chmod")
-                .args(args)
-                .arg(&world.data)
-                .status()
-                .unwrap();
+            let status = Command::new("chmod").args(args).arg(&world.data).status().unwrap();
             assert!(status.success(), "the modes are set");
         }
     };
@@ -318,11 +275,7 @@ fn a_state_that_somebody_else_holds_denies_until_it_is_let_go() {
     let started = Instant::now();
     let answer = call(&world, &chain);
     assert_eq!(code(&answer), "record-unavailable", "{}", answer.text());
-    assert!(
-        started.elapsed() < Duration::from_secs(45),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(45), "{:?}", started.elapsed());
     assert_eq!(world.executed().len(), 1);
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);

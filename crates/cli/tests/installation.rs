@@ -42,16 +42,8 @@ fn mode(path: &Path) -> u32 {
 fn init_makes_private_files_and_asks_unless_told_not_to() {
     let base = tempfile::tempdir().unwrap();
     let asked = run(base.path(), &["--json", "init"]);
-    assert_eq!(
-        (asked.status, asked.code().as_str()),
-        (2, "no-terminal"),
-        "{}",
-        asked.out
-    );
-    assert!(
-        !base.path().join("bailiwick-data").exists(),
-        "nothing was made"
-    );
+    assert_eq!((asked.status, asked.code().as_str()), (2, "no-terminal"), "{}", asked.out);
+    assert!(!base.path().join("bailiwick-data").exists(), "nothing was made");
     let (_base, data) = initialised();
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("keys")), 0o700);
@@ -64,10 +56,7 @@ fn init_makes_private_files_and_asks_unless_told_not_to() {
     let (_other, theirs) = initialised();
     for file in files(&data.join("keys")) {
         let name = file.file_name().unwrap();
-        let (ours, theirs) = (
-            fs::read(&file).unwrap(),
-            fs::read(theirs.join("keys").join(name)),
-        );
+        let (ours, theirs) = (fs::read(&file).unwrap(), fs::read(theirs.join("keys").join(name)));
         assert_ne!(ours, theirs.unwrap(), "{}", file.display());
     }
 }
@@ -96,10 +85,7 @@ fn keys_that_commands_write_are_private() {
         "--out",
         &world.path("x.json"),
     ]);
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (3, "key-permissions")
-    );
+    assert_eq!((refused.status, refused.code().as_str()), (3, "key-permissions"));
 }
 
 #[test]
@@ -130,25 +116,14 @@ fn serve_says_where_it_listens_and_why_it_cannot() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let answer = run(base.path(), &["--json", "serve", "--listen", &listen]);
-    assert_eq!(
-        (answer.status, answer.code().as_str()),
-        (3, "cannot-listen"),
-        "{}",
-        answer.out
-    );
-    let answer = run(
-        base.path(),
-        &["--json", "serve", "--listen", "not an address"],
-    );
+    assert_eq!((answer.status, answer.code().as_str()), (3, "cannot-listen"), "{}", answer.out);
+    let answer = run(base.path(), &["--json", "serve", "--listen", "not an address"]);
     assert_ne!(answer.status, 0);
     let mut serve = command(Path::new(EXE), base.path());
     serve.args(["--json", "serve", "--listen", "127.0.0.1:0"]);
     let serve = Daemon::start(&mut serve, &base.path().join("log")).unwrap();
     let address = serve.said["listening"].as_str().unwrap();
-    assert!(
-        address.starts_with("127.0.0.1:") && !address.ends_with(":0"),
-        "{address}"
-    );
+    assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
     // A second one on the same data dir would need the same replay guard.
     let second = run(base.path(), &["--json", "serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.status, 3, "{}", second.out);
@@ -161,12 +136,7 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
     let (base, data) = initialised();
     let home = base.path();
     let ok = run(home, &["--json", "config", "check"]);
-    assert_eq!(
-        (ok.status, &ok.json()["ok"]),
-        (0, &json!(true)),
-        "{}",
-        ok.out
-    );
+    assert_eq!((ok.status, &ok.json()["ok"]), (0, &json!(true)), "{}", ok.out);
     let shown = run(home, &["--json", "config", "show"]).json();
     let options = shown.as_object().unwrap();
     assert!(options.len() >= 14, "{shown}");
@@ -176,15 +146,11 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
         }
     }
     // No security switch by environment: two harmless ones, and no more.
-    let by_environment: Vec<&String> = options
-        .iter()
-        .filter(|(_, o)| !o["environment"].is_null())
-        .map(|(n, _)| n)
-        .collect();
+    let by_environment: Vec<&String> =
+        options.iter().filter(|(_, o)| !o["environment"].is_null()).map(|(n, _)| n).collect();
     assert_eq!(by_environment, ["listen", "log"]);
     let mut with = command(Path::new(EXE), home);
-    with.env("BAILIWICK_LOG", "debug")
-        .env("BAILIWICK_PUBLISH_LEDGER", "true");
+    with.env("BAILIWICK_LOG", "debug").env("BAILIWICK_PUBLISH_LEDGER", "true");
     let shown = Answer::of(with.args(["--json", "config", "show"])).json();
     assert_eq!(shown["log"]["value"], "debug");
     assert_eq!(shown["publish_ledger"]["value"], false);
@@ -192,42 +158,17 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
     let file = data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, code) in [
-        (
-            "staleness_seconds = 10",
-            "staleness_seconds = 3600",
-            "config-out-of-range",
-        ),
-        (
-            "staleness_seconds = 10",
-            "staleness_secondz = 10",
-            "config-malformed",
-        ),
-        (
-            "staleness_seconds = 10",
-            "staleness_seconds = \"ten\"",
-            "config-malformed",
-        ),
-        (
-            "staleness_seconds = 10",
-            "staleness_seconds = ",
-            "config-malformed",
-        ),
-        (
-            "http://localhost:",
-            "http://gate.example.com:",
-            "config-out-of-range",
-        ),
+        ("staleness_seconds = 10", "staleness_seconds = 3600", "config-out-of-range"),
+        ("staleness_seconds = 10", "staleness_secondz = 10", "config-malformed"),
+        ("staleness_seconds = 10", "staleness_seconds = \"ten\"", "config-malformed"),
+        ("staleness_seconds = 10", "staleness_seconds = ", "config-malformed"),
+        ("http://localhost:", "http://gate.example.com:", "config-out-of-range"),
     ] {
         assert!(text.contains(from), "{text}");
         fs::write(&file, text.replace(from, to)).unwrap();
         for args in [&["--json", "config", "check"][..], &["--json", "serve"]] {
             let answer = run(home, args);
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (2, code),
-                "{to}: {}",
-                answer.out
-            );
+            assert_eq!((answer.status, answer.code().as_str()), (2, code), "{to}: {}", answer.out);
         }
     }
 }
@@ -236,12 +177,7 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
 fn doctor_says_what_is_well_and_what_is_not() {
     let mut world = World::new(EXE);
     let well = world.run(&["doctor"]);
-    assert_eq!(
-        (well.status, &well.json()["ok"]),
-        (0, &json!(true)),
-        "{}",
-        well.out
-    );
+    assert_eq!((well.status, &well.json()["ok"]), (0, &json!(true)), "{}", well.out);
     let failing = |world: &World| -> Vec<Value> {
         let answer = world.run(&["doctor"]);
         assert_eq!(answer.status, 1, "{}", answer.out);
@@ -250,11 +186,7 @@ fn doctor_says_what_is_well_and_what_is_not() {
     };
     world.stop_desk();
     let away = failing(&world);
-    assert_eq!(
-        (away.len(), &away[0]["code"]),
-        (1, &json!("tool-server-away")),
-        "{away:?}"
-    );
+    assert_eq!((away.len(), &away[0]["code"]), (1, &json!("tool-server-away")), "{away:?}");
     world.start_desk("none");
     let key = world.data.join("keys/plaintext.jwk");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
@@ -274,10 +206,7 @@ fn doctor_says_what_is_well_and_what_is_not() {
     });
     world.ok(&["tool-server", "add", "open-desk", "--url", &url]);
     let bypass = failing(&world);
-    assert!(
-        bypass.iter().any(|c| c["code"] == "bypass-possible"),
-        "{bypass:?}"
-    );
+    assert!(bypass.iter().any(|c| c["code"] == "bypass-possible"), "{bypass:?}");
     assert!(bypass.iter().all(|c| c["remedy"].is_string()), "{bypass:?}");
     // A fresh installation can delegate nothing yet.
     let (base, _data) = initialised();

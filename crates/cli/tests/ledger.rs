@@ -31,10 +31,7 @@ fn lived() -> World {
     let chain = world.chain();
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     let other = json!({"ticket_id": 9000});
-    world.assert_denied(
-        &world.call(&chain, "get_ticket", other),
-        "argument-not-delegated",
-    );
+    world.assert_denied(&world.call(&chain, "get_ticket", other), "argument-not-delegated");
     world
 }
 
@@ -54,10 +51,7 @@ fn audit(world: &World, data: &Path, more: &[&str]) -> (i32, Value) {
 
 fn codes(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap();
-    findings
-        .iter()
-        .map(|f| f["code"].as_str().unwrap())
-        .collect()
+    findings.iter().map(|f| f["code"].as_str().unwrap()).collect()
 }
 
 fn database(data: &Path) -> rusqlite::Connection {
@@ -66,14 +60,8 @@ fn database(data: &Path) -> rusqlite::Connection {
 
 fn leaves(data: &Path) -> Vec<Vec<u8>> {
     let database = database(data);
-    let mut query = database
-        .prepare("SELECT leaf FROM entries ORDER BY idx")
-        .unwrap();
-    query
-        .query_map([], |r| r.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+    let mut query = database.prepare("SELECT leaf FROM entries ORDER BY idx").unwrap();
+    query.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 /// Replaces tiles and checkpoint by those that `leaves` imply, signed with the
@@ -93,15 +81,10 @@ fn rebuild_tiles(data: &Path, leaves: &[Vec<u8>]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, &file.bytes).unwrap();
     }
-    let note = signer
-        .sign(&plan.checkpoint(origin).unwrap())
-        .unwrap()
-        .to_string();
+    let note = signer.sign(&plan.checkpoint(origin).unwrap()).unwrap().to_string();
     fs::write(ledger.join("checkpoint"), &note).unwrap();
     let sql = "UPDATE checkpoint SET size = ?1, note = ?2";
-    database(data)
-        .execute(sql, (i64::try_from(leaves.len()).unwrap(), note.as_bytes()))
-        .unwrap();
+    database(data).execute(sql, (i64::try_from(leaves.len()).unwrap(), note.as_bytes())).unwrap();
 }
 
 #[test]
@@ -152,10 +135,7 @@ fn a_flipped_byte_anywhere_in_a_copied_data_dir_is_found() {
          WHERE decision = 'allow'",
     );
     let index = report["first_bad_entry"].as_u64().unwrap();
-    assert_eq!(
-        world.ok(&["audit", "show", &index.to_string()])["decision"],
-        "allow"
-    );
+    assert_eq!(world.ok(&["audit", "show", &index.to_string()])["decision"], "allow");
     flip("UPDATE entries SET decision = 'allow', reason = NULL WHERE decision = 'deny'");
     flip("UPDATE entries SET time = time + 1 WHERE idx = 3");
     flip("UPDATE sealed SET ciphertext = zeroblob(length(ciphertext)) WHERE rowid = 5");
@@ -177,15 +157,10 @@ fn an_edit_is_found_also_when_every_tile_was_made_anew() {
     let rewritten = |name: &str, edit: &dyn Fn(&str) -> String| {
         let data = copied(&world, name);
         let mut all = leaves(&data);
-        let at = all
-            .iter()
-            .position(|l| String::from_utf8_lossy(l).contains("\"deny\""))
-            .unwrap();
+        let at = all.iter().position(|l| String::from_utf8_lossy(l).contains("\"deny\"")).unwrap();
         all[at] = edit(&String::from_utf8(all[at].clone()).unwrap()).into_bytes();
         let sql = "UPDATE entries SET leaf = ?1 WHERE idx = ?2";
-        database(&data)
-            .execute(sql, (&all[at], i64::try_from(at).unwrap()))
-            .unwrap();
+        database(&data).execute(sql, (&all[at], i64::try_from(at).unwrap())).unwrap();
         rebuild_tiles(&data, &all);
         (data, at)
     };
@@ -213,10 +188,7 @@ fn a_tail_cut_off_is_found_by_a_checkpoint_kept_elsewhere() {
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     let saved = world.ok(&["audit", "checkpoint", "--save", &world.path("kept")]);
     let kept = world.path("kept");
-    assert!(
-        saved["checkpoint"].as_str().unwrap().contains("/ledger/"),
-        "{saved}"
-    );
+    assert!(saved["checkpoint"].as_str().unwrap().contains("/ledger/"), "{saved}");
     world.stop_serve();
     // By itself yesterday's state is without fault.
     assert_eq!(audit(&world, &older, &[]).0, 0);
@@ -225,24 +197,14 @@ fn a_tail_cut_off_is_found_by_a_checkpoint_kept_elsewhere() {
     assert!(codes(&report).contains(&"tlog-shrunk"), "{report}");
     // The true ledger continues what was kept, and still does as it grows.
     let (status, report) = audit(&world, &world.data, &["--since", &kept]);
-    assert_eq!(
-        (status, &report["consistent_since"]),
-        (0, &saved["entries"]),
-        "{report}"
-    );
+    assert_eq!((status, &report["consistent_since"]), (0, &saved["entries"]), "{report}");
     world.start_serve();
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
     let (status, report) = audit(&world, &world.data, &["--since", &kept]);
     assert_eq!(status, 0, "{report}");
-    assert!(
-        report["entries"].as_u64() > report["consistent_since"].as_u64(),
-        "{report}"
-    );
+    assert!(report["entries"].as_u64() > report["consistent_since"].as_u64(), "{report}");
     // A checkpoint file is not written over.
-    assert_eq!(
-        world.run(&["audit", "checkpoint", "--save", &kept]).status,
-        3
-    );
+    assert_eq!(world.run(&["audit", "checkpoint", "--save", &kept]).status, 3);
 }
 
 #[test]
@@ -250,10 +212,7 @@ fn the_trust_file_says_whose_ledger_it_is() {
     let world = lived();
     let trust = world.path("trust.json");
     let made = world.ok(&["keys", "trust", "-o", &trust]);
-    assert!(
-        made["fingerprint"].as_str().is_some_and(|f| f.len() > 40),
-        "{made}"
-    );
+    assert!(made["fingerprint"].as_str().is_some_and(|f| f.len() > 40), "{made}");
     let (status, report) = audit(&world, &world.data, &["--trust", &trust]);
     assert_eq!((status, &report["trust"]), (0, &json!("file")), "{report}");
     let other = World::new(EXE);
@@ -278,10 +237,7 @@ fn actions_are_found_by_every_filter() {
     let time = last["time"].as_str().unwrap();
     assert_eq!(count(&[]), 3);
     assert_eq!(count(&["--principal", PRINCIPAL]), 3);
-    assert_eq!(
-        count(&["--principal", last["principal"].as_str().unwrap()]),
-        3
-    );
+    assert_eq!(count(&["--principal", last["principal"].as_str().unwrap()]), 3);
     assert_eq!(count(&["--principal", "user:owner"]), 0);
     assert_eq!(count(&["--agent", RUNNER]), 3);
     assert_eq!(count(&["--agent", "agent:order-reader"]), 0);
@@ -294,11 +250,7 @@ fn actions_are_found_by_every_filter() {
     assert_eq!(count(&["--limit", "1"]), 1);
     assert_eq!(count(&["--decision", "allow", "--task", task]), 1);
     for args in [&["--from", "yesterday"][..], &["--decision", "maybe"]] {
-        assert_eq!(
-            world.run(&[&["audit", "query"], args].concat()).status,
-            2,
-            "{args:?}"
-        );
+        assert_eq!(world.run(&[&["audit", "query"], args].concat()).status, 2, "{args:?}");
     }
     let unknown = world.run(&["audit", "query", "--principal", "user:nobody"]);
     assert_eq!(unknown.status, 1, "{}", unknown.out);
@@ -353,15 +305,7 @@ fn tiles_are_served_to_auditors_as_they_lie_on_disk() {
 #[test]
 fn a_published_ledger_is_read_without_a_credential() {
     let config = vec![("publish_ledger", "true".to_owned())];
-    let world = World::with(
-        EXE,
-        &Setup {
-            config,
-            ..Setup::default()
-        },
-    );
-    let answer = Request::bare("GET", "/ledger/checkpoint")
-        .send(world.address)
-        .unwrap();
+    let world = World::with(EXE, &Setup { config, ..Setup::default() });
+    let answer = Request::bare("GET", "/ledger/checkpoint").send(world.address).unwrap();
     assert_eq!(answer.status, 200);
 }

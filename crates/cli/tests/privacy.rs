@@ -23,60 +23,34 @@ fn ticket() -> Value {
 
 fn leaves(data: &std::path::Path) -> Vec<Vec<u8>> {
     let database = rusqlite::Connection::open(data.join("state.db")).unwrap();
-    let mut query = database
-        .prepare("SELECT leaf FROM entries ORDER BY idx")
-        .unwrap();
-    query
-        .query_map([], |r| r.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+    let mut query = database.prepare("SELECT leaf FROM entries ORDER BY idx").unwrap();
+    query.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
 fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
     let config = vec![("log", "\"debug\"".to_owned())];
-    let mut world = World::with(
-        EXE,
-        &Setup {
-            config,
-            ..Setup::default()
-        },
-    );
-    let chain = world.delegate(
-        &["ticket:8821", "ticket:8821:note", "customers:search"],
-        &[],
-    );
+    let mut world = World::with(EXE, &Setup { config, ..Setup::default() });
+    let chain = world.delegate(&["ticket:8821", "ticket:8821:note", "customers:search"], &[]);
     let child = world.attenuate(&chain, &world.runner, &world.reader, &[]);
     let mut heard = String::new();
     // Values that try to break out of lines and JSON as well (log injection).
     let note =
         json!({"ticket_id": 8821, "text": "argument-canary\n{\"level\":\"ERROR\"}\r\u{1b}[2J"});
     let query = json!({"query": "argument-canary@example.com"});
-    for (tool, arguments) in [
-        ("get_ticket", ticket()),
-        ("add_note", note),
-        ("search_customers", query),
-    ] {
+    for (tool, arguments) in
+        [("get_ticket", ticket()), ("add_note", note), ("search_customers", query)]
+    {
         let answer = world.call(&chain, tool, arguments.clone());
         world.assert_allowed(&answer, "ok");
         heard.push_str(&answer.text());
         let answer = world.send(&Call::new(&child, &world.reader.key, tool, arguments));
         world.assert_allowed(&answer, "ok");
     }
-    let denied = world.call(
-        &chain,
-        "get_ticket",
-        json!({"ticket_id": "argument-canary"}),
-    );
+    let denied = world.call(&chain, "get_ticket", json!({"ticket_id": "argument-canary"}));
     world.assert_denied(&denied, "argument-not-delegated");
     heard.push_str(&denied.text());
-    let stranger = world.send(&Call::new(
-        &chain,
-        &world.reader.key,
-        "get_ticket",
-        ticket(),
-    ));
+    let stranger = world.send(&Call::new(&chain, &world.reader.key, "get_ticket", ticket()));
     world.assert_not_authenticated(&stranger, "proof-invalid");
     heard.push_str(&stranger.text());
     world.ok(&[
@@ -96,13 +70,7 @@ fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
     };
     let admin = fs::read_to_string(world.data.join("keys/admin.credential")).unwrap();
     let mut secrets = vec!["desk-credential-canary".to_owned(), admin.trim().to_owned()];
-    let keys = [
-        "issuer.jwk",
-        "authority.jwk",
-        "gateway.jwk",
-        "log.jwk",
-        "plaintext.jwk",
-    ];
+    let keys = ["issuer.jwk", "authority.jwk", "gateway.jwk", "log.jwk", "plaintext.jwk"];
     secrets.extend(keys.iter().map(|k| jwk(k)));
     for holder in [&world.runner, &world.reader] {
         let file = fs::read_to_string(holder.home.join("key.json")).unwrap();
@@ -113,34 +81,20 @@ fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
     let leaf = chain.leaf().rsplit('.').next().unwrap().to_owned();
     let log = world.base.path().join("serve.log");
     let log = fs::read_to_string(log).unwrap();
-    assert!(
-        log.contains("\"level\":\"INFO\""),
-        "the log says something: {log}"
-    );
+    assert!(log.contains("\"level\":\"INFO\""), "the log says something: {log}");
     for line in log.lines() {
-        assert!(
-            serde_json::from_str::<Value>(line).is_ok(),
-            "a log line is JSON: {line}"
-        );
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "a log line is JSON: {line}");
     }
     let state = fs::read(world.data.join("state.db")).unwrap();
     let state = String::from_utf8_lossy(&state).into_owned();
-    let tiles: Vec<u8> = files(&world.data.join("ledger"))
-        .iter()
-        .flat_map(|f| fs::read(f).unwrap())
-        .collect();
+    let tiles: Vec<u8> =
+        files(&world.data.join("ledger")).iter().flat_map(|f| fs::read(f).unwrap()).collect();
     let tiles = String::from_utf8_lossy(&tiles).into_owned();
     for secret in &secrets {
-        for (place, text) in [
-            ("log", &log),
-            ("state", &state),
-            ("ledger", &tiles),
-            ("answers", &heard),
-        ] {
-            assert!(
-                !text.contains(secret.as_str()),
-                "a secret stands in {place}"
-            );
+        for (place, text) in
+            [("log", &log), ("state", &state), ("ledger", &tiles), ("answers", &heard)]
+        {
+            assert!(!text.contains(secret.as_str()), "a secret stands in {place}");
         }
     }
     // Tokens, purposes, arguments, names: in no log and in no leaf.
@@ -156,27 +110,14 @@ fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
     for text in personal.iter().copied().chain([leaf.as_str()]) {
         assert!(!tiles.contains(text), "`{text}` stands in the ledger");
     }
-    for text in [
-        "argument-canary",
-        "reason-canary",
-        "Purpose-Canary",
-        PRINCIPAL,
-        leaf.as_str(),
-    ] {
+    for text in ["argument-canary", "reason-canary", "Purpose-Canary", PRINCIPAL, leaf.as_str()] {
         assert!(!log.contains(text), "`{text}` stands in the log");
     }
     // The texts beside the ledger are not in the clear either.
-    assert!(
-        !state.contains("argument-canary"),
-        "an argument lies in the clear"
-    );
+    assert!(!state.contains("argument-canary"), "an argument lies in the clear");
     let entries = leaves(&world.data);
     assert!(entries.len() > 20);
     for entry in entries {
-        assert!(
-            !entry.contains(&b'@'),
-            "{}",
-            String::from_utf8_lossy(&entry)
-        );
+        assert!(!entry.contains(&b'@'), "{}", String::from_utf8_lossy(&entry));
     }
 }

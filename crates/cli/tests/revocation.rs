@@ -53,16 +53,7 @@ fn family() -> (World, Chain, Chain, Chain) {
 #[test]
 fn a_revoked_root_takes_its_descendants_and_no_sibling() {
     let (world, chain, child, sibling) = family();
-    revoke(
-        &world,
-        &[
-            "delegation",
-            "--chain",
-            &chain.path(),
-            "--key",
-            &world.principal_key(),
-        ],
-    );
+    revoke(&world, &["delegation", "--chain", &chain.path(), "--key", &world.principal_key()]);
     world.assert_denied(&by_runner(&world, &chain), "revoked");
     world.assert_denied(&by_reader(&world, &child), "revoked");
     // Derived again from it, whenever: no.
@@ -124,47 +115,29 @@ fn a_revoked_grant_or_task_ends_what_was_issued_under_it() {
 fn a_revoked_instance_takes_every_chain_it_stands_in() {
     let (world, chain, child, _) = family();
     revoke(&world, &["instance", &world.reader.instance]);
-    denied_any(
-        &world,
-        &by_reader(&world, &child),
-        &["revoked", "instance-inactive"],
-    );
+    denied_any(&world, &by_reader(&world, &child), &["revoked", "instance-inactive"]);
     world.assert_allowed(&by_runner(&world, &chain), "ok");
     revoke(&world, &["instance", &world.runner.instance]);
-    denied_any(
-        &world,
-        &by_runner(&world, &chain),
-        &["revoked", "instance-inactive"],
-    );
+    denied_any(&world, &by_runner(&world, &chain), &["revoked", "instance-inactive"]);
 }
 
 #[test]
 fn a_revoked_agent_takes_its_instances() {
     let (world, chain, child, _) = family();
     revoke(&world, &["agent", READER]);
-    denied_any(
-        &world,
-        &by_reader(&world, &child),
-        &["revoked", "agent-inactive"],
-    );
+    denied_any(&world, &by_reader(&world, &child), &["revoked", "agent-inactive"]);
     world.assert_allowed(&by_runner(&world, &chain), "ok");
     revoke(&world, &["agent", RUNNER]);
-    denied_any(
-        &world,
-        &by_runner(&world, &chain),
-        &["revoked", "agent-inactive"],
-    );
+    denied_any(&world, &by_runner(&world, &chain), &["revoked", "agent-inactive"]);
 }
 
 #[test]
 fn a_revoked_principal_takes_everything_it_granted() {
     let (world, chain, child, sibling) = family();
     revoke(&world, &["principal", PRINCIPAL]);
-    for answer in [
-        by_runner(&world, &chain),
-        by_reader(&world, &child),
-        by_runner(&world, &sibling),
-    ] {
+    for answer in
+        [by_runner(&world, &chain), by_reader(&world, &child), by_runner(&world, &sibling)]
+    {
         denied_any(&world, &answer, &["revoked", "principal-inactive"]);
     }
     // Nor does it grant anything new.
@@ -189,11 +162,7 @@ fn a_revoked_principal_takes_everything_it_granted() {
 fn the_owner_of_an_agent_takes_it_along() {
     let (world, chain, _, _) = family();
     revoke(&world, &["principal", OWNER]);
-    denied_any(
-        &world,
-        &by_runner(&world, &chain),
-        &["revoked", "agent-inactive"],
-    );
+    denied_any(&world, &by_runner(&world, &chain), &["revoked", "agent-inactive"]);
 }
 
 #[test]
@@ -211,9 +180,7 @@ fn a_revoked_workflow_or_tool_server_ends_all_calls_under_it() {
 /// Denied for one of these reasons: some ends are seen by the registry first.
 fn denied_any(world: &World, answer: &Response, reasons: &[&str]) {
     let json = answer.json();
-    let id = json["error"]["data"]["decision_id"]
-        .as_str()
-        .expect("denied");
+    let id = json["error"]["data"]["decision_id"].as_str().expect("denied");
     let record = world.recorded(id);
     assert_eq!(record["decision"], "deny", "{record}");
     let reason = record["reason"].as_str().unwrap();
@@ -225,40 +192,16 @@ fn somebody_elses_key_takes_nothing_back_and_only_once_it_is_new() {
     let (world, chain, _, _) = family();
     let owner = world.path("owner/key.json");
     let path = chain.path();
-    let args = [
-        "revoke",
-        "delegation",
-        "--chain",
-        &path,
-        "--reason",
-        "x",
-        "--key",
-        &owner,
-    ];
+    let args = ["revoke", "delegation", "--chain", &path, "--reason", "x", "--key", &owner];
     let refused = world.run(&args);
     assert_eq!(refused.status, 1, "{}", refused.out);
     world.assert_allowed(&by_runner(&world, &chain), "ok");
     revoke(&world, &["delegation", "--chain", &path]);
     let again = world.ok(&["revoke", "delegation", "--chain", &path, "--reason", "x"]);
     assert_eq!(again["changed"], false, "{again}");
-    assert_eq!(
-        world
-            .run(&["revoke", "delegation", &"A".repeat(43), "--reason", "x"])
-            .status,
-        1
-    );
-    assert_eq!(
-        world
-            .run(&["revoke", "agent", "agent:nobody", "--reason", "x"])
-            .status,
-        1
-    );
-    assert_eq!(
-        world
-            .run(&["revoke", "agent", RUNNER, "--reason", " "])
-            .status,
-        2
-    );
+    assert_eq!(world.run(&["revoke", "delegation", &"A".repeat(43), "--reason", "x"]).status, 1);
+    assert_eq!(world.run(&["revoke", "agent", "agent:nobody", "--reason", "x"]).status, 1);
+    assert_eq!(world.run(&["revoke", "agent", RUNNER, "--reason", " "]).status, 2);
 }
 
 #[test]
@@ -315,10 +258,7 @@ fn sessions_and_open_streams_end_with_their_delegation() {
         let (status, ended) = listener.join().unwrap();
         assert_eq!(status, 200);
         let late = ended.saturating_duration_since(revoked);
-        assert!(
-            late < Duration::from_secs(2),
-            "the stream outlived it by {late:?}"
-        );
+        assert!(late < Duration::from_secs(2), "the stream outlived it by {late:?}");
     });
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let ping = signed(in_session(Some(&session), &ping), &chain, key, "POST", &url);

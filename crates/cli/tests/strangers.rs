@@ -31,10 +31,7 @@ fn whoever_presents_nothing_learns_the_same_of_every_tool_and_server() {
     let probe = |server: &str, tool: &str| {
         let call = Call::new(&chain, &world.runner.key, tool, ticket());
         let mut message = call.message();
-        message["params"]["_meta"]
-            .as_object_mut()
-            .unwrap()
-            .remove("io.bailiwick/presentation");
+        message["params"]["_meta"].as_object_mut().unwrap().remove("io.bailiwick/presentation");
         let mut request = call.with_body(message.to_string());
         request.path = format!("/mcp/{server}");
         let answer = request.send(world.address).unwrap();
@@ -84,10 +81,7 @@ fn a_flood_of_strangers_is_counted_and_a_known_caller_still_gets_through() {
     let added = report["entries"].as_u64().unwrap() - before;
     // A burst of a hundred, then twenty a second; and the known caller's own.
     let most = 100 + 20 * (started.elapsed().as_secs() + 1) + 10;
-    assert!(
-        added <= most,
-        "{added} entries for 300 refusals of a stranger, at most {most}"
-    );
+    assert!(added <= most, "{added} entries for 300 refusals of a stranger, at most {most}");
     let tail = world.run(&["audit", "tail", "-n", "400"]).out;
     let counted: u64 = tail
         .lines()
@@ -96,9 +90,5 @@ fn a_flood_of_strangers_is_counted_and_a_known_caller_still_gets_through() {
         .map(|e| e["body"]["count"].as_u64().unwrap())
         .sum();
     let single = tail.matches("\"decision\":\"deny\"").count();
-    assert_eq!(
-        counted + u64::try_from(single).unwrap(),
-        300,
-        "every refusal is counted once"
-    );
+    assert_eq!(counted + u64::try_from(single).unwrap(), 300, "every refusal is counted once");
 }

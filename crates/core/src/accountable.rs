@@ -31,8 +31,7 @@ pub const GRANT: &str = "urn:bailiwick:claim:grant";
 pub const BUDGET: &str = "urn:bailiwick:claim:budget";
 
 /// Claims that only a root may state.
-const ROOT_ONLY: [&str; 8] =
-    ["sub", "act", "client_id", "status", TASK, PURPOSE, WORKFLOW, GRANT];
+const ROOT_ONLY: [&str; 8] = ["sub", "act", "client_id", "status", TASK, PURPOSE, WORKFLOW, GRANT];
 
 /// Milliseconds by which the last durable entry may be ahead of a decision's
 /// clock reading: entries of calls that were decided at the same time. A clock
@@ -64,9 +63,7 @@ impl Authority {
     /// The claims for a root.
     #[must_use]
     pub fn to_claims(&self) -> Object {
-        let named = |id: &str, digest: Digest| {
-            Object::new().with("id", id).with("digest", digest)
-        };
+        let named = |id: &str, digest: Digest| Object::new().with("id", id).with("digest", digest);
         Object::new()
             .with("sub", &self.principal)
             .with("act", Object::new().with("sub", &self.agent))
@@ -82,9 +79,8 @@ impl Authority {
     /// [`Reason::AccountabilityMissing`] names the claim.
     pub fn from_claims(claims: &Object) -> Result<Self, Denial> {
         let missing = |claim: &str| Denial::new(Reason::AccountabilityMissing).about(claim);
-        let text = |claim: &str| {
-            claims.member(claim).and_then(Json::as_str).ok_or_else(|| missing(claim))
-        };
+        let text =
+            |claim: &str| claims.member(claim).and_then(Json::as_str).ok_or_else(|| missing(claim));
         let named = |claim: &str| {
             let o = claims.member(claim).and_then(Json::as_object);
             let id = o.and_then(|o| o.member("id")?.as_str());
@@ -281,10 +277,8 @@ fn check_not_before(chain: &Chain, now: Timestamp) -> Result<(), Denial> {
     let mut earliest = None;
     for (i, link) in chain.links().iter().enumerate() {
         let Some(nbf) = link.claims.all.member("nbf") else { continue };
-        let malformed =
-            || Denial::new(Reason::ClaimsMalformed).of_token(i).about("nbf");
-        let nbf =
-            nbf.as_number().and_then(|n| n.as_plain_integer()).ok_or_else(malformed)?;
+        let malformed = || Denial::new(Reason::ClaimsMalformed).of_token(i).about("nbf");
+        let nbf = nbf.as_number().and_then(|n| n.as_plain_integer()).ok_or_else(malformed)?;
         if Timestamp::from_seconds(nbf) > now {
             return Err(Denial::new(Reason::TokenNotYetValid).of_token(i).about("nbf"));
         }
@@ -336,8 +330,7 @@ fn stand(
     });
     let grant_stands = grant.is_some();
     let grant_signed = grant.is_some_and(|grant| !grant.attested);
-    let guarantee =
-        hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
+    let guarantee = hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
     let facts = Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms };
     let denial = if let Some(kind) = &facts.standing.revoked {
         Denial::new(Reason::Revoked).about(kind.as_str())

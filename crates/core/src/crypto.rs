@@ -100,7 +100,10 @@ pub(crate) fn append_from_base64url(text: &str, bytes: &mut Vec<u8>) -> Option<(
 /// before the comparison, so each row stands for both points with that `y`.
 const SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
-    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0,
+    ],
     [
         0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -164,10 +167,7 @@ impl PublicKey {
     /// The public JWK with its required members only.
     #[must_use]
     pub fn to_jwk(&self) -> Object {
-        Object::new()
-            .with("crv", "Ed25519")
-            .with("kty", "OKP")
-            .with("x", base64url(&self.0))
+        Object::new().with("crv", "Ed25519").with("kty", "OKP").with("x", base64url(&self.0))
     }
 
     /// The RFC 7638 thumbprint.

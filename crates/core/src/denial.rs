@@ -266,7 +266,12 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for reason in Reason::ALL {
             assert!(seen.insert(reason.code()));
-            assert!(reason.code().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            assert!(
+                reason
+                    .code()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
             assert_eq!(Reason::parse(reason.code()), Some(*reason));
             assert!(!reason.remedy().is_empty() && !reason.message().ends_with('.'));
         }

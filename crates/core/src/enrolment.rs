@@ -12,9 +12,7 @@ use aws_lc_rs::signature::{
     UnparsedPublicKey,
 };
 
-use crate::crypto::{
-    KeyError, PublicKey, Signer, base64url, from_base64url, sha256,
-};
+use crate::crypto::{KeyError, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::ids::{AgentId, InstanceId, PrincipalId};
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
@@ -69,9 +67,7 @@ impl IdentityKey {
         let mut point = vec![4u8];
         point.extend_from_slice(&self.x);
         point.extend_from_slice(&self.y);
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point).verify(message, signature).is_ok()
     }
 }
 
@@ -219,9 +215,7 @@ impl Statement {
         let by_identity = identity.sign(format!("{es}.{payload}").as_bytes())?;
         let signature = |protected: String, signature: &[u8]| {
             Json::from(
-                Object::new()
-                    .with("protected", protected)
-                    .with("signature", base64url(signature)),
+                Object::new().with("protected", protected).with("signature", base64url(signature)),
             )
         };
         Ok(Object::new()
@@ -267,12 +261,10 @@ impl Statement {
     fn read(json: &Json) -> Result<Self, EnrolmentError> {
         let bad = |member: &'static str| EnrolmentError::Member { member };
         let o = json.as_object().ok_or(bad("payload"))?;
-        let text = |member: &'static str| {
-            o.member(member).and_then(Json::as_str).ok_or(bad(member))
-        };
-        let jwk = |member: &'static str| {
-            o.member(member).and_then(Json::as_object).ok_or(bad(member))
-        };
+        let text =
+            |member: &'static str| o.member(member).and_then(Json::as_str).ok_or(bad(member));
+        let jwk =
+            |member: &'static str| o.member(member).and_then(Json::as_object).ok_or(bad(member));
         let statement = Self {
             instance: InstanceId::parse(text("instance")?).map_err(|_| bad("instance"))?,
             agent: AgentId::parse(text("agent")?).map_err(|_| bad("agent"))?,
@@ -280,8 +272,7 @@ impl Statement {
             audience: text("aud")?.to_owned(),
             made_at: text("made_at")?.parse().map_err(|_| bad("made_at"))?,
             holder: PublicKey::from_jwk(jwk("holder")?).map_err(|_| bad("holder"))?,
-            identity: IdentityKey::from_jwk(jwk("identity")?)
-                .map_err(|_| bad("identity"))?,
+            identity: IdentityKey::from_jwk(jwk("identity")?).map_err(|_| bad("identity"))?,
         };
         if statement.to_json() != *json {
             return Err(bad("(unknown)"));
@@ -302,11 +293,9 @@ mod tests {
     use crate::crypto::SigningKey;
 
     fn identity() -> IdentitySigningKey {
-        let document = EcdsaKeyPair::generate_pkcs8(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &SystemRandom::new(),
-        )
-        .unwrap();
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .unwrap();
         IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap()
     }
 

@@ -97,9 +97,8 @@ impl Statement {
     /// The JSON form.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let list = |texts: &[String]| {
-            texts.iter().map(|t| Json::from(t.as_str())).collect::<Vec<_>>()
-        };
+        let list =
+            |texts: &[String]| texts.iter().map(|t| Json::from(t.as_str())).collect::<Vec<_>>();
         Object::new()
             .with("v", 1u64)
             .with("id", &self.id)
@@ -150,18 +149,13 @@ impl Statement {
     fn read(json: &Json) -> Result<Self, GrantError> {
         let bad = |member: &'static str| GrantError::Member { member };
         let o = json.as_object().ok_or(bad("v"))?;
-        let text = |member: &'static str| {
-            o.member(member).and_then(Json::as_str).ok_or(bad(member))
-        };
+        let text =
+            |member: &'static str| o.member(member).and_then(Json::as_str).ok_or(bad(member));
         let inner = |member: &'static str, name: &str| {
-            o.member(member)
-                .and_then(|m| m.as_object()?.member(name)?.as_str())
-                .ok_or(bad(member))
+            o.member(member).and_then(|m| m.as_object()?.member(name)?.as_str()).ok_or(bad(member))
         };
         let integer = |member: &'static str| {
-            o.member(member)
-                .and_then(|m| m.as_number()?.as_plain_integer())
-                .ok_or(bad(member))
+            o.member(member).and_then(|m| m.as_number()?.as_plain_integer()).ok_or(bad(member))
         };
         let object = |member: &'static str| {
             o.member(member).and_then(Json::as_object).cloned().ok_or(bad(member))
@@ -181,8 +175,7 @@ impl Statement {
             agent: AgentId::parse(text("agent")?).map_err(|_| bad("agent"))?,
             task: TaskId::parse(text("task")?).map_err(|_| bad("task"))?,
             purpose: text("purpose")?.to_owned(),
-            workflow: WorkflowId::parse(inner("workflow", "id")?)
-                .map_err(|_| bad("workflow"))?,
+            workflow: WorkflowId::parse(inner("workflow", "id")?).map_err(|_| bad("workflow"))?,
             workflow_digest: Digest::from_text(inner("workflow", "digest")?)
                 .ok_or(bad("workflow"))?,
             requested: list("requested")?,
@@ -202,8 +195,7 @@ impl Statement {
     /// payload is `{digest, grant}`.
     #[must_use]
     pub fn sign(&self, signer: &dyn Signer) -> String {
-        let payload =
-            Object::new().with("digest", self.digest()).with("grant", &self.id);
+        let payload = Object::new().with("digest", self.digest()).with("grant", &self.id);
         sign(TYPE, None, &payload.into(), signer)
     }
 
@@ -218,8 +210,7 @@ impl Statement {
             return Err(GrantError::Signature);
         }
         let payload = jws.claims(&JsonLimits::DEFAULT).map_err(GrantError::Form)?;
-        let expected =
-            Object::new().with("digest", self.digest()).with("grant", &self.id);
+        let expected = Object::new().with("digest", self.digest()).with("grant", &self.id);
         if payload != expected {
             return Err(GrantError::OtherStatement);
         }
@@ -260,9 +251,8 @@ impl Request {
         if o.iter().any(|(name, _)| !MEMBERS.contains(&name)) {
             return Err(bad("(unknown)"));
         }
-        let text = |member: &'static str| {
-            o.member(member).and_then(Json::as_str).ok_or(bad(member))
-        };
+        let text =
+            |member: &'static str| o.member(member).and_then(Json::as_str).ok_or(bad(member));
         let scope: Vec<String> = o
             .member("scope")
             .and_then(Json::as_array)
@@ -277,15 +267,12 @@ impl Request {
         }
         let workflow = match o.member("workflow") {
             None => None,
-            Some(w) => Some(
-                w.as_str()
-                    .and_then(|w| WorkflowId::parse(w).ok())
-                    .ok_or(bad("workflow"))?,
-            ),
+            Some(w) => {
+                Some(w.as_str().and_then(|w| WorkflowId::parse(w).ok()).ok_or(bad("workflow"))?)
+            }
         };
         Ok(Self {
-            principal: PrincipalId::parse(text("principal")?)
-                .map_err(|_| bad("principal"))?,
+            principal: PrincipalId::parse(text("principal")?).map_err(|_| bad("principal"))?,
             agent: AgentId::parse(text("agent")?).map_err(|_| bad("agent"))?,
             scope,
             expires_at: text("expiresAt")?.parse().map_err(|_| bad("expiresAt"))?,
@@ -330,16 +317,10 @@ mod tests {
         let statement = statement();
         let signed = statement.sign(&key);
         assert_eq!(statement.verify(&signed, &key.public_key()), Ok(()));
-        assert_eq!(
-            statement.verify(&signed, &other.public_key()),
-            Err(GrantError::Signature)
-        );
+        assert_eq!(statement.verify(&signed, &other.public_key()), Err(GrantError::Signature));
         let mut wider = statement.clone();
         wider.not_after = 3;
-        assert_eq!(
-            wider.verify(&signed, &key.public_key()),
-            Err(GrantError::OtherStatement)
-        );
+        assert_eq!(wider.verify(&signed, &key.public_key()), Err(GrantError::OtherStatement));
         assert_eq!(Statement::from_json(&statement.to_json()), Ok(statement));
     }
 

@@ -33,8 +33,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_tool_id(text: &str) -> bool {
     let mut parts = text.splitn(3, ':');
-    let (Some(plane), Some(server), Some(rest)) = (parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(plane), Some(server), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
         return false;
     };
     let fits = match plane {

@@ -363,8 +363,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn count<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        self.values_left =
-            self.values_left.checked_sub(1).ok_or_else(|| E::custom(TOO_MANY))?;
+        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| E::custom(TOO_MANY))?;
         Ok(())
     }
 
@@ -470,8 +469,7 @@ impl<'de> Visitor<'de> for Slot<'_, '_> {
             if duplicate {
                 return Err(A::Error::custom(DUPLICATE));
             }
-            let value =
-                access.next_value_seed(Slot { reader: &mut *self.reader, depth_left })?;
+            let value = access.next_value_seed(Slot { reader: &mut *self.reader, depth_left })?;
             members.push((name, value));
         }
         Ok(Json::Object(Object(members)))
@@ -488,19 +486,12 @@ mod tests {
 
     #[test]
     fn duplicate_members_are_refused_at_any_depth_and_in_any_spelling() {
-        for text in [
-            r#"{"a":1,"a":2}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"[{"x":{"b":1,"b":1}}]"#,
-        ] {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"[{"x":{"b":1,"b":1}}]"#] {
             assert_eq!(parse(text).unwrap_err(), JsonError::DuplicateMember, "{text}");
         }
         let many: String = (0..40).map(|i| format!("\"k{i}\":0,")).collect();
         assert!(parse(&format!("{{{many}\"z\":1}}")).is_ok());
-        assert_eq!(
-            parse(&format!("{{{many}\"k3\":1}}")).unwrap_err(),
-            JsonError::DuplicateMember
-        );
+        assert_eq!(parse(&format!("{{{many}\"k3\":1}}")).unwrap_err(), JsonError::DuplicateMember);
         assert_eq!(
             parse(&format!("{{{many}\"z\":1,\"z\":2}}")).unwrap_err(),
             JsonError::DuplicateMember
@@ -510,9 +501,26 @@ mod tests {
     #[test]
     fn malformed_texts_are_refused() {
         for text in [
-            "", "{", "[1,]", "{\"a\":}", "01", "+1", "1.", ".5", "1e", "NaN", "nul",
-            "\"\\ud800\"", "\"\\udc00x\"", "\"\u{1}\"", "1 2", "{a:1}", "'a'", "1e400",
-            "-1e400", "[1]x",
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":}",
+            "01",
+            "+1",
+            "1.",
+            ".5",
+            "1e",
+            "NaN",
+            "nul",
+            "\"\\ud800\"",
+            "\"\\udc00x\"",
+            "\"\u{1}\"",
+            "1 2",
+            "{a:1}",
+            "'a'",
+            "1e400",
+            "-1e400",
+            "[1]x",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -251,8 +251,7 @@ impl Event {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge { bytes: bytes.len() });
         }
-        let next =
-            MakerPosition { seq: position.seq.saturating_add(1), prev: sha256(&bytes) };
+        let next = MakerPosition { seq: position.seq.saturating_add(1), prev: sha256(&bytes) };
         Ok(Sealed { bytes, next })
     }
 }
@@ -335,8 +334,7 @@ impl Entry {
             .and_then(Json::as_number)
             .and_then(|n| u64::try_from(n.as_plain_integer()?).ok())
             .ok_or(missing("maker.seq"))?;
-        let prev =
-            Digest::from_text(&text(maker, "prev")?).ok_or(missing("maker.prev"))?;
+        let prev = Digest::from_text(&text(maker, "prev")?).ok_or(missing("maker.prev"))?;
         let commits = o
             .member("commits")
             .and_then(Json::as_object)

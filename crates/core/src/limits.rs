@@ -16,8 +16,7 @@ impl JsonLimits {
     /// For token claims, arguments and messages: 1 MiB, 100,000 values, and 96
     /// levels, which leaves room for constraint trees of depth 32 at two levels
     /// each. serde_json itself stops at 128 levels.
-    pub const DEFAULT: Self =
-        Self { max_bytes: 1 << 20, max_depth: 96, max_values: 100_000 };
+    pub const DEFAULT: Self = Self { max_bytes: 1 << 20, max_depth: 96, max_values: 100_000 };
 }
 
 impl Default for JsonLimits {

@@ -135,13 +135,8 @@ impl Connection {
             .map_err(|error| AgentError::from_initialize(&error))?;
         // SECURITY: a cached list or resource would be an answer that nobody decided on, and by default rmcp even
         // serves an expired one when the request is refused.
-        service
-            .set_response_cache_config(ClientCacheConfig::disabled())
-            .await;
-        Ok(AgentClient {
-            service,
-            timeout: self.timeout,
-        })
+        service.set_response_cache_config(ClientCacheConfig::disabled()).await;
+        Ok(AgentClient { service, timeout: self.timeout })
     }
 }
 
@@ -155,10 +150,7 @@ pub async fn connect(
     era: Era,
     presenter: Arc<dyn Presenter>,
 ) -> Result<AgentClient, AgentError> {
-    Connection::new(url, server_name, era)
-        .presenting(presenter)
-        .connect()
-        .await
+    Connection::new(url, server_name, era).presenting(presenter).connect().await
 }
 
 /// An agent's open MCP connection.
@@ -170,9 +162,7 @@ pub struct AgentClient {
 impl AgentClient {
     /// The protocol version that was agreed on.
     pub fn protocol_version(&self) -> Option<String> {
-        self.service
-            .peer_info()
-            .map(|info| info.protocol_version.to_string())
+        self.service.peer_info().map(|info| info.protocol_version.to_string())
     }
 
     async fn within<T>(
@@ -222,10 +212,7 @@ impl AgentClient {
     /// Reads a resource.
     pub async fn read_resource(&self, uri: &str) -> Outcome<ReadResourceResult> {
         match self
-            .within(
-                self.service
-                    .read_resource_once(ReadResourceRequestParams::new(uri)),
-            )
+            .within(self.service.read_resource_once(ReadResourceRequestParams::new(uri)))
             .await
         {
             Ok(ReadResourceResponse::Complete(result)) => Outcome::Allowed(result),

@@ -245,24 +245,15 @@ pub async fn serve(config: DeskConfig) -> Result<RunningDesk, DeskError> {
     );
     let app = Router::new()
         .route_service(MCP_PATH, mcp)
-        .layer(middleware::from_fn_with_state(
-            quirk.clone(),
-            quirk::misbehave,
-        ))
+        .layer(middleware::from_fn_with_state(quirk.clone(), quirk::misbehave))
         // SECURITY: the outermost layer, so that nothing of a request without the credential is read.
         .layer(middleware::from_fn_with_state(
-            credential::Guard {
-                credential,
-                database: Arc::clone(&database),
-            },
+            credential::Guard { credential, database: Arc::clone(&database) },
             credential::require,
         ));
 
     let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
-    let bind_error = |source| DeskError::Bind {
-        addr: asked,
-        source,
-    };
+    let bind_error = |source| DeskError::Bind { addr: asked, source };
     let listener = TcpListener::bind(asked).await.map_err(bind_error)?;
     let addr = listener.local_addr().map_err(bind_error)?;
     let listener = listener.tap_io(|stream| {
@@ -281,11 +272,5 @@ pub async fn serve(config: DeskConfig) -> Result<RunningDesk, DeskError> {
         }
     });
     tracing::info!(%addr, "support desk listens");
-    Ok(RunningDesk {
-        addr,
-        database,
-        quirk,
-        stop,
-        served,
-    })
+    Ok(RunningDesk { addr, database, quirk, stop, served })
 }

@@ -35,41 +35,17 @@ async fn calls_carry_the_presentation_in_meta_and_all_other_messages_carry_heade
         let desk = desk().await;
         let proxy = RecordingProxy::start(desk.desk.url()).await;
         let presenter = Arc::new(FakePresenter::default());
-        let client = connect(&proxy.url(), "desk", era, presenter.clone())
-            .await
-            .unwrap();
+        let client = connect(&proxy.url(), "desk", era, presenter.clone()).await.unwrap();
         client.list_tools().await.unwrap();
-        assert!(
-            client
-                .call_tool("get_ticket", ticket(8821))
-                .await
-                .allowed()
-                .is_some()
-        );
-        assert!(
-            client
-                .read_resource(REFUND_POLICY_URI)
-                .await
-                .allowed()
-                .is_some()
-        );
+        assert!(client.call_tool("get_ticket", ticket(8821)).await.allowed().is_some());
+        assert!(client.read_resource(REFUND_POLICY_URI).await.allowed().is_some());
         let ticket_id = arguments(json!({"ticket_id": "8821"}));
-        assert!(
-            client
-                .get_prompt(REPLY_PROMPT, ticket_id)
-                .await
-                .allowed()
-                .is_some()
-        );
+        assert!(client.get_prompt(REPLY_PROMPT, ticket_id).await.allowed().is_some());
         client.close().await;
 
         let mut labels = proxy.labels();
-        let calls = [
-            "POST tools/list",
-            "POST tools/call",
-            "POST resources/read",
-            "POST prompts/get",
-        ];
+        let calls =
+            ["POST tools/list", "POST tools/call", "POST resources/read", "POST prompts/get"];
         match era {
             Era::Stateless => assert_eq!(labels, [&["POST server/discover"][..], &calls].concat()),
             Era::Sessions => {
@@ -101,19 +77,12 @@ async fn calls_carry_the_presentation_in_meta_and_all_other_messages_carry_heade
                     exchange.body["method"].as_str(),
                     "{label}"
                 );
-                assert_eq!(
-                    exchange.header("mcp-protocol-version"),
-                    Some("2026-07-28"),
-                    "{label}"
-                );
+                assert_eq!(exchange.header("mcp-protocol-version"), Some("2026-07-28"), "{label}");
             }
         }
         let expected = [
             ("mcp:desk:tools/get_ticket".to_owned(), ticket(8821)),
-            (
-                "mcp:desk:resources/read".to_owned(),
-                arguments(json!({"uri": REFUND_POLICY_URI})),
-            ),
+            ("mcp:desk:resources/read".to_owned(), arguments(json!({"uri": REFUND_POLICY_URI}))),
             (
                 "mcp:desk:prompts/reply_to_ticket".to_owned(),
                 arguments(json!({"ticket_id": "8821"})),
@@ -143,9 +112,7 @@ async fn nothing_is_answered_from_a_cache_even_if_the_server_allows_it() {
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let presenter = Arc::new(FakePresenter::default());
-    let client = connect(&url, "desk", Era::Stateless, presenter)
-        .await
-        .unwrap();
+    let client = connect(&url, "desk", Era::Stateless, presenter).await.unwrap();
     let first = client.list_tools().await.unwrap();
     assert_ne!(client.list_tools().await.unwrap(), first);
     server.abort();
@@ -168,9 +135,7 @@ impl Presenter for NoCalls {
 async fn what_cannot_be_signed_is_not_sent() {
     let desk = desk().await;
     let proxy = RecordingProxy::start(desk.desk.url()).await;
-    let client = connect(&proxy.url(), "desk", Era::Stateless, Arc::new(NoCalls))
-        .await
-        .unwrap();
+    let client = connect(&proxy.url(), "desk", Era::Stateless, Arc::new(NoCalls)).await.unwrap();
     let outcome = client.call_tool("get_ticket", ticket(8821)).await;
     assert!(
         matches!(&outcome, Outcome::Transport { reason } if reason.contains("has run out")),
@@ -184,44 +149,19 @@ async fn a_captured_presentation_can_be_sent_again_with_other_arguments() {
     let desk = desk().await;
     let proxy = RecordingProxy::start(desk.desk.url()).await;
     let victim = Arc::new(RecordingPresenter::new(FakePresenter::default()));
-    let client = connect(&proxy.url(), "desk", Era::Sessions, victim.clone())
-        .await
-        .unwrap();
-    assert!(
-        client
-            .call_tool("get_ticket", ticket(8821))
-            .await
-            .allowed()
-            .is_some()
-    );
+    let client = connect(&proxy.url(), "desk", Era::Sessions, victim.clone()).await.unwrap();
+    assert!(client.call_tool("get_ticket", ticket(8821)).await.allowed().is_some());
     let captured = victim.last().unwrap();
 
-    let thief = Arc::new(FixedPresenter::new(
-        captured.clone(),
-        FakePresenter::default(),
-    ));
-    let thief = connect(&proxy.url(), "desk", Era::Stateless, thief)
-        .await
-        .unwrap();
-    assert!(
-        thief
-            .call_tool("get_ticket", ticket(9000))
-            .await
-            .allowed()
-            .is_some()
-    );
+    let thief = Arc::new(FixedPresenter::new(captured.clone(), FakePresenter::default()));
+    let thief = connect(&proxy.url(), "desk", Era::Stateless, thief).await.unwrap();
+    assert!(thief.call_tool("get_ticket", ticket(9000)).await.allowed().is_some());
     let direct = DirectCaller::new(proxy.url()).unwrap();
     assert!(
-        direct
-            .call_tool("get_ticket", &ticket(9001), Some(&captured))
-            .await
-            .allowed()
-            .is_some()
+        direct.call_tool("get_ticket", &ticket(9001), Some(&captured)).await.allowed().is_some()
     );
     assert!(matches!(
-        direct
-            .call_tool("get_ticket", &ticket(1), Some(&captured))
-            .await,
+        direct.call_tool("get_ticket", &ticket(1), Some(&captured)).await,
         Outcome::ToolError(_)
     ));
 
@@ -244,51 +184,26 @@ async fn a_session_the_server_forgot_is_opened_again_and_the_call_is_signed_agai
     let desk = desk().await;
     let proxy = RecordingProxy::start(desk.desk.url()).await;
     let presenter = Arc::new(FakePresenter::default());
-    let client = connect(&proxy.url(), "desk", Era::Sessions, presenter.clone())
-        .await
-        .unwrap();
-    assert!(
-        client
-            .call_tool("get_ticket", ticket(8821))
-            .await
-            .allowed()
-            .is_some()
-    );
+    let client = connect(&proxy.url(), "desk", Era::Sessions, presenter.clone()).await.unwrap();
+    assert!(client.call_tool("get_ticket", ticket(8821)).await.allowed().is_some());
     let session = proxy
         .seen()
         .iter()
         .find_map(|exchange| exchange.header("mcp-session-id").map(str::to_owned))
         .unwrap();
-    let ended = reqwest::Client::new()
-        .delete(proxy.url())
-        .header("mcp-session-id", session);
+    let ended = reqwest::Client::new().delete(proxy.url()).header("mcp-session-id", session);
     assert_eq!(
-        ended
-            .header("mcp-protocol-version", "2025-11-25")
-            .send()
-            .await
-            .unwrap()
-            .status(),
+        ended.header("mcp-protocol-version", "2025-11-25").send().await.unwrap().status(),
         202
     );
 
-    assert!(
-        client
-            .call_tool("get_ticket", ticket(8821))
-            .await
-            .allowed()
-            .is_some()
-    );
+    assert!(client.call_tool("get_ticket", ticket(8821)).await.allowed().is_some());
     assert_eq!(
         presenter.calls().len(),
         3,
         "the call that met the 404 and the one sent again have a proof each"
     );
-    let initialized = proxy
-        .labels()
-        .iter()
-        .filter(|label| *label == "POST initialize")
-        .count();
+    let initialized = proxy.labels().iter().filter(|label| *label == "POST initialize").count();
     assert_eq!(initialized, 2);
     assert_eq!(desk.desk.call_log().unwrap().len(), 2);
 }
@@ -304,25 +219,19 @@ fn assert_denied(outcome: CallOutcome, code: &str) {
 async fn a_direct_caller_understands_denials_whatever_the_status() {
     for status in [200, 400, 401, 403] {
         let (url, server) = answering(status, "application/json", DENIAL).await;
-        let outcome = DirectCaller::new(url)
-            .unwrap()
-            .call_tool("get_ticket", &ticket(9000), None)
-            .await;
+        let outcome =
+            DirectCaller::new(url).unwrap().call_tool("get_ticket", &ticket(9000), None).await;
         assert_denied(outcome, "constraint-violated");
         server.abort();
     }
     let (url, server) = answering(401, "text/plain", "go away").await;
-    let outcome = DirectCaller::new(url)
-        .unwrap()
-        .call_tool("get_ticket", &ticket(9000), None)
-        .await;
+    let outcome =
+        DirectCaller::new(url).unwrap().call_tool("get_ticket", &ticket(9000), None).await;
     assert_denied(outcome, "not-authenticated");
     server.abort();
     let (url, server) = answering(502, "text/html", "<p>bad gateway").await;
-    let outcome = DirectCaller::new(url)
-        .unwrap()
-        .call_tool("get_ticket", &ticket(9000), None)
-        .await;
+    let outcome =
+        DirectCaller::new(url).unwrap().call_tool("get_ticket", &ticket(9000), None).await;
     assert!(matches!(outcome, Outcome::Transport { .. }));
     server.abort();
 }
@@ -333,13 +242,9 @@ async fn a_denied_connection_says_why() {
     for era in Era::ALL {
         for status in [200, 400, 401, 403] {
             let (url, server) = answering(status, "application/json", AT_0).await;
-            let error = connect(&url, "desk", era, Arc::new(FakePresenter::default()))
-                .await
-                .err()
-                .unwrap();
-            let AgentError::Denied(denial) = &error else {
-                panic!("{era:?} {status}: {error}")
-            };
+            let error =
+                connect(&url, "desk", era, Arc::new(FakePresenter::default())).await.err().unwrap();
+            let AgentError::Denied(denial) = &error else { panic!("{era:?} {status}: {error}") };
             assert_eq!(
                 (denial.rpc_code, denial.remedy.as_str()),
                 (-32041, "present a chain and a proof")
@@ -385,10 +290,7 @@ async fn a_denied_call_on_an_open_connection_says_why() {
                 .unwrap();
             let denial = client.call_tool("get_ticket", ticket(9000)).await.denied();
             let denial = denial.unwrap_or_else(|| panic!("{era:?} {status}"));
-            assert_eq!(
-                (denial.rpc_code, denial.code.as_str()),
-                (-32040, "constraint-violated")
-            );
+            assert_eq!((denial.rpc_code, denial.code.as_str()), (-32040, "constraint-violated"));
             assert_eq!(denial.decision_id.as_deref(), Some("0199"));
             assert!(
                 matches!(client.list_tools().await, Err(AgentError::Denied(_))),

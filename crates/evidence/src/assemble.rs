@@ -145,10 +145,7 @@ struct Leaf {
 
 impl Leaf {
     fn read(kind: Kind, located: &Located) -> Result<Self, AssembleError> {
-        let bad = |member| AssembleError::Malformed {
-            kind: kind.as_str(),
-            member,
-        };
+        let bad = |member| AssembleError::Malformed { kind: kind.as_str(), member };
         let json = Json::parse(&located.bytes, &JsonLimits::DEFAULT).map_err(|_| bad("entry"))?;
         let Json::Object(members) = json else {
             return Err(bad("entry"));
@@ -159,23 +156,14 @@ impl Leaf {
             .and_then(|t| EntryId::parse(t).ok())
             .ok_or(bad("id"))?;
         let text = String::from_utf8(located.bytes.clone()).map_err(|_| bad("entry"))?;
-        Ok(Self {
-            kind,
-            index: located.index,
-            id,
-            text,
-            members,
-        })
+        Ok(Self { kind, index: located.index, id, text, members })
     }
 
     fn text(&self, member: &'static str) -> Result<&str, AssembleError> {
         self.members
             .member(member)
             .and_then(Json::as_str)
-            .ok_or(AssembleError::Malformed {
-                kind: self.kind.as_str(),
-                member,
-            })
+            .ok_or(AssembleError::Malformed { kind: self.kind.as_str(), member })
     }
 
     fn body(&self, member: &'static str) -> Option<&Json> {
@@ -185,10 +173,7 @@ impl Leaf {
     fn body_text(&self, member: &'static str) -> Result<&str, AssembleError> {
         self.body(member)
             .and_then(Json::as_str)
-            .ok_or(AssembleError::Malformed {
-                kind: self.kind.as_str(),
-                member,
-            })
+            .ok_or(AssembleError::Malformed { kind: self.kind.as_str(), member })
     }
 }
 
@@ -226,12 +211,11 @@ impl Assembly<'_> {
         fits: impl Fn(&Leaf) -> bool,
     ) -> Result<usize, AssembleError> {
         let leaf =
-            self.find(kind, subject, value, fits)?
-                .ok_or_else(|| AssembleError::NotFound {
-                    kind: kind.as_str(),
-                    subject: subject.as_str(),
-                    value: value.to_owned(),
-                })?;
+            self.find(kind, subject, value, fits)?.ok_or_else(|| AssembleError::NotFound {
+                kind: kind.as_str(),
+                subject: subject.as_str(),
+                value: value.to_owned(),
+            })?;
         self.push(leaf, fields)
     }
 
@@ -241,14 +225,9 @@ impl Assembly<'_> {
         }
         let mut opened = Fields::new();
         for field in fields {
-            let disclosure =
-                self.source
-                    .disclosure(&leaf.id, field)?
-                    .ok_or_else(|| AssembleError::NotKept {
-                        kind: leaf.kind.as_str(),
-                        entry: leaf.id.clone(),
-                        field,
-                    })?;
+            let disclosure = self.source.disclosure(&leaf.id, field)?.ok_or_else(|| {
+                AssembleError::NotKept { kind: leaf.kind.as_str(), entry: leaf.id.clone(), field }
+            })?;
             opened.push(((*field).to_owned(), disclosure));
         }
         self.parts.push((leaf, opened));
@@ -259,20 +238,14 @@ impl Assembly<'_> {
         self.parts
             .get(at)
             .map(|(leaf, _)| leaf)
-            .ok_or(AssembleError::Malformed {
-                kind: "bundle",
-                member: "receipts",
-            })
+            .ok_or(AssembleError::Malformed { kind: "bundle", member: "receipts" })
     }
 
     fn finish(self, action: &ActionId) -> Result<Bundle, AssembleError> {
         let checkpoint = self.source.checkpoint()?;
         let size = checkpoint.unverified().size();
-        let mut bundle = Bundle {
-            action: action.clone(),
-            receipts: Vec::new(),
-            disclosures: Vec::new(),
-        };
+        let mut bundle =
+            Bundle { action: action.clone(), receipts: Vec::new(), disclosures: Vec::new() };
         if self.parts.len() > MAX_RECEIPTS {
             return Err(AssembleError::TooLarge);
         }
@@ -282,11 +255,7 @@ impl Assembly<'_> {
         for (leaf, fields) in self.parts {
             let proof = self.source.inclusion_proof(leaf.index, size)?;
             let proof = TlogProof::new(proof, checkpoint.clone())?.to_string();
-            bundle.receipts.push(Receipt {
-                name: leaf.kind,
-                entry: leaf.text,
-                proof,
-            });
+            bundle.receipts.push(Receipt { name: leaf.kind, entry: leaf.text, proof });
             if !fields.is_empty() {
                 bundle.disclosures.push((leaf.id, fields));
             }
@@ -303,10 +272,7 @@ impl Assembly<'_> {
 /// # Errors
 /// See [`AssembleError`].
 pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, AssembleError> {
-    let mut all = Assembly {
-        source,
-        parts: Vec::new(),
-    };
+    let mut all = Assembly { source, parts: Vec::new() };
     let any = |_: &Leaf| true;
     let missing = || AssembleError::NotFound {
         kind: Kind::ActionDecided.as_str(),
@@ -333,17 +299,11 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let tool = decided.text("tool")?.to_owned();
     let root = decided.body_text("root")?.to_owned();
     let workflow_digest = decided.body_text("workflow_digest")?.to_owned();
-    let pin = decided
-        .body("pin")
-        .and_then(Json::as_str)
-        .map(str::to_owned);
+    let pin = decided.body("pin").and_then(Json::as_str).map(str::to_owned);
     let instances = instances(&decided)?;
     let decided_at = decided.index;
 
-    all.push(
-        decided,
-        &["arguments", "action", "chain", "proof", "inputs"],
-    )?;
+    all.push(decided, &["arguments", "action", "chain", "proof", "inputs"])?;
     if let Some(completed) =
         all.find(Kind::ActionCompleted, Subject::Action, action.as_str(), any)?
     {
@@ -353,49 +313,22 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let signed = all
         .find(Kind::GrantRecorded, Subject::Grant, &grant, any)?
         .is_none_or(|leaf| leaf.body("signed").and_then(Json::as_bool) != Some(false));
-    let fields: &[&str] = if signed {
-        &["statement", "signature"]
-    } else {
-        &["statement"]
-    };
+    let fields: &[&str] = if signed { &["statement", "signature"] } else { &["statement"] };
     let at = all.add(Kind::GrantRecorded, Subject::Grant, &grant, fields, any)?;
     let granted_at = all.leaf(at)?.index;
     all.add(Kind::TaskCreated, Subject::Task, &task, &["purpose"], any)?;
-    all.add(
-        Kind::PrincipalAdded,
-        Subject::Principal,
-        &alias,
-        &["principal"],
-        any,
-    )?;
+    all.add(Kind::PrincipalAdded, Subject::Principal, &alias, &["principal"], any)?;
     for instance in instances {
-        let at = all.add(
-            Kind::InstanceEnrolled,
-            Subject::Instance,
-            &instance,
-            &["enrolment"],
-            any,
-        )?;
+        let at =
+            all.add(Kind::InstanceEnrolled, Subject::Instance, &instance, &["enrolment"], any)?;
         let agent = all.leaf(at)?.text("agent")?.to_owned();
         let at = all.add(Kind::AgentAdded, Subject::Agent, &agent, &[], any)?;
         let owner = all.leaf(at)?.body_text("owner")?.to_owned();
-        all.add(
-            Kind::PrincipalAdded,
-            Subject::Principal,
-            &owner,
-            &["principal"],
-            any,
-        )?;
+        all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
     }
-    all.add(
-        Kind::WorkflowPublished,
-        Subject::Workflow,
-        &workflow,
-        &[],
-        |leaf| {
-            leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
-        },
-    )?;
+    all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
+        leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
+    })?;
     if let Some(pin) = pin {
         all.add(Kind::ToolPinned, Subject::Tool, &tool, &[], |leaf| {
             leaf.index < decided_at && leaf.body_text("digest").is_ok_and(|d| d == pin)
@@ -411,10 +344,7 @@ fn is_refusal(decided: &Leaf) -> bool {
 }
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {
-    let bad = || AssembleError::Malformed {
-        kind: decided.kind.as_str(),
-        member: "hops",
-    };
+    let bad = || AssembleError::Malformed { kind: decided.kind.as_str(), member: "hops" };
     decided
         .body("hops")
         .and_then(Json::as_array)

@@ -28,11 +28,8 @@ pub const MAX_RECEIPTS: usize = 64;
 pub const KIND: &str = "bailiwick-evidence";
 
 /// Room for a disclosed value at its own limit, a few levels down.
-const LIMITS: JsonLimits = JsonLimits {
-    max_bytes: MAX_BUNDLE_BYTES,
-    max_depth: 110,
-    max_values: 500_000,
-};
+const LIMITS: JsonLimits =
+    JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
 pub const KINDS: [Kind; 10] = [
@@ -174,10 +171,7 @@ impl Bundle {
             .disclosures
             .iter()
             .map(|(id, fields)| {
-                let fields: Object = fields
-                    .iter()
-                    .map(|(f, d)| (f.clone(), d.to_json()))
-                    .collect();
+                let fields: Object = fields.iter().map(|(f, d)| (f.clone(), d.to_json())).collect();
                 (id.as_str().to_owned(), fields.into())
             })
             .collect();
@@ -232,19 +226,14 @@ fn disclosures(top: &Reader<'_>) -> Result<Vec<(EntryId, Fields)>, BundleError> 
             let path = format!("disclosures.{id}");
             let bad = || BadMember(path.clone());
             let id = EntryId::parse(id).map_err(|_| bad())?;
-            let fields = fields
-                .as_object()
-                .filter(|f| !f.is_empty())
-                .ok_or_else(bad)?;
+            let fields = fields.as_object().filter(|f| !f.is_empty()).ok_or_else(bad)?;
             let fields = fields
                 .iter()
                 .map(|(field, value)| {
                     let bad = || BadMember(format!("{path}.{field}"));
                     let known = Reader::new(&bad().0, value, &["salt", "value"]);
-                    let disclosure = known
-                        .ok()
-                        .and_then(|_| Disclosure::from_json(value))
-                        .ok_or_else(bad)?;
+                    let disclosure =
+                        known.ok().and_then(|_| Disclosure::from_json(value)).ok_or_else(bad)?;
                     Ok((field.to_owned(), disclosure))
                 })
                 .collect::<Result<_, BadMember>>()?;

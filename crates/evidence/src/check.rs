@@ -77,10 +77,7 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(check: Check, found: impl Into<String>) -> Self {
-        Self {
-            check,
-            found: found.into(),
-        }
+        Self { check, found: found.into() }
     }
 
     /// `{check, found, remedy}`
@@ -100,9 +97,5 @@ pub(crate) fn ensure(
     check: Check,
     found: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Failure::new(check, found()))
-    }
+    if holds { Ok(()) } else { Err(Failure::new(check, found())) }
 }

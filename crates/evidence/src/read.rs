@@ -17,10 +17,7 @@ impl<'a> Reader<'a> {
     /// An object with no other members than `known`.
     pub(crate) fn new(at: &str, json: &'a Json, known: &[&str]) -> Result<Self, BadMember> {
         let object = json.as_object().ok_or_else(|| BadMember(at.to_owned()))?;
-        let reader = Self {
-            at: at.to_owned(),
-            object,
-        };
+        let reader = Self { at: at.to_owned(), object };
         match object.iter().find(|(name, _)| !known.contains(name)) {
             Some((name, _)) => Err(reader.bad(name)),
             None => Ok(reader),
@@ -69,11 +66,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, BadMember> {
         match self.object.member(name) {
             None => Ok(None),
-            Some(t) => t
-                .as_str()
-                .and_then(|t| t.parse().ok())
-                .map(Some)
-                .ok_or_else(|| self.bad(name)),
+            Some(t) => {
+                t.as_str().and_then(|t| t.parse().ok()).map(Some).ok_or_else(|| self.bad(name))
+            }
         }
     }
 }

@@ -42,11 +42,7 @@ impl Verdict {
         let names: Vec<&str> = self.passed.iter().map(|c| c.id()).collect();
         page.line(
             "checked",
-            &if names.is_empty() {
-                "nothing".to_owned()
-            } else {
-                names.join(", ")
-            },
+            &if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
         );
         page.line("trust", &self.trust);
         page.0
@@ -60,27 +56,15 @@ impl Proven {
             authority.write(page);
         }
         let d = &self.decision;
-        let reason = d
-            .reason
-            .as_ref()
-            .map(|r| format!(": {}", shown(r)))
-            .unwrap_or_default();
+        let reason = d.reason.as_ref().map(|r| format!(": {}", shown(r))).unwrap_or_default();
         page.line(
             "decision",
-            &format!(
-                "{}{reason}, at {}, {}",
-                shown(&d.decision),
-                d.at,
-                d.recomputed.as_str()
-            ),
+            &format!("{}{reason}, at {}, {}", shown(&d.decision), d.at, d.recomputed.as_str()),
         );
         page.line("", &format!("entry {} by {}", d.entry, shown(&d.maker)));
         match &self.outcome {
             Some(o) => {
-                page.line(
-                    "outcome",
-                    &format!("{}, at {}, entry {}", o.outcome, o.at, o.entry),
-                );
+                page.line("outcome", &format!("{}, at {}, entry {}", o.outcome, o.at, o.entry));
             }
             None => page.line("outcome", "none in this bundle"),
         }
@@ -88,20 +72,9 @@ impl Proven {
         let witnesses = if log.witnesses.is_empty() {
             String::new()
         } else {
-            format!(
-                " by {}",
-                log.witnesses
-                    .iter()
-                    .map(|w| shown(w))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
+            format!(" by {}", log.witnesses.iter().map(|w| shown(w)).collect::<Vec<_>>().join(", "))
         };
-        let kept = if log.kept {
-            ", equal to a kept checkpoint"
-        } else {
-            ""
-        };
+        let kept = if log.kept { ", equal to a kept checkpoint" } else { "" };
         page.line(
             "log",
             &format!(
@@ -129,20 +102,9 @@ impl Accountability {
         };
         page.line(
             "principal",
-            &format!(
-                "{} of {}, {by}",
-                self.principal,
-                shown(&self.principal_issuer)
-            ),
+            &format!("{} of {}, {by}", self.principal, shown(&self.principal_issuer)),
         );
-        page.line(
-            "",
-            &format!(
-                "alias {}, grant {}",
-                shown(&self.principal_alias),
-                self.grant
-            ),
-        );
+        page.line("", &format!("alias {}, grant {}", shown(&self.principal_alias), self.grant));
         for (i, hop) in self.hops.iter().enumerate() {
             let owner = hop.owner.as_ref().map_or("nobody", PrincipalId::as_str);
             page.line(
@@ -153,10 +115,7 @@ impl Accountability {
                 ),
             );
         }
-        page.line(
-            "task",
-            &format!("{} under workflow {}", self.task, self.workflow),
-        );
+        page.line("task", &format!("{} under workflow {}", self.task, self.workflow));
         page.line("purpose", &format!("\"{}\"", shown(&self.purpose)));
         let scope: Vec<String> = self.scope.iter().map(|s| shown(s)).collect();
         page.line("scope", &scope.join(", "));
@@ -170,13 +129,7 @@ impl Accountability {
         page.line("tool", &shown(&self.tool));
         page.line("arguments", &format!("sha-256 {}", self.arguments_digest));
         page.line("digest", &format!("{} (action)", self.action_digest));
-        page.line(
-            "proved",
-            &format!("assurance {}, guarantee {}", self.assurance, self.guarantee),
-        );
-        page.line(
-            "staleness",
-            &format!("revocations known as of {} ms before", self.staleness_ms),
-        );
+        page.line("proved", &format!("assurance {}, guarantee {}", self.assurance, self.guarantee));
+        page.line("staleness", &format!("revocations known as of {} ms before", self.staleness_ms));
     }
 }

@@ -28,10 +28,7 @@ pub struct Validity {
 
 impl Validity {
     /// Always.
-    pub const ALWAYS: Self = Self {
-        not_before: None,
-        not_after: None,
-    };
+    pub const ALWAYS: Self = Self { not_before: None, not_after: None };
 
     /// Whether `time` lies inside.
     #[must_use]
@@ -48,10 +45,8 @@ impl Validity {
     }
 
     fn read(reader: &Reader<'_>) -> Result<Self, BadMember> {
-        let validity = Self {
-            not_before: reader.time("not_before")?,
-            not_after: reader.time("not_after")?,
-        };
+        let validity =
+            Self { not_before: reader.time("not_before")?, not_after: reader.time("not_after")? };
         match (validity.not_before, validity.not_after) {
             (Some(start), Some(end)) if end <= start => Err(reader.bad("not_after")),
             _ => Ok(validity),
@@ -193,13 +188,7 @@ fn texts(reader: &Reader<'_>, name: &str) -> Result<Vec<String>, BadMember> {
     if list.len() > MAX_KEYS {
         return Err(reader.bad(name));
     }
-    list.iter()
-        .map(|t| {
-            t.as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| reader.bad(name))
-        })
-        .collect()
+    list.iter().map(|t| t.as_str().map(str::to_owned).ok_or_else(|| reader.bad(name))).collect()
 }
 
 fn key(reader: &Reader<'_>) -> Result<PublicKey, BadMember> {
@@ -221,13 +210,7 @@ fn each<T>(
     }
     list.iter()
         .enumerate()
-        .map(|(i, item)| {
-            read(&Reader::new(
-                &format!("{}[{i}]", reader.path(name)),
-                item,
-                known,
-            )?)
-        })
+        .map(|(i, item)| read(&Reader::new(&format!("{}[{i}]", reader.path(name)), item, known)?))
         .collect()
 }
 
@@ -265,36 +248,26 @@ impl Trust {
         }
         let trust = Self {
             org: OrgId::parse(top.text("org")?).map_err(|_| top.bad("org"))?,
-            issuers: each(
-                &top,
-                "issuers",
-                &["uri", "jwk", "not_before", "not_after"],
-                |r| {
-                    Ok(IssuerKey {
-                        uri: r.text("uri")?.to_owned(),
-                        key: key(r)?,
-                        validity: Validity::read(r)?,
-                    })
-                },
-            )?,
+            issuers: each(&top, "issuers", &["uri", "jwk", "not_before", "not_after"], |r| {
+                Ok(IssuerKey {
+                    uri: r.text("uri")?.to_owned(),
+                    key: key(r)?,
+                    validity: Validity::read(r)?,
+                })
+            })?,
             log: log_key,
-            makers: each(
-                &top,
-                "makers",
-                &["id", "jwk", "role", "not_before", "not_after"],
-                |r| {
-                    Ok(Maker {
-                        id: r.text("id")?.to_owned(),
-                        key: key(r)?,
-                        role: match r.text("role")? {
-                            "authority" => Role::Authority,
-                            "gateway" => Role::Gateway,
-                            _ => return Err(r.bad("role")),
-                        },
-                        validity: Validity::read(r)?,
-                    })
-                },
-            )?,
+            makers: each(&top, "makers", &["id", "jwk", "role", "not_before", "not_after"], |r| {
+                Ok(Maker {
+                    id: r.text("id")?.to_owned(),
+                    key: key(r)?,
+                    role: match r.text("role")? {
+                        "authority" => Role::Authority,
+                        "gateway" => Role::Gateway,
+                        _ => return Err(r.bad("role")),
+                    },
+                    validity: Validity::read(r)?,
+                })
+            })?,
             witnesses: each(&top, "witnesses", &["vkey"], |r| {
                 WitnessKey::parse(r.text("vkey")?).map_err(|_| r.bad("vkey"))
             })?,
@@ -326,31 +299,18 @@ impl Trust {
                 // One key in two roles could say everything alone.
                 let clash = other.id == maker.id || other.key == maker.key;
                 if clash && other.validity.overlaps(&maker.validity) {
-                    return Err(TrustError::Ambiguous {
-                        name: maker.id.clone(),
-                    });
+                    return Err(TrustError::Ambiguous { name: maker.id.clone() });
                 }
             }
         }
-        if Anchors::new(
-            self.issuers
-                .iter()
-                .map(|i| (i.uri.clone(), i.key))
-                .collect(),
-        )
-        .is_err()
-        {
-            return Err(TrustError::Ambiguous {
-                name: "issuers".to_owned(),
-            });
+        if Anchors::new(self.issuers.iter().map(|i| (i.uri.clone(), i.key)).collect()).is_err() {
+            return Err(TrustError::Ambiguous { name: "issuers".to_owned() });
         }
         let mut witnesses: Vec<_> = self.witnesses.iter().map(|w| w.public_key()).collect();
         witnesses.sort_unstable();
         witnesses.dedup();
         if self.quorum > witnesses.len() {
-            return Err(TrustError::Member {
-                member: "quorum".to_owned(),
-            });
+            return Err(TrustError::Member { member: "quorum".to_owned() });
         }
         Ok(())
     }
@@ -365,9 +325,7 @@ impl Trust {
             .issuers
             .iter()
             .map(|i| {
-                let o = Object::new()
-                    .with("uri", i.uri.as_str())
-                    .with("jwk", i.key.to_jwk());
+                let o = Object::new().with("uri", i.uri.as_str()).with("jwk", i.key.to_jwk());
                 i.validity.write(o).into()
             })
             .collect();
@@ -394,9 +352,7 @@ impl Trust {
             .with("issuers", issuers)
             .with(
                 "log",
-                Object::new()
-                    .with("origin", self.log.name())
-                    .with("vkey", self.log.to_string()),
+                Object::new().with("origin", self.log.name()).with("vkey", self.log.to_string()),
             )
             .with("makers", makers)
             .with("witnesses", witnesses)
@@ -405,9 +361,7 @@ impl Trust {
         if let Some(a) = &self.approvers {
             json.insert(
                 "approvers",
-                Object::new()
-                    .with("rp_id", a.rp_id.as_str())
-                    .with("origins", list(&a.origins)),
+                Object::new().with("rp_id", a.rp_id.as_str()).with("origins", list(&a.origins)),
             );
         }
         json.into()
@@ -455,9 +409,7 @@ impl Trust {
     /// The maker of this name whose key holds at `time`.
     #[must_use]
     pub fn maker_at(&self, id: &str, time: Timestamp) -> Option<&Maker> {
-        self.makers
-            .iter()
-            .find(|m| m.id == id && m.validity.contains(time))
+        self.makers.iter().find(|m| m.id == id && m.validity.contains(time))
     }
 }
 

@@ -152,11 +152,7 @@ impl LogState {
     /// `unwitnessed` or `witnessed`.
     #[must_use]
     pub fn state(&self) -> &'static str {
-        if self.witnesses.is_empty() {
-            "unwitnessed"
-        } else {
-            "witnessed"
-        }
+        if self.witnesses.is_empty() { "unwitnessed" } else { "witnessed" }
     }
 }
 
@@ -276,12 +272,8 @@ impl Proven {
                 .with("at", o.at.to_string())
                 .with("entry", &o.entry)
         });
-        let witnesses: Vec<Json> = self
-            .log
-            .witnesses
-            .iter()
-            .map(|w| Json::from(w.as_str()))
-            .collect();
+        let witnesses: Vec<Json> =
+            self.log.witnesses.iter().map(|w| Json::from(w.as_str())).collect();
         let log = Object::new()
             .with("origin", self.log.origin.as_str())
             .with("size", self.log.size)
@@ -292,10 +284,7 @@ impl Proven {
         Object::new()
             .with("action", &self.action)
             .with("decision", decision)
-            .with(
-                "authority",
-                self.authority.as_ref().map(Accountability::to_json),
-            )
+            .with("authority", self.authority.as_ref().map(Accountability::to_json))
             .with("outcome", outcome)
             .with("log", log)
             .with("assumes", list(&self.assumptions()))

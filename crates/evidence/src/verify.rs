@@ -37,11 +37,7 @@ use receipts::{Opened, Receipts};
 pub fn verify(bundle: &[u8], trust: &Trust, kept: &[SignedCheckpoint]) -> Verdict {
     let mut passed = Vec::new();
     let result = run(bundle, trust, kept, &mut passed);
-    Verdict {
-        trust: trust.fingerprint(),
-        passed,
-        result,
-    }
+    Verdict { trust: trust.fingerprint(), passed, result }
 }
 
 /// One accountable action under verification.
@@ -72,11 +68,7 @@ fn run(
         Subject::Action,
         bundle.action.as_str(),
     )?;
-    let case = Case {
-        receipts: &receipts,
-        trust,
-        decided,
-    };
+    let case = Case { receipts: &receipts, trust, decided };
     let (decision, authority) = if is_refusal(decided) {
         let decision = refused::decision(&case)?;
         passed.push(Check::Decision);
@@ -89,13 +81,7 @@ fn run(
     passed.push(Check::Outcome);
     let log = log::state(&receipts.checkpoint, trust, kept)?;
     passed.push(Check::Witnesses);
-    Ok(Proven {
-        action: bundle.action,
-        decision,
-        authority,
-        outcome,
-        log,
-    })
+    Ok(Proven { action: bundle.action, decision, authority, outcome, log })
 }
 
 /// Whether the gateway refused a caller before it knew who that was: then

@@ -106,10 +106,7 @@ impl Config {
 
     /// Bounds on the JSON of a request.
     pub(crate) fn request_json(&self) -> JsonLimits {
-        JsonLimits {
-            max_bytes: self.max_request_bytes,
-            ..JsonLimits::DEFAULT
-        }
+        JsonLimits { max_bytes: self.max_request_bytes, ..JsonLimits::DEFAULT }
     }
 
     /// Bounds on the JSON of an answer: as many values as its bytes can hold.

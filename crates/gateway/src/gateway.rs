@@ -100,10 +100,7 @@ pub(crate) enum Reply {
     /// The call was not allowed.
     Refused(Box<Response>),
     /// The call was made.
-    Answered {
-        message: Vec<u8>,
-        session_ended: bool,
-    },
+    Answered { message: Vec<u8>, session_ended: bool },
 }
 
 /// A call under way; dropping it does not stop it.
@@ -235,7 +232,12 @@ impl Gateway {
         tracing::error!(entry = %event.id, "an outcome could not be recorded");
     }
 
-    async fn deny_call(&self, request: &CallRequest, stopped: &Stopped, now: Timestamp) -> Response {
+    async fn deny_call(
+        &self,
+        request: &CallRequest,
+        stopped: &Stopped,
+        now: Timestamp,
+    ) -> Response {
         let decision = Decision {
             now,
             server: &request.server,

@@ -113,8 +113,8 @@ async fn post(
 ) -> Result<Response, Malformed> {
     boundary::check_headers(&gateway.config, headers)?;
     boundary::check_post(headers)?;
-    let body = read(body, headers, gateway.config.max_request_bytes, gateway.config.body_timeout)
-        .await?;
+    let body =
+        read(body, headers, gateway.config.max_request_bytes, gateway.config.body_timeout).await?;
     match boundary::parse(&gateway.config, server, headers, &body)? {
         WellFormed::Message(request) => Ok(gateway.message(request).await),
         WellFormed::Call(request) => Ok(call_response(gateway.start_call(request)).await),
@@ -179,9 +179,8 @@ async fn read(
         let status = StatusCode::BAD_REQUEST;
         Malformed::new(Reason::RequestMalformed, status, -32700, "parse error")
     };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|n| n > max) {
         return Err(too_large());
     }

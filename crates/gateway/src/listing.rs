@@ -41,9 +41,9 @@ impl View<'_> {
         };
         match filter {
             Filter::Tools | Filter::Prompts | Filter::Resources | Filter::ResourceTemplates => true,
-            Filter::ResourceUri => params
-                .and_then(|p| text(p, "uri"))
-                .is_some_and(|uri| self.reads(&uri)),
+            Filter::ResourceUri => {
+                params.and_then(|p| text(p, "uri")).is_some_and(|uri| self.reads(&uri))
+            }
             Filter::CompletionRef => {
                 let reference = params.and_then(|p| p.member("ref")?.as_object());
                 let Some(reference) = reference else { return false };
@@ -79,12 +79,10 @@ impl View<'_> {
             Filter::Prompts => {
                 ("prompts", &|item| self.shows(DefinitionKind::Prompt, "prompts", item))
             }
-            Filter::Resources => ("resources", &|item| {
-                text_of(item, "uri").is_some_and(|uri| self.reads(uri))
-            }),
-            Filter::ResourceTemplates => {
-                ("resourceTemplates", &|_| self.has("resources/read"))
+            Filter::Resources => {
+                ("resources", &|item| text_of(item, "uri").is_some_and(|uri| self.reads(uri)))
             }
+            Filter::ResourceTemplates => ("resourceTemplates", &|_| self.has("resources/read")),
             Filter::CompletionRef | Filter::ResourceUri | Filter::Subscriptions => return,
         };
         let items = match result.remove(member) {

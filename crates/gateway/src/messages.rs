@@ -81,9 +81,8 @@ impl Gateway {
             Err(stopped) => stopped,
         };
         let action = request.method.action().replace("<server>", request.server.as_str());
-        let entry = self
-            .deny_message(&request.server, &action, &request.presentation, &stopped, now)
-            .await;
+        let entry =
+            self.deny_message(&request.server, &action, &request.presentation, &stopped, now).await;
         self.answer(request.id.as_ref(), &stopped, &entry)
     }
 

@@ -133,11 +133,7 @@ impl Pins {
     ///
     /// # Errors
     /// [`Failure`] when it cannot be asked.
-    pub(crate) async fn check(
-        &self,
-        gateway: &Inner,
-        server: &ToolServer,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn check(&self, gateway: &Inner, server: &ToolServer) -> Result<(), Failure> {
         let watched = self.watched(&server.name);
         let mut link = watched.checking.lock().await;
         compare(gateway, server, &watched, &mut link).await
@@ -263,7 +259,9 @@ async fn list(
     if matches!(link, Link::Unknown) {
         *link = Link::Stateless;
         match pages(gateway, server, link, method, member).await {
-            Err(Failure::Status(_) | Failure::Garbage { .. }) => *link = open(gateway, server).await?,
+            Err(Failure::Status(_) | Failure::Garbage { .. }) => {
+                *link = open(gateway, server).await?
+            }
             other => {
                 if other.is_err() {
                     *link = Link::Unknown;

@@ -63,13 +63,23 @@ mod tests {
     #[test]
     fn a_proof_works_once_and_never_from_before_the_start() {
         let window = Window::new(at(100), 2);
-        let (a, b, c) = (Digest::from_array([1; 32]), Digest::from_array([2; 32]), Digest::from_array([3; 32]));
+        let (a, b, c) =
+            (Digest::from_array([1; 32]), Digest::from_array([2; 32]), Digest::from_array([3; 32]));
         assert!(window.spend(a, 100, at(130), at(100)).is_ok());
-        assert_eq!(window.spend(a, 100, at(130), at(101)).unwrap_err().reason, Reason::ProofReplayed);
-        assert_eq!(window.spend(b, 99, at(129), at(101)).unwrap_err().reason, Reason::ProofNotFresh);
+        assert_eq!(
+            window.spend(a, 100, at(130), at(101)).unwrap_err().reason,
+            Reason::ProofReplayed
+        );
+        assert_eq!(
+            window.spend(b, 99, at(129), at(101)).unwrap_err().reason,
+            Reason::ProofNotFresh
+        );
         assert!(window.spend(b, 101, at(131), at(101)).is_ok());
         // Full of proofs that still count: fail closed; forgotten ones make room.
-        assert_eq!(window.spend(c, 102, at(132), at(102)).unwrap_err().reason, Reason::StateUnavailable);
+        assert_eq!(
+            window.spend(c, 102, at(132), at(102)).unwrap_err().reason,
+            Reason::StateUnavailable
+        );
         assert!(window.spend(c, 130, at(160), at(130)).is_ok());
     }
 }

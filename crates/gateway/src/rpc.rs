@@ -44,9 +44,7 @@ fn is_id(json: &Json) -> bool {
     match json {
         Json::String(s) => s.len() <= MAX_ID_BYTES,
         // Beyond 2^53 two ids could look alike to another parser.
-        Json::Number(n) => n
-            .as_plain_integer()
-            .is_some_and(|i| i.unsigned_abs() <= 1 << 53),
+        Json::Number(n) => n.as_plain_integer().is_some_and(|i| i.unsigned_abs() <= 1 << 53),
         _ => false,
     }
 }
@@ -63,12 +61,8 @@ impl Message {
         let id = o.member("id").cloned();
         let usable = id.as_ref().filter(|id| is_id(id)).cloned();
         let not = || NotAMessage { id: usable.clone() };
-        let known = |name| {
-            matches!(
-                name,
-                "jsonrpc" | "id" | "method" | "params" | "result" | "error"
-            )
-        };
+        let known =
+            |name| matches!(name, "jsonrpc" | "id" | "method" | "params" | "result" | "error");
         if o.member("jsonrpc").and_then(Json::as_str) != Some("2.0")
             || !o.iter().all(|(name, _)| known(name))
         {
@@ -121,11 +115,7 @@ pub(crate) fn compose(id: Option<&Json>, method: &str, params: Option<&Object>) 
 /// An answer with a result.
 #[must_use]
 pub(crate) fn result(id: &Json, result: Object) -> Json {
-    Object::new()
-        .with("jsonrpc", "2.0")
-        .with("id", id.clone())
-        .with("result", result)
-        .into()
+    Object::new().with("jsonrpc", "2.0").with("id", id.clone()).with("result", result).into()
 }
 
 /// An answer with an error.
@@ -197,11 +187,9 @@ pub(crate) fn to_value(json: &Json) -> serde_json::Value {
         Json::Bool(b) => Value::Bool(*b),
         Json::Number(n) => match n.as_plain_integer() {
             Some(i) => Value::from(i),
-            None => n
-                .text()
-                .parse::<u64>()
-                .map(Value::from)
-                .unwrap_or_else(|_| Value::from(n.value())),
+            None => {
+                n.text().parse::<u64>().map(Value::from).unwrap_or_else(|_| Value::from(n.value()))
+            }
         },
         Json::String(s) => Value::String(s.clone()),
         Json::Array(items) => Value::Array(items.iter().map(to_value).collect()),

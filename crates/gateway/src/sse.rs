@@ -19,13 +19,7 @@ impl Reader {
     /// A reader of events of at most `max` bytes.
     #[must_use]
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            line: Vec::new(),
-            data: Vec::new(),
-            has_data: false,
-            after_cr: false,
-            max,
-        }
+        Self { line: Vec::new(), data: Vec::new(), has_data: false, after_cr: false, max }
     }
 
     /// Takes a piece of the stream; gives the data of every event that ended
@@ -102,11 +96,7 @@ mod tests {
             for piece in stream.chunks(size) {
                 events.extend(reader.feed(piece).unwrap());
             }
-            assert_eq!(
-                events,
-                vec![b"{\"a\":1}".to_vec(), b"x\ny".to_vec()],
-                "{size}"
-            );
+            assert_eq!(events, vec![b"{\"a\":1}".to_vec(), b"x\ny".to_vec()], "{size}");
         }
     }
 

@@ -95,7 +95,9 @@ impl Gateway {
     }
 
     async fn close(&self, visit: Visit) -> Response {
-        let Some(session) = visit.caller.session else { return StatusCode::NOT_FOUND.into_response() };
+        let Some(session) = visit.caller.session else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
         self.sessions.end(&session);
         self.close_upstream(&visit.server, session.upstream.as_deref()).await;
         StatusCode::ACCEPTED.into_response()
@@ -126,7 +128,9 @@ impl Gateway {
             }
             Ok(Ok(response)) if response.status().is_success() => response,
             // Legal: there is no common stream then.
-            _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response(),
+            _ => {
+                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+            }
         };
         let lifeline = Lifeline {
             session: Some(Arc::clone(&session)),
@@ -259,8 +263,7 @@ impl Gateway {
         let standing = self.ports.registry.standing(&lifeline.recheck.question());
         let chain_stands = standing.is_ok_and(|s| {
             let fresh = now.millis_since(s.revocations_as_of) <= bound;
-            let active =
-                s.hops.iter().flatten().all(|hop| hop.instance_active && hop.agent_active);
+            let active = s.hops.iter().flatten().all(|hop| hop.instance_active && hop.agent_active);
             let grant = s.grant.is_some_and(|g| !g.ended && now < g.not_after);
             fresh && active && grant && s.principal_active && s.revoked.is_none()
         });

@@ -240,7 +240,8 @@ impl MemoryJournal {
             }
         }
         for charge in &record.charges {
-            let counter = written.counters.entry((charge.token, charge.member.clone())).or_default();
+            let counter =
+                written.counters.entry((charge.token, charge.member.clone())).or_default();
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);

@@ -16,7 +16,9 @@ use support::{CREDENTIAL, Plan, World, body, headers, object, send};
 
 #[tokio::test]
 async fn an_allowed_call_reaches_the_tool_and_is_recorded_in_both_eras() {
-    for (era, json_response) in [(Era::Sessions, true), (Era::Stateless, true), (Era::Stateless, false)] {
+    for (era, json_response) in
+        [(Era::Sessions, true), (Era::Stateless, true), (Era::Stateless, false)]
+    {
         let world = World::with(Plan { json_response, ..Plan::default() }).await;
         let client = world.connect(era, world.runner()).await;
         assert_eq!(client.protocol_version().as_deref(), Some(era.version()));
@@ -30,7 +32,10 @@ async fn an_allowed_call_reaches_the_tool_and_is_recorded_in_both_eras() {
         let decisions = world.journal.decisions();
         let event = &decisions[0].event;
         assert_eq!(meta["id"], event.id.as_str());
-        assert_eq!(meta["action_digest"], event.body.member("action_digest").unwrap().as_str().unwrap());
+        assert_eq!(
+            meta["action_digest"],
+            event.body.member("action_digest").unwrap().as_str().unwrap()
+        );
         assert_eq!(event.subjects.agent.as_deref(), Some("agent:support-runner"));
         assert_eq!(event.subjects.decision.as_deref(), Some("allow"));
         assert_eq!(event.subjects.tool.as_deref(), Some("mcp:support-desk:tools/get_ticket"));
@@ -46,17 +51,23 @@ async fn the_action_digest_is_that_of_its_disclosed_preimage() {
     let world = World::new().await;
     let runner = world.runner();
     let arguments = json!({"ticket_id": 8821});
-    let raw = world.call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments))).await;
+    let raw = world
+        .call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments)))
+        .await;
     assert_eq!(raw.status, 200);
     let event = world.journal.decisions().remove(0).event;
     let find = |name: &str| &event.disclosures.iter().find(|(n, _)| n == name).unwrap().1;
     let digest = bailiwick_core::crypto::sha256(find("action").value.canonical().as_bytes());
-    assert_eq!(event.body.member("action_digest").unwrap().as_str(), Some(digest.to_string().as_str()));
+    assert_eq!(
+        event.body.member("action_digest").unwrap().as_str(),
+        Some(digest.to_string().as_str())
+    );
     let inputs = find("inputs").commitment().to_string();
     assert_eq!(event.body.member("inputs").unwrap().as_str(), Some(inputs.as_str()));
     let names: Vec<&str> = event.disclosures.iter().map(|(n, _)| n.as_str()).collect();
     assert_eq!(names, ["arguments", "action", "chain", "proof", "inputs"]);
-    let salts: std::collections::HashSet<_> = event.disclosures.iter().map(|(_, d)| d.salt).collect();
+    let salts: std::collections::HashSet<_> =
+        event.disclosures.iter().map(|(_, d)| d.salt).collect();
     assert_eq!(salts.len(), 5);
     assert!(!salts.contains(&[0; 32]));
 }
@@ -75,7 +86,11 @@ async fn resources_and_prompts_pass_the_same_stages() {
         )
         .unwrap();
         scope = bailiwick_core::scope::Scope::from_entries(
-            scope.tools().chain(more.tools()).map(|(t, r)| (t.to_owned(), r.clone())).collect::<Vec<_>>(),
+            scope
+                .tools()
+                .chain(more.tools())
+                .map(|(t, r)| (t.to_owned(), r.clone()))
+                .collect::<Vec<_>>(),
         )
         .unwrap();
         let root = world.issue(1, &["ticket:8821"], |content| content.scope = scope);
@@ -125,8 +140,13 @@ async fn no_presentation_goes_up_and_no_credential_comes_down() {
         for exchange in world.tap.seen() {
             let head = format!("{:?}", exchange.headers);
             let body = String::from_utf8_lossy(&exchange.body).into_owned();
-            assert_eq!(exchange.header("authorization"), Some(format!("Bearer {CREDENTIAL}").as_str()));
-            for secret in [runner.leaf(), "aat-chain", "aat-pop", "dpop", "io.bailiwick/presentation"] {
+            assert_eq!(
+                exchange.header("authorization"),
+                Some(format!("Bearer {CREDENTIAL}").as_str())
+            );
+            for secret in
+                [runner.leaf(), "aat-chain", "aat-pop", "dpop", "io.bailiwick/presentation"]
+            {
                 assert!(!head.contains(secret) && !body.contains(secret), "{secret} {head} {body}");
             }
         }

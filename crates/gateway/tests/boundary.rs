@@ -36,7 +36,11 @@ fn untouched(world: &World) {
 async fn bodies_that_are_not_one_strict_message_are_refused_alike() {
     let world = World::new().await;
     let text = good(&world);
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}1{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
     let mut broken_utf8 = text.clone().into_bytes();
     let at = text.find("get_ticket").unwrap();
     broken_utf8[at] = 0xff;
@@ -47,15 +51,24 @@ async fn bodies_that_are_not_one_strict_message_are_refused_alike() {
         ("json-malformed", text.replace("8821", "1e400").into()),
         ("json-malformed", text.replace("8821", r#""\ud800""#).into()),
         ("json-not-utf8", broken_utf8),
-        ("json-duplicate-member", text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket_id":9000"#).into()),
-        ("json-duplicate-member", text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket\u005fid":9000"#).into()),
+        (
+            "json-duplicate-member",
+            text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket_id":9000"#).into(),
+        ),
+        (
+            "json-duplicate-member",
+            text.replace(r#""ticket_id":8821"#, r#""ticket_id":8821,"ticket\u005fid":9000"#).into(),
+        ),
         ("request-too-large", deep.into()),
     ];
     let mut shapes = std::collections::HashSet::new();
     for (reason, bytes) in cases {
         let raw = raw_call(&world, bytes).await;
         assert_eq!(raw.status, 400, "{reason} {}", raw.text);
-        assert_eq!((&raw.json()["error"]["code"], &raw.json()["id"]), (&json!(-32700), &json!(null)));
+        assert_eq!(
+            (&raw.json()["error"]["code"], &raw.json()["id"]),
+            (&json!(-32700), &json!(null))
+        );
         assert_eq!(raw.code(), "not-authenticated");
         shapes.insert(format!("{:?}", raw.shape()));
         assert_eq!(last(&world), reason);
@@ -64,7 +77,8 @@ async fn bodies_that_are_not_one_strict_message_are_refused_alike() {
     let huge = raw_call(&world, vec![b' '; (1 << 20) + 1]).await;
     assert_eq!((huge.status, last(&world).as_str()), (413, "request-too-large"));
     // Without a length announced, too.
-    let pieces = futures_util::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 65_536])));
+    let pieces =
+        futures_util::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 65_536])));
     let raw = raw_call(&world, reqwest::Body::wrap_stream(pieces)).await;
     assert_eq!((raw.status, last(&world).as_str()), (413, "request-too-large"));
     for not_a_message in [
@@ -75,7 +89,11 @@ async fn bodies_that_are_not_one_strict_message_are_refused_alike() {
         json!({"jsonrpc": "2.0", "id": 7, "result": {}}).to_string(),
     ] {
         let raw = raw_call(&world, not_a_message.clone()).await;
-        assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32600)), "{not_a_message}");
+        assert_eq!(
+            (raw.status, &raw.json()["error"]["code"]),
+            (400, &json!(-32600)),
+            "{not_a_message}"
+        );
         assert_eq!(last(&world), "request-malformed");
     }
     untouched(&world);
@@ -105,7 +123,11 @@ async fn headers_that_contradict_the_body_are_refused() {
         [with("", None), vec![("mcp-protocol-version", "2026-07-28".to_owned())]].concat(),
     ] {
         let raw = send("POST", &world.url(), &headers, good(&world)).await;
-        assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32020)), "{headers:?}");
+        assert_eq!(
+            (raw.status, &raw.json()["error"]["code"]),
+            (400, &json!(-32020)),
+            "{headers:?}"
+        );
         assert_eq!(last(&world), "header-mismatch");
     }
     // The same name in base64 agrees.
@@ -120,13 +142,16 @@ async fn a_version_that_is_not_spoken_is_named_with_those_that_are() {
     let mut all = headers("get_ticket");
     all.retain(|(n, _)| *n != "mcp-protocol-version");
     all.push(("mcp-protocol-version", "2099-01-01".to_owned()));
-    let raw = send("POST", &world.url(), &all, good(&world).replace("2026-07-28", "2099-01-01")).await;
+    let raw =
+        send("POST", &world.url(), &all, good(&world).replace("2026-07-28", "2099-01-01")).await;
     let json = raw.json();
     assert_eq!((raw.status, &json["error"]["code"], &json["id"]), (400, &json!(-32022), &json!(7)));
     assert_eq!(json["error"]["data"]["requested"], "2099-01-01");
     assert_eq!(json["error"]["data"]["supported"], json!(["2025-11-25", "2026-07-28"]));
     // Members that the version requires.
-    let raw = raw_call(&world, good(&world).replace("io.modelcontextprotocol/clientCapabilities", "x")).await;
+    let raw =
+        raw_call(&world, good(&world).replace("io.modelcontextprotocol/clientCapabilities", "x"))
+            .await;
     assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32602)));
     untouched(&world);
 }
@@ -178,9 +203,15 @@ async fn origins_media_types_and_verbs_are_held_to() {
     let raw = send("GET", &world.url(), &[("mcp-session-id", "x".into())], "").await;
     assert_eq!(raw.status, 401);
     let challenge = raw.headers["www-authenticate"].to_str().unwrap();
-    assert!(challenge.starts_with("DPoP") && challenge.contains("/.well-known/oauth-protected-resource/mcp/support-desk"));
+    assert!(
+        challenge.starts_with("DPoP")
+            && challenge.contains("/.well-known/oauth-protected-resource/mcp/support-desk")
+    );
     for path in ["/mcp/..%2f", "/mcp/a%00b", "/mcp/%20"] {
-        assert_eq!(send("POST", &format!("{}{path}", world.base), &headers("x"), "{}").await.status, 404);
+        assert_eq!(
+            send("POST", &format!("{}{path}", world.base), &headers("x"), "{}").await.status,
+            404
+        );
     }
 }
 

@@ -27,7 +27,12 @@ const STRANGER: &str = r#"{"code":"not-authenticated","reason":"the caller is no
 /// Refused as a stranger: one text, whatever was wrong.
 fn is_stranger(raw: &Raw) {
     let json = raw.json();
-    assert_eq!((raw.status, &json["error"]["code"], &json["id"]), (200, &json!(-32041), &json!(7)), "{}", raw.text);
+    assert_eq!(
+        (raw.status, &json["error"]["code"], &json["id"]),
+        (200, &json!(-32041), &json!(7)),
+        "{}",
+        raw.text
+    );
     assert_eq!(json["error"]["message"], "the caller is not authenticated");
     let mut data = json["error"]["data"].clone();
     assert!(data["decision_id"].is_string());
@@ -37,7 +42,12 @@ fn is_stranger(raw: &Raw) {
 
 fn is_denied(raw: &Raw, code: &str) {
     let json = raw.json();
-    assert_eq!((raw.status, &json["error"]["code"], &json["id"]), (200, &json!(-32040), &json!(7)), "{}", raw.text);
+    assert_eq!(
+        (raw.status, &json["error"]["code"], &json["id"]),
+        (200, &json!(-32040), &json!(7)),
+        "{}",
+        raw.text
+    );
     assert_eq!(json["error"]["data"]["code"], code);
     assert!(json["error"]["data"]["remedy"].as_str().is_some_and(|r| !r.is_empty()));
 }
@@ -50,7 +60,9 @@ fn last_denial(world: &World) -> (String, bool) {
 /// Calls `get_ticket` 8821 with what `change` makes of a good presentation.
 async fn ticket(world: &World, holder: &Holder) -> Raw {
     let arguments = json!({"ticket_id": 8821});
-    world.call("get_ticket", arguments.clone(), Some(&holder.present("get_ticket", &arguments))).await
+    world
+        .call("get_ticket", arguments.clone(), Some(&holder.present("get_ticket", &arguments)))
+        .await
 }
 
 fn nothing_happened(world: &World) {
@@ -63,7 +75,8 @@ fn nothing_happened(world: &World) {
 async fn whoever_is_not_authenticated_learns_nothing_else() {
     let world = World::new().await;
     let now = world.host.now();
-    let root = |change: &dyn Fn(&mut make::Content)| world.issue(1, &["ticket:8821"], |c| change(c));
+    let root =
+        |change: &dyn Fn(&mut make::Content)| world.issue(1, &["ticket:8821"], |c| change(c));
     let stale = |holder: Holder, seconds: i64| {
         let arguments = strict(r#"{"ticket_id":8821}"#).as_object().unwrap().clone();
         let at = now.plus_seconds(seconds);
@@ -81,31 +94,90 @@ async fn whoever_is_not_authenticated_learns_nothing_else() {
     let tool = "mcp:support-desk:tools/get_ticket";
     let cases: Vec<(&str, Option<Presentation>)> = vec![
         ("presentation-missing", None),
-        ("presentation-malformed", Some(Presentation { aat_chain: vec!["x".into()], aat_pop: "y".into() })),
+        (
+            "presentation-malformed",
+            Some(Presentation { aat_chain: vec!["x".into()], aat_pop: "y".into() }),
+        ),
         ("chain-empty", Some(Presentation { aat_chain: vec![], aat_pop: of(&good).aat_pop })),
-        ("chain-too-large", Some(Presentation { aat_chain: vec!["x".into(); 10], aat_pop: "y".into() })),
-        ("token-too-large", Some(Presentation { aat_chain: vec!["x".repeat(70_000)], aat_pop: "y".into() })),
-        ("token-id-repeated", Some(Presentation { aat_chain: vec![good.leaf().into(); 2], aat_pop: of(&good).aat_pop })),
-        ("signature-invalid", Some(Presentation { aat_chain: vec![tampered], aat_pop: of(&good).aat_pop })),
-        ("token-expired", Some({
-            world.host.step(-1_000_000);
-            let old = root(&|_| ());
-            world.host.step(1_000_000);
-            of(&world.holder(1, vec![old]))
-        })),
-        ("token-not-yet-valid", Some(of(&world.holder(1, vec![root(&|c| c.nbf = Some(now.seconds() + 100))])))),
-        ("audience-mismatch", Some(of(&world.holder(1, vec![root(&|c| c.aud = vec!["http://elsewhere/mcp".into()])])))),
+        (
+            "chain-too-large",
+            Some(Presentation { aat_chain: vec!["x".into(); 10], aat_pop: "y".into() }),
+        ),
+        (
+            "token-too-large",
+            Some(Presentation { aat_chain: vec!["x".repeat(70_000)], aat_pop: "y".into() }),
+        ),
+        (
+            "token-id-repeated",
+            Some(Presentation {
+                aat_chain: vec![good.leaf().into(); 2],
+                aat_pop: of(&good).aat_pop,
+            }),
+        ),
+        (
+            "signature-invalid",
+            Some(Presentation { aat_chain: vec![tampered], aat_pop: of(&good).aat_pop }),
+        ),
+        (
+            "token-expired",
+            Some({
+                world.host.step(-1_000_000);
+                let old = root(&|_| ());
+                world.host.step(1_000_000);
+                of(&world.holder(1, vec![old]))
+            }),
+        ),
+        (
+            "token-not-yet-valid",
+            Some(of(&world.holder(1, vec![root(&|c| c.nbf = Some(now.seconds() + 100))]))),
+        ),
+        (
+            "audience-mismatch",
+            Some(
+                of(&world.holder(1, vec![root(&|c| c.aud = vec!["http://elsewhere/mcp".into()])])),
+            ),
+        ),
         ("audience-mismatch", Some(of(&world.holder(1, vec![root(&|c| c.aud = vec![])])))),
         // The thief has the chain, not the key.
-        ("proof-invalid", Some(of(&Holder { key: key(66), ..world.holder(1, vec![root(&|_| ())]) }))),
-        ("proof-other-audience", Some(of(&Holder { audience: "http://elsewhere/mcp".into(), ..world.holder(1, vec![root(&|_| ())]) }))),
-        ("proof-other-tool", Some(Presentation { aat_pop: good.proof("mcp:support-desk:tools/get_order", &arguments(8821), |_| ()), ..of(&good) })),
-        ("proof-other-arguments", Some(Presentation { aat_pop: good.proof(tool, &arguments(9000), |_| ()), ..of(&good) })),
-        ("proof-other-arguments", Some(Presentation { aat_pop: good.proof(tool, &Object::new().with("ticket_id", "8821"), |_| ()), ..of(&good) })),
+        (
+            "proof-invalid",
+            Some(of(&Holder { key: key(66), ..world.holder(1, vec![root(&|_| ())]) })),
+        ),
+        (
+            "proof-other-audience",
+            Some(of(&Holder {
+                audience: "http://elsewhere/mcp".into(),
+                ..world.holder(1, vec![root(&|_| ())])
+            })),
+        ),
+        (
+            "proof-other-tool",
+            Some(Presentation {
+                aat_pop: good.proof("mcp:support-desk:tools/get_order", &arguments(8821), |_| ()),
+                ..of(&good)
+            }),
+        ),
+        (
+            "proof-other-arguments",
+            Some(Presentation { aat_pop: good.proof(tool, &arguments(9000), |_| ()), ..of(&good) }),
+        ),
+        (
+            "proof-other-arguments",
+            Some(Presentation {
+                aat_pop: good.proof(tool, &Object::new().with("ticket_id", "8821"), |_| ()),
+                ..of(&good)
+            }),
+        ),
         ("proof-not-fresh", Some(stale(world.holder(1, vec![root(&|_| ())]), -40))),
         ("proof-not-fresh", Some(stale(world.holder(1, vec![root(&|_| ())]), 40))),
-        ("key-not-enrolled", Some(of(&world.holder(50, vec![world.issue(50, &["ticket:8821"], |_| ())])))),
-        ("agent-mismatch", Some(of(&world.holder(2, vec![world.issue(2, &["ticket:8821"], |_| ())])))),
+        (
+            "key-not-enrolled",
+            Some(of(&world.holder(50, vec![world.issue(50, &["ticket:8821"], |_| ())]))),
+        ),
+        (
+            "agent-mismatch",
+            Some(of(&world.holder(2, vec![world.issue(2, &["ticket:8821"], |_| ())]))),
+        ),
     ];
     let mut shapes = std::collections::HashSet::new();
     for (reason, presentation) in cases {
@@ -115,7 +187,10 @@ async fn whoever_is_not_authenticated_learns_nothing_else() {
         assert_eq!(last_denial(&world), (reason.to_owned(), false));
         let event = world.journal.denials().pop().unwrap();
         assert_eq!(event.id.as_str(), raw.json()["error"]["data"]["decision_id"]);
-        assert!(event.body.iter().all(|(n, _)| ["stage", "step", "token"].contains(&n)), "{reason}");
+        assert!(
+            event.body.iter().all(|(n, _)| ["stage", "step", "token"].contains(&n)),
+            "{reason}"
+        );
     }
     assert_eq!(shapes.len(), 1);
     nothing_happened(&world);
@@ -163,13 +238,18 @@ async fn a_known_caller_is_told_what_its_delegation_does_not_cover() {
         ("get_ticket", json!({"ticket_id": 9000}), "argument-not-delegated"),
         ("get_ticket", json!({}), "argument-missing"),
         ("get_ticket", json!({"ticket_id": 8821, "bcc": "x"}), "argument-unnamed"),
-        ("refund_order", json!({"order_id": 1, "amount_cents": 1, "reason": "x"}), "tool-not-delegated"),
+        (
+            "refund_order",
+            json!({"order_id": 1, "amount_cents": 1, "reason": "x"}),
+            "tool-not-delegated",
+        ),
         ("no_such_tool", json!({}), "tool-not-delegated"),
         ("list_orders", json!({"customer_id": 1.5}), "arguments-invalid"),
         ("list_orders", json!({"customer_id": 9_007_199_254_740_993_u64}), "number-inadmissible"),
     ];
     for (name, arguments, code) in cases {
-        let raw = world.call(name, arguments.clone(), Some(&runner.present(name, &arguments))).await;
+        let raw =
+            world.call(name, arguments.clone(), Some(&runner.present(name, &arguments))).await;
         is_denied(&raw, code);
         let event = world.journal.denials().pop().unwrap();
         let s = &event.subjects;
@@ -199,7 +279,9 @@ async fn a_sub_agent_is_held_to_its_narrower_delegation_and_cannot_widen_it() {
     let sub = world.holder(2, vec![runner.leaf().to_owned(), child]);
     let call = async |holder: &Holder, id: u64| {
         let arguments = json!({"order_id": id});
-        world.call("get_order", arguments.clone(), Some(&holder.present("get_order", &arguments))).await
+        world
+            .call("get_order", arguments.clone(), Some(&holder.present("get_order", &arguments)))
+            .await
     };
     assert!(call(&sub, 1).await.json()["error"].is_null());
     let event = world.journal.decisions().remove(0).event;
@@ -227,7 +309,12 @@ async fn a_sub_agent_is_held_to_its_narrower_delegation_and_cannot_widen_it() {
             .with("aud", world.audience())
             .with(
                 "authorization_details",
-                vec![Object::new().with("type", "attenuating_agent_token").with("tools", wide.to_json()).into()],
+                vec![
+                    Object::new()
+                        .with("type", "attenuating_agent_token")
+                        .with("tools", wide.to_json())
+                        .into(),
+                ],
             )
             .into(),
         &key(1),
@@ -244,7 +331,10 @@ async fn a_proof_works_once() {
     let runner = world.runner();
     let arguments = json!({"ticket_id": 8821});
     let captured = runner.present("get_ticket", &arguments);
-    assert!(world.call("get_ticket", arguments.clone(), Some(&captured)).await.json()["result"].is_object());
+    assert!(
+        world.call("get_ticket", arguments.clone(), Some(&captured)).await.json()["result"]
+            .is_object()
+    );
     let raw = world.call("get_ticket", arguments, Some(&captured)).await;
     is_stranger(&raw);
     // Possession was proved once, by somebody: the record names the chain.
@@ -274,7 +364,8 @@ async fn of_many_calls_at_once_with_one_proof_one_passes() {
 #[tokio::test]
 async fn a_spent_budget_denies_and_siblings_cannot_overspend() {
     let world = World::new().await;
-    let root = world.issue(1, &["ticket:8821"], |c| c.budget = Object::new().with("max_calls", 2u64));
+    let root =
+        world.issue(1, &["ticket:8821"], |c| c.budget = Object::new().with("max_calls", 2u64));
     let holder = world.holder(1, vec![root]);
     for _ in 0..2 {
         assert!(ticket(&world, &holder).await.json()["result"].is_object());
@@ -290,7 +381,8 @@ async fn what_was_revoked_is_denied_with_its_descendants() {
         let world = World::new().await;
         let runner = world.runner();
         let client = world.connect(era, runner.clone()).await;
-        let call = async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+        let call =
+            async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
         assert!(call().await.allowed().is_some());
         world.registry.revoke_token(runner.leaf_hash());
         assert_eq!(call().await.denied().unwrap().code, "revoked");
@@ -348,7 +440,9 @@ async fn policy_has_its_word() {
     let world = World::with(Plan { workflow: manual, ..Plan::default() }).await;
     let holder = world.holder(1, vec![world.issue(1, &["ticket:8821:note"], |_| ())]);
     let arguments = json!({"ticket_id": 8821, "text": "hello"});
-    let raw = world.call("add_note", arguments.clone(), Some(&holder.present("add_note", &arguments))).await;
+    let raw = world
+        .call("add_note", arguments.clone(), Some(&holder.present("add_note", &arguments)))
+        .await;
     is_denied(&raw, "approval-unavailable");
     let event = world.journal.denials().pop().unwrap();
     assert_eq!(event.subjects.decision.as_deref(), Some("approval_required"));
@@ -376,7 +470,9 @@ async fn a_tool_without_rating_or_pin_is_not_called() {
     unpinned.pins.remove("tools/get_ticket");
     world.catalogue.put(unpinned);
     let runner = world.runner();
-    let raw = world.call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments))).await;
+    let raw = world
+        .call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments)))
+        .await;
     is_denied(&raw, "tool-not-catalogued");
     let mut revoked = (*listed).clone();
     revoked.revoked = true;

@@ -100,13 +100,15 @@ async fn a_session_with_another_key_or_root_is_refused_and_not_admitted_to_exist
         assert_eq!(last(&world), "session-mismatch");
         assert_eq!(call(&world, thief, &id).await.code(), "not-authenticated");
         assert_eq!(last(&world), "session-mismatch");
-        let raw = send("DELETE", &world.url(), &presented(&world, thief, "DELETE", Some(&id)), "").await;
+        let raw =
+            send("DELETE", &world.url(), &presented(&world, thief, "DELETE", Some(&id)), "").await;
         assert_eq!(raw.status, 401);
     }
     assert!(world.tap.of("tools/call").is_empty() && world.tap.of("tools/list").is_empty());
     assert!(call(&world, &runner, &id).await.json()["result"].is_object());
     // Without any presentation.
-    let headers: Headers = vec![("content-type", "application/json".into()), ("mcp-session-id", id)];
+    let headers: Headers =
+        vec![("content-type", "application/json".into()), ("mcp-session-id", id)];
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     assert_eq!(send("POST", &world.url(), &headers, body).await.code(), "not-authenticated");
 }
@@ -146,9 +148,15 @@ async fn a_dpop_proof_works_once_for_its_method_address_and_leaf() {
     let id = id_of(&open(&world, &runner).await);
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
     let headers = presented(&world, &runner, "POST", Some(&id));
-    assert_eq!(send("POST", &world.url(), &headers, body.clone()).await.json()["result"], json!({}));
+    assert_eq!(
+        send("POST", &world.url(), &headers, body.clone()).await.json()["result"],
+        json!({})
+    );
     let again = send("POST", &world.url(), &headers, body.clone()).await;
-    assert_eq!((again.code().as_str(), last(&world).as_str()), ("not-authenticated", "proof-replayed"));
+    assert_eq!(
+        (again.code().as_str(), last(&world).as_str()),
+        ("not-authenticated", "proof-replayed")
+    );
     let with = |dpop: String| {
         let mut all = presented(&world, &runner, "POST", Some(&id));
         all.retain(|(n, _)| *n != "dpop");
@@ -160,10 +168,14 @@ async fn a_dpop_proof_works_once_for_its_method_address_and_leaf() {
         runner.dpop("GET", &world.url()),
         runner.dpop("POST", &format!("{}/mcp/other", world.base)),
         other.dpop("POST", &world.url()),
-        Holder { key: support::key(66), ..world.holder(1, runner.chain.clone()) }.dpop("POST", &world.url()),
+        Holder { key: support::key(66), ..world.holder(1, runner.chain.clone()) }
+            .dpop("POST", &world.url()),
     ] {
         let raw = send("POST", &world.url(), &with(dpop), body.clone()).await;
-        assert_eq!((raw.code().as_str(), last(&world).as_str()), ("not-authenticated", "proof-invalid"));
+        assert_eq!(
+            (raw.code().as_str(), last(&world).as_str()),
+            ("not-authenticated", "proof-invalid")
+        );
     }
     assert_eq!(world.tap.of("ping").len(), 1);
 }
@@ -173,7 +185,8 @@ async fn an_ended_session_is_unknown_and_a_client_opens_another() {
     let world = World::new().await;
     let runner = world.runner();
     let id = id_of(&open(&world, &runner).await);
-    let closed = send("DELETE", &world.url(), &presented(&world, &runner, "DELETE", Some(&id)), "").await;
+    let closed =
+        send("DELETE", &world.url(), &presented(&world, &runner, "DELETE", Some(&id)), "").await;
     assert_eq!(closed.status, 202);
     assert_eq!(call(&world, &runner, &id).await.status, 404);
     assert_eq!(message(&world, &runner, &id, "ping").await.status, 404);
@@ -208,7 +221,9 @@ async fn an_open_stream_ends_when_its_delegation_is_revoked() {
     let runner = world.runner();
     let id = id_of(&open(&world, &runner).await);
     let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
-    let raw = send("POST", &world.url(), &presented(&world, &runner, "POST", Some(&id)), initialized).await;
+    let raw =
+        send("POST", &world.url(), &presented(&world, &runner, "POST", Some(&id)), initialized)
+            .await;
     assert_eq!(raw.status, 202);
     let mut request = reqwest::Client::new().get(world.url());
     for (name, value) in presented(&world, &runner, "GET", Some(&id)) {
@@ -227,7 +242,10 @@ async fn an_open_stream_ends_when_its_delegation_is_revoked() {
 async fn listings_and_messages_need_possession() {
     for era in Era::ALL {
         let world = World::new().await;
-        let thief = Arc::new(Holder { key: support::key(66), ..world.holder(1, world.runner().chain.clone()) });
+        let thief = Arc::new(Holder {
+            key: support::key(66),
+            ..world.holder(1, world.runner().chain.clone())
+        });
         let refused = bailiwick_demo::agent::Connection::new(world.url(), support::SERVER, era)
             .presenting(thief)
             .with_timeout(Duration::from_secs(5))

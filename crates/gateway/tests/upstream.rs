@@ -30,13 +30,20 @@ use support::{Plan, Raw, World, listen, object};
 async fn ticket(world: &World) -> Raw {
     let arguments = json!({"ticket_id": 8821});
     let runner = world.runner();
-    world.call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments))).await
+    world
+        .call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments)))
+        .await
 }
 
 /// The caller's error, with the decision it belongs to.
 fn failed(world: &World, raw: &Raw, code: &str) {
     let json = raw.json();
-    assert_eq!((raw.status, &json["id"], &json["error"]["code"]), (200, &json!(7), &json!(-32603)), "{}", raw.text);
+    assert_eq!(
+        (raw.status, &json["id"], &json["error"]["code"]),
+        (200, &json!(7), &json!(-32603)),
+        "{}",
+        raw.text
+    );
     assert_eq!(json["error"]["data"]["code"], code);
     let decision = world.journal.decisions().pop().unwrap().event.id;
     assert_eq!(json["error"]["data"]["decision_id"], decision.as_str());
@@ -87,7 +94,9 @@ async fn a_tool_server_that_is_down_after_the_decision_gives_not_executed() {
 
 #[tokio::test]
 async fn garbage_and_100_mb_are_errors_and_the_call_is_on_record() {
-    for (quirk, code) in [(Quirk::GarbageAnswer, "upstream-garbage"), (Quirk::HugeAnswer, "upstream-too-large")] {
+    for (quirk, code) in
+        [(Quirk::GarbageAnswer, "upstream-garbage"), (Quirk::HugeAnswer, "upstream-too-large")]
+    {
         for era in Era::ALL {
             let world = World::new().await;
             let client = world.connect(era, world.runner()).await;
@@ -111,13 +120,16 @@ async fn answers_that_break_the_protocol_are_not_passed_on() {
     let world = World::new().await;
     let cases: Vec<(&str, &str, fn() -> Response)> = vec![
         ("upstream-garbage", "error", || json_answer(r#"{"jsonrpc":"2.0","id":8,"result":{}}"#)),
-        ("upstream-garbage", "error", || json_answer(r#"{"jsonrpc":"2.0","id":7,"result":{"a":1,"a":2}}"#)),
+        ("upstream-garbage", "error", || {
+            json_answer(r#"{"jsonrpc":"2.0","id":7,"result":{"a":1,"a":2}}"#)
+        }),
         ("upstream-garbage", "error", || json_answer(r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#)),
         ("upstream-garbage", "error", || "hello".into_response()),
         ("upstream-status", "error", || (http::StatusCode::BAD_GATEWAY, "no").into_response()),
         ("upstream-status", "error", || {
             // Nobody is led elsewhere with the gateway's credential.
-            (http::StatusCode::TEMPORARY_REDIRECT, [("location", "http://127.0.0.1:1/stolen")]).into_response()
+            (http::StatusCode::TEMPORARY_REDIRECT, [("location", "http://127.0.0.1:1/stolen")])
+                .into_response()
         }),
         ("upstream-broken", "unknown", || {
             let pieces = futures_util::stream::iter([
@@ -149,7 +161,13 @@ async fn an_answer_passes_without_loss() {
     instead(&world, &world.desk.url()).await;
     instead(&world, &answering(move || json_answer(text)).await).await;
     let raw = ticket(&world).await;
-    assert!(raw.text.contains(r#""structuredContent":{"big":9007199254740993,"half":1.50,"own":{"x":null}}"#), "{}", raw.text);
+    assert!(
+        raw.text.contains(
+            r#""structuredContent":{"big":9007199254740993,"half":1.50,"own":{"x":null}}"#
+        ),
+        "{}",
+        raw.text
+    );
     assert_eq!(raw.json()["result"]["_meta"]["k"], 1);
     assert_eq!(raw.headers["cache-control"], "no-store");
 }
@@ -248,13 +266,15 @@ async fn a_changed_tool_is_not_called_until_it_matches_its_pin_again() {
         let plan = Plan { config: Box::new(|c| c.pin_check_seconds = (0, 0)), ..Plan::default() };
         let world = World::with(plan).await;
         let client = world.connect(era, world.runner()).await;
-        let call = async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
+        let call =
+            async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
         assert!(call().await.allowed().is_some());
         world.desk.set_quirk(Quirk::ChangedDescription);
         assert_eq!(call().await.denied().unwrap().code, "tool-changed");
         assert_eq!(call().await.denied().unwrap().code, "tool-changed");
         // It is not shown either, and its change was reported once.
-        let names: Vec<_> = client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
+        let names: Vec<_> =
+            client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
         assert!(!names.iter().any(|n| n == "get_ticket") && names.len() == 2);
         let mismatches = world.catalogue.mismatches();
         assert_eq!(mismatches.len(), 1);
@@ -280,7 +300,11 @@ async fn a_listing_that_passes_quarantines_a_changed_tool_at_once() {
 }
 
 /// A tool server that knows protocol 2025-11-25 only, with one tool.
-async fn legacy(State(seen): State<Arc<Mutex<Vec<String>>>>, headers: http::HeaderMap, body: Bytes) -> Response {
+async fn legacy(
+    State(seen): State<Arc<Mutex<Vec<String>>>>,
+    headers: http::HeaderMap,
+    body: Bytes,
+) -> Response {
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     let method = message["method"].as_str().unwrap_or_default().to_owned();
     let session = headers.get("mcp-session-id").map(|v| v.to_str().unwrap().to_owned());
@@ -290,15 +314,20 @@ async fn legacy(State(seen): State<Arc<Mutex<Vec<String>>>>, headers: http::Head
     seen.lock().unwrap().push(format!("{method} {}", session.is_some()));
     let id = &message["id"];
     let result = match (method.as_str(), session.is_some()) {
-        ("initialize", false) => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "tasks": {}}, "serverInfo": {"name": "old", "version": "1"}}),
+        ("initialize", false) => {
+            json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "tasks": {}}, "serverInfo": {"name": "old", "version": "1"}})
+        }
         ("notifications/initialized", true) => return http::StatusCode::ACCEPTED.into_response(),
-        ("tools/list", true) => json!({"tools": [{"name": "get_ticket", "inputSchema": {"type": "object"}}]}),
+        ("tools/list", true) => {
+            json!({"tools": [{"name": "get_ticket", "inputSchema": {"type": "object"}}]})
+        }
         ("tools/call", true) => json!({"content": [{"type": "text", "text": "old"}]}),
         _ => return (http::StatusCode::NOT_FOUND, "no session").into_response(),
     };
     let event = json!({"jsonrpc": "2.0", "id": id, "result": result});
     let text = format!("data: \nid: 0\nretry: 3000\n\ndata: {event}\nid: 1\n\n");
-    ([("content-type", "text/event-stream"), ("mcp-session-id", "upstream-session")], text).into_response()
+    ([("content-type", "text/event-stream"), ("mcp-session-id", "upstream-session")], text)
+        .into_response()
 }
 
 #[tokio::test]
@@ -319,7 +348,10 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
     server.pins = [("tools/get_ticket".to_owned(), pin)].into();
     world.catalogue.put(server);
     world.gateway.check_pins().await;
-    assert_eq!(*seen.lock().unwrap(), ["initialize false", "notifications/initialized true", "tools/list true"]);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        ["initialize false", "notifications/initialized true", "tools/list true"]
+    );
     assert!(world.catalogue.mismatches().is_empty());
     let client = world.connect(Era::Sessions, world.runner()).await;
     assert_eq!(client.list_tools().await.unwrap().len(), 1);

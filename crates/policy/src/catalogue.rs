@@ -101,7 +101,10 @@ impl Catalogue {
                 server.resources.iter().map(move |r| (format!("mcp:{name}:resources/read"), r));
             let prompts =
                 server.prompts.iter().map(move |(p, r)| (format!("mcp:{name}:prompts/{p}"), r));
-            tools.chain(resources).chain(prompts).filter_map(|(id, r)| Some((ToolId::parse(&id).ok()?, r)))
+            tools
+                .chain(resources)
+                .chain(prompts)
+                .filter_map(|(id, r)| Some((ToolId::parse(&id).ok()?, r)))
         })
     }
 

@@ -197,25 +197,33 @@ pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> PolicyDecision {
 impl Rule {
     fn judge(self, input: &PolicyInput<'_>) -> Verdict {
         let Some(rating) = input.rating else {
-            return if self == Self::Uncatalogued { Verdict::Deny(self.into()) } else { Verdict::Silent };
+            return if self == Self::Uncatalogued {
+                Verdict::Deny(self.into())
+            } else {
+                Verdict::Silent
+            };
         };
         let (risk, effect) = (rating.risk, rating.effect);
-        let deny = |applies: bool| if applies { Verdict::Deny(self.into()) } else { Verdict::Silent };
-        let ask = |applies: bool| if applies { Verdict::Approval(self.into()) } else { Verdict::Silent };
+        let deny =
+            |applies: bool| if applies { Verdict::Deny(self.into()) } else { Verdict::Silent };
+        let ask =
+            |applies: bool| if applies { Verdict::Approval(self.into()) } else { Verdict::Silent };
         match self {
             Self::Uncatalogued => Verdict::Silent,
             Self::NoAssurance => deny(input.assurance == Assurance::None),
             Self::AssuranceFloor => deny(input.assurance < assurance_floor(risk, effect)),
-            Self::GuaranteeFloor => deny(risk == Risk::Critical && input.guarantee < Guarantee::Jwt),
+            Self::GuaranteeFloor => {
+                deny(risk == Risk::Critical && input.guarantee < Guarantee::Jwt)
+            }
             Self::AttestedGrant => deny(input.consent < Consent::Signed && risk > Risk::Low),
             Self::CriticalRisk => ask(risk == Risk::Critical),
             Self::ManualEffect => ask(input.level == Level::Manual && effect == Effect::Write),
             Self::ManualRead => {
                 ask(input.level == Level::Manual && effect == Effect::Read && risk >= Risk::High)
             }
-            Self::SupervisedEffect => ask(
-                input.level == Level::Supervised && effect == Effect::Write && risk >= Risk::Medium,
-            ),
+            Self::SupervisedEffect => ask(input.level == Level::Supervised
+                && effect == Effect::Write
+                && risk >= Risk::Medium),
             Self::WithinLevel => match (input.level, effect) {
                 (Level::Bounded | Level::Autonomous, _) | (_, Effect::Read) => {
                     Verdict::Allow(self.into())

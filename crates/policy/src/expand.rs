@@ -100,7 +100,9 @@ impl ExpandError {
             Self::UnknownShorthand { near, .. } => {
                 format!("did you mean `{}`?", near.join("`, `"))
             }
-            Self::BadParameter { template, .. } => format!("write the value in that form in `{template}`"),
+            Self::BadParameter { template, .. } => {
+                format!("write the value in that form in `{template}`")
+            }
             Self::BadRule { .. } => "ask for other values, or ask the workflow's owner".to_owned(),
             Self::Conflict { .. } => "ask for two delegations, one with each shorthand".to_owned(),
         }
@@ -251,7 +253,8 @@ impl Part {
             .tools
             .iter()
             .map(|t| {
-                let data: Vec<Json> = t.rating.data.iter().map(|d| Json::from(d.as_str())).collect();
+                let data: Vec<Json> =
+                    t.rating.data.iter().map(|d| Json::from(d.as_str())).collect();
                 let object = Object::new()
                     .with("risk", t.rating.risk)
                     .with("effect", t.rating.effect)

@@ -127,9 +127,9 @@ pub struct Method {
 /// The row for a message, or nothing: deny.
 #[must_use]
 pub fn method(name: &str, era: Era, sender: Sender, shape: Shape) -> Option<&'static Method> {
-    METHODS.iter().find(|m| {
-        m.name == name && m.sender == sender && m.shape == shape && m.eras.contains(&era)
-    })
+    METHODS
+        .iter()
+        .find(|m| m.name == name && m.sender == sender && m.shape == shape && m.eras.contains(&era))
 }
 
 /// A call as it is checked, signed, approved and recorded.
@@ -241,16 +241,17 @@ impl Method {
             CallForm::Prompt => (format!("prompts/{}", text("name")?), "name"),
             CallForm::Resource => ("resources/read".to_owned(), "uri"),
         };
-        let tool = ToolId::parse(&format!("mcp:{server}:{operation}"))
-            .map_err(|_| CallError::Parameter { member: named, expected: "a shorter, plain name" })?;
+        let tool = ToolId::parse(&format!("mcp:{server}:{operation}")).map_err(|_| {
+            CallError::Parameter { member: named, expected: "a shorter, plain name" }
+        })?;
         let mut arguments = match form {
             CallForm::Resource => Object::new().with("uri", text("uri")?),
             CallForm::Tool | CallForm::Prompt => match params.member("arguments") {
                 None => Object::new(),
-                Some(json) => json.as_object().cloned().ok_or(CallError::Parameter {
-                    member: "arguments",
-                    expected: "an object",
-                })?,
+                Some(json) => json
+                    .as_object()
+                    .cloned()
+                    .ok_or(CallError::Parameter { member: "arguments", expected: "an object" })?,
             },
         };
         if arguments.member(INPUT_ARGUMENT).is_some() {
@@ -258,7 +259,10 @@ impl Method {
         }
         if let Some(responses) = params.member("inputResponses") {
             if responses.as_object().is_none() {
-                return Err(CallError::Parameter { member: "inputResponses", expected: "an object" });
+                return Err(CallError::Parameter {
+                    member: "inputResponses",
+                    expected: "an object",
+                });
             }
             arguments.insert(INPUT_ARGUMENT, responses.clone());
         }

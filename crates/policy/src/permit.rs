@@ -144,7 +144,9 @@ pub fn rule(
             let (rating, level) = (rating.clone(), workflow.level);
             let case = |verified, finding| Case { verified, rating, level, assurance, finding };
             match decision {
-                PolicyDecision::Allow(finding) => Ruling::Permit(Permit { case: case(verified, finding) }),
+                PolicyDecision::Allow(finding) => {
+                    Ruling::Permit(Permit { case: case(verified, finding) })
+                }
                 PolicyDecision::ApprovalRequired(finding) => {
                     Ruling::Ask(Ask { case: case(verified, finding) })
                 }

@@ -32,17 +32,17 @@ pub(crate) fn execute(
     what: &'static str,
 ) -> Result<usize, StoreError> {
     use rusqlite::ffi;
-    c.prepare_cached(sql)
-        .and_then(|mut s| s.execute(params))
-        .map_err(|e| match e.sqlite_error().map(|e| e.extended_code) {
+    c.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(|e| {
+        match e.sqlite_error().map(|e| e.extended_code) {
             Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
                 StoreError::Conflict { what }
             }
-            Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => StoreError::NoSuch {
-                what: "record that this one refers to",
-            },
+            Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => {
+                StoreError::NoSuch { what: "record that this one refers to" }
+            }
             _ => StoreError::sql("write the state", &e),
-        })
+        }
+    })
 }
 
 impl View<'_> {
@@ -85,9 +85,7 @@ impl View<'_> {
                     "action",
                 )?;
                 if closed == 0 {
-                    return Err(StoreError::ActionNotOpen {
-                        action: action.clone(),
-                    });
+                    return Err(StoreError::ActionNotOpen { action: action.clone() });
                 }
                 Ok(())
             }

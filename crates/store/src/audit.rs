@@ -103,11 +103,7 @@ impl Report {
 
     fn add(&mut self, code: &'static str, index: Option<u64>, detail: impl Into<String>) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding {
-                code,
-                index,
-                detail: detail.into(),
-            });
+            self.findings.push(Finding { code, index, detail: detail.into() });
         }
     }
 }
@@ -168,14 +164,12 @@ impl Audit<'_, '_> {
             Ok(Some(checkpoint)) => Ok(Some(checkpoint)),
             Ok(None) => {
                 if self.input.since.is_some() || self.input.files_only {
-                    self.report
-                        .add("checkpoint-missing", None, "no checkpoint is published");
+                    self.report.add("checkpoint-missing", None, "no checkpoint is published");
                 }
                 Ok(None)
             }
             Err(StoreError::Ledger { code, detail }) => {
-                self.report
-                    .add(code, None, format!("the published checkpoint: {detail}"));
+                self.report.add(code, None, format!("the published checkpoint: {detail}"));
                 Ok(None)
             }
             Err(e) => Err(e),
@@ -190,8 +184,7 @@ impl Audit<'_, '_> {
         let key = self.input.log_key;
         // Unverified, it still says how many entries to look at.
         if let Err(e) = checkpoint.verify(key.name(), key) {
-            self.report
-                .add(e.code(), None, format!("the published checkpoint: {e}"));
+            self.report.add(e.code(), None, format!("the published checkpoint: {e}"));
         }
         let current = known(checkpoint);
         self.report.size = current.size;
@@ -203,29 +196,21 @@ impl Audit<'_, '_> {
                     earlier.push(known(since.signed()));
                     self.report.since = Some(since.size());
                 }
-                Err(e) => self
-                    .report
-                    .add(e.code(), None, format!("the kept checkpoint: {e}")),
+                Err(e) => self.report.add(e.code(), None, format!("the kept checkpoint: {e}")),
             }
         }
         if let Some(shrunk) = earlier.iter().find(|e| e.size > current.size) {
-            let detail = AuditError::<StoreError>::Shrunk {
-                found: current.size,
-                known: shrunk.size,
-            };
-            self.report
-                .add(detail.code(), Some(current.size), detail.to_string());
+            let detail =
+                AuditError::<StoreError>::Shrunk { found: current.size, known: shrunk.size };
+            self.report.add(detail.code(), Some(current.size), detail.to_string());
             earlier.clear();
         }
-        let audited = audit_tree(files, current, &earlier, |index, leaf| {
-            self.tree_leaf(index, leaf)
-        });
+        let audited =
+            audit_tree(files, current, &earlier, |index, leaf| self.tree_leaf(index, leaf));
         match audited {
             Ok(found) => self.report.tiles += found.tiles,
             Err(AuditError::Read(ReadError::Source { error, .. })) => return Err(error),
-            Err(error) => self
-                .report
-                .add(error.code(), first_of(&error), error.to_string()),
+            Err(error) => self.report.add(error.code(), first_of(&error), error.to_string()),
         }
         Ok(())
     }
@@ -262,26 +247,17 @@ impl Audit<'_, '_> {
         };
         if entry.org != self.input.org {
             let detail = format!("it is of the organisation `{}`", entry.org);
-            self.report
-                .add("entry-of-another-organisation", Some(index), detail);
+            self.report.add("entry-of-another-organisation", Some(index), detail);
         }
-        let expected = self
-            .positions
-            .get(&entry.maker)
-            .copied()
-            .unwrap_or(MakerPosition::START);
+        let expected = self.positions.get(&entry.maker).copied().unwrap_or(MakerPosition::START);
         if entry.position != expected {
             let detail = format!(
                 "maker `{}`: found number {}, expected {} after the entry before it",
                 entry.maker, entry.position.seq, expected.seq
             );
-            self.report
-                .add("maker-sequence-broken", Some(index), detail);
+            self.report.add("maker-sequence-broken", Some(index), detail);
         }
-        let next = MakerPosition {
-            seq: entry.position.seq.saturating_add(1),
-            prev: sha256(leaf),
-        };
+        let next = MakerPosition { seq: entry.position.seq.saturating_add(1), prev: sha256(leaf) };
         *self.report.makers.entry(entry.maker.clone()).or_default() += 1;
         self.positions.insert(entry.maker.clone(), next);
         if let Some(row) = row.filter(|row| row.leaf == leaf) {
@@ -345,12 +321,7 @@ impl Audit<'_, '_> {
     fn rest_of_staging(&mut self) {
         // After a broken tree the entries between are unknown: a sequence
         // cannot be followed across them.
-        if self
-            .report
-            .findings
-            .iter()
-            .any(|f| f.code.starts_with("tlog-"))
-        {
+        if self.report.findings.iter().any(|f| f.code.starts_with("tlog-")) {
             return;
         }
         let mut index = self.report.size;
@@ -408,12 +379,8 @@ impl Audit<'_, '_> {
         let key = self.input.log_key;
         let kept = match staging.view().kept_checkpoint() {
             Ok(None) if self.report.size == 0 => return,
-            Ok(kept) => kept.and_then(|note| {
-                SignedCheckpoint::parse(&note)
-                    .ok()?
-                    .verify(key.name(), key)
-                    .ok()
-            }),
+            Ok(kept) => kept
+                .and_then(|note| SignedCheckpoint::parse(&note).ok()?.verify(key.name(), key).ok()),
             Err(e) => return self.report.add(e.code(), None, e.to_string()),
         };
         let continues = kept.is_some_and(|kept| {
@@ -430,10 +397,7 @@ impl Audit<'_, '_> {
 
 fn known(checkpoint: &SignedCheckpoint) -> KnownRoot {
     let checkpoint = checkpoint.unverified();
-    KnownRoot {
-        size: checkpoint.size(),
-        root: *checkpoint.root(),
-    }
+    KnownRoot { size: checkpoint.size(), root: *checkpoint.root() }
 }
 
 /// The first entry that a finding about tiles may concern.
@@ -442,9 +406,9 @@ fn first_of(error: &AuditError<StoreError>) -> Option<u64> {
         let width = u64::from(TILE_WIDTH);
         match tile.kind() {
             bailiwick_tlog::TileKind::Entries => tile.index().checked_mul(width),
-            bailiwick_tlog::TileKind::Hashes { level } => tile
-                .index()
-                .checked_mul(width.checked_pow(u32::from(level) + 1)?),
+            bailiwick_tlog::TileKind::Hashes { level } => {
+                tile.index().checked_mul(width.checked_pow(u32::from(level) + 1)?)
+            }
         }
     };
     match error {

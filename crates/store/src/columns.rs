@@ -21,11 +21,7 @@ struct BadColumn(usize);
 pub(crate) type Read<T> = rusqlite::Result<T>;
 
 pub(crate) fn bad<T>(i: usize, kind: Type) -> Read<T> {
-    Err(rusqlite::Error::FromSqlConversionFailure(
-        i,
-        kind,
-        Box::new(BadColumn(i)),
-    ))
+    Err(rusqlite::Error::FromSqlConversionFailure(i, kind, Box::new(BadColumn(i))))
 }
 
 pub(crate) fn parsed<T: FromStr>(row: &Row<'_>, i: usize) -> Read<T> {
@@ -78,10 +74,7 @@ pub(crate) trait Record: Sized {
     /// Reads one with its entry, which follows the columns.
     fn stored(row: &Row<'_>, i: usize) -> Read<Stored<Self>> {
         let entry: EntryId = parsed(row, i + Self::COLUMNS.len())?;
-        Ok(Stored {
-            row: Self::read(row, i)?,
-            entry,
-        })
+        Ok(Stored { row: Self::read(row, i)?, entry })
     }
 
     /// The columns and `entry` for a SELECT, each with a table's alias.
@@ -132,15 +125,8 @@ impl Record for Agent {
 }
 
 impl Record for Instance {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "agent",
-        "holder",
-        "holder_jwk",
-        "identity_jwk",
-        "statement",
-        "status",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "agent", "holder", "holder_jwk", "identity_jwk", "statement", "status"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: parsed(row, i)?,
@@ -194,14 +180,8 @@ impl Record for Pin {
 }
 
 impl Record for Task {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "workflow",
-        "workflow_digest",
-        "agent",
-        "principal",
-        "created",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "workflow", "workflow_digest", "agent", "principal", "created"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: parsed(row, i)?,
@@ -215,16 +195,8 @@ impl Record for Task {
 }
 
 impl Record for Grant {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "digest",
-        "task",
-        "agent",
-        "principal",
-        "attested",
-        "starts",
-        "expires",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "digest", "task", "agent", "principal", "attested", "starts", "expires"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: parsed(row, i)?,
@@ -242,9 +214,8 @@ impl Record for Grant {
 }
 
 impl Record for Delegation {
-    const COLUMNS: &'static [&'static str] = &[
-        "root", "grant_id", "task", "agent", "holder", "issued", "expires",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["root", "grant_id", "task", "agent", "holder", "issued", "expires"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             root: digest(row, i)?,
@@ -260,9 +231,8 @@ impl Record for Delegation {
 }
 
 impl Record for Derived {
-    const COLUMNS: &'static [&'static str] = &[
-        "token", "parent", "root", "depth", "holder", "seen", "expires",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["token", "parent", "root", "depth", "holder", "seen", "expires"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             token: digest(row, i)?,
@@ -278,11 +248,8 @@ impl Record for Derived {
 
 /// `seq, kind, key, root, reason, time, entry`
 pub(crate) fn revocation(row: &Row<'_>) -> Read<Revocation> {
-    let (kind, key, root) = (
-        row.get_ref(1)?.as_str()?,
-        row.get_ref(2)?.as_str()?,
-        row.get_ref(3)?.as_blob()?,
-    );
+    let (kind, key, root) =
+        (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_blob()?);
     let Some(subject) = Subject::from_columns(kind, key, root) else {
         return bad(2, Type::Text);
     };

@@ -59,15 +59,10 @@ impl Opened {
 /// Makes the file with mode 0600 if it does not exist, so that the engine
 /// gives its companions the same mode.
 pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
-    let created = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match created {
         Ok(file) => {
-            file.sync_all()
-                .map_err(|e| StoreError::io("make the database", &e))?;
+            file.sync_all().map_err(|e| StoreError::io("make the database", &e))?;
             sync_parent(path)
         }
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -82,9 +77,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Opened, StoreError> {
     let sql = |e: rusqlite::Error| StoreError::sql(during, &e);
     let c = &mut opened.connection;
     check_ours(c, path)?;
-    let mode: String = c
-        .query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))
-        .map_err(sql)?;
+    let mode: String = c.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(sql)?;
     if mode != "wal" {
         return Err(StoreError::Fault {
             fault: Fault::ReadOnly,
@@ -124,9 +117,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
     let before = identity(path)?;
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // NOFOLLOW refuses a symbolic link anywhere in the path, so resolve it.
-    let real = path
-        .canonicalize()
-        .map_err(|e| StoreError::io(during, &e))?;
+    let real = path.canonicalize().map_err(|e| StoreError::io(during, &e))?;
     let connection = Connection::open_with_flags(real, flags).map_err(sql)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(256);
@@ -138,11 +129,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(sql)?;
-    Ok(Opened {
-        connection,
-        path: path.to_owned(),
-        identity: before,
-    })
+    Ok(Opened { connection, path: path.to_owned(), identity: before })
 }
 
 /// Opens an existing file for an audit: closing it does not move the
@@ -178,11 +165,7 @@ fn version(c: &Connection) -> Result<i64, StoreError> {
 
 fn check_version(found: i64) -> Result<(), StoreError> {
     let known = schema_version();
-    if found > known {
-        Err(StoreError::SchemaNewer { found, known })
-    } else {
-        Ok(())
-    }
+    if found > known { Err(StoreError::SchemaNewer { found, known }) } else { Ok(()) }
 }
 
 fn check_ours(c: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -195,9 +178,7 @@ fn check_ours(c: &Connection, path: &Path) -> Result<(), StoreError> {
     if fresh || pragma(c, "application_id")? == APPLICATION_ID {
         Ok(())
     } else {
-        Err(StoreError::NotOurs {
-            path: path.to_owned(),
-        })
+        Err(StoreError::NotOurs { path: path.to_owned() })
     }
 }
 
@@ -217,18 +198,14 @@ fn migrate_with(c: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
         return Ok(());
     }
     let sql = |e: rusqlite::Error| StoreError::sql("migrate the schema", &e);
-    let tx = c
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(sql)?;
+    let tx = c.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
     let found = version(&tx)?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     for step in steps.iter().skip(done) {
         tx.execute_batch(step).map_err(sql)?;
     }
-    tx.pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(sql)?;
-    tx.pragma_update(None, "user_version", known.max(found))
-        .map_err(sql)?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
+    tx.pragma_update(None, "user_version", known.max(found)).map_err(sql)?;
     tx.commit().map_err(sql)
 }
 
@@ -247,10 +224,7 @@ mod tests {
     fn a_newer_schema_is_refused_and_left_alone() {
         let (_dir, path) = fresh();
         let opened = open_writer(&path).unwrap();
-        opened
-            .connection
-            .pragma_update(None, "user_version", 99)
-            .unwrap();
+        opened.connection.pragma_update(None, "user_version", 99).unwrap();
         drop(opened);
         let known = schema_version();
         for refused in [open_writer(&path).err(), open_reader(&path).err()] {
@@ -280,10 +254,7 @@ mod tests {
     #[test]
     fn a_database_of_something_else_is_refused_and_left_alone() {
         let (_dir, path) = fresh();
-        Connection::open(&path)
-            .unwrap()
-            .execute_batch("CREATE TABLE t (x)")
-            .unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
         assert_eq!(open_writer(&path).err().unwrap().code(), "store-not-ours");
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert_eq!(open_writer(&path).err().unwrap().code(), "store-corrupt");
@@ -301,13 +272,7 @@ mod tests {
             let mode = std::fs::metadata(dir.path().join(name)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
-        assert!(
-            open_reader(&path)
-                .unwrap()
-                .connection
-                .execute("DELETE FROM entries", [])
-                .is_err()
-        );
+        assert!(open_reader(&path).unwrap().connection.execute("DELETE FROM entries", []).is_err());
     }
 
     #[test]

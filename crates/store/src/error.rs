@@ -225,11 +225,7 @@ impl StoreError {
             // A value in a column that does not read as what it should be.
             None => Fault::Corrupt,
         };
-        Self::Fault {
-            fault,
-            during,
-            detail: error.to_string(),
-        }
+        Self::Fault { fault, during, detail: error.to_string() }
     }
 
     pub(crate) fn io(during: &'static str, error: &std::io::Error) -> Self {
@@ -240,10 +236,6 @@ impl StoreError {
             K::NotFound | K::NotADirectory | K::IsADirectory => Fault::Missing,
             _ => Fault::Io,
         };
-        Self::Fault {
-            fault,
-            during,
-            detail: error.to_string(),
-        }
+        Self::Fault { fault, during, detail: error.to_string() }
     }
 }

@@ -83,23 +83,14 @@ pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<(), StoreError> 
 /// [`StoreError::Conflict`] when it exists, or [`StoreError::Fault`].
 pub fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let during = "write a secret";
-    let mut file = match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(StoreError::Conflict {
-                what: "secret file",
-            });
+            return Err(StoreError::Conflict { what: "secret file" });
         }
         Err(e) => return Err(StoreError::io(during, &e)),
     };
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(|e| StoreError::io(during, &e))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| StoreError::io(during, &e))?;
     sync_parent(path)
 }
 
@@ -117,20 +108,13 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let metadata = file.metadata().map_err(|e| StoreError::io(during, &e))?;
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(StoreError::LoosePermissions {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(StoreError::LoosePermissions { path: path.to_owned(), mode });
     }
     if metadata.len() > MAX_SECRET_BYTES {
-        return Err(StoreError::Value {
-            what: "length of the secret file",
-        });
+        return Err(StoreError::Value { what: "length of the secret file" });
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_SECRET_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(|e| StoreError::io(during, &e))?;
+    file.take(MAX_SECRET_BYTES).read_to_end(&mut bytes).map_err(|e| StoreError::io(during, &e))?;
     Ok(bytes)
 }
 
@@ -165,10 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.key");
         create_secret(&path, b"one").unwrap();
-        assert_eq!(
-            create_secret(&path, b"two").unwrap_err().code(),
-            "already-exists"
-        );
+        assert_eq!(create_secret(&path, b"two").unwrap_err().code(), "already-exists");
         assert_eq!(read_secret(&path).unwrap().as_slice(), b"one");
     }
 

@@ -71,9 +71,7 @@ impl LedgerFiles {
     /// The files below the folder `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-        }
+        Self { dir: dir.to_owned() }
     }
 
     /// The file at a path of the standard, `checkpoint` or a tile's; `None`
@@ -103,10 +101,8 @@ impl LedgerFiles {
         let Some(bytes) = self.read("checkpoint")? else {
             return Ok(None);
         };
-        let checkpoint = SignedCheckpoint::parse(&bytes).map_err(|e| StoreError::Ledger {
-            code: e.code(),
-            detail: e.to_string(),
-        })?;
+        let checkpoint = SignedCheckpoint::parse(&bytes)
+            .map_err(|e| StoreError::Ledger { code: e.code(), detail: e.to_string() })?;
         Ok(Some(checkpoint))
     }
 
@@ -120,9 +116,7 @@ impl LedgerFiles {
         };
         let mut bytes = Vec::new();
         // One more than allowed, so that an oversized file reads as malformed.
-        file.take(max + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| StoreError::io(during, &e))?;
+        file.take(max + 1).read_to_end(&mut bytes).map_err(|e| StoreError::io(during, &e))?;
         Ok(Some(bytes))
     }
 }
@@ -142,18 +136,12 @@ impl TileSource for LedgerFiles {
 pub(crate) fn unreadable(error: &ReadError<StoreError>) -> StoreError {
     match error {
         ReadError::Source { error, .. } => error.clone(),
-        other => StoreError::Ledger {
-            code: other.code(),
-            detail: other.to_string(),
-        },
+        other => StoreError::Ledger { code: other.code(), detail: other.to_string() },
     }
 }
 
 fn broken(code: &'static str, detail: impl Into<String>) -> StoreError {
-    StoreError::Ledger {
-        code,
-        detail: detail.into(),
-    }
+    StoreError::Ledger { code, detail: detail.into() }
 }
 
 impl View<'_> {
@@ -187,10 +175,7 @@ impl Tx<'_> {
         if kept == 1 {
             Ok(())
         } else {
-            Err(broken(
-                "ledger-moved",
-                "another process moved the checkpoint",
-            ))
+            Err(broken("ledger-moved", "another process moved the checkpoint"))
         }
     }
 }
@@ -242,12 +227,8 @@ impl Store {
         let files = self.ledger();
         create_private_dir(&files.dir)?;
         let lock = lock_file(&self.dir().join("sequence.lock"))?;
-        lock.lock()
-            .map_err(|e| StoreError::io("lock the ledger", &e))?;
-        let mut steps = Steps {
-            store: self,
-            done: 0,
-        };
+        lock.lock().map_err(|e| StoreError::io("lock the ledger", &e))?;
+        let mut steps = Steps { store: self, done: 0 };
         let mut last = self.last_checkpoint(&files, signer.key(), &mut steps)?;
         let mut edge = match &last {
             None => RightEdge::empty(),
@@ -275,16 +256,13 @@ impl Store {
             let checkpoint = plan
                 .checkpoint(signer.key().name())
                 .map_err(|e| broken(e.code(), e.to_string()))?;
-            let signed = signer
-                .sign(&checkpoint)
-                .map_err(|e| broken(e.code(), e.to_string()))?;
+            let signed = signer.sign(&checkpoint).map_err(|e| broken(e.code(), e.to_string()))?;
             let verified = verify(&signed, signer.key())?;
             let note = signed.to_string();
             let kept = note.clone();
             let size = plan.size();
             steps.around(|| {
-                self.write(move |tx: &mut Tx<'_>| tx.keep_checkpoint(from, size, &kept))
-                    .wait()
+                self.write(move |tx: &mut Tx<'_>| tx.keep_checkpoint(from, size, &kept)).wait()
             })?;
             steps.around(|| write_durably(&files.dir.join("checkpoint"), note.as_bytes()))?;
             for folder in plan.replaced_folders() {
@@ -294,10 +272,7 @@ impl Store {
             last = Some(verified);
             edge = plan.into_edge();
         }
-        Ok(Sequenced {
-            added: edge.size() - start,
-            checkpoint: last.map(|c| c.signed().clone()),
-        })
+        Ok(Sequenced { added: edge.size() - start, checkpoint: last.map(|c| c.signed().clone()) })
     }
 
     /// The last checkpoint signed. Publishes it when a crash came between
@@ -384,9 +359,8 @@ impl Store {
         if index >= size {
             return Ok(None);
         }
-        let proof = TreeReader::new(&files, size)
-            .inclusion_proof(index)
-            .map_err(|e| unreadable(&e))?;
+        let proof =
+            TreeReader::new(&files, size).inclusion_proof(index).map_err(|e| unreadable(&e))?;
         let proof =
             TlogProof::new(proof, checkpoint).map_err(|e| broken(e.code(), e.to_string()))?;
         Ok(Some(proof))
@@ -416,8 +390,5 @@ impl Store {
 fn verify(checkpoint: &SignedCheckpoint, key: &LogKey) -> Result<VerifiedCheckpoint, StoreError> {
     checkpoint
         .verify(key.name(), key)
-        .map_err(|e| StoreError::Ledger {
-            code: e.code(),
-            detail: e.to_string(),
-        })
+        .map_err(|e| StoreError::Ledger { code: e.code(), detail: e.to_string() })
 }

@@ -30,25 +30,14 @@ pub struct Pending<T, E>(Arc<Shared<Result<T, E>>>);
 pub(crate) struct Answer<T, E>(Arc<Shared<Result<T, E>>>);
 
 pub(crate) fn pending<T, E>() -> (Answer<T, E>, Pending<T, E>) {
-    let slot = Mutex::new(Slot {
-        value: None,
-        closed: false,
-        waker: None,
-    });
-    let shared = Arc::new(Shared {
-        slot,
-        arrived: Condvar::new(),
-    });
+    let slot = Mutex::new(Slot { value: None, closed: false, waker: None });
+    let shared = Arc::new(Shared { slot, arrived: Condvar::new() });
     (Answer(Arc::clone(&shared)), Pending(shared))
 }
 
 impl<T, E> Answer<T, E> {
     pub(crate) fn send(self, value: Result<T, E>) {
-        self.0
-            .slot
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .value = Some(value);
+        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
     }
 }
 
@@ -75,15 +64,9 @@ impl<T, E: From<StoreError>> Pending<T, E> {
     pub fn wait(self) -> Result<T, E> {
         let mut slot = self.0.slot.lock().unwrap_or_else(PoisonError::into_inner);
         while !slot.closed {
-            slot = self
-                .0
-                .arrived
-                .wait(slot)
-                .unwrap_or_else(PoisonError::into_inner);
+            slot = self.0.arrived.wait(slot).unwrap_or_else(PoisonError::into_inner);
         }
-        slot.value
-            .take()
-            .unwrap_or_else(|| Err(StoreError::Interrupted.into()))
+        slot.value.take().unwrap_or_else(|| Err(StoreError::Interrupted.into()))
     }
 }
 

@@ -121,11 +121,7 @@ impl View<'_> {
         let sql = format!(
             "SELECT {COLUMNS} FROM entries WHERE org = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3"
         );
-        self.many(
-            &sql,
-            (self.cx.org.as_str(), from, limit.min(MAX_RESULTS)),
-            entry,
-        )
+        self.many(&sql, (self.cx.org.as_str(), from, limit.min(MAX_RESULTS)), entry)
     }
 
     /// The newest entries that fit, newest first.
@@ -144,10 +140,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn actions(&self, filter: &Filter) -> Result<Vec<Action>, StoreError> {
-        let filter = Filter {
-            kind: Some(Kind::ActionDecided),
-            ..filter.clone()
-        };
+        let filter = Filter { kind: Some(Kind::ActionDecided), ..filter.clone() };
         let sql = format!(
             "SELECT {COLUMNS} FROM entries
              WHERE org = ?1 AND action = ?2 AND kind = ?3 ORDER BY idx LIMIT 1"
@@ -195,11 +188,8 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
     // With another condition its index gives the order, and the `+` keeps
     // the engine from sorting the whole time range instead.
     let by_time = !narrowed && (filter.since.is_some() || filter.until.is_some());
-    let (since, until) = if by_time {
-        ("time >= ?", "time < ?")
-    } else {
-        ("+time >= ?", "+time < ?")
-    };
+    let (since, until) =
+        if by_time { ("time >= ?", "time < ?") } else { ("+time >= ?", "+time < ?") };
     if let Some(time) = filter.since {
         add(since, Value::from(time.millis()));
     }
@@ -207,10 +197,7 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
         add(until, Value::from(time.millis()));
     }
     if let Some(before) = filter.before {
-        add(
-            "idx < ?",
-            Value::from(i64::try_from(before).unwrap_or(i64::MAX)),
-        );
+        add("idx < ?", Value::from(i64::try_from(before).unwrap_or(i64::MAX)));
     }
     sql.push_str(if by_time {
         " ORDER BY time DESC, idx DESC LIMIT ?"
@@ -233,42 +220,13 @@ mod tests {
         let all = Filter::default;
         for filter in [
             all(),
-            Filter {
-                before: Some(9),
-                ..all()
-            },
-            Filter {
-                since: time,
-                until: time,
-                ..all()
-            },
-            Filter {
-                principal: text(),
-                since: time,
-                ..all()
-            },
-            Filter {
-                agent: text(),
-                until: time,
-                ..all()
-            },
-            Filter {
-                task: text(),
-                since: time,
-                until: time,
-                ..all()
-            },
-            Filter {
-                tool: text(),
-                decision: text(),
-                ..all()
-            },
-            Filter {
-                decision: text(),
-                kind: Some(Kind::Revoked),
-                since: time,
-                ..all()
-            },
+            Filter { before: Some(9), ..all() },
+            Filter { since: time, until: time, ..all() },
+            Filter { principal: text(), since: time, ..all() },
+            Filter { agent: text(), until: time, ..all() },
+            Filter { task: text(), since: time, until: time, ..all() },
+            Filter { tool: text(), decision: text(), ..all() },
+            Filter { decision: text(), kind: Some(Kind::Revoked), since: time, ..all() },
         ] {
             let (sql, params) = statement("o", &filter);
             let mut query = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

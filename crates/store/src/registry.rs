@@ -20,11 +20,7 @@ impl View<'_> {
         from: &str,
         params: impl Params,
     ) -> Result<Option<Stored<T>>, StoreError> {
-        self.one(
-            &format!("SELECT {} FROM {from}", T::select("t")),
-            params,
-            |r| T::stored(r, 0),
-        )
+        self.one(&format!("SELECT {} FROM {from}", T::select("t")), params, |r| T::stored(r, 0))
     }
 
     fn records<T: Record>(
@@ -32,11 +28,7 @@ impl View<'_> {
         from: &str,
         params: impl Params,
     ) -> Result<Vec<Stored<T>>, StoreError> {
-        self.many(
-            &format!("SELECT {} FROM {from}", T::select("t")),
-            params,
-            |r| T::stored(r, 0),
-        )
+        self.many(&format!("SELECT {} FROM {from}", T::select("t")), params, |r| T::stored(r, 0))
     }
 
     // Principals, agents, instances.
@@ -71,10 +63,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn principals(&self) -> Result<Vec<Stored<Principal>>, StoreError> {
-        self.records(
-            "principals t WHERE org = ?1 ORDER BY alias",
-            [self.org_text()],
-        )
+        self.records("principals t WHERE org = ?1 ORDER BY alias", [self.org_text()])
     }
 
     /// The agent with this name.
@@ -82,10 +71,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn agent(&self, id: &AgentId) -> Result<Option<Stored<Agent>>, StoreError> {
-        self.record(
-            "agents t WHERE org = ?1 AND id = ?2",
-            (self.org_text(), id.as_str()),
-        )
+        self.record("agents t WHERE org = ?1 AND id = ?2", (self.org_text(), id.as_str()))
     }
 
     /// Every agent, by name.
@@ -101,10 +87,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn instance(&self, id: &InstanceId) -> Result<Option<Stored<Instance>>, StoreError> {
-        self.record(
-            "instances t WHERE org = ?1 AND id = ?2",
-            (self.org_text(), id.as_str()),
-        )
+        self.record("instances t WHERE org = ?1 AND id = ?2", (self.org_text(), id.as_str()))
     }
 
     /// The instances of `agent`, or all, by id.
@@ -168,10 +151,7 @@ impl View<'_> {
         version: &Digest,
     ) -> Result<Option<Stored<Workflow>>, StoreError> {
         let from = "workflows t WHERE org = ?1 AND id = ?2 AND digest = ?3";
-        self.record(
-            from,
-            (self.org_text(), id.as_str(), version.bytes().as_slice()),
-        )
+        self.record(from, (self.org_text(), id.as_str(), version.bytes().as_slice()))
     }
 
     /// The current version of every workflow, by name.
@@ -197,10 +177,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn tool_servers(&self) -> Result<Vec<Stored<ToolServer>>, StoreError> {
-        self.records(
-            "tool_servers t WHERE org = ?1 ORDER BY name",
-            [self.org_text()],
-        )
+        self.records("tool_servers t WHERE org = ?1 ORDER BY name", [self.org_text()])
     }
 
     /// The catalogued definition of a tool.
@@ -208,10 +185,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn pin(&self, tool: &ToolId) -> Result<Option<Stored<Pin>>, StoreError> {
-        self.record(
-            "pins t WHERE org = ?1 AND tool = ?2",
-            (self.org_text(), tool.as_str()),
-        )
+        self.record("pins t WHERE org = ?1 AND tool = ?2", (self.org_text(), tool.as_str()))
     }
 
     /// The catalogued definitions of a tool server, by tool.
@@ -230,10 +204,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn task(&self, id: &TaskId) -> Result<Option<Stored<Task>>, StoreError> {
-        self.record(
-            "tasks t WHERE org = ?1 AND id = ?2",
-            (self.org_text(), id.as_str()),
-        )
+        self.record("tasks t WHERE org = ?1 AND id = ?2", (self.org_text(), id.as_str()))
     }
 
     /// The grant with this id, without its texts.
@@ -241,10 +212,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn grant(&self, id: &GrantId) -> Result<Option<Stored<Grant>>, StoreError> {
-        self.record(
-            "grants t WHERE org = ?1 AND id = ?2",
-            (self.org_text(), id.as_str()),
-        )
+        self.record("grants t WHERE org = ?1 AND id = ?2", (self.org_text(), id.as_str()))
     }
 
     /// The grants under a task, without their texts, by id.

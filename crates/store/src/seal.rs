@@ -15,11 +15,8 @@ use crate::error::StoreError;
 /// Bytes of one record's text at most.
 pub const MAX_PLAINTEXT_BYTES: usize = 16 << 20;
 
-const LIMITS: JsonLimits = JsonLimits {
-    max_bytes: MAX_PLAINTEXT_BYTES,
-    max_depth: 72,
-    max_values: 4_000_000,
-};
+const LIMITS: JsonLimits =
+    JsonLimits { max_bytes: MAX_PLAINTEXT_BYTES, max_depth: 72, max_values: 4_000_000 };
 
 const KEY_DOMAIN: &str = "bailiwick-record-key-v1";
 const TEXT_DOMAIN: &str = "bailiwick-record-text-v1";
@@ -63,11 +60,7 @@ pub(crate) struct SealedRecord {
 
 pub(crate) fn random<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], StoreError> {
     let mut out = [0; N];
-    if entropy.fill(&mut out) {
-        Ok(out)
-    } else {
-        Err(StoreError::Entropy)
-    }
+    if entropy.fill(&mut out) { Ok(out) } else { Err(StoreError::Entropy) }
 }
 
 fn aead(key: &[u8; 32]) -> Option<LessSafeKey> {
@@ -86,19 +79,13 @@ pub(crate) fn seal(
     entry: &EntryId,
     disclosures: &[(String, Disclosure)],
 ) -> Result<SealedRecord, StoreError> {
-    let object: Object = disclosures
-        .iter()
-        .map(|(field, d)| (field.clone(), d.to_json()))
-        .collect();
+    let object: Object =
+        disclosures.iter().map(|(field, d)| (field.clone(), d.to_json())).collect();
     let mut ciphertext = Json::from(object).canonical().into_bytes();
     if ciphertext.len() > MAX_PLAINTEXT_BYTES {
-        return Err(StoreError::Value {
-            what: "length of the entry's texts",
-        });
+        return Err(StoreError::Value { what: "length of the entry's texts" });
     }
-    let unsealed = || StoreError::Plaintext {
-        entry: entry.to_string(),
-    };
+    let unsealed = || StoreError::Plaintext { entry: entry.to_string() };
     let record_key = Zeroizing::new(random::<32>(entropy)?);
     let nonce = random::<NONCE_LEN>(entropy)?;
     // The record's key encrypts one text only, so its nonce may be constant.
@@ -136,19 +123,13 @@ pub(crate) fn open(
     entry: &EntryId,
     mut record: SealedRecord,
 ) -> Result<Vec<(String, Disclosure)>, StoreError> {
-    let unreadable = || StoreError::Plaintext {
-        entry: entry.to_string(),
-    };
-    let (nonce, wrapped) = record
-        .key
-        .split_first_chunk_mut::<NONCE_LEN>()
-        .ok_or_else(unreadable)?;
+    let unreadable = || StoreError::Plaintext { entry: entry.to_string() };
+    let (nonce, wrapped) =
+        record.key.split_first_chunk_mut::<NONCE_LEN>().ok_or_else(unreadable)?;
     let record_key = aead(&key.0)
         .and_then(|k| {
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let bytes = k
-                .open_in_place(nonce, associated(KEY_DOMAIN, org, entry), wrapped)
-                .ok()?;
+            let bytes = k.open_in_place(nonce, associated(KEY_DOMAIN, org, entry), wrapped).ok()?;
             <[u8; 32]>::try_from(&*bytes).ok().map(Zeroizing::new)
         })
         .ok_or_else(unreadable)?;
@@ -162,9 +143,7 @@ pub(crate) fn open(
         .ok_or_else(unreadable)?;
     text.as_object()
         .and_then(|o| {
-            o.iter()
-                .map(|(field, d)| Some((field.to_owned(), Disclosure::from_json(d)?)))
-                .collect()
+            o.iter().map(|(field, d)| Some((field.to_owned(), Disclosure::from_json(d)?))).collect()
         })
         .ok_or_else(unreadable)
 }

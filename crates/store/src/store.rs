@@ -39,12 +39,7 @@ impl Options {
     /// Options without failures on purpose.
     #[must_use]
     pub fn new(org: OrgId, plaintext_key: PlaintextKey, entropy: Arc<dyn Entropy>) -> Self {
-        Self {
-            org,
-            plaintext_key,
-            entropy,
-            faults: Arc::new(NoFaults),
-        }
+        Self { org, plaintext_key, entropy, faults: Arc::new(NoFaults) }
     }
 }
 
@@ -97,26 +92,11 @@ impl Store {
         let path = dir.join("state.db");
         connection::create(&path)?;
         let opened = connection::open_writer(&path)?;
-        let Options {
-            org,
-            plaintext_key: key,
-            entropy,
-            faults,
-        } = options;
-        let cx = Arc::new(Context {
-            org,
-            key,
-            entropy,
-            faults,
-            dir: dir.to_owned(),
-        });
+        let Options { org, plaintext_key: key, entropy, faults } = options;
+        let cx = Arc::new(Context { org, key, entropy, faults, dir: dir.to_owned() });
         let (queue, jobs) = sync_channel(MAX_WAITING);
-        let writer = Writer {
-            cx: Arc::clone(&cx),
-            path: path.clone(),
-            opened: Some(opened),
-            scrub: false,
-        };
+        let writer =
+            Writer { cx: Arc::clone(&cx), path: path.clone(), opened: Some(opened), scrub: false };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs))
@@ -192,26 +172,14 @@ impl Store {
     }
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let mut readers = self
-            .0
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut readers = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner);
         while readers.lent >= MAX_READERS {
-            readers = self
-                .0
-                .freed
-                .wait(readers)
-                .unwrap_or_else(PoisonError::into_inner);
+            readers = self.0.freed.wait(readers).unwrap_or_else(PoisonError::into_inner);
         }
         readers.lent += 1;
         let idle = readers.idle.pop();
         drop(readers);
-        let mut lent = Lent {
-            inner: &self.0,
-            opened: None,
-            reusable: false,
-        };
+        let mut lent = Lent { inner: &self.0, opened: None, reusable: false };
         lent.opened = match idle.filter(|opened| opened.check().is_ok()) {
             Some(opened) => Some(opened),
             None => Some(connection::open_reader(&self.0.path)?),
@@ -228,9 +196,9 @@ impl Store {
         let file = lock_file(&self.dir().join(format!("{role}.lock")))?;
         match file.try_lock() {
             Ok(()) => Ok(Claim { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyRunning {
-                role: role.to_owned(),
-            }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StoreError::AlreadyRunning { role: role.to_owned() })
+            }
             Err(TryLockError::Error(e)) => Err(StoreError::io("lock the data dir", &e)),
         }
     }
@@ -265,11 +233,7 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let mut readers = self
-            .inner
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut readers = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.lent -= 1;
         if self.reusable {
             readers.idle.extend(self.opened.take());
@@ -293,9 +257,7 @@ impl Drop for Inner {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("dir", &self.0.cx.dir)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("dir", &self.0.cx.dir).finish_non_exhaustive()
     }
 }
 

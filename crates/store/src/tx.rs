@@ -107,9 +107,7 @@ impl Tx<'_> {
             event.body.insert(ROW, json);
         } else {
             let salt = seal::random(&*self.view.cx.entropy)?;
-            event
-                .disclosures
-                .push((ROW.to_owned(), Disclosure { salt, value: json }));
+            event.disclosures.push((ROW.to_owned(), Disclosure { salt, value: json }));
         }
         self.savepoint(|tx| {
             let appended = tx.append_inner(maker, signer, &event)?;
@@ -126,9 +124,7 @@ impl Tx<'_> {
     ) -> Result<Appended, StoreError> {
         let org = self.view.cx.org.as_str();
         if event.org != self.view.cx.org {
-            return Err(StoreError::Value {
-                what: "entry's organisation",
-            });
+            return Err(StoreError::Value { what: "entry's organisation" });
         }
         // INVARIANT: both positions are read inside the transaction, because
         // other processes append too.
@@ -172,23 +168,12 @@ impl Tx<'_> {
             "INSERT INTO makers (org, maker, next_seq, prev) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (org, maker) DO UPDATE
              SET next_seq = excluded.next_seq, prev = excluded.prev",
-            (
-                org,
-                maker,
-                signed(sealed.next.seq)?,
-                sealed.next.prev.bytes().as_slice(),
-            ),
+            (org, maker, signed(sealed.next.seq)?, sealed.next.prev.bytes().as_slice()),
             "maker",
         )?;
         if !event.disclosures.is_empty() {
             let cx = self.view.cx;
-            let record = seal::seal(
-                &cx.key,
-                &*cx.entropy,
-                &cx.org,
-                &event.id,
-                &event.disclosures,
-            )?;
+            let record = seal::seal(&cx.key, &*cx.entropy, &cx.org, &event.id, &event.disclosures)?;
             self.execute(
                 "INSERT INTO sealed (org, entry, key, ciphertext) VALUES (?1, ?2, ?3, ?4)",
                 (org, event.id.as_str(), record.key, record.ciphertext),
@@ -196,11 +181,7 @@ impl Tx<'_> {
             )?;
         }
         self.view.project_action(maker, event.kind, s, idx)?;
-        Ok(Appended {
-            index,
-            leaf_hash: hash,
-            entry: event.id.clone(),
-        })
+        Ok(Appended { index, leaf_hash: hash, entry: event.id.clone() })
     }
 
     /// Spends a proof's identifier for an audience, once and for all, also
@@ -217,29 +198,16 @@ impl Tx<'_> {
     ) -> Result<Spent, StoreError> {
         // SECURITY: what expired before the horizon may have been forgotten,
         // so with a clock that was stepped back it counts as spent.
-        if self
-            .view
-            .horizon()?
-            .is_some_and(|horizon| expires < horizon)
-        {
+        if self.view.horizon()?.is_some_and(|horizon| expires < horizon) {
             return Ok(Spent::Already);
         }
         let added = self.execute(
             "INSERT INTO spent_proofs (org, audience, jti, expires) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO NOTHING",
-            (
-                self.view.cx.org.as_str(),
-                audience,
-                jti.bytes().as_slice(),
-                expires.millis(),
-            ),
+            (self.view.cx.org.as_str(), audience, jti.bytes().as_slice(), expires.millis()),
             "proof",
         )?;
-        Ok(if added == 1 {
-            Spent::Fresh
-        } else {
-            Spent::Already
-        })
+        Ok(if added == 1 { Spent::Fresh } else { Spent::Already })
     }
 
     /// Charges the budgets of every token of a chain: all, or none when one
@@ -256,29 +224,16 @@ impl Tx<'_> {
         let mut made = || -> Result<Option<Charged>, StoreError> {
             for (which, charge) in charges.iter().enumerate() {
                 if charge.amount < 0 {
-                    return Err(StoreError::Value {
-                        what: "amount of a charge",
-                    });
+                    return Err(StoreError::Value { what: "amount of a charge" });
                 }
                 if horizon.is_some_and(|h| charge.expires < h) {
-                    return Err(StoreError::Value {
-                        what: "expiry of a charged token",
-                    });
+                    return Err(StoreError::Value { what: "expiry of a charged token" });
                 }
-                let key = (
-                    org,
-                    charge.token.bytes().as_slice(),
-                    charge.counter.as_str(),
-                );
+                let key = (org, charge.token.bytes().as_slice(), charge.counter.as_str());
                 let sql = "SELECT spent FROM budgets
                            WHERE org = ?1 AND token = ?2 AND counter = ?3";
-                let spent = self
-                    .view
-                    .one(sql, key, |r| r.get::<_, i64>(0))?
-                    .unwrap_or(0);
-                let total = spent
-                    .checked_add(charge.amount)
-                    .filter(|t| *t <= charge.limit);
+                let spent = self.view.one(sql, key, |r| r.get::<_, i64>(0))?.unwrap_or(0);
+                let total = spent.checked_add(charge.amount).filter(|t| *t <= charge.limit);
                 let Some(total) = total else {
                     return Ok(Some(Charged::Exceeded { which, spent }));
                 };
@@ -363,10 +318,7 @@ pub(crate) fn signed(value: u64) -> Result<i64, StoreError> {
 }
 
 fn to_json(row: &Row) -> Result<Json, StoreError> {
-    let limits = JsonLimits {
-        max_bytes: seal::MAX_PLAINTEXT_BYTES,
-        ..JsonLimits::DEFAULT
-    };
+    let limits = JsonLimits { max_bytes: seal::MAX_PLAINTEXT_BYTES, ..JsonLimits::DEFAULT };
     serde_json::to_vec(row)
         .ok()
         .and_then(|text| Json::parse(&text, &limits).ok())

@@ -103,10 +103,7 @@ impl<'c> View<'c> {
     pub fn log_size(&self) -> Result<u64, StoreError> {
         let sql = "SELECT max(idx) + 1 FROM entries WHERE org = ?1";
         let size = self.one(sql, [self.org_text()], |r| r.get::<_, Option<i64>>(0))?;
-        Ok(size
-            .flatten()
-            .and_then(|s| u64::try_from(s).ok())
-            .unwrap_or(0))
+        Ok(size.flatten().and_then(|s| u64::try_from(s).ok()).unwrap_or(0))
     }
 
     /// The latest time of any durable entry. A clock behind it was stepped
@@ -127,10 +124,7 @@ impl<'c> View<'c> {
     pub fn maker_position(&self, maker: &str) -> Result<MakerPosition, StoreError> {
         let sql = "SELECT next_seq, prev FROM makers WHERE org = ?1 AND maker = ?2";
         let found = self.one(sql, (self.org_text(), maker), |r| {
-            Ok(MakerPosition {
-                seq: count(r, 0)?,
-                prev: digest(r, 1)?,
-            })
+            Ok(MakerPosition { seq: count(r, 0)?, prev: digest(r, 1)? })
         })?;
         Ok(found.unwrap_or(MakerPosition::START))
     }
@@ -167,14 +161,9 @@ impl<'c> View<'c> {
         let sql = "SELECT key, ciphertext FROM sealed
                    WHERE org = ?1 AND entry = ?2 AND key IS NOT NULL";
         let sealed = self.one(sql, (self.org_text(), entry.as_str()), |r| {
-            Ok(SealedRecord {
-                key: r.get(0)?,
-                ciphertext: r.get(1)?,
-            })
+            Ok(SealedRecord { key: r.get(0)?, ciphertext: r.get(1)? })
         })?;
-        sealed
-            .map(|s| seal::open(&self.cx.key, &self.cx.org, entry, s))
-            .transpose()
+        sealed.map(|s| seal::open(&self.cx.key, &self.cx.org, entry, s)).transpose()
     }
 
     /// Whether an entry's texts were there and are erased.
@@ -183,17 +172,11 @@ impl<'c> View<'c> {
     /// [`StoreError::Fault`].
     pub fn is_erased(&self, entry: &EntryId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM sealed WHERE org = ?1 AND entry = ?2 AND key IS NULL";
-        Ok(self
-            .one(sql, (self.org_text(), entry.as_str()), |_| Ok(()))?
-            .is_some())
+        Ok(self.one(sql, (self.org_text(), entry.as_str()), |_| Ok(()))?.is_some())
     }
 
     /// The time before which spent proofs and budgets may have been forgotten.
     pub(crate) fn horizon(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(
-            "SELECT horizon FROM guards WHERE org = ?1",
-            [self.org_text()],
-            |r| time(r, 0),
-        )
+        self.one("SELECT horizon FROM guards WHERE org = ?1", [self.org_text()], |r| time(r, 0))
     }
 }

@@ -54,10 +54,7 @@ where
 {
     fn run(self: Box<Self>, c: &Connection, cx: &Context) -> Ran {
         let Self { work, answer } = *self;
-        let mut tx = Tx {
-            view: View { c, cx },
-            erased: Cell::new(false),
-        };
+        let mut tx = Tx { view: View { c, cx }, erased: Cell::new(false) };
         // A unit that panics is undone and its caller told of an interruption.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // `savepoint` undoes on errors; a panic passes it by.
@@ -77,10 +74,7 @@ where
             Err(_) => {
                 // Nested savepoints of the same name: undo down to the unit's.
                 while c.execute_batch("ROLLBACK TO part; RELEASE part").is_ok() {}
-                Ran {
-                    finish: Box::new(move |_| drop(answer)),
-                    erased: false,
-                }
+                Ran { finish: Box::new(move |_| drop(answer)), erased: false }
             }
         }
     }
@@ -150,15 +144,9 @@ impl Writer {
             none => none.insert(connection::open_writer(&self.path)?),
         };
         if let Some(Injected::MaxPages(pages)) = injected {
-            opened
-                .connection
-                .pragma_update(None, "max_page_count", pages)
-                .map_err(sql)?;
+            opened.connection.pragma_update(None, "max_page_count", pages).map_err(sql)?;
         }
-        opened
-            .connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(sql)
+        opened.connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)
     }
 
     /// Runs units until all are done or the engine gave the transaction up;
@@ -246,17 +234,11 @@ impl Writer {
         let Some(opened) = &self.opened else { return };
         let done = opened
             .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| {
-                r.get::<_, i64>(0)
-            });
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
         self.scrub = done != Ok(0);
     }
 }
 
 fn injected_fault(fault: Fault, during: &'static str) -> StoreError {
-    StoreError::Fault {
-        fault,
-        during,
-        detail: "injected".to_owned(),
-    }
+    StoreError::Fault { fault, during, detail: "injected".to_owned() }
 }

@@ -50,13 +50,7 @@ fn verifies(path: &Path) -> u64 {
 #[test]
 fn a_write_that_fails_left_nothing_and_the_next_one_works() {
     for step in [Step::Begin, Step::BeforeCommit] {
-        for fault in [
-            Fault::Busy,
-            Fault::Full,
-            Fault::Io,
-            Fault::ReadOnly,
-            Fault::Corrupt,
-        ] {
+        for fault in [Fault::Busy, Fault::Full, Fault::Io, Fault::ReadOnly, Fault::Corrupt] {
             let f = fixture();
             plain(&f.store).unwrap();
             f.script.set(&[(step, Injected::Fail(fault))]);
@@ -73,29 +67,21 @@ fn a_write_that_fails_left_nothing_and_the_next_one_works() {
 fn a_write_that_fails_but_persists_is_there_and_the_next_one_continues_it() {
     let f = fixture();
     plain(&f.store).unwrap();
-    f.script
-        .set(&[(Step::AfterCommit, Injected::Fail(Fault::Io))]);
+    f.script.set(&[(Step::AfterCommit, Injected::Fail(Fault::Io))]);
     let spend = f.store.write(|tx: &mut Tx<'_>| {
         tx.append(MAKER, &key(), event(Kind::Revoked))?;
         tx.spend_proof("a", &digest("1"), NOW)
     });
     assert_eq!(spend.wait().unwrap_err().code(), "store-io");
     assert_eq!(plain(&f.store).unwrap(), 2);
-    let again = f
-        .store
-        .write(|tx: &mut Tx<'_>| tx.spend_proof("a", &digest("1"), NOW))
-        .wait();
+    let again = f.store.write(|tx: &mut Tx<'_>| tx.spend_proof("a", &digest("1"), NOW)).wait();
     assert_eq!(again, Ok(Spent::Already));
     assert_eq!(verifies(&f.path), 3);
 }
 
 #[test]
 fn a_crash_around_the_commit_answers_nobody_and_loses_nothing_acknowledged() {
-    for (step, survives) in [
-        (Step::Begin, 0),
-        (Step::BeforeCommit, 0),
-        (Step::AfterCommit, 1),
-    ] {
+    for (step, survives) in [(Step::Begin, 0), (Step::BeforeCommit, 0), (Step::AfterCommit, 1)] {
         let f = fixture();
         for _ in 0..3 {
             plain(&f.store).unwrap();
@@ -138,13 +124,9 @@ fn of_writes_committed_together_each_is_whole_or_told_of_its_failure() {
     });
     let waiting: Vec<_> = (0..40)
         .map(|i| {
-            let e = if i == 20 {
-                secret_event(&"y".repeat(3_000_000))
-            } else {
-                event(Kind::Revoked)
-            };
-            f.store
-                .write(move |tx: &mut Tx<'_>| tx.append(MAKER, &key(), e))
+            let e =
+                if i == 20 { secret_event(&"y".repeat(3_000_000)) } else { event(Kind::Revoked) };
+            f.store.write(move |tx: &mut Tx<'_>| tx.append(MAKER, &key(), e))
         })
         .collect();
     go.send(()).unwrap();
@@ -169,10 +151,7 @@ fn a_data_dir_that_went_away_denies_writes_and_serves_again_when_it_is_back() {
     let away = f.path.with_extension("away");
     fs::rename(&f.path, &away).unwrap();
     assert_eq!(plain(&f.store).unwrap_err().code(), "store-missing");
-    assert_eq!(
-        f.store.read(|v| v.log_size()).unwrap_err().code(),
-        "store-missing"
-    );
+    assert_eq!(f.store.read(|v| v.log_size()).unwrap_err().code(), "store-missing");
     // A file in its place is no data dir either, nor is an empty one made.
     fs::write(&f.path, b"in the way").unwrap();
     assert_eq!(plain(&f.store).unwrap_err().code(), "store-missing");
@@ -205,8 +184,7 @@ fn a_read_only_data_dir_is_reported_as_such() {
         let error = Store::open(&locked, options()).unwrap_err();
         assert_eq!(error.code(), "store-read-only");
     }
-    f.script
-        .set(&[(Step::Begin, Injected::Fail(Fault::ReadOnly))]);
+    f.script.set(&[(Step::Begin, Injected::Fail(Fault::ReadOnly))]);
     assert_eq!(plain(&f.store).unwrap_err().code(), "store-read-only");
     assert_eq!(plain(&f.store).unwrap(), 1);
 }
@@ -280,11 +258,7 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..3u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "child_that_appends_until_it_is_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", "child_that_appends_until_it_is_killed", "--nocapture"])
             .env("STORE_TEST_CHILD", dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -304,9 +278,7 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
         child.wait().unwrap();
         // What was printed between the last line read and the kill counts too.
         for line in lines.map_while(Result::ok) {
-            let index = line
-                .split_once("acknowledged ")
-                .and_then(|(_, i)| i.parse().ok());
+            let index = line.split_once("acknowledged ").and_then(|(_, i)| i.parse().ok());
             last = index.or(last);
         }
         assert!(verifies(dir.path()) > last.unwrap());

@@ -49,11 +49,7 @@ fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let name = path
-                    .strip_prefix(dir)
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned();
+                let name = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
                 found.insert(name, fs::read(&path).unwrap());
             }
         }
@@ -112,22 +108,14 @@ fn rebuild_tiles(dir: &Path, leaves: &[Vec<u8>]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, &file.bytes).unwrap();
     }
-    let checkpoint = log()
-        .sign(&plan.checkpoint("example.com/log").unwrap())
-        .unwrap();
+    let checkpoint = log().sign(&plan.checkpoint("example.com/log").unwrap()).unwrap();
     fs::write(ledger.join("checkpoint"), checkpoint.to_string()).unwrap();
 }
 
 fn leaves(dir: &Path) -> Vec<Vec<u8>> {
     let raw = rusqlite::Connection::open(dir.join("state.db")).unwrap();
-    let mut query = raw
-        .prepare("SELECT leaf FROM entries ORDER BY idx")
-        .unwrap();
-    query
-        .query_map([], |r| r.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+    let mut query = raw.prepare("SELECT leaf FROM entries ORDER BY idx").unwrap();
+    query.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -142,11 +130,7 @@ fn every_sequenced_entry_is_proven_and_growth_is_consistent() {
         let size = f.store.read(|v| v.log_size()).unwrap();
         assert!(f.store.inclusion(size - 1).unwrap().is_none());
         let done = f.store.sequence(&signer).unwrap();
-        let now = done
-            .checkpoint
-            .unwrap()
-            .verify("example.com/log", signer.key())
-            .unwrap();
+        let now = done.checkpoint.unwrap().verify("example.com/log", signer.key()).unwrap();
         assert_eq!((done.added, now.size()), (n as u64, size));
         for old in &earlier {
             let (proof, newest) = f.store.consistency(old.unverified().size()).unwrap();
@@ -158,9 +142,7 @@ fn every_sequenced_entry_is_proven_and_growth_is_consistent() {
     assert_eq!(f.store.sequence(&signer).unwrap().added, 0);
     for entry in f.store.read(|v| v.tail(0, 1000)).unwrap() {
         let proof = f.store.inclusion(entry.index).unwrap().unwrap();
-        proof
-            .verify("example.com/log", signer.key(), &entry.leaf_hash)
-            .unwrap();
+        proof.verify("example.com/log", signer.key(), &entry.leaf_hash).unwrap();
     }
     for old in &earlier {
         assert!(check(&f.path, Some(old)).holds());
@@ -178,10 +160,7 @@ fn a_run_cut_off_anywhere_is_completed_with_the_same_bytes() {
     }
     let whole = tempfile::tempdir().unwrap();
     copy(base.path(), whole.path());
-    Store::open(whole.path(), options())
-        .unwrap()
-        .sequence(&log())
-        .unwrap();
+    Store::open(whole.path(), options()).unwrap().sequence(&log()).unwrap();
     // Partial tiles that full ones have replaced may stay behind after a cut;
     // the audit compares them.
     let published = |dir: &Path| {
@@ -203,10 +182,7 @@ fn a_run_cut_off_anywhere_is_completed_with_the_same_bytes() {
             let dir = tempfile::tempdir().unwrap();
             copy(base.path(), dir.path());
             let script = std::sync::Arc::new(Script::default());
-            let options = bailiwick_store::Options {
-                faults: script.clone(),
-                ..options()
-            };
+            let options = bailiwick_store::Options { faults: script.clone(), ..options() };
             let store = Store::open(dir.path(), options).unwrap();
             script.set(&[(step, what)]);
             if store.sequence(&log()).is_err() {
@@ -323,9 +299,7 @@ fn nothing_is_signed_that_does_not_continue_the_last_checkpoint() {
     copy(dir.path(), strange.path());
     let stranger = SeedSigner::new("example.com/other", &[4; 32]).unwrap();
     let plan = RightEdge::empty().append([b"x"]).unwrap();
-    let note = stranger
-        .sign(&plan.checkpoint("example.com/other").unwrap())
-        .unwrap();
+    let note = stranger.sign(&plan.checkpoint("example.com/other").unwrap()).unwrap();
     fs::write(strange.path().join("ledger/checkpoint"), note.to_string()).unwrap();
     let error = reopen(strange.path()).sequence(&log()).unwrap_err();
     assert!(error.code().starts_with("tlog-"), "{}", error.code());
@@ -396,22 +370,13 @@ fn an_edit_with_rebuilt_tiles_is_found_by_the_makers_signature() {
     leaves[4] = text.replace("task.created", "tool.changed").into_bytes();
     rebuild_tiles(dir.path(), &leaves);
     let raw = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
-    raw.execute("UPDATE entries SET leaf = ?1 WHERE idx = 4", [&leaves[4]])
-        .unwrap();
+    raw.execute("UPDATE entries SET leaf = ?1 WHERE idx = 4", [&leaves[4]]).unwrap();
     drop(raw);
     let report = check(dir.path(), None);
     assert_eq!(report.first_bad_entry(), Some(4));
-    assert!(
-        codes(&report).contains(&"entry-bad-signature"),
-        "{report:?}"
-    );
+    assert!(codes(&report).contains(&"entry-bad-signature"), "{report:?}");
     // The next one no longer follows it, and an old checkpoint sees it too.
-    assert!(
-        report
-            .findings
-            .iter()
-            .any(|f| f.code == "maker-sequence-broken")
-    );
+    assert!(report.findings.iter().any(|f| f.code == "maker-sequence-broken"));
     assert!(codes(&check(dir.path(), Some(&kept))).contains(&"tlog-root-differs"));
 }
 
@@ -422,8 +387,7 @@ fn a_removed_entry_is_found_by_its_makers_sequence() {
     leaves.remove(6);
     rebuild_tiles(dir.path(), &leaves);
     let raw = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
-    raw.execute("DELETE FROM entries WHERE idx = 6", [])
-        .unwrap();
+    raw.execute("DELETE FROM entries WHERE idx = 6", []).unwrap();
     raw.execute_batch(
         "UPDATE entries SET idx = -idx WHERE idx > 6;
          UPDATE entries SET idx = -idx - 1 WHERE idx < 0;",
@@ -468,10 +432,7 @@ fn a_history_signed_anew_or_cut_short_is_found_by_a_checkpoint_kept_elsewhere() 
     rebuild_tiles(dir.path(), &all[..10]);
     assert!(files_only(None).holds());
     let report = files_only(Some(&kept));
-    assert_eq!(
-        (codes(&report), report.first_bad_entry()),
-        (vec!["tlog-shrunk"], Some(10))
-    );
+    assert_eq!((codes(&report), report.first_bad_entry()), (vec!["tlog-shrunk"], Some(10)));
     // A checkpoint by somebody else proves nothing.
     let stranger = SeedSigner::new("example.com/log", &[9; 32]).unwrap();
     let forged = stranger.sign(kept.unverified()).unwrap();
@@ -491,10 +452,7 @@ fn an_unknown_maker_is_found() {
         .wait()
         .unwrap();
     let report = check(dir.path(), None);
-    assert_eq!(
-        (codes(&report), report.pending),
-        (vec!["entry-unknown-maker"], 3)
-    );
+    assert_eq!((codes(&report), report.pending), (vec!["entry-unknown-maker"], 3));
     assert_eq!(report.first_bad_entry(), Some(2));
 }
 
@@ -503,56 +461,16 @@ fn what_the_database_says_besides_the_leaves_is_checked_too() {
     let (dir, _) = sequenced(10);
     fill(&reopen(dir.path()), 2);
     for (sql, code, index) in [
-        (
-            "UPDATE entries SET leaf = x'00' WHERE idx = 3",
-            "staging-differs",
-            Some(3),
-        ),
-        (
-            "DELETE FROM entries WHERE idx = 3",
-            "staging-missing",
-            Some(3),
-        ),
-        (
-            "UPDATE entries SET decision = 'allow' WHERE idx = 2",
-            "columns-differ",
-            Some(2),
-        ),
-        (
-            "UPDATE entries SET leaf_hash = zeroblob(32) WHERE idx = 2",
-            "columns-differ",
-            Some(2),
-        ),
-        (
-            "UPDATE entries SET time = time + 1 WHERE idx = 11",
-            "columns-differ",
-            Some(11),
-        ),
-        (
-            "DELETE FROM entries WHERE idx = 10",
-            "staging-missing",
-            Some(10),
-        ),
-        (
-            "UPDATE entries SET leaf = x'7b7d' WHERE idx = 11",
-            "entry-malformed",
-            Some(11),
-        ),
-        (
-            "DELETE FROM entries WHERE idx = 11",
-            "maker-position-differs",
-            None,
-        ),
-        (
-            "UPDATE makers SET next_seq = 3",
-            "maker-position-differs",
-            None,
-        ),
-        (
-            "DELETE FROM sealed WHERE rowid = 5",
-            "texts-missing",
-            Some(4),
-        ),
+        ("UPDATE entries SET leaf = x'00' WHERE idx = 3", "staging-differs", Some(3)),
+        ("DELETE FROM entries WHERE idx = 3", "staging-missing", Some(3)),
+        ("UPDATE entries SET decision = 'allow' WHERE idx = 2", "columns-differ", Some(2)),
+        ("UPDATE entries SET leaf_hash = zeroblob(32) WHERE idx = 2", "columns-differ", Some(2)),
+        ("UPDATE entries SET time = time + 1 WHERE idx = 11", "columns-differ", Some(11)),
+        ("DELETE FROM entries WHERE idx = 10", "staging-missing", Some(10)),
+        ("UPDATE entries SET leaf = x'7b7d' WHERE idx = 11", "entry-malformed", Some(11)),
+        ("DELETE FROM entries WHERE idx = 11", "maker-position-differs", None),
+        ("UPDATE makers SET next_seq = 3", "maker-position-differs", None),
+        ("DELETE FROM sealed WHERE rowid = 5", "texts-missing", Some(4)),
         (
             "UPDATE sealed SET ciphertext = zeroblob(99) WHERE rowid = 5",
             "plaintext-unreadable",
@@ -566,11 +484,7 @@ fn what_the_database_says_besides_the_leaves_is_checked_too() {
         raw.execute_batch(sql).unwrap();
         drop(raw);
         let report = check(copied.path(), None);
-        assert_eq!(
-            report.findings.first().map(|f| f.code),
-            Some(code),
-            "{sql}: {report:?}"
-        );
+        assert_eq!(report.findings.first().map(|f| f.code), Some(code), "{sql}: {report:?}");
         assert_eq!(report.first_bad_entry(), index, "{sql}");
     }
     let report = check(dir.path(), None);
@@ -588,16 +502,11 @@ fn state_that_the_entries_do_not_make_is_found() {
         let w = world(&store);
         principal = w.entries[0].entry.clone();
         let row = Row::Revocation {
-            subject: Subject::Instance {
-                id: w.instance.id.clone(),
-            },
+            subject: Subject::Instance { id: w.instance.id.clone() },
             reason: "lost".into(),
         };
         record(&store, Kind::Revoked, row).unwrap();
-        let row = Row::PrincipalStatus {
-            alias: w.alias,
-            status: Status::Suspended,
-        };
+        let row = Row::PrincipalStatus { alias: w.alias, status: Status::Suspended };
         record(&store, Kind::PrincipalAdded, row).unwrap();
         let (done, open) = (action(), action());
         append(&store, decided(&done, "allow")).unwrap();
@@ -633,15 +542,8 @@ fn state_that_the_entries_do_not_make_is_found() {
     let before = tree(dir.path());
     assert!(check(dir.path(), None).holds());
     let after = tree(dir.path());
-    assert!(
-        before
-            .iter()
-            .all(|(name, bytes)| after.get(name) == Some(bytes))
-    );
-    reopen(dir.path())
-        .write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&principal))
-        .wait()
-        .unwrap();
+    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
+    reopen(dir.path()).write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&principal)).wait().unwrap();
     let report = check(dir.path(), None);
     assert!(report.holds(), "{report:?}");
 }

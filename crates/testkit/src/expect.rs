@@ -39,10 +39,7 @@ impl World {
         let data = answer.json()["error"]["data"].clone();
         assert_eq!(answer.json()["error"]["code"], -32040, "{}", answer.text());
         assert_eq!(data["code"], reason, "{}", answer.text());
-        assert!(
-            data["remedy"].as_str().is_some_and(|r| !r.is_empty()),
-            "{data}"
-        );
+        assert!(data["remedy"].as_str().is_some_and(|r| !r.is_empty()), "{data}");
         self.assert_recorded(&data, reason)
     }
 
@@ -55,18 +52,8 @@ impl World {
         let data = json["error"]["data"].clone();
         assert_eq!(data["code"], "not-authenticated");
         let text = answer.text();
-        for secret in [
-            reason,
-            "8821",
-            "support-runner",
-            PRINCIPAL,
-            "revoked",
-            "enrolled",
-        ] {
-            assert!(
-                !text.contains(secret),
-                "a stranger learns `{secret}`: {text}"
-            );
+        for secret in [reason, "8821", "support-runner", PRINCIPAL, "revoked", "enrolled"] {
+            assert!(!text.contains(secret), "a stranger learns `{secret}`: {text}");
         }
         self.assert_recorded(&data, reason)
     }
@@ -85,8 +72,6 @@ impl World {
 #[must_use]
 pub fn decision_id(json: &Value) -> Option<String> {
     let named = &json["result"]["_meta"]["io.bailiwick/decision"]["id"];
-    let named = named
-        .as_str()
-        .or_else(|| json["error"]["data"]["decision_id"].as_str());
+    let named = named.as_str().or_else(|| json["error"]["data"]["decision_id"].as_str());
     named.map(str::to_owned)
 }

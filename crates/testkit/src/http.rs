@@ -45,13 +45,7 @@ impl Request {
     /// A request without a body.
     #[must_use]
     pub fn bare(method: &'static str, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            announced: None,
-        }
+        Self { method, path: path.into(), headers: Vec::new(), body: Vec::new(), announced: None }
     }
 
     /// With a header in place of any of its name.
@@ -117,10 +111,7 @@ impl Response {
     /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// The body as text.
@@ -177,19 +168,9 @@ fn parse(answer: &[u8]) -> Option<Response> {
         .map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()))
         .collect();
     let rest = &answer[end + 4..];
-    let chunked = headers
-        .iter()
-        .any(|(n, v)| n == "transfer-encoding" && v == "chunked");
-    let body = if chunked {
-        unchunked(rest)
-    } else {
-        rest.to_vec()
-    };
-    Some(Response {
-        status,
-        headers,
-        body,
-    })
+    let chunked = headers.iter().any(|(n, v)| n == "transfer-encoding" && v == "chunked");
+    let body = if chunked { unchunked(rest) } else { rest.to_vec() };
+    Some(Response { status, headers, body })
 }
 
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {

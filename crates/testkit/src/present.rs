@@ -27,13 +27,7 @@ pub const SESSIONS: &str = "2025-11-25";
 #[must_use]
 pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_millis(
-        since
-            .expect("after 1970")
-            .as_millis()
-            .try_into()
-            .expect("fits"),
-    )
+    Timestamp::from_millis(since.expect("after 1970").as_millis().try_into().expect("fits"))
 }
 
 /// A fresh id.
@@ -133,10 +127,7 @@ impl Chain {
         let json = read(file);
         let tokens = json["aat_chain"].as_array().expect("tokens");
         Self {
-            tokens: tokens
-                .iter()
-                .map(|t| t.as_str().expect("text").to_owned())
-                .collect(),
+            tokens: tokens.iter().map(|t| t.as_str().expect("text").to_owned()).collect(),
             file: file.to_owned(),
             audience: json["audience"].as_str().expect("an audience").to_owned(),
         }
@@ -145,10 +136,7 @@ impl Chain {
     /// The same audience with other tokens.
     #[must_use]
     pub fn of(&self, tokens: Vec<String>) -> Self {
-        Self {
-            tokens,
-            ..self.clone()
-        }
+        Self { tokens, ..self.clone() }
     }
 
     /// With one more token.
@@ -187,9 +175,8 @@ impl Chain {
         edit: impl FnOnce(&mut Object),
     ) -> Self {
         let parent = seen(self.leaf());
-        let details = Object::new()
-            .with("type", DETAILS_TYPE)
-            .with("tools", parent.scope.to_json());
+        let details =
+            Object::new().with("type", DETAILS_TYPE).with("tools", parent.scope.to_json());
         let mut claims = Object::new()
             .with("jti", fresh_id())
             .with("iss", signer.public_key().thumbprint().to_uri())
@@ -210,12 +197,7 @@ impl Chain {
         let mut claims = seen(&self.tokens[0]).claims;
         edit(&mut claims);
         let kid = issuer.public_key().thumbprint().to_string();
-        self.of(vec![jws::sign(
-            TOKEN_TYPE,
-            Some(&kid),
-            &claims.into(),
-            issuer,
-        )])
+        self.of(vec![jws::sign(TOKEN_TYPE, Some(&kid), &claims.into(), issuer)])
     }
 }
 
@@ -343,9 +325,7 @@ pub fn signed(
     url: &str,
 ) -> Request {
     let proof = bailiwick_core::dpop::prove(key, &fresh_id(), now(), method, url, chain.leaf());
-    request
-        .with("aat-chain", &chain.tokens.join(","))
-        .with("dpop", &proof)
+    request.with("aat-chain", &chain.tokens.join(",")).with("dpop", &proof)
 }
 
 /// A message of the protocol with sessions.

@@ -25,10 +25,7 @@ impl Answer {
     /// Runs a command to its end.
     #[must_use]
     pub fn of(command: &mut Command) -> Self {
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
+        let output = command.stdin(Stdio::null()).output().expect("the program starts");
         Self {
             status: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).expect("output is UTF-8"),
@@ -47,10 +44,7 @@ impl Answer {
     /// The code of an error in the `--json` shape.
     #[must_use]
     pub fn code(&self) -> String {
-        self.json()["error"]["code"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -79,10 +73,7 @@ impl Daemon {
     /// # Errors
     /// What it wrote to standard output and error when it ended instead.
     pub fn start_until(event: &str, command: &mut Command, log: &Path) -> Result<Self, String> {
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -97,11 +88,7 @@ impl Daemon {
                 let _ = send.send(line);
             }
         });
-        let mut daemon = Self {
-            child,
-            said: Value::Null,
-            log: log.to_owned(),
-        };
+        let mut daemon = Self { child, said: Value::Null, log: log.to_owned() };
         let deadline = Instant::now() + START;
         let mut lines = String::new();
         loop {
@@ -134,9 +121,7 @@ impl Daemon {
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &pid])
-            .status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(sent.is_ok_and(|s| s.success()), "the signal was sent");
     }
 
@@ -161,11 +146,7 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().expect("its state can be asked") {
                 return status;
             }
-            assert!(
-                Instant::now() < deadline,
-                "it did not stop: {}",
-                self.errors()
-            );
+            assert!(Instant::now() < deadline, "it did not stop: {}", self.errors());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

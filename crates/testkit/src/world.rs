@@ -73,10 +73,7 @@ pub fn free_port() -> u16 {
 #[must_use]
 pub fn command(exe: &Path, home: &Path) -> Command {
     let mut command = Command::new(exe);
-    command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir(home);
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(home);
     command
 }
 
@@ -84,9 +81,7 @@ fn set_options(data: &Path, options: &[(&str, String)]) {
     let file = data.join("bailiwick.toml");
     let text = std::fs::read_to_string(&file).expect("the configuration is there");
     let lines = text.lines().map(|line| {
-        let option = options
-            .iter()
-            .find(|(n, _)| line.starts_with(&format!("{n} = ")));
+        let option = options.iter().find(|(n, _)| line.starts_with(&format!("{n} = ")));
         option.map_or_else(|| line.to_owned(), |(n, v)| format!("{n} = {v}"))
     });
     let text: Vec<String> = lines.collect();
@@ -135,10 +130,7 @@ impl World {
         };
         world.ok(&["init", "--yes", "--listen", &address.to_string()]);
         set_options(&world.data, &setup.config);
-        private(
-            &desk_home.join("credential"),
-            "desk-credential-canary-0123456789",
-        );
+        private(&desk_home.join("credential"), "desk-credential-canary-0123456789");
         world.start_desk(setup.quirk.unwrap_or("none"));
         world.start_serve();
         world.populate();
@@ -149,28 +141,14 @@ impl World {
         let base = self.base.path().to_owned();
         let path = |p: &str| base.join(p).display().to_string();
         std::fs::write(base.join("workflow.yaml"), WORKFLOW).expect("the workflow is written");
-        self.ok(&[
-            "principal",
-            "add",
-            PRINCIPAL,
-            "--key",
-            &path("principal/key.json"),
-        ]);
+        self.ok(&["principal", "add", PRINCIPAL, "--key", &path("principal/key.json")]);
         self.ok(&["principal", "add", OWNER, "--key", &path("owner/key.json")]);
         self.ok(&["agent", "add", RUNNER, "--owner", OWNER]);
         self.ok(&["agent", "add", READER, "--owner", OWNER]);
         self.ok(&["workflow", "publish", &path("workflow.yaml")]);
         let url = self.desk_url.clone();
         let credential = path("desk/credential");
-        self.ok(&[
-            "tool-server",
-            "add",
-            SERVER,
-            "--url",
-            &url,
-            "--credential",
-            &credential,
-        ]);
+        self.ok(&["tool-server", "add", SERVER, "--url", &url, "--credential", &credential]);
         self.ok(&["tool-server", "pin", SERVER]);
         self.runner = self.instance("runner", RUNNER);
         self.reader = self.instance("reader", READER);
@@ -233,11 +211,7 @@ impl World {
     /// Starts the desk, on its old port if it had one.
     pub fn start_desk(&mut self, quirk: &str) {
         let home = self.base.path().join("desk");
-        let port = self
-            .desk_url
-            .split(':')
-            .nth(2)
-            .and_then(|p| p.split('/').next());
+        let port = self.desk_url.split(':').nth(2).and_then(|p| p.split('/').next());
         let mut command = command(&self.exe, &home);
         command
             .args(["--json", "demo", "desk", "--database", "desk.db"])
@@ -270,10 +244,7 @@ impl World {
                 command
             }
         };
-        command
-            .args(["--json", "--data-dir"])
-            .arg(&self.data)
-            .arg("serve");
+        command.args(["--json", "--data-dir"]).arg(&self.data).arg("serve");
         command
     }
 
@@ -304,12 +275,7 @@ impl World {
     #[must_use]
     pub fn run(&self, args: &[&str]) -> Answer {
         let mut command = command(&self.exe, self.base.path());
-        Answer::of(
-            command
-                .args(["--json", "--data-dir"])
-                .arg(&self.data)
-                .args(args),
-        )
+        Answer::of(command.args(["--json", "--data-dir"]).arg(&self.data).args(args))
     }
 
     /// Runs a command with `--json` on another data dir, such as a copy.
@@ -329,22 +295,10 @@ impl World {
     /// Signs a grant with the principal's key; the chain is the runner's.
     #[must_use]
     pub fn delegate(&self, scope: &[&str], more: &[&str]) -> Chain {
-        let file = self
-            .base
-            .path()
-            .join(format!("chain-{}.json", crate::present::fresh_id()));
+        let file = self.base.path().join(format!("chain-{}.json", crate::present::fresh_id()));
         let (out, key) = (file.display().to_string(), self.principal_key());
-        let mut args = vec![
-            "delegate",
-            "--agent",
-            RUNNER,
-            "--purpose",
-            PURPOSE,
-            "--key",
-            &key,
-            "--out",
-            &out,
-        ];
+        let mut args =
+            vec!["delegate", "--agent", RUNNER, "--purpose", PURPOSE, "--key", &key, "--out", &out];
         for shorthand in scope {
             args.extend(["--scope", shorthand]);
         }
@@ -362,23 +316,11 @@ impl World {
     /// Derives a child of `chain` for `to` with the holder's own command.
     #[must_use]
     pub fn attenuate(&self, chain: &Chain, from: &Holder, to: &Holder, more: &[&str]) -> Chain {
-        let file = self
-            .base
-            .path()
-            .join(format!("chain-{}.json", crate::present::fresh_id()));
+        let file = self.base.path().join(format!("chain-{}.json", crate::present::fresh_id()));
         let (out, parent) = (file.display().to_string(), chain.path());
         let (key, document) = (from.key_file(), to.document());
-        let mut args = vec![
-            "attenuate",
-            "--chain",
-            &parent,
-            "--key",
-            &key,
-            "--to",
-            &document,
-            "--out",
-            &out,
-        ];
+        let mut args =
+            vec!["attenuate", "--chain", &parent, "--key", &key, "--to", &document, "--out", &out];
         args.extend(more);
         self.ok(&args);
         Chain::read(&file)
@@ -387,9 +329,7 @@ impl World {
     /// Sends a call to the gateway.
     #[must_use]
     pub fn send(&self, call: &Call) -> Response {
-        call.request()
-            .send(self.address)
-            .expect("the gateway answers")
+        call.request().send(self.address).expect("the gateway answers")
     }
 
     /// The runner calls a tool of the ordinary kind.
@@ -420,24 +360,16 @@ impl World {
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         let request = signed(in_session(Some(&id), &ready), chain, key, "POST", &url);
         let answer = request.send(self.address).expect("the gateway answers");
-        if answer.status == 202 {
-            Ok(id)
-        } else {
-            Err(answer)
-        }
+        if answer.status == 202 { Ok(id) } else { Err(answer) }
     }
 
     /// Sends a call within a session.
     #[must_use]
     pub fn send_in(&self, session: &str, call: &Call) -> Response {
         let mut message = call.message();
-        let meta = message["params"]["_meta"]
-            .as_object_mut()
-            .expect("there is a `_meta`");
+        let meta = message["params"]["_meta"].as_object_mut().expect("there is a `_meta`");
         meta.retain(|name, _| name == PRESENTATION);
-        in_session(Some(session), &message)
-            .send(self.address)
-            .expect("the gateway answers")
+        in_session(Some(session), &message).send(self.address).expect("the gateway answers")
     }
 
     /// The calls that the desk executed, by its own log.

@@ -43,10 +43,7 @@ impl Levels {
                 let full = std::mem::take(hashes);
                 carry = root_of(&full);
                 let index = items_at(level + 1, self.size).saturating_sub(1);
-                filled.push((
-                    TileId::new(TileKind::Hashes { level }, index, TILE_WIDTH),
-                    full,
-                ));
+                filled.push((TileId::new(TileKind::Hashes { level }, index, TILE_WIDTH), full));
             }
         }
         filled
@@ -54,17 +51,12 @@ impl Levels {
 
     /// The partial tiles, lowest level first.
     pub(crate) fn partials(&self) -> impl Iterator<Item = (TileId, &[Hash])> {
-        (0..=MAX_LEVEL)
-            .zip(&self.partial)
-            .filter_map(|(level, hashes)| {
-                let kind = TileKind::Hashes { level };
-                let id = TileId::at(
-                    kind,
-                    items_at(level, self.size) / u64::from(TILE_WIDTH),
-                    self.size,
-                )?;
-                Some((id, hashes.as_slice()))
-            })
+        (0..=MAX_LEVEL).zip(&self.partial).filter_map(|(level, hashes)| {
+            let kind = TileKind::Hashes { level };
+            let id =
+                TileId::at(kind, items_at(level, self.size) / u64::from(TILE_WIDTH), self.size)?;
+            Some((id, hashes.as_slice()))
+        })
     }
 
     fn root(&self) -> Hash {
@@ -103,13 +95,7 @@ impl RightEdge {
         size: u64,
         root: &Hash,
     ) -> Result<Self, ReadError<S::Error>> {
-        let mut edge = Self {
-            levels: Levels {
-                size,
-                partial: Vec::new(),
-            },
-            bundle: Vec::new(),
-        };
+        let mut edge = Self { levels: Levels { size, partial: Vec::new() }, bundle: Vec::new() };
         for level in 0..=MAX_LEVEL {
             let hashes = match partial_at(TileKind::Hashes { level }, size) {
                 Some(id) => read_hashes(source, id)?,
@@ -119,11 +105,7 @@ impl RightEdge {
         }
         let found = edge.root();
         if found != *root {
-            return Err(ReadError::RootDiffers {
-                size,
-                found,
-                expected: *root,
-            });
+            return Err(ReadError::RootDiffers { size, found, expected: *root });
         }
         if let Some(tile) = partial_at(TileKind::Entries, size) {
             edge.bundle = read_bundle(source, tile)?;
@@ -175,59 +157,37 @@ impl RightEdge {
             for (id, hashes) in edge.levels.push(leaf_hash(entry.as_ref())) {
                 if id.kind().level() == 0 {
                     let id = TileId::new(TileKind::Entries, id.index(), TILE_WIDTH);
-                    files.push(TileFile {
-                        id,
-                        bytes: std::mem::take(&mut edge.bundle),
-                    });
+                    files.push(TileFile { id, bytes: std::mem::take(&mut edge.bundle) });
                 }
-                files.push(TileFile {
-                    id,
-                    bytes: join_hashes(&hashes),
-                });
+                files.push(TileFile { id, bytes: join_hashes(&hashes) });
             }
         }
         if edge.size() > old_size
             && let Some(id) = partial_at(TileKind::Entries, edge.size())
         {
-            files.push(TileFile {
-                id,
-                bytes: edge.bundle.clone(),
-            });
+            files.push(TileFile { id, bytes: edge.bundle.clone() });
         }
         for (id, hashes) in edge.levels.partials() {
             let level = id.kind().level();
             if items_at(level, edge.size()) != items_at(level, old_size) {
-                files.push(TileFile {
-                    id,
-                    bytes: join_hashes(hashes),
-                });
+                files.push(TileFile { id, bytes: join_hashes(hashes) });
             }
         }
         files.sort_by_key(|file| file.id);
-        Ok(AppendPlan {
-            first_index: old_size,
-            files,
-            edge,
-        })
+        Ok(AppendPlan { first_index: old_size, files, edge })
     }
 }
 
 impl Levels {
     /// Drops the empty levels at the top, so that equal trees are equal values.
     fn trim(&mut self) {
-        let levels = (0..=MAX_LEVEL)
-            .filter(|level| items_at(*level, self.size) > 0)
-            .count();
+        let levels = (0..=MAX_LEVEL).filter(|level| items_at(*level, self.size) > 0).count();
         self.partial.truncate(levels);
     }
 }
 
 fn partial_at(kind: TileKind, size: u64) -> Option<TileId> {
-    TileId::at(
-        kind,
-        items_at(kind.level(), size) / u64::from(TILE_WIDTH),
-        size,
-    )
+    TileId::at(kind, items_at(kind.level(), size) / u64::from(TILE_WIDTH), size)
 }
 
 /// What to do to append: write [`AppendPlan::files`] durably, then publish a signed
@@ -276,10 +236,7 @@ impl AppendPlan {
     /// Folders of partial tiles that full tiles have replaced. They may be deleted (if they exist)
     /// after the checkpoint is published; readers fall back to the full tile.
     pub fn replaced_folders(&self) -> impl Iterator<Item = String> {
-        self.files
-            .iter()
-            .filter(|file| !file.id.is_partial())
-            .map(|file| file.id.partial_folder())
+        self.files.iter().filter(|file| !file.id.is_partial()).map(|file| file.id.partial_folder())
     }
 
     /// The right edge to append to next.

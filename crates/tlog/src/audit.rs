@@ -48,10 +48,7 @@ pub fn audit<S: TileSource>(
     known.push(current);
     known.sort_by_key(|known| known.size);
     if let Some(largest) = known.last().filter(|largest| largest.size > current.size) {
-        return Err(AuditError::Shrunk {
-            found: current.size,
-            known: largest.size,
-        });
+        return Err(AuditError::Shrunk { found: current.size, known: largest.size });
     }
     let checkpoints = u64::try_from(known.len()).unwrap_or(u64::MAX);
     let mut known = known.into_iter().peekable();
@@ -63,11 +60,7 @@ pub fn audit<S: TileSource>(
         {
             let found = tree.root();
             if found != root {
-                let error = ReadError::RootDiffers {
-                    size,
-                    found,
-                    expected: root,
-                };
+                let error = ReadError::RootDiffers { size, found, expected: root };
                 return Err(AuditError::Read(error));
             }
         }
@@ -75,17 +68,11 @@ pub fn audit<S: TileSource>(
     };
     check_roots(&tree)?;
     for bundle in (0..).map_while(|index| TileId::at(TileKind::Entries, index, current.size)) {
-        let stated = TileId::new(
-            TileKind::Hashes { level: 0 },
-            bundle.index(),
-            bundle.width(),
-        );
+        let stated = TileId::new(TileKind::Hashes { level: 0 }, bundle.index(), bundle.width());
         let stated = read_hashes(source, stated)?;
         let bytes = read_bundle(source, bundle)?;
-        let entries = decode_bundle(&bytes, bundle.width()).map_err(|error| ReadError::Bundle {
-            tile: bundle,
-            error,
-        })?;
+        let entries = decode_bundle(&bytes, bundle.width())
+            .map_err(|error| ReadError::Bundle { tile: bundle, error })?;
         tiles += 2;
         let first = bundle.index() * u64::from(TILE_WIDTH);
         for ((index, entry), stated) in (first..).zip(entries).zip(stated) {
@@ -104,11 +91,7 @@ pub fn audit<S: TileSource>(
     for (tile, hashes) in levels.partials() {
         tiles += compare(source, tile, hashes)?;
     }
-    Ok(AuditReport {
-        entries: tree.size(),
-        tiles,
-        checkpoints,
-    })
+    Ok(AuditReport { entries: tree.size(), tiles, checkpoints })
 }
 
 /// Checks a partial tile that lies in the log's folder though the tree of `size` entries no longer
@@ -131,19 +114,13 @@ pub fn audit_leftover<S: TileSource>(
     };
     let found = source
         .tile(leftover)
-        .map_err(|error| ReadError::Source {
-            tile: leftover,
-            error,
-        })?
+        .map_err(|error| ReadError::Source { tile: leftover, error })?
         .ok_or(ReadError::Missing { tile: leftover })?;
     let same = match leftover.kind() {
         TileKind::Entries => {
             let bytes = read_bundle(source, current)?;
-            let (_, rest) =
-                decode_prefix(&bytes, leftover.width()).map_err(|error| ReadError::Bundle {
-                    tile: current,
-                    error,
-                })?;
+            let (_, rest) = decode_prefix(&bytes, leftover.width())
+                .map_err(|error| ReadError::Bundle { tile: current, error })?;
             bytes.strip_suffix(rest) == Some(&found)
         }
         TileKind::Hashes { .. } => {
@@ -152,11 +129,7 @@ pub fn audit_leftover<S: TileSource>(
             hashes.get(..width).map(join_hashes) == Some(found)
         }
     };
-    if same {
-        Ok(true)
-    } else {
-        Err(AuditError::TileDiffers { tile: leftover })
-    }
+    if same { Ok(true) } else { Err(AuditError::TileDiffers { tile: leftover }) }
 }
 
 /// Compares a tile above level 0 (those at level 0 were compared entry by entry) and counts it.

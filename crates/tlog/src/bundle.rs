@@ -15,10 +15,7 @@ pub const MAX_ENTRY_BYTES: usize = 60 * 1024;
 /// [`EntryError::Count`] for more than 256 entries.
 pub fn encode_bundle<E: AsRef<[u8]>>(entries: &[E]) -> Result<Vec<u8>, EntryError> {
     if entries.len() > usize::from(TILE_WIDTH) {
-        return Err(EntryError::Count {
-            found: entries.len(),
-            expected: usize::from(TILE_WIDTH),
-        });
+        return Err(EntryError::Count { found: entries.len(), expected: usize::from(TILE_WIDTH) });
     }
     let mut bytes = Vec::new();
     for entry in entries {
@@ -44,11 +41,7 @@ pub(crate) fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), Entry
 /// follows the last entry.
 pub fn decode_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, EntryError> {
     let (entries, rest) = decode_prefix(bytes, width)?;
-    if rest.is_empty() {
-        Ok(entries)
-    } else {
-        Err(EntryError::Trailing { found: rest.len() })
-    }
+    if rest.is_empty() { Ok(entries) } else { Err(EntryError::Trailing { found: rest.len() }) }
 }
 
 /// Reads the first `width` entries and gives back what follows them.
@@ -141,14 +134,8 @@ mod tests {
     #[test]
     fn a_bundle_of_another_width_is_refused() {
         let bytes = encode_bundle(&[b"ab", b"cd"]).unwrap();
-        assert_eq!(
-            decode_bundle(&bytes, 1),
-            Err(EntryError::Trailing { found: 4 })
-        );
-        assert_eq!(
-            decode_bundle(&bytes, 3),
-            Err(EntryError::Truncated { index: 2 })
-        );
+        assert_eq!(decode_bundle(&bytes, 1), Err(EntryError::Trailing { found: 4 }));
+        assert_eq!(decode_bundle(&bytes, 3), Err(EntryError::Truncated { index: 2 }));
         for cut in 0..bytes.len() {
             assert_eq!(
                 decode_bundle(&bytes[..cut], 2).unwrap_err().code(),
@@ -163,16 +150,8 @@ mod tests {
         let bytes = encode_bundle(&[&largest]).unwrap();
         assert_eq!(decode_bundle(&bytes, 1).unwrap(), [&largest[..]]);
         let error = encode_bundle(&[vec![7; MAX_ENTRY_BYTES + 1]]).unwrap_err();
-        assert_eq!(
-            error,
-            EntryError::TooLarge {
-                found: MAX_ENTRY_BYTES + 1
-            }
-        );
+        assert_eq!(error, EntryError::TooLarge { found: MAX_ENTRY_BYTES + 1 });
         assert_eq!(error.code(), "tlog-entry-too-large");
-        assert_eq!(
-            encode_bundle(&[b""; 257]).unwrap_err().code(),
-            "tlog-bundle-count"
-        );
+        assert_eq!(encode_bundle(&[b""; 257]).unwrap_err().code(), "tlog-bundle-count");
     }
 }

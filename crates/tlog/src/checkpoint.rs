@@ -37,11 +37,7 @@ impl Checkpoint {
         if size == 0 && root != empty_root() {
             return Err(CheckpointError::Root);
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 
     /// Reads the note text: exactly the three lines, each ended by a newline.
@@ -63,11 +59,7 @@ impl Checkpoint {
         if size == 0 && root != empty_root() {
             return Err(CheckpointError::Root);
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 
     /// The identity of the log.
@@ -108,15 +100,9 @@ impl Checkpoint {
         if !key.verify(text.as_bytes(), &signature) {
             return Err(SignError::WrongKey);
         }
-        let signature = NoteSignature {
-            name: key.name().to_owned(),
-            id: key.id(),
-            bytes: signature.to_vec(),
-        };
-        Ok(SignedCheckpoint {
-            checkpoint: self.clone(),
-            note: Note::new(text, signature),
-        })
+        let signature =
+            NoteSignature { name: key.name().to_owned(), id: key.id(), bytes: signature.to_vec() };
+        Ok(SignedCheckpoint { checkpoint: self.clone(), note: Note::new(text, signature) })
     }
 }
 
@@ -158,20 +144,14 @@ impl SignedCheckpoint {
         key: &LogKey,
     ) -> Result<VerifiedCheckpoint, CheckpointError> {
         if self.checkpoint.origin != origin {
-            return Err(CheckpointError::OtherOrigin {
-                found: self.checkpoint.origin.clone(),
-            });
+            return Err(CheckpointError::OtherOrigin { found: self.checkpoint.origin.clone() });
         }
-        let signature = self
-            .note
-            .signature(key.name(), key.id())
-            .ok_or(CheckpointError::Unsigned)?;
+        let signature =
+            self.note.signature(key.name(), key.id()).ok_or(CheckpointError::Unsigned)?;
         if !key.verify(self.note.text().as_bytes(), signature) {
             return Err(CheckpointError::Signature);
         }
-        Ok(VerifiedCheckpoint {
-            signed: self.clone(),
-        })
+        Ok(VerifiedCheckpoint { signed: self.clone() })
     }
 
     /// What it claims, which nobody has verified yet.

@@ -90,17 +90,12 @@ impl VerifiedCheckpoint {
                 continue;
             };
             let Some(time_seconds) = verify(key, self.signed.note.text(), blob) else {
-                return Verdict::Invalid {
-                    witness: key.name().to_owned(),
-                };
+                return Verdict::Invalid { witness: key.name().to_owned() };
             };
             // SECURITY: the message does not name the witness, so one key under two names is one
             // witness.
             if counted.insert(*key.public_key()) {
-                cosignatures.push(Cosignature {
-                    witness: key.name().to_owned(),
-                    time_seconds,
-                });
+                cosignatures.push(Cosignature { witness: key.name().to_owned(), time_seconds });
             }
         }
         if cosignatures.is_empty() {
@@ -132,11 +127,7 @@ impl SignedCheckpoint {
     ) -> Result<(), NoteError> {
         let mut bytes = time_seconds.to_be_bytes().to_vec();
         bytes.extend(signature);
-        self.note.add(NoteSignature {
-            name: key.name().to_owned(),
-            id: key.id(),
-            bytes,
-        })
+        self.note.add(NoteSignature { name: key.name().to_owned(), id: key.id(), bytes })
     }
 }
 

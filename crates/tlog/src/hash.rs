@@ -134,8 +134,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 /// Splits the bytes of a hash tile; `None` unless they are whole hashes.
 pub(crate) fn split_hashes(bytes: &[u8]) -> Option<Vec<Hash>> {
     let (chunks, rest) = bytes.as_chunks::<{ Hash::LEN }>();
-    rest.is_empty()
-        .then(|| chunks.iter().map(|chunk| Hash(*chunk)).collect())
+    rest.is_empty().then(|| chunks.iter().map(|chunk| Hash(*chunk)).collect())
 }
 
 /// The bytes of a hash tile.
@@ -153,10 +152,7 @@ mod tests {
             format!("{:x}", empty_root()),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
-        assert_eq!(
-            empty_root().to_string(),
-            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-        );
+        assert_eq!(empty_root().to_string(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     }
 
     #[test]

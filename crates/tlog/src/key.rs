@@ -34,11 +34,7 @@ impl<const TYPE: u8> NamedKey<TYPE> {
         let id = match sha256(&input).as_bytes() {
             [a, b, c, d, ..] => [*a, *b, *c, *d],
         };
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            public,
-        })
+        Ok(Self { name: name.to_owned(), id, public })
     }
 
     fn parse(text: &str) -> Result<Self, KeyError> {
@@ -53,10 +49,7 @@ impl<const TYPE: u8> NamedKey<TYPE> {
         let material = decode_base64(material).ok_or(KeyError::Format)?;
         let (algorithm, public) = material.split_first().ok_or(KeyError::Format)?;
         if *algorithm != TYPE {
-            return Err(KeyError::Algorithm {
-                found: *algorithm,
-                expected: TYPE,
-            });
+            return Err(KeyError::Algorithm { found: *algorithm, expected: TYPE });
         }
         let public = <[u8; 32]>::try_from(public).map_err(|_| KeyError::Format)?;
         let key = Self::new(name, public)?;
@@ -71,9 +64,7 @@ impl<const TYPE: u8> NamedKey<TYPE> {
     }
 
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.public)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ED25519, &self.public).verify(message, signature).is_ok()
     }
 }
 
@@ -81,13 +72,7 @@ impl<const TYPE: u8> fmt::Display for NamedKey<TYPE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut material = vec![TYPE];
         material.extend(self.public);
-        write!(
-            f,
-            "{}+{}+{}",
-            self.name,
-            self.id_hex(),
-            encode_base64(&material)
-        )
+        write!(f, "{}+{}+{}", self.name, self.id_hex(), encode_base64(&material))
     }
 }
 
@@ -96,9 +81,7 @@ impl<const TYPE: u8> fmt::Display for NamedKey<TYPE> {
 pub(crate) fn name_is_valid(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME_BYTES
-        && !name
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == '+')
+        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 macro_rules! verifier_key {
@@ -189,10 +172,7 @@ impl SeedSigner {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::Seed)?;
         let public = pair.public_key().as_ref();
         let public = <[u8; 32]>::try_from(public).map_err(|_| KeyError::Seed)?;
-        Ok(Self {
-            pair,
-            key: LogKey::new(name, public)?,
-        })
+        Ok(Self { pair, key: LogKey::new(name, public)? })
     }
 
     /// The public key to publish.
@@ -306,26 +286,11 @@ mod tests {
             ("", "tlog-key-format"),
             ("PeterNeumann", "tlog-key-format"),
             ("PeterNeumann+c74f20a3", "tlog-key-format"),
-            (
-                "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                "tlog-key-id",
-            ),
-            (
-                "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                "tlog-key-id",
-            ),
-            (
-                "Peter+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                "tlog-key-id",
-            ),
-            (
-                "+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                "tlog-key-name",
-            ),
-            (
-                "Peter N+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                "tlog-key-name",
-            ),
+            ("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "tlog-key-id"),
+            ("PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "tlog-key-id"),
+            ("Peter+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "tlog-key-id"),
+            ("+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "tlog-key-name"),
+            ("Peter N+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "tlog-key-name"),
             (
                 "PeterNeumann+c74f20a3+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
                 "tlog-key-algorithm",
@@ -345,10 +310,7 @@ mod tests {
             assert_eq!(error.code(), code, "{text:?}");
             assert!(!error.remedy().is_empty());
         }
-        assert_eq!(
-            WitnessKey::parse(VKEY).unwrap_err().code(),
-            "tlog-key-algorithm"
-        );
+        assert_eq!(WitnessKey::parse(VKEY).unwrap_err().code(), "tlog-key-algorithm");
         let long = "n".repeat(256);
         assert_eq!(LogKey::new(&long, [0; 32]).unwrap_err(), KeyError::Name);
         assert!(LogKey::new(&long[..255], [0; 32]).is_ok());

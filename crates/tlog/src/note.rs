@@ -53,10 +53,7 @@ impl fmt::Display for NoteSignature {
 impl Note {
     /// A note with its first signature. `text` is one we formatted.
     pub(crate) fn new(text: String, signature: NoteSignature) -> Self {
-        Self {
-            text,
-            signatures: vec![signature],
-        }
+        Self { text, signatures: vec![signature] }
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
@@ -80,10 +77,7 @@ impl Note {
             refuse_duplicate(&signatures, &signature)?;
             signatures.push(signature);
         }
-        Ok(Self {
-            text: format!("{text}\n"),
-            signatures,
-        })
+        Ok(Self { text: format!("{text}\n"), signatures })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -111,13 +105,8 @@ impl Note {
 /// The specification lets a verifier skip a second line of one key. We refuse it: two lines of one
 /// key are never made by us, and skipping one would leave bytes that no signature vouches for.
 fn refuse_duplicate(known: &[NoteSignature], new: &NoteSignature) -> Result<(), NoteError> {
-    if known
-        .iter()
-        .any(|known| known.name == new.name && known.id == new.id)
-    {
-        return Err(NoteError::DuplicateSignature {
-            name: new.name.clone(),
-        });
+    if known.iter().any(|known| known.name == new.name && known.id == new.id) {
+        return Err(NoteError::DuplicateSignature { name: new.name.clone() });
     }
     Ok(())
 }
@@ -125,9 +114,7 @@ fn refuse_duplicate(known: &[NoteSignature], new: &NoteSignature) -> Result<(), 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        self.signatures
-            .iter()
-            .try_for_each(|signature| signature.fmt(f))
+        self.signatures.iter().try_for_each(|signature| signature.fmt(f))
     }
 }
 
@@ -218,9 +205,7 @@ mod tests {
         assert!(key.verify(note.text().as_bytes(), signature));
         assert!(!key.verify(b"another text\n", signature));
         assert!(!key.verify(note.text().as_bytes(), &signature[..63]));
-        let other = note
-            .signature("EnochRoot", [0xaf, 0x0c, 0xfe, 0x78])
-            .unwrap();
+        let other = note.signature("EnochRoot", [0xaf, 0x0c, 0xfe, 0x78]).unwrap();
         assert!(!key.verify(note.text().as_bytes(), other));
         assert_eq!(note.signature("PeterNeumann", [0; 4]), None);
     }
@@ -241,28 +226,16 @@ mod tests {
             (String::new(), "tlog-note-separator"),
             (text(line), "tlog-note-separator"),
             (text("\n"), "tlog-note-trailing"),
-            (
-                text(&format!("\n{}", line.trim_end())),
-                "tlog-note-trailing",
-            ),
+            (text(&format!("\n{}", line.trim_end())), "tlog-note-trailing"),
             (text(&format!("\n{line}x")), "tlog-note-trailing"),
             (text(&format!("\n{line}x\n")), "tlog-note-signature-line"),
             (text(&format!("\n{line}\n")), "tlog-note-trailing"),
-            (
-                text(&format!("\n{line}{line}")),
-                "tlog-note-duplicate-signature",
-            ),
+            (text(&format!("\n{line}{line}")), "tlog-note-duplicate-signature"),
             (text("\n- k AAAAAAA=\n"), "tlog-note-signature-line"),
             (text("\n\u{2014} AAAAAAA=\n"), "tlog-note-signature-line"),
             (text("\n\u{2014}  AAAAAAA=\n"), "tlog-note-signature-line"),
-            (
-                text("\n\u{2014} k+l AAAAAAA=\n"),
-                "tlog-note-signature-line",
-            ),
-            (
-                text("\n\u{2014} k\u{a0}l AAAAAAA=\n"),
-                "tlog-note-signature-line",
-            ),
+            (text("\n\u{2014} k+l AAAAAAA=\n"), "tlog-note-signature-line"),
+            (text("\n\u{2014} k\u{a0}l AAAAAAA=\n"), "tlog-note-signature-line"),
             (text("\n\u{2014} k AAAAAA==\n"), "tlog-note-signature-line"),
             (text("\n\u{2014} k AAAAAAB=\n"), "tlog-note-signature-line"),
             (text("\n\u{2014} k AAAAAAA\n"), "tlog-note-signature-line"),
@@ -278,29 +251,16 @@ mod tests {
 
     #[test]
     fn thirty_two_signatures_are_read_and_no_more() {
-        let lines: Vec<String> = (0..33)
-            .map(|i| format!("\u{2014} k{i} AAAAAAA=\n"))
-            .collect();
+        let lines: Vec<String> = (0..33).map(|i| format!("\u{2014} k{i} AAAAAAA=\n")).collect();
         let note = |count: usize| format!("text\n\n{}", lines[..count].concat());
         let mut full = Note::parse(note(32).as_bytes()).unwrap();
         let error = Note::parse(note(33).as_bytes()).unwrap_err();
         assert_eq!(error.code(), "tlog-note-too-many-signatures");
-        let more = NoteSignature {
-            name: "more".to_owned(),
-            id: [0; 4],
-            bytes: vec![0],
-        };
+        let more = NoteSignature { name: "more".to_owned(), id: [0; 4], bytes: vec![0] };
         assert_eq!(full.add(more).unwrap_err(), NoteError::TooManySignatures);
         let mut one = Note::parse(note(1).as_bytes()).unwrap();
-        let again = NoteSignature {
-            name: "k0".to_owned(),
-            id: [0; 4],
-            bytes: vec![9],
-        };
-        assert_eq!(
-            one.add(again).unwrap_err().code(),
-            "tlog-note-duplicate-signature"
-        );
+        let again = NoteSignature { name: "k0".to_owned(), id: [0; 4], bytes: vec![9] };
+        assert_eq!(one.add(again).unwrap_err().code(), "tlog-note-duplicate-signature");
         assert!(!error.remedy().is_empty());
     }
 }

@@ -25,23 +25,13 @@ impl InclusionProof {
     /// [`ProofError`] when it does not show that.
     pub fn verify(&self, leaf: &Hash, root: &Hash) -> Result<(), ProofError> {
         if self.index >= self.size {
-            return Err(ProofError::OutOfRange {
-                index: self.index,
-                size: self.size,
-            });
+            return Err(ProofError::OutOfRange { index: self.index, size: self.size });
         }
         check_length(&self.hashes)?;
-        let mut walk = Walk {
-            old: self.index,
-            new: self.size - 1,
-        };
+        let mut walk = Walk { old: self.index, new: self.size - 1 };
         let mut hash = *leaf;
         for sibling in &self.hashes {
-            hash = if walk.step()? {
-                node_hash(sibling, &hash)
-            } else {
-                node_hash(&hash, sibling)
-            };
+            hash = if walk.step()? { node_hash(sibling, &hash) } else { node_hash(&hash, sibling) };
         }
         walk.finish()?;
         same(&hash, root)
@@ -68,10 +58,7 @@ impl ConsistencyProof {
     /// [`ProofError`] when it does not show that.
     pub fn verify(&self, old_root: &Hash, new_root: &Hash) -> Result<(), ProofError> {
         if self.old_size > self.new_size {
-            return Err(ProofError::OutOfRange {
-                index: self.old_size,
-                size: self.new_size,
-            });
+            return Err(ProofError::OutOfRange { index: self.old_size, size: self.new_size });
         }
         check_length(&self.hashes)?;
         if self.old_size == 0 || self.old_size == self.new_size {
@@ -81,11 +68,7 @@ impl ConsistencyProof {
             if self.old_size == 0 {
                 same(old_root, &empty_root())?;
             }
-            return if self.new_size == self.old_size {
-                same(new_root, old_root)
-            } else {
-                Ok(())
-            };
+            return if self.new_size == self.old_size { same(new_root, old_root) } else { Ok(()) };
         }
         // When the old size is a power of two the verifier knows the first hash.
         let (first, rest) = if self.old_size.is_power_of_two() {
@@ -93,10 +76,7 @@ impl ConsistencyProof {
         } else {
             self.hashes.split_first().ok_or(ProofError::TooShort)?
         };
-        let mut walk = Walk {
-            old: self.old_size - 1,
-            new: self.new_size - 1,
-        };
+        let mut walk = Walk { old: self.old_size - 1, new: self.new_size - 1 };
         walk.shift(walk.old.trailing_ones());
         let (mut old, mut new) = (*first, *first);
         for hash in rest {
@@ -141,28 +121,16 @@ impl Walk {
     }
 
     fn finish(&self) -> Result<(), ProofError> {
-        if self.new == 0 {
-            Ok(())
-        } else {
-            Err(ProofError::TooShort)
-        }
+        if self.new == 0 { Ok(()) } else { Err(ProofError::TooShort) }
     }
 }
 
 fn check_length(hashes: &[Hash]) -> Result<(), ProofError> {
-    if hashes.len() > MAX_PROOF_HASHES {
-        Err(ProofError::TooLong)
-    } else {
-        Ok(())
-    }
+    if hashes.len() > MAX_PROOF_HASHES { Err(ProofError::TooLong) } else { Ok(()) }
 }
 
 fn same(found: &Hash, expected: &Hash) -> Result<(), ProofError> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(ProofError::Differs)
-    }
+    if found == expected { Ok(()) } else { Err(ProofError::Differs) }
 }
 
 /// A proof does not show what it should.

@@ -38,21 +38,12 @@ impl TlogProof {
     ) -> Result<Self, TlogProofError> {
         let size = checkpoint.unverified().size();
         if proof.size != size || proof.index >= size {
-            return Err(ProofError::OutOfRange {
-                index: proof.index,
-                size,
-            }
-            .into());
+            return Err(ProofError::OutOfRange { index: proof.index, size }.into());
         }
         if proof.hashes.len() > MAX_PROOF_HASHES {
             return Err(ProofError::TooLong.into());
         }
-        Ok(Self {
-            extra: None,
-            index: proof.index,
-            hashes: proof.hashes,
-            checkpoint,
-        })
+        Ok(Self { extra: None, index: proof.index, hashes: proof.hashes, checkpoint })
     }
 
     /// Adds extra data, which the proof does not authenticate.
@@ -102,17 +93,10 @@ impl TlogProof {
                 return Err(ProofError::TooLong.into());
             }
             let hash = Hash::from_base64(line);
-            hashes.push(hash.map_err(|_| TlogProofError::HashLine {
-                line: hashes.len() + 1,
-            })?);
+            hashes.push(hash.map_err(|_| TlogProofError::HashLine { line: hashes.len() + 1 })?);
         }
         let checkpoint = SignedCheckpoint::parse(checkpoint.as_bytes())?;
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint,
-        })
+        Ok(Self { extra, index, hashes, checkpoint })
     }
 
     /// Verifies that the log with `origin` and `key` signed the checkpoint and that the entry with
@@ -162,9 +146,7 @@ impl fmt::Display for TlogProof {
             writeln!(f, "extra {}", encode_base64(extra))?;
         }
         writeln!(f, "index {}", self.index)?;
-        self.hashes
-            .iter()
-            .try_for_each(|hash| writeln!(f, "{hash}"))?;
+        self.hashes.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
         write!(f, "\n{}", self.checkpoint)
     }
 }

@@ -44,10 +44,8 @@ impl TileSource for BTreeMap<TileId, Vec<u8>> {
 /// The tile as it is, or else the full tile that has replaced a partial one.
 fn read<S: TileSource>(source: &S, id: TileId) -> Result<(TileId, Vec<u8>), ReadError<S::Error>> {
     for candidate in [id, id.full()] {
-        let found = source.tile(candidate).map_err(|error| ReadError::Source {
-            tile: candidate,
-            error,
-        })?;
+        let found =
+            source.tile(candidate).map_err(|error| ReadError::Source { tile: candidate, error })?;
         if let Some(bytes) = found {
             return Ok((candidate, bytes));
         }
@@ -98,11 +96,7 @@ pub struct TreeReader<S> {
 impl<S: TileSource> TreeReader<S> {
     /// Reads the tree of `size` entries.
     pub fn new(source: S, size: u64) -> Self {
-        Self {
-            source,
-            size,
-            tiles: BTreeMap::new(),
-        }
+        Self { source, size, tiles: BTreeMap::new() }
     }
 
     /// Root of the tree as its tiles have it.
@@ -130,10 +124,7 @@ impl<S: TileSource> TreeReader<S> {
         let width = u64::from(TILE_WIDTH);
         let id = TileId::at(TileKind::Entries, index / width, self.size)
             .filter(|_| index < self.size)
-            .ok_or(ReadError::Proof(ProofError::OutOfRange {
-                index,
-                size: self.size,
-            }))?;
+            .ok_or(ReadError::Proof(ProofError::OutOfRange { index, size: self.size }))?;
         let bytes = read_bundle(&self.source, id)?;
         let place = usize::try_from(index % width).unwrap_or(usize::MAX);
         decode_bundle(&bytes, id.width())
@@ -162,11 +153,7 @@ impl<S: TileSource> TreeReader<S> {
             }
         }
         hashes.reverse();
-        Ok(InclusionProof {
-            index,
-            size: self.size,
-            hashes,
-        })
+        Ok(InclusionProof { index, size: self.size, hashes })
     }
 
     /// Proof that the tree begins with its first `old_size` entries (RFC 9162 section 2.1.4.1).
@@ -196,21 +183,14 @@ impl<S: TileSource> TreeReader<S> {
             }
             hashes.reverse();
         }
-        Ok(ConsistencyProof {
-            old_size,
-            new_size: self.size,
-            hashes,
-        })
+        Ok(ConsistencyProof { old_size, new_size: self.size, hashes })
     }
 
     fn check(&self, holds: bool, index: u64) -> Result<(), ReadError<S::Error>> {
         if holds {
             Ok(())
         } else {
-            Err(ReadError::Proof(ProofError::OutOfRange {
-                index,
-                size: self.size,
-            }))
+            Err(ReadError::Proof(ProofError::OutOfRange { index, size: self.size }))
         }
     }
 
@@ -232,12 +212,8 @@ impl<S: TileSource> TreeReader<S> {
         let first = index << height;
         let width = u64::from(TILE_WIDTH);
         let kind = TileKind::Hashes { level: tile_level };
-        let tile = TileId::at(kind, first / width, self.size).ok_or(ReadError::Proof(
-            ProofError::OutOfRange {
-                index,
-                size: self.size,
-            },
-        ))?;
+        let tile = TileId::at(kind, first / width, self.size)
+            .ok_or(ReadError::Proof(ProofError::OutOfRange { index, size: self.size }))?;
         let hashes = match self.tiles.entry(tile) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => {

@@ -98,11 +98,7 @@ impl TileId {
     /// The full tile that takes this tile's place once the tree has grown enough.
     #[must_use]
     pub const fn full(self) -> Self {
-        Self {
-            kind: self.kind,
-            index: self.index,
-            width: TILE_WIDTH,
-        }
+        Self { kind: self.kind, index: self.index, width: TILE_WIDTH }
     }
 
     /// Path of the folder with this tile's partial versions, such as `tile/0/000.p`. It may be
@@ -118,9 +114,8 @@ impl TileId {
     /// # Errors
     /// [`TileError`] when `path` is not the path of a tile.
     pub fn parse(path: &str) -> Result<Self, TileError> {
-        Self::parse_canonical(path).ok_or_else(|| TileError {
-            path: path.chars().take(80).collect(),
-        })
+        Self::parse_canonical(path)
+            .ok_or_else(|| TileError { path: path.chars().take(80).collect() })
     }
 
     fn parse_canonical(path: &str) -> Option<Self> {
@@ -139,10 +134,7 @@ impl TileId {
             None => (rest, TILE_WIDTH),
             Some((number, width)) => {
                 let width = decimal::parse(width, u64::from(TILE_WIDTH) - 1)?;
-                (
-                    number,
-                    u16::try_from(width).ok().filter(|width| *width > 0)?,
-                )
+                (number, u16::try_from(width).ok().filter(|width| *width > 0)?)
             }
         };
         let mut index: u64 = 0;
@@ -223,22 +215,13 @@ mod tests {
             (TileId::new(level0, 0, 256), "tile/0/000"),
             (TileId::new(level0, 1_234_067, 256), "tile/0/x001/x234/067"),
             (TileId::new(level0, 1_234, 5), "tile/0/x001/234.p/5"),
-            (
-                TileId::new(TileKind::Entries, 999, 1),
-                "tile/entries/999.p/1",
-            ),
-            (
-                TileId::new(TileKind::Hashes { level: 7 }, 1000, 255),
-                "tile/7/x001/000.p/255",
-            ),
+            (TileId::new(TileKind::Entries, 999, 1), "tile/entries/999.p/1"),
+            (TileId::new(TileKind::Hashes { level: 7 }, 1000, 255), "tile/7/x001/000.p/255"),
         ] {
             assert_eq!(tile.to_string(), path);
             assert_eq!(TileId::parse(path), Ok(tile));
         }
-        assert_eq!(
-            TileId::new(level0, 1_234, 5).partial_folder(),
-            "tile/0/x001/234.p"
-        );
+        assert_eq!(TileId::new(level0, 1_234, 5).partial_folder(), "tile/0/x001/234.p");
     }
 
     #[test]
@@ -297,12 +280,9 @@ mod tests {
         assert_eq!((count(2, false), count(2, true)), (0, 1));
         assert_eq!(count(3, false) + count(3, true), 0);
         let texts: Vec<String> = tiles.iter().map(ToString::to_string).collect();
-        for path in [
-            "tile/0/273.p/112",
-            "tile/entries/273.p/112",
-            "tile/1/001.p/17",
-            "tile/2/000.p/1",
-        ] {
+        for path in
+            ["tile/0/273.p/112", "tile/entries/273.p/112", "tile/1/001.p/17", "tile/2/000.p/1"]
+        {
             assert!(texts.iter().any(|text| text == path), "{path}");
         }
         let small: Vec<String> = TileId::all(256).map(|tile| tile.to_string()).collect();

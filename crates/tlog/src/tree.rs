@@ -50,9 +50,7 @@ impl TreeHasher {
 
 /// The root over complete subtrees of falling size, given from left to right.
 pub(crate) fn fold_right(subtrees: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
-    subtrees
-        .rev()
-        .reduce(|right, left| node_hash(&left, &right))
+    subtrees.rev().reduce(|right, left| node_hash(&left, &right))
 }
 
 /// The root over `hashes` as leaves; `None` for none. `hashes` may have any length: a power of two

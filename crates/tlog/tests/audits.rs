@@ -14,10 +14,7 @@ use bailiwick_tlog::{AuditError, KnownRoot, RightEdge, TileId, audit, audit_left
 use support::{Tiles, entry, grow, roots, tree};
 
 fn known(edge: &RightEdge) -> KnownRoot {
-    KnownRoot {
-        size: edge.size(),
-        root: edge.root(),
-    }
+    KnownRoot { size: edge.size(), root: edge.root() }
 }
 
 #[test]
@@ -26,10 +23,7 @@ fn an_audit_reads_every_entry_in_order_and_counts_what_it_checked() {
     let roots = roots(600);
     let kept: Vec<KnownRoot> = [600_u64, 0, 257, 256, 1]
         .iter()
-        .map(|size| KnownRoot {
-            size: *size,
-            root: roots[usize::try_from(*size).unwrap()],
-        })
+        .map(|size| KnownRoot { size: *size, root: roots[usize::try_from(*size).unwrap()] })
         .collect();
     let mut seen = Vec::new();
     let report = audit(&tiles, known(&edge), &kept, |index, bytes| {
@@ -65,18 +59,12 @@ fn an_audit_finds_a_flipped_bit_in_any_tile() {
         assert_eq!(error.code(), "tlog-tile-missing", "{id}");
         let mut tampered = tiles.clone();
         tampered.get_mut(id).unwrap().push(0);
-        assert!(
-            audit(&tampered, known(&edge), &[], |_, _| ()).is_err(),
-            "{id}"
-        );
+        assert!(audit(&tampered, known(&edge), &[], |_, _| ()).is_err(), "{id}");
         // A whole hash, or an empty entry and more, too many.
         tampered.get_mut(id).unwrap().extend([0; 31]);
         let error = audit(&tampered, known(&edge), &[], |_, _| ()).unwrap_err();
         let code = error.code();
-        assert!(
-            code == "tlog-tile-length" || code == "tlog-bundle-trailing",
-            "{id}: {code}"
-        );
+        assert!(code == "tlog-tile-length" || code == "tlog-bundle-trailing", "{id}: {code}");
     }
 }
 
@@ -88,11 +76,7 @@ fn an_audit_finds_a_log_that_was_rebuilt_shrunk_or_forked() {
     let mut entries: Vec<Vec<u8>> = (0..310).map(entry).collect();
     entries[17] = b"never happened".to_vec();
     let plan = RightEdge::empty().append(&entries).unwrap();
-    let tiles: Tiles = plan
-        .files()
-        .iter()
-        .map(|file| (file.id, file.bytes.clone()))
-        .collect();
+    let tiles: Tiles = plan.files().iter().map(|file| (file.id, file.bytes.clone())).collect();
     let rebuilt = plan.into_edge();
     assert!(audit(&tiles, known(&rebuilt), &[], |_, _| ()).is_ok());
     let error = audit(&tiles, known(&rebuilt), &[kept], |_, _| ()).unwrap_err();
@@ -121,34 +105,19 @@ fn a_leftover_partial_tile_must_be_the_beginning_of_what_replaced_it() {
     let mut crashed = tiles.clone();
     let unpublished = grow(&mut crashed, edge.clone(), 2, false);
     let published: Vec<TileId> = TileId::all(edge.size()).collect();
-    let leftovers: Vec<TileId> = crashed
-        .keys()
-        .filter(|id| !published.contains(id))
-        .copied()
-        .collect();
+    let leftovers: Vec<TileId> =
+        crashed.keys().filter(|id| !published.contains(id)).copied().collect();
     assert_eq!(leftovers.len(), 6);
     for id in leftovers {
         let beyond = TileId::all(unpublished.size()).any(|other| other == id);
-        assert_eq!(
-            audit_leftover(&crashed, id, edge.size()),
-            Ok(!beyond),
-            "{id}"
-        );
+        assert_eq!(audit_leftover(&crashed, id, edge.size()), Ok(!beyond), "{id}");
         let last = crashed[&id].len() - 1;
         for at in [0, 2, last] {
             let mut tampered = crashed.clone();
             tampered.get_mut(&id).unwrap()[at] ^= 1;
             let result = audit_leftover(&tampered, id, edge.size());
             let found = result.as_ref().map_err(AuditError::code);
-            assert_eq!(
-                found,
-                if beyond {
-                    Ok(&false)
-                } else {
-                    Err("tlog-tile-differs")
-                },
-                "{id}"
-            );
+            assert_eq!(found, if beyond { Ok(&false) } else { Err("tlog-tile-differs") }, "{id}");
         }
         if !beyond {
             let mut longer = crashed.clone();

@@ -98,26 +98,12 @@ fn a_proof_that_ends_below_the_root_of_the_stated_size_is_too_short() {
     // Both would verify for two entries; they are stated for three.
     let leaves: Vec<Hash> = (0..2).map(|index| leaf_hash(&entry(index))).collect();
     let root_of_two = node_hash(&leaves[0], &leaves[1]);
-    let mut inclusion = InclusionProof {
-        index: 0,
-        size: 3,
-        hashes: vec![leaves[1]],
-    };
-    assert_eq!(
-        inclusion.verify(&leaves[0], &root_of_two),
-        Err(ProofError::TooShort)
-    );
+    let mut inclusion = InclusionProof { index: 0, size: 3, hashes: vec![leaves[1]] };
+    assert_eq!(inclusion.verify(&leaves[0], &root_of_two), Err(ProofError::TooShort));
     inclusion.size = 2;
     assert_eq!(inclusion.verify(&leaves[0], &root_of_two), Ok(()));
-    let mut consistency = ConsistencyProof {
-        old_size: 1,
-        new_size: 3,
-        hashes: vec![leaves[1]],
-    };
-    assert_eq!(
-        consistency.verify(&leaves[0], &root_of_two),
-        Err(ProofError::TooShort)
-    );
+    let mut consistency = ConsistencyProof { old_size: 1, new_size: 3, hashes: vec![leaves[1]] };
+    assert_eq!(consistency.verify(&leaves[0], &root_of_two), Err(ProofError::TooShort));
     consistency.new_size = 2;
     assert_eq!(consistency.verify(&leaves[0], &root_of_two), Ok(()));
 }
@@ -127,10 +113,7 @@ fn proofs_agree_with_tlog_tiles() {
     struct Stored(Vec<tlog_tiles::Hash>);
     impl tlog_tiles::HashReader for Stored {
         fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
-            Ok(indexes
-                .iter()
-                .map(|at| self.0[usize::try_from(*at).unwrap()])
-                .collect())
+            Ok(indexes.iter().map(|at| self.0[usize::try_from(*at).unwrap()]).collect())
         }
     }
     let ours = |hashes: &[tlog_tiles::Hash]| -> Vec<Hash> {
@@ -151,20 +134,14 @@ fn proofs_agree_with_tlog_tiles() {
             let theirs = tlog_tiles::prove_record(size, index, &stored).unwrap();
             assert_eq!(reader.inclusion_proof(index).unwrap().hashes, ours(&theirs));
             let theirs = tlog_tiles::prove_tree(size, index + 1, &stored).unwrap();
-            assert_eq!(
-                reader.consistency_proof(index + 1).unwrap().hashes,
-                ours(&theirs)
-            );
+            assert_eq!(reader.consistency_proof(index + 1).unwrap().hashes, ours(&theirs));
         }
         // The tile files, byte for byte and under the same paths.
         let expected: BTreeMap<String, Vec<u8>> = tlog_tiles::Tile::new_tiles(8, 0, size)
             .iter()
             .map(|tile| {
                 // Their path begins with the tile height, which tlog-tiles fixes at 8.
-                (
-                    tile.path().replace("tile/8/", "tile/"),
-                    tile.read_data(&stored).unwrap(),
-                )
+                (tile.path().replace("tile/8/", "tile/"), tile.read_data(&stored).unwrap())
             })
             .collect();
         let found: BTreeMap<String, Vec<u8>> = tiles
@@ -192,17 +169,11 @@ fn crossing_256_and_65536_writes_the_tiles_that_the_size_calls_for() {
         let mut old = TreeReader::new(&tiles, start);
         assert_eq!(RightEdge::read(&tiles, size, &edge.root()).unwrap(), edge);
         let old_root = old.root().unwrap();
-        let proof = TreeReader::new(&tiles, size)
-            .consistency_proof(start)
-            .unwrap();
+        let proof = TreeReader::new(&tiles, size).consistency_proof(start).unwrap();
         proof.verify(&old_root, &edge.root()).unwrap();
         let index = start - 1;
-        let proof = TreeReader::new(&tiles, size)
-            .inclusion_proof(index)
-            .unwrap();
-        proof
-            .verify(&leaf_hash(&entry(index)), &edge.root())
-            .unwrap();
+        let proof = TreeReader::new(&tiles, size).inclusion_proof(index).unwrap();
+        proof.verify(&leaf_hash(&entry(index)), &edge.root()).unwrap();
     }
 }
 
@@ -220,19 +191,11 @@ fn an_append_of_nothing_writes_nothing() {
 fn an_unchanged_higher_partial_tile_is_not_written_again() {
     let (_, edge) = tree(300);
     let plan = edge.append([b"x"]).unwrap();
-    let paths: Vec<String> = plan
-        .files()
-        .iter()
-        .map(|file| file.id.to_string())
-        .collect();
+    let paths: Vec<String> = plan.files().iter().map(|file| file.id.to_string()).collect();
     assert_eq!(paths, ["tile/entries/001.p/45", "tile/0/001.p/45"]);
     let (_, edge) = tree(511);
     let plan = edge.append([b"x"]).unwrap();
-    let paths: Vec<String> = plan
-        .files()
-        .iter()
-        .map(|file| file.id.to_string())
-        .collect();
+    let paths: Vec<String> = plan.files().iter().map(|file| file.id.to_string()).collect();
     assert_eq!(paths, ["tile/entries/001", "tile/0/001", "tile/1/000.p/2"]);
     let folders: Vec<String> = plan.replaced_folders().collect();
     assert_eq!(folders, ["tile/entries/001.p", "tile/0/001.p"]);
@@ -242,9 +205,7 @@ fn an_unchanged_higher_partial_tile_is_not_written_again() {
 fn an_entry_over_the_limit_is_refused_and_changes_nothing() {
     let (_, edge) = tree(3);
     let before = edge.clone();
-    let error = edge
-        .append([vec![0; 60 * 1024], vec![0; 60 * 1024 + 1]])
-        .unwrap_err();
+    let error = edge.append([vec![0; 60 * 1024], vec![0; 60 * 1024 + 1]]).unwrap_err();
     assert_eq!(error.code(), "tlog-entry-too-large");
     assert_eq!(edge, before);
     assert!(edge.append([vec![0; 60 * 1024]]).is_ok());

@@ -51,14 +51,9 @@ fn signed() -> SignedCheckpoint {
 
 fn proof(index: u64) -> TlogProof {
     let plan = RightEdge::empty().append(entries()).unwrap();
-    let tiles: BTreeMap<TileId, Vec<u8>> = plan
-        .files()
-        .iter()
-        .map(|file| (file.id, file.bytes.clone()))
-        .collect();
-    let proof = TreeReader::new(&tiles, plan.size())
-        .inclusion_proof(index)
-        .unwrap();
+    let tiles: BTreeMap<TileId, Vec<u8>> =
+        plan.files().iter().map(|file| (file.id, file.bytes.clone())).collect();
+    let proof = TreeReader::new(&tiles, plan.size()).inclusion_proof(index).unwrap();
     TlogProof::new(proof, signed()).unwrap()
 }
 
@@ -84,9 +79,7 @@ fn the_example_of_the_specification_is_read_and_written_unchanged() {
     let checkpoint = SignedCheckpoint::parse(text.as_bytes()).unwrap();
     assert_eq!(checkpoint.to_string(), text);
     assert_eq!(checkpoint.unverified().size(), 20_852_163);
-    let error = checkpoint
-        .verify("example.com/behind-the-sofa", signer().key())
-        .unwrap_err();
+    let error = checkpoint.verify("example.com/behind-the-sofa", signer().key()).unwrap_err();
     assert_eq!(error.code(), "tlog-checkpoint-unsigned");
 }
 
@@ -116,28 +109,16 @@ fn a_checkpoint_of_another_log_or_key_does_not_verify() {
         assert!(!error.remedy().is_empty());
         error.code()
     };
-    assert_eq!(
-        code(signed.verify("other.example", &key)),
-        "tlog-checkpoint-other-origin"
-    );
+    assert_eq!(code(signed.verify("other.example", &key)), "tlog-checkpoint-other-origin");
     let other = SeedSigner::new(ORIGIN, &[8; 32]).unwrap();
-    assert_eq!(
-        code(signed.verify(ORIGIN, other.key())),
-        "tlog-checkpoint-unsigned"
-    );
+    assert_eq!(code(signed.verify(ORIGIN, other.key())), "tlog-checkpoint-unsigned");
     let renamed = LogKey::new("other.example", *key.public_key()).unwrap();
-    assert_eq!(
-        code(signed.verify(ORIGIN, &renamed)),
-        "tlog-checkpoint-unsigned"
-    );
+    assert_eq!(code(signed.verify(ORIGIN, &renamed)), "tlog-checkpoint-unsigned");
     for (from, to) in [("\n5\n", "\n6\n"), ("bailiwick", "bailiwicк")] {
         let changed = CHECKPOINT.replacen(from, to, 1);
         let changed = SignedCheckpoint::parse(changed.as_bytes()).unwrap();
         let origin = changed.unverified().origin().to_owned();
-        assert_eq!(
-            code(changed.verify(&origin, &key)),
-            "tlog-checkpoint-signature"
-        );
+        assert_eq!(code(changed.verify(&origin, &key)), "tlog-checkpoint-signature");
     }
 }
 
@@ -151,32 +132,17 @@ fn a_malformed_checkpoint_is_refused_by_name() {
         (format!("{ORIGIN}\n5\n"), "tlog-checkpoint-lines"),
         (format!("{ORIGIN}\n\n{root}\n"), "tlog-checkpoint-lines"),
         (format!("\n5\n{root}\n"), "tlog-checkpoint-lines"),
-        (
-            format!("{ORIGIN}\n5\n{root}\nextension\n"),
-            "tlog-checkpoint-extension",
-        ),
-        (
-            format!("{ORIGIN}\n5\n{root}\n\nmore\n"),
-            "tlog-checkpoint-extension",
-        ),
+        (format!("{ORIGIN}\n5\n{root}\nextension\n"), "tlog-checkpoint-extension"),
+        (format!("{ORIGIN}\n5\n{root}\n\nmore\n"), "tlog-checkpoint-extension"),
         (format!("{ORIGIN}\n05\n{root}\n"), "tlog-checkpoint-size"),
         (format!("{ORIGIN}\n+5\n{root}\n"), "tlog-checkpoint-size"),
         (format!("{ORIGIN}\n-5\n{root}\n"), "tlog-checkpoint-size"),
         (format!("{ORIGIN}\n 5\n{root}\n"), "tlog-checkpoint-size"),
         (format!("{ORIGIN}\n0x5\n{root}\n"), "tlog-checkpoint-size"),
-        (
-            format!("{ORIGIN}\n9223372036854775808\n{root}\n"),
-            "tlog-checkpoint-size",
-        ),
+        (format!("{ORIGIN}\n9223372036854775808\n{root}\n"), "tlog-checkpoint-size"),
         (format!("{ORIGIN}\n0\n{root}\n"), "tlog-checkpoint-root"),
-        (
-            format!("{ORIGIN}\n5\n{}\n", &root[..43]),
-            "tlog-checkpoint-root",
-        ),
-        (
-            format!("{ORIGIN}\n5\n{}V=\n", &lower[..42]),
-            "tlog-checkpoint-root",
-        ),
+        (format!("{ORIGIN}\n5\n{}\n", &root[..43]), "tlog-checkpoint-root"),
+        (format!("{ORIGIN}\n5\n{}V=\n", &lower[..42]), "tlog-checkpoint-root"),
         (format!("{ORIGIN}\n5\n{root} \n"), "tlog-checkpoint-root"),
         (format!("{ORIGIN}\n5\nAAAA\n"), "tlog-checkpoint-root"),
         (format!("{long}\n5\n{root}\n"), "tlog-checkpoint-origin"),
@@ -186,10 +152,7 @@ fn a_malformed_checkpoint_is_refused_by_name() {
         assert!(!error.remedy().is_empty());
     }
     for (bytes, expected) in [
-        (
-            format!("{CHECKPOINT}{line}"),
-            "tlog-note-duplicate-signature",
-        ),
+        (format!("{CHECKPOINT}{line}"), "tlog-note-duplicate-signature"),
         (format!("{CHECKPOINT}x"), "tlog-note-trailing"),
         (format!("{CHECKPOINT}\n"), "tlog-note-trailing"),
         (CHECKPOINT.trim_end().to_owned(), "tlog-note-trailing"),
@@ -207,15 +170,10 @@ fn only_the_origins_own_key_signs_and_a_wrong_signature_is_not_published() {
     let signer = signer();
     assert!(signer.sign(&checkpoint).is_ok());
     let other = SeedSigner::new("other.example", &[7; 32]).unwrap();
-    assert_eq!(
-        other.sign(&checkpoint).unwrap_err().code(),
-        "tlog-sign-name"
-    );
+    assert_eq!(other.sign(&checkpoint).unwrap_err().code(), "tlog-sign-name");
     let refused = checkpoint.sign_with(signer.key(), |_| None).unwrap_err();
     assert_eq!(refused.code(), "tlog-sign-refused");
-    let wrong = checkpoint
-        .sign_with(signer.key(), |_| Some([0; 64]))
-        .unwrap_err();
+    let wrong = checkpoint.sign_with(signer.key(), |_| Some([0; 64])).unwrap_err();
     assert_eq!(wrong.code(), "tlog-sign-wrong-key");
     assert!(!wrong.remedy().is_empty());
     for origin in ["", "a b", "a+b", "a\nb", "a\u{2003}b", "a\u{7f}"] {
@@ -237,9 +195,7 @@ fn the_golden_proof_is_written_read_and_verified() {
     assert_eq!(parsed, golden);
     assert_eq!((parsed.index(), parsed.extra()), (3, Some(&b"extra"[..])));
     let key = LogKey::parse(VKEY).unwrap();
-    let verified = parsed
-        .verify(ORIGIN, &key, &leaf_hash(&entries()[3]))
-        .unwrap();
+    let verified = parsed.verify(ORIGIN, &key, &leaf_hash(&entries()[3])).unwrap();
     assert_eq!(verified.size(), 5);
     for (index, entry) in (0..).zip(entries()) {
         let text = proof(index).to_string();
@@ -249,9 +205,7 @@ fn the_golden_proof_is_written_read_and_verified() {
         parsed.verify(ORIGIN, &key, &leaf_hash(&entry)).unwrap();
         let error = parsed.verify(ORIGIN, &key, &leaf_hash(b"x")).unwrap_err();
         assert_eq!(error.code(), "tlog-proof-differs");
-        let error = parsed
-            .verify("other.example", &key, &leaf_hash(&entry))
-            .unwrap_err();
+        let error = parsed.verify("other.example", &key, &leaf_hash(&entry)).unwrap_err();
         assert_eq!(error.code(), "tlog-checkpoint-other-origin");
     }
 }
@@ -260,19 +214,11 @@ fn the_golden_proof_is_written_read_and_verified() {
 fn the_proof_of_the_only_entry_has_no_hashes() {
     let plan = RightEdge::empty().append([b"only"]).unwrap();
     let signed = signer().sign(&plan.checkpoint(ORIGIN).unwrap()).unwrap();
-    let proof = InclusionProof {
-        index: 0,
-        size: 1,
-        hashes: Vec::new(),
-    };
+    let proof = InclusionProof { index: 0, size: 1, hashes: Vec::new() };
     let text = TlogProof::new(proof, signed).unwrap().to_string();
     assert!(text.starts_with("c2sp.org/tlog-proof@v1\nindex 0\n\nbailiwick.example/ledger\n1\n"));
     let proof = TlogProof::parse(text.as_bytes()).unwrap();
-    assert!(
-        proof
-            .verify(ORIGIN, signer().key(), &leaf_hash(b"only"))
-            .is_ok()
-    );
+    assert!(proof.verify(ORIGIN, signer().key(), &leaf_hash(b"only")).is_ok());
 }
 
 #[test]
@@ -284,10 +230,7 @@ fn a_malformed_proof_is_refused_by_name() {
     for (text, expected) in [
         (String::new(), "tlog-proof-separator"),
         (v1.to_owned(), "tlog-proof-separator"),
-        (
-            build("c2sp.org/tlog-proof@v2\nindex 3\n"),
-            "tlog-proof-header",
-        ),
+        (build("c2sp.org/tlog-proof@v2\nindex 3\n"), "tlog-proof-header"),
         (build("index 3\n"), "tlog-proof-header"),
         (build(v1), "tlog-proof-index"),
         (build(&format!("{v1}index\n")), "tlog-proof-index"),
@@ -296,98 +239,47 @@ fn a_malformed_proof_is_refused_by_name() {
         (build(&format!("{v1}index +3\n")), "tlog-proof-index"),
         (build(&format!("{v1}index -3\n")), "tlog-proof-index"),
         (build(&format!("{v1}index  3\n")), "tlog-proof-index"),
-        (
-            build(&format!("{v1}index 9223372036854775808\n")),
-            "tlog-proof-index",
-        ),
+        (build(&format!("{v1}index 9223372036854775808\n")), "tlog-proof-index"),
         (build(&format!("{v1}{hash}\nindex 3\n")), "tlog-proof-index"),
         (build(&format!("{v1}extra \nindex 3\n")), "tlog-proof-extra"),
-        (
-            build(&format!("{v1}extra AA\nindex 3\n")),
-            "tlog-proof-extra",
-        ),
-        (
-            build(&format!("{v1}extra AB==\nindex 3\n")),
-            "tlog-proof-extra",
-        ),
-        (
-            build(&format!("{v1}extra AA==\nextra AA==\nindex 3\n")),
-            "tlog-proof-index",
-        ),
-        (
-            build(&format!("{v1}index 3\nextra AA==\n")),
-            "tlog-proof-hash-line",
-        ),
-        (
-            build(&format!("{v1}index 3\nAAAA\n")),
-            "tlog-proof-hash-line",
-        ),
-        (
-            build(&format!("{v1}index 3\n{}V=\n", &hash[..42])),
-            "tlog-proof-hash-line",
-        ),
-        (
-            build(&format!("{v1}index 3\n{hash} \n")),
-            "tlog-proof-hash-line",
-        ),
+        (build(&format!("{v1}extra AA\nindex 3\n")), "tlog-proof-extra"),
+        (build(&format!("{v1}extra AB==\nindex 3\n")), "tlog-proof-extra"),
+        (build(&format!("{v1}extra AA==\nextra AA==\nindex 3\n")), "tlog-proof-index"),
+        (build(&format!("{v1}index 3\nextra AA==\n")), "tlog-proof-hash-line"),
+        (build(&format!("{v1}index 3\nAAAA\n")), "tlog-proof-hash-line"),
+        (build(&format!("{v1}index 3\n{}V=\n", &hash[..42])), "tlog-proof-hash-line"),
+        (build(&format!("{v1}index 3\n{hash} \n")), "tlog-proof-hash-line"),
         (build(&format!("{v1}index 3\r\n")), "tlog-proof-index"),
-        (
-            build(&format!("{v1}index 3\n{}", hashes(64))),
-            "tlog-proof-too-long",
-        ),
+        (build(&format!("{v1}index 3\n{}", hashes(64))), "tlog-proof-too-long"),
         (format!("{PROOF}x"), "tlog-note-trailing"),
         (format!("{PROOF}\n"), "tlog-note-trailing"),
         (PROOF.trim_end().to_owned(), "tlog-note-trailing"),
-        (
-            format!("{v1}index 3\n\n\n{CHECKPOINT}"),
-            "tlog-checkpoint-lines",
-        ),
+        (format!("{v1}index 3\n\n\n{CHECKPOINT}"), "tlog-checkpoint-lines"),
         ("a".repeat(400_000), "tlog-proof-too-large"),
     ] {
         let error = TlogProof::parse(text.as_bytes()).unwrap_err();
         assert_eq!(error.code(), expected, "{:?}", &text[..text.len().min(80)]);
         assert!(!error.remedy().is_empty());
     }
-    assert_eq!(
-        TlogProof::parse(b"\xff").unwrap_err().code(),
-        "tlog-proof-encoding"
-    );
+    assert_eq!(TlogProof::parse(b"\xff").unwrap_err().code(), "tlog-proof-encoding");
     // 63 hashes are read; they are too many for a tree of 5.
     let long = TlogProof::parse(build(&format!("{v1}index 3\n{}", hashes(63))).as_bytes()).unwrap();
-    let error = long
-        .verify(ORIGIN, signer().key(), &leaf_hash(b"x"))
-        .unwrap_err();
+    let error = long.verify(ORIGIN, signer().key(), &leaf_hash(b"x")).unwrap_err();
     assert_eq!(error.code(), "tlog-proof-too-long");
     let beyond = TlogProof::parse(build(&format!("{v1}index 5\n")).as_bytes()).unwrap();
-    let error = beyond
-        .verify(ORIGIN, signer().key(), &leaf_hash(b"x"))
-        .unwrap_err();
+    let error = beyond.verify(ORIGIN, signer().key(), &leaf_hash(b"x")).unwrap_err();
     assert_eq!(error.code(), "tlog-proof-out-of-range");
 }
 
 #[test]
 fn a_proof_and_a_checkpoint_of_different_sizes_are_not_put_together() {
     for (index, size) in [(0, 4), (0, 6), (5, 5)] {
-        let proof = InclusionProof {
-            index,
-            size,
-            hashes: Vec::new(),
-        };
-        assert_eq!(
-            TlogProof::new(proof, signed()).unwrap_err().code(),
-            "tlog-proof-out-of-range"
-        );
+        let proof = InclusionProof { index, size, hashes: Vec::new() };
+        assert_eq!(TlogProof::new(proof, signed()).unwrap_err().code(), "tlog-proof-out-of-range");
     }
     let hashes = vec![empty_root(); 64];
-    let proof = InclusionProof {
-        index: 0,
-        size: 5,
-        hashes,
-    };
-    assert_eq!(
-        TlogProof::new(proof, signed()).unwrap_err().code(),
-        "tlog-proof-too-long"
-    );
+    let proof = InclusionProof { index: 0, size: 5, hashes };
+    assert_eq!(TlogProof::new(proof, signed()).unwrap_err().code(), "tlog-proof-too-long");
     for extra in [Vec::new(), vec![0; MAX_EXTRA_BYTES + 1]] {
         assert_eq!(proof_error(extra), "tlog-proof-extra");
     }

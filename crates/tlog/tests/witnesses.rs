@@ -34,10 +34,7 @@ struct Witness {
 fn witness(name: &str, seed: u8) -> Witness {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
     let public = <[u8; 32]>::try_from(pair.public_key().as_ref()).unwrap();
-    Witness {
-        pair,
-        key: WitnessKey::new(name, public).unwrap(),
-    }
+    Witness { pair, key: WitnessKey::new(name, public).unwrap() }
 }
 
 impl Witness {
@@ -45,9 +42,7 @@ impl Witness {
         let message = checkpoint.cosignature_message(time);
         let signature = self.pair.sign(&message);
         let signature = <[u8; 64]>::try_from(signature.as_ref()).unwrap();
-        checkpoint
-            .add_cosignature(&self.key, time, signature)
-            .unwrap();
+        checkpoint.add_cosignature(&self.key, time, signature).unwrap();
     }
 }
 
@@ -55,10 +50,7 @@ impl Witness {
 fn a_cosignature_signs_time_and_note_text() {
     let text = signed().unverified().to_string();
     let expected = format!("cosignature/v1\ntime 1679315147\n{text}");
-    assert_eq!(
-        signed().cosignature_message(1_679_315_147),
-        expected.as_bytes()
-    );
+    assert_eq!(signed().cosignature_message(1_679_315_147), expected.as_bytes());
 }
 
 #[test]
@@ -68,10 +60,7 @@ fn known_witnesses_are_counted_once_per_key() {
     let keys = [one.key.clone(), two.key.clone(), alias.key.clone()];
     let mut signed = signed();
     let verify = |signed: &SignedCheckpoint| signed.verify(ORIGIN, signer().key()).unwrap();
-    assert_eq!(
-        verify(&signed).witnessed_by(&keys, &[]),
-        Verdict::Unwitnessed
-    );
+    assert_eq!(verify(&signed).witnessed_by(&keys, &[]), Verdict::Unwitnessed);
     one.cosign(&mut signed, 1000);
     alias.cosign(&mut signed, 1000);
     let error = signed.add_cosignature(&one.key, 2000, [0; 64]).unwrap_err();
@@ -84,10 +73,8 @@ fn known_witnesses_are_counted_once_per_key() {
     let Verdict::Witnessed { cosignatures } = verify(&signed).witnessed_by(&keys, &[]) else {
         panic!("not witnessed");
     };
-    let seen: Vec<(&str, u64)> = cosignatures
-        .iter()
-        .map(|one| (one.witness.as_str(), one.time_seconds))
-        .collect();
+    let seen: Vec<(&str, u64)> =
+        cosignatures.iter().map(|one| (one.witness.as_str(), one.time_seconds)).collect();
     assert_eq!(seen, [("w.example/1", 1000), ("w.example/2", 1001)]);
     // A witness that nobody asked for does not count.
     assert_eq!(verify(&signed).witnessed_by(&[], &[]).code(), "unwitnessed");
@@ -98,14 +85,9 @@ fn a_cosignature_that_does_not_verify_makes_the_verdict_invalid() {
     let one = witness("w.example/1", 1);
     let keys = [one.key.clone()];
     let verdict = |signed: &SignedCheckpoint| {
-        signed
-            .verify(ORIGIN, signer().key())
-            .unwrap()
-            .witnessed_by(&keys, &[])
+        signed.verify(ORIGIN, signer().key()).unwrap().witnessed_by(&keys, &[])
     };
-    let invalid = Verdict::Invalid {
-        witness: "w.example/1".to_owned(),
-    };
+    let invalid = Verdict::Invalid { witness: "w.example/1".to_owned() };
     let sign = |time: u64, stated: u64| {
         let mut signed = signed();
         let signature = one.pair.sign(&signed.cosignature_message(time));
@@ -121,17 +103,10 @@ fn a_cosignature_that_does_not_verify_makes_the_verdict_invalid() {
     let mut short = signed().to_string();
     let id = one.key.id();
     let mut blob = id.to_vec();
-    blob.extend(
-        one.pair
-            .sign(signed().unverified().to_string().as_bytes())
-            .as_ref(),
-    );
+    blob.extend(one.pair.sign(signed().unverified().to_string().as_bytes()).as_ref());
     let blob = STANDARD.encode(blob);
     short.push_str(&format!("\u{2014} w.example/1 {blob}\n"));
-    assert_eq!(
-        verdict(&SignedCheckpoint::parse(short.as_bytes()).unwrap()),
-        invalid
-    );
+    assert_eq!(verdict(&SignedCheckpoint::parse(short.as_bytes()).unwrap()), invalid);
 }
 
 #[test]
@@ -142,11 +117,7 @@ fn another_root_for_the_same_size_is_divergence_whoever_cosigned_it() {
     let here = here.verify(ORIGIN, signer().key()).unwrap();
     let kept = |size, root| {
         let checkpoint = Checkpoint::new(ORIGIN, size, root).unwrap();
-        signer()
-            .sign(&checkpoint)
-            .unwrap()
-            .verify(ORIGIN, signer().key())
-            .unwrap()
+        signer().sign(&checkpoint).unwrap().verify(ORIGIN, signer().key()).unwrap()
     };
     let fork = kept(5, leaf_hash(b"fork"));
     let keys = [one.key];

@@ -24,10 +24,7 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let mut givers: BTreeMap<(String, String), Vec<(String, Code)>> = BTreeMap::new();
     let mut findings = Vec::new();
     for source in &checkout.sources {
-        let Some(name) = source
-            .path
-            .strip_prefix("crates/")
-            .and_then(|p| p.split('/').next())
+        let Some(name) = source.path.strip_prefix("crates/").and_then(|p| p.split('/').next())
         else {
             continue;
         };
@@ -37,10 +34,7 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
                 findings.push(Finding::new(source.path, text).at(code.line));
             }
             let key = (name.to_owned(), code.code.clone());
-            givers
-                .entry(key)
-                .or_default()
-                .push((source.path.to_owned(), code));
+            givers.entry(key).or_default().push((source.path.to_owned(), code));
         }
     }
     for ((_, code), places) in givers {
@@ -64,18 +58,11 @@ pub(super) fn reasons(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> 
     const TABLE: &str = "crates/core/src/denial.rs";
     let others = || checkout.sources.iter().filter(|s| s.path != TABLE);
     let is_expectation = |path: &str| path.starts_with("vectors/") || path.ends_with(".snap");
-    let files = checkout
-        .repository
-        .files()
-        .iter()
-        .filter(|f| is_expectation(&f.path));
+    let files = checkout.repository.files().iter().filter(|f| is_expectation(&f.path));
     let expectations: Vec<&str> = files.map(|f| f.text.as_str()).collect();
     let mut findings = Vec::new();
     for reason in Reason::ALL {
-        let (variant, code) = (
-            format!("Reason::{reason:?}"),
-            format!("\"{}\"", reason.code()),
-        );
+        let (variant, code) = (format!("Reason::{reason:?}"), format!("\"{}\"", reason.code()));
         let given =
             |s: &Source<'_>| names(&s.product, &variant) || s.before_tests().contains(&code);
         if !others().any(given) {
@@ -107,11 +94,7 @@ fn codes(text: &str, product: &str) -> Vec<Code> {
         if let Some((start, _)) = function {
             let literals = text.split("//").next().unwrap_or_default().split('"');
             let literals = literals.skip(1).step_by(2);
-            found.extend(literals.map(|l| Code {
-                code: l.to_owned(),
-                line,
-                function: start,
-            }));
+            found.extend(literals.map(|l| Code { code: l.to_owned(), line, function: start }));
         }
         for c in code.chars() {
             match c {
@@ -130,10 +113,7 @@ fn codes(text: &str, product: &str) -> Vec<Code> {
 fn is_kebab_case(code: &str) -> bool {
     !code.is_empty()
         && code.split('-').all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
 }
 
@@ -145,10 +125,7 @@ mod tests {
     fn the_literals_of_a_code_function_are_its_codes() {
         let text = "impl E {\n    fn code(&self) -> &str {\n        match self {\n            Self::A => \"a-b\",\n            Self::B => \"c\",\n        }\n    }\n    fn remedy(&self) -> &str {\n        \"do it\"\n    }\n}\n";
         let source = Source::new("crates/x/src/e.rs", text);
-        let codes: Vec<_> = codes(text, &source.product)
-            .into_iter()
-            .map(|c| c.code)
-            .collect();
+        let codes: Vec<_> = codes(text, &source.product).into_iter().map(|c| c.code).collect();
         assert_eq!(codes, ["a-b", "c"]);
     }
 

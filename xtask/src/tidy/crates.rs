@@ -36,29 +36,11 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("policy", &["core"]),
     ("evidence", &["core", "tlog"]),
     ("store", &["core", "tlog"]),
-    (
-        "authority",
-        &["core", "policy", "store", "tlog", "evidence"],
-    ),
+    ("authority", &["core", "policy", "store", "tlog", "evidence"]),
     ("gateway", &["core", "policy"]),
     ("demo", &["core"]),
-    (
-        "cli",
-        &[
-            "core",
-            "policy",
-            "tlog",
-            "store",
-            "evidence",
-            "authority",
-            "gateway",
-            "demo",
-        ],
-    ),
-    (
-        "testkit",
-        &["core", "policy", "tlog", "store", "evidence", "demo"],
-    ),
+    ("cli", &["core", "policy", "tlog", "store", "evidence", "authority", "gateway", "demo"]),
+    ("testkit", &["core", "policy", "tlog", "store", "evidence", "demo"]),
     (
         "bench",
         &[
@@ -108,14 +90,9 @@ const HOMES: &[(&str, &[&str])] = &[
 /// When cargo fails or says something else than expected.
 pub(crate) fn read(repository: &Repository) -> Result<Vec<Crate>, Trouble> {
     let metadata = repository.metadata(&["--no-deps"])?;
-    let missing = |what| Trouble::Missing {
-        place: "cargo metadata".to_owned(),
-        what,
-    };
+    let missing = |what| Trouble::Missing { place: "cargo metadata".to_owned(), what };
     let root = repository.root().to_string_lossy().into_owned();
-    let packages = metadata
-        .as_object()
-        .and_then(|m| m.member("packages")?.as_array());
+    let packages = metadata.as_object().and_then(|m| m.member("packages")?.as_array());
     packages
         .ok_or_else(|| missing("packages"))?
         .iter()
@@ -125,9 +102,7 @@ pub(crate) fn read(repository: &Repository) -> Result<Vec<Crate>, Trouble> {
 
 fn package(json: &Json, root: &str) -> Option<Crate> {
     let o = json.as_object()?;
-    let manifest = text(o, "manifest_path")?
-        .strip_prefix(root)?
-        .trim_start_matches('/');
+    let manifest = text(o, "manifest_path")?.strip_prefix(root)?.trim_start_matches('/');
     let folder = folder_name(manifest.strip_suffix("/Cargo.toml")?);
     let dependencies = o
         .member("dependencies")?
@@ -144,11 +119,7 @@ fn package(json: &Json, root: &str) -> Option<Crate> {
             })
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(Crate {
-        folder: folder.to_owned(),
-        manifest: manifest.to_owned(),
-        dependencies,
-    })
+    Some(Crate { folder: folder.to_owned(), manifest: manifest.to_owned(), dependencies })
 }
 
 fn folder_name(path: &str) -> &str {
@@ -164,10 +135,7 @@ pub(super) fn lints(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let mut findings = Vec::new();
     let root = checkout.repository.text("Cargo.toml")?;
     if !root.contains("\nunsafe_code = \"forbid\"\n") {
-        findings.push(Finding::new(
-            "Cargo.toml",
-            "the workspace does not forbid `unsafe_code`",
-        ));
+        findings.push(Finding::new("Cargo.toml", "the workspace does not forbid `unsafe_code`"));
     }
     for member in &checkout.crates {
         let manifest = checkout.repository.text(&member.manifest)?;
@@ -190,10 +158,7 @@ pub(super) fn directions(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Troubl
         };
         for dependency in member.dependencies.iter().filter(|d| d.ours && !d.dev) {
             if !allowed.contains(&dependency.name.as_str()) {
-                let text = format!(
-                    "`{}` must not depend on `{}`",
-                    member.folder, dependency.name
-                );
+                let text = format!("`{}` must not depend on `{}`", member.folder, dependency.name);
                 findings.push(Finding::new(&member.manifest, text));
             }
         }
@@ -206,21 +171,13 @@ pub(super) fn pinned(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let Some(core) = checkout.crates.iter().find(|c| c.folder == "core") else {
         return Ok(vec![Finding::new("crates/core", "is not there")]);
     };
-    let linked: Vec<&str> = core
-        .dependencies
-        .iter()
-        .filter(|d| !d.dev)
-        .map(|d| d.name.as_str())
-        .collect();
+    let linked: Vec<&str> =
+        core.dependencies.iter().filter(|d| !d.dev).map(|d| d.name.as_str()).collect();
     let more = linked.iter().filter(|name| !CORE.contains(name));
     let fewer = CORE.iter().filter(|name| !linked.contains(name));
     let say = |text: String| Finding::new(&core.manifest, text);
     Ok(more
-        .map(|name| {
-            say(format!(
-                "`{name}` is not on the list of what the core may link"
-            ))
-        })
+        .map(|name| say(format!("`{name}` is not on the list of what the core may link")))
         .chain(fewer.map(|name| say(format!("`{name}` is on the core's list and not linked"))))
         .collect())
 }
@@ -316,10 +273,7 @@ mod tests {
         for (from, to) in DIRECTIONS {
             for name in *to {
                 let (_, back) = DIRECTIONS.iter().find(|(n, _)| n == name).unwrap();
-                assert!(
-                    !back.contains(from),
-                    "{from} and {name} depend on each other"
-                );
+                assert!(!back.contains(from), "{from} and {name} depend on each other");
             }
         }
     }

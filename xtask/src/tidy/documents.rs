@@ -20,11 +20,7 @@ pub(super) fn dependencies(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trou
             let text = format!("`{name}` has no version; name the one that is tested");
             findings.push(Finding::new("Cargo.toml", text).at(*line));
         }
-        let used = checkout
-            .crates
-            .iter()
-            .flat_map(|c| &c.dependencies)
-            .any(|d| d.name == *name);
+        let used = checkout.crates.iter().flat_map(|c| &c.dependencies).any(|d| d.name == *name);
         if !used {
             let text = format!("no crate uses `{name}`; remove the line");
             findings.push(Finding::new("Cargo.toml", text).at(*line));
@@ -87,11 +83,9 @@ pub(super) fn fuzz_lock(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble
 fn locked(lock: &str) -> impl Iterator<Item = (&str, &str)> {
     lock.split("[[package]]").skip(1).filter_map(|package| {
         let member = |name: &str| {
-            package.lines().find_map(|line| {
-                line.strip_prefix(name)?
-                    .strip_prefix(" = \"")?
-                    .strip_suffix('"')
-            })
+            package
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(" = \"")?.strip_suffix('"'))
         };
         Some((member("name")?, member("version")?))
     })
@@ -102,11 +96,7 @@ pub(super) fn denials(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> 
     let written = checkout.repository.text(denials::PATH).unwrap_or_default();
     let text = "differs from the table in crates/core/src/denial.rs; run `cargo xtask docs`";
     let finding = Finding::new(denials::PATH, text);
-    Ok(if written == denials::document() {
-        Vec::new()
-    } else {
-        vec![finding]
-    })
+    Ok(if written == denials::document() { Vec::new() } else { vec![finding] })
 }
 
 /// Every page is linked from the summary, and every link has its page.
@@ -119,19 +109,13 @@ pub(super) fn summary(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> 
             continue;
         };
         if page.ends_with(".md") && page != "SUMMARY.md" && !linked.contains(page) {
-            findings.push(Finding::new(
-                &file.path,
-                "is not linked from docs/SUMMARY.md",
-            ));
+            findings.push(Finding::new(&file.path, "is not linked from docs/SUMMARY.md"));
         }
     }
     for page in linked {
         let path = format!("docs/{page}");
         if !page.contains("://") && checkout.repository.text(&path).is_err() {
-            findings.push(Finding::new(
-                SUMMARY,
-                format!("links `{page}`, which is not there"),
-            ));
+            findings.push(Finding::new(SUMMARY, format!("links `{page}`, which is not there")));
         }
     }
     Ok(findings)
@@ -152,10 +136,7 @@ mod tests {
     #[test]
     fn dependencies_of_the_workspace_are_read_without_our_own_crates() {
         let manifest = "[workspace.dependencies]\nours = { path = \"x\" }\n\na = \"1\"\n# b = \"2\"\n\n[lints]\nc = \"3\"\n";
-        let names: Vec<_> = workspace_dependencies(manifest)
-            .iter()
-            .map(|d| (d.0, d.1))
-            .collect();
+        let names: Vec<_> = workspace_dependencies(manifest).iter().map(|d| (d.0, d.1)).collect();
         assert_eq!(names, [(4, "a")]);
     }
 

@@ -29,19 +29,11 @@ const ALLOWED: [&str; 15] = [
 /// The rule.
 pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
     let host = host()?;
-    let metadata = checkout
-        .repository
-        .metadata(&["--filter-platform", &host])?;
+    let metadata = checkout.repository.metadata(&["--filter-platform", &host])?;
     let member = |o: &Object, name: &str| o.member(name).and_then(Json::as_str).map(str::to_owned);
-    let packages = metadata
-        .as_object()
-        .and_then(|m| m.member("packages")?.as_array());
+    let packages = metadata.as_object().and_then(|m| m.member("packages")?.as_array());
     let mut findings = Vec::new();
-    for package in packages
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Json::as_object)
-    {
+    for package in packages.unwrap_or_default().iter().filter_map(Json::as_object) {
         let name = member(package, "name").unwrap_or_default();
         let version = member(package, "version").unwrap_or_default();
         let place = format!("{name} {version}");
@@ -50,19 +42,15 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
             None => continue,
             Some(source) if source == REGISTRY => {}
             Some(source) => {
-                findings.push(Finding::new(
-                    &place,
-                    format!("comes from `{source}`, not crates.io"),
-                ));
+                findings
+                    .push(Finding::new(&place, format!("comes from `{source}`, not crates.io")));
             }
         }
         match member(package, "license") {
             Some(licence) if permitted(&licence) => {}
             Some(licence) => {
-                findings.push(Finding::new(
-                    place,
-                    format!("`{licence}` is not an allowed licence"),
-                ));
+                findings
+                    .push(Finding::new(place, format!("`{licence}` is not an allowed licence")));
             }
             None => findings.push(Finding::new(place, "states no licence")),
         }
@@ -73,10 +61,7 @@ pub(super) fn check(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
 /// Whether an SPDX expression can be satisfied by allowed licences alone.
 fn permitted(expression: &str) -> bool {
     // Before SPDX 2.1 cargo took a slash for OR.
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     any(&mut rest) && rest.is_empty()
@@ -139,13 +124,7 @@ mod tests {
         ] {
             assert!(permitted(good), "{good}");
         }
-        for bad in [
-            "GPL-3.0",
-            "MIT AND GPL-3.0",
-            "(MIT OR ISC) AND AGPL-3.0",
-            "",
-            "MIT WITH x",
-        ] {
+        for bad in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND AGPL-3.0", "", "MIT WITH x"] {
             assert!(!permitted(bad), "{bad}");
         }
     }

@@ -60,16 +60,9 @@ pub(super) fn length(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
 
 /// No clock, randomness, environment, files, network or threads in the pure crates.
 pub(super) fn pure(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
-    let is_pure = |path: &str| {
-        PURE.iter()
-            .any(|name| path.starts_with(&format!("crates/{name}/src/")))
-    };
-    Ok(checkout
-        .sources
-        .iter()
-        .filter(|s| is_pure(s.path))
-        .flat_map(impure_names)
-        .collect())
+    let is_pure =
+        |path: &str| PURE.iter().any(|name| path.starts_with(&format!("crates/{name}/src/")));
+    Ok(checkout.sources.iter().filter(|s| is_pure(s.path)).flat_map(impure_names).collect())
 }
 
 fn impure_names(source: &Source<'_>) -> Vec<Finding> {
@@ -104,10 +97,7 @@ pub(super) fn exceptions(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Troubl
         for (line, code) in (1..).zip(source.product.lines()) {
             let text = if code.contains("#[allow(") {
                 "write `#[expect(lint, reason = \"…\")]` instead of `#[allow]`"
-            } else if ["unreachable!", "unimplemented!"]
-                .iter()
-                .any(|m| names(code, m))
-            {
+            } else if ["unreachable!", "unimplemented!"].iter().any(|m| names(code, m)) {
                 "make the state impossible or return an error instead of panicking"
             } else {
                 continue;
@@ -142,10 +132,6 @@ mod tests {
 
     #[test]
     fn every_impure_name_says_what_to_do_instead() {
-        assert!(
-            IMPURE
-                .iter()
-                .all(|(name, instead)| !name.is_empty() && !instead.is_empty())
-        );
+        assert!(IMPURE.iter().all(|(name, instead)| !name.is_empty() && !instead.is_empty()));
     }
 }

@@ -4,26 +4,17 @@ use super::{Checkout, Finding};
 use crate::repository::Trouble;
 
 /// Places that exist on one machine only. Written in pieces, so that this file keeps its own rule.
-const MACHINE_PATHS: [&[&str]; 4] = [
-    &["/ro", "ot/"],
-    &["/wo", "rk/"],
-    &["/Us", "ers/"],
-    &["C:\\Us", "ers\\"],
-];
+const MACHINE_PATHS: [&[&str]; 4] =
+    [&["/ro", "ot/"], &["/wo", "rk/"], &["/Us", "ers/"], &["C:\\Us", "ers\\"]];
 
 fn machine_path(text: &str) -> Option<String> {
-    MACHINE_PATHS
-        .iter()
-        .map(|parts| parts.concat())
-        .find(|path| {
-            // A path begins where a word does: `spec/work/x` is another matter.
-            text.match_indices(path.as_str()).any(|(at, _)| {
-                let before = text.get(..at).and_then(|b| b.chars().next_back());
-                !before.is_some_and(|c| {
-                    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '}' | '~')
-                })
-            })
+    MACHINE_PATHS.iter().map(|parts| parts.concat()).find(|path| {
+        // A path begins where a word does: `spec/work/x` is another matter.
+        text.match_indices(path.as_str()).any(|(at, _)| {
+            let before = text.get(..at).and_then(|b| b.chars().next_back());
+            !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '}' | '~'))
         })
+    })
 }
 
 /// In tracked files.
@@ -42,9 +33,7 @@ pub(super) fn files(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
 
 /// In commit messages.
 pub(super) fn messages(checkout: &Checkout<'_>) -> Result<Vec<Finding>, Trouble> {
-    let log = checkout
-        .repository
-        .output("git", &["log", "--format=%h%x00%B%x01"])?;
+    let log = checkout.repository.output("git", &["log", "--format=%h%x00%B%x01"])?;
     Ok(log
         .split('\u{1}')
         .filter_map(|commit| {

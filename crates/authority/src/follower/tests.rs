@@ -9,9 +9,7 @@ fn entry(n: u8) -> EntryId {
 fn row(seq: u64, name: &str) -> Revocation {
     Revocation {
         seq,
-        subject: Subject::Agent {
-            id: AgentId::parse(name).unwrap(),
-        },
+        subject: Subject::Agent { id: AgentId::parse(name).unwrap() },
         reason: "finished".into(),
         time: Timestamp::from_seconds(1),
         entry: entry(u8::try_from(seq).unwrap()),
@@ -28,13 +26,7 @@ impl RevocationFeed for Script {
 }
 
 fn batch(previous: Option<EntryId>, rows: Vec<Revocation>, next: u64, at: i64) -> Batch {
-    Batch {
-        previous,
-        rows,
-        next,
-        more: false,
-        as_of: Timestamp::from_seconds(at),
-    }
+    Batch { previous, rows, next, more: false, as_of: Timestamp::from_seconds(at) }
 }
 
 fn follow(script: Vec<Result<Batch, FeedError>>) -> Result<RevocationFollower, FeedError> {
@@ -42,9 +34,7 @@ fn follow(script: Vec<Result<Batch, FeedError>>) -> Result<RevocationFollower, F
 }
 
 fn agent(name: &str) -> [Subject; 1] {
-    [Subject::Agent {
-        id: AgentId::parse(name).unwrap(),
-    }]
+    [Subject::Agent { id: AgentId::parse(name).unwrap() }]
 }
 
 #[test]
@@ -62,9 +52,7 @@ fn what_is_revoked_is_known_after_a_poll_and_stays_known() {
         assert!(follower.look(&agent(name)).0.is_some());
     }
     // Another kind of the same name is another subject.
-    let server = [Subject::ToolServer {
-        name: ServerName::parse("a").unwrap(),
-    }];
+    let server = [Subject::ToolServer { name: ServerName::parse("a").unwrap() }];
     assert!(follower.look(&server).0.is_none());
     assert_eq!(follower.as_of(), Timestamp::from_seconds(30));
 }
@@ -77,20 +65,8 @@ fn a_gap_is_an_error_and_the_heartbeat_stays_behind() {
         Ok(batch(Some(entry(1)), vec![], 3, 20)),
     ])
     .unwrap();
-    assert_eq!(
-        follower.poll(),
-        Err(FeedError::Gap {
-            expected: 2,
-            found: 3
-        })
-    );
-    assert_eq!(
-        follower.poll(),
-        Err(FeedError::Gap {
-            expected: 1,
-            found: 3
-        })
-    );
+    assert_eq!(follower.poll(), Err(FeedError::Gap { expected: 2, found: 3 }));
+    assert_eq!(follower.poll(), Err(FeedError::Gap { expected: 1, found: 3 }));
     assert_eq!(follower.as_of(), Timestamp::from_seconds(10));
     assert!(follower.look(&agent("agent:a")).0.is_some());
 }
@@ -110,10 +86,7 @@ fn a_feed_that_was_set_back_or_exchanged_is_not_followed() {
 
 #[test]
 fn a_long_feed_is_current_only_at_its_end() {
-    let first = Batch {
-        more: true,
-        ..batch(None, vec![row(1, "agent:a")], 1, 10)
-    };
+    let first = Batch { more: true, ..batch(None, vec![row(1, "agent:a")], 1, 10) };
     let second = Err(FeedError::Unavailable { detail: "x".into() });
     assert!(follow(vec![Ok(first.clone()), second]).is_err());
     let rest = batch(Some(entry(1)), vec![row(2, "agent:b")], 2, 11);
@@ -123,8 +96,6 @@ fn a_long_feed_is_current_only_at_its_end() {
 
 #[test]
 fn without_a_first_answer_nothing_is_followed() {
-    let error = FeedError::Unavailable {
-        detail: "down".into(),
-    };
+    let error = FeedError::Unavailable { detail: "down".into() };
     assert_eq!(follow(vec![Err(error.clone())]).unwrap_err(), error);
 }

@@ -49,20 +49,13 @@ pub fn add(
     known: Known<'_>,
 ) -> Result<Plan<Agent>, Refusal> {
     if known.same_name.is_some() {
-        return Err(Refusal::Exists {
-            what: "agent",
-            name: id.to_string(),
-        });
+        return Err(Refusal::Exists { what: "agent", name: id.to_string() });
     }
     let (owner, _) = active(known.owner_name, known.owner)?;
     if let Some(kind) = known.revoked {
         return Err(Refusal::Revoked { kind });
     }
-    let Provenance {
-        publisher,
-        version,
-        artifact,
-    } = provenance;
+    let Provenance { publisher, version, artifact } = provenance;
     let row = Agent {
         id: id.clone(),
         owner: owner.alias.clone(),
@@ -103,10 +96,7 @@ pub fn change(
     let step = Step::new(moment, &installation.org, Kind::AgentChanged)?
         .about(|s| s.agent = Some(id.to_string()))
         .with("status", status.as_str())
-        .row(Row::AgentStatus {
-            agent: id.clone(),
-            status,
-        });
+        .row(Row::AgentStatus { agent: id.clone(), status });
     Ok(Plan::one(step, ()))
 }
 

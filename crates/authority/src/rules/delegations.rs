@@ -101,14 +101,9 @@ pub fn choose_workflow(
 ) -> Result<Arc<Workflow>, Refusal> {
     if let Some(id) = &request.workflow {
         let named = published.iter().find(|w| w.id == *id);
-        return named
-            .cloned()
-            .ok_or_else(|| Refusal::unknown("workflow", id));
+        return named.cloned().ok_or_else(|| Refusal::unknown("workflow", id));
     }
-    let listing: Vec<_> = published
-        .iter()
-        .filter(|w| w.permits_agent(&request.agent))
-        .collect();
+    let listing: Vec<_> = published.iter().filter(|w| w.permits_agent(&request.agent)).collect();
     let mut fitting = listing.iter().filter(|w| expand(w, &request.scope).is_ok());
     match (fitting.next(), fitting.next(), listing.as_slice()) {
         (Some(only), None, _) => Ok(Arc::clone(only)),
@@ -177,14 +172,7 @@ pub fn prepare(
         },
         salt: moment.random()?,
     };
-    let (statement, _) = state(
-        installation,
-        moment.now(),
-        parties,
-        workflow,
-        &terms,
-        &minted,
-    )?;
+    let (statement, _) = state(installation, moment.now(), parties, workflow, &terms, &minted)?;
     if let Some((task, _)) = task {
         fits(task, &statement, parties)?;
     }
@@ -212,20 +200,11 @@ pub fn state(
     if let Some(kind) = parties.revoked {
         return Err(Refusal::Revoked { kind });
     }
-    let Expansion {
-        workflow_digest,
-        scope,
-        ..
-    } = expand(workflow, &terms.requested)?;
+    let Expansion { workflow_digest, scope, .. } = expand(workflow, &terms.requested)?;
     check_window(installation, now, workflow, terms)?;
-    let deepest = workflow
-        .max_depth
-        .min(installation.limits.max_delegation_depth);
+    let deepest = workflow.max_depth.min(installation.limits.max_delegation_depth);
     if terms.max_depth > deepest {
-        return Err(Refusal::DepthTooLarge {
-            asked: terms.max_depth,
-            max: deepest,
-        });
+        return Err(Refusal::DepthTooLarge { asked: terms.max_depth, max: deepest });
     }
     check_budget(workflow, &terms.budget)?;
     let tools = match scope.to_json() {
@@ -262,19 +241,12 @@ fn check_window(
     workflow: &Workflow,
     terms: &Terms,
 ) -> Result<(), Refusal> {
-    let Terms {
-        not_before,
-        not_after,
-        ..
-    } = *terms;
+    let Terms { not_before, not_after, .. } = *terms;
     if Timestamp::from_seconds(not_after) <= now || not_after <= not_before {
         return Err(Refusal::WindowInvalid);
     }
     let limits = [
-        (
-            not_before,
-            i64::try_from(workflow.window_seconds).unwrap_or(i64::MAX),
-        ),
+        (not_before, i64::try_from(workflow.window_seconds).unwrap_or(i64::MAX)),
         (now.seconds(), installation.limits.max_token_lifetime),
     ];
     for (from, max) in limits {
@@ -288,26 +260,19 @@ fn check_window(
 
 /// The workflow's ceilings as budget members.
 fn ceilings(workflow: &Workflow) -> Object {
-    workflow
-        .budget
-        .max_calls
-        .map_or_else(Object::new, |max| Object::new().with("max_calls", max))
+    workflow.budget.max_calls.map_or_else(Object::new, |max| Object::new().with("max_calls", max))
 }
 
 fn check_budget(workflow: &Workflow, budget: &Object) -> Result<(), Refusal> {
     for (member, value) in budget.iter() {
         let number = value.as_number().and_then(|n| n.as_plain_integer());
         if !is_member(member) || number.is_none_or(|n| n < 0) {
-            return Err(Refusal::BudgetInvalid {
-                member: member.chars().take(200).collect(),
-            });
+            return Err(Refusal::BudgetInvalid { member: member.chars().take(200).collect() });
         }
     }
     let ceilings = ceilings(workflow);
     if let Some((absent, _)) = ceilings.iter().find(|(m, _)| budget.member(m).is_none()) {
-        return Err(Refusal::BudgetTooLarge {
-            member: absent.to_owned(),
-        });
+        return Err(Refusal::BudgetTooLarge { member: absent.to_owned() });
     }
     match budget_beyond(&ceilings, budget) {
         Some(member) => Err(Refusal::BudgetTooLarge { member }),
@@ -328,16 +293,10 @@ fn is_member(member: &str) -> bool {
 /// Whether a task is the statement's: a grant for one task reaches no other.
 fn fits(task: &Task, statement: &Statement, parties: Parties<'_>) -> Result<(), Refusal> {
     let differs = [
-        (
-            "principal",
-            parties.principal.is_none_or(|p| p.alias != task.principal),
-        ),
+        ("principal", parties.principal.is_none_or(|p| p.alias != task.principal)),
         ("agent", task.agent != statement.agent),
         ("workflow", task.workflow != statement.workflow),
-        (
-            "workflow version",
-            task.workflow_digest != statement.workflow_digest,
-        ),
+        ("workflow version", task.workflow_digest != statement.workflow_digest),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         Some((member, _)) => Err(Refusal::TaskMismatch { member }),
@@ -363,21 +322,15 @@ fn still_holds(
         max_depth: statement.max_depth,
         budget: statement.budget.clone(),
     };
-    let minted = Minted {
-        grant: statement.id.clone(),
-        task: statement.task.clone(),
-        salt: statement.salt,
-    };
+    let minted =
+        Minted { grant: statement.id.clone(), task: statement.task.clone(), salt: statement.salt };
     let (expected, scope) = state(installation, now, parties, workflow, &terms, &minted)?;
     let (expected, found) = (expected.to_json(), statement.to_json());
     if let (Json::Object(expected), Json::Object(found)) = (&expected, &found)
-        && let Some((member, _)) = expected
-            .iter()
-            .find(|(name, value)| found.member(name) != Some(value))
+        && let Some((member, _)) =
+            expected.iter().find(|(name, value)| found.member(name) != Some(value))
     {
-        return Err(Refusal::StatementChanged {
-            member: member.to_owned(),
-        });
+        return Err(Refusal::StatementChanged { member: member.to_owned() });
     }
     Ok(scope)
 }

@@ -42,15 +42,11 @@ pub fn init(
         .with("trust_domain", i.trust_domain.as_str())
         .with(
             "issuer",
-            Object::new()
-                .with("uri", i.issuer.as_str())
-                .with("jwk", i.issuer_key.to_jwk()),
+            Object::new().with("uri", i.issuer.as_str()).with("jwk", i.issuer_key.to_jwk()),
         )
         .with(
             "log",
-            Object::new()
-                .with("origin", i.log_key.name())
-                .with("vkey", i.log_key.to_string()),
+            Object::new().with("origin", i.log_key.name()).with("vkey", i.log_key.to_string()),
         )
         .with("makers", makers(&i.makers))
         .with("audience", vec![Json::from(i.audience())]);

@@ -61,20 +61,14 @@ pub fn enrol(
     }
     let apart = moment.now().millis_since(statement.made_at).abs();
     if apart > FRESH_MINUTES * 60_000 {
-        return Err(Refusal::EnrolmentNotFresh {
-            max_minutes: FRESH_MINUTES,
-        });
+        return Err(Refusal::EnrolmentNotFresh { max_minutes: FRESH_MINUTES });
     }
     let agent = acting(&statement.agent, known.agent, known.owner)?;
     if let Some(kind) = known.revoked {
         return Err(Refusal::Revoked { kind });
     }
-    let owner = known
-        .owner
-        .filter(|o| o.id.as_ref() == Some(&statement.owner));
-    let owner = owner.ok_or_else(|| Refusal::EnrolmentOtherOwner {
-        agent: agent.id.clone(),
-    })?;
+    let owner = known.owner.filter(|o| o.id.as_ref() == Some(&statement.owner));
+    let owner = owner.ok_or_else(|| Refusal::EnrolmentOtherOwner { agent: agent.id.clone() })?;
     let holder = statement.holder.thumbprint();
     // A key that was enrolled once is never enrolled again, so a retired
     // instance cannot come back under another name.
@@ -86,10 +80,7 @@ pub fn enrol(
     }
     if known.instance_exists {
         let name = statement.instance.to_string();
-        return Err(Refusal::Exists {
-            what: "instance",
-            name,
-        });
+        return Err(Refusal::Exists { what: "instance", name });
     }
     let identity = Json::from(statement.identity.to_jwk()).canonical();
     let row = Instance {
@@ -141,9 +132,6 @@ pub fn retire(
             s.instance = Some(id.to_string());
         })
         .with("status", Status::Retired.as_str())
-        .row(Row::InstanceStatus {
-            instance: id.clone(),
-            status: Status::Retired,
-        });
+        .row(Row::InstanceStatus { instance: id.clone(), status: Status::Retired });
     Ok(Plan::one(step, ()))
 }

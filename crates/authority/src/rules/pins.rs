@@ -62,10 +62,7 @@ impl Pinned {
     /// Whether a person has to look at it.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
-        matches!(
-            self,
-            Self::Changed { .. } | Self::Suspicious { .. } | Self::Malformed { .. }
-        )
+        matches!(self, Self::Changed { .. } | Self::Suspicious { .. } | Self::Malformed { .. })
     }
 
     /// The stable code.
@@ -108,14 +105,7 @@ pub fn pin(
     installation: &Installation,
     listing: Listing<'_>,
 ) -> Result<Plan<Vec<Pinned>>, Refusal> {
-    let Listing {
-        name,
-        server,
-        kind,
-        json,
-        accept,
-        pins,
-    } = listing;
+    let Listing { name, server, kind, json, accept, pins } = listing;
     if server.is_none() {
         return Err(Refusal::unknown("tool server", name));
     }
@@ -144,26 +134,17 @@ pub fn pin(
         let definition = match definition {
             Ok(definition) => definition,
             Err(e) => {
-                outcome.push(Pinned::Malformed {
-                    item,
-                    code: e.code(),
-                });
+                outcome.push(Pinned::Malformed { item, code: e.code() });
                 continue;
             }
         };
         // Which of two definitions a call would meet is the server's choice.
         if times.get(definition.name()).is_some_and(|n| *n > 1) {
-            outcome.push(Pinned::Malformed {
-                item,
-                code: "definition-twice",
-            });
+            outcome.push(Pinned::Malformed { item, code: "definition-twice" });
             continue;
         }
         let Ok(tool) = ToolId::parse(&format!("mcp:{name}:{member}/{}", definition.name())) else {
-            outcome.push(Pinned::Malformed {
-                item,
-                code: "definition-name-invalid",
-            });
+            outcome.push(Pinned::Malformed { item, code: "definition-name-invalid" });
             continue;
         };
         let accepted = accept.iter().any(|a| a == definition.name());
@@ -190,14 +171,7 @@ fn pin_one(
         }
         Some(pin) if pin.digest != digest && !accepted => {
             let pinned = pin.digest;
-            return Ok((
-                Pinned::Changed {
-                    tool,
-                    pinned,
-                    found: digest,
-                },
-                None,
-            ));
+            return Ok((Pinned::Changed { tool, pinned, found: digest }, None));
         }
         _ => {}
     }
@@ -221,15 +195,10 @@ fn pin_one(
         .with("tool", &tool)
         .with("server", tool.server())
         .with("digest", digest)
-        .with(
-            "flags",
-            codes.into_iter().map(Json::from).collect::<Vec<_>>(),
-        );
+        .with("flags", codes.into_iter().map(Json::from).collect::<Vec<_>>());
     if let Some(before) = before {
         step = step.with("previous", before.digest);
     }
-    let step = step
-        .commit(moment, "definition", definition.to_json())?
-        .row(Row::Pin(row));
+    let step = step.commit(moment, "definition", definition.to_json())?.row(Row::Pin(row));
     Ok((Pinned::New { tool, digest }, Some(step)))
 }

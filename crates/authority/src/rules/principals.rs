@@ -34,10 +34,7 @@ pub fn add(
 ) -> Result<Plan<Principal>, Refusal> {
     let key = PublicKey::from_jwk(jwk)?;
     if known.same_name.is_some() {
-        return Err(Refusal::Exists {
-            what: "principal",
-            name: id.to_string(),
-        });
+        return Err(Refusal::Exists { what: "principal", name: id.to_string() });
     }
     // SECURITY: an agent must never be able to grant to itself.
     if known.is_holder_key {
@@ -51,9 +48,7 @@ pub fn add(
         jwk: Json::from(jwk.clone()).canonical(),
         status: Status::Active,
     };
-    let name = Object::new()
-        .with("issuer", installation.issuer.as_str())
-        .with("id", id);
+    let name = Object::new().with("issuer", installation.issuer.as_str()).with("id", id);
     let step = Step::new(moment, &installation.org, Kind::PrincipalAdded)?
         .about(|s| s.principal = Some(row.alias.to_string()))
         .with("alias", &row.alias)
@@ -84,10 +79,7 @@ pub fn change(
     let step = Step::new(moment, &installation.org, Kind::PrincipalChanged)?
         .about(|s| s.principal = Some(alias.to_string()))
         .with("status", status.as_str())
-        .row(Row::PrincipalStatus {
-            alias: alias.clone(),
-            status,
-        });
+        .row(Row::PrincipalStatus { alias: alias.clone(), status });
     Ok(Plan::one(step, alias))
 }
 
@@ -97,9 +89,7 @@ pub(crate) fn changes(name: &str, from: Status, to: Status) -> Result<bool, Refu
         return Ok(false);
     }
     if from == Status::Retired {
-        return Err(Refusal::AlreadyRetired {
-            name: name.to_owned(),
-        });
+        return Err(Refusal::AlreadyRetired { name: name.to_owned() });
     }
     Ok(true)
 }
@@ -122,7 +112,5 @@ pub(crate) fn key_of(jwk: &str) -> Result<PublicKey, Refusal> {
     use bailiwick_core::limits::JsonLimits;
     let json = Json::parse(jwk.as_bytes(), &JsonLimits::DEFAULT);
     let json = json.map_err(|_| KeyError::Encoding)?;
-    Ok(PublicKey::from_jwk(
-        json.as_object().ok_or(KeyError::Encoding)?,
-    )?)
+    Ok(PublicKey::from_jwk(json.as_object().ok_or(KeyError::Encoding)?)?)
 }

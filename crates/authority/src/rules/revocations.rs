@@ -65,18 +65,11 @@ impl Statement {
     /// # Errors
     /// [`Refusal::RevocationStatement`].
     pub fn read(signed: &str) -> Result<Self, Refusal> {
-        let malformed = || Refusal::RevocationStatement {
-            what: "it is malformed",
-        };
+        let malformed = || Refusal::RevocationStatement { what: "it is malformed" };
         let jws = Compact::parse(signed).map_err(|_| malformed())?;
         jws.check_header(TYPE).map_err(|_| malformed())?;
         let claims = jws.claims(&JsonLimits::DEFAULT).map_err(|_| malformed())?;
-        let text = |name| {
-            claims
-                .member(name)
-                .and_then(Json::as_str)
-                .ok_or_else(malformed)
-        };
+        let text = |name| claims.member(name).and_then(Json::as_str).ok_or_else(malformed);
         let statement = Self {
             audience: text("aud")?.to_owned(),
             principal: PrincipalId::parse(text("principal")?).map_err(|_| malformed())?,
@@ -189,12 +182,7 @@ pub fn revoke(
         return Err(Refusal::ReasonForm);
     }
     let mut key = None;
-    if let By::Principal {
-        statement,
-        signed,
-        principal,
-    } = by
-    {
+    if let By::Principal { statement, signed, principal } = by {
         let bad = |what| Refusal::RevocationStatement { what };
         let principal = principal.ok_or(bad("the principal is not registered"))?;
         // A suspended principal may still take back: that only shrinks.
@@ -208,15 +196,10 @@ pub fn revoke(
         }
         key = Some(registered.thumbprint());
     }
-    let mut plan = Plan::nothing(Taken {
-        subjects: Vec::new(),
-        changed: false,
-    });
+    let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
         if let Some(earlier) = already.iter().find(|r| r.subject == *subject) {
-            plan.outcome
-                .subjects
-                .push((subject.clone(), earlier.entry.clone()));
+            plan.outcome.subjects.push((subject.clone(), earlier.entry.clone()));
             continue;
         }
         let mut step = Step::new(moment, &installation.org, Kind::Revoked)?
@@ -224,18 +207,8 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with(
-                "by",
-                if key.is_some() {
-                    "principal"
-                } else {
-                    "operator"
-                },
-            )
-            .row(Row::Revocation {
-                subject: subject.clone(),
-                reason: reason.to_owned(),
-            });
+            .with("by", if key.is_some() { "principal" } else { "operator" })
+            .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;
         }
@@ -245,9 +218,7 @@ pub fn revoke(
         if let Some(detail) = detail {
             step = step.commit(moment, "detail", detail)?;
         }
-        plan.outcome
-            .subjects
-            .push((subject.clone(), step.event.id.clone()));
+        plan.outcome.subjects.push((subject.clone(), step.event.id.clone()));
         plan.outcome.changed = true;
         plan.steps.push(step);
     }

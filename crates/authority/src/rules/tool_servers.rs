@@ -39,11 +39,7 @@ pub fn add(
     if let Some(fault) = url_fault(&new.url) {
         // The URL may hold a secret: show what stands before one only.
         let shown = new.url.split(['?', '#', '@']).next().unwrap_or_default();
-        let url = shown
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(200)
-            .collect();
+        let url = shown.chars().filter(|c| !c.is_control()).take(200).collect();
         return Err(Refusal::Url { url, fault });
     }
     if let Some(credential) = &new.credential {
@@ -53,15 +49,10 @@ pub fn add(
         }
     }
     if revoked {
-        return Err(Refusal::Revoked {
-            kind: "tool server",
-        });
+        return Err(Refusal::Revoked { kind: "tool server" });
     }
     if same_name.is_some() && !new.replace {
-        return Err(Refusal::Exists {
-            what: "tool server",
-            name: new.name.to_string(),
-        });
+        return Err(Refusal::Exists { what: "tool server", name: new.name.to_string() });
     }
     let row = ToolServer {
         name: new.name,

@@ -9,10 +9,7 @@ use crate::installation::Installation;
 /// The trust file. `since` is when the log began: no key is valid before.
 #[must_use]
 pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
-    let validity = Validity {
-        not_before: since,
-        not_after: None,
-    };
+    let validity = Validity { not_before: since, not_after: None };
     Trust {
         org: installation.org.clone(),
         issuers: vec![IssuerKey {
@@ -24,12 +21,7 @@ pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
         makers: installation
             .makers
             .iter()
-            .map(|m| Maker {
-                id: m.id.clone(),
-                key: m.key,
-                role: m.role,
-                validity,
-            })
+            .map(|m| Maker { id: m.id.clone(), key: m.key, role: m.role, validity })
             .collect(),
         witnesses: Vec::new(),
         quorum: 0,

@@ -43,11 +43,7 @@ pub fn publish(
         return Err(Refusal::Revoked { kind: "workflow" });
     }
     let digest = workflow.digest();
-    let mut published = Published {
-        id: workflow.id.clone(),
-        digest,
-        changed: false,
-    };
+    let mut published = Published { id: workflow.id.clone(), digest, changed: false };
     if current.is_some_and(|c| c.digest == digest) {
         return Ok(Plan::nothing(published));
     }

@@ -27,9 +27,7 @@ impl Authority {
         self.commit(move |cx, tx, moment| {
             let owner = cx.principal(tx, &workflow.owner)?;
             let current = tx.workflow(&workflow.id)?;
-            let subject = [Subject::Workflow {
-                id: workflow.id.clone(),
-            }];
+            let subject = [Subject::Workflow { id: workflow.id.clone() }];
             let revoked = revoked(tx, &subject)?.is_some();
             workflows::publish(
                 moment,
@@ -72,9 +70,7 @@ impl Authority {
     pub fn tool_server_add(&self, new: NewServer) -> Result<ToolServer, Refusal> {
         self.commit(move |cx, tx, moment| {
             let known = tx.tool_server(&new.name)?;
-            let subject = [Subject::ToolServer {
-                name: new.name.clone(),
-            }];
+            let subject = [Subject::ToolServer { name: new.name.clone() }];
             let revoked = revoked(tx, &subject)?.is_some();
             tool_servers::add(moment, &cx.installation, new, known.as_deref(), revoked)
         })
@@ -158,7 +154,6 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`].
     pub fn task(&self, id: &TaskId) -> Result<Stored<Task>, Refusal> {
-        self.read(|view| view.task(id))?
-            .ok_or_else(|| Refusal::unknown("task", id))
+        self.read(|view| view.task(id))?.ok_or_else(|| Refusal::unknown("task", id))
     }
 }

@@ -54,27 +54,15 @@ impl State {
             Some(agent) => view.principal_by_alias(&agent.owner)?,
             None => None,
         };
-        let mut subjects = vec![Subject::Workflow {
-            id: workflow.id.clone(),
-        }];
+        let mut subjects = vec![Subject::Workflow { id: workflow.id.clone() }];
         for principal in [&principal, &owner].into_iter().flatten() {
-            subjects.push(Subject::Principal {
-                alias: principal.alias.clone(),
-            });
+            subjects.push(Subject::Principal { alias: principal.alias.clone() });
         }
         if let Some(agent) = &agent {
-            subjects.push(Subject::Agent {
-                id: agent.id.clone(),
-            });
+            subjects.push(Subject::Agent { id: agent.id.clone() });
         }
         let revoked = revoked(view, &subjects)?;
-        Ok(Self {
-            principal,
-            agent,
-            owner,
-            workflow,
-            revoked,
-        })
+        Ok(Self { principal, agent, owner, workflow, revoked })
     }
 
     fn parties(&self) -> Parties<'_> {
@@ -98,9 +86,7 @@ impl State {
 fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal> {
     let mut standing = Vec::new();
     for instance in view.instances(Some(agent))? {
-        let subject = [Subject::Instance {
-            id: instance.id.clone(),
-        }];
+        let subject = [Subject::Instance { id: instance.id.clone() }];
         if instance.status == Status::Active && revoked(view, &subject)?.is_none() {
             standing.push(instance.row);
         }
@@ -127,10 +113,8 @@ impl Authority {
                 Some(id) => Vec::from_iter(view.workflow(id)?),
                 None => view.workflows()?,
             };
-            let published = published
-                .iter()
-                .map(|row| cx.parsed.of(row))
-                .collect::<Result<Vec<_>, _>>()?;
+            let published =
+                published.iter().map(|row| cx.parsed.of(row)).collect::<Result<Vec<_>, _>>()?;
             let workflow = choose_workflow(request, &published)?;
             let mut state =
                 State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
@@ -142,9 +126,7 @@ impl Authority {
                 let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
                 task = Some((found.row, purpose.to_owned()));
             }
-            let task = task
-                .as_ref()
-                .map(|(task, purpose)| (task, purpose.as_str()));
+            let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
             let statement = delegations::prepare(
                 &moment,
                 &cx.installation,
@@ -176,12 +158,7 @@ impl Authority {
             let statement = &prepared.statement;
             let (principal, agent) = (&statement.principal, &statement.agent);
             let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
-            state.also_revoked(
-                tx,
-                &[Subject::Task {
-                    id: statement.task.clone(),
-                }],
-            )?;
+            state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
             let task = tx.task(&statement.task)?;
             let instances = instances(tx, agent)?;
             let submission = Submission {
@@ -220,9 +197,7 @@ impl Authority {
             let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
             let subjects = [
                 Subject::Grant { id: grant.clone() },
-                Subject::Task {
-                    id: statement.task.clone(),
-                },
+                Subject::Task { id: statement.task.clone() },
             ];
             state.also_revoked(tx, &subjects)?;
             let instances = instances(tx, agent)?;
@@ -244,8 +219,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`].
     pub fn grant(&self, id: &GrantId) -> Result<Stored<Grant>, Refusal> {
-        self.read(|view| view.grant(id))?
-            .ok_or_else(|| Refusal::unknown("grant", id))
+        self.read(|view| view.grant(id))?.ok_or_else(|| Refusal::unknown("grant", id))
     }
 
     /// A grant's statement and the principal's signature, while they are kept.

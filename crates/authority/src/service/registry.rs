@@ -17,9 +17,7 @@ fn revoked_of(
     owner: Option<&Principal>,
 ) -> Result<Option<&'static str>, StoreError> {
     let mut subjects = vec![Subject::Agent { id: agent.clone() }];
-    subjects.extend(owner.map(|o| Subject::Principal {
-        alias: o.alias.clone(),
-    }));
+    subjects.extend(owner.map(|o| Subject::Principal { alias: o.alias.clone() }));
     revoked(view, &subjects)
 }
 
@@ -109,13 +107,7 @@ impl Authority {
     pub fn agent_status(&self, id: &AgentId, status: Status) -> Result<(), Refusal> {
         let id = id.clone();
         self.commit(move |cx, tx, moment| {
-            agents::change(
-                moment,
-                &cx.installation,
-                &id,
-                tx.agent(&id)?.as_deref(),
-                status,
-            )
+            agents::change(moment, &cx.installation, &id, tx.agent(&id)?.as_deref(), status)
         })
     }
 

@@ -70,15 +70,7 @@ impl Authority {
             let already = already(tx, &resolved)?;
             let detail = detail.as_deref();
             let by = By::Operator;
-            revoke(
-                moment,
-                &cx.installation,
-                &resolved,
-                &reason,
-                detail,
-                by,
-                &already,
-            )
+            revoke(moment, &cx.installation, &resolved, &reason, detail, by, &already)
         })
     }
 
@@ -88,9 +80,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`], [`Refusal::ChainIncomplete`].
     pub fn revocation_subject(&self, target: &Target) -> Result<Subject, Refusal> {
-        self.0
-            .store
-            .read(|view| Ok(resolve(&self.0, view, target)?.subject))
+        self.0.store.read(|view| Ok(resolve(&self.0, view, target)?.subject))
     }
 
     /// Takes something back on a principal's signed statement: its own grants
@@ -117,15 +107,7 @@ impl Authority {
                 principal: principal.as_deref(),
             };
             let (reason, detail) = (statement.reason.as_str(), detail.as_deref());
-            revoke(
-                moment,
-                &cx.installation,
-                &resolved,
-                reason,
-                detail,
-                by,
-                &already,
-            )
+            revoke(moment, &cx.installation, &resolved, reason, detail, by, &already)
         })
     }
 }
@@ -146,9 +128,7 @@ fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Ref
     let mut author = None;
     let subject = match target {
         Target::Agent(id) => {
-            let agent = view
-                .agent(id)?
-                .ok_or_else(|| Refusal::unknown("agent", id))?;
+            let agent = view.agent(id)?.ok_or_else(|| Refusal::unknown("agent", id))?;
             about.agent = Some(id.to_string());
             author = Some(agent.row.owner);
             Subject::Agent { id: id.clone() }
@@ -160,9 +140,7 @@ fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Ref
             return of_tokens(view, tokens, &cx.installation.limits);
         }
         Target::Grant(id) => {
-            let grant = view
-                .grant(id)?
-                .ok_or_else(|| Refusal::unknown("grant", id))?;
+            let grant = view.grant(id)?.ok_or_else(|| Refusal::unknown("grant", id))?;
             author = Some(about_grant(&mut about, &grant));
             Subject::Grant { id: id.clone() }
         }
@@ -171,10 +149,7 @@ fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Ref
             let chain = chain.ok_or_else(|| Refusal::unknown("delegation", root))?;
             about.delegation = Some(root.to_string());
             author = Some(about_grant(&mut about, &chain.grant));
-            Subject::HolderKey {
-                holder: *holder,
-                root: *root,
-            }
+            Subject::HolderKey { holder: *holder, root: *root }
         }
         Target::Instance(id) => {
             let unknown = || Refusal::unknown("instance", id);
@@ -200,23 +175,16 @@ fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Ref
             Subject::Task { id: id.clone() }
         }
         Target::ToolServer(name) => {
-            view.tool_server(name)?
-                .ok_or_else(|| Refusal::unknown("tool server", name))?;
+            view.tool_server(name)?.ok_or_else(|| Refusal::unknown("tool server", name))?;
             Subject::ToolServer { name: name.clone() }
         }
         Target::Workflow(id) => {
-            view.workflow(id)?
-                .ok_or_else(|| Refusal::unknown("workflow", id))?;
+            view.workflow(id)?.ok_or_else(|| Refusal::unknown("workflow", id))?;
             about.workflow = Some(id.to_string());
             Subject::Workflow { id: id.clone() }
         }
     };
-    Ok(Resolved {
-        subject,
-        bars: None,
-        about,
-        author,
-    })
+    Ok(Resolved { subject, bars: None, about, author })
 }
 
 fn about_grant(about: &mut Subjects, grant: &Stored<Grant>) -> Alias {
@@ -234,22 +202,14 @@ fn delegation(
     derived: Option<(Thumbprint, &[Thumbprint])>,
 ) -> Resolved {
     let root = chain.delegation.root;
-    let mut about = Subjects {
-        delegation: Some(token.to_string()),
-        ..Subjects::default()
-    };
+    let mut about = Subjects { delegation: Some(token.to_string()), ..Subjects::default() };
     let author = Some(about_grant(&mut about, &chain.grant));
     // A holder that also stands further up has that authority anyway: barring
     // its key would end more than was asked for, and protect nothing.
     let bars = derived
         .filter(|(holder, above)| *holder != chain.delegation.holder && !above.contains(holder))
         .map(|(holder, _)| Subject::HolderKey { holder, root });
-    Resolved {
-        subject: Subject::Delegation { token: *token },
-        bars,
-        about,
-        author,
-    }
+    Resolved { subject: Subject::Delegation { token: *token }, bars, about, author }
 }
 
 /// A root, or a derived token that was seen.
@@ -295,11 +255,7 @@ fn of_tokens(
         return Err(Refusal::ChainIncomplete);
     };
     let parent = |token: &Seen| {
-        token
-            .claims
-            .member("par_hash")
-            .and_then(Json::as_str)
-            .and_then(Digest::from_text)
+        token.claims.member("par_hash").and_then(Json::as_str).and_then(Digest::from_text)
     };
     for pair in seen.windows(2) {
         if let [above, below] = pair
@@ -326,15 +282,6 @@ fn of_tokens(
     }
     let root = root.ok_or(Refusal::ChainIncomplete)?;
     let chain = view.delegation(&root)?.ok_or(Refusal::ChainIncomplete)?;
-    above.extend(
-        seen.iter()
-            .rev()
-            .skip(1)
-            .map(|token| token.holder.thumbprint()),
-    );
-    Ok(delegation(
-        &chain,
-        &last.hash,
-        Some((last.holder.thumbprint(), &above)),
-    ))
+    above.extend(seen.iter().rev().skip(1).map(|token| token.holder.thumbprint()));
+    Ok(delegation(&chain, &last.hash, Some((last.holder.thumbprint(), &above))))
 }

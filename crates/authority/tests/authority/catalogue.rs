@@ -13,14 +13,10 @@ fn a_workflow_version_is_named_by_its_digest_and_published_once() {
     let a = &world.authority;
     let id = WorkflowId::parse("support-tickets").unwrap();
     let before = world.log_size();
-    let same = a
-        .workflow_publish(&WORKFLOW.replace("# The support desk", "# Our desk"))
-        .unwrap();
+    let same = a.workflow_publish(&WORKFLOW.replace("# The support desk", "# Our desk")).unwrap();
     assert!(!same.changed);
     assert_eq!(world.log_size(), before);
-    let other = a
-        .workflow_publish(&WORKFLOW.replace("max_calls: 500", "max_calls: 5"))
-        .unwrap();
+    let other = a.workflow_publish(&WORKFLOW.replace("max_calls: 500", "max_calls: 5")).unwrap();
     assert!(other.changed && other.digest != same.digest);
     assert_eq!(a.workflow(&id).unwrap().1.digest(), other.digest);
     // The old version may come back.
@@ -34,16 +30,9 @@ fn a_workflow_needs_a_registered_owner_and_no_problems() {
     let world = World::desk();
     let a = &world.authority;
     let publish = |from: &str, to: &str| a.workflow_publish(&WORKFLOW.replace(from, to));
-    assert_eq!(
-        code(publish("owner: user:owner", "owner: user:nobody")),
-        "unknown-name"
-    );
-    a.principal_status(&principal("user:143"), Status::Suspended)
-        .unwrap();
-    assert_eq!(
-        code(publish("owner: user:owner", "owner: user:143")),
-        "principal-inactive"
-    );
+    assert_eq!(code(publish("owner: user:owner", "owner: user:nobody")), "unknown-name");
+    a.principal_status(&principal("user:143"), Status::Suspended).unwrap();
+    assert_eq!(code(publish("owner: user:owner", "owner: user:143")), "principal-inactive");
     let Err(Refusal::WorkflowInvalid(problems)) = publish("level: bounded", "level: free") else {
         panic!("published")
     };
@@ -68,28 +57,16 @@ fn a_tool_server_has_a_safe_url_and_a_reference_to_its_credential() {
     let world = World::desk();
     let a = &world.authority;
     let add = |url, credential| a.tool_server_add(server(url, credential));
-    assert_eq!(
-        code(add("http://desk.example/mcp", None)),
-        "url-unacceptable"
-    );
+    assert_eq!(code(add("http://desk.example/mcp", None)), "url-unacceptable");
     let refused = add("https://u:hunter2@desk.example/mcp", None).unwrap_err();
     assert_eq!(refused.code(), "url-unacceptable");
-    assert!(
-        !refused.to_string().contains("desk.example"),
-        "what follows `@` is not shown"
-    );
+    assert!(!refused.to_string().contains("desk.example"), "what follows `@` is not shown");
     for secret in ["hunter2", "file:", "env:TOKEN", "file:a\nb"] {
-        assert_eq!(
-            code(add("https://desk.example/", Some(secret))),
-            "credential-not-a-reference"
-        );
+        assert_eq!(code(add("https://desk.example/", Some(secret))), "credential-not-a-reference");
     }
     add("http://127.0.0.1:9/mcp", Some("file:desk.credential")).unwrap();
     assert_eq!(code(add("http://127.0.0.1:10/mcp", None)), "already-exists");
-    let moved = NewServer {
-        replace: true,
-        ..server("http://127.0.0.1:10/mcp", None)
-    };
+    let moved = NewServer { replace: true, ..server("http://127.0.0.1:10/mcp", None) };
     let before = world.log_size();
     a.tool_server_add(moved.clone()).unwrap();
     a.tool_server_add(moved).unwrap();
@@ -115,17 +92,10 @@ fn suspicious_and_changed_definitions_are_pinned_only_by_name() {
         a.pin(&name, DefinitionKind::Tool, &listing, &accept)
     };
     assert_eq!(code(pin(GET, &[])), "unknown-name");
-    a.tool_server_add(server("http://127.0.0.1:9/mcp", None))
-        .unwrap();
+    a.tool_server_add(server("http://127.0.0.1:9/mcp", None)).unwrap();
     let both = format!("{GET},{ODD}");
-    assert_eq!(
-        codes(&pin(&both, &[]).unwrap()),
-        ["pinned", "definition-suspicious"]
-    );
-    assert_eq!(
-        codes(&pin(&both, &["odd"]).unwrap()),
-        ["unchanged", "pinned"]
-    );
+    assert_eq!(codes(&pin(&both, &[]).unwrap()), ["pinned", "definition-suspicious"]);
+    assert_eq!(codes(&pin(&both, &["odd"]).unwrap()), ["unchanged", "pinned"]);
     assert_eq!(codes(&pin(&both, &[]).unwrap()), ["unchanged", "unchanged"]);
     // A rug pull: an honest text that became another one.
     let changed = GET.replace("Reads.", "Reads all.");
@@ -142,15 +112,12 @@ fn malformed_repeated_and_badly_named_definitions_are_not_pinned() {
     let world = World::desk();
     let a = &world.authority;
     let name = ServerName::parse("support-desk").unwrap();
-    a.tool_server_add(server("http://127.0.0.1:9/mcp", None))
-        .unwrap();
+    a.tool_server_add(server("http://127.0.0.1:9/mcp", None)).unwrap();
     let listing = format!(
         "{{\"tools\":[{GET},{GET},{{\"name\":\"x\"}},[],{}]}}",
         GET.replace("get_ticket", "a\\u0007b")
     );
-    let pinned = a
-        .pin(&name, DefinitionKind::Tool, &json(&listing), &[])
-        .unwrap();
+    let pinned = a.pin(&name, DefinitionKind::Tool, &json(&listing), &[]).unwrap();
     assert_eq!(
         codes(&pinned),
         [
@@ -176,31 +143,13 @@ fn a_task_is_minted_here_under_a_workflow_that_lists_the_agent() {
     };
     let task = new("user:142", "agent:support-runner", "resolve").unwrap();
     assert_eq!(a.task(&task.id).unwrap().row, task);
-    assert_eq!(
-        code(new("user:0", "agent:support-runner", "x")),
-        "unknown-name"
-    );
-    assert_eq!(
-        code(new("user:142", "agent:support-runner", " ")),
-        "task-mismatch"
-    );
+    assert_eq!(code(new("user:0", "agent:support-runner", "x")), "unknown-name");
+    assert_eq!(code(new("user:142", "agent:support-runner", " ")), "task-mismatch");
     let owner = principal("user:owner");
-    a.agent_add(&agent("agent:other"), &owner, Default::default())
-        .unwrap();
-    assert_eq!(
-        code(new("user:142", "agent:other", "x")),
-        "agent-not-in-workflow"
-    );
-    a.principal_status(&principal("user:142"), Status::Suspended)
-        .unwrap();
-    assert_eq!(
-        code(new("user:142", "agent:support-runner", "x")),
-        "principal-inactive"
-    );
-    a.revoke(&Target::Workflow(workflow.clone()), "superseded", None)
-        .unwrap();
-    assert_eq!(
-        code(new("user:143", "agent:support-runner", "x")),
-        "revoked"
-    );
+    a.agent_add(&agent("agent:other"), &owner, Default::default()).unwrap();
+    assert_eq!(code(new("user:142", "agent:other", "x")), "agent-not-in-workflow");
+    a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
+    assert_eq!(code(new("user:142", "agent:support-runner", "x")), "principal-inactive");
+    a.revoke(&Target::Workflow(workflow.clone()), "superseded", None).unwrap();
+    assert_eq!(code(new("user:143", "agent:support-runner", "x")), "revoked");
 }

@@ -11,12 +11,7 @@ fn shown(text: &str) -> Object {
 }
 
 fn kind(text: &str) -> String {
-    shown(text)
-        .member("kind")
-        .unwrap()
-        .as_str()
-        .unwrap()
-        .to_owned()
+    shown(text).member("kind").unwrap().as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -36,39 +31,19 @@ fn every_document_says_what_it_is() {
         (child.clone(), "derived delegation"),
         (format!("{},{child}", issued.token), "chain"),
         (format!("[\"{}\",\"{child}\"]", issued.token), "chain"),
-        (
-            format!("{{\"aat_chain\":[\"{}\"]}}", issued.token),
-            "presentation",
-        ),
+        (format!("{{\"aat_chain\":[\"{}\"]}}", issued.token), "presentation"),
         (signed, "signed grant"),
         (prepared.to_json().to_string(), "prepared grant"),
         (prepared.statement.to_json().to_string(), "grant statement"),
         (enrolment.to_string(), "enrolment"),
-        (
-            world.authority.trust().unwrap().to_json().to_string(),
-            "trust file",
-        ),
+        (world.authority.trust().unwrap().to_json().to_string(), "trust file"),
     ] {
         assert_eq!(kind(&text), expected);
     }
-    let summary = shown(&issued.token)
-        .member("summary")
-        .unwrap()
-        .as_object()
-        .unwrap()
-        .clone();
-    assert_eq!(
-        summary.member("principal").unwrap().as_str(),
-        Some("user:142")
-    );
-    assert_eq!(
-        summary.member("agent").unwrap().as_str(),
-        Some("agent:support-runner")
-    );
-    assert_eq!(
-        summary.member("ends").unwrap().as_str(),
-        Some("2026-01-01T00:15:00.000Z")
-    );
+    let summary = shown(&issued.token).member("summary").unwrap().as_object().unwrap().clone();
+    assert_eq!(summary.member("principal").unwrap().as_str(), Some("user:142"));
+    assert_eq!(summary.member("agent").unwrap().as_str(), Some("agent:support-runner"));
+    assert_eq!(summary.member("ends").unwrap().as_str(), Some("2026-01-01T00:15:00.000Z"));
 }
 
 #[test]
@@ -81,16 +56,7 @@ fn private_keys_are_never_shown() {
 
 #[test]
 fn what_is_nothing_of_ours_is_refused() {
-    for text in [
-        "",
-        "hello",
-        "{}",
-        "[]",
-        "1",
-        "a.b.c",
-        "{\"a\":1,\"a\":2}",
-        "\u{0}",
-    ] {
+    for text in ["", "hello", "{}", "[]", "1", "a.b.c", "{\"a\":1,\"a\":2}", "\u{0}"] {
         assert!(inspect(text.as_bytes()).is_err(), "{text}");
     }
     assert_eq!(inspect(&[0xff]).unwrap_err().code(), "json-not-utf8");

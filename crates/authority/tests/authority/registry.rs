@@ -15,10 +15,7 @@ fn the_log_begins_once_and_nothing_is_written_before() {
     let a = &world.authority;
     assert_eq!(code(a.started()), "not-initialised");
     let jwk = key(11).public_key().to_jwk();
-    assert_eq!(
-        code(a.principal_add(&principal("user:1"), &jwk)),
-        "not-initialised"
-    );
+    assert_eq!(code(a.principal_add(&principal("user:1"), &jwk)), "not-initialised");
     a.init().unwrap();
     assert_eq!(code(a.init()), "already-initialised");
     assert_eq!(world.kinds(), ["log.started"]);
@@ -45,31 +42,14 @@ fn an_authority_refuses_names_and_keys_that_are_not_its_own() {
     let new = |change: &dyn Fn(&mut bailiwick_authority::Installation, &mut Keys)| {
         let (mut installation, mut keys) = (installation(), keys());
         change(&mut installation, &mut keys);
-        Authority::new(
-            world.authority.store().clone(),
-            world.host.clone(),
-            installation,
-            keys,
-        )
+        Authority::new(world.authority.store().clone(), world.host.clone(), installation, keys)
     };
     assert!(new(&|_, _| {}).is_ok());
     assert_eq!(code(new(&|_, k| k.issuer = key(9))), "installation-invalid");
     assert_eq!(code(new(&|_, k| k.maker = key(9))), "installation-invalid");
-    assert_eq!(
-        code(new(&|i, _| i.trust_domain = "Example".into())),
-        "installation-invalid"
-    );
-    for url in [
-        "http://localhost:4000/",
-        "http://example.test",
-        "https://x.test/a",
-        "localhost",
-    ] {
-        assert_eq!(
-            code(new(&|i, _| i.issuer = url.into())),
-            "installation-invalid",
-            "{url}"
-        );
+    assert_eq!(code(new(&|i, _| i.trust_domain = "Example".into())), "installation-invalid");
+    for url in ["http://localhost:4000/", "http://example.test", "https://x.test/a", "localhost"] {
+        assert_eq!(code(new(&|i, _| i.issuer = url.into())), "installation-invalid", "{url}");
     }
     // The issuing key signs nothing else (DESIGN rule 6).
     let shared = new(&|i, k| {
@@ -87,13 +67,8 @@ fn a_principal_stands_in_the_ledger_by_alias_and_key_but_not_by_name() {
     let world = World::bare();
     let a = &world.authority;
     a.init().unwrap();
-    let row = a
-        .principal_add(&principal("user:142"), &key(11).public_key().to_jwk())
-        .unwrap();
-    let entry = a
-        .store()
-        .read(|v| v.entry(1))
-        .map_err(|e: bailiwick_store::StoreError| e);
+    let row = a.principal_add(&principal("user:142"), &key(11).public_key().to_jwk()).unwrap();
+    let entry = a.store().read(|v| v.entry(1)).map_err(|e: bailiwick_store::StoreError| e);
     let entry = entry.unwrap().unwrap();
     let text = String::from_utf8(entry.leaf.clone()).unwrap();
     assert!(!text.contains("142"), "{text}");
@@ -102,28 +77,13 @@ fn a_principal_stands_in_the_ledger_by_alias_and_key_but_not_by_name() {
     let opened = Entry::open(&entry.leaf, &|_, _| Some(maker)).unwrap();
     let thumbprint = key(11).public_key().thumbprint();
     let body = opened.body;
-    assert_eq!(
-        body.member("thumbprint").unwrap().as_str(),
-        Some(&*thumbprint.to_string())
-    );
-    assert_eq!(
-        body.member("jwk").unwrap().as_object(),
-        Some(&key(11).public_key().to_jwk())
-    );
+    assert_eq!(body.member("thumbprint").unwrap().as_str(), Some(&*thumbprint.to_string()));
+    assert_eq!(body.member("jwk").unwrap().as_object(), Some(&key(11).public_key().to_jwk()));
     let texts = a.store().read(|v| v.read_plaintext(&entry.id));
-    let texts = texts
-        .map_err(|e: bailiwick_store::StoreError| e)
-        .unwrap()
-        .unwrap();
-    let (field, name) = texts
-        .iter()
-        .find(|(field, _)| field == "principal")
-        .unwrap();
+    let texts = texts.map_err(|e: bailiwick_store::StoreError| e).unwrap().unwrap();
+    let (field, name) = texts.iter().find(|(field, _)| field == "principal").unwrap();
     assert!(opened.commits.contains(&(field.clone(), name.commitment())));
-    assert_eq!(
-        name.value,
-        json(r#"{"issuer":"http://localhost:4000","id":"user:142"}"#)
-    );
+    assert_eq!(name.value, json(r#"{"issuer":"http://localhost:4000","id":"user:142"}"#));
 }
 
 #[test]
@@ -131,21 +91,12 @@ fn a_principal_needs_a_name_and_a_key_of_its_own() {
     let world = World::desk();
     let a = &world.authority;
     let jwk = key(30).public_key().to_jwk();
-    assert_eq!(
-        code(a.principal_add(&principal("user:142"), &jwk)),
-        "already-exists"
-    );
+    assert_eq!(code(a.principal_add(&principal("user:142"), &jwk)), "already-exists");
     // An agent must never be able to grant to itself.
     let holder = key(21).public_key().to_jwk();
-    assert_eq!(
-        code(a.principal_add(&principal("user:9"), &holder)),
-        "key-taken"
-    );
+    assert_eq!(code(a.principal_add(&principal("user:9"), &holder)), "key-taken");
     let private = jwk.clone().with("d", "AA");
-    assert_eq!(
-        code(a.principal_add(&principal("user:9"), &private)),
-        "key-unacceptable"
-    );
+    assert_eq!(code(a.principal_add(&principal("user:9"), &private)), "key-unacceptable");
     assert_eq!(world.authority.principals().unwrap().len(), 3);
 }
 
@@ -165,23 +116,11 @@ fn a_status_changes_once_and_retirement_is_for_good() {
         a.principal_status(&user, status).unwrap();
         assert_eq!(world.log_size(), before + entries);
     }
-    assert_eq!(
-        code(a.principal_status(&user, Status::Active)),
-        "already-retired"
-    );
+    assert_eq!(code(a.principal_status(&user, Status::Active)), "already-retired");
     a.agent_status(&runner, Status::Retired).unwrap();
-    assert_eq!(
-        code(a.agent_status(&runner, Status::Active)),
-        "already-retired"
-    );
-    assert_eq!(
-        code(a.principal_status(&principal("user:0"), Status::Active)),
-        "unknown-name"
-    );
-    assert_eq!(
-        code(a.agent_status(&agent("agent:x"), Status::Active)),
-        "unknown-name"
-    );
+    assert_eq!(code(a.agent_status(&runner, Status::Active)), "already-retired");
+    assert_eq!(code(a.principal_status(&principal("user:0"), Status::Active)), "unknown-name");
+    assert_eq!(code(a.agent_status(&agent("agent:x"), Status::Active)), "unknown-name");
 }
 
 #[test]
@@ -191,13 +130,9 @@ fn an_agent_needs_an_active_owner() {
     let add = |name: &str, owner: &str| {
         a.agent_add(&agent(name), &principal(owner), Provenance::default())
     };
-    assert_eq!(
-        code(add("agent:support-runner", "user:owner")),
-        "already-exists"
-    );
+    assert_eq!(code(add("agent:support-runner", "user:owner")), "already-exists");
     assert_eq!(code(add("agent:new", "user:nobody")), "unknown-name");
-    a.principal_status(&principal("user:143"), Status::Suspended)
-        .unwrap();
+    a.principal_status(&principal("user:143"), Status::Suspended).unwrap();
     assert_eq!(code(add("agent:new", "user:143")), "principal-inactive");
     assert!(add("agent:new", "user:142").is_ok());
     assert_eq!(a.agents().unwrap().len(), 3);
@@ -220,27 +155,12 @@ fn an_enrolment_must_be_meant_for_us_fresh_and_by_the_agents_owner() {
         code(enrol(&|s| s.audience = "http://localhost:4001".into())),
         "enrolment-other-audience"
     );
-    assert_eq!(
-        code(enrol(&|s| s.made_at = at(now - ten - 1))),
-        "enrolment-not-fresh"
-    );
-    assert_eq!(
-        code(enrol(&|s| s.made_at = at(now + ten + 1))),
-        "enrolment-not-fresh"
-    );
-    assert_eq!(
-        code(enrol(&|s| s.agent = agent("agent:nobody"))),
-        "unknown-name"
-    );
-    assert_eq!(
-        code(enrol(&|s| s.owner = principal("user:142"))),
-        "enrolment-other-owner"
-    );
+    assert_eq!(code(enrol(&|s| s.made_at = at(now - ten - 1))), "enrolment-not-fresh");
+    assert_eq!(code(enrol(&|s| s.made_at = at(now + ten + 1))), "enrolment-not-fresh");
+    assert_eq!(code(enrol(&|s| s.agent = agent("agent:nobody"))), "unknown-name");
+    assert_eq!(code(enrol(&|s| s.owner = principal("user:142"))), "enrolment-other-owner");
     // Signed by another key than the one it names.
-    assert_eq!(
-        code(enrol(&|s| s.holder = key(41).public_key())),
-        "enrolment-signature-invalid"
-    );
+    assert_eq!(code(enrol(&|s| s.holder = key(41).public_key())), "enrolment-signature-invalid");
     // Both edges of the ten minutes are inside.
     assert!(enrol(&|s| s.made_at = at(now - ten)).is_ok());
 }
@@ -250,10 +170,7 @@ fn a_key_is_enrolled_once_for_all_time() {
     let world = World::desk();
     let a = &world.authority;
     assert_eq!(code(world.enrol("agent:support-runner", 21)), "key-taken");
-    let instance = a
-        .instances(Some(&agent("agent:support-runner")))
-        .unwrap()
-        .remove(0);
+    let instance = a.instances(Some(&agent("agent:support-runner"))).unwrap().remove(0);
     a.instance_retire(&instance.id).unwrap();
     a.instance_retire(&instance.id).unwrap();
     assert_eq!(code(world.enrol("agent:support-runner", 21)), "key-taken");
@@ -273,18 +190,10 @@ fn a_key_is_enrolled_once_for_all_time() {
 fn an_inactive_agent_or_owner_enrols_nothing() {
     let world = World::desk();
     let a = &world.authority;
-    a.agent_status(&agent("agent:order-reader"), Status::Suspended)
-        .unwrap();
-    assert_eq!(
-        code(world.enrol("agent:order-reader", 60)),
-        "agent-inactive"
-    );
-    a.principal_status(&principal("user:owner"), Status::Suspended)
-        .unwrap();
-    assert_eq!(
-        code(world.enrol("agent:support-runner", 60)),
-        "agent-inactive"
-    );
+    a.agent_status(&agent("agent:order-reader"), Status::Suspended).unwrap();
+    assert_eq!(code(world.enrol("agent:order-reader", 60)), "agent-inactive");
+    a.principal_status(&principal("user:owner"), Status::Suspended).unwrap();
+    assert_eq!(code(world.enrol("agent:support-runner", 60)), "agent-inactive");
 }
 
 #[test]
@@ -293,18 +202,10 @@ fn a_clock_that_was_stepped_back_writes_nothing() {
     let before = world.log_size();
     world.host.advance(-3_600_000);
     let jwk = key(70).public_key().to_jwk();
-    assert_eq!(
-        code(world.authority.principal_add(&principal("user:7"), &jwk)),
-        "clock-behind"
-    );
+    assert_eq!(code(world.authority.principal_add(&principal("user:7"), &jwk)), "clock-behind");
     assert_eq!(world.log_size(), before);
     world.host.advance(3_600_000);
-    assert!(
-        world
-            .authority
-            .principal_add(&principal("user:7"), &jwk)
-            .is_ok()
-    );
+    assert!(world.authority.principal_add(&principal("user:7"), &jwk).is_ok());
 }
 
 #[test]
@@ -319,63 +220,28 @@ fn every_entry_of_the_authority_opens_with_its_makers_key() {
         assert!(Json::parse(&entry.leaf, &JsonLimits::DEFAULT).is_ok());
         let text = String::from_utf8(entry.leaf).unwrap();
         for plain in ["142", "8821", "resolve support", "orders:read", "user:"] {
-            assert!(
-                !text.contains(plain),
-                "{} shows {plain}",
-                open.kind.as_str()
-            );
+            assert!(!text.contains(plain), "{} shows {plain}", open.kind.as_str());
         }
     }
 }
 
 /// Kind, subjects, members of the body, commitments.
-type Contract = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-    &'static [&'static str],
-);
+type Contract =
+    (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 /// What evidence looks up and reads of each kind.
 const CONTRACT: [Contract; 8] = [
-    (
-        "principal.added",
-        &["principal"],
-        &["alias", "thumbprint", "jwk"],
-        &["principal"],
-    ),
+    ("principal.added", &["principal"], &["alias", "thumbprint", "jwk"], &["principal"]),
     ("agent.added", &["agent"], &["agent", "owner"], &[]),
     (
         "instance.enrolled",
         &["agent", "instance"],
-        &[
-            "instance",
-            "agent",
-            "owner",
-            "holder",
-            "enrolment_digest",
-            "guarantee",
-        ],
+        &["instance", "agent", "owner", "holder", "enrolment_digest", "guarantee"],
         &["enrolment"],
     ),
-    (
-        "workflow.published",
-        &["workflow"],
-        &["workflow", "digest"],
-        &["document"],
-    ),
-    (
-        "tool.pinned",
-        &["tool"],
-        &["tool", "server", "digest"],
-        &["definition"],
-    ),
-    (
-        "task.created",
-        &["task", "workflow"],
-        &["task", "workflow"],
-        &["purpose"],
-    ),
+    ("workflow.published", &["workflow"], &["workflow", "digest"], &["document"]),
+    ("tool.pinned", &["tool"], &["tool", "server", "digest"], &["definition"]),
+    ("task.created", &["task", "workflow"], &["task", "workflow"], &["purpose"]),
     (
         "grant.recorded",
         &["principal", "agent", "workflow", "task", "grant"],
@@ -384,14 +250,7 @@ const CONTRACT: [Contract; 8] = [
     ),
     (
         "delegation.issued",
-        &[
-            "principal",
-            "agent",
-            "workflow",
-            "task",
-            "grant",
-            "delegation",
-        ],
+        &["principal", "agent", "workflow", "task", "grant", "delegation"],
         &["root", "grant", "holder", "not_after"],
         &["token"],
     ),
@@ -421,22 +280,13 @@ fn entries_say_what_evidence_reads() {
         let leaf = leaf.as_object().unwrap();
         let inner = |name: &str| leaf.member(name).unwrap().as_object().unwrap();
         for subject in subjects {
-            assert!(
-                leaf.member(subject).is_some(),
-                "{kind} has no subject {subject}"
-            );
+            assert!(leaf.member(subject).is_some(), "{kind} has no subject {subject}");
         }
         for member in body {
-            assert!(
-                inner("body").member(member).is_some(),
-                "{kind} has no {member}"
-            );
+            assert!(inner("body").member(member).is_some(), "{kind} has no {member}");
         }
         for field in commits {
-            assert!(
-                inner("commits").member(field).is_some(),
-                "{kind} commits to no {field}"
-            );
+            assert!(inner("commits").member(field).is_some(), "{kind} commits to no {field}");
         }
     }
 }

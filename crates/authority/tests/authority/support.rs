@@ -86,10 +86,7 @@ pub(crate) fn installation() -> Installation {
         trust_domain: "example.test".into(),
         issuer: URL.into(),
         issuer_key: key(1).public_key(),
-        makers: vec![
-            Maker::authority(key(2).public_key()),
-            Maker::gateway(key(3).public_key()),
-        ],
+        makers: vec![Maker::authority(key(2).public_key()), Maker::gateway(key(3).public_key())],
         log_key: LogKey::new("localhost:4000/log", *key(4).public_key().as_bytes()).unwrap(),
         max_root_seconds: 3600,
         limits: ChainLimits::DEFAULT,
@@ -97,20 +94,15 @@ pub(crate) fn installation() -> Installation {
 }
 
 pub(crate) fn keys() -> Keys {
-    Keys {
-        issuer: key(1),
-        maker: key(2),
-    }
+    Keys { issuer: key(1), maker: key(2) }
 }
 
 impl World {
     /// An installation whose log has not begun.
     pub(crate) fn bare() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let host = Arc::new(TestHost {
-            now: AtomicI64::new(1_767_225_600_000),
-            drawn: AtomicU64::new(0),
-        });
+        let host =
+            Arc::new(TestHost { now: AtomicI64::new(1_767_225_600_000), drawn: AtomicU64::new(0) });
         let counter = AtomicU64::new(0);
         let entropy = move |out: &mut [u8]| {
             for chunk in out.chunks_mut(32) {
@@ -129,12 +121,7 @@ impl World {
         let host_port: Arc<dyn Host> = Arc::clone(&host) as _;
         let authority = Authority::new(store, host_port, installation(), keys()).unwrap();
         let anchors = Anchors::new(vec![(URL.to_owned(), key(1).public_key())]).unwrap();
-        Self {
-            _dir: dir,
-            host,
-            authority,
-            anchors,
-        }
+        Self { _dir: dir, host, authority, anchors }
     }
 
     /// The support desk: owner, user 142, the workflow, two agents with an
@@ -144,14 +131,12 @@ impl World {
         let a = &world.authority;
         a.init().unwrap();
         for (name, seed) in [("user:owner", 10), ("user:142", 11), ("user:143", 12)] {
-            a.principal_add(&principal(name), &key(seed).public_key().to_jwk())
-                .unwrap();
+            a.principal_add(&principal(name), &key(seed).public_key().to_jwk()).unwrap();
         }
         a.workflow_publish(WORKFLOW).unwrap();
         for (name, seed) in [("agent:support-runner", 21), ("agent:order-reader", 22)] {
             let owner = principal("user:owner");
-            a.agent_add(&agent(name), &owner, Provenance::default())
-                .unwrap();
+            a.agent_add(&agent(name), &owner, Provenance::default()).unwrap();
             world.enrol(name, seed).unwrap();
         }
         world
@@ -181,8 +166,7 @@ impl World {
     pub(crate) fn enrol(&self, name: &str, seed: u8) -> Result<Instance, Refusal> {
         let identity = identity();
         let statement = self.statement(name, seed, &identity);
-        self.authority
-            .instance_enrol(&statement.sign(&*key(seed), &identity).unwrap())
+        self.authority.instance_enrol(&statement.sign(&*key(seed), &identity).unwrap())
     }
 
     /// The request of the seed example, for `minutes` from now.
@@ -258,32 +242,19 @@ impl World {
             audience: Some(&audience),
             nonce: None,
         };
-        let proof = make::prove(
-            chain.last().unwrap(),
-            &proof,
-            &*key(holder),
-            &ChainLimits::DEFAULT,
-        )
-        .unwrap();
+        let proof =
+            make::prove(chain.last().unwrap(), &proof, &*key(holder), &ChainLimits::DEFAULT)
+                .unwrap();
         let context = Context {
             now: self.now(),
             anchors: &self.anchors,
             audiences: &[audience],
             require_chain_audience: true,
-            proof: ProofPolicy {
-                require_audience: true,
-                ..ProofPolicy::default()
-            },
+            proof: ProofPolicy { require_audience: true, ..ProofPolicy::default() },
             limits: &ChainLimits::DEFAULT,
         };
-        let call = Call {
-            tool: GET_ORDER,
-            arguments: &arguments,
-        };
-        let inputs = Inputs {
-            registry,
-            staleness_bound: 10,
-        };
+        let call = Call { tool: GET_ORDER, arguments: &arguments };
+        let inputs = Inputs { registry, staleness_bound: 10 };
         let unverified = Unverified::parse(chain, &ChainLimits::DEFAULT)?;
         verify::<Accountable>(&unverified, &proof, &call, &context, inputs)
     }

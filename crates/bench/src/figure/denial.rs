@@ -119,7 +119,9 @@ fn framing() -> Result<Vec<Case>, Failure> {
             Ok(())
         })?,
         case("leaf with `alg` `none`", Reason::HeaderUnacceptable, 0, |p| {
-            leaf(p, |t| t.split_once('.').map(|(_, rest)| format!("{none}.{rest}")).unwrap_or_default())
+            leaf(p, |t| {
+                t.split_once('.').map(|(_, rest)| format!("{none}.{rest}")).unwrap_or_default()
+            })
         })?,
         case("proof with the type of a token", Reason::HeaderUnacceptable, 0, |p| {
             p.proof = p.tokens.last().cloned().unwrap_or_default();
@@ -140,7 +142,15 @@ fn root(p: &mut Presentation, content: &Content, signer: &SigningKey) -> Result<
 }
 
 const DRAFT: [&str; 9] = [
-    "jti", "iss", "iat", "exp", "cnf", "del_depth", "del_max_depth", "authorization_details", "aud",
+    "jti",
+    "iss",
+    "iat",
+    "exp",
+    "cnf",
+    "del_depth",
+    "del_max_depth",
+    "authorization_details",
+    "aud",
 ];
 
 fn tokens() -> Result<Vec<Case>, Failure> {

@@ -87,9 +87,7 @@ fn without_proof(plan: &Plan, depth: u8) -> Result<Comparison, Failure> {
                 .framed()
                 .and_then(|chain| Chain::verify::<Core>(&chain, &plain.context()))
                 .is_ok_and(|chain| {
-                    chain
-                        .scope()
-                        .is_some_and(|s| s.permits(&plain.tool, &plain.arguments).is_ok())
+                    chain.scope().is_some_and(|s| s.permits(&plain.tool, &plain.arguments).is_ok())
                 })
         }),
         Side::new("tenuo 0.3.5", || tenuo.verify_without_proof()),

@@ -28,7 +28,9 @@ impl Biscuits {
         let [first, second] = ORDERS;
         let mut token = Biscuit::builder()
             .check(format!("check if tool(\"{TOOL}\")").as_str())?
-            .check(format!("check if order_id($o), [\"{first}\", \"{second}\"].contains($o)").as_str())?
+            .check(
+                format!("check if order_id($o), [\"{first}\", \"{second}\"].contains($o)").as_str(),
+            )?
             .check(format!("check if amount($a), $a >= 0, $a <= {AMOUNT_MAX}").as_str())?
             .check(format!("check if currency(\"{CURRENCY}\")").as_str())?
             .check(expiry.as_str())?

@@ -18,7 +18,11 @@ pub(super) fn run(
     out: Output,
 ) -> Result<ExitCode, CliError> {
     let quirk: Quirk = quirk.parse().map_err(|_| {
-        CliError::usage("quirk-unknown", "no such quirk", "use none, changed-description, garbage-answer or huge-answer")
+        CliError::usage(
+            "quirk-unknown",
+            "no such quirk",
+            "use none, changed-description, garbage-answer or huge-answer",
+        )
     })?;
     verbs::runtime()?.block_on(async move {
         let config = DeskConfig { port, quirk, ..DeskConfig::new(database, credential) };

@@ -72,15 +72,42 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
 
     let principal = home(base, "user-142")?;
     let owner = home(base, "owner")?;
-    must(base, &["principal", "add", PRINCIPAL, "--key", &arg(&principal.join("key.json")), "--data-dir", &d])?;
-    must(base, &["principal", "add", OWNER, "--key", &arg(&owner.join("key.json")), "--data-dir", &d])?;
+    must(
+        base,
+        &[
+            "principal",
+            "add",
+            PRINCIPAL,
+            "--key",
+            &arg(&principal.join("key.json")),
+            "--data-dir",
+            &d,
+        ],
+    )?;
+    must(
+        base,
+        &["principal", "add", OWNER, "--key", &arg(&owner.join("key.json")), "--data-dir", &d],
+    )?;
     for agent in [RUNNER, READER] {
         must(base, &["agent", "add", agent, "--owner", OWNER, "--data-dir", &d])?;
     }
     let workflow = base.join("support-tickets.yaml");
     keyfile::write_new(&workflow, WORKFLOW)?;
     must(base, &["workflow", "publish", &arg(&workflow), "--data-dir", &d])?;
-    must(base, &["tool-server", "add", SERVER, "--url", &desk_url, "--credential", &arg(&credential), "--data-dir", &d])?;
+    must(
+        base,
+        &[
+            "tool-server",
+            "add",
+            SERVER,
+            "--url",
+            &desk_url,
+            "--credential",
+            &arg(&credential),
+            "--data-dir",
+            &d,
+        ],
+    )?;
     must(base, &["tool-server", "pin", SERVER, "--data-dir", &d])?;
     out.say("principal, owner, two agents, workflow and pinned tools registered");
 
@@ -92,7 +119,16 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
     out.say("two instances enrolled, each with keys that never left its folder\n");
     let url = format!("{public_url}/mcp/{SERVER}");
     Ok(Cast {
-        data, principal, runner, reader, thief, stranger, desk, serve, url, desk_url,
+        data,
+        principal,
+        runner,
+        reader,
+        thief,
+        stranger,
+        desk,
+        serve,
+        url,
+        desk_url,
         desk_database,
     })
 }
@@ -107,10 +143,23 @@ fn instance(
 ) -> Result<PathBuf, CliError> {
     let folder = home(base, name)?;
     let document = arg(&folder.join("enrolment.json"));
-    must(&folder, &[
-        "instance", "new", "--agent", agent, "--owner", OWNER, "--authority", authority,
-        "--key", &arg(&folder.join("key.json")), "--out", &document,
-    ])?;
+    must(
+        &folder,
+        &[
+            "instance",
+            "new",
+            "--agent",
+            agent,
+            "--owner",
+            OWNER,
+            "--authority",
+            authority,
+            "--key",
+            &arg(&folder.join("key.json")),
+            "--out",
+            &document,
+        ],
+    )?;
     if let Some(data) = enrol_at {
         must(base, &["instance", "enrol", &document, "--data-dir", data])?;
     }

@@ -15,8 +15,7 @@ const START: Duration = Duration::from_secs(30);
 /// How long a server may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(15);
 
-const LIMITS: JsonLimits =
-    JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
+const LIMITS: JsonLimits = JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
 
 fn failed(what: &str, why: impl std::fmt::Display) -> CliError {
     CliError::environment("demo-process", format!("{what}: {why}"), "run `bailiwick doctor`")

@@ -114,21 +114,52 @@ impl Stage {
         let order = format!("order_id={ORDER_OF_TICKET_8821}");
         let other = format!("order_id={ORDER_OF_TICKET_9000}");
 
-        self.call("the agent reads its ticket", &runner, &["get_ticket", "ticket_id=8821"], "allow")?;
+        self.call(
+            "the agent reads its ticket",
+            &runner,
+            &["get_ticket", "ticket_id=8821"],
+            "allow",
+        )?;
         self.call("and that customer's orders", &runner, &["list_orders", &customer], "allow")?;
-        self.call("another customer's ticket", &runner, &["get_ticket", "ticket_id=9000"], "argument-not-delegated")?;
-        self.call("a refund nobody delegated", &runner, &["refund_order", &order, "amount_cents=500", "reason=late"], "tool-not-delegated")?;
+        self.call(
+            "another customer's ticket",
+            &runner,
+            &["get_ticket", "ticket_id=9000"],
+            "argument-not-delegated",
+        )?;
+        self.call(
+            "a refund nobody delegated",
+            &runner,
+            &["refund_order", &order, "amount_cents=500", "reason=late"],
+            "tool-not-delegated",
+        )?;
 
         self.sub_agent(&runner, &reader, &order, &other)?;
         self.thieves(&runner)?;
         self.outsiders(&runner)?;
 
-        must(&self.cast.principal, &[
-            "revoke", "delegation", "--chain", &runner.chain, "--reason", "ticket resolved",
-            "--key", &arg(&self.cast.principal.join("key.json")), "--data-dir", &arg(&self.cast.data),
-        ])?;
+        must(
+            &self.cast.principal,
+            &[
+                "revoke",
+                "delegation",
+                "--chain",
+                &runner.chain,
+                "--reason",
+                "ticket resolved",
+                "--key",
+                &arg(&self.cast.principal.join("key.json")),
+                "--data-dir",
+                &arg(&self.cast.data),
+            ],
+        )?;
         self.out.say(format!("\n{PRINCIPAL} revokes the delegation\n"));
-        self.call("the agent after the revocation", &runner, &["get_ticket", "ticket_id=8821"], "revoked")?;
+        self.call(
+            "the agent after the revocation",
+            &runner,
+            &["get_ticket", "ticket_id=8821"],
+            "revoked",
+        )?;
         self.call("its sub-agent as well", &reader, &["get_order", &order], "revoked")
     }
 
@@ -140,45 +171,117 @@ impl Stage {
         other: &str,
     ) -> Result<(), CliError> {
         let tool = format!("mcp:{SERVER}:tools/get_order");
-        must(&self.cast.runner, &[
-            "attenuate", "--chain", &runner.chain, "--key", &runner.key, "--to", &reader.document,
-            "--tool", &tool, "--argument", order, "--further", "--out", &reader.chain,
-        ])?;
-        self.out.say("\nthe agent derives a narrower delegation for a sub-agent, offline: one order\n");
+        must(
+            &self.cast.runner,
+            &[
+                "attenuate",
+                "--chain",
+                &runner.chain,
+                "--key",
+                &runner.key,
+                "--to",
+                &reader.document,
+                "--tool",
+                &tool,
+                "--argument",
+                order,
+                "--further",
+                "--out",
+                &reader.chain,
+            ],
+        )?;
+        self.out
+            .say("\nthe agent derives a narrower delegation for a sub-agent, offline: one order\n");
         self.call("the sub-agent reads that order", reader, &["get_order", order], "allow")?;
         self.call("another order", reader, &["get_order", other], "argument-not-delegated")?;
         let widened = arg(&self.cast.reader.join("widened.json"));
-        must(&self.cast.reader, &[
-            "demo", "widen", "--chain", &reader.chain, "--key", &reader.key,
-            "--tool", &format!("mcp:{SERVER}:tools/refund_order"), "--out", &widened,
-        ])?;
+        must(
+            &self.cast.reader,
+            &[
+                "demo",
+                "widen",
+                "--chain",
+                &reader.chain,
+                "--key",
+                &reader.key,
+                "--tool",
+                &format!("mcp:{SERVER}:tools/refund_order"),
+                "--out",
+                &widened,
+            ],
+        )?;
         let widened = Files { chain: widened, ..reader.clone() };
-        self.call("it signs itself a wider one", &widened, &["refund_order", order, "amount_cents=500", "reason=x"], "authority-widened")
+        self.call(
+            "it signs itself a wider one",
+            &widened,
+            &["refund_order", order, "amount_cents=500", "reason=x"],
+            "authority-widened",
+        )
     }
 
     fn thieves(&mut self, runner: &Files) -> Result<(), CliError> {
         self.out.say("");
         let thief = Files::of(&self.cast.thief);
         let stolen = Files { chain: runner.chain.clone(), ..thief };
-        self.call("a thief with the stolen chain, not the key", &stolen, &["get_ticket", "ticket_id=8821"], "proof-invalid")?;
+        self.call(
+            "a thief with the stolen chain, not the key",
+            &stolen,
+            &["get_ticket", "ticket_id=8821"],
+            "proof-invalid",
+        )?;
         let captured = arg(&self.cast.thief.join("captured.json"));
-        self.call("a call whose proof somebody captures", runner, &["get_ticket", "ticket_id=8821", "--save-presentation", &captured], "allow")?;
-        self.call("the captured proof again", runner, &["get_ticket", "ticket_id=8821", "--presentation", &captured], "proof-replayed")?;
-        self.call("and for other arguments", runner, &["get_ticket", "ticket_id=9000", "--presentation", &captured], "proof-other-arguments")
+        self.call(
+            "a call whose proof somebody captures",
+            runner,
+            &["get_ticket", "ticket_id=8821", "--save-presentation", &captured],
+            "allow",
+        )?;
+        self.call(
+            "the captured proof again",
+            runner,
+            &["get_ticket", "ticket_id=8821", "--presentation", &captured],
+            "proof-replayed",
+        )?;
+        self.call(
+            "and for other arguments",
+            runner,
+            &["get_ticket", "ticket_id=9000", "--presentation", &captured],
+            "proof-other-arguments",
+        )
     }
 
     fn outsiders(&mut self, runner: &Files) -> Result<(), CliError> {
         let stranger = Files::of(&self.cast.stranger);
-        must(&self.cast.runner, &[
-            "attenuate", "--chain", &runner.chain, "--key", &runner.key, "--to", &stranger.document,
-            "--out", &stranger.chain,
-        ])?;
-        self.call("a key that nobody enrolled", &stranger, &["get_ticket", "ticket_id=8821"], "key-not-enrolled")?;
+        must(
+            &self.cast.runner,
+            &[
+                "attenuate",
+                "--chain",
+                &runner.chain,
+                "--key",
+                &runner.key,
+                "--to",
+                &stranger.document,
+                "--out",
+                &stranger.chain,
+            ],
+        )?;
+        self.call(
+            "a key that nobody enrolled",
+            &stranger,
+            &["get_ticket", "ticket_id=8821"],
+            "key-not-enrolled",
+        )?;
         let short = arg(&self.cast.runner.join("short.json"));
         self.delegate("2s", &short)?;
         std::thread::sleep(Duration::from_millis(2100));
         let expired = Files { chain: short, ..runner.clone() };
-        self.call("a delegation that has run out", &expired, &["get_ticket", "ticket_id=8821"], "token-expired")?;
+        self.call(
+            "a delegation that has run out",
+            &expired,
+            &["get_ticket", "ticket_id=8821"],
+            "token-expired",
+        )?;
         self.bypass()
     }
 
@@ -187,8 +290,10 @@ impl Stage {
         let refusals = |path: &Path| read_refusals(path).map(|r| r.len()).unwrap_or(0);
         let before = refusals(&self.cast.desk_database);
         let url = self.cast.desk_url.clone();
-        let answer =
-            run(&self.cast.thief, &["call", "--url", &url, "--direct", "get_ticket", "ticket_id=8821"])?;
+        let answer = run(
+            &self.cast.thief,
+            &["call", "--url", &url, "--direct", "get_ticket", "ticket_id=8821"],
+        )?;
         let refused = answer.status == 1 && refusals(&self.cast.desk_database) > before;
         self.played = self.played.saturating_add(1);
         self.surprises = self.surprises.saturating_add(u32::from(!refused));
@@ -198,7 +303,15 @@ impl Stage {
                 .with("title", "a direct call round the gateway")
                 .with("refused_by", "tool server")
                 .with("as_expected", refused),
-            line(refused, "a direct call round the gateway", "", "get_ticket", "refused", "by the tool server itself", ""),
+            line(
+                refused,
+                "a direct call round the gateway",
+                "",
+                "get_ticket",
+                "refused",
+                "by the tool server itself",
+                "",
+            ),
         );
         Ok(())
     }
@@ -216,10 +329,20 @@ impl Stage {
             .with("expiresAt", expires)
             .with("purpose", "resolve support ticket");
         crate::keyfile::write_new(&request, &Json::Object(text.clone()).canonical())?;
-        must(&self.cast.principal, &[
-            "delegate", "--request", &arg(&request), "--key", &arg(&self.cast.principal.join("key.json")),
-            "--out", chain, "--data-dir", &arg(&self.cast.data),
-        ])?;
+        must(
+            &self.cast.principal,
+            &[
+                "delegate",
+                "--request",
+                &arg(&request),
+                "--key",
+                &arg(&self.cast.principal.join("key.json")),
+                "--out",
+                chain,
+                "--data-dir",
+                &arg(&self.cast.data),
+            ],
+        )?;
         if seconds > 2 {
             self.out.result(
                 Object::new().with("event", "delegation").with("request", text),
@@ -319,9 +442,11 @@ impl Stage {
     }
 
     fn check_table(&self, d: &str) -> Result<bool, CliError> {
-        let answer = must(&self.cast.data, &["audit", "query", "--principal", PRINCIPAL, "--data-dir", d])?;
+        let answer =
+            must(&self.cast.data, &["audit", "query", "--principal", PRINCIPAL, "--data-dir", d])?;
         let actions = answer.object.member("actions").and_then(Json::as_array).unwrap_or_default();
-        self.out.say(format!("\nthe ledger answers for {} calls of {PRINCIPAL}'s task", actions.len()));
+        self.out
+            .say(format!("\nthe ledger answers for {} calls of {PRINCIPAL}'s task", actions.len()));
         let complete = actions.iter().all(|a| {
             a.as_object().is_some_and(|a| {
                 ["principal_id", "agent", "task", "tool", "decision", "outcome"]
@@ -334,7 +459,8 @@ impl Stage {
 
     /// The tool's own call log agrees with the ledger.
     fn check_calls(&self, d: &str) -> Result<bool, CliError> {
-        let answer = must(&self.cast.data, &["audit", "query", "--decision", "allow", "--data-dir", d])?;
+        let answer =
+            must(&self.cast.data, &["audit", "query", "--decision", "allow", "--data-dir", d])?;
         let allowed =
             answer.object.member("actions").and_then(Json::as_array).map_or(0, <[Json]>::len);
         let executed = read_call_log(&self.cast.desk_database).map(|c| c.len()).unwrap_or(0);
@@ -345,7 +471,10 @@ impl Stage {
                 .with("allowed", allowed as u64)
                 .with("executed", executed as u64)
                 .with("as_expected", ok),
-            format!("{} the support desk executed {executed} calls; the ledger allowed {allowed}", mark(ok)),
+            format!(
+                "{} the support desk executed {executed} calls; the ledger allowed {allowed}",
+                mark(ok)
+            ),
         );
         Ok(ok)
     }
@@ -354,7 +483,10 @@ impl Stage {
         let answer = run(&self.cast.data, &["audit", "verify", "--data-dir", d])?;
         let ok = answer.status == 0;
         self.out.result(
-            Object::new().with("event", "audit").with("as_expected", ok).with("report", answer.object.clone()),
+            Object::new()
+                .with("event", "audit")
+                .with("as_expected", ok)
+                .with("report", answer.object.clone()),
             format!(
                 "{} ledger verified: {} entries, every signature, sequence and hash",
                 mark(ok),
@@ -368,8 +500,8 @@ impl Stage {
         let Some(action) = &self.evidence else { return Ok(false) };
         let (bundle, trust) = (arg(&base.join("evidence.json")), arg(&base.join("trust.json")));
         must(&self.cast.data, &["evidence", "get", action, "-o", &bundle, "--data-dir", d])?;
-        let fingerprint =
-            must(&self.cast.data, &["keys", "trust", "-o", &trust, "--data-dir", d])?.text("fingerprint");
+        let fingerprint = must(&self.cast.data, &["keys", "trust", "-o", &trust, "--data-dir", d])?
+            .text("fingerprint");
         let answer = run(&self.cast.thief, &["evidence", "verify", &bundle, "--trust", &trust])?;
         let ok = answer.status == 0;
         self.out.result(

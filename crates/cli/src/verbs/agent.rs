@@ -37,7 +37,10 @@ pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliErr
                     .with("owner", &owner)
                     .with("status", agent.status.as_str())
                     .with("spiffe_id", data.authority.installation().spiffe_id(&id)),
-                format!("registered {id}, owned by {owner}\n  {}", data.authority.installation().spiffe_id(&id)),
+                format!(
+                    "registered {id}, owned by {owner}\n  {}",
+                    data.authority.installation().spiffe_id(&id)
+                ),
             );
             out.next(&[&format!(
                 "bailiwick instance new --agent {id} --owner {owner} --key instance.key --out enrolment.json"

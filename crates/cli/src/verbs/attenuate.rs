@@ -58,7 +58,9 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
         scope_text(&content.scope),
     );
     out.result(result, text);
-    out.next(&["hand the chain file to the next holder; it presents it with proofs by its own key"]);
+    out.next(&[
+        "hand the chain file to the next holder; it presents it with proofs by its own key",
+    ]);
     Ok(())
 }
 

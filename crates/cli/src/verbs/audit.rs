@@ -85,8 +85,7 @@ fn report_json(report: &Report, trust_given: bool) -> Object {
                 .into()
         })
         .collect();
-    let makers: Object =
-        report.makers.iter().map(|(id, n)| (id.clone(), Json::from(*n))).collect();
+    let makers: Object = report.makers.iter().map(|(id, n)| (id.clone(), Json::from(*n))).collect();
     Object::new()
         .with("holds", report.holds())
         .with("entries", report.size)
@@ -113,9 +112,8 @@ fn report_text(report: &Report, trust_given: bool) -> String {
             report.root.map(|r| r.to_base64()).unwrap_or_default(),
         )
     } else {
-        let first = report
-            .first_bad_entry()
-            .map_or("no single entry".to_owned(), |i| format!("entry {i}"));
+        let first =
+            report.first_bad_entry().map_or("no single entry".to_owned(), |i| format!("entry {i}"));
         let findings: Vec<String> = report
             .findings
             .iter()
@@ -189,7 +187,11 @@ fn name(data: &DataDir, alias: Option<&str>) -> Result<Option<String>, CliError>
 fn time(text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
     text.map(|t| {
         t.parse().map_err(|_| {
-            CliError::usage("time-malformed", format!("`{t}` is no time"), "write 2026-11-24T05:00:00Z")
+            CliError::usage(
+                "time-malformed",
+                format!("`{t}` is no time"),
+                "write 2026-11-24T05:00:00Z",
+            )
         })
     })
     .transpose()

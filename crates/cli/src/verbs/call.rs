@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_demo::agent::{
-    AgentClient, AgentError, CallOutcome, Connection, DirectCaller, Era, Outcome,
-    Presentation, Presenter, RecordingPresenter,
+    AgentClient, AgentError, CallOutcome, Connection, DirectCaller, Era, Outcome, Presentation,
+    Presenter, RecordingPresenter,
 };
 
 use rmcp::model::JsonObject;
@@ -62,9 +62,7 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
         client.close().await;
         outcome
     };
-    if let (Some(path), Some(last)) =
-        (&args.save_presentation, recorder.and_then(|r| r.last()))
-    {
+    if let (Some(path), Some(last)) = (&args.save_presentation, recorder.and_then(|r| r.last())) {
         let text = serde_json::to_string(&last)
             .map_err(|e| CliError::environment("presentation", e.to_string(), ""))?;
         keyfile::write_new(path, &text)?;

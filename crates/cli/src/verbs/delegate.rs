@@ -72,7 +72,11 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
     out.result(object, text);
     out.next(&[
         &format!("bailiwick inspect {}", args.out.display()),
-        &format!("bailiwick call --url {}/mcp/SERVER --chain {} --key INSTANCE.key", data.config.public_url(), args.out.display()),
+        &format!(
+            "bailiwick call --url {}/mcp/SERVER --chain {} --key INSTANCE.key",
+            data.config.public_url(),
+            args.out.display()
+        ),
     ]);
     Ok(())
 }

@@ -40,7 +40,11 @@ pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
     let list: Vec<Json> = checks.iter().map(json).collect();
     out.result(
         Object::new().with("ok", failed == 0).with("checks", list),
-        format!("{}\n{}", lines.join("\n"), if failed == 0 { "all is well" } else { "something needs attention" }),
+        format!(
+            "{}\n{}",
+            lines.join("\n"),
+            if failed == 0 { "all is well" } else { "something needs attention" }
+        ),
     );
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
@@ -54,7 +58,11 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
     checks.push(Check {
         what: "workflows",
         result: if workflows == 0 {
-            Err(CliError::refused("no-workflow", "no workflow is published, so nothing can be delegated", "bailiwick workflow publish FILE"))
+            Err(CliError::refused(
+                "no-workflow",
+                "no workflow is published, so nothing can be delegated",
+                "bailiwick workflow publish FILE",
+            ))
         } else {
             Ok(format!("{workflows} published"))
         },
@@ -126,7 +134,10 @@ fn direct_call(url: &str) -> Result<String, CliError> {
 fn line(check: &Check) -> String {
     match &check.result {
         Ok(text) => format!("  ok    {:<14} {text}", check.what),
-        Err(e) => format!("  FAIL  {:<14} {} [{}]\n        try: {}", check.what, e.message, e.code, e.remedy),
+        Err(e) => format!(
+            "  FAIL  {:<14} {} [{}]\n        try: {}",
+            check.what, e.message, e.code, e.remedy
+        ),
     }
 }
 

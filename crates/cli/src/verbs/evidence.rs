@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, TaskId};
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, TaskId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_evidence::{Located, Source, SourceError, Subject, Trust, assemble, verify};
@@ -89,10 +89,7 @@ fn offline(
 ) -> Result<ExitCode, CliError> {
     let trust = Trust::parse(&keyfile::read(trust)?)
         .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?;
-    let kept = kept
-        .iter()
-        .map(|path| read_checkpoint(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let kept = kept.iter().map(|path| read_checkpoint(path)).collect::<Result<Vec<_>, _>>()?;
     let bundle = keyfile::read_up_to(file, MAX_BUNDLE)?;
     let verdict = verify(&bundle, &trust, &kept);
     let object = match verdict.to_json() {
@@ -106,7 +103,11 @@ fn offline(
 /// A checkpoint that somebody kept.
 pub(super) fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint, CliError> {
     SignedCheckpoint::parse(&keyfile::read(path)?).map_err(|e| {
-        CliError::usage(e.code(), format!("`{}`: {e}", path.display()), "pass a file that `audit checkpoint --save` wrote")
+        CliError::usage(
+            e.code(),
+            format!("`{}`: {e}", path.display()),
+            "pass a file that `audit checkpoint --save` wrote",
+        )
     })
 }
 
@@ -192,8 +193,7 @@ impl Source for Ledger<'_> {
     }
 
     fn disclosure(&self, entry: &EntryId, field: &str) -> Result<Option<Disclosure>, SourceError> {
-        let texts =
-            self.data.store().read(|view| view.read_plaintext(entry)).map_err(boxed)?;
+        let texts = self.data.store().read(|view| view.read_plaintext(entry)).map_err(boxed)?;
         Ok(texts.unwrap_or_default().into_iter().find(|(f, _)| f == field).map(|(_, d)| d))
     }
 

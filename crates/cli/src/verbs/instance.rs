@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::crypto::Signer as _;
 
 use crate::args::InstanceVerb;
 use crate::config::Config;

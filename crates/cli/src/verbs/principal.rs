@@ -18,7 +18,8 @@ pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), Cl
     match verb {
         PrincipalVerb::Add { id, key } => {
             let id = PrincipalId::parse(&id)?;
-            let path = key.unwrap_or_else(|| format!("{}.key", id.as_str().replace(':', "-")).into());
+            let path =
+                key.unwrap_or_else(|| format!("{}.key", id.as_str().replace(':', "-")).into());
             if data.authority.principal(&id).is_ok() {
                 return Err(CliError::refused(
                     "already-exists",

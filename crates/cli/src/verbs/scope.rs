@@ -33,10 +33,7 @@ pub(super) fn run(verb: ScopeVerb, dir: &Path, out: Output) -> Result<(), CliErr
     Ok(())
 }
 
-fn first_that_knows(
-    workflows: &[Workflow],
-    shorthands: &[String],
-) -> Result<Expansion, CliError> {
+fn first_that_knows(workflows: &[Workflow], shorthands: &[String]) -> Result<Expansion, CliError> {
     let mut problem = None;
     for workflow in workflows {
         match expand(workflow, shorthands) {

@@ -33,7 +33,11 @@ const PURGE_BATCH: u32 = 1000;
 /// The process's async runtime.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
-        CliError::environment("runtime", format!("cannot start threads: {e}"), "check the process limits")
+        CliError::environment(
+            "runtime",
+            format!("cannot start threads: {e}"),
+            "check the process limits",
+        )
     })
 }
 
@@ -76,7 +80,9 @@ fn check_modes(data: &DataDir) -> Result<(), CliError> {
 /// Structured logs on standard error. Nothing secret is ever handed to them:
 /// keys, credentials and tokens have no `Debug` that shows them.
 fn init_logs(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"));
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"
+    ));
     let _ = tracing_subscriber::fmt()
         .json()
         // A log that cannot be written, on a full disk for one, would be
@@ -88,10 +94,7 @@ fn init_logs(level: &str) {
 }
 
 /// The gateway of a data dir over `catalogue`.
-pub(super) fn gateway(
-    data: &DataDir,
-    catalogue: Arc<dyn Catalogue>,
-) -> Result<Gateway, CliError> {
+pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<Gateway, CliError> {
     let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
     gateway_following(data, catalogue, follower)
 }
@@ -170,7 +173,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     tracing::info!("stopping: no new calls, waiting for those under way");
     let _ = stopping.send(());
     if !gateway.drain(drain).await {
-        tracing::warn!("some calls were still under way; they are recorded as unknown at the next start");
+        tracing::warn!(
+            "some calls were still under way; they are recorded as unknown at the next start"
+        );
     }
     // Open connections end with the process; what they waited for is done.
     let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
@@ -178,7 +183,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let last = Arc::clone(&data);
     let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
     if !matches!(sequenced, Ok(Ok(()))) {
-        tracing::warn!("the last entries are durable but not yet published; the next start does it");
+        tracing::warn!(
+            "the last entries are durable but not yet published; the next start does it"
+        );
     }
     out.say("stopped");
     Ok(())
@@ -234,10 +241,7 @@ impl Background {
 }
 
 /// Runs blocking work again and again, each time after the one before ended.
-fn every(
-    pause: Duration,
-    work: impl Fn() + Send + Sync + 'static,
-) -> tokio::task::JoinHandle<()> {
+fn every(pause: Duration, work: impl Fn() + Send + Sync + 'static) -> tokio::task::JoinHandle<()> {
     let work = Arc::new(work);
     tokio::spawn(async move {
         loop {

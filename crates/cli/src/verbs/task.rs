@@ -33,9 +33,7 @@ pub(super) fn run(verb: TaskVerb, dir: &Path, out: Output) -> Result<(), CliErro
         }
         TaskVerb::List => {
             let filter = Filter { kind: Some(Kind::TaskCreated), limit: 1000, ..Filter::default() };
-            let rows = data.store().read(|v| -> Result<_, StoreError> {
-                v.query(&filter)
-            })?;
+            let rows = data.store().read(|v| -> Result<_, StoreError> { v.query(&filter) })?;
             let member = |t: &Option<String>| t.clone().unwrap_or_default();
             let list: Vec<Json> = rows
                 .iter()

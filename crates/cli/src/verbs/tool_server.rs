@@ -24,7 +24,9 @@ pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), C
     let data = DataDir::open(dir)?;
     match verb {
         ToolServerVerb::Add { name, url, credential } => add(&data, &name, url, credential, out),
-        ToolServerVerb::Pin { name, accept } => pin(&data, &ServerName::parse(&name)?, &accept, out),
+        ToolServerVerb::Pin { name, accept } => {
+            pin(&data, &ServerName::parse(&name)?, &accept, out)
+        }
         ToolServerVerb::List => list(&data, out),
     }
 }
@@ -62,20 +64,23 @@ fn add(
     Ok(())
 }
 
-fn pin(
-    data: &DataDir,
-    name: &ServerName,
-    accept: &[String],
-    out: Output,
-) -> Result<(), CliError> {
+fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Result<(), CliError> {
     let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
     let server = catalogue
         .server(name)
         .map_err(|_| {
-            CliError::environment("credential-unreadable", "the tool server's credential cannot be read", "check the file and its mode (600)")
+            CliError::environment(
+                "credential-unreadable",
+                "the tool server's credential cannot be read",
+                "check the file and its mode (600)",
+            )
         })?
         .ok_or_else(|| {
-            CliError::refused("not-found", format!("no tool server `{name}`"), "add it with `bailiwick tool-server add`")
+            CliError::refused(
+                "not-found",
+                format!("no tool server `{name}`"),
+                "add it with `bailiwick tool-server add`",
+            )
         })?;
     let gateway = super::serve::gateway(data, Arc::new(catalogue))?;
     let mut lines = Vec::new();
@@ -128,9 +133,11 @@ fn line(pinned: &Pinned) -> String {
     let detail = match pinned {
         Pinned::New { digest, .. } => digest.to_string(),
         Pinned::Changed { found, .. } => format!("now {found}"),
-        Pinned::Suspicious { flags, .. } => {
-            flags.iter().map(|f| format!("{} in {}", f.suspicion.as_str(), f.place)).collect::<Vec<_>>().join(", ")
-        }
+        Pinned::Suspicious { flags, .. } => flags
+            .iter()
+            .map(|f| format!("{} in {}", f.suspicion.as_str(), f.place))
+            .collect::<Vec<_>>()
+            .join(", "),
         Pinned::Unchanged { .. } | Pinned::Malformed { .. } => String::new(),
     };
     format!("{:<20} {:<50} {detail}", pinned.code(), tool(pinned))

@@ -17,16 +17,15 @@ pub(super) fn read(path: &Path) -> Result<Workflow, CliError> {
 }
 
 fn text(path: &Path) -> Result<String, CliError> {
-    String::from_utf8(keyfile::read(path)?)
-        .map_err(|_| CliError::usage("workflow-not-utf8", "the file is not UTF-8", "save it as UTF-8"))
+    String::from_utf8(keyfile::read(path)?).map_err(|_| {
+        CliError::usage("workflow-not-utf8", "the file is not UTF-8", "save it as UTF-8")
+    })
 }
 
 fn parse(text: &str, path: &Path) -> Result<Workflow, CliError> {
     Workflow::parse(text).map_err(|problems| {
-        let lines: Vec<String> = problems
-            .iter()
-            .map(|p| format!("{p}\n    try: {}", p.remedy))
-            .collect();
+        let lines: Vec<String> =
+            problems.iter().map(|p| format!("{p}\n    try: {}", p.remedy)).collect();
         CliError::refused(
             problems.first().map_or("workflow-malformed", |p| p.code()),
             format!("`{}` is no valid workflow:\n  {}", path.display(), lines.join("\n  ")),
@@ -50,7 +49,11 @@ pub(super) fn run(verb: WorkflowVerb, dir: &Path, out: Output) -> Result<(), Cli
             let names: Vec<&str> = w.shorthands.iter().map(|s| s.template()).collect();
             let text = format!(
                 "workflow {} is valid\n  digest      {}\n  owner       {}\n  level       {}\n  shorthands  {}",
-                w.id, w.digest(), w.owner, w.level.as_str(), names.join(", "),
+                w.id,
+                w.digest(),
+                w.owner,
+                w.level.as_str(),
+                names.join(", "),
             );
             out.result(object, text);
             out.next(&[&format!("bailiwick workflow publish {}", file.display())]);

@@ -1,8 +1,6 @@
 //! Reads a conformance file and judges each of its cases.
 
-use bailiwick_core::aat::verify::{
-    Anchors, Call, Context, Core, ProofPolicy, Unverified, verify,
-};
+use bailiwick_core::aat::verify::{Anchors, Call, Context, Core, ProofPolicy, Unverified, verify};
 use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
@@ -23,8 +21,7 @@ pub(crate) struct CaseResult {
 
 /// Runs every case, number and canonical form of a file.
 pub(crate) fn run(bytes: &[u8]) -> Result<Vec<CaseResult>, String> {
-    let limits =
-        JsonLimits { max_bytes: 256 << 20, max_depth: 64, max_values: 50_000_000 };
+    let limits = JsonLimits { max_bytes: 256 << 20, max_depth: 64, max_values: 50_000_000 };
     let file = Json::parse(bytes, &limits).map_err(|e| e.to_string())?;
     let file = file.as_object().ok_or("not an object")?;
     let defaults = parameters(file.member("parameters"), ChainLimits::DEFAULT)?;
@@ -47,8 +44,7 @@ pub(crate) fn run(bytes: &[u8]) -> Result<Vec<CaseResult>, String> {
     }
     for row in array(file, "jcs") {
         results.push(table_row(row, "jcs", |row| {
-            read(row).map(|v| v.canonical()).as_deref()
-                == row.member("jcs").and_then(Json::as_str)
+            read(row).map(|v| v.canonical()).as_deref() == row.member("jcs").and_then(Json::as_str)
         }));
     }
     Ok(results)
@@ -126,9 +122,11 @@ fn judge(case: &Object, defaults: ChainLimits) -> Result<Option<bool>, String> {
             let Some(step) = text(expected, "step") else { return Ok(None) };
             let other = strings(expected, "step_in_other_order");
             let single = text(expected, "step_in_other_order");
-            Ok(Some(denial.step.is_some_and(|s| {
-                s == step || single == Some(s) || other.iter().any(|o| o == s)
-            })))
+            Ok(Some(
+                denial.step.is_some_and(|s| {
+                    s == step || single == Some(s) || other.iter().any(|o| o == s)
+                }),
+            ))
         }
         (verdict, _) => Err(format!("unknown verdict {verdict:?}")),
     }

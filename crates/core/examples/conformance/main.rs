@@ -17,9 +17,8 @@ fn main() -> ExitCode {
     }
     let (mut passed, mut failed) = (0u64, 0u64);
     for file in files {
-        let results = std::fs::read(&file)
-            .map_err(|e| e.to_string())
-            .and_then(|bytes| cases::run(&bytes));
+        let results =
+            std::fs::read(&file).map_err(|e| e.to_string()).and_then(|bytes| cases::run(&bytes));
         match results {
             Err(e) => {
                 println!("{file}: {e}");

@@ -104,9 +104,7 @@ pub struct Content {
 
 impl Content {
     fn claims(&self, iss: &str, iat: i64, depth: u64) -> Object {
-        let details = Object::new()
-            .with("type", DETAILS_TYPE)
-            .with("tools", self.scope.to_json());
+        let details = Object::new().with("type", DETAILS_TYPE).with("tools", self.scope.to_json());
         let mut claims = Object::new()
             .with("jti", self.jti.as_str())
             .with("iss", iss)
@@ -185,15 +183,12 @@ pub fn derive(
     if content.exp > seen.exp || content.exp <= iat || starts_early {
         return Err(MakeError::Window);
     }
-    seen.scope
-        .covers(&content.scope)
-        .map_err(|w| MakeError::Wider { what: w.to_string() })?;
+    seen.scope.covers(&content.scope).map_err(|w| MakeError::Wider { what: w.to_string() })?;
     if let Some(member) = accountable::budget_beyond(&seen.budget, &content.budget) {
         return Err(MakeError::Budget { member });
     }
     let iss = signer.public_key().thumbprint().to_uri();
-    let claims =
-        content.claims(&iss, iat, depth).with("par_hash", token.hash());
+    let claims = content.claims(&iss, iat, depth).with("par_hash", token.hash());
     Ok(sign(TOKEN_TYPE, None, &claims.into(), signer))
 }
 
@@ -238,10 +233,7 @@ impl Seen {
         use super::claims::{Labels, Reading, Strictness};
         token.check_header(TOKEN_TYPE)?;
         let claims = token.claims(&limits.json)?;
-        let nbf = claims
-            .member("nbf")
-            .and_then(Json::as_number)
-            .and_then(|n| n.as_plain_integer());
+        let nbf = claims.member("nbf").and_then(Json::as_number).and_then(|n| n.as_plain_integer());
         let budget = claims
             .member(accountable::BUDGET)
             .and_then(Json::as_object)
@@ -249,8 +241,7 @@ impl Seen {
             .unwrap_or_default();
         let reading = Reading::new(claims, Labels::CHILD);
         let (iat, exp) = reading.dates()?;
-        let strictness =
-            Strictness { dialect: Dialect::Extended, extra_entry_members: true };
+        let strictness = Strictness { dialect: Dialect::Extended, extra_entry_members: true };
         Ok(Self {
             jti: reading.jti()?,
             iat,

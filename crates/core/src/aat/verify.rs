@@ -16,9 +16,9 @@ use crate::limits::ChainLimits;
 use crate::scope::{Scope, ScopeDenial};
 use crate::time::Timestamp;
 
+use super::TOKEN_TYPE;
 use super::claims::{Claims, Labels, Reading, Strictness};
 use super::jws::Compact;
-use super::TOKEN_TYPE;
 
 mod kept;
 mod possession;
@@ -149,10 +149,8 @@ impl private::Sealed for Core {}
 impl Profile for Core {
     type Facts = ();
     type Inputs<'a> = ();
-    const STRICTNESS: Strictness = Strictness {
-        dialect: crate::constraint::Dialect::Core,
-        extra_entry_members: true,
-    };
+    const STRICTNESS: Strictness =
+        Strictness { dialect: crate::constraint::Dialect::Core, extra_entry_members: true };
 
     fn account(_: &Chain, _: &Context<'_>, (): ()) -> Result<(), Unaccounted<()>> {
         Ok(())
@@ -204,8 +202,7 @@ impl<'t> Unverified<'t> {
         let mut kid = None;
         for (i, token) in tokens.iter().enumerate() {
             let step = if i == 0 { "3a" } else { "4a" };
-            let stated =
-                token.check_header(TOKEN_TYPE).map_err(|d| d.at_step(step).of_token(i))?;
+            let stated = token.check_header(TOKEN_TYPE).map_err(|d| d.at_step(step).of_token(i))?;
             if i == 0 {
                 kid = stated;
             }
@@ -293,8 +290,8 @@ impl Chain {
     ) -> Result<Self, Denial> {
         let mut tokens = unverified.tokens.iter();
         let root = tokens.next().ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
-        let (root, issuer) =
-            verify_root(root, unverified.kid.as_deref(), context, P::STRICTNESS).map_err(|d| d.of_token(0))?;
+        let (root, issuer) = verify_root(root, unverified.kid.as_deref(), context, P::STRICTNESS)
+            .map_err(|d| d.of_token(0))?;
         let mut links = Vec::with_capacity(unverified.tokens.len());
         links.push(root);
         for (i, token) in tokens.enumerate() {
@@ -710,4 +707,3 @@ impl<'a> Call<'a> {
         Ok(Self { tool, arguments })
     }
 }
-

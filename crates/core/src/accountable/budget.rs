@@ -67,8 +67,7 @@ pub(super) fn check(chain: &Chain) -> Result<(), Denial> {
     let mut effective = Object::new();
     for (i, link) in chain.links().iter().enumerate() {
         let Some(budget) = link.claims.all.member(BUDGET) else { continue };
-        let malformed =
-            |m: &str| Denial::new(Reason::ClaimsMalformed).of_token(i).about(m);
+        let malformed = |m: &str| Denial::new(Reason::ClaimsMalformed).of_token(i).about(m);
         let budget = budget.as_object().ok_or_else(|| malformed("budget"))?;
         for (name, value) in budget.iter() {
             // Fail closed: a limit that we do not understand cannot be kept.
@@ -92,26 +91,16 @@ impl Charge {
     ///
     /// # Errors
     /// [`ChargeError`] when a summed argument is no non-negative integer.
-    pub fn of(
-        chain: &Chain,
-        tool: &str,
-        arguments: &Object,
-    ) -> Result<Vec<Self>, ChargeError> {
+    pub fn of(chain: &Chain, tool: &str, arguments: &Object) -> Result<Vec<Self>, ChargeError> {
         let mut charges = Vec::new();
         for link in chain.links() {
-            let Some(budget) = link.claims.all.member(BUDGET).and_then(Json::as_object)
-            else {
+            let Some(budget) = link.claims.all.member(BUDGET).and_then(Json::as_object) else {
                 continue;
             };
             for (member, limit) in budget.iter() {
                 let Some(limit) = member_limit(limit) else { continue };
                 let Some(amount) = amount(member, tool, arguments)? else { continue };
-                charges.push(Self {
-                    token: link.hash,
-                    member: member.to_owned(),
-                    amount,
-                    limit,
-                });
+                charges.push(Self { token: link.hash, member: member.to_owned(), amount, limit });
             }
         }
         Ok(charges)

@@ -14,7 +14,8 @@ impl Standing {
     /// RFC 3339.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let hops: Vec<Json> = self.hops.iter().map(|h| h.as_ref().map(hop_to_json).into()).collect();
+        let hops: Vec<Json> =
+            self.hops.iter().map(|h| h.as_ref().map(hop_to_json).into()).collect();
         let grant = self.grant.as_ref().map(|g| {
             Object::new()
                 .with("digest", g.digest)

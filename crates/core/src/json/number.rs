@@ -18,7 +18,10 @@ pub struct Number {
 #[derive(Clone)]
 enum Text {
     /// The first `length` bytes are the text.
-    Short { length: u8, bytes: [u8; SHORT] },
+    Short {
+        length: u8,
+        bytes: [u8; SHORT],
+    },
     Long(Box<str>),
 }
 
@@ -259,9 +262,23 @@ mod tests {
     #[test]
     fn every_number_keeps_its_text_whatever_stands_before_it() {
         let texts = [
-            "0", "-1", "1.0", "7", "-0", "12345678901234", "-1234567890123", "123456789012345",
-            "1e2", "-9223372036854775808", "9223372036854775807", "-9223372036854775809",
-            "18446744073709551615", "18446744073709551616", "1.50", "1700000000", "1E+2",
+            "0",
+            "-1",
+            "1.0",
+            "7",
+            "-0",
+            "12345678901234",
+            "-1234567890123",
+            "123456789012345",
+            "1e2",
+            "-9223372036854775808",
+            "9223372036854775807",
+            "-9223372036854775809",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1.50",
+            "1700000000",
+            "1E+2",
         ];
         let array = format!("[\"1\",{}]", texts.join(","));
         let array = Json::parse(array.as_bytes(), &JsonLimits::DEFAULT).unwrap();

@@ -34,11 +34,7 @@ impl DirectCaller {
     /// # Errors
     /// [`AgentError::Transport`] when the HTTP client cannot be made.
     pub fn new(url: impl Into<String>) -> Result<Self, AgentError> {
-        Ok(Self {
-            http: http_client()?,
-            url: url.into(),
-            timeout: super::DEFAULT_TIMEOUT,
-        })
+        Ok(Self { http: http_client()?, url: url.into(), timeout: super::DEFAULT_TIMEOUT })
     }
 
     /// The request's body: what [`DirectCaller::call_tool`] sends.
@@ -90,9 +86,7 @@ impl DirectCaller {
         while let Some(piece) = stream.next().await {
             bytes.extend_from_slice(&piece?);
             if bytes.len() > MAX_ANSWER_BYTES {
-                return Ok(Outcome::Transport {
-                    reason: "the answer is too long".to_owned(),
-                });
+                return Ok(Outcome::Transport { reason: "the answer is too long".to_owned() });
             }
         }
         let text = String::from_utf8_lossy(&bytes);
@@ -114,8 +108,6 @@ impl DirectCaller {
                 "the server refused the caller (HTTP {status})"
             ))));
         }
-        Ok(Outcome::Transport {
-            reason: format!("HTTP {status} without a JSON-RPC message"),
-        })
+        Ok(Outcome::Transport { reason: format!("HTTP {status} without a JSON-RPC message") })
     }
 }

@@ -130,23 +130,16 @@ impl AgentError {
     }
 
     pub(super) fn transport(error: &(dyn Error + 'static)) -> Self {
-        Self::Transport {
-            reason: chain(error),
-        }
+        Self::Transport { reason: chain(error) }
     }
 
     pub(super) fn timed_out(after: Duration) -> Self {
-        Self::Transport {
-            reason: format!("timed out after {} ms", after.as_millis()),
-        }
+        Self::Transport { reason: format!("timed out after {} ms", after.as_millis()) }
     }
 
     pub(super) fn from_rpc(error: &ErrorData) -> Self {
         Denial::from_rpc(error).map_or_else(
-            || Self::Rpc {
-                code: error.code.0,
-                message: error.message.to_string(),
-            },
+            || Self::Rpc { code: error.code.0, message: error.message.to_string() },
             Self::Denied,
         )
     }
@@ -196,9 +189,7 @@ impl AgentError {
         struct Body {
             error: ErrorData,
         }
-        serde_json::from_str::<Body>(body)
-            .ok()
-            .map(|body| Self::from_rpc(&body.error))
+        serde_json::from_str::<Body>(body).ok().map(|body| Self::from_rpc(&body.error))
     }
 
     pub(super) fn from_service(error: &ServiceError) -> Self {
@@ -275,11 +266,7 @@ impl<T> Outcome<T> {
 
 impl Outcome<CallToolResult> {
     pub(super) fn of_tool(result: CallToolResult) -> Self {
-        if result.is_error == Some(true) {
-            Self::ToolError(result)
-        } else {
-            Self::Allowed(result)
-        }
+        if result.is_error == Some(true) { Self::ToolError(result) } else { Self::Allowed(result) }
     }
 }
 
@@ -311,10 +298,7 @@ mod tests {
         );
         let bare =
             Denial::from_rpc(&ErrorData::new(ErrorCode(NOT_AUTHENTICATED), "who?", None)).unwrap();
-        assert_eq!(
-            (bare.code.as_str(), bare.reason.as_str()),
-            ("not-authenticated", "who?")
-        );
+        assert_eq!((bare.code.as_str(), bare.reason.as_str()), ("not-authenticated", "who?"));
     }
 
     #[test]

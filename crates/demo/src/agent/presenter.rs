@@ -37,9 +37,7 @@ pub struct PresentError {
 impl PresentError {
     /// An error with this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 
     /// Stable kebab-case name of this error.
@@ -95,10 +93,7 @@ pub struct FixedPresenter<P> {
 impl<P: Presenter> FixedPresenter<P> {
     /// Presents `presentation` with calls and has `messages` sign the rest.
     pub fn new(presentation: Presentation, messages: P) -> Self {
-        Self {
-            presentation,
-            messages,
-        }
+        Self { presentation, messages }
     }
 }
 
@@ -125,18 +120,12 @@ pub struct RecordingPresenter<P> {
 impl<P: Presenter> RecordingPresenter<P> {
     /// Listens to `inner`.
     pub fn new(inner: P) -> Self {
-        Self {
-            inner,
-            last: Mutex::new(None),
-        }
+        Self { inner, last: Mutex::new(None) }
     }
 
     /// The presentation of the last call.
     pub fn last(&self) -> Option<Presentation> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -72,10 +72,7 @@ fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)
     let mut arguments = arguments;
     if let Some(input) = input {
         // `$input` is reserved: what the server asked for is part of what is signed.
-        arguments.insert(
-            "$input".to_owned(),
-            serde_json::to_value(input).unwrap_or_default(),
-        );
+        arguments.insert("$input".to_owned(), serde_json::to_value(input).unwrap_or_default());
     }
     Some((id, arguments))
 }
@@ -91,9 +88,7 @@ fn refused(error: PresentError) -> HttpError {
 
 fn header(value: &str) -> Result<HeaderValue, HttpError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
-        refused(PresentError::new(
-            "the presenter gave characters that no header can carry",
-        ))
+        refused(PresentError::new("the presenter gave characters that no header can carry"))
     })?;
     value.set_sensitive(true);
     Ok(value)
@@ -105,11 +100,7 @@ impl PresentingHttp {
         server: String,
         presenter: Option<Arc<dyn Presenter>>,
     ) -> Self {
-        Self {
-            http,
-            server: server.into(),
-            presenter,
-        }
+        Self { http, server: server.into(), presenter }
     }
 
     fn sign_message(
@@ -119,9 +110,8 @@ impl PresentingHttp {
         headers: &mut Headers,
     ) -> Result<(), HttpError> {
         if let Some(presenter) = &self.presenter {
-            let MessageHeaders { aat_chain, dpop } = presenter
-                .for_message(method, endpoint(url))
-                .map_err(refused)?;
+            let MessageHeaders { aat_chain, dpop } =
+                presenter.for_message(method, endpoint(url)).map_err(refused)?;
             headers.insert(AAT_CHAIN, header(&aat_chain)?);
             headers.insert(DPOP, header(&dpop)?);
         }
@@ -140,10 +130,7 @@ impl PresentingHttp {
         {
             let presentation = presenter.for_call(&id, &arguments).map_err(refused)?;
             let presentation = serde_json::to_value(presentation)?;
-            request
-                .request
-                .get_meta_mut()
-                .insert(PRESENTATION_META_KEY.to_owned(), presentation);
+            request.request.get_meta_mut().insert(PRESENTATION_META_KEY.to_owned(), presentation);
             return Ok(());
         }
         self.sign_message("POST", url, headers)
@@ -203,9 +190,7 @@ impl StreamableHttpClient for PresentingHttp {
         mut custom_headers: Headers,
     ) -> Result<(), HttpError> {
         self.sign_message("DELETE", &uri, &mut custom_headers)?;
-        self.http
-            .delete_session(uri, session_id, auth_header, custom_headers)
-            .await
+        self.http.delete_session(uri, session_id, auth_header, custom_headers).await
     }
 
     async fn get_stream(

@@ -24,26 +24,16 @@ pub(super) struct Credential(Zeroizing<String>);
 
 impl Credential {
     /// Reads the credential file.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a tool server is a program of its own"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a tool server is a program of its own")]
     pub(super) fn read(path: &Path) -> Result<Self, DeskError> {
         let text = fs::read_to_string(path)
             .map(Zeroizing::new)
-            .map_err(|source| DeskError::CredentialFile {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| DeskError::CredentialFile { path: path.to_owned(), source })?;
         let trimmed = text.trim();
         let visible = trimmed.bytes().all(|byte| byte.is_ascii_graphic());
         let found = if visible { trimmed.len() } else { 0 };
         if found < MIN_CHARS {
-            return Err(DeskError::CredentialWeak {
-                path: path.to_owned(),
-                min: MIN_CHARS,
-                found,
-            });
+            return Err(DeskError::CredentialWeak { path: path.to_owned(), min: MIN_CHARS, found });
         }
         Ok(Self(Zeroizing::new(trimmed.to_owned())))
     }
@@ -93,18 +83,13 @@ pub(super) async fn require(
         }
         Err(reason) => {
             tracing::warn!(reason = reason.as_str(), method = %request.method(), "refused a caller without the credential");
-            if let Err(error) = guard
-                .database
-                .log_refusal(reason, request.method().as_str())
-            {
+            if let Err(error) = guard.database.log_refusal(reason, request.method().as_str()) {
                 tracing::error!(%error, "could not log a refusal");
             }
             let challenge =
                 HeaderValue::from_static("Bearer realm=\"support desk\", error=\"invalid_token\"");
             let mut response = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             response
         }
     }
@@ -128,14 +113,8 @@ mod tests {
 
     #[test]
     fn the_right_credential_passes_whatever_the_case_of_the_scheme() {
-        assert_eq!(
-            credential().verify(&headers(&["Bearer 0123456789abcdef"])),
-            Ok(())
-        );
-        assert_eq!(
-            credential().verify(&headers(&["bearer 0123456789abcdef"])),
-            Ok(())
-        );
+        assert_eq!(credential().verify(&headers(&["Bearer 0123456789abcdef"])), Ok(()));
+        assert_eq!(credential().verify(&headers(&["bearer 0123456789abcdef"])), Ok(()));
     }
 
     #[test]
@@ -147,16 +126,9 @@ mod tests {
             (&["Bearer "], RefusalReason::Wrong),
             (&["Basic 0123456789abcdef"], RefusalReason::Malformed),
             (&["0123456789abcdef"], RefusalReason::Malformed),
-            (
-                &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
-                RefusalReason::Malformed,
-            ),
+            (&["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"], RefusalReason::Malformed),
         ] {
-            assert_eq!(
-                credential().verify(&headers(values)),
-                Err(reason),
-                "{values:?}"
-            );
+            assert_eq!(credential().verify(&headers(values)), Err(reason), "{values:?}");
         }
     }
 
@@ -175,10 +147,7 @@ mod tests {
         fs::write(&path, "0123456789abcdef\n").unwrap();
         assert!(Credential::read(&path).is_ok());
         assert_eq!(
-            Credential::read(&dir.path().join("none"))
-                .err()
-                .unwrap()
-                .code(),
+            Credential::read(&dir.path().join("none")).err().unwrap().code(),
             "desk-credential-file"
         );
     }

@@ -141,16 +141,9 @@ pub(super) struct Ticket {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Refund {
-    Made {
-        refund_id: i64,
-        order_id: i64,
-        amount_cents: i64,
-        refunded_cents: i64,
-    },
+    Made { refund_id: i64, order_id: i64, amount_cents: i64, refunded_cents: i64 },
     NoSuchOrder,
-    TooMuch {
-        left_cents: i64,
-    },
+    TooMuch { left_cents: i64 },
 }
 
 /// The desk's database. Statements take microseconds, so one connection behind a lock serves all.
@@ -170,16 +163,12 @@ impl Database {
         let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.execute_batch(SCHEMA)?;
         let empty: bool =
-            tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM customer)", [], |row| {
-                row.get(0)
-            })?;
+            tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM customer)", [], |row| row.get(0))?;
         if empty {
             seed::fill(&tx)?;
         }
         tx.commit()?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
     /// Opens a file that a desk has made, to read its logs.
@@ -187,16 +176,12 @@ impl Database {
         // Read-write, because a reader of a WAL database may have to recover it; nothing is written here.
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic under the lock leaves at most a transaction that SQLite rolls back.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a call to the log and returns its number.
@@ -266,11 +251,7 @@ impl Database {
         let mut statement =
             connection.prepare("SELECT time, reason, method FROM refusal_log ORDER BY number")?;
         let rows = statement.query_map([], |row| {
-            Ok(Refusal {
-                time: row.get(0)?,
-                reason: row.get(1)?,
-                method: row.get(2)?,
-            })
+            Ok(Refusal { time: row.get(0)?, reason: row.get(1)?, method: row.get(2)? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -279,9 +260,8 @@ impl Database {
         let connection = self.lock();
         let mut notes = connection
             .prepare_cached("SELECT text FROM note WHERE ticket_id = ?1 ORDER BY note_id")?;
-        let notes = notes
-            .query_map([ticket_id], |row| row.get(0))?
-            .collect::<Result<Vec<String>, _>>()?;
+        let notes =
+            notes.query_map([ticket_id], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
         Ok(connection
             .prepare_cached(
                 "SELECT ticket_id, customer_id, order_id, subject, body, status, priority FROM ticket WHERE ticket_id = ?1",
@@ -344,9 +324,7 @@ impl Database {
             "SELECT order_id, customer_id, item, total_cents, refunded_cents, status, placed
              FROM \"order\" WHERE customer_id = ?1 ORDER BY order_id",
         )?;
-        Ok(statement
-            .query_map([customer_id], Self::read_order)?
-            .collect::<Result<_, _>>()?)
+        Ok(statement.query_map([customer_id], Self::read_order)?.collect::<Result<_, _>>()?)
     }
 
     /// Customers whose name or address contains `query`, at most 20.
@@ -357,11 +335,7 @@ impl Database {
              WHERE instr(lower(name), lower(?1)) > 0 OR instr(email, lower(?1)) > 0 ORDER BY customer_id LIMIT 20",
         )?;
         let rows = statement.query_map([query], |row| {
-            Ok(Customer {
-                customer_id: row.get(0)?,
-                name: row.get(1)?,
-                email: row.get(2)?,
-            })
+            Ok(Customer { customer_id: row.get(0)?, name: row.get(1)?, email: row.get(2)? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -393,12 +367,7 @@ impl Database {
         )?;
         let refund_id = tx.last_insert_rowid();
         tx.commit()?;
-        Ok(Refund::Made {
-            refund_id,
-            order_id,
-            amount_cents,
-            refunded_cents,
-        })
+        Ok(Refund::Made { refund_id, order_id, amount_cents, refunded_cents })
     }
 
     /// How many tickets, orders and customers there are.
@@ -464,14 +433,8 @@ mod tests {
             database.refund(10_072, 2, "again").unwrap(),
             Refund::TooMuch { left_cents: 1 }
         ));
-        assert!(matches!(
-            database.refund(10_072, 1, "rest").unwrap(),
-            Refund::Made { .. }
-        ));
-        assert!(matches!(
-            database.refund(7, 1, "none").unwrap(),
-            Refund::NoSuchOrder
-        ));
+        assert!(matches!(database.refund(10_072, 1, "rest").unwrap(), Refund::Made { .. }));
+        assert!(matches!(database.refund(7, 1, "none").unwrap(), Refund::NoSuchOrder));
     }
 
     #[test]
@@ -493,12 +456,8 @@ mod tests {
             )
             .unwrap();
         database.log_refusal(RefusalReason::Missing, "GET").unwrap();
-        let reasons: Vec<_> = database
-            .refusals()
-            .unwrap()
-            .into_iter()
-            .map(|refusal| refusal.reason)
-            .collect();
+        let reasons: Vec<_> =
+            database.refusals().unwrap().into_iter().map(|refusal| refusal.reason).collect();
         assert_eq!(reasons, ["", "wrong", "missing"]);
     }
 }

@@ -31,10 +31,8 @@ fn object(value: Value) -> JsonObject {
 
 /// An object schema that takes exactly these properties, all required.
 fn schema(properties: Value) -> Arc<JsonObject> {
-    let required: Vec<&String> = properties
-        .as_object()
-        .map(|map| map.keys().collect())
-        .unwrap_or_default();
+    let required: Vec<&String> =
+        properties.as_object().map(|map| map.keys().collect()).unwrap_or_default();
     Arc::new(object(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -128,11 +126,7 @@ pub(super) fn prompt() -> Prompt {
     let argument = PromptArgument::new("ticket_id")
         .with_description("Number of the ticket to answer.")
         .with_required(true);
-    Prompt::new(
-        REPLY_PROMPT,
-        Some("Drafts a reply to a ticket."),
-        Some(vec![argument]),
-    )
+    Prompt::new(REPLY_PROMPT, Some("Drafts a reply to a ticket."), Some(vec![argument]))
 }
 
 #[cfg(test)]
@@ -154,13 +148,8 @@ mod tests {
     #[test]
     fn the_changed_description_changes_one_tool_only() {
         let changed = |(before, after): &(Tool, Tool)| before != after;
-        let pairs = tools(Quirk::None)
-            .into_iter()
-            .zip(tools(Quirk::ChangedDescription));
-        let names: Vec<_> = pairs
-            .filter(changed)
-            .map(|(tool, _)| tool.name.into_owned())
-            .collect();
+        let pairs = tools(Quirk::None).into_iter().zip(tools(Quirk::ChangedDescription));
+        let names: Vec<_> = pairs.filter(changed).map(|(tool, _)| tool.name.into_owned()).collect();
         assert_eq!(names, ["get_ticket"]);
     }
 }

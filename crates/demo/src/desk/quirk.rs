@@ -52,9 +52,7 @@ impl FromStr for Quirk {
             "changed-description" => Ok(Self::ChangedDescription),
             "garbage-answer" => Ok(Self::GarbageAnswer),
             "huge-answer" => Ok(Self::HugeAnswer),
-            _ => Err(UnknownQuirk {
-                name: name.to_owned(),
-            }),
+            _ => Err(UnknownQuirk { name: name.to_owned() }),
         }
     }
 }
@@ -99,9 +97,7 @@ pub(super) async fn misbehave(
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let message: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let executed = next
-        .run(Request::from_parts(parts, Body::from(bytes)))
-        .await;
+    let executed = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if message.get("method").and_then(Value::as_str) != Some("tools/call") {
         return executed;
     }
@@ -114,10 +110,9 @@ pub(super) async fn misbehave(
         _ => Body::from(&b"{\"jsonrpc\":\"2.0\",\"id\":\xff\xfe not JSON"[..]),
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -128,10 +123,7 @@ fn huge(id: &Value) -> Body {
     );
     let tail = r#""}],"isError":false}}"#;
     let pieces = std::iter::once(Bytes::from(head))
-        .chain(std::iter::repeat_n(
-            Bytes::from_static(&PIECE),
-            HUGE_BYTES / PIECE.len(),
-        ))
+        .chain(std::iter::repeat_n(Bytes::from_static(&PIECE), HUGE_BYTES / PIECE.len()))
         .chain(std::iter::once(Bytes::from_static(tail.as_bytes())));
     Body::from_stream(stream::iter(pieces.map(Ok::<_, io::Error>)))
 }

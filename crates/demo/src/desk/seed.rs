@@ -56,26 +56,11 @@ const SUBJECTS: [(&str, &str); 8] = [
         "Arrived damaged",
         "The box was dented and the item inside is cracked. I would like my money back.",
     ),
-    (
-        "Wrong item",
-        "I ordered something else. Please send the right one.",
-    ),
-    (
-        "Charged twice",
-        "My statement shows the same amount two times for one order.",
-    ),
-    (
-        "Change of address",
-        "I have moved. Can you send it to the new address?",
-    ),
-    (
-        "Question about returns",
-        "How long do I have to send an item back?",
-    ),
-    (
-        "Invoice needed",
-        "Please send an invoice made out to my workshop.",
-    ),
+    ("Wrong item", "I ordered something else. Please send the right one."),
+    ("Charged twice", "My statement shows the same amount two times for one order."),
+    ("Change of address", "I have moved. Can you send it to the new address?"),
+    ("Question about returns", "How long do I have to send an item back?"),
+    ("Invoice needed", "Please send an invoice made out to my workshop."),
     ("Missing part", "The screws were not in the box."),
 ];
 const ORDER_STATUS: [&str; 4] = ["delivered", "shipped", "paid", "delivered"];
@@ -84,19 +69,13 @@ const PRIORITY: [&str; 4] = ["normal", "low", "normal", "high"];
 
 /// How many orders a customer has.
 fn order_count(customer_id: i64) -> i64 {
-    if customer_id == CUSTOMER_OF_TICKET_8821 {
-        4
-    } else {
-        1 + (customer_id * 7) % 5
-    }
+    if customer_id == CUSTOMER_OF_TICKET_8821 { 4 } else { 1 + (customer_id * 7) % 5 }
 }
 
 /// The ids of a seeded customer's orders.
 pub fn orders_of(customer_id: i64) -> Vec<i64> {
     if CUSTOMERS.contains(&customer_id) {
-        (1..=order_count(customer_id))
-            .map(|number| customer_id * 10 + number)
-            .collect()
+        (1..=order_count(customer_id)).map(|number| customer_id * 10 + number).collect()
     } else {
         Vec::new()
     }
@@ -121,11 +100,7 @@ pub(super) fn fill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     )?;
     for id in CUSTOMERS {
         let (given, family) = (pick(&GIVEN, id * 5), pick(&FAMILY, id * 4 + id / 15));
-        let email = format!(
-            "{}.{}@customers.example",
-            given.to_lowercase(),
-            family.to_lowercase()
-        );
+        let email = format!("{}.{}@customers.example", given.to_lowercase(), family.to_lowercase());
         customer.execute(params![id, format!("{given} {family}"), email])?;
         for (number, order_id) in (1..).zip(orders_of(id)) {
             let (item, cents) = pick(&ITEMS, id * 3 + number * 7);
@@ -159,11 +134,7 @@ pub(super) fn fill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
             _ => (drawn, drawn_order, id * 3),
         };
         let (subject, body) = pick(&SUBJECTS, about);
-        let status = if matches!(id, 8821 | 9000) {
-            "open"
-        } else {
-            pick(&TICKET_STATUS, id)
-        };
+        let status = if matches!(id, 8821 | 9000) { "open" } else { pick(&TICKET_STATUS, id) };
         ticket.execute(params![
             id,
             customer_id,
@@ -184,10 +155,7 @@ mod tests {
     #[test]
     fn the_story_s_tickets_belong_to_different_customers_and_to_orders_of_theirs() {
         assert_ne!(CUSTOMER_OF_TICKET_8821, CUSTOMER_OF_TICKET_9000);
-        assert_eq!(
-            orders_of(CUSTOMER_OF_TICKET_8821),
-            [10_071, 10_072, 10_073, 10_074]
-        );
+        assert_eq!(orders_of(CUSTOMER_OF_TICKET_8821), [10_071, 10_072, 10_073, 10_074]);
         assert!(orders_of(CUSTOMER_OF_TICKET_9000).contains(&ORDER_OF_TICKET_9000));
     }
 }

@@ -120,10 +120,7 @@ impl Call {
             "list_orders" => Ok(Self::ListOrders(parse(arguments)?)),
             "refund_order" => {
                 let call: RefundOrder = parse(arguments)?;
-                within(
-                    (1..=10_000_000).contains(&call.amount_cents),
-                    "amount_cents",
-                )?;
+                within((1..=10_000_000).contains(&call.amount_cents), "amount_cents")?;
                 text_within(&call.reason, MAX_TEXT_CHARS, "reason")?;
                 Ok(Self::RefundOrder(call))
             }
@@ -137,10 +134,7 @@ impl Call {
                 within(call.seconds <= MAX_SLOW_SECONDS, "seconds")?;
                 Ok(Self::SlowReport(call))
             }
-            _ => Err(ErrorData::invalid_params(
-                format!("unknown tool `{name}`"),
-                None,
-            )),
+            _ => Err(ErrorData::invalid_params(format!("unknown tool `{name}`"), None)),
         }
     }
 }
@@ -171,10 +165,8 @@ impl Desk {
         context: &RequestContext<RoleServer>,
     ) -> Result<i64, ErrorData> {
         let meta = serde_json::to_string(&context.meta).unwrap_or_default();
-        let protocol = context
-            .protocol_version()
-            .map(|version| version.to_string())
-            .unwrap_or_default();
+        let protocol =
+            context.protocol_version().map(|version| version.to_string()).unwrap_or_default();
         let call = NewCall {
             tool,
             arguments: &arguments.to_string(),
@@ -182,15 +174,11 @@ impl Desk {
             request_id: &context.id.to_string(),
             protocol: &protocol,
         };
-        self.database
-            .log_call(&call)
-            .map_err(|error| failed(&error))
+        self.database.log_call(&call).map_err(|error| failed(&error))
     }
 
     fn ended(&self, number: i64, outcome: &str) -> Result<(), ErrorData> {
-        self.database
-            .log_outcome(number, outcome)
-            .map_err(|error| failed(&error))
+        self.database.log_outcome(number, outcome).map_err(|error| failed(&error))
     }
 
     async fn execute(&self, call: Call) -> Result<CallToolResult, DeskError> {
@@ -198,45 +186,36 @@ impl Desk {
         Ok(match call {
             Call::AddNote(AddNote { ticket_id, text }) => {
                 let added = database.add_note(ticket_id, &text)?;
-                answer(
-                    added.then(|| json!({"ticket_id": ticket_id, "added": true})),
-                    || no_such("ticket", ticket_id),
-                )
-            }
-            Call::GetOrder(OrderId { order_id }) => {
-                let order = database.order(order_id)?;
-                answer(order.map(|order| json!(order)), || {
-                    no_such("order", order_id)
-                })
-            }
-            Call::GetTicket(TicketId { ticket_id }) => {
-                let ticket = database.ticket(ticket_id)?;
-                answer(ticket.map(|ticket| json!(ticket)), || {
+                answer(added.then(|| json!({"ticket_id": ticket_id, "added": true})), || {
                     no_such("ticket", ticket_id)
                 })
             }
+            Call::GetOrder(OrderId { order_id }) => {
+                let order = database.order(order_id)?;
+                answer(order.map(|order| json!(order)), || no_such("order", order_id))
+            }
+            Call::GetTicket(TicketId { ticket_id }) => {
+                let ticket = database.ticket(ticket_id)?;
+                answer(ticket.map(|ticket| json!(ticket)), || no_such("ticket", ticket_id))
+            }
             Call::ListOrders(CustomerId { customer_id }) => {
                 let orders = database.orders(customer_id)?;
-                answer(
-                    (!orders.is_empty()).then(|| json!({"orders": orders})),
-                    || no_such("customer", customer_id),
-                )
+                answer((!orders.is_empty()).then(|| json!({"orders": orders})), || {
+                    no_such("customer", customer_id)
+                })
             }
-            Call::RefundOrder(RefundOrder {
-                order_id,
-                amount_cents,
-                reason,
-            }) => match database.refund(order_id, amount_cents, &reason)? {
-                Refund::NoSuchOrder => answer(None, || no_such("order", order_id)),
-                Refund::TooMuch { left_cents } => answer(None, || {
-                    format!("only {left_cents} cents are left to refund of order {order_id}")
-                }),
-                made @ Refund::Made { .. } => answer(Some(json!(made)), String::new),
-            },
-            Call::SearchCustomers(SearchCustomers { query }) => answer(
-                Some(json!({"customers": database.search_customers(&query)?})),
-                String::new,
-            ),
+            Call::RefundOrder(RefundOrder { order_id, amount_cents, reason }) => {
+                match database.refund(order_id, amount_cents, &reason)? {
+                    Refund::NoSuchOrder => answer(None, || no_such("order", order_id)),
+                    Refund::TooMuch { left_cents } => answer(None, || {
+                        format!("only {left_cents} cents are left to refund of order {order_id}")
+                    }),
+                    made @ Refund::Made { .. } => answer(Some(json!(made)), String::new),
+                }
+            }
+            Call::SearchCustomers(SearchCustomers { query }) => {
+                answer(Some(json!({"customers": database.search_customers(&query)?})), String::new)
+            }
             Call::SlowReport(SlowReport { seconds }) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 let [tickets, orders, customers] = database.counts()?;
@@ -261,10 +240,7 @@ impl ServerHandler for Desk {
             .enable_tools()
             .build();
         ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new(
-                "support-desk",
-                env!("CARGO_PKG_VERSION"),
-            ))
+            .with_server_info(Implementation::new("support-desk", env!("CARGO_PKG_VERSION")))
             .with_instructions("A support desk: tickets, orders, customers.")
     }
 
@@ -277,17 +253,13 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(
-            ListToolsResult::with_all_items(definitions::tools(self.quirk.now()))
-                .with_ttl_ms(0)
-                .with_cache_scope(CacheScope::Private),
-        )
+        Ok(ListToolsResult::with_all_items(definitions::tools(self.quirk.now()))
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        definitions::tools(self.quirk.now())
-            .into_iter()
-            .find(|tool| tool.name == name)
+        definitions::tools(self.quirk.now()).into_iter().find(|tool| tool.name == name)
     }
 
     async fn call_tool(
@@ -309,11 +281,9 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(
-            ListResourcesResult::with_all_items(vec![definitions::resource()])
-                .with_ttl_ms(0)
-                .with_cache_scope(CacheScope::Private),
-        )
+        Ok(ListResourcesResult::with_all_items(vec![definitions::resource()])
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private))
     }
 
     async fn read_resource(
@@ -342,11 +312,9 @@ impl ServerHandler for Desk {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(
-            ListPromptsResult::with_all_items(vec![definitions::prompt()])
-                .with_ttl_ms(0)
-                .with_cache_scope(CacheScope::Private),
-        )
+        Ok(ListPromptsResult::with_all_items(vec![definitions::prompt()])
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private))
     }
 
     async fn get_prompt(
@@ -362,40 +330,24 @@ impl ServerHandler for Desk {
         }
         let arguments = request.arguments.unwrap_or_default();
         // Prompt arguments are strings in MCP, unlike those of tools.
-        let ticket_id = arguments
-            .get("ticket_id")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok());
+        let ticket_id =
+            arguments.get("ticket_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let (1, Some(ticket_id)) = (arguments.len(), ticket_id) else {
             return Err(ErrorData::invalid_params(
                 "the prompt takes `ticket_id`, a number as a string",
                 None,
             ));
         };
-        let number = self.log(
-            &format!("prompts/{REPLY_PROMPT}"),
-            &Value::Object(arguments),
-            &context,
-        )?;
-        let ticket = self
-            .database
-            .ticket(ticket_id)
-            .map_err(|error| failed(&error))?;
+        let number =
+            self.log(&format!("prompts/{REPLY_PROMPT}"), &Value::Object(arguments), &context)?;
+        let ticket = self.database.ticket(ticket_id).map_err(|error| failed(&error))?;
         self.ended(number, if ticket.is_some() { "ok" } else { "error" })?;
         let Some(ticket) = ticket else {
-            return Err(ErrorData::invalid_params(
-                no_such("ticket", ticket_id),
-                None,
-            ));
+            return Err(ErrorData::invalid_params(no_such("ticket", ticket_id), None));
         };
-        let text = format!(
-            "Draft a short, friendly reply to this ticket:\n{}",
-            json!(ticket)
-        );
-        Ok(
-            GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)])
-                .with_description("Drafts a reply to a ticket.")
-                .into(),
-        )
+        let text = format!("Draft a short, friendly reply to this ticket:\n{}", json!(ticket));
+        Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)])
+            .with_description("Drafts a reply to a ticket.")
+            .into())
     }
 }

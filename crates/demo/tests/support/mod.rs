@@ -45,10 +45,7 @@ pub async fn desk_with(change: impl FnOnce(&mut DeskConfig)) -> TestDesk {
     std::fs::write(&credential, format!("{CREDENTIAL}\n")).unwrap();
     let mut config = DeskConfig::new(dir.path().join("desk.db"), credential);
     change(&mut config);
-    TestDesk {
-        desk: desk::serve(config).await.unwrap(),
-        dir,
-    }
+    TestDesk { desk: desk::serve(config).await.unwrap(), dir }
 }
 
 pub async fn desk() -> TestDesk {
@@ -89,11 +86,7 @@ impl Presenter for FakePresenter {
         calls.push((tool_id.to_owned(), arguments.clone()));
         Ok(Presentation {
             aat_chain: vec!["root".to_owned(), "leaf".to_owned()],
-            aat_pop: format!(
-                "pop {} {tool_id} {}",
-                calls.len(),
-                Value::Object(arguments.clone())
-            ),
+            aat_pop: format!("pop {} {tool_id} {}", calls.len(), Value::Object(arguments.clone())),
         })
     }
 
@@ -147,11 +140,7 @@ impl RecordingProxy {
     pub async fn start(upstream: String) -> Self {
         install_tls_provider();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let state = Proxied {
-            upstream,
-            http: reqwest::Client::new(),
-            seen: Arc::clone(&seen),
-        };
+        let state = Proxied { upstream, http: reqwest::Client::new(), seen: Arc::clone(&seen) };
         let app = Router::new().fallback(pass).with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -185,10 +174,7 @@ async fn pass(State(proxied): State<Proxied>, request: Request) -> Response {
     for hop in [header::HOST, header::CONNECTION, header::CONTENT_LENGTH] {
         headers.remove(hop);
     }
-    headers.insert(
-        header::AUTHORIZATION,
-        format!("Bearer {CREDENTIAL}").parse().unwrap(),
-    );
+    headers.insert(header::AUTHORIZATION, format!("Bearer {CREDENTIAL}").parse().unwrap());
     let at = {
         let mut seen = proxied.seen.lock().unwrap();
         seen.push(Exchange {
@@ -222,9 +208,7 @@ async fn pass(State(proxied): State<Proxied>, request: Request) -> Response {
         seen[at].status = answer.status().as_u16();
         seen[at].response_headers = answer.headers().clone();
     }
-    response
-        .body(Body::from_stream(answer.bytes_stream()))
-        .unwrap()
+    response.body(Body::from_stream(answer.bytes_stream())).unwrap()
 }
 
 /// A server that gives every POST the same answer.
@@ -243,10 +227,7 @@ pub async fn answering(
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    (
-        url,
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }),
-    )
+    (url, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
 }
 
 pub fn ticket(id: i64) -> JsonObject {

@@ -60,10 +60,7 @@ fn a_trust_file_reads_back_and_its_fingerprint_is_of_its_content() {
     assert!(!other.has_fingerprint(&print));
     // White space and member order do not matter, content does.
     let spaced = text(&trust).replace(",\"", ", \"");
-    assert_eq!(
-        Trust::parse(spaced.as_bytes()).unwrap().fingerprint(),
-        print
-    );
+    assert_eq!(Trust::parse(spaced.as_bytes()).unwrap().fingerprint(), print);
 }
 
 #[test]
@@ -74,51 +71,22 @@ fn unknown_missing_and_malformed_members_are_refused_by_name() {
         ("\"quorum\":1,", "", "quorum"),
         ("\"quorum\":1", "\"quorum\":2", "quorum"),
         ("\"quorum\":1", "\"quorum\":-1", "quorum"),
-        (
-            "\"role\":\"gateway\"",
-            "\"role\":\"admin\"",
-            "makers[1].role",
-        ),
-        (
-            "\"role\":\"gateway\"",
-            "\"role\":\"gateway\",\"x\":1",
-            "makers[1].x",
-        ),
+        ("\"role\":\"gateway\"", "\"role\":\"admin\"", "makers[1].role"),
+        ("\"role\":\"gateway\"", "\"role\":\"gateway\",\"x\":1", "makers[1].x"),
         ("\"v\":1", "\"v\":2", "v"),
         ("bailiwick-trust", "bailiwick-evidence", "kind"),
-        (
-            "\"origin\":\"localhost/log\"",
-            "\"origin\":\"other/log\"",
-            "log.origin",
-        ),
-        (
-            "1970-01-01T00:33:20.000Z",
-            "1970-01-01T00:03:20.000Z",
-            "makers[0].not_after",
-        ),
+        ("\"origin\":\"localhost/log\"", "\"origin\":\"other/log\"", "log.origin"),
+        ("1970-01-01T00:33:20.000Z", "1970-01-01T00:03:20.000Z", "makers[0].not_after"),
         ("1970-01-01T00:33:20.000Z", "later", "makers[0].not_after"),
-        (
-            "\"kty\":\"OKP\"",
-            "\"d\":\"AA\",\"kty\":\"OKP\"",
-            "issuers[0].jwk",
-        ),
-        (
-            "\"kty\":\"OKP\"",
-            "\"kid\":\"AA\",\"kty\":\"OKP\"",
-            "issuers[0].jwk",
-        ),
+        ("\"kty\":\"OKP\"", "\"d\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
+        ("\"kty\":\"OKP\"", "\"kid\":\"AA\",\"kty\":\"OKP\"", "issuers[0].jwk"),
     ] {
         assert!(good.contains(from), "{from}");
         let bad = good.replacen(from, to, 1);
-        let expected = TrustError::Member {
-            member: member.to_owned(),
-        };
+        let expected = TrustError::Member { member: member.to_owned() };
         assert_eq!(Trust::parse(bad.as_bytes()), Err(expected), "{to}");
     }
-    assert!(matches!(
-        Trust::parse(b"{\"v\":1,\"v\":1}"),
-        Err(TrustError::Json(_))
-    ));
+    assert!(matches!(Trust::parse(b"{\"v\":1,\"v\":1}"), Err(TrustError::Json(_))));
 }
 
 #[test]
@@ -131,18 +99,11 @@ fn one_name_or_one_key_for_two_makers_at_a_time_is_ambiguous() {
     assert!(matches!(rotated.check(), Err(TrustError::Ambiguous { .. })));
     rotated.makers[1].validity.not_before = Some(Timestamp::from_seconds(2_000));
     assert_eq!(rotated.check(), Ok(()));
-    let key_at = |s| {
-        rotated
-            .maker_at("authority:a", Timestamp::from_seconds(s))
-            .map(|m| m.key)
-    };
+    let key_at = |s| rotated.maker_at("authority:a", Timestamp::from_seconds(s)).map(|m| m.key);
     assert_eq!(key_at(999), None);
     assert_eq!(key_at(1_999), Some(public(3)));
     assert_eq!(key_at(2_000), Some(public(4)));
     let mut shared = trust();
-    shared.issuers.push(IssuerKey {
-        uri: "https://other".into(),
-        ..shared.issuers[0].clone()
-    });
+    shared.issuers.push(IssuerKey { uri: "https://other".into(), ..shared.issuers[0].clone() });
     assert!(matches!(shared.check(), Err(TrustError::Ambiguous { .. })));
 }

@@ -29,14 +29,10 @@ pub(super) fn tool<'a>(case: &Case<'a>) -> Result<Option<&'a str>, Failure> {
             })?;
             return Ok(None);
         }
-        Some(pin) => pin
-            .as_str()
-            .ok_or_else(|| Failure::new(CHECK, "`body.pin` is malformed"))?,
+        Some(pin) => pin.as_str().ok_or_else(|| Failure::new(CHECK, "`body.pin` is malformed"))?,
     };
     let id = decided.subject(CHECK, Subject::Tool)?;
-    let of = case
-        .receipts
-        .one(CHECK, Kind::ToolPinned, Subject::Tool, id)?;
+    let of = case.receipts.one(CHECK, Kind::ToolPinned, Subject::Tool, id)?;
     agree(CHECK, of.text(CHECK, "tool")? == id, "the pinned tool")?;
     agree(CHECK, of.text(CHECK, "digest")? == pin, "the tool's pin")?;
     agree(
@@ -61,30 +57,17 @@ pub(super) fn digest(
     let decided = case.decided;
     let preimage = decided.value_object(CHECK, "action")?;
     let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
-    agree(
-        CHECK,
-        decided.digest(CHECK, "action_digest")? == digest,
-        "the action digest",
-    )?;
+    agree(CHECK, decided.digest(CHECK, "action_digest")? == digest, "the action digest")?;
     let salted = preimage
         .member("salt")
         .and_then(Json::as_str)
         .and_then(from_base64url)
         .is_some_and(|salt| salt.len() == 32);
-    ensure(salted, CHECK, || {
-        "the action's `salt` is not 32 bytes".to_owned()
-    })?;
-    let leaf = redone
-        .hops
-        .last()
-        .ok_or_else(|| Failure::new(CHECK, "there is no hop"))?;
+    ensure(salted, CHECK, || "the action's `salt` is not 32 bytes".to_owned())?;
+    let leaf = redone.hops.last().ok_or_else(|| Failure::new(CHECK, "there is no hop"))?;
     let server = ToolId::parse(&presented.tool).ok();
     let server = server.as_ref().map(ToolId::server);
-    agree(
-        CHECK,
-        server == Some(decided.text(CHECK, "server")?),
-        "the decision's tool server",
-    )?;
+    agree(CHECK, server == Some(decided.text(CHECK, "server")?), "the decision's tool server")?;
     let expected: [(&str, Json); 11] = [
         ("v", 1u64.into()),
         ("server", server.into()),
@@ -130,11 +113,7 @@ pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Fai
         decided.text(CHECK, "guarantee")? == redone.guarantee.as_str(),
         "the decision's guarantee",
     )?;
-    agree(
-        CHECK,
-        decided.text(CHECK, "assurance")? == "arguments",
-        "the decision's assurance",
-    )?;
+    agree(CHECK, decided.text(CHECK, "assurance")? == "arguments", "the decision's assurance")?;
     agree(
         CHECK,
         decided.integer(CHECK, "staleness_ms")? == redone.staleness_ms,
@@ -144,10 +123,8 @@ pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Fai
         Recorded::Allow => match &redone.result {
             Ok(()) => Recomputed::Agrees,
             Err(denial) => {
-                let found = format!(
-                    "it was allowed, but verification says `{}`",
-                    denial.reason.code()
-                );
+                let found =
+                    format!("it was allowed, but verification says `{}`", denial.reason.code());
                 return Err(Failure::new(CHECK, found));
             }
         },
@@ -155,15 +132,8 @@ pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Fai
         Recorded::Deny(reason) => match &redone.result {
             Err(denial) if denial.reason == reason => Recomputed::Agrees,
             _ if OF_SCOPE.contains(&reason) => {
-                let again = redone
-                    .result
-                    .as_ref()
-                    .err()
-                    .map_or("allowed", |d| d.reason.code());
-                let found = format!(
-                    "it says `{}`, but verification says `{again}`",
-                    reason.code()
-                );
+                let again = redone.result.as_ref().err().map_or("allowed", |d| d.reason.code());
+                let found = format!("it says `{}`, but verification says `{again}`", reason.code());
                 return Err(Failure::new(CHECK, found));
             }
             _ => Recomputed::RecordedOnly,
@@ -183,18 +153,11 @@ pub(super) enum Recorded {
 pub(super) fn verdict(case: &Case<'_>) -> Result<Recorded, Failure> {
     let subjects = &case.decided.entry.subjects;
     let reason = subjects.reason.as_deref();
-    match (
-        subjects.decision.as_deref(),
-        reason,
-        reason.and_then(Reason::parse),
-    ) {
+    match (subjects.decision.as_deref(), reason, reason.and_then(Reason::parse)) {
         (Some("allow"), None, _) => Ok(Recorded::Allow),
         (Some("approval_required"), ..) => Ok(Recorded::Ask),
         (Some("deny"), _, Some(reason)) => Ok(Recorded::Deny(reason)),
-        _ => Err(Failure::new(
-            Check::Decision,
-            "decision and reason are none that are known",
-        )),
+        _ => Err(Failure::new(Check::Decision, "decision and reason are none that are known")),
     }
 }
 
@@ -217,11 +180,7 @@ pub(super) fn outcome(case: &Case<'_>, action: &ActionId) -> Result<Option<Outco
     let Some(of) = case.receipts.only(CHECK, Kind::ActionCompleted)? else {
         return Ok(None);
     };
-    agree(
-        CHECK,
-        of.subject(CHECK, Subject::Action)? == action.as_str(),
-        "the outcome's action",
-    )?;
+    agree(CHECK, of.subject(CHECK, Subject::Action)? == action.as_str(), "the outcome's action")?;
     agree(
         CHECK,
         of.text(CHECK, "decided")? == decided.id().as_str(),
@@ -236,11 +195,7 @@ pub(super) fn outcome(case: &Case<'_>, action: &ActionId) -> Result<Option<Outco
         Subject::Tool,
     ] {
         let same = subject.of_entry(&of.entry) == subject.of_entry(&decided.entry);
-        agree(
-            CHECK,
-            same,
-            format_args!("the outcome's {}", subject.as_str()),
-        )?;
+        agree(CHECK, same, format_args!("the outcome's {}", subject.as_str()))?;
     }
     ensure(decided.index < of.index, CHECK, || {
         "the outcome is in the log before its decision".to_owned()
@@ -256,9 +211,5 @@ pub(super) fn outcome(case: &Case<'_>, action: &ActionId) -> Result<Option<Outco
     ensure(allowed || outcome == "not_executed", CHECK, || {
         "a call that was not allowed has an outcome".to_owned()
     })?;
-    Ok(Some(Outcome {
-        outcome: outcome.to_owned(),
-        at: of.entry.time,
-        entry: of.entry.id.clone(),
-    }))
+    Ok(Some(Outcome { outcome: outcome.to_owned(), at: of.entry.time, entry: of.entry.id.clone() }))
 }

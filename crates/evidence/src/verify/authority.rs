@@ -29,11 +29,7 @@ pub(super) struct Principal {
 pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, Failure> {
     const CHECK: Check = Check::Principal;
     let of = receipts.one(CHECK, Kind::PrincipalAdded, Subject::Principal, alias)?;
-    agree(
-        CHECK,
-        of.text(CHECK, "alias")? == alias,
-        "the registration's alias",
-    )?;
+    agree(CHECK, of.text(CHECK, "alias")? == alias, "the registration's alias")?;
     let key = of
         .body("jwk")
         .and_then(Json::as_object)
@@ -46,22 +42,12 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
     )?;
     let who = of.value_object(CHECK, "principal")?;
     let text = |name| who.member(name).and_then(Json::as_str);
-    let (Some(issuer), Some(Ok(id)), 2) = (
-        text("issuer"),
-        text("id").map(PrincipalId::parse),
-        who.len(),
-    ) else {
-        return Err(Failure::new(
-            CHECK,
-            "the disclosed `principal` is not {issuer, id}",
-        ));
+    let (Some(issuer), Some(Ok(id)), 2) =
+        (text("issuer"), text("id").map(PrincipalId::parse), who.len())
+    else {
+        return Err(Failure::new(CHECK, "the disclosed `principal` is not {issuer, id}"));
     };
-    Ok(Principal {
-        id,
-        issuer: issuer.to_owned(),
-        key,
-        index: of.index,
-    })
+    Ok(Principal { id, issuer: issuer.to_owned(), key, index: of.index })
 }
 
 /// The grant of the decision.
@@ -75,40 +61,15 @@ pub(super) struct Grant {
 pub(super) fn grant(case: &Case<'_>, principal: &Principal) -> Result<Grant, Failure> {
     const CHECK: Check = Check::Grant;
     let id = case.decided.subject(CHECK, Subject::Grant)?;
-    let of = case
-        .receipts
-        .one(CHECK, Kind::GrantRecorded, Subject::Grant, id)?;
+    let of = case.receipts.one(CHECK, Kind::GrantRecorded, Subject::Grant, id)?;
     let statement = grant::Statement::from_json(of.value("statement")?)
         .map_err(|e| Failure::new(CHECK, e.to_string()))?;
-    agree(
-        CHECK,
-        of.text(CHECK, "grant")? == id && statement.id.as_str() == id,
-        "the grant's id",
-    )?;
-    agree(
-        CHECK,
-        of.digest(CHECK, "digest")? == statement.digest(),
-        "the statement's digest",
-    )?;
-    agree(
-        CHECK,
-        statement.org == case.trust.org,
-        "the statement's organisation",
-    )?;
-    let window = (
-        of.integer(CHECK, "not_before")?,
-        of.integer(CHECK, "not_after")?,
-    );
-    agree(
-        CHECK,
-        window == (statement.not_before, statement.not_after),
-        "the grant's window",
-    )?;
-    agree(
-        CHECK,
-        statement.principal == principal.id,
-        "the principal of the statement",
-    )?;
+    agree(CHECK, of.text(CHECK, "grant")? == id && statement.id.as_str() == id, "the grant's id")?;
+    agree(CHECK, of.digest(CHECK, "digest")? == statement.digest(), "the statement's digest")?;
+    agree(CHECK, statement.org == case.trust.org, "the statement's organisation")?;
+    let window = (of.integer(CHECK, "not_before")?, of.integer(CHECK, "not_after")?);
+    agree(CHECK, window == (statement.not_before, statement.not_after), "the grant's window")?;
+    agree(CHECK, statement.principal == principal.id, "the principal of the statement")?;
     agree(
         CHECK,
         statement.principal_issuer == principal.issuer,
@@ -126,11 +87,7 @@ pub(super) fn grant(case: &Case<'_>, principal: &Principal) -> Result<Grant, Fai
     ensure(principal.index < of.index, CHECK, || {
         "the grant is in the log before its principal".to_owned()
     })?;
-    Ok(Grant {
-        statement,
-        signed,
-        index: of.index,
-    })
+    Ok(Grant { statement, signed, index: of.index })
 }
 
 /// One enrolled hop.
@@ -149,11 +106,7 @@ pub(super) fn hops(case: &Case<'_>, chain: &[String]) -> Result<Vec<Enrolled>, F
         .and_then(Json::as_array)
         .ok_or_else(|| Failure::new(CHECK, "the decision names no hops"))?;
     ensure(stated.len() == chain.len(), CHECK, || {
-        format!(
-            "the decision names {} hops, the chain has {} tokens",
-            stated.len(),
-            chain.len()
-        )
+        format!("the decision names {} hops, the chain has {} tokens", stated.len(), chain.len())
     })?;
     stated
         .iter()
@@ -166,8 +119,7 @@ pub(super) fn hops(case: &Case<'_>, chain: &[String]) -> Result<Vec<Enrolled>, F
                 .and_then(|o| o.member("instance")?.as_str())
                 .ok_or_else(|| at("it names no instance".to_owned()))?;
             let of =
-                case.receipts
-                    .one(CHECK, Kind::InstanceEnrolled, Subject::Instance, instance)?;
+                case.receipts.one(CHECK, Kind::InstanceEnrolled, Subject::Instance, instance)?;
             let enrolled = enrolled(case, of).map_err(|f| at(f.found))?;
             // Whose token it is follows from its `cnf`, which the next check
             // verifies together with the chain.
@@ -211,34 +163,15 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         of.text(CHECK, "holder")? == statement.holder.thumbprint().to_string(),
         "the enrolled holder key",
     )?;
-    ensure(
-        case.trust
-            .issuers
-            .iter()
-            .any(|i| i.uri == statement.audience),
-        CHECK,
-        || "the enrolment was made for another authority".to_owned(),
-    )?;
-    let added = case
-        .receipts
-        .one(CHECK, Kind::AgentAdded, Subject::Agent, agent)?;
-    agree(
-        CHECK,
-        added.text(CHECK, "agent")? == agent,
-        "the registered agent",
-    )?;
+    ensure(case.trust.issuers.iter().any(|i| i.uri == statement.audience), CHECK, || {
+        "the enrolment was made for another authority".to_owned()
+    })?;
+    let added = case.receipts.one(CHECK, Kind::AgentAdded, Subject::Agent, agent)?;
+    agree(CHECK, added.text(CHECK, "agent")? == agent, "the registered agent")?;
     let alias = added.text(CHECK, "owner")?;
-    agree(
-        CHECK,
-        of.text(CHECK, "owner")? == alias,
-        "the agent's owner",
-    )?;
+    agree(CHECK, of.text(CHECK, "owner")? == alias, "the agent's owner")?;
     let owner = principal(case.receipts, alias)?;
-    agree(
-        CHECK,
-        statement.owner == owner.id,
-        "the owner that the enrolment names",
-    )?;
+    agree(CHECK, statement.owner == owner.id, "the owner that the enrolment names")?;
     ensure(
         owner.index < added.index && added.index < of.index && of.index < case.decided.index,
         CHECK,
@@ -256,8 +189,5 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         agent_active: true,
         guarantee,
     };
-    Ok(Enrolled {
-        hop,
-        holder: statement.holder,
-    })
+    Ok(Enrolled { hop, holder: statement.holder })
 }

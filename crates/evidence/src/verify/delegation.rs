@@ -51,19 +51,14 @@ impl Presented {
 }
 
 pub(super) fn texts(json: &Json) -> Option<Vec<String>> {
-    json.as_array()?
-        .iter()
-        .map(|t| t.as_str().map(str::to_owned))
-        .collect()
+    json.as_array()?.iter().map(|t| t.as_str().map(str::to_owned)).collect()
 }
 
 /// The same arguments with numbers as the caller wrote them: a bundle holds
 /// canonical forms, in which a number that cannot be represented exactly looks
 /// like another one. The proof keeps the text.
 fn as_written(proof: &str, arguments: Object) -> Object {
-    let claims = Compact::parse(proof)
-        .and_then(|p| p.claims(&LIMITS.json))
-        .ok();
+    let claims = Compact::parse(proof).and_then(|p| p.claims(&LIMITS.json)).ok();
     match claims.as_ref().and_then(|c| c.member("hta")?.as_object()) {
         Some(written) if *written == arguments => written.clone(),
         _ => arguments,
@@ -98,12 +93,7 @@ impl Registry for Retained {
             .enumerate()
             .map(|(i, holder)| {
                 let known = self.holders.get(i).is_some_and(|h| h == holder);
-                self.standing
-                    .hops
-                    .get(i)
-                    .cloned()
-                    .flatten()
-                    .filter(|_| known)
+                self.standing.hops.get(i).cloned().flatten().filter(|_| known)
             })
             .collect();
         Ok(standing)
@@ -121,18 +111,14 @@ pub(super) fn redo(
     let decided = case.decided;
     let now = decided.entry.time;
     let audience = decided.text(CHECK, "audience")?;
-    ensure(
-        case.trust.audiences.iter().any(|a| a == audience),
-        CHECK,
-        || "the decision names an audience that the trust file does not list".to_owned(),
-    )?;
+    ensure(case.trust.audiences.iter().any(|a| a == audience), CHECK, || {
+        "the decision names an audience that the trust file does not list".to_owned()
+    })?;
     let (standing, staleness_bound) = inputs(decided, grant, enrolled)?;
     let staleness_ms = now.millis_since(standing.revocations_as_of).max(0);
     let hops: Vec<Hop> = standing.hops.iter().flatten().cloned().collect();
-    let registry = Retained {
-        standing,
-        holders: enrolled.iter().map(|e| e.holder.thumbprint()).collect(),
-    };
+    let registry =
+        Retained { standing, holders: enrolled.iter().map(|e| e.holder.thumbprint()).collect() };
     let anchors = case.trust.anchors_at(now);
     let audiences = [audience.to_owned()];
     let context = Context {
@@ -140,34 +126,21 @@ pub(super) fn redo(
         anchors: &anchors,
         audiences: &audiences,
         require_chain_audience: true,
-        proof: ProofPolicy {
-            require_audience: true,
-            accepted_nonces: None,
-            used: &[],
-        },
+        proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
         limits: &LIMITS,
     };
     let fail = |d: Denial| Failure::new(CHECK, format!("{} ({d})", d.reason.code()));
     let unverified = Unverified::parse(&presented.chain, &LIMITS).map_err(fail)?;
     let chain = Chain::verify::<Accountable>(&unverified, &context).map_err(fail)?;
-    let root = chain
-        .links()
-        .first()
-        .ok_or_else(|| Failure::new(CHECK, "the chain is empty"))?;
+    let root = chain.links().first().ok_or_else(|| Failure::new(CHECK, "the chain is empty"))?;
     let authority = Authority::from_claims(&root.claims.all).map_err(fail)?;
-    let call = Call {
-        tool: &presented.tool,
-        arguments: &presented.arguments,
-    };
+    let call = Call { tool: &presented.tool, arguments: &presented.arguments };
     let result = verify::<Accountable>(
         &unverified,
         &presented.proof,
         &call,
         &context,
-        Inputs {
-            registry: &registry,
-            staleness_bound,
-        },
+        Inputs { registry: &registry, staleness_bound },
     );
     // Possession and identity come before authority: a later denial means
     // that they held.
@@ -176,19 +149,8 @@ pub(super) fn redo(
         Err(d) if d.reason.stage() >= Stage::Authority => Err(d),
         Err(d) => return Err(fail(d)),
     };
-    let guarantee = hops
-        .iter()
-        .map(|h| h.guarantee)
-        .min()
-        .unwrap_or(Guarantee::Key);
-    Ok(Redone {
-        chain,
-        authority,
-        hops,
-        guarantee,
-        staleness_ms,
-        result,
-    })
+    let guarantee = hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
+    Ok(Redone { chain, authority, hops, guarantee, staleness_ms, result })
 }
 
 /// The retained inputs, held against what the log proves.
@@ -202,11 +164,7 @@ fn inputs(
     let malformed = |what: &str| Failure::new(CHECK, format!("the retained `{what}` is malformed"));
     if let Some(stated) = decided.body("inputs") {
         let commitment = decided.commitment("inputs").map(Json::from);
-        agree(
-            CHECK,
-            commitment.as_ref() == Some(stated),
-            "the digest of the retained inputs",
-        )?;
+        agree(CHECK, commitment.as_ref() == Some(stated), "the digest of the retained inputs")?;
     }
     let mut standing = inputs
         .member("standing")
@@ -217,28 +175,14 @@ fn inputs(
         .and_then(|b| b.as_number()?.as_plain_integer())
         .ok_or_else(|| malformed("inputs.staleness_bound"))?;
     let same = standing.hops.len() == enrolled.len()
-        && standing
-            .hops
-            .iter()
-            .zip(enrolled)
-            .all(|(recorded, proved)| {
-                let active = |h: &Hop| Hop {
-                    instance_active: true,
-                    agent_active: true,
-                    ..h.clone()
-                };
-                recorded.as_ref().map(active).as_ref() == Some(&proved.hop)
-            });
-    ensure(same, CHECK, || {
-        "the retained inputs contradict the enrolments".to_owned()
-    })?;
+        && standing.hops.iter().zip(enrolled).all(|(recorded, proved)| {
+            let active = |h: &Hop| Hop { instance_active: true, agent_active: true, ..h.clone() };
+            recorded.as_ref().map(active).as_ref() == Some(&proved.hop)
+        });
+    ensure(same, CHECK, || "the retained inputs contradict the enrolments".to_owned())?;
     if let Some(alias) = &standing.principal_alias {
         let stated = decided.subject(CHECK, Subject::Principal)?;
-        agree(
-            CHECK,
-            alias == stated,
-            "the principal's alias in the retained inputs",
-        )?;
+        agree(CHECK, alias == stated, "the principal's alias in the retained inputs")?;
     }
     // What the log proves of the grant replaces what was retained.
     standing.grant = standing.grant.map(|g| GrantStanding {
@@ -254,17 +198,10 @@ fn inputs(
 pub(super) fn scope(redone: &Redone, grant: &Grant) -> Result<(), Failure> {
     const CHECK: Check = Check::Scope;
     let statement = &grant.statement;
-    let root = redone
-        .chain
-        .links()
-        .first()
-        .ok_or_else(|| Failure::new(CHECK, "the chain is empty"))?;
-    let granted = Scope::parse(
-        &statement.tools,
-        Dialect::Extended,
-        LIMITS.max_constraint_depth,
-    )
-    .map_err(|e| Failure::new(CHECK, format!("the grant's tools: {e}")))?;
+    let root =
+        redone.chain.links().first().ok_or_else(|| Failure::new(CHECK, "the chain is empty"))?;
+    let granted = Scope::parse(&statement.tools, Dialect::Extended, LIMITS.max_constraint_depth)
+        .map_err(|e| Failure::new(CHECK, format!("the grant's tools: {e}")))?;
     let nothing = Scope::empty();
     granted
         .covers(root.claims.scope.as_ref().unwrap_or(&nothing))
@@ -284,9 +221,7 @@ pub(super) fn scope(redone: &Redone, grant: &Grant) -> Result<(), Failure> {
         })?;
     }
     let gateways = root.claims.aud.as_deref().unwrap_or_default();
-    ensure(
-        gateways.iter().all(|a| statement.audience.contains(a)),
-        CHECK,
-        || "the root names a gateway that the grant does not".to_owned(),
-    )
+    ensure(gateways.iter().all(|a| statement.audience.contains(a)), CHECK, || {
+        "the root names a gateway that the grant does not".to_owned()
+    })
 }

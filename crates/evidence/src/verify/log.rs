@@ -33,11 +33,7 @@ pub(super) fn state(
         }
     };
     ensure(witnesses.len() >= trust.quorum, CHECK, || {
-        format!(
-            "{} witnesses cosigned, the trust file asks for {}",
-            witnesses.len(),
-            trust.quorum
-        )
+        format!("{} witnesses cosigned, the trust file asks for {}", witnesses.len(), trust.quorum)
     })?;
     Ok(LogState {
         origin: checkpoint.origin().to_owned(),

@@ -48,20 +48,14 @@ pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure
         let entry =
             Entry::open(receipt.entry.as_bytes(), &key_of).map_err(|e| fail(e.to_string()))?;
         if entry.kind != receipt.name {
-            return Err(fail(format!(
-                "the entry is of kind `{}`",
-                entry.kind.as_str()
-            )));
+            return Err(fail(format!("the entry is of kind `{}`", entry.kind.as_str())));
         }
         if entry.org != trust.org {
             return Err(fail("the entry is of another organisation".to_owned()));
         }
         let role = trust.maker_at(&entry.maker, entry.time).map(|m| m.role);
         if role_for(entry.kind).is_some_and(|r| role != Some(r)) {
-            return Err(fail(format!(
-                "its maker `{}` may not make such entries",
-                entry.maker
-            )));
+            return Err(fail(format!("its maker `{}` may not make such entries", entry.maker)));
         }
         if entries.iter().any(|e| e.id == entry.id) {
             return Err(fail("the entry stands there twice".to_owned()));
@@ -93,19 +87,13 @@ pub(super) fn locate(
             ));
         }
         let checkpoint = proof
-            .verify(
-                trust.log.name(),
-                &trust.log,
-                &leaf_hash(receipt.entry.as_bytes()),
-            )
+            .verify(trust.log.name(), &trust.log, &leaf_hash(receipt.entry.as_bytes()))
             .map_err(|e| fail(e.to_string()))?;
         match &common {
             None => common = Some(checkpoint),
             Some(first) if *first == checkpoint => {}
             Some(_) => {
-                return Err(fail(
-                    "its checkpoint is another one than the first receipt's".into(),
-                ));
+                return Err(fail("its checkpoint is another one than the first receipt's".into()));
             }
         }
         located.push((entry, proof.index()));
@@ -121,28 +109,16 @@ pub(super) fn disclose(
 ) -> Result<Receipts, Failure> {
     let mut opened: Vec<Opened> = located
         .into_iter()
-        .map(|(entry, index)| Opened {
-            entry,
-            index,
-            values: Vec::new(),
-        })
+        .map(|(entry, index)| Opened { entry, index, values: Vec::new() })
         .collect();
     for (id, fields) in &bundle.disclosures {
-        let of = opened
-            .iter_mut()
-            .find(|o| o.entry.id == *id)
-            .ok_or_else(|| {
-                Failure::new(
-                    Check::Disclosures,
-                    format!("`{id}` is disclosed but has no receipt"),
-                )
-            })?;
+        let of = opened.iter_mut().find(|o| o.entry.id == *id).ok_or_else(|| {
+            Failure::new(Check::Disclosures, format!("`{id}` is disclosed but has no receipt"))
+        })?;
         for (field, disclosure) in fields {
-            ensure(
-                of.entry.discloses(field, disclosure),
-                Check::Disclosures,
-                || format!("`{field}` of {id} is not what the entry committed to"),
-            )?;
+            ensure(of.entry.discloses(field, disclosure), Check::Disclosures, || {
+                format!("`{field}` of {id} is not what the entry committed to")
+            })?;
             of.values.push((field.clone(), disclosure.value.clone()));
         }
     }
@@ -184,20 +160,12 @@ impl Receipts {
             .iter()
             .filter(|o| o.entry.kind == kind && subject.of_entry(&o.entry) == Some(value));
         let missing = || {
-            let what = format!(
-                "no receipt `{}` of {} `{value}`",
-                kind.as_str(),
-                subject.as_str()
-            );
+            let what = format!("no receipt `{}` of {} `{value}`", kind.as_str(), subject.as_str());
             Failure::new(check, what)
         };
         let first = found.next().ok_or_else(missing)?;
         ensure(found.next().is_none(), check, || {
-            format!(
-                "two receipts `{}` of {} `{value}`",
-                kind.as_str(),
-                subject.as_str()
-            )
+            format!("two receipts `{}` of {} `{value}`", kind.as_str(), subject.as_str())
         })?;
         Ok(first)
     }
@@ -206,9 +174,7 @@ impl Receipts {
     pub(super) fn only(&self, check: Check, kind: Kind) -> Result<Option<&Opened>, Failure> {
         let mut found = self.opened.iter().filter(|o| o.entry.kind == kind);
         let first = found.next();
-        ensure(found.next().is_none(), check, || {
-            format!("two receipts `{}`", kind.as_str())
-        })?;
+        ensure(found.next().is_none(), check, || format!("two receipts `{}`", kind.as_str()))?;
         Ok(first)
     }
 
@@ -224,13 +190,7 @@ impl Opened {
 
     fn missing(&self, check: Check, what: &str) -> Failure {
         let kind = self.entry.kind.as_str();
-        Failure::new(
-            check,
-            format!(
-                "{what} of `{kind}` {} is missing or malformed",
-                self.entry.id
-            ),
-        )
+        Failure::new(check, format!("{what} of `{kind}` {} is missing or malformed", self.entry.id))
     }
 
     /// A subject that must be there.
@@ -267,19 +227,13 @@ impl Opened {
             let kind = self.entry.kind.as_str();
             Failure::new(
                 Check::Disclosures,
-                format!(
-                    "`{field}` of `{kind}` {} is needed and not disclosed",
-                    self.entry.id
-                ),
+                format!("`{field}` of `{kind}` {} is needed and not disclosed", self.entry.id),
             )
         })
     }
 
     pub(super) fn disclosed(&self, field: &str) -> Option<&Json> {
-        self.values
-            .iter()
-            .find(|(name, _)| name == field)
-            .map(|(_, v)| v)
+        self.values.iter().find(|(name, _)| name == field).map(|(_, v)| v)
     }
 
     pub(super) fn value_text(&self, check: Check, field: &str) -> Result<&str, Failure> {
@@ -296,10 +250,6 @@ impl Opened {
 
     /// What the entry committed to under `field`.
     pub(super) fn commitment(&self, field: &str) -> Option<Digest> {
-        self.entry
-            .commits
-            .iter()
-            .find(|(name, _)| name == field)
-            .map(|(_, d)| *d)
+        self.entry.commits.iter().find(|(name, _)| name == field).map(|(_, d)| *d)
     }
 }

@@ -53,10 +53,7 @@ pub(super) fn decision(case: &Case<'_>) -> Result<Decision, Failure> {
             .to_owned()
     })?;
     let Recorded::Deny(reason) = verdict(case)? else {
-        return Err(Failure::new(
-            CHECK,
-            "decision and reason are none that are known",
-        ));
+        return Err(Failure::new(CHECK, "decision and reason are none that are known"));
     };
     let claimed = case.decided.disclosed("claimed").and_then(Json::as_object);
     let recomputed = match claimed.and_then(|c| again(case, c)) {
@@ -104,17 +101,10 @@ fn again(case: &Case<'_>, claimed: &Object) -> Option<Again> {
         anchors: &anchors,
         audiences: &case.trust.audiences,
         require_chain_audience: true,
-        proof: ProofPolicy {
-            require_audience: true,
-            accepted_nonces: None,
-            used: &[],
-        },
+        proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
         limits: &LIMITS,
     };
-    let inputs = Inputs {
-        registry: &Closed,
-        staleness_bound: 0,
-    };
+    let inputs = Inputs { registry: &Closed, staleness_bound: 0 };
     let call = Call { tool, arguments };
     let denial = match Unverified::parse(&chain, &LIMITS) {
         Ok(unverified) => {

@@ -32,10 +32,7 @@ fn an_allowed_call_of_a_sub_agent_is_proved_whole() {
     assert_eq!(proven.decision.recomputed, Recomputed::Agrees);
     assert_eq!(proven.outcome.as_ref().unwrap().outcome, "ok");
     assert_eq!(proven.log.state(), "unwitnessed");
-    assert_eq!(
-        proven.assumptions(),
-        ["an honest log operator, or a checkpoint held elsewhere"]
-    );
+    assert_eq!(proven.assumptions(), ["an honest log operator, or a checkpoint held elsewhere"]);
     // The reader of the JSON sees the same.
     let o = verdict.to_json();
     let o = o.as_object().unwrap();
@@ -78,13 +75,7 @@ fn text_of_the_bundle_cannot_forge_a_line_of_the_report() {
     let verdict = story.seal().verdict();
     proven(&verdict);
     let report = verdict.report();
-    assert_eq!(
-        report
-            .lines()
-            .filter(|l| l.starts_with("  decision"))
-            .count(),
-        1
-    );
+    assert_eq!(report.lines().filter(|l| l.starts_with("  decision")).count(), 1);
     assert!(!report.contains('\u{202e}'));
 }
 
@@ -100,38 +91,14 @@ fn a_bundle_reads_back_to_the_same_text() {
 #[test]
 fn denials_of_scope_are_reached_again_and_others_are_recorded() {
     for (arguments, reason, recomputed) in [
-        (
-            r#"{"order":"o-18"}"#,
-            "argument-not-delegated",
-            Recomputed::Agrees,
-        ),
+        (r#"{"order":"o-18"}"#, "argument-not-delegated", Recomputed::Agrees),
         (r#"{}"#, "argument-missing", Recomputed::Agrees),
-        (
-            r#"{"order":"o-17","x":1}"#,
-            "argument-unnamed",
-            Recomputed::Agrees,
-        ),
+        (r#"{"order":"o-17","x":1}"#, "argument-unnamed", Recomputed::Agrees),
         // The canonical form looks like an admissible number.
-        (
-            r#"{"order":9007199254740993}"#,
-            "number-inadmissible",
-            Recomputed::RecordedOnly,
-        ),
-        (
-            r#"{"order":"o-17"}"#,
-            "policy-denied",
-            Recomputed::RecordedOnly,
-        ),
-        (
-            r#"{"order":"o-17"}"#,
-            "approval-unavailable",
-            Recomputed::RecordedOnly,
-        ),
-        (
-            r#"{"order":"o-17"}"#,
-            "budget-spent",
-            Recomputed::RecordedOnly,
-        ),
+        (r#"{"order":9007199254740993}"#, "number-inadmissible", Recomputed::RecordedOnly),
+        (r#"{"order":"o-17"}"#, "policy-denied", Recomputed::RecordedOnly),
+        (r#"{"order":"o-17"}"#, "approval-unavailable", Recomputed::RecordedOnly),
+        (r#"{"order":"o-17"}"#, "budget-spent", Recomputed::RecordedOnly),
         // Found by the recording transaction, after the inputs were read.
         (r#"{"order":"o-17"}"#, "revoked", Recomputed::RecordedOnly),
     ] {
@@ -156,10 +123,7 @@ fn a_number_that_the_proof_kept_as_written_is_refused_again() {
     let input = format!("{}.{}", parts[0], base64url(claims.as_bytes()));
     let signature = key(seed::READER).sign(input.as_bytes());
     *proof = format!("{input}.{}", base64url(&signature)).into();
-    assert_eq!(
-        proven(&story.seal().verdict()).decision.recomputed,
-        Recomputed::Agrees
-    );
+    assert_eq!(proven(&story.seal().verdict()).decision.recomputed, Recomputed::Agrees);
 }
 
 #[test]
@@ -167,10 +131,7 @@ fn a_tool_that_was_not_delegated_is_denied_again_with_or_without_a_pin() {
     let mut plan = plan();
     plan.tool = "mcp:support-desk:tools/refund".into();
     (plan.decision, plan.reason, plan.outcome) = ("deny", Some("tool-not-delegated"), None);
-    assert_eq!(
-        proven(&plan.story().seal().verdict()).decision.recomputed,
-        Recomputed::Agrees
-    );
+    assert_eq!(proven(&plan.story().seal().verdict()).decision.recomputed, Recomputed::Agrees);
     let mut story = plan.story();
     without_pin(&mut story);
     let verdict = story.seal().verdict();
@@ -182,10 +143,7 @@ fn a_revoked_delegation_is_denied_again_from_the_retained_inputs() {
     let mut plan = plan();
     plan.standing = |s| s.revoked = Some("delegation".into());
     (plan.decision, plan.reason, plan.outcome) = ("deny", Some("revoked"), None);
-    assert_eq!(
-        proven(&plan.story().seal().verdict()).decision.recomputed,
-        Recomputed::Agrees
-    );
+    assert_eq!(proven(&plan.story().seal().verdict()).decision.recomputed, Recomputed::Agrees);
 }
 
 #[test]
@@ -204,21 +162,10 @@ fn without_outcome_the_verdict_says_so() {
     plan.outcome = None;
     let verdict = plan.story().seal().verdict();
     assert!(proven(&verdict).outcome.is_none());
-    assert!(
-        verdict
-            .report()
-            .contains("what became of the call: this bundle has no outcome")
-    );
+    assert!(verdict.report().contains("what became of the call: this bundle has no outcome"));
     let mut plan = self::plan();
     plan.outcome = Some("unknown");
-    assert_eq!(
-        proven(&plan.story().seal().verdict())
-            .outcome
-            .as_ref()
-            .unwrap()
-            .outcome,
-        "unknown"
-    );
+    assert_eq!(proven(&plan.story().seal().verdict()).outcome.as_ref().unwrap().outcome, "unknown");
 }
 
 /// A refusal before the caller was known, with the claim retained.
@@ -227,15 +174,8 @@ fn refusal(claim: impl Fn(&mut Plan), reason: &str, whole: bool) -> Verdict {
     claim(&mut plan);
     let mut story = plan.story();
     let call = story.event(Kind::ActionDecided, 1).clone();
-    let of = |field: &str| {
-        call.disclosures
-            .iter()
-            .find(|(f, _)| f == field)
-            .unwrap()
-            .1
-            .value
-            .clone()
-    };
+    let of =
+        |field: &str| call.disclosures.iter().find(|(f, _)| f == field).unwrap().1.value.clone();
     let mut claimed = Object::new()
         .with("action", plan.tool.as_str())
         .with("chain", of("chain"))
@@ -246,13 +186,9 @@ fn refusal(claim: impl Fn(&mut Plan), reason: &str, whole: bool) -> Verdict {
     let refused = story.event(Kind::ActionDecided, 0);
     refused.time = plan.now;
     refused.subjects.reason = Some(reason.into());
-    refused.disclosures.push((
-        "claimed".into(),
-        Disclosure {
-            salt: [1; 32],
-            value: claimed.into(),
-        },
-    ));
+    refused
+        .disclosures
+        .push(("claimed".into(), Disclosure { salt: [1; 32], value: claimed.into() }));
     let ledger = story.seal();
     let bundle = assemble(&ledger, &ActionId::mint(at(50), [0x5a; 10])).unwrap();
     assert_eq!(bundle.receipts.len(), 1);
@@ -268,10 +204,7 @@ fn a_refusal_before_the_caller_was_known_proves_no_caller() {
     // What only the gateway could know is recorded only.
     for reason in ["proof-replayed", "key-not-enrolled", "revocation-stale"] {
         let verdict = refusal(|_| {}, reason, true);
-        assert_eq!(
-            proven(&verdict).decision.recomputed,
-            Recomputed::RecordedOnly
-        );
+        assert_eq!(proven(&verdict).decision.recomputed, Recomputed::RecordedOnly);
     }
     let verdict = refusal(|p| p.now = at(700), "token-expired", false);
     assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
@@ -285,10 +218,7 @@ fn a_refusal_that_chain_and_proof_contradict_is_a_false_record() {
     let verdict = refusal(|_| {}, "proof-other-arguments", true);
     assert_eq!(verdict.result.unwrap_err().check, Check::Decision);
     let verdict = refusal(|_| {}, "proof-other-arguments", false);
-    assert_eq!(
-        proven(&verdict).decision.recomputed,
-        Recomputed::RecordedOnly
-    );
+    assert_eq!(proven(&verdict).decision.recomputed, Recomputed::RecordedOnly);
     let others = |p: &mut Plan| p.proved_arguments = Some(object(r#"{"order":"o-18"}"#));
     let verdict = refusal(others, "proof-other-arguments", true);
     assert_eq!(proven(&verdict).decision.recomputed, Recomputed::Agrees);
@@ -316,25 +246,14 @@ fn a_resource_is_read_without_a_pin() {
     (plan.root, plan.child) = (scope, scope);
     let mut story = plan.story();
     without_pin(&mut story);
-    assert_eq!(
-        proven(&story.seal().verdict())
-            .authority
-            .as_ref()
-            .unwrap()
-            .pin,
-        None
-    );
+    assert_eq!(proven(&story.seal().verdict()).authority.as_ref().unwrap().pin, None);
 }
 
 /// As the gateway writes it when it has no pin.
 fn without_pin(story: &mut Story) {
     story.body(Kind::ActionDecided, 1, "pin", Json::Null);
     let preimage = story.value(Kind::ActionDecided, 1, "action");
-    let preimage = preimage
-        .as_object()
-        .unwrap()
-        .clone()
-        .with("pin", Json::Null);
+    let preimage = preimage.as_object().unwrap().clone().with("pin", Json::Null);
     let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
     *story.value(Kind::ActionDecided, 1, "action") = preimage.into();
     story.body(Kind::ActionDecided, 1, "action_digest", digest);
@@ -363,16 +282,7 @@ fn a_bundle_cannot_be_made_of_what_is_not_kept_or_never_was() {
     let mut ledger = plan().story().seal();
     ledger.values.retain(|(_, field), _| field != "arguments");
     let error = assemble(&ledger, &action()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            AssembleError::NotKept {
-                field: "arguments",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, AssembleError::NotKept { field: "arguments", .. }), "{error}");
     let unknown = ActionId::mint(at(1), [9; 10]);
     let error = assemble(&ledger, &unknown).unwrap_err();
     assert_eq!(error.code(), "evidence-not-found");

@@ -27,22 +27,11 @@ impl Ledger {
         log_seed: u8,
     ) -> Self {
         let edge = RightEdge::empty();
-        let plan = edge
-            .append(leaves.iter().map(|(_, _, bytes)| bytes))
-            .unwrap();
-        let tiles = plan
-            .files()
-            .iter()
-            .map(|f| (f.id, f.bytes.clone()))
-            .collect();
+        let plan = edge.append(leaves.iter().map(|(_, _, bytes)| bytes)).unwrap();
+        let tiles = plan.files().iter().map(|f| (f.id, f.bytes.clone())).collect();
         let signer = SeedSigner::new(ORIGIN, &[log_seed; 32]).unwrap();
         let checkpoint = signer.sign(&plan.checkpoint(ORIGIN).unwrap()).unwrap();
-        Self {
-            leaves,
-            values,
-            checkpoint,
-            tiles,
-        }
+        Self { leaves, values, checkpoint, tiles }
     }
 
     /// A witness cosigns the checkpoint.
@@ -83,10 +72,7 @@ impl Source for Ledger {
             .iter()
             .zip(0..)
             .filter(|((k, subjects, _), _)| *k == kind && subject.of(subjects) == Some(value))
-            .map(|((_, _, bytes), index)| Located {
-                index,
-                bytes: bytes.clone(),
-            })
+            .map(|((_, _, bytes), index)| Located { index, bytes: bytes.clone() })
             .collect())
     }
 

@@ -33,9 +33,6 @@ fn fails(bytes: &str, trust: &Trust, ledger: Option<&Ledger>) -> Option<(Check, 
 fn expect(name: &str, expected: Check, found: Option<(Check, String)>) {
     match found {
         Some((check, _)) if check == expected => {}
-        other => panic!(
-            "{name}: expected `{}` to fail, got {other:?}",
-            expected.id()
-        ),
+        other => panic!("{name}: expected `{}` to fail, got {other:?}", expected.id()),
     }
 }

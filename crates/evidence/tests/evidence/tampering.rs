@@ -79,45 +79,21 @@ fn files_that_are_no_bundle_are_named_so() {
         (text.trim_end().to_owned(), "bundle-not-canonical"),
         (format!("{text} "), "bundle-not-canonical"),
         (again("{\"action\"", "{ \"action\""), "bundle-not-canonical"),
-        (
-            again("\"v\":1}\n", "\"v\":1,\"v\":1}\n"),
-            "json-duplicate-member",
-        ),
+        (again("\"v\":1}\n", "\"v\":1,\"v\":1}\n"), "json-duplicate-member"),
         (again("\"v\":1}\n", "\"v\":2}\n"), "bundle-malformed"),
+        (again("\"v\":1}\n", "\"note\":\"\",\"v\":1}\n"), "bundle-malformed"),
         (
-            again("\"v\":1}\n", "\"note\":\"\",\"v\":1}\n"),
+            again("\"kind\":\"bailiwick-evidence\"", "\"kind\":\"bailiwick-trust\""),
             "bundle-malformed",
         ),
+        (again("\"name\":\"tool.pinned\"", "\"name\":\"revoked\""), "bundle-malformed"),
         (
-            again(
-                "\"kind\":\"bailiwick-evidence\"",
-                "\"kind\":\"bailiwick-trust\"",
-            ),
-            "bundle-malformed",
-        ),
-        (
-            again("\"name\":\"tool.pinned\"", "\"name\":\"revoked\""),
-            "bundle-malformed",
-        ),
-        (
-            again(
-                &bundle.digest().to_string(),
-                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            ),
+            again(&bundle.digest().to_string(), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
             "bundle-damaged",
         ),
-        (
-            text.replace("\"index", "\"x").chars().take(100).collect(),
-            "json-malformed",
-        ),
-        (
-            format!("{}{}", "[".repeat(200), "]".repeat(200)),
-            "json-too-large",
-        ),
-        (
-            " ".repeat(bailiwick_evidence::bundle::MAX_BUNDLE_BYTES + 1),
-            "bundle-too-large",
-        ),
+        (text.replace("\"index", "\"x").chars().take(100).collect(), "json-malformed"),
+        (format!("{}{}", "[".repeat(200), "]".repeat(200)), "json-too-large"),
+        (" ".repeat(bailiwick_evidence::bundle::MAX_BUNDLE_BYTES + 1), "bundle-too-large"),
     ];
     for (bad, code) in cases {
         let error = Bundle::parse(bad.as_bytes()).unwrap_err();

@@ -174,31 +174,18 @@ impl Story {
     fn disclose(&mut self, field: &str, value: impl Into<Json>) {
         let salt = sha256(format!("{}{field}", self.events.len()).as_bytes());
         let (_, event) = self.events.last_mut().unwrap();
-        event.disclosures.push((
-            field.into(),
-            Disclosure {
-                salt: *salt.bytes(),
-                value: value.into(),
-            },
-        ));
+        event
+            .disclosures
+            .push((field.into(), Disclosure { salt: *salt.bytes(), value: value.into() }));
     }
 
     /// The `nth` event of a kind, to be falsified before its maker seals it.
     pub fn event(&mut self, kind: Kind, nth: usize) -> &mut Event {
-        &mut self
-            .events
-            .iter_mut()
-            .filter(|(_, e)| e.kind == kind)
-            .nth(nth)
-            .unwrap()
-            .1
+        &mut self.events.iter_mut().filter(|(_, e)| e.kind == kind).nth(nth).unwrap().1
     }
 
     pub fn place(&self, kind: Kind) -> usize {
-        self.events
-            .iter()
-            .position(|(_, e)| e.kind == kind)
-            .unwrap()
+        self.events.iter().position(|(_, e)| e.kind == kind).unwrap()
     }
 
     pub fn body(&mut self, kind: Kind, nth: usize, name: &str, value: impl Into<Json>) {
@@ -207,13 +194,7 @@ impl Story {
 
     pub fn value(&mut self, kind: Kind, nth: usize, field: &str) -> &mut Json {
         let event = self.event(kind, nth);
-        &mut event
-            .disclosures
-            .iter_mut()
-            .find(|(f, _)| f == field)
-            .unwrap()
-            .1
-            .value
+        &mut event.disclosures.iter_mut().find(|(f, _)| f == field).unwrap().1.value
     }
 
     pub fn seal(&self) -> Ledger {
@@ -244,31 +225,21 @@ impl Plan {
     /// Authority and gateway do their work.
     pub fn story(&self) -> Story {
         let statement = &self.statement;
-        let mut story = Story {
-            events: Vec::new(),
-            action: action(),
-        };
+        let mut story = Story { events: Vec::new(), action: action() };
         let (principal, owner) = (alias(0xa1), alias(0xa2));
         let authority = Role::Authority;
         let tool_pin = sha256(b"definition").to_string();
 
-        let workflow = || Subjects {
-            workflow: Some(statement.workflow.to_string()),
-            ..Subjects::default()
-        };
+        let workflow =
+            || Subjects { workflow: Some(statement.workflow.to_string()), ..Subjects::default() };
         story.tell(
             authority,
             at(0),
             Kind::WorkflowPublished,
             workflow(),
-            Object::new()
-                .with("workflow", &statement.workflow)
-                .with("digest", sha256(b"workflow")),
+            Object::new().with("workflow", &statement.workflow).with("digest", sha256(b"workflow")),
         );
-        let tool = Subjects {
-            tool: Some(self.tool.clone()),
-            ..Subjects::default()
-        };
+        let tool = Subjects { tool: Some(self.tool.clone()), ..Subjects::default() };
         story.tell(
             authority,
             at(0),
@@ -279,28 +250,21 @@ impl Plan {
                 .with("server", "support-desk")
                 .with("digest", tool_pin.as_str()),
         );
-        for (alias, id, seed) in [
-            (&principal, "user:142", seed::PRINCIPAL),
-            (&owner, "user:7", seed::OWNER),
-        ] {
+        for (alias, id, seed) in
+            [(&principal, "user:142", seed::PRINCIPAL), (&owner, "user:7", seed::OWNER)]
+        {
             let public = key(seed).public_key();
             story.tell(
                 authority,
                 at(1),
                 Kind::PrincipalAdded,
-                Subjects {
-                    principal: Some(alias.clone()),
-                    ..Subjects::default()
-                },
+                Subjects { principal: Some(alias.clone()), ..Subjects::default() },
                 Object::new()
                     .with("alias", alias.as_str())
                     .with("thumbprint", public.thumbprint())
                     .with("jwk", public.to_jwk()),
             );
-            story.disclose(
-                "principal",
-                Object::new().with("issuer", ISSUER).with("id", id),
-            );
+            story.disclose("principal", Object::new().with("issuer", ISSUER).with("id", id));
         }
         let agents = ["agent:support-runner", "agent:order-reader"];
         for agent in agents {
@@ -308,13 +272,8 @@ impl Plan {
                 authority,
                 at(2),
                 Kind::AgentAdded,
-                Subjects {
-                    agent: Some(agent.into()),
-                    ..Subjects::default()
-                },
-                Object::new()
-                    .with("agent", agent)
-                    .with("owner", owner.as_str()),
+                Subjects { agent: Some(agent.into()), ..Subjects::default() },
+                Object::new().with("agent", agent).with("owner", owner.as_str()),
             );
         }
         for (n, seed) in [(1, seed::RUNNER), (2, seed::READER)] {
@@ -349,18 +308,13 @@ impl Plan {
             );
             story.disclose("enrolment", request);
         }
-        let task = Subjects {
-            task: Some(statement.task.to_string()),
-            ..workflow()
-        };
+        let task = Subjects { task: Some(statement.task.to_string()), ..workflow() };
         story.tell(
             authority,
             at(4),
             Kind::TaskCreated,
             task.clone(),
-            Object::new()
-                .with("task", &statement.task)
-                .with("workflow", &statement.workflow),
+            Object::new().with("task", &statement.task).with("workflow", &statement.workflow),
         );
         story.disclose("purpose", "resolve support ticket");
         let granted = Subjects {
@@ -434,10 +388,7 @@ impl Plan {
             authority,
             at(10),
             Kind::DelegationIssued,
-            Subjects {
-                delegation: Some(root_hash.to_string()),
-                ..granted.clone()
-            },
+            Subjects { delegation: Some(root_hash.to_string()), ..granted.clone() },
             Object::new()
                 .with("root", root_hash)
                 .with("grant", &statement.id)
@@ -446,13 +397,7 @@ impl Plan {
         );
         story.disclose("token", root.as_str());
         self.refuse_a_stranger(&mut story);
-        self.decide(
-            &mut story,
-            granted,
-            [&root, &leaf],
-            [root_hash, leaf_hash],
-            &tool_pin,
-        );
+        self.decide(&mut story, granted, [&root, &leaf], [root_hash, leaf_hash], &tool_pin);
         story
     }
 
@@ -567,10 +512,7 @@ impl Plan {
                 .with("workflow_digest", self.statement.workflow_digest)
                 .with("grant_digest", self.statement.digest())
                 .with("audience", AUDIENCE)
-                .with(
-                    "action_digest",
-                    sha256(Json::from(preimage.clone()).canonical().as_bytes()),
-                )
+                .with("action_digest", sha256(Json::from(preimage.clone()).canonical().as_bytes()))
                 .with("enforcement", "gateway"),
         );
         let tokens: Vec<Json> = chain.iter().map(|t| Json::from(*t)).collect();
@@ -591,14 +533,8 @@ impl Plan {
                 Role::Gateway,
                 Timestamp::from_millis(self.now.millis() + 31),
                 Kind::ActionCompleted,
-                Subjects {
-                    decision: None,
-                    reason: Some(outcome.into()),
-                    ..subjects
-                },
-                Object::new()
-                    .with("decided", &decided)
-                    .with("duration_ms", 31u64),
+                Subjects { decision: None, reason: Some(outcome.into()), ..subjects },
+                Object::new().with("decided", &decided).with("duration_ms", 31u64),
             );
         }
     }

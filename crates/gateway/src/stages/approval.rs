@@ -26,8 +26,8 @@ pub(crate) fn clear(judged: Judged) -> Result<Cleared, Stopped> {
         Word::Permit(permit) => Ok(Cleared { call, workflow, permit }),
         Word::Ask(ask) => {
             let finding = Some(ask.case().finding().clone());
-            let denial = Denial::new(Reason::ApprovalUnavailable)
-                .about(ask.case().finding().rule.as_ref());
+            let denial =
+                Denial::new(Reason::ApprovalUnavailable).about(ask.case().finding().rule.as_ref());
             let stopped = Stopped::known(denial, ask);
             Err(Stopped { finding, approval_required: true, ..stopped })
         }

@@ -16,8 +16,8 @@ use crate::rpc::Message;
 
 mod presentation;
 
-pub use presentation::{PRESENTATION, Presentation};
 pub(crate) use presentation::of_message;
+pub use presentation::{PRESENTATION, Presentation};
 
 use presentation::{of_call, take_presentation};
 
@@ -98,24 +98,12 @@ impl Malformed {
         message: &'static str,
     ) -> Self {
         let denial = Denial::new(reason);
-        Self {
-            denial,
-            id: None,
-            status,
-            code,
-            message,
-            requested: None,
-            action: None,
-        }
+        Self { denial, id: None, status, code, message, requested: None, action: None }
     }
 
     fn invalid(id: Option<Json>) -> Self {
-        let new = Self::new(
-            Reason::RequestMalformed,
-            StatusCode::BAD_REQUEST,
-            -32600,
-            "invalid request",
-        );
+        let new =
+            Self::new(Reason::RequestMalformed, StatusCode::BAD_REQUEST, -32600, "invalid request");
         Self { id, ..new }
     }
 
@@ -131,11 +119,7 @@ impl Malformed {
 
     /// Refused like a caller that is not authenticated.
     fn unpresented(denial: Denial, id: Option<&Json>) -> Self {
-        let status = if id.is_some() {
-            StatusCode::OK
-        } else {
-            StatusCode::FORBIDDEN
-        };
+        let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
         Self {
             denial,
             id: id.cloned(),
@@ -149,13 +133,8 @@ impl Malformed {
 }
 
 fn mismatch(header: &str) -> Malformed {
-    Malformed::new(
-        Reason::HeaderMismatch,
-        StatusCode::BAD_REQUEST,
-        -32020,
-        "header mismatch",
-    )
-    .about(header)
+    Malformed::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, -32020, "header mismatch")
+        .about(header)
 }
 
 /// The one value of a header, as text.
@@ -193,16 +172,12 @@ pub(crate) fn check_headers(config: &Config, headers: &HeaderMap) -> Result<(), 
 
 /// Whether the client takes `text/event-stream`.
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get_all(http::header::ACCEPT)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .any(|v| {
-            v.split(',').any(|range| {
-                let range = range.split(';').next().unwrap_or_default().trim();
-                range.eq_ignore_ascii_case(media_type) || range == "*/*"
-            })
+    headers.get_all(http::header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|v| {
+        v.split(',').any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            range.eq_ignore_ascii_case(media_type) || range == "*/*"
         })
+    })
 }
 
 /// Checks of a POST before its body is read.
@@ -316,13 +291,8 @@ fn read_message(
     };
     let params = params.unwrap_or_default();
     let call = method.call(&server, &params).map_err(|error| {
-        Malformed::new(
-            Reason::RequestMalformed,
-            StatusCode::OK,
-            -32602,
-            "invalid params",
-        )
-        .about(error.code())
+        Malformed::new(Reason::RequestMalformed, StatusCode::OK, -32602, "invalid params")
+            .about(error.code())
     })?;
     let presentation = of_call(config, in_body, headers).map_err(|denial| Malformed {
         action: Some(call.tool.to_string()),
@@ -373,10 +343,7 @@ fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era
             "unsupported protocol version",
         );
         let requested = Some(version.chars().take(32).collect());
-        return Err(Malformed {
-            requested,
-            ..unknown
-        });
+        return Err(Malformed { requested, ..unknown });
     };
     if stated.is_some_and(|stated| stated != version) || (era == Era::Stateless && stated.is_none())
     {
@@ -385,8 +352,7 @@ fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era
     if era == Era::Stateless {
         let complete = meta.is_some_and(|m| {
             m.member(META_VERSION).is_some()
-                && m.member(META_CAPABILITIES)
-                    .is_some_and(|c| c.as_object().is_some())
+                && m.member(META_CAPABILITIES).is_some_and(|c| c.as_object().is_some())
         });
         if !complete {
             return Err(Malformed::new(
@@ -435,10 +401,7 @@ pub(crate) fn name_of<'p>(method: &Method, params: Option<&'p Object>) -> Option
 
 /// `=?base64?…?=` or the text itself.
 fn decoded(value: &str) -> Option<String> {
-    let Some(inner) = value
-        .strip_prefix("=?base64?")
-        .and_then(|v| v.strip_suffix("?="))
-    else {
+    let Some(inner) = value.strip_prefix("=?base64?").and_then(|v| v.strip_suffix("?=")) else {
         return Some(value.to_owned());
     };
     let url_safe: String = inner

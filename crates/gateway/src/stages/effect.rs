@@ -80,8 +80,7 @@ pub(crate) async fn record(
     let entry = draw.id.clone();
     let drafted = {
         let case = permit.case();
-        let ground =
-            Ground { workflow: &workflow, rating: case.rating(), pin: call.pin_digest() };
+        let ground = Ground { workflow: &workflow, rating: case.rating(), pin: call.pin_digest() };
         evidence::decided(
             gateway,
             draw,
@@ -203,10 +202,8 @@ async fn send(
 ) -> Result<Received, Failure> {
     let request = &recorded.call.request;
     let case = recorded.permit.case();
-    let limit = case
-        .rating()
-        .timeout_seconds
-        .map_or(gateway.config.call_timeout, Duration::from_secs);
+    let limit =
+        case.rating().timeout_seconds.map_or(gateway.config.call_timeout, Duration::from_secs);
     // No call outlives the delegation that it was made under.
     let end = Timestamp::from_seconds(case.verified().chain().expires());
     let left = u64::try_from(end.millis_since(now)).unwrap_or(0);
@@ -246,9 +243,8 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
     let is_error = result.member("isError").and_then(Json::as_bool).unwrap_or(false);
     let mut result = result.clone();
     let mut meta = result.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
-    let context = Object::new()
-        .with("id", &recorded.entry)
-        .with("action_digest", recorded.action_digest);
+    let context =
+        Object::new().with("id", &recorded.entry).with("action_digest", recorded.action_digest);
     meta.insert(DECISION, context);
     result.insert("_meta", meta);
     if request.method.treatment == Treatment::Call(CallForm::Resource) {

@@ -215,7 +215,8 @@ fn known_body(
         }
     }
     if let Some(presentation) = decision.presentation {
-        disclosures.push(("chain".to_owned(), draw.disclose(text_array(presentation.chain.iter()))));
+        disclosures
+            .push(("chain".to_owned(), draw.disclose(text_array(presentation.chain.iter()))));
         disclosures.push(("proof".to_owned(), draw.disclose(presentation.proof.as_str())));
     }
     let retained = draw.disclose(inputs(gateway, decision, facts));

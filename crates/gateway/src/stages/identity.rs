@@ -111,8 +111,8 @@ pub(crate) fn identify(
 ) -> Result<Identified, Stopped> {
     let presentation = &request.presentation;
     let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
-    let unverified = Unverified::parse(&presentation.chain, &gateway.config.chain)
-        .map_err(Stopped::stranger)?;
+    let unverified =
+        Unverified::parse(&presentation.chain, &gateway.config.chain).map_err(Stopped::stranger)?;
     let verified = examine::<Accountable>(
         &unverified,
         &presentation.proof,
@@ -146,8 +146,8 @@ pub(crate) fn identify_message(
     let uri = gateway.config.endpoint(server.as_str());
     let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();
     let proof = dpop::Request { proof: &presentation.proof, method: http_method, uri: &uri };
-    let unverified = Unverified::parse(&presentation.chain, &gateway.config.chain)
-        .map_err(Stopped::stranger)?;
+    let unverified =
+        Unverified::parse(&presentation.chain, &gateway.config.chain).map_err(Stopped::stranger)?;
     let (present, accepted) = verify_presence::<Accountable>(
         &unverified,
         leaf,

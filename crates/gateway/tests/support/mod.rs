@@ -16,6 +16,7 @@ use bailiwick_core::aat::make::{self, Content, ProofFor, Seen};
 use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::accountable::{Authority, GrantStanding, Hop};
 use bailiwick_core::crypto::{Digest, Signer, SigningKey};
+use bailiwick_core::dpop;
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{
     AgentId, GrantId, InstanceId, OrgId, PrincipalId, ServerName, TaskId, uuid_v7,
@@ -24,7 +25,6 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
-use bailiwick_core::dpop;
 use bailiwick_demo::agent::{
     Connection, Era, MessageHeaders, PresentError, Presentation, Presenter,
 };
@@ -266,7 +266,12 @@ impl World {
     }
 
     /// Issues a root; `change` spoils it.
-    pub fn issue(&self, holder: u8, shorthands: &[&str], change: impl FnOnce(&mut Content)) -> String {
+    pub fn issue(
+        &self,
+        holder: u8,
+        shorthands: &[&str],
+        change: impl FnOnce(&mut Content),
+    ) -> String {
         let mut content = self.content(holder, self.scope(shorthands));
         change(&mut content);
         let claims = self.authority().to_claims();
@@ -284,7 +289,11 @@ impl World {
         Holder { chain, key: key(n), audience: self.audience(), host: self.host.clone() }
     }
 
-    pub async fn connect(&self, era: Era, holder: Arc<Holder>) -> bailiwick_demo::agent::AgentClient {
+    pub async fn connect(
+        &self,
+        era: Era,
+        holder: Arc<Holder>,
+    ) -> bailiwick_demo::agent::AgentClient {
         Connection::new(self.url(), SERVER, era)
             .presenting(holder)
             .with_timeout(Duration::from_secs(20))
@@ -356,7 +365,12 @@ impl Holder {
         Seen::parse(self.leaf(), &ChainLimits::DEFAULT).unwrap().hash
     }
 
-    pub fn proof(&self, tool: &str, arguments: &Object, change: impl FnOnce(&mut ProofFor<'_>)) -> String {
+    pub fn proof(
+        &self,
+        tool: &str,
+        arguments: &Object,
+        change: impl FnOnce(&mut ProofFor<'_>),
+    ) -> String {
         let jti = random_id(self.host.as_ref());
         let seen = Seen::parse(self.leaf(), &ChainLimits::DEFAULT).unwrap();
         let mut proof = ProofFor {
@@ -464,9 +478,13 @@ pub async fn send(
 
 impl World {
     /// A well-formed call with whatever presentation.
-    pub async fn call(&self, name: &str, arguments: Value, presentation: Option<&Presentation>) -> Raw {
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: Value,
+        presentation: Option<&Presentation>,
+    ) -> Raw {
         let body = body(name, &arguments, presentation).to_string();
         send("POST", &self.url(), &headers(name), body).await
     }
 }
-

@@ -140,7 +140,10 @@ impl Definition {
     /// The pinned members, to keep beside the pin and to show a difference.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        Object::new().with("kind", self.kind.as_str()).with("definition", self.members.clone()).into()
+        Object::new()
+            .with("kind", self.kind.as_str())
+            .with("definition", self.members.clone())
+            .into()
     }
 
     /// The pin: SHA-256 over the canonical form of [`Definition::to_json`].
@@ -167,7 +170,8 @@ mod tests {
         Definition::of_tool(&Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).unwrap())
     }
 
-    const DESK: &str = r#"{"name":"get_ticket","description":"Reads.","inputSchema":{"type":"object"}}"#;
+    const DESK: &str =
+        r#"{"name":"get_ticket","description":"Reads.","inputSchema":{"type":"object"}}"#;
 
     #[test]
     fn the_pin_does_not_depend_on_formatting_annotations_or_meta() {

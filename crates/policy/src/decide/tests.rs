@@ -182,7 +182,11 @@ impl Guardrail for Fixed {
 }
 
 fn finding(rule: &'static str) -> Finding {
-    Finding { rule: Cow::Borrowed(rule), reason: Cow::Borrowed("because"), denial_code: "policy-denied" }
+    Finding {
+        rule: Cow::Borrowed(rule),
+        reason: Cow::Borrowed("because"),
+        denial_code: "policy-denied",
+    }
 }
 
 #[test]

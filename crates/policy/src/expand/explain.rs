@@ -100,9 +100,13 @@ pub fn describe(constraint: &Json) -> String {
         "any" => clauses(member("constraints"), ", or "),
         "length" => between(object, "a text or list of length", "", " or more", " or less"),
         "datetime_range" => between(object, "a time", " from", "", ""),
-        "path_under" => format!("a path at or below {}", member("root").map(value).unwrap_or_default()),
+        "path_under" => {
+            format!("a path at or below {}", member("root").map(value).unwrap_or_default())
+        }
         "pattern" => format!("a text like {}", member("glob").map(value).unwrap_or_default()),
-        "cidr" => format!("an address or network in {}", member("network").map(value).unwrap_or_default()),
+        "cidr" => {
+            format!("an address or network in {}", member("network").map(value).unwrap_or_default())
+        }
         "url_within" => url(object),
         // A type without words of its own is shown member by member.
         other => {
@@ -160,7 +164,8 @@ fn url(object: &Object) -> String {
 }
 
 fn clauses(json: Option<&Json>, between: &str) -> String {
-    let clauses: Vec<String> = json.and_then(Json::as_array).unwrap_or_default().iter().map(describe).collect();
+    let clauses: Vec<String> =
+        json.and_then(Json::as_array).unwrap_or_default().iter().map(describe).collect();
     clauses.join(between)
 }
 

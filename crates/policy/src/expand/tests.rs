@@ -57,8 +57,13 @@ fn the_seed_request_reaches_its_ticket_and_orders_and_nothing_else() {
 
 #[test]
 fn an_expansion_explains_itself() {
-    let expansion =
-        try_bundled(&["ticket:8821", "orders:read", "order:4711:read", "refund:4711", "policies:read"]);
+    let expansion = try_bundled(&[
+        "ticket:8821",
+        "orders:read",
+        "order:4711:read",
+        "refund:4711",
+        "policies:read",
+    ]);
     insta::assert_snapshot!(expansion.unwrap().explain());
 }
 
@@ -72,13 +77,37 @@ fn an_expansion_shows_as_json() {
 fn what_cannot_be_expanded_is_named() {
     let long = format!("ticket:{}", "1".repeat(300));
     for (given, code, message) in [
-        ("order:read", "scope-shorthand-unknown", "workflow `support-tickets` has no shorthand `order:read`"),
+        (
+            "order:read",
+            "scope-shorthand-unknown",
+            "workflow `support-tickets` has no shorthand `order:read`",
+        ),
         ("", "scope-shorthand-unknown", "workflow `support-tickets` has no shorthand ``"),
-        ("ORDERS:READ", "scope-shorthand-unknown", "workflow `support-tickets` has no shorthand `ORDERS:READ`"),
-        ("ticket:", "scope-parameter-invalid", "`ticket:` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros"),
-        ("ticket:08", "scope-parameter-invalid", "`ticket:08` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros"),
-        ("ticket:{id}", "scope-parameter-invalid", "`ticket:{id}` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros"),
-        ("ticket:1\u{202e}", "scope-parameter-invalid", "`ticket:1\\u{202e}` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros"),
+        (
+            "ORDERS:READ",
+            "scope-shorthand-unknown",
+            "workflow `support-tickets` has no shorthand `ORDERS:READ`",
+        ),
+        (
+            "ticket:",
+            "scope-parameter-invalid",
+            "`ticket:` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros",
+        ),
+        (
+            "ticket:08",
+            "scope-parameter-invalid",
+            "`ticket:08` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros",
+        ),
+        (
+            "ticket:{id}",
+            "scope-parameter-invalid",
+            "`ticket:{id}` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros",
+        ),
+        (
+            "ticket:1\u{202e}",
+            "scope-parameter-invalid",
+            "`ticket:1\\u{202e}` does not fit `ticket:{id}`: `{id}` must be a decimal number of at most 15 digits without leading zeros",
+        ),
     ] {
         let e = try_bundled(&[given]).unwrap_err();
         assert_eq!((e.code(), e.to_string().as_str()), (code, message));
@@ -158,7 +187,11 @@ fn a_parameters_value_never_becomes_anything_but_a_value() {
         r#"{"mcp:d:tools/a":{"p":{"constraint_type":"exact","value":"1"},"q":{"constraint_type":"one_of","values":["one",{"k":"1"}]}}}"#
     );
     for text in ["x:{w}:one", "x:\":one", "x:a b:one", "x:ä:one"] {
-        assert_eq!(asked(&workflow, &[text]).unwrap_err().code(), "scope-parameter-invalid", "{text}");
+        assert_eq!(
+            asked(&workflow, &[text]).unwrap_err().code(),
+            "scope-parameter-invalid",
+            "{text}"
+        );
     }
     let e = asked(&workflow, &["x:1:three"]).unwrap_err();
     assert!(e.to_string().ends_with("a value that the workflow's constraint on it permits"), "{e}");
@@ -179,10 +212,16 @@ fn constraints_are_put_into_plain_words() {
     for (json, expected) in [
         (r#"{"constraint_type":"exact","value":"a\u202eb"}"#, r#"exactly "a\u{202e}b""#),
         (r#"{"constraint_type":"range"}"#, "any number"),
-        (r#"{"constraint_type":"range","max":2,"max_inclusive":false}"#, "a number up to 2 (excluded)"),
+        (
+            r#"{"constraint_type":"range","max":2,"max_inclusive":false}"#,
+            "a number up to 2 (excluded)",
+        ),
         (r#"{"constraint_type":"range","min":1,"max":2}"#, "a number from 1 to 2"),
         (r#"{"constraint_type":"not_one_of","excluded":[]}"#, "anything but nothing"),
-        (r#"{"constraint_type":"subset","allowed":["a","b"]}"#, r#"a list of nothing but "a", "b""#),
+        (
+            r#"{"constraint_type":"subset","allowed":["a","b"]}"#,
+            r#"a list of nothing but "a", "b""#,
+        ),
         (
             r#"{"constraint_type":"any","constraints":[{"constraint_type":"exact","value":1},{"constraint_type":"wildcard"}]}"#,
             "exactly 1, or anything",
@@ -191,7 +230,10 @@ fn constraints_are_put_into_plain_words() {
         (r#"{"constraint_type":"length","min":1,"max":5}"#, "a text or list of length 1 to 5"),
         (r#"{"constraint_type":"path_under","root":"/a"}"#, r#"a path at or below "/a""#),
         (r#"{"constraint_type":"pattern","glob":"a*"}"#, r#"a text like "a*""#),
-        (r#"{"constraint_type":"cidr","network":"10.0.0.0/8"}"#, r#"an address or network in "10.0.0.0/8""#),
+        (
+            r#"{"constraint_type":"cidr","network":"10.0.0.0/8"}"#,
+            r#"an address or network in "10.0.0.0/8""#,
+        ),
         (
             r#"{"constraint_type":"datetime_range","max":"2026-01-31T08:00:00Z"}"#,
             r#"a time up to "2026-01-31T08:00:00Z""#,
@@ -208,16 +250,21 @@ fn constraints_are_put_into_plain_words() {
 
 /// Rules over two arguments with few values, some optional, some open.
 fn small_rules() -> impl Strategy<Value = ArgumentRules> {
-    let value = || prop_oneof![
-        (0..3_u64).prop_map(|v| format!(r#"{{"constraint_type":"exact","value":{v}}}"#)),
-        (0..3_u64, 0..3_u64).prop_map(|(a, b)| format!(r#"{{"constraint_type":"one_of","values":[{a},{b}]}}"#)),
-        (0..3_u64).prop_map(|v| format!(r#"{{"constraint_type":"range","min":{v}}}"#)),
-        (0..3_u64).prop_map(|v| format!(r#"{{"constraint_type":"not_one_of","excluded":[{v}]}}"#)),
-        Just(r#"{"constraint_type":"wildcard"}"#.to_owned()),
-    ];
-    let entry = || (value(), any::<bool>()).prop_map(|(v, optional)| {
-        v.replacen('{', &format!(r#"{{"optional":{optional},"#), 1)
-    });
+    let value = || {
+        prop_oneof![
+            (0..3_u64).prop_map(|v| format!(r#"{{"constraint_type":"exact","value":{v}}}"#)),
+            (0..3_u64, 0..3_u64)
+                .prop_map(|(a, b)| format!(r#"{{"constraint_type":"one_of","values":[{a},{b}]}}"#)),
+            (0..3_u64).prop_map(|v| format!(r#"{{"constraint_type":"range","min":{v}}}"#)),
+            (0..3_u64)
+                .prop_map(|v| format!(r#"{{"constraint_type":"not_one_of","excluded":[{v}]}}"#)),
+            Just(r#"{"constraint_type":"wildcard"}"#.to_owned()),
+        ]
+    };
+    let entry = || {
+        (value(), any::<bool>())
+            .prop_map(|(v, optional)| v.replacen('{', &format!(r#"{{"optional":{optional},"#), 1))
+    };
     (entry(), proptest::option::of(entry()), any::<bool>()).prop_map(|(p, q, open)| {
         let mut text = format!(r#"{{"t":{{"p":{p}"#);
         if let Some(q) = q {

@@ -11,11 +11,21 @@ const BOTH: &[Era] = &[Era::Sessions, Era::Stateless];
 const NO_TASKS: &str = "a task's handle is not bound to a delegation yet";
 const NO_QUESTIONS: &str = "a tool server may not use the agent's model, files or user uninvited";
 
-const fn request(name: &'static str, eras: &'static [Era], treatment: Treatment, note: &'static str) -> Method {
+const fn request(
+    name: &'static str,
+    eras: &'static [Era],
+    treatment: Treatment,
+    note: &'static str,
+) -> Method {
     Method { name, eras, sender: Sender::Client, shape: Shape::Request, treatment, note }
 }
 
-const fn notice(name: &'static str, eras: &'static [Era], treatment: Treatment, note: &'static str) -> Method {
+const fn notice(
+    name: &'static str,
+    eras: &'static [Era],
+    treatment: Treatment,
+    note: &'static str,
+) -> Method {
     Method { name, eras, sender: Sender::Client, shape: Shape::Notification, treatment, note }
 }
 
@@ -32,53 +42,158 @@ const fn from_server(
 /// Every method, by sender, shape and name.
 pub const METHODS: &[Method] = &[
     // Requests of the client.
-    request("completion/complete", BOTH, Treatment::Listing(Filter::CompletionRef), "the answer holds values of the prompt or resource that is named, nothing else"),
-    request("initialize", SESSIONS, Treatment::Session, "binds the session to the leaf key and the root; capabilities that do not pass are removed from both sides"),
+    request(
+        "completion/complete",
+        BOTH,
+        Treatment::Listing(Filter::CompletionRef),
+        "the answer holds values of the prompt or resource that is named, nothing else",
+    ),
+    request(
+        "initialize",
+        SESSIONS,
+        Treatment::Session,
+        "binds the session to the leaf key and the root; capabilities that do not pass are removed from both sides",
+    ),
     request("logging/setLevel", SESSIONS, Treatment::Session, ""),
     request("ping", SESSIONS, Treatment::Session, ""),
-    request("prompts/get", BOTH, Treatment::Call(CallForm::Prompt), "`inputResponses` become `$input`"),
+    request(
+        "prompts/get",
+        BOTH,
+        Treatment::Call(CallForm::Prompt),
+        "`inputResponses` become `$input`",
+    ),
     request("prompts/list", BOTH, Treatment::Listing(Filter::Prompts), ""),
     request("resources/list", BOTH, Treatment::Listing(Filter::Resources), ""),
-    request("resources/read", BOTH, Treatment::Call(CallForm::Resource), "`inputResponses` become `$input`"),
+    request(
+        "resources/read",
+        BOTH,
+        Treatment::Call(CallForm::Resource),
+        "`inputResponses` become `$input`",
+    ),
     request("resources/subscribe", SESSIONS, Treatment::Listing(Filter::ResourceUri), ""),
     request("resources/templates/list", BOTH, Treatment::Listing(Filter::ResourceTemplates), ""),
     request("resources/unsubscribe", SESSIONS, Treatment::Listing(Filter::ResourceUri), ""),
-    request("server/discover", STATELESS, Treatment::Session, "capabilities that do not pass are removed from the answer"),
-    request("subscriptions/listen", STATELESS, Treatment::Listing(Filter::Subscriptions), "ends when the delegation ends or is revoked"),
+    request(
+        "server/discover",
+        STATELESS,
+        Treatment::Session,
+        "capabilities that do not pass are removed from the answer",
+    ),
+    request(
+        "subscriptions/listen",
+        STATELESS,
+        Treatment::Listing(Filter::Subscriptions),
+        "ends when the delegation ends or is revoked",
+    ),
     request("tasks/cancel", BOTH, Treatment::Refused(NO_TASKS), ""),
     request("tasks/get", BOTH, Treatment::Refused(NO_TASKS), ""),
     request("tasks/list", SESSIONS, Treatment::Refused(NO_TASKS), ""),
     request("tasks/result", SESSIONS, Treatment::Refused(NO_TASKS), ""),
     request("tasks/update", STATELESS, Treatment::Refused(NO_TASKS), ""),
-    request("tools/call", BOTH, Treatment::Call(CallForm::Tool), "`inputResponses` become `$input`; the parameter `task` is refused"),
-    request("tools/list", BOTH, Treatment::Listing(Filter::Tools), "`cacheScope` is always `private`"),
+    request(
+        "tools/call",
+        BOTH,
+        Treatment::Call(CallForm::Tool),
+        "`inputResponses` become `$input`; the parameter `task` is refused",
+    ),
+    request(
+        "tools/list",
+        BOTH,
+        Treatment::Listing(Filter::Tools),
+        "`cacheScope` is always `private`",
+    ),
     // Notifications of the client.
-    notice("notifications/cancelled", BOTH, Treatment::Session, "`requestId` must be a request of the same session"),
+    notice(
+        "notifications/cancelled",
+        BOTH,
+        Treatment::Session,
+        "`requestId` must be a request of the same session",
+    ),
     notice("notifications/initialized", SESSIONS, Treatment::Session, ""),
     notice("notifications/progress", SESSIONS, Treatment::Session, ""),
     notice("notifications/roots/list_changed", SESSIONS, Treatment::Refused(NO_QUESTIONS), ""),
     notice("notifications/tasks/status", SESSIONS, Treatment::Refused(NO_TASKS), ""),
     // Requests of the server.
-    from_server("elicitation/create", SESSIONS, Shape::Request, Treatment::Refused(NO_QUESTIONS), ""),
+    from_server(
+        "elicitation/create",
+        SESSIONS,
+        Shape::Request,
+        Treatment::Refused(NO_QUESTIONS),
+        "",
+    ),
     from_server("ping", SESSIONS, Shape::Request, Treatment::Session, ""),
     from_server("roots/list", SESSIONS, Shape::Request, Treatment::Refused(NO_QUESTIONS), ""),
-    from_server("sampling/createMessage", SESSIONS, Shape::Request, Treatment::Refused(NO_QUESTIONS), ""),
+    from_server(
+        "sampling/createMessage",
+        SESSIONS,
+        Shape::Request,
+        Treatment::Refused(NO_QUESTIONS),
+        "",
+    ),
     from_server("tasks/cancel", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
     from_server("tasks/get", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
     from_server("tasks/list", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
     from_server("tasks/result", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
     // Notifications of the server.
     from_server("notifications/cancelled", BOTH, Shape::Notification, Treatment::Session, ""),
-    from_server("notifications/elicitation/complete", SESSIONS, Shape::Notification, Treatment::Refused(NO_QUESTIONS), ""),
+    from_server(
+        "notifications/elicitation/complete",
+        SESSIONS,
+        Shape::Notification,
+        Treatment::Refused(NO_QUESTIONS),
+        "",
+    ),
     from_server("notifications/message", BOTH, Shape::Notification, Treatment::Session, ""),
     from_server("notifications/progress", BOTH, Shape::Notification, Treatment::Session, ""),
-    from_server("notifications/prompts/list_changed", BOTH, Shape::Notification, Treatment::Session, ""),
-    from_server("notifications/resources/list_changed", BOTH, Shape::Notification, Treatment::Session, ""),
-    from_server("notifications/resources/updated", BOTH, Shape::Notification, Treatment::Listing(Filter::ResourceUri), ""),
-    from_server("notifications/subscriptions/acknowledged", STATELESS, Shape::Notification, Treatment::Session, ""),
-    from_server("notifications/tasks", STATELESS, Shape::Notification, Treatment::Refused(NO_TASKS), ""),
-    from_server("notifications/tasks/status", SESSIONS, Shape::Notification, Treatment::Refused(NO_TASKS), ""),
-    from_server("notifications/tools/list_changed", BOTH, Shape::Notification, Treatment::Session, "also makes the gateway compare every pin again"),
+    from_server(
+        "notifications/prompts/list_changed",
+        BOTH,
+        Shape::Notification,
+        Treatment::Session,
+        "",
+    ),
+    from_server(
+        "notifications/resources/list_changed",
+        BOTH,
+        Shape::Notification,
+        Treatment::Session,
+        "",
+    ),
+    from_server(
+        "notifications/resources/updated",
+        BOTH,
+        Shape::Notification,
+        Treatment::Listing(Filter::ResourceUri),
+        "",
+    ),
+    from_server(
+        "notifications/subscriptions/acknowledged",
+        STATELESS,
+        Shape::Notification,
+        Treatment::Session,
+        "",
+    ),
+    from_server(
+        "notifications/tasks",
+        STATELESS,
+        Shape::Notification,
+        Treatment::Refused(NO_TASKS),
+        "",
+    ),
+    from_server(
+        "notifications/tasks/status",
+        SESSIONS,
+        Shape::Notification,
+        Treatment::Refused(NO_TASKS),
+        "",
+    ),
+    from_server(
+        "notifications/tools/list_changed",
+        BOTH,
+        Shape::Notification,
+        Treatment::Session,
+        "also makes the gateway compare every pin again",
+    ),
 ];
 
 const INTRODUCTION: &str = "\
@@ -144,7 +259,8 @@ fn words(m: &Method) -> (&'static str, &'static str, String) {
                 Filter::ResourceUri => "only for a `uri` that the delegation permits to read",
                 Filter::Subscriptions => "only for resources that the delegation permits to read",
             };
-            let both = if m.note.is_empty() { shown.to_owned() } else { format!("{shown}; {}", m.note) };
+            let both =
+                if m.note.is_empty() { shown.to_owned() } else { format!("{shown}; {}", m.note) };
             ("listing", "none", both)
         }
         Treatment::Session => ("session", "none", m.note.to_owned()),

@@ -120,7 +120,12 @@ fn the_rows_are_the_unions_of_the_two_schemas_and_the_tasks_extension() {
 #[test]
 fn a_call_has_the_tool_id_and_arguments_that_the_table_says() {
     for (name, params, tool, arguments) in [
-        ("tools/call", r#"{"name":"get","arguments":{"id":1}}"#, "mcp:desk:tools/get", r#"{"id":1}"#),
+        (
+            "tools/call",
+            r#"{"name":"get","arguments":{"id":1}}"#,
+            "mcp:desk:tools/get",
+            r#"{"id":1}"#,
+        ),
         ("tools/call", r#"{"name":"get","_meta":{"x":1}}"#, "mcp:desk:tools/get", "{}"),
         ("prompts/get", r#"{"name":"p","arguments":{}}"#, "mcp:desk:prompts/p", "{}"),
         ("resources/read", r#"{"uri":"a://b"}"#, "mcp:desk:resources/read", r#"{"uri":"a://b"}"#),

@@ -111,10 +111,7 @@ impl Problem {
         if !self.path.is_empty() {
             object = object.with("path", self.path.as_str());
         }
-        object
-            .with("message", self.message.as_str())
-            .with("remedy", self.remedy.as_str())
-            .into()
+        object.with("message", self.message.as_str()).with("remedy", self.remedy.as_str()).into()
     }
 }
 

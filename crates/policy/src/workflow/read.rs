@@ -18,8 +18,17 @@ use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WIND
 mod shorthands;
 
 pub(super) const TOP: &[&str] = &[
-    "workflow", "version", "owner", "purpose", "agents", "level", "window_seconds", "max_depth",
-    "budget", "tool_servers", "shorthands",
+    "workflow",
+    "version",
+    "owner",
+    "purpose",
+    "agents",
+    "level",
+    "window_seconds",
+    "max_depth",
+    "budget",
+    "tool_servers",
+    "shorthands",
 ];
 
 pub(super) fn workflow(document: &Node) -> Result<Workflow, Vec<Problem>> {
@@ -55,7 +64,13 @@ impl<'n> Members<'n> {
 }
 
 impl Reading {
-    fn report(&mut self, code: Code, at: Place, message: impl Into<String>, remedy: impl Into<String>) {
+    fn report(
+        &mut self,
+        code: Code,
+        at: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         if self.is_full() {
             return;
         }
@@ -233,7 +248,12 @@ impl Reading {
             if let Some(value) = read(self, item)
                 && !set.insert(value)
             {
-                self.report(Code::ListedTwice, item.at, "this stands in the list already", "keep one of the two");
+                self.report(
+                    Code::ListedTwice,
+                    item.at,
+                    "this stands in the list already",
+                    "keep one of the two",
+                );
             }
         }
         Some(set)
@@ -241,7 +261,12 @@ impl Reading {
 
     fn not_empty(&mut self, empty: bool, at: Place, what: &str) {
         if empty {
-            self.report(Code::Empty, at, format!("there is no {what}"), format!("add at least one {what}"));
+            self.report(
+                Code::Empty,
+                at,
+                format!("there is no {what}"),
+                format!("add at least one {what}"),
+            );
         }
     }
 
@@ -361,11 +386,8 @@ impl Reading {
         };
         let members = self.members(node, known)?;
         let risk: Option<Risk> = self.field(&members, "risk", Self::grade);
-        let effect = if is_tool {
-            self.field(&members, "effect", Self::grade)
-        } else {
-            Some(Effect::Read)
-        };
+        let effect =
+            if is_tool { self.field(&members, "effect", Self::grade) } else { Some(Effect::Read) };
         let data = match members.node("data") {
             Some(node) => self.within("data", |r| r.set(node, Self::label)),
             None => Some(BTreeSet::new()),
@@ -378,7 +400,8 @@ impl Reading {
         };
         let timeout_seconds = match members.node("timeout_seconds") {
             Some(node) => {
-                let read = self.within("timeout_seconds", |r| r.integer(node, 1, MAX_TIMEOUT_SECONDS));
+                let read =
+                    self.within("timeout_seconds", |r| r.integer(node, 1, MAX_TIMEOUT_SECONDS));
                 Some(read?)
             }
             None => None,

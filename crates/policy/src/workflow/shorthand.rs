@@ -48,8 +48,8 @@ impl ParameterKind {
                 digits.then(|| Number::from_text(text).map(Json::Number)).flatten()
             }
             Self::String => {
-                let plain = (1..=MAX_PARAMETER_CHARS).contains(&text.len())
-                    && text.bytes().all(is_plain);
+                let plain =
+                    (1..=MAX_PARAMETER_CHARS).contains(&text.len()) && text.bytes().all(is_plain);
                 plain.then(|| Json::from(text))
             }
         }

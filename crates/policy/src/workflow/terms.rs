@@ -58,7 +58,9 @@ impl TermsError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Agent { .. } => "choose an agent that the workflow lists, or ask its owner to list this one",
+            Self::Agent { .. } => {
+                "choose an agent that the workflow lists, or ask its owner to list this one"
+            }
             Self::Ceiling { .. } => "ask for less, or ask the workflow's owner for another version",
         }
     }
@@ -121,7 +123,10 @@ mod tests {
     fn terms_beyond_the_workflow_are_refused() {
         let workflow = bundled();
         for (terms, code) in [
-            (Terms { agent: AgentId::parse("agent:x").unwrap(), ..asked() }, "workflow-agent-not-listed"),
+            (
+                Terms { agent: AgentId::parse("agent:x").unwrap(), ..asked() },
+                "workflow-agent-not-listed",
+            ),
             (Terms { window_seconds: 0, ..asked() }, "workflow-ceiling-exceeded"),
             (Terms { window_seconds: 3601, ..asked() }, "workflow-ceiling-exceeded"),
             (Terms { max_depth: 4, ..asked() }, "workflow-ceiling-exceeded"),

@@ -44,8 +44,14 @@ fn the_bundled_workflow_is_well_formed() {
 fn the_manual_shows_the_bundled_workflow_and_names_every_member() {
     let manual = include_str!("../../../../docs/workflows.md");
     assert!(manual.contains(&format!("```yaml\n{BUNDLED}```")), "copy the file into the manual");
-    for member in [read::TOP, &["risk", "effect", "data", "idempotent", "timeout_seconds", "max_calls"]].concat() {
-        assert!(manual.contains(&format!("| `{member}`")) || manual.contains(&format!("`{member}`:")), "{member}");
+    for member in
+        [read::TOP, &["risk", "effect", "data", "idempotent", "timeout_seconds", "max_calls"]]
+            .concat()
+    {
+        assert!(
+            manual.contains(&format!("| `{member}`")) || manual.contains(&format!("`{member}`:")),
+            "{member}"
+        );
     }
 }
 
@@ -117,16 +123,41 @@ fn the_bundled_workflow_keeps_its_canonical_form() {
 
 /// One edit of the small workflow per code; the line where the problem stands.
 const WRONG: &[(&str, &str, &str, u64)] = &[
-    ("workflow-shorthand-ambiguous", "shorthands:\n", "shorthands:\n  \"t:7\":\n    tools: {d/get: any}\n", 17),
+    (
+        "workflow-shorthand-ambiguous",
+        "shorthands:\n",
+        "shorthands:\n  \"t:7\":\n    tools: {d/get: any}\n",
+        17,
+    ),
     ("workflow-anchor", "purpose: p", "purpose: &x p", 4),
     ("workflow-anchor", "purpose: p", "purpose: *x", 4),
-    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: {constraint_type: nonsense}}", 18),
-    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: {constraint_type: range, min: 2, max: 1}}", 18),
+    (
+        "workflow-constraint-invalid",
+        "{id: \"{id}\"}",
+        "{id: \"{id}\", x: {constraint_type: nonsense}}",
+        18,
+    ),
+    (
+        "workflow-constraint-invalid",
+        "{id: \"{id}\"}",
+        "{id: \"{id}\", x: {constraint_type: range, min: 2, max: 1}}",
+        18,
+    ),
     ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: []}", 18),
     ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: }", 18),
     ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", \"*\": 1}", 18),
-    ("workflow-constraint-invalid", "{id: \"{id}\"}", "{id: \"{id}\", \"*\": {constraint_type: wildcard, optional: true}}", 18),
-    ("workflow-constraint-invalid", "id: integer", "id: {type: integer, constraint: {constraint_type: x}}", 16),
+    (
+        "workflow-constraint-invalid",
+        "{id: \"{id}\"}",
+        "{id: \"{id}\", \"*\": {constraint_type: wildcard, optional: true}}",
+        18,
+    ),
+    (
+        "workflow-constraint-invalid",
+        "id: integer",
+        "id: {type: integer, constraint: {constraint_type: x}}",
+        16,
+    ),
     ("workflow-empty", "purpose: p", "purpose: \" \"", 4),
     ("workflow-empty", "[agent:a]", "[]", 5),
     ("workflow-empty", "d/get: {id: \"{id}\"}", "d/get: {}", 18),
@@ -135,7 +166,12 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-identifier-invalid", "workflow: w", "workflow: \"a b\"", 1),
     ("workflow-identifier-invalid", "d/get:", "get:", 18),
     ("workflow-listed-twice", "[agent:a]", "[agent:a, agent:a]", 5),
-    ("workflow-listed-twice", "d/get: {id: \"{id}\"}", "d/get: {id: \"{id}\"}\n      \"mcp:d:tools/get\": {id: \"{id}\"}", 19),
+    (
+        "workflow-listed-twice",
+        "d/get: {id: \"{id}\"}",
+        "d/get: {id: \"{id}\"}\n      \"mcp:d:tools/get\": {id: \"{id}\"}",
+        19,
+    ),
     ("workflow-malformed", "level: bounded", "level: [bounded", 7),
     ("workflow-malformed", "level: bounded", "level: bounded\n---\nx: 1", 7),
     ("workflow-malformed", "level: bounded", "level: !secret bounded", 6),
@@ -143,7 +179,12 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-member-missing", "{risk: low, effect: read}", "{risk: low}", 12),
     ("workflow-member-missing", "{risk: low, effect: read}", "{effect: read}", 12),
     ("workflow-member-twice", "purpose: p", "purpose: p\npurpose: q", 5),
-    ("workflow-member-twice", "{risk: low, effect: read}", "{risk: low, risk: high, effect: read}", 12),
+    (
+        "workflow-member-twice",
+        "{risk: low, effect: read}",
+        "{risk: low, risk: high, effect: read}",
+        12,
+    ),
     ("workflow-member-unknown", "purpose: p", "purpose: p\npurpos: q", 5),
     ("workflow-member-unknown", "effect: read}", "effect: read, readOnlyHint: true}", 12),
     ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nrollback_plan: none", 9),
@@ -151,7 +192,12 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 6_0", 7),
     ("workflow-number-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: 9007199254740993}", 18),
     ("workflow-open-write", "d/get: {id: \"{id}\"}", "d/put: any\n      d/get: {id: \"{id}\"}", 18),
-    ("workflow-open-write", "d/get:", "d/put: {id: \"{id}\", \"*\": {constraint_type: wildcard}}\n      d/get:", 18),
+    (
+        "workflow-open-write",
+        "d/get:",
+        "d/put: {id: \"{id}\", \"*\": {constraint_type: wildcard}}\n      d/get:",
+        18,
+    ),
     ("workflow-out-of-range", "window_seconds: 60", "window_seconds: 0", 7),
     ("workflow-out-of-range", "window_seconds: 60", "window_seconds: 60.5", 7),
     ("workflow-out-of-range", "max_depth: 1", "max_depth: 9", 8),
@@ -166,7 +212,12 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t::{id}\":", 15),
     ("workflow-tool-unknown", "d/get:", "d/got:", 18),
     ("workflow-tool-unknown", "d/get:", "e/get:", 18),
-    ("workflow-tool-unknown", "d/get: {id: \"{id}\"}", "\"mcp:d:resources/read\": {uri: \"{id}\"}", 18),
+    (
+        "workflow-tool-unknown",
+        "d/get: {id: \"{id}\"}",
+        "\"mcp:d:resources/read\": {uri: \"{id}\"}",
+        18,
+    ),
     ("workflow-type-wrong", "agents: [agent:a]", "agents: agent:a", 5),
     ("workflow-type-wrong", "version: \"1\"", "version: 1", 2),
     ("workflow-type-wrong", "{risk: low, effect: read}", "low", 12),
@@ -202,7 +253,8 @@ fn every_code_has_a_mistake_that_shows_it() {
 #[test]
 fn too_large_too_deep_and_too_many_are_refused() {
     let long = format!("{SMALL}#{}", "x".repeat(crate::limits::MAX_WORKFLOW_BYTES));
-    let deep = SMALL.replace("purpose: p", &format!("purpose: {}{}", "[".repeat(60), "]".repeat(60)));
+    let deep =
+        SMALL.replace("purpose: p", &format!("purpose: {}{}", "[".repeat(60), "]".repeat(60)));
     let many = SMALL.replace("purpose: p", &format!("purpose: [{}]", "1,".repeat(60_000)));
     for text in [long, deep, many] {
         let found = problems(&text);

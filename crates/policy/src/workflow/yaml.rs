@@ -114,7 +114,10 @@ fn refused(e: &Error) -> Problem {
             },
             "keep one of the two",
         ),
-        Error::Budget { breach: B::Anchors { .. } | B::Aliases { .. } | B::MergeKeys { .. }, .. }
+        Error::Budget {
+            breach: B::Anchors { .. } | B::Aliases { .. } | B::MergeKeys { .. },
+            ..
+        }
         | Error::MergeKeyNotAllowed { .. }
         | Error::UnknownAnchor { .. } => (
             ProblemCode::Anchor,

@@ -40,8 +40,7 @@ impl Audit<'_, '_> {
     fn leftover(&mut self, files: &LedgerFiles, path: &str) -> Result<(), StoreError> {
         let size = self.report.size;
         let Ok(id) = TileId::parse(path) else {
-            self.report
-                .add("unexpected-file", None, format!("`{path}` is no tile"));
+            self.report.add("unexpected-file", None, format!("`{path}` is no tile"));
             return Ok(());
         };
         if TileId::at(id.kind(), id.index(), size) == Some(id) {
@@ -53,9 +52,7 @@ impl Audit<'_, '_> {
             // Removed meanwhile by a service that goes on sequencing.
             Err(AuditError::Read(ReadError::Missing { tile })) if tile == id => {}
             Err(AuditError::Read(ReadError::Source { error, .. })) => return Err(error),
-            Err(error) => self
-                .report
-                .add(error.code(), first_of(&error), error.to_string()),
+            Err(error) => self.report.add(error.code(), first_of(&error), error.to_string()),
         }
         Ok(())
     }

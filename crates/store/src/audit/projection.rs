@@ -23,28 +23,19 @@ pub(super) struct Projection {
 
 impl Projection {
     pub(super) fn new() -> Result<Self, StoreError> {
-        Ok(Self {
-            scratch: connection::scratch()?,
-        })
+        Ok(Self { scratch: connection::scratch()? })
     }
 
     /// What `row` does. It cannot do anything when it changes a row whose
     /// text was erased; any other difference shows when states are compared.
     pub(super) fn row(&self, cx: &Context, row: &Row, entry: &Entry) {
-        let _ = View {
-            c: &self.scratch,
-            cx,
-        }
-        .apply(row, &entry.id, entry.time);
+        let _ = View { c: &self.scratch, cx }.apply(row, &entry.id, entry.time);
     }
 
     /// What a decision or an outcome does; as for rows.
     pub(super) fn action(&self, cx: &Context, index: u64, entry: &Entry) {
         if let Ok(index) = i64::try_from(index) {
-            let view = View {
-                c: &self.scratch,
-                cx,
-            };
+            let view = View { c: &self.scratch, cx };
             let _ = view.project_action(&entry.maker, entry.kind, &entry.subjects, index);
         }
     }
@@ -95,7 +86,5 @@ impl Projection {
 }
 
 fn next(rows: &mut rusqlite::Rows<'_>, columns: usize) -> rusqlite::Result<Option<Vec<Value>>> {
-    rows.next()?
-        .map(|row| (0..columns).map(|i| row.get(i)).collect())
-        .transpose()
+    rows.next()?.map(|row| (0..columns).map(|i| row.get(i)).collect()).transpose()
 }

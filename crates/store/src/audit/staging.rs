@@ -42,20 +42,12 @@ impl Staging {
         opened.connection.execute_batch("BEGIN").map_err(sql)?;
         let cx = Context {
             org: input.org.clone(),
-            key: input
-                .plaintext_key
-                .clone()
-                .unwrap_or_else(|| PlaintextKey::new([0; 32])),
+            key: input.plaintext_key.clone().unwrap_or_else(|| PlaintextKey::new([0; 32])),
             entropy: Arc::new(|_: &mut [u8]| false),
             faults: Arc::new(NoFaults),
             dir: input.dir.to_owned(),
         };
-        Ok(Self {
-            opened,
-            cx,
-            rows: Vec::new().into_iter(),
-            from: 0,
-        })
+        Ok(Self { opened, cx, rows: Vec::new().into_iter(), from: 0 })
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -63,10 +55,7 @@ impl Staging {
     }
 
     pub(super) fn view(&self) -> View<'_> {
-        View {
-            c: &self.opened.connection,
-            cx: &self.cx,
-        }
+        View { c: &self.opened.connection, cx: &self.cx }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<StoredEntry>, StoreError> {

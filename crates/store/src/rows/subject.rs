@@ -104,34 +104,18 @@ impl Subject {
 
     pub(crate) fn from_columns(kind: &str, key: &str, root: &[u8]) -> Option<Self> {
         Some(match kind {
-            "agent" => Self::Agent {
-                id: key.parse().ok()?,
-            },
-            "delegation" => Self::Delegation {
-                token: Digest::from_text(key)?,
-            },
-            "grant" => Self::Grant {
-                id: key.parse().ok()?,
-            },
+            "agent" => Self::Agent { id: key.parse().ok()? },
+            "delegation" => Self::Delegation { token: Digest::from_text(key)? },
+            "grant" => Self::Grant { id: key.parse().ok()? },
             "holder_key" => Self::HolderKey {
                 holder: Thumbprint::from_text(key)?,
                 root: Digest::from_array(root.try_into().ok()?),
             },
-            "instance" => Self::Instance {
-                id: key.parse().ok()?,
-            },
-            "principal" => Self::Principal {
-                alias: key.parse().ok()?,
-            },
-            "task" => Self::Task {
-                id: key.parse().ok()?,
-            },
-            "tool_server" => Self::ToolServer {
-                name: key.parse().ok()?,
-            },
-            "workflow" => Self::Workflow {
-                id: key.parse().ok()?,
-            },
+            "instance" => Self::Instance { id: key.parse().ok()? },
+            "principal" => Self::Principal { alias: key.parse().ok()? },
+            "task" => Self::Task { id: key.parse().ok()? },
+            "tool_server" => Self::ToolServer { name: key.parse().ok()? },
+            "workflow" => Self::Workflow { id: key.parse().ok()? },
             _ => return None,
         })
     }

@@ -1,10 +1,6 @@
 //! What the tests share: a data dir, a clock that is a number, random bytes
 //! from a counter, and one of each record.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,17 +91,9 @@ pub fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
     let script = Arc::new(Script::default());
-    let options = Options {
-        faults: script.clone(),
-        ..options()
-    };
+    let options = Options { faults: script.clone(), ..options() };
     let store = Store::open(&path, options).unwrap();
-    Fixture {
-        _dir: dir,
-        path,
-        store,
-        script,
-    }
+    Fixture { _dir: dir, path, store, script }
 }
 
 pub fn reopen(path: &Path) -> Store {
@@ -125,14 +113,8 @@ pub fn event(kind: Kind) -> Event {
 }
 
 pub fn secret_event(secret: &str) -> Event {
-    let disclosure = Disclosure {
-        salt: bytes(),
-        value: Json::from(secret),
-    };
-    Event {
-        disclosures: vec![("purpose".into(), disclosure)],
-        ..event(Kind::TaskCreated)
-    }
+    let disclosure = Disclosure { salt: bytes(), value: Json::from(secret) };
+    Event { disclosures: vec![("purpose".into(), disclosure)], ..event(Kind::TaskCreated) }
 }
 
 pub fn decided(action: &ActionId, decision: &str) -> Event {
@@ -142,10 +124,7 @@ pub fn decided(action: &ActionId, decision: &str) -> Event {
         agent: Some("agent:runner".to_owned()),
         ..Subjects::default()
     };
-    Event {
-        subjects,
-        ..event(Kind::ActionDecided)
-    }
+    Event { subjects, ..event(Kind::ActionDecided) }
 }
 
 pub fn completed(action: &ActionId, outcome: &str) -> Event {
@@ -154,10 +133,7 @@ pub fn completed(action: &ActionId, outcome: &str) -> Event {
         reason: Some(outcome.to_owned()),
         ..Subjects::default()
     };
-    Event {
-        subjects,
-        ..event(Kind::ActionCompleted)
-    }
+    Event { subjects, ..event(Kind::ActionCompleted) }
 }
 
 pub fn action() -> ActionId {
@@ -165,15 +141,11 @@ pub fn action() -> ActionId {
 }
 
 pub fn append(store: &Store, event: Event) -> Result<Appended, StoreError> {
-    store
-        .write(move |tx: &mut Tx<'_>| tx.append(MAKER, &key(), event))
-        .wait()
+    store.write(move |tx: &mut Tx<'_>| tx.append(MAKER, &key(), event)).wait()
 }
 
 pub fn record(store: &Store, kind: Kind, row: Row) -> Result<Appended, StoreError> {
-    store
-        .write(move |tx: &mut Tx<'_>| tx.record(MAKER, &key(), event(kind), &row))
-        .wait()
+    store.write(move |tx: &mut Tx<'_>| tx.record(MAKER, &key(), event(kind), &row)).wait()
 }
 
 /// One of each record, fitting together.
@@ -301,10 +273,7 @@ pub fn world(store: &Store) -> World {
         (Kind::DelegationIssued, Row::Delegation(delegation.clone())),
         (Kind::DelegationSeen, Row::Derived(derived.clone())),
     ];
-    let entries = rows
-        .into_iter()
-        .map(|(kind, row)| record(store, kind, row).unwrap())
-        .collect();
+    let entries = rows.into_iter().map(|(kind, row)| record(store, kind, row).unwrap()).collect();
     World {
         alias,
         agent,

@@ -96,9 +96,7 @@ pub fn choose_instance<'a>(
             let (instance, agent) = (wanted.clone(), agent.clone());
             Err(Refusal::InstanceUnsuitable { instance, agent })
         }
-        (None, _, None) => Err(Refusal::InstanceMissing {
-            agent: agent.clone(),
-        }),
+        (None, _, None) => Err(Refusal::InstanceMissing { agent: agent.clone() }),
     }
 }
 
@@ -113,9 +111,7 @@ pub(super) fn root(
     instance: &Instance,
 ) -> Result<(Step, Issued), Refusal> {
     let starts = statement.not_before.max(moment.now().seconds());
-    let exp = statement
-        .not_after
-        .min(starts.saturating_add(installation.max_root_seconds));
+    let exp = statement.not_after.min(starts.saturating_add(installation.max_root_seconds));
     let authority = Authority {
         principal: statement.principal.clone(),
         agent: statement.agent.clone(),
@@ -210,14 +206,7 @@ pub fn reissue(
 ) -> Result<Plan<Issued>, Refusal> {
     let (principal, _) = active(statement.principal.as_str(), parties.principal)?;
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
-    let (step, issued) = root(
-        moment,
-        installation,
-        &*keys.issuer,
-        statement,
-        &scope,
-        principal,
-        instance,
-    )?;
+    let (step, issued) =
+        root(moment, installation, &*keys.issuer, statement, &scope, principal, instance)?;
     Ok(Plan::one(step, issued))
 }

@@ -31,13 +31,9 @@ impl Prepared {
     /// Seals a statement.
     #[must_use]
     pub fn new(statement: Statement, now: Timestamp, maker: &dyn Signer) -> Self {
-        let payload = Object::new()
-            .with("digest", statement.digest())
-            .with("made_at", now.to_string());
-        Self {
-            seal: sign(TYPE, None, &payload.into(), maker),
-            statement,
-        }
+        let payload =
+            Object::new().with("digest", statement.digest()).with("made_at", now.to_string());
+        Self { seal: sign(TYPE, None, &payload.into(), maker), statement }
     }
 
     /// Whether `key` sealed this very statement, not long ago.
@@ -59,9 +55,7 @@ impl Prepared {
         let age = made_at().map(|made_at| now.millis_since(made_at));
         match age {
             Some(age) if (0..=PREPARED_MINUTES * 60_000).contains(&age) => Ok(()),
-            _ => Err(Refusal::PreparedUnknown {
-                max_minutes: PREPARED_MINUTES,
-            }),
+            _ => Err(Refusal::PreparedUnknown { max_minutes: PREPARED_MINUTES }),
         }
     }
 
@@ -80,15 +74,9 @@ impl Prepared {
     /// [`GrantError::Member`].
     pub fn from_json(json: &Json) -> Result<Self, GrantError> {
         let bad = |member| GrantError::Member { member };
-        let o = json
-            .as_object()
-            .filter(|o| o.len() == 2)
-            .ok_or(bad("statement"))?;
+        let o = json.as_object().filter(|o| o.len() == 2).ok_or(bad("statement"))?;
         let statement = o.member("statement").ok_or(bad("statement"))?;
         let seal = o.member("seal").and_then(Json::as_str).ok_or(bad("seal"))?;
-        Ok(Self {
-            statement: Statement::from_json(statement)?,
-            seal: seal.to_owned(),
-        })
+        Ok(Self { statement: Statement::from_json(statement)?, seal: seal.to_owned() })
     }
 }

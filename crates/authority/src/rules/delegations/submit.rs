@@ -48,14 +48,7 @@ pub fn submit(
     keys: &Keys,
     submission: Submission<'_>,
 ) -> Result<Plan<Issued>, Refusal> {
-    let Submission {
-        prepared,
-        signed,
-        parties,
-        workflow,
-        task,
-        ..
-    } = submission;
+    let Submission { prepared, signed, parties, workflow, task, .. } = submission;
     let statement = &prepared.statement;
     prepared.check(moment.now(), &keys.maker.public_key())?;
     if submission.grant_exists {
@@ -80,12 +73,7 @@ pub fn submit(
                 principal: principal.alias.clone(),
                 created: moment.now(),
             };
-            steps.push(tasks::created(
-                moment,
-                installation,
-                &row,
-                &statement.purpose,
-            )?);
+            steps.push(tasks::created(moment, installation, &row, &statement.purpose)?);
         }
     }
     let row = Grant {
@@ -100,11 +88,7 @@ pub fn submit(
         statement: statement.to_json().canonical(),
         proof: signed.to_owned(),
     };
-    let audience: Vec<_> = statement
-        .audience
-        .iter()
-        .map(|a| a.as_str().into())
-        .collect();
+    let audience: Vec<_> = statement.audience.iter().map(|a| a.as_str().into()).collect();
     steps.push(
         Step::new(moment, &installation.org, Kind::GrantRecorded)?
             .about(|s| {
@@ -137,8 +121,5 @@ pub fn submit(
         instance,
     )?;
     steps.push(step);
-    Ok(Plan {
-        steps,
-        outcome: issued,
-    })
+    Ok(Plan { steps, outcome: issued })
 }

@@ -18,11 +18,7 @@ fn decided(story: &mut Story) -> &mut Event {
 }
 
 fn reseal_action(story: &mut Story, edit: impl Fn(&mut Object)) {
-    let mut preimage = story
-        .value(DECIDED, 1, "action")
-        .as_object()
-        .unwrap()
-        .clone();
+    let mut preimage = story.value(DECIDED, 1, "action").as_object().unwrap().clone();
     edit(&mut preimage);
     let digest = sha256(Json::from(preimage.clone()).canonical().as_bytes());
     *story.value(DECIDED, 1, "action") = preimage.into();
@@ -38,11 +34,7 @@ fn a_makers_lie_is_found() {
             decided(s).org = OrgId::parse("other").unwrap();
         }),
         ("the authority decides", Makers, |s| {
-            let i = s
-                .events
-                .iter()
-                .rposition(|(_, e)| e.kind == DECIDED)
-                .unwrap();
+            let i = s.events.iter().rposition(|(_, e)| e.kind == DECIDED).unwrap();
             s.events[i].0 = Role::Authority;
         }),
         ("the gateway grants", Makers, |s| {
@@ -60,54 +52,32 @@ fn a_makers_lie_is_found() {
         ("the registration's alias is another", Principal, |s| {
             s.body(Kind::PrincipalAdded, 0, "alias", "x");
         }),
-        (
-            "the disclosed principal has a member more",
-            Principal,
-            |s| {
-                let value = s.value(Kind::PrincipalAdded, 0, "principal");
-                *value = value
-                    .as_object()
-                    .unwrap()
-                    .clone()
-                    .with("also", "user:1")
-                    .into();
-            },
-        ),
-        (
-            "key and thumbprint of the registration are replaced",
-            Grant,
-            |s| {
-                let public = key(seed::STRANGER).public_key();
-                s.body(Kind::PrincipalAdded, 0, "jwk", public.to_jwk());
-                s.body(Kind::PrincipalAdded, 0, "thumbprint", public.thumbprint());
-            },
-        ),
+        ("the disclosed principal has a member more", Principal, |s| {
+            let value = s.value(Kind::PrincipalAdded, 0, "principal");
+            *value = value.as_object().unwrap().clone().with("also", "user:1").into();
+        }),
+        ("key and thumbprint of the registration are replaced", Grant, |s| {
+            let public = key(seed::STRANGER).public_key();
+            s.body(Kind::PrincipalAdded, 0, "jwk", public.to_jwk());
+            s.body(Kind::PrincipalAdded, 0, "thumbprint", public.thumbprint());
+        }),
         ("the grant's digest is another", Grant, |s| {
             s.body(Kind::GrantRecorded, 0, "digest", sha256(b"x"));
         }),
         ("the grant's window is another", Grant, |s| {
             s.body(Kind::GrantRecorded, 0, "not_after", START + 9000);
         }),
-        (
-            "the statement was widened after it was signed",
-            Grant,
-            |s| {
-                let value = s.value(Kind::GrantRecorded, 0, "statement");
-                let mut statement = Statement::from_json(value).unwrap();
-                statement.not_after += 1;
-                *value = statement.to_json();
-                s.body(Kind::GrantRecorded, 0, "digest", statement.digest());
-                s.body(Kind::GrantRecorded, 0, "not_after", statement.not_after);
-            },
-        ),
+        ("the statement was widened after it was signed", Grant, |s| {
+            let value = s.value(Kind::GrantRecorded, 0, "statement");
+            let mut statement = Statement::from_json(value).unwrap();
+            statement.not_after += 1;
+            *value = statement.to_json();
+            s.body(Kind::GrantRecorded, 0, "digest", statement.digest());
+            s.body(Kind::GrantRecorded, 0, "not_after", statement.not_after);
+        }),
         ("the statement has a member more", Grant, |s| {
             let value = s.value(Kind::GrantRecorded, 0, "statement");
-            *value = value
-                .as_object()
-                .unwrap()
-                .clone()
-                .with("also", "refunds")
-                .into();
+            *value = value.as_object().unwrap().clone().with("also", "refunds").into();
         }),
         ("the grant is in the log before its principal", Grant, |s| {
             let (from, to) = (s.place(Kind::GrantRecorded), s.place(Kind::PrincipalAdded));
@@ -132,13 +102,9 @@ fn a_makers_lie_is_found() {
             o.insert("signatures", signatures);
             *value = o.into();
         }),
-        (
-            "the instance is said to be another agent's",
-            Enrolment,
-            |s| {
-                s.body(Kind::InstanceEnrolled, 1, "agent", "agent:support-runner");
-            },
-        ),
+        ("the instance is said to be another agent's", Enrolment, |s| {
+            s.body(Kind::InstanceEnrolled, 1, "agent", "agent:support-runner");
+        }),
         ("the agent has another owner", Enrolment, |s| {
             let alias = s.event(Kind::PrincipalAdded, 0).subjects.principal.clone();
             s.body(Kind::AgentAdded, 1, "owner", alias.as_deref());
@@ -151,15 +117,11 @@ fn a_makers_lie_is_found() {
         ("the guarantee is none that is known", Enrolment, |s| {
             s.body(Kind::InstanceEnrolled, 1, "guarantee", "certain");
         }),
-        (
-            "the guarantee is better than the enrolment's",
-            Enrolment,
-            |s| {
-                let hops = decided(s).body.member("hops").unwrap().canonical();
-                let hops = hops.replace("\"guarantee\":\"key\"", "\"guarantee\":\"attested\"");
-                s.body(DECIDED, 1, "hops", json(&hops));
-            },
-        ),
+        ("the guarantee is better than the enrolment's", Enrolment, |s| {
+            let hops = decided(s).body.member("hops").unwrap().canonical();
+            let hops = hops.replace("\"guarantee\":\"key\"", "\"guarantee\":\"attested\"");
+            s.body(DECIDED, 1, "hops", json(&hops));
+        }),
         ("the decision lost a hop", Enrolment, |s| {
             let hops = decided(s).body.member("hops").unwrap().as_array().unwrap()[..1].to_vec();
             s.body(DECIDED, 1, "hops", hops);
@@ -170,11 +132,7 @@ fn a_makers_lie_is_found() {
             s.body(DECIDED, 1, "hops", hops);
         }),
         ("the leaf was enrolled after the call", Enrolment, |s| {
-            let i = s
-                .events
-                .iter()
-                .rposition(|(_, e)| e.kind == Kind::InstanceEnrolled)
-                .unwrap();
+            let i = s.events.iter().rposition(|(_, e)| e.kind == Kind::InstanceEnrolled).unwrap();
             let enrolled = s.events.remove(i);
             s.events.push(enrolled);
         }),
@@ -190,16 +148,10 @@ fn a_makers_lie_is_found() {
             let reversed: Vec<Json> = chain.as_array().unwrap().iter().rev().cloned().collect();
             *chain = reversed.into();
         }),
-        (
-            "the arguments are others than those proved",
-            Delegation,
-            |s| {
-                *s.value(DECIDED, 1, "arguments") = object(r#"{"order":"o-18"}"#).into();
-            },
-        ),
-        ("the time of the decision was moved", Delegation, |s| {
-            decided(s).time = at(95)
+        ("the arguments are others than those proved", Delegation, |s| {
+            *s.value(DECIDED, 1, "arguments") = object(r#"{"order":"o-18"}"#).into();
         }),
+        ("the time of the decision was moved", Delegation, |s| decided(s).time = at(95)),
         ("the digest of the inputs is another", Delegation, |s| {
             s.body(DECIDED, 1, "inputs", sha256(b"x"));
         }),
@@ -209,17 +161,13 @@ fn a_makers_lie_is_found() {
             inputs.remove("staleness_bound");
             *value = inputs.into();
         }),
-        (
-            "the decision names another workflow version",
-            Agreement,
-            |s| {
-                let mut other = s.events[0].clone();
-                other.1.id = EntryId::mint(at(0), [1; 10]);
-                other.1.body.insert("digest", sha256(b"other"));
-                s.events.insert(0, other);
-                s.body(DECIDED, 1, "workflow_digest", sha256(b"other"));
-            },
-        ),
+        ("the decision names another workflow version", Agreement, |s| {
+            let mut other = s.events[0].clone();
+            other.1.id = EntryId::mint(at(0), [1; 10]);
+            other.1.body.insert("digest", sha256(b"other"));
+            s.events.insert(0, other);
+            s.body(DECIDED, 1, "workflow_digest", sha256(b"other"));
+        }),
         ("the decision names another grant digest", Agreement, |s| {
             s.body(DECIDED, 1, "grant_digest", sha256(b"other"));
         }),
@@ -242,24 +190,12 @@ fn a_makers_lie_is_found() {
             s.body(Kind::DelegationIssued, 0, "not_after", START + 1);
         }),
         ("the issued root is of another grant", Agreement, |s| {
-            s.body(
-                Kind::DelegationIssued,
-                0,
-                "grant",
-                GrantId::mint(at(9), [9; 10]).as_str(),
-            );
+            s.body(Kind::DelegationIssued, 0, "grant", GrantId::mint(at(9), [9; 10]).as_str());
         }),
-        (
-            "the root was issued before the grant was recorded",
-            Agreement,
-            |s| {
-                let (grant, root) = (
-                    s.place(Kind::GrantRecorded),
-                    s.place(Kind::DelegationIssued),
-                );
-                s.events.swap(grant, root);
-            },
-        ),
+        ("the root was issued before the grant was recorded", Agreement, |s| {
+            let (grant, root) = (s.place(Kind::GrantRecorded), s.place(Kind::DelegationIssued));
+            s.events.swap(grant, root);
+        }),
         ("the task was created after the grant", Agreement, |s| {
             let (task, grant) = (s.place(Kind::TaskCreated), s.place(Kind::GrantRecorded));
             s.events.swap(task, grant);
@@ -303,13 +239,9 @@ fn a_makers_lie_is_found() {
         ("the assurance is none that was proved", Decision, |s| {
             s.body(DECIDED, 1, "assurance", "token");
         }),
-        (
-            "the guarantee is better than the weakest hop's",
-            Decision,
-            |s| {
-                s.body(DECIDED, 1, "guarantee", "attested");
-            },
-        ),
+        ("the guarantee is better than the weakest hop's", Decision, |s| {
+            s.body(DECIDED, 1, "guarantee", "attested");
+        }),
         ("the staleness is smaller than it was", Decision, |s| {
             s.body(DECIDED, 1, "staleness_ms", 1u64);
         }),

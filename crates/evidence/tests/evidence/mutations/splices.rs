@@ -9,12 +9,7 @@ use super::{expect, fails, other_log};
 use crate::world::{at, plan, trust};
 
 fn receipt(bundle: &mut Bundle, kind: Kind, nth: usize) -> &mut Receipt {
-    bundle
-        .receipts
-        .iter_mut()
-        .filter(|r| r.name == kind)
-        .nth(nth)
-        .unwrap()
+    bundle.receipts.iter_mut().filter(|r| r.name == kind).nth(nth).unwrap()
 }
 
 #[test]
@@ -37,15 +32,10 @@ fn a_spliced_bundle_is_found() {
         }),
         ("a receipt is of another log", Inclusion, |b| {
             let theirs = other_log().bundle().receipts;
-            receipt(b, Kind::GrantRecorded, 0).proof = theirs
-                .into_iter()
-                .find(|r| r.name == Kind::GrantRecorded)
-                .unwrap()
-                .proof;
+            receipt(b, Kind::GrantRecorded, 0).proof =
+                theirs.into_iter().find(|r| r.name == Kind::GrantRecorded).unwrap().proof;
         }),
-        ("all receipts are of another log", Inclusion, |b| {
-            *b = other_log().bundle()
-        }),
+        ("all receipts are of another log", Inclusion, |b| *b = other_log().bundle()),
         ("two proofs are exchanged", Inclusion, |b| {
             let proof = b.receipts[0].proof.clone();
             b.receipts[0].proof = std::mem::replace(&mut b.receipts[1].proof, proof);
@@ -63,30 +53,17 @@ fn a_spliced_bundle_is_found() {
             shorter.outcome = None;
             // Enrolments differ from ledger to ledger, the first entries do not.
             let older = shorter.story().seal().bundle().receipts;
-            receipt(b, Kind::WorkflowPublished, 0).proof = older
-                .into_iter()
-                .find(|r| r.name == Kind::WorkflowPublished)
-                .unwrap()
-                .proof;
+            receipt(b, Kind::WorkflowPublished, 0).proof =
+                older.into_iter().find(|r| r.name == Kind::WorkflowPublished).unwrap().proof;
         }),
         ("a disclosed value was edited", Disclosures, |b| {
-            let (_, fields) = b
-                .disclosures
-                .iter_mut()
-                .find(|(_, f)| f[0].0 == "purpose")
-                .unwrap();
+            let (_, fields) = b.disclosures.iter_mut().find(|(_, f)| f[0].0 == "purpose").unwrap();
             fields[0].1.value = "something else".into();
         }),
-        ("a salt was edited", Disclosures, |b| {
-            b.disclosures[0].1[0].1.salt[0] ^= 1
+        ("a salt was edited", Disclosures, |b| b.disclosures[0].1[0].1.salt[0] ^= 1),
+        ("a field is disclosed under another name", Disclosures, |b| {
+            b.disclosures[0].1[0].0 = "purpose".into();
         }),
-        (
-            "a field is disclosed under another name",
-            Disclosures,
-            |b| {
-                b.disclosures[0].1[0].0 = "purpose".into();
-            },
-        ),
         ("a disclosure without receipt", Disclosures, |b| {
             b.receipts.retain(|r| r.name != Kind::TaskCreated);
         }),
@@ -107,24 +84,16 @@ fn a_spliced_bundle_is_found() {
         ("the enrolments are missing", Enrolment, |b| {
             drop_with_disclosures(b, Kind::InstanceEnrolled);
         }),
-        ("the agents are missing", Enrolment, |b| {
-            drop_with_disclosures(b, Kind::AgentAdded)
-        }),
+        ("the agents are missing", Enrolment, |b| drop_with_disclosures(b, Kind::AgentAdded)),
         ("the root's receipt is missing", Agreement, |b| {
             drop_with_disclosures(b, Kind::DelegationIssued);
         }),
-        ("the task is missing", Agreement, |b| {
-            drop_with_disclosures(b, Kind::TaskCreated)
-        }),
+        ("the task is missing", Agreement, |b| drop_with_disclosures(b, Kind::TaskCreated)),
         ("the workflow is missing", Agreement, |b| {
             drop_with_disclosures(b, Kind::WorkflowPublished);
         }),
-        ("the pin is missing", Tool, |b| {
-            drop_with_disclosures(b, Kind::ToolPinned)
-        }),
-        ("the decision is missing", Decision, |b| {
-            drop_with_disclosures(b, Kind::ActionDecided)
-        }),
+        ("the pin is missing", Tool, |b| drop_with_disclosures(b, Kind::ToolPinned)),
+        ("the decision is missing", Decision, |b| drop_with_disclosures(b, Kind::ActionDecided)),
         ("the bundle is about another action", Decision, |b| {
             b.action = ActionId::mint(at(1), [9; 10]);
         }),
@@ -140,9 +109,7 @@ fn a_spliced_bundle_is_found() {
 
 fn drop_with_disclosures(bundle: &mut Bundle, kind: Kind) {
     for receipt in bundle.receipts.iter().filter(|r| r.name == kind) {
-        bundle
-            .disclosures
-            .retain(|(id, _)| !receipt.entry.contains(&format!("\"id\":\"{id}\"")));
+        bundle.disclosures.retain(|(id, _)| !receipt.entry.contains(&format!("\"id\":\"{id}\"")));
     }
     bundle.receipts.retain(|r| r.name != kind);
 }
@@ -167,22 +134,10 @@ fn the_outcome_of_another_action_cannot_stand_in() {
     let ledger = story.seal();
     let mut bundle = ledger.bundle();
     let theirs = assemble(&ledger, &id).unwrap();
-    let theirs = theirs
-        .receipts
-        .into_iter()
-        .find(|r| r.name == Kind::ActionCompleted)
-        .unwrap();
+    let theirs = theirs.receipts.into_iter().find(|r| r.name == Kind::ActionCompleted).unwrap();
     *receipt(&mut bundle, Kind::ActionCompleted, 0) = theirs.clone();
-    expect(
-        "replaced",
-        Check::Outcome,
-        fails(&bundle.to_text(), &trust(), None),
-    );
+    expect("replaced", Check::Outcome, fails(&bundle.to_text(), &trust(), None));
     let mut bundle = ledger.bundle();
     bundle.receipts.push(theirs);
-    expect(
-        "added",
-        Check::Outcome,
-        fails(&bundle.to_text(), &trust(), None),
-    );
+    expect("added", Check::Outcome, fails(&bundle.to_text(), &trust(), None));
 }

@@ -25,40 +25,24 @@ fn under_another_trust_nothing_holds() {
         ("another issuer key", Delegation, |t| {
             t.issuers[0].key = key(seed::STRANGER).public_key();
         }),
-        ("another issuer", Enrolment, |t| {
-            t.issuers[0].uri = "https://elsewhere".into()
-        }),
+        ("another issuer", Enrolment, |t| t.issuers[0].uri = "https://elsewhere".into()),
         ("no issuer", Enrolment, |t| t.issuers.clear()),
         ("the issuer's key was retired", Delegation, |t| {
             t.issuers[0].validity.not_after = Some(at(60));
         }),
-        ("another gateway key", Makers, |t| {
-            t.makers[1].key = key(seed::STRANGER).public_key()
-        }),
-        ("another authority key", Makers, |t| {
-            t.makers[0].key = key(seed::STRANGER).public_key()
-        }),
-        ("the gateway is not listed", Makers, |t| {
-            drop(t.makers.remove(1))
-        }),
-        ("the authority is not listed", Makers, |t| {
-            drop(t.makers.remove(0))
-        }),
-        ("the gateway is an authority", Makers, |t| {
-            t.makers[1].role = Role::Authority
-        }),
+        ("another gateway key", Makers, |t| t.makers[1].key = key(seed::STRANGER).public_key()),
+        ("another authority key", Makers, |t| t.makers[0].key = key(seed::STRANGER).public_key()),
+        ("the gateway is not listed", Makers, |t| drop(t.makers.remove(1))),
+        ("the authority is not listed", Makers, |t| drop(t.makers.remove(0))),
+        ("the gateway is an authority", Makers, |t| t.makers[1].role = Role::Authority),
         ("the gateway's key came later", Makers, |t| {
             t.makers[1].validity.not_before = Some(Timestamp::from_millis(at(60).millis() + 1));
         }),
         ("the gateway's key was retired", Makers, |t| {
             t.makers[1].validity.not_after = Some(at(60));
         }),
-        ("another organisation", Makers, |t| {
-            t.org = OrgId::parse("other").unwrap()
-        }),
-        ("another audience", Delegation, |t| {
-            t.audiences = vec!["https://elsewhere/mcp".into()]
-        }),
+        ("another organisation", Makers, |t| t.org = OrgId::parse("other").unwrap()),
+        ("another audience", Delegation, |t| t.audiences = vec!["https://elsewhere/mcp".into()]),
         ("a witness is asked for", Witnesses, |t| {
             t.witnesses = vec![witness_key(seed::WITNESS)];
             t.quorum = 1;
@@ -82,12 +66,7 @@ fn a_forked_log_is_found_by_who_kept_a_checkpoint() {
     let fork = story.seal();
     assert_eq!(fails(&fork.text(), &trust(), None), None);
     let found = fails(&fork.text(), &trust(), Some(&honest));
-    assert!(
-        found
-            .as_ref()
-            .is_some_and(|(_, f)| f.starts_with("diverged")),
-        "{found:?}"
-    );
+    assert!(found.as_ref().is_some_and(|(_, f)| f.starts_with("diverged")), "{found:?}");
     expect("a kept checkpoint", Check::Witnesses, found);
     // A kept checkpoint of another log is a mistake, not a comfort.
     let found = fails(&honest.text(), &trust(), Some(&other_log()));
@@ -101,11 +80,6 @@ fn a_forged_cosignature_is_invalid() {
     let mut trust = trust();
     trust.witnesses = vec![witness_key(seed::WITNESS)];
     let found = fails(&ledger.text(), &trust, None);
-    assert!(
-        found
-            .as_ref()
-            .is_some_and(|(_, f)| f.starts_with("invalid")),
-        "{found:?}"
-    );
+    assert!(found.as_ref().is_some_and(|(_, f)| f.starts_with("invalid")), "{found:?}");
     expect("forged", Check::Witnesses, found);
 }

@@ -38,14 +38,8 @@ fn split_chain(config: &Config, text: &str) -> Result<Vec<String>, Denial> {
 
 /// No chain can have more tokens than the deepest delegation.
 fn bounded(config: &Config, chain: Vec<String>) -> Result<Vec<String>, Denial> {
-    let most = usize::try_from(config.chain.max_delegation_depth)
-        .unwrap_or(0)
-        .saturating_add(1);
-    if chain.len() > most {
-        Err(Denial::new(Reason::ChainTooLarge))
-    } else {
-        Ok(chain)
-    }
+    let most = usize::try_from(config.chain.max_delegation_depth).unwrap_or(0).saturating_add(1);
+    if chain.len() > most { Err(Denial::new(Reason::ChainTooLarge)) } else { Ok(chain) }
 }
 
 pub(super) fn of_call(
@@ -61,29 +55,15 @@ pub(super) fn of_call(
             if chain.len().saturating_add(proof.len()) > config.max_call_header_bytes {
                 return Err(Denial::new(Reason::ChainTooLarge));
             }
-            Ok(Presentation {
-                chain: split_chain(config, chain)?,
-                proof: proof.to_owned(),
-            })
+            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
         }
         (Some(Json::Object(o)), None, None) if o.len() == 2 => {
-            let chain = o
-                .member("aat_chain")
-                .and_then(Json::as_array)
-                .ok_or_else(malformed)?;
-            let proof = o
-                .member("aat_pop")
-                .and_then(Json::as_str)
-                .ok_or_else(malformed)?;
-            let chain: Option<Vec<String>> = chain
-                .iter()
-                .map(|t| t.as_str().map(str::to_owned))
-                .collect();
+            let chain = o.member("aat_chain").and_then(Json::as_array).ok_or_else(malformed)?;
+            let proof = o.member("aat_pop").and_then(Json::as_str).ok_or_else(malformed)?;
+            let chain: Option<Vec<String>> =
+                chain.iter().map(|t| t.as_str().map(str::to_owned)).collect();
             let chain = bounded(config, chain.ok_or_else(malformed)?)?;
-            Ok(Presentation {
-                chain,
-                proof: proof.to_owned(),
-            })
+            Ok(Presentation { chain, proof: proof.to_owned() })
         }
         // Both forms at once, or half of one.
         _ => Err(malformed()),
@@ -98,10 +78,7 @@ pub(crate) fn of_message(config: &Config, headers: &HeaderMap) -> Result<Present
             if chain.len().saturating_add(proof.len()) > config.max_message_header_bytes {
                 return Err(Denial::new(Reason::ChainTooLarge));
             }
-            Ok(Presentation {
-                chain: split_chain(config, chain)?,
-                proof: proof.to_owned(),
-            })
+            Ok(Presentation { chain: split_chain(config, chain)?, proof: proof.to_owned() })
         }
         _ => Err(Denial::new(Reason::PresentationMissing)),
     }

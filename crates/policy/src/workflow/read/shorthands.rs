@@ -18,7 +18,11 @@ use crate::grades::Effect;
 use crate::limits::MAX_CONSTRAINT_DEPTH;
 
 impl Reading {
-    pub(super) fn shorthands(&mut self, node: &Node, catalogue: Option<&Catalogue>) -> Option<Vec<Shorthand>> {
+    pub(super) fn shorthands(
+        &mut self,
+        node: &Node,
+        catalogue: Option<&Catalogue>,
+    ) -> Option<Vec<Shorthand>> {
         let members = self.map(node)?;
         self.not_empty(members.is_empty(), node.at, "shorthand");
         let mut found: Vec<Shorthand> = Vec::new();
@@ -189,7 +193,12 @@ impl Reading {
                     );
                 }
                 if tools.insert(tool, arguments).is_some() {
-                    r.report(Code::ListedTwice, member.at, "this tool stands here already", "keep one of the two");
+                    r.report(
+                        Code::ListedTwice,
+                        member.at,
+                        "this tool stands here already",
+                        "keep one of the two",
+                    );
                 }
             });
         }
@@ -244,7 +253,12 @@ impl Reading {
                 "none" => ArgumentRules::none(),
                 other => {
                     let message = format!("`{}` is no argument map", other.escape_debug());
-                    self.report(Code::Value, node.at, message, "write `any`, `none` or a map of arguments");
+                    self.report(
+                        Code::Value,
+                        node.at,
+                        message,
+                        "write `any`, `none` or a map of arguments",
+                    );
                     return None;
                 }
             };
@@ -269,18 +283,25 @@ impl Reading {
                 let mut names = BTreeSet::new();
                 rules::named(&json, &mut names);
                 // Any value of the right kind will do to check the form.
-                let values =
-                    names.iter().map(|n| (n.clone(), sample(declared.get(n)))).collect();
+                let values = names.iter().map(|n| (n.clone(), sample(declared.get(n)))).collect();
                 for name in names {
                     used.entry(name).or_insert(member.node.at);
                 }
                 if member.name == "*" {
                     r.constraint(&json, member.node.at, false);
-                    let is_wildcard = json.as_object().and_then(|o| o.member("constraint_type"))
-                        .and_then(Json::as_str) == Some("wildcard");
+                    let is_wildcard = json
+                        .as_object()
+                        .and_then(|o| o.member("constraint_type"))
+                        .and_then(Json::as_str)
+                        == Some("wildcard");
                     if !is_wildcard {
                         let e = ScopeError::StarNotWildcard { tool: String::new() };
-                        r.report(Code::Constraint, member.at, "the entry for `*` must be a wildcard", e.remedy());
+                        r.report(
+                            Code::Constraint,
+                            member.at,
+                            "the entry for `*` must be a wildcard",
+                            e.remedy(),
+                        );
                     }
                 } else {
                     r.constraint(&rules::fill(&json, &values), member.node.at, true);
