@@ -37,4 +37,4 @@ mod workflows;
 
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
-pub use service::{Authority, DelegationRef, PrepareOptions, Target};
+pub use service::{Authority, DelegationRef, Erased, Erasure, PrepareOptions, Target};

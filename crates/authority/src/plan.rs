@@ -15,6 +15,8 @@ pub struct Step {
     pub event: Event,
     /// The row, if the entry changes the state.
     pub row: Option<Row>,
+    /// Entries whose texts go; the entry lists them.
+    pub erases: Vec<EntryId>,
 }
 
 /// Everything that a rule decided on; written together or not at all, in order.
@@ -37,6 +39,11 @@ impl<T> Plan<T> {
     pub fn one(step: Step, outcome: T) -> Self {
         Self { steps: vec![step], outcome }
     }
+
+    /// The same plan with another answer.
+    pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> Plan<U> {
+        Plan { steps: self.steps, outcome: answer(self.outcome) }
+    }
 }
 
 impl Step {
@@ -56,6 +63,7 @@ impl Step {
                 disclosures: Vec::new(),
             },
             row: None,
+            erases: Vec::new(),
         })
     }
 

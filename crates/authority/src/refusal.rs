@@ -200,6 +200,12 @@ pub enum Refusal {
         /// Which kind of thing.
         kind: &'static str,
     },
+    /// Somebody who may still grant.
+    #[error("`{name}` is active")]
+    StillActive {
+        /// The name.
+        name: String,
+    },
     /// The state changed between preparation and submission.
     #[error("the grant's `{member}` is no longer what the rules would grant")]
     StatementChanged {
@@ -313,6 +319,7 @@ impl Refusal {
             Self::ReasonForm => "reason-malformed",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
             Self::Revoked { .. } => "revoked",
+            Self::StillActive { .. } => "still-active",
             Self::StatementChanged { .. } => "grant-outdated",
             Self::Store(e) => e.code(),
             Self::TaskMismatch { .. } => "task-mismatch",
@@ -378,6 +385,7 @@ impl Refusal {
                 "sign the revocation again with the principal's registered key"
             }
             Self::Revoked { .. } => "use another one: what was revoked does not come back",
+            Self::StillActive { .. } => "suspend or retire it first",
             Self::StatementChanged { .. } => "prepare the grant again and look at what changed",
             Self::Store(e) => e.remedy(),
             Self::TaskMismatch { .. } => "use the task for what it was made, or make a new one",

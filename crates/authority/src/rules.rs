@@ -25,11 +25,13 @@
 //! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `row` | `statement?`, `detail?` |
+//! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;
 pub mod delegations;
+pub mod erasure;
 pub mod init;
 pub mod instances;
 pub mod pins;

@@ -25,10 +25,12 @@ use crate::workflows::Parsed;
 
 mod catalogue;
 mod delegations;
+mod erasure;
 mod registry;
 mod revocations;
 
 pub use delegations::PrepareOptions;
+pub use erasure::{Erased, Erasure};
 pub use revocations::{DelegationRef, Target};
 
 /// The authority over one data dir; clones share everything.
@@ -172,9 +174,11 @@ impl Authority {
                     return Err(Refusal::NotInitialised);
                 }
                 for step in plan.steps {
-                    match &step.row {
-                        Some(row) => tx.record(&cx.maker, &*cx.keys.maker, step.event, row)?,
-                        None => tx.append(&cx.maker, &*cx.keys.maker, step.event)?,
+                    let (maker, key) = (&cx.maker, &*cx.keys.maker);
+                    match (&step.row, step.erases.as_slice()) {
+                        (Some(row), _) => tx.record(maker, key, step.event, row)?,
+                        (None, []) => tx.append(maker, key, step.event)?,
+                        (None, erases) => tx.erase(maker, key, step.event, erases)?,
                     };
                 }
                 Ok(plan.outcome)

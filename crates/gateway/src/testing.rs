@@ -35,7 +35,7 @@ impl SystemHost {
     }
 }
 
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "a composition root of its own: tests and benchmarks have no other clock and entropy"
 )]
@@ -234,14 +234,15 @@ impl MemoryJournal {
             written.counters.get(&(token, member.to_owned())).copied().unwrap_or(0)
         };
         for charge in &record.charges {
-            let sum = counted(&written, charge.token, &charge.member).saturating_add(charge.amount);
+            let sum =
+                counted(&written, charge.account, &charge.member).saturating_add(charge.amount);
             if sum > charge.limit {
                 return Err(RecordRefusal::BudgetSpent { member: charge.member.clone() });
             }
         }
         for charge in &record.charges {
             let counter =
-                written.counters.entry((charge.token, charge.member.clone())).or_default();
+                written.counters.entry((charge.account, charge.member.clone())).or_default();
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);

@@ -5,12 +5,13 @@
 //! read. Everything is checked, and what does not hold is reported with the
 //! first entry that it concerns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bailiwick_core::crypto::{PublicKey, sha256};
-use bailiwick_core::ids::OrgId;
-use bailiwick_core::ledger::{Entry, MakerPosition};
+use bailiwick_core::ids::{EntryId, OrgId};
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::{Entry, Kind, MakerPosition};
 use bailiwick_core::time::Timestamp;
 use bailiwick_tlog::{
     AuditError, Hash, KnownRoot, LogKey, ReadError, SignedCheckpoint, TILE_WIDTH, TileId,
@@ -22,6 +23,7 @@ use crate::ledger::LedgerFiles;
 use crate::rebuild::{row_in_body, row_in_texts};
 use crate::rows::StoredEntry;
 use crate::seal::PlaintextKey;
+use crate::tx::ERASED;
 
 mod leftovers;
 mod projection;
@@ -124,6 +126,8 @@ pub fn audit(input: &AuditInput<'_>) -> Result<Report, StoreError> {
         positions: BTreeMap::new(),
         staging: None,
         projection: None,
+        gone: BTreeMap::new(),
+        erased: BTreeSet::new(),
     };
     // Read before the database, so that the rows cover the tree even while a
     // service goes on appending.
@@ -143,6 +147,7 @@ pub fn audit(input: &AuditInput<'_>) -> Result<Report, StoreError> {
     audit.leftovers(&files)?;
     audit.rest_of_staging();
     audit.maker_positions();
+    audit.erasures();
     audit.state();
     let mut report = audit.report;
     // Stable: findings about the same entry stay in the order they were made.
@@ -156,6 +161,10 @@ struct Audit<'a, 'i> {
     positions: BTreeMap<String, MakerPosition>,
     staging: Option<Staging>,
     projection: Option<Projection>,
+    /// Entries whose texts are marked as erased, with their index.
+    gone: BTreeMap<EntryId, u64>,
+    /// Entries that some `plaintext.erased` names.
+    erased: BTreeSet<String>,
 }
 
 impl Audit<'_, '_> {
@@ -260,6 +269,10 @@ impl Audit<'_, '_> {
         let next = MakerPosition { seq: entry.position.seq.saturating_add(1), prev: sha256(leaf) };
         *self.report.makers.entry(entry.maker.clone()).or_default() += 1;
         self.positions.insert(entry.maker.clone(), next);
+        if entry.kind == Kind::PlaintextErased {
+            let ids = entry.body.member(ERASED).and_then(Json::as_array).unwrap_or_default();
+            self.erased.extend(ids.iter().filter_map(Json::as_str).map(str::to_owned));
+        }
         if let Some(row) = row.filter(|row| row.leaf == leaf) {
             self.row(row, &entry);
         }
@@ -310,10 +323,24 @@ impl Audit<'_, '_> {
                     let detail = "its texts are gone without being erased";
                     self.report.add("texts-missing", index, detail);
                 }
-                Ok(_) => {}
+                Ok(true) => {
+                    self.gone.insert(entry.id.clone(), row.index);
+                }
+                Ok(false) => {}
                 Err(e) => self.report.add(e.code(), index, e.to_string()),
             },
             Err(e) => self.report.add(e.code(), index, e.to_string()),
+        }
+    }
+
+    /// Texts that went have an entry that says so.
+    fn erasures(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        for (id, index) in gone {
+            if !self.erased.contains(id.as_str()) {
+                let detail = "its texts were erased, and no entry says so";
+                self.report.add("erased-unrecorded", Some(index), detail);
+            }
         }
     }
 

@@ -21,6 +21,9 @@ use crate::view::View;
 /// the row. Callers must not use the name themselves.
 pub(crate) const ROW: &str = "row";
 
+/// The member of the body of `plaintext.erased` that lists the entries.
+pub(crate) const ERASED: &str = "entries";
+
 /// One unit of work. It sees its own writes and everything committed before;
 /// all reads of [`View`] are there too. Nobody else writes meanwhile, in this
 /// process or another.
@@ -227,20 +230,21 @@ impl Tx<'_> {
                     return Err(StoreError::Value { what: "amount of a charge" });
                 }
                 if horizon.is_some_and(|h| charge.expires < h) {
-                    return Err(StoreError::Value { what: "expiry of a charged token" });
+                    return Err(StoreError::Value { what: "expiry of a charged account" });
                 }
-                let key = (org, charge.token.bytes().as_slice(), charge.counter.as_str());
+                let key = (org, charge.account.bytes().as_slice(), charge.counter.as_str());
                 let sql = "SELECT spent FROM budgets
-                           WHERE org = ?1 AND token = ?2 AND counter = ?3";
+                           WHERE org = ?1 AND account = ?2 AND counter = ?3";
                 let spent = self.view.one(sql, key, |r| r.get::<_, i64>(0))?.unwrap_or(0);
                 let total = spent.checked_add(charge.amount).filter(|t| *t <= charge.limit);
                 let Some(total) = total else {
                     return Ok(Some(Charged::Exceeded { which, spent }));
                 };
                 self.execute(
-                    "INSERT INTO budgets (org, token, counter, spent, expires)
+                    "INSERT INTO budgets (org, account, counter, spent, expires)
                      VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (org, token, counter) DO UPDATE SET spent = excluded.spent",
+                     ON CONFLICT (org, account, counter) DO UPDATE
+                     SET spent = excluded.spent, expires = max(expires, excluded.expires)",
                     (key.0, key.1, key.2, total, charge.expires.millis()),
                     "budget",
                 )?;
@@ -273,8 +277,8 @@ impl Tx<'_> {
             "proof",
         )?;
         let budgets = self.execute(
-            "DELETE FROM budgets WHERE (org, token, counter) IN
-             (SELECT org, token, counter FROM budgets WHERE org = ?1 AND expires < ?2 LIMIT ?3)",
+            "DELETE FROM budgets WHERE (org, account, counter) IN
+             (SELECT org, account, counter FROM budgets WHERE org = ?1 AND expires < ?2 LIMIT ?3)",
             params,
             "budget",
         )?;
@@ -289,15 +293,31 @@ impl Tx<'_> {
         Ok(proofs + budgets)
     }
 
-    /// Erases the texts behind an entry's commitments, and the name in the row
-    /// of a principal that the entry registered. The entry and every proof
-    /// stay as they are. Gives whether there was anything to erase.
+    /// Appends `event`, which says so, and erases the texts behind the
+    /// commitments of `entries`, with the names in the rows of principals that
+    /// they registered. The entries and every proof stay as they are.
     ///
     /// # Errors
-    /// [`StoreError::Fault`].
-    pub fn erase_plaintext(&mut self, entry: &EntryId) -> Result<bool, StoreError> {
+    /// As [`Tx::append`].
+    pub fn erase(
+        &mut self,
+        maker: &str,
+        signer: &dyn Signer,
+        mut event: Event,
+        entries: &[EntryId],
+    ) -> Result<Appended, StoreError> {
+        let ids: Vec<Json> = entries.iter().map(|id| Json::from(id.as_str())).collect();
+        event.body.insert(ERASED, ids);
+        self.savepoint(|tx| {
+            let appended = tx.append_inner(maker, signer, &event)?;
+            entries.iter().try_for_each(|entry| tx.erase_texts(entry))?;
+            Ok(appended)
+        })
+    }
+
+    fn erase_texts(&self, entry: &EntryId) -> Result<(), StoreError> {
         let key = (self.view.cx.org.as_str(), entry.as_str());
-        let erased = self.execute(
+        self.execute(
             "UPDATE sealed SET key = NULL, ciphertext = NULL
              WHERE org = ?1 AND entry = ?2 AND key IS NOT NULL",
             key,
@@ -309,7 +329,7 @@ impl Tx<'_> {
             "principal",
         )?;
         self.erased.set(true);
-        Ok(erased > 0)
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading the state: one consistent snapshot per [`View`]. Every read here is
 //! by an index, so its cost does not grow with the tables.
 
-use bailiwick_core::ids::{ActionId, EntryId, OrgId};
+use bailiwick_core::ids::{ActionId, Alias, EntryId, OrgId};
 use bailiwick_core::ledger::{Disclosure, MakerPosition};
 use bailiwick_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params};
@@ -173,6 +173,37 @@ impl<'c> View<'c> {
     pub fn is_erased(&self, entry: &EntryId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM sealed WHERE org = ?1 AND entry = ?2 AND key IS NULL";
         Ok(self.one(sql, (self.org_text(), entry.as_str()), |_| Ok(()))?.is_some())
+    }
+
+    /// Whether an entry has texts that were not erased.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn has_texts(&self, entry: &EntryId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM sealed WHERE org = ?1 AND entry = ?2 AND key IS NOT NULL";
+        Ok(self.one(sql, (self.org_text(), entry.as_str()), |_| Ok(()))?.is_some())
+    }
+
+    /// Entries about a principal that have texts, in order: at most `limit` of
+    /// those with an index from `from` to before `until`, with their index.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entries_with_texts(
+        &self,
+        principal: &Alias,
+        from: u64,
+        until: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, EntryId)>, StoreError> {
+        let sql = "SELECT e.idx, e.id FROM entries e
+                   JOIN sealed s ON s.org = e.org AND s.entry = e.id
+                   WHERE e.org = ?1 AND e.principal = ?2 AND e.idx >= ?3 AND e.idx < ?4
+                     AND s.key IS NOT NULL
+                   ORDER BY e.idx LIMIT ?5";
+        let index = |i: u64| i64::try_from(i).unwrap_or(i64::MAX);
+        let params = (self.org_text(), principal.as_str(), index(from), index(until), limit);
+        self.many(sql, params, |r| Ok((count(r, 0)?, parsed(r, 1)?)))
     }
 
     /// The time before which spent proofs and budgets may have been forgotten.

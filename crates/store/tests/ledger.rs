@@ -543,7 +543,17 @@ fn state_that_the_entries_do_not_make_is_found() {
     assert!(check(dir.path(), None).holds());
     let after = tree(dir.path());
     assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
-    reopen(dir.path()).write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&principal)).wait().unwrap();
+    let store = reopen(dir.path());
+    erase(&store, &[principal]).unwrap();
+    store.sequence(&log()).unwrap();
+    drop(store);
     let report = check(dir.path(), None);
     assert!(report.holds(), "{report:?}");
+    // Texts that went without an entry that says so are a finding.
+    let raw = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    let gone = "UPDATE sealed SET key = NULL, ciphertext = NULL WHERE entry =
+                (SELECT entry FROM sealed WHERE key IS NOT NULL LIMIT 1)";
+    assert_eq!(raw.execute(gone, []).unwrap(), 1);
+    drop(raw);
+    assert_eq!(codes(&check(dir.path(), None)), ["erased-unrecorded"]);
 }

@@ -237,7 +237,7 @@ fn the_state_can_be_rebuilt_from_entries_and_texts() {
     assert_eq!(dump(), before);
     // Also once a text was erased: revocations stand in the leaves.
     let principal = w.entries[0].entry.clone();
-    f.store.write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&principal)).wait().unwrap();
+    erase(&f.store, &[principal]).unwrap();
     raw.execute("DELETE FROM revocations", []).unwrap();
     let rebuilt = f.store.write(|tx: &mut Tx<'_>| tx.rebuild()).wait().unwrap();
     assert_eq!((rebuilt.rows, rebuilt.erased), (11, 1));
@@ -284,8 +284,8 @@ fn a_proof_whose_unit_failed_is_not_spent() {
 #[test]
 fn a_chain_is_charged_as_a_whole_or_not_at_all() {
     let f = fixture();
-    let charge = |token: &str, amount, limit| Charge {
-        token: digest(token),
+    let charge = |account: &str, amount, limit| Charge {
+        account: digest(account),
         counter: "calls".into(),
         amount,
         limit,
@@ -317,6 +317,33 @@ fn a_chain_is_charged_as_a_whole_or_not_at_all() {
         Ok(Charged::Exceeded { which: 1, spent: i64::MAX })
     );
     assert_eq!(charged(vec![charge("root", -1, 3)]).unwrap_err().code(), "value-out-of-range");
+}
+
+#[test]
+fn a_budget_is_kept_until_the_last_end_that_anybody_named() {
+    let f = fixture();
+    let charge = |seconds: i64| {
+        let charge = Charge {
+            account: digest("grant"),
+            counter: "calls".into(),
+            amount: 1,
+            limit: 10,
+            expires: NOW.plus_seconds(seconds),
+        };
+        f.store.write(move |tx: &mut Tx<'_>| tx.charge(&[charge])).wait()
+    };
+    let purge = |seconds: i64| {
+        let now = NOW.plus_seconds(seconds);
+        f.store.write(move |tx: &mut Tx<'_>| tx.purge_expired(now, 100)).wait().unwrap()
+    };
+    // A root of the grant ends; one that was issued again lives longer.
+    assert_eq!(charge(10), Ok(Charged::All(vec![1])));
+    assert_eq!(charge(60), Ok(Charged::All(vec![2])));
+    assert_eq!(charge(10), Ok(Charged::All(vec![3])));
+    assert_eq!(purge(11), 0);
+    assert_eq!(charge(60), Ok(Charged::All(vec![4])));
+    assert_eq!(purge(61), 1);
+    assert_eq!(charge(60).unwrap_err().code(), "value-out-of-range");
 }
 
 #[test]
@@ -431,12 +458,11 @@ fn texts_are_encrypted_bound_to_their_entry_and_erasable_without_a_trace() {
     assert!(stranger.read(|v| v.read_plaintext(&id)).is_err());
     drop(stranger);
     // Erased: neither the key nor the text is left in any file.
-    let erase = id.clone();
-    let erased = f.store.write(move |tx: &mut Tx<'_>| tx.erase_plaintext(&erase)).wait();
-    assert_eq!(erased, Ok(true));
+    erase(&f.store, std::slice::from_ref(&id)).unwrap();
     assert_eq!(read(), Ok(None));
     assert!(f.store.read(|v| v.is_erased(&id)).unwrap());
-    append(&f.store, event(Kind::PlaintextErased)).unwrap();
+    // Emptied with the next group at the latest.
+    append(&f.store, event(Kind::PlaintextRead)).unwrap();
     for needle in [&k[..], &text[..]] {
         for name in ["state.db", "state.db-wal"] {
             let bytes = std::fs::read(f.path.join(name)).unwrap();

@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod delegations;
+mod erasure;
 mod inspecting;
 mod registry;
 mod revocations;

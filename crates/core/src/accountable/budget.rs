@@ -9,14 +9,19 @@ use crate::aat::verify::Chain;
 use crate::crypto::Digest;
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
+use crate::time::Timestamp;
 
-use super::BUDGET;
+use super::{BUDGET, Facts};
 
-/// One counter of one token that a call adds to.
+/// One counter that a call adds to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The token whose budget it is.
-    pub token: Digest,
+    /// Whose budget it is: a derived token's hash; for the root, the digest of
+    /// its grant, so that roots issued again do not start anew.
+    pub account: Digest,
+    /// When that ends: its counters count until then, however long the rest
+    /// of the chain lives.
+    pub expires: Timestamp,
     /// The budget's member.
     pub member: String,
     /// What this call adds.
@@ -27,7 +32,7 @@ pub struct Charge {
 
 /// A call that cannot be charged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("argument `{argument}` must be a non-negative integer, because a budget sums it")]
+#[error("argument `{argument}` must be there and a non-negative integer: a budget sums it")]
 pub struct ChargeError {
     /// The summed argument.
     pub argument: String,
@@ -90,17 +95,29 @@ impl Charge {
     /// chain that has a budget.
     ///
     /// # Errors
-    /// [`ChargeError`] when a summed argument is no non-negative integer.
-    pub fn of(chain: &Chain, tool: &str, arguments: &Object) -> Result<Vec<Self>, ChargeError> {
+    /// [`ChargeError`] when a summed argument is absent, because only the tool
+    /// knows what it would take instead, or is no non-negative integer.
+    pub fn of(
+        chain: &Chain,
+        facts: &Facts,
+        tool: &str,
+        arguments: &Object,
+    ) -> Result<Vec<Self>, ChargeError> {
         let mut charges = Vec::new();
-        for link in chain.links() {
+        for (depth, link) in chain.links().iter().enumerate() {
+            let end = Timestamp::from_seconds(link.claims.exp);
+            let (account, expires) = match &facts.standing.grant {
+                Some(grant) if depth == 0 => (grant.digest, grant.not_after.max(end)),
+                _ => (link.hash, end),
+            };
             let Some(budget) = link.claims.all.member(BUDGET).and_then(Json::as_object) else {
                 continue;
             };
             for (member, limit) in budget.iter() {
                 let Some(limit) = member_limit(limit) else { continue };
                 let Some(amount) = amount(member, tool, arguments)? else { continue };
-                charges.push(Self { token: link.hash, member: member.to_owned(), amount, limit });
+                let member = member.to_owned();
+                charges.push(Self { account, expires, member, amount, limit });
             }
         }
         Ok(charges)
@@ -120,10 +137,6 @@ fn amount(member: &str, tool: &str, arguments: &Object) -> Result<Option<i64>, C
     if summed_tool != tool {
         return Ok(None);
     }
-    match arguments.member(argument) {
-        None => Ok(Some(0)),
-        Some(value) => member_limit(value)
-            .map(Some)
-            .ok_or_else(|| ChargeError { argument: argument.to_owned() }),
-    }
+    let amount = arguments.member(argument).and_then(member_limit);
+    amount.map(Some).ok_or_else(|| ChargeError { argument: argument.to_owned() })
 }

@@ -96,7 +96,8 @@ async fn check(
             Some(pin.clone())
         }
     };
-    let charges = Charge::of(verified.chain(), tool.as_str(), &request.call.arguments)
+    let charged = (verified.chain(), verified.facts());
+    let charges = Charge::of(charged.0, charged.1, tool.as_str(), &request.call.arguments)
         .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
     Ok((server, pin, workflow, charges))
 }

@@ -98,17 +98,29 @@ fn weak_proof_weak_peers_and_unsigned_grants_are_denied() {
     use Effect::{Read, Write};
     let ids = ids();
     let (signed, attested) = (Consent::Signed, Consent::Attested);
-    for (risk, effect, assurance, guarantee, consent, rule) in [
-        (Risk::Low, Read, Assurance::None, Guarantee::Attested, signed, "no-assurance"),
-        (Risk::Low, Write, Assurance::Token, Guarantee::Attested, signed, "assurance-floor"),
-        (Risk::Medium, Write, Assurance::Request, Guarantee::Attested, signed, "assurance-floor"),
-        (Risk::High, Read, Assurance::Request, Guarantee::Attested, signed, "assurance-floor"),
-        (Risk::Critical, Write, Assurance::Arguments, Guarantee::Key, signed, "guarantee-floor"),
-        (Risk::Medium, Read, Assurance::Arguments, Guarantee::Attested, attested, "attested-grant"),
+    let (weak, forbidden) = ("assurance-too-low", "policy-denied");
+    let (sure, key) = (Guarantee::Attested, Guarantee::Key);
+    for (risk, effect, assurance, guarantee, consent, rule, code) in [
+        (Risk::Low, Read, Assurance::None, sure, signed, "no-assurance", weak),
+        (Risk::Low, Write, Assurance::Token, sure, signed, "assurance-floor", weak),
+        (Risk::Medium, Write, Assurance::Request, sure, signed, "assurance-floor", weak),
+        (Risk::High, Read, Assurance::Request, sure, signed, "assurance-floor", weak),
+        (Risk::Critical, Write, Assurance::Arguments, key, signed, "guarantee-floor", forbidden),
+        (
+            Risk::Medium,
+            Read,
+            Assurance::Arguments,
+            sure,
+            attested,
+            "attested-grant",
+            "attested-grant-capped",
+        ),
     ] {
         let rating = rating(risk, effect);
         let input = PolicyInput { assurance, guarantee, consent, ..strong(&ids, Some(&rating)) };
-        assert_eq!(outcome(&decide(&input)), ("deny", rule));
+        let decision = decide(&input);
+        assert_eq!(outcome(&decision), ("deny", rule));
+        assert_eq!(decision.finding().denial_code, code);
     }
 }
 

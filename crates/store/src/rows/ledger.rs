@@ -60,18 +60,18 @@ pub struct Action {
     pub completed: Option<StoredEntry>,
 }
 
-/// One charge to one token's budget.
+/// One charge to one budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The token's hash.
-    pub token: Digest,
+    /// Whose budget: a token's hash, or a grant's digest.
+    pub account: Digest,
     /// Which counter, for example `calls`.
     pub counter: String,
     /// How much; not negative.
     pub amount: i64,
-    /// How much the token may spend in all.
+    /// How much may be spent in all.
     pub limit: i64,
-    /// When the token ends; its counters may be forgotten afterwards.
+    /// When the account ends; its counters may be forgotten afterwards.
     pub expires: Timestamp,
 }
 

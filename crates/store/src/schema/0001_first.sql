@@ -266,10 +266,10 @@ CREATE TABLE guards (
 
 CREATE TABLE budgets (
     org     TEXT    NOT NULL,
-    token   BLOB    NOT NULL,
+    account BLOB    NOT NULL,
     counter TEXT    NOT NULL,
     spent   INTEGER NOT NULL,
     expires INTEGER NOT NULL,
-    PRIMARY KEY (org, token, counter)
+    PRIMARY KEY (org, account, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX budgets_expires ON budgets (org, expires);

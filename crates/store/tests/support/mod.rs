@@ -144,6 +144,13 @@ pub fn append(store: &Store, event: Event) -> Result<Appended, StoreError> {
     store.write(move |tx: &mut Tx<'_>| tx.append(MAKER, &key(), event)).wait()
 }
 
+pub fn erase(store: &Store, entries: &[EntryId]) -> Result<Appended, StoreError> {
+    let entries = entries.to_vec();
+    let erased =
+        move |tx: &mut Tx<'_>| tx.erase(MAKER, &key(), event(Kind::PlaintextErased), &entries);
+    store.write(erased).wait()
+}
+
 pub fn record(store: &Store, kind: Kind, row: Row) -> Result<Appended, StoreError> {
     store.write(move |tx: &mut Tx<'_>| tx.record(MAKER, &key(), event(kind), &row)).wait()
 }
@@ -254,7 +261,7 @@ pub fn world(store: &Store) -> World {
                 name: server.clone(),
                 url: "http://127.0.0.1:1/mcp".into(),
                 credential: Some("env:DESK".into()),
-                identity_mode: IdentityMode::Header,
+                identity_mode: IdentityMode::Shared,
                 status: Status::Active,
             }),
         ),

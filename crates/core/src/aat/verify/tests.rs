@@ -3,7 +3,8 @@
 use super::*;
 use crate::aat::make::{Content, ProofFor, derive, issue, prove_unchecked};
 use crate::accountable::{
-    Accountable, Authority, GrantStanding, Hop, Inputs, Question, Registry, Standing, Unavailable,
+    Accountable, Authority, Charge, GrantStanding, Hop, Inputs, Question, Registry, Standing,
+    Unavailable,
 };
 use crate::constraint::{Constraint, Dialect};
 use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, sha256};
@@ -14,6 +15,7 @@ use crate::scope::ArgumentRules;
 const NOW: i64 = 1_800_000_000;
 const TOOL: &str = "mcp:desk:tools/refund";
 const GATEWAY: &str = "https://gateway.example/mcp";
+const SUM: &str = "sum/mcp:desk:tools/refund/amount";
 const DEPTH: u8 = 3;
 
 fn key(number: u8) -> SigningKey {
@@ -56,8 +58,11 @@ fn authority() -> Authority {
 }
 
 fn root(content: &Content, signer: &SigningKey) -> String {
-    let claims = authority().to_claims();
-    issue("https://issuer.example", content, &claims, signer, &ChainLimits::DEFAULT).unwrap()
+    rooted(content, &authority().to_claims(), signer)
+}
+
+fn rooted(content: &Content, claims: &Object, signer: &SigningKey) -> String {
+    issue("https://issuer.example", content, claims, signer, &ChainLimits::DEFAULT).unwrap()
 }
 
 fn child(parent: &str, content: &Content, at: u8) -> String {
@@ -108,6 +113,8 @@ struct Presented {
     anchors: Anchors,
     audiences: Vec<String>,
     limits: ChainLimits,
+    /// Nonces of which the proof must carry one.
+    nonces: Option<Vec<String>>,
     registry: Register,
 }
 
@@ -127,6 +134,7 @@ impl Presented {
             anchors: Anchors::new(vec![issuer]).unwrap(),
             audiences: vec![GATEWAY.to_owned()],
             limits: ChainLimits::DEFAULT,
+            nonces: None,
             registry: Register {
                 enrolled: true,
                 revoked: None,
@@ -138,6 +146,10 @@ impl Presented {
     }
 
     fn prove(&mut self, at: i64, signer: &SigningKey) {
+        self.prove_with(None, at, signer);
+    }
+
+    fn prove_with(&mut self, nonce: Option<&str>, at: i64, signer: &SigningKey) {
         let leaf = Compact::parse(self.tokens.last().unwrap()).unwrap();
         let arguments = Object::new().with("amount", self.amount);
         let proof = ProofFor {
@@ -146,7 +158,7 @@ impl Presented {
             tool: &self.tool,
             arguments: &arguments,
             audience: Some(GATEWAY),
-            nonce: None,
+            nonce,
         };
         let jti = leaf.peek_jti().unwrap();
         self.proof = prove_unchecked(&jti, leaf.hash(), &proof, signer);
@@ -163,7 +175,11 @@ impl Presented {
             anchors: &self.anchors,
             audiences: &self.audiences,
             require_chain_audience: false,
-            proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
+            proof: ProofPolicy {
+                require_audience: true,
+                accepted_nonces: self.nonces.as_deref(),
+                used: &[],
+            },
             limits: &self.limits,
         };
         let call = Call { tool: &self.tool, arguments: &arguments };
@@ -171,10 +187,17 @@ impl Presented {
     }
 
     fn verdict(&self) -> Result<(), Denial> {
+        self.examined().map(|_| ())
+    }
+
+    fn verified(&self) -> Verified<Accountable> {
+        self.examined().unwrap()
+    }
+
+    fn examined(&self) -> Result<Verified<Accountable>, Denial> {
         self.judged(|p, call, context, inputs| {
-            Unverified::parse(&p.tokens, context.limits).and_then(|chain| {
-                verify::<Accountable>(&chain, &p.proof, call, context, inputs).map(|_| ())
-            })
+            Unverified::parse(&p.tokens, context.limits)
+                .and_then(|chain| verify::<Accountable>(&chain, &p.proof, call, context, inputs))
         })
     }
 
@@ -244,6 +267,20 @@ fn cases() -> Vec<Case> {
         (Some(Reason::ProofNotFresh), 4, |p| p.prove(NOW - 31, &key(DEPTH))),
         (Some(Reason::ProofOtherArguments), 4, |p| p.amount = 51),
         (Some(Reason::ProofOtherTool), 4, |p| p.tool.push('s')),
+        // 7h: where a nonce is asked for, none and another one are refused.
+        (None, 4, |p| {
+            p.nonces = Some(vec!["earlier".to_owned(), "now".to_owned()]);
+            p.prove_with(Some("now"), NOW, &key(DEPTH));
+        }),
+        (Some(Reason::ProofNonce), 4, |p| p.nonces = Some(vec!["now".to_owned()])),
+        (Some(Reason::ProofNonce), 4, |p| {
+            p.nonces = Some(vec!["now".to_owned()]);
+            p.prove_with(Some("then"), NOW, &key(DEPTH));
+        }),
+        (Some(Reason::AccountabilityMissing), 2, |p| {
+            p.tokens = vec![rooted(&content(0), &Object::new(), &key(0))];
+            p.prove(NOW, &key(1));
+        }),
         (Some(Reason::KeyNotEnrolled), 4, |p| p.registry.enrolled = false),
         (Some(Reason::Revoked), 4, |p| p.registry.revoked = Some("delegation".to_owned())),
         (Some(Reason::RevocationStale), 4, |p| {
@@ -267,6 +304,20 @@ fn cases() -> Vec<Case> {
             p.prove(p.now, &key(DEPTH));
         }),
     ]
+}
+
+#[test]
+fn a_root_that_leaves_any_accountable_claim_out_is_denied() {
+    let whole = authority().to_claims();
+    for (claim, _) in whole.iter() {
+        let rest = whole.iter().filter(|(name, _)| *name != claim);
+        let rest: Object = rest.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        let mut presented = Presented::good();
+        presented.tokens = vec![rooted(&content(0), &rest, &key(0))];
+        presented.prove(NOW, &key(1));
+        let denial = presented.verdict().unwrap_err();
+        assert_eq!(denial, Denial::new(Reason::AccountabilityMissing).of_token(0).about(claim));
+    }
 }
 
 #[test]
@@ -317,4 +368,38 @@ fn a_kept_chain_does_not_vouch_for_another_signature_or_after_an_issuer_was_drop
     let mut stricter = Presented::good();
     stricter.limits.max_delegation_depth = 1;
     assert_eq!(stricter.verdict_after(&before).unwrap_err().reason, Reason::DepthInvalid);
+}
+
+#[test]
+fn a_call_is_charged_to_its_grant_and_to_every_derived_token_until_each_ends() {
+    let limited = |at: u8, most: u64, seconds: i64| {
+        let budget = Object::new().with("max_calls", most).with(SUM, 100u64);
+        Content { exp: NOW + seconds, budget, ..content(at) }
+    };
+    let mut presented = Presented::good();
+    let first = root(&limited(0, 5, 600), &key(0));
+    let second = child(&first, &limited(1, 3, 10), 1);
+    presented.tokens = vec![first, second];
+    presented.prove(NOW, &key(2));
+    let verified = presented.verified();
+    let charged =
+        |arguments: &Object| Charge::of(verified.chain(), verified.facts(), TOOL, arguments);
+    let charges = charged(&Object::new().with("amount", 50u64)).unwrap();
+    let seen: Vec<_> =
+        charges.iter().map(|c| (c.account, c.expires.seconds(), c.amount, c.limit)).collect();
+    // The grant of the root stands for 900 seconds; the leaf ends after 10.
+    let (grant, leaf) = (sha256(b"g"), verified.chain().leaf_hash());
+    assert_eq!(
+        seen,
+        [
+            (grant, NOW + 900, 1, 5),
+            (grant, NOW + 900, 50, 100),
+            (leaf, NOW + 10, 1, 3),
+            (leaf, NOW + 10, 50, 100),
+        ]
+    );
+    // What the tool would take by itself cannot be counted.
+    for free in [Object::new(), Object::new().with("amount", "50")] {
+        assert_eq!(charged(&free).unwrap_err().argument, "amount");
+    }
 }
