@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+mod ledger;
+pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs};
+
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
 #[derive(Debug, Parser)]
@@ -183,6 +186,16 @@ pub(crate) enum PrincipalVerb {
         /// The principal.
         id: String,
     },
+    /// Let a suspended principal's grants work again.
+    Resume {
+        /// The principal.
+        id: String,
+    },
+    /// Retire a principal for good.
+    Retire {
+        /// The principal.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -250,6 +263,11 @@ pub(crate) enum InstanceVerb {
     },
     /// List instances.
     List,
+    /// Retire an instance for good: its keys are no longer enrolled.
+    Retire {
+        /// The instance.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -456,111 +474,4 @@ pub(crate) struct RevokeArgs {
 pub(crate) struct InspectArgs {
     /// The file; `-` reads standard input.
     pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditVerb {
-    /// Verify the whole ledger, or name the first bad entry.
-    Verify {
-        /// A checkpoint kept elsewhere, from which consistency is proved.
-        #[arg(long)]
-        since: Option<PathBuf>,
-        /// The trust file; without it the data dir's own keys are used and the answer says so.
-        #[arg(long)]
-        trust: Option<PathBuf>,
-    },
-    /// The newest entries; --follow waits for more.
-    Tail {
-        /// How many.
-        #[arg(long, short = 'n', default_value_t = 20)]
-        lines: u64,
-        /// Wait for more.
-        #[arg(long, short)]
-        follow: bool,
-    },
-    /// Search actions.
-    Query(QueryArgs),
-    /// One entry, or one action, with its receipt.
-    Show {
-        /// Entry id, action id or log index.
-        id: String,
-        /// Also decrypt the text beside the ledger; the reading is recorded.
-        #[arg(long)]
-        plaintext: bool,
-    },
-    /// The newest checkpoint.
-    Checkpoint {
-        /// Save it to a file, to be kept elsewhere.
-        #[arg(long)]
-        save: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct QueryArgs {
-    /// By principal.
-    #[arg(long)]
-    pub(crate) principal: Option<String>,
-    /// By agent.
-    #[arg(long)]
-    pub(crate) agent: Option<String>,
-    /// By task.
-    #[arg(long)]
-    pub(crate) task: Option<String>,
-    /// By tool.
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
-    /// By decision.
-    #[arg(long, value_parser = ["allow", "deny", "approval_required"])]
-    pub(crate) decision: Option<String>,
-    /// Not before this time (RFC 3339).
-    #[arg(long)]
-    pub(crate) from: Option<String>,
-    /// Before this time (RFC 3339).
-    #[arg(long)]
-    pub(crate) until: Option<String>,
-    /// How many at most.
-    #[arg(long, default_value_t = 100)]
-    pub(crate) limit: u32,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum EvidenceVerb {
-    /// Write the evidence bundle of an action.
-    Get {
-        /// The action id.
-        action: String,
-        /// Where to write it.
-        #[arg(long, short)]
-        output: PathBuf,
-    },
-    /// Verify a bundle offline.
-    Verify {
-        /// The bundle.
-        file: PathBuf,
-        /// The trust file; without it nothing is verified.
-        #[arg(long)]
-        trust: Option<PathBuf>,
-        /// Checkpoints that you kept.
-        #[arg(long)]
-        kept: Vec<PathBuf>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysVerb {
-    /// Write the trust file and print its fingerprint, to compare out of band.
-    Trust {
-        /// Where to write it.
-        #[arg(long, short)]
-        output: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigVerb {
-    /// Check the file.
-    Check,
-    /// Every option: value, range, meaning, and what an attacker who controls it gains.
-    Show,
 }

@@ -324,6 +324,33 @@ fn is_public_url(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// `docs/configuration.md`, between its marks.
+    fn table() -> String {
+        let mut text = String::from(
+            "| option | default | takes | environment | meaning | who controls it gains |\n|---|---|---|---|---|---|\n",
+        );
+        let config = Config::default();
+        for row in OPTIONS {
+            let env = row.env.map(|e| format!("`{e}`")).unwrap_or_default();
+            text.push_str(&format!(
+                "| `{}` | `{}` | {} | {env} | {} | {} |\n",
+                row.name,
+                config.value(row.name),
+                row.range,
+                row.meaning,
+                row.attacker,
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn the_page_about_configuration_says_what_the_table_of_options_says() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(page.contains(&table()), "paste this into docs/configuration.md:\n\n{}", table());
+    }
+
     #[test]
     fn the_written_file_reads_back_as_the_same_configuration() {
         let config = Config { public_url: "http://localhost:7417".into(), ..Config::default() };

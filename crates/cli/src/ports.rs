@@ -192,11 +192,11 @@ fn write_decision(
     let charges: Vec<Charge> = charges
         .into_iter()
         .map(|c| Charge {
-            token: c.token,
+            account: c.account,
             counter: c.member,
             amount: c.amount,
             limit: c.limit,
-            expires: ends,
+            expires: c.expires,
         })
         .collect();
     if let Charged::Exceeded { which, .. } = tx.charge(&charges)? {

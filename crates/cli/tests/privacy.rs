@@ -121,3 +121,46 @@ fn leaves_hold_no_personal_data_and_nothing_holds_a_secret() {
         assert!(!entry.contains(&b'@'), "{}", String::from_utf8_lossy(&entry));
     }
 }
+
+#[test]
+fn erased_texts_are_in_no_file_and_every_proof_still_holds() {
+    let mut world = World::new(EXE);
+    let chain = world.delegate(&["ticket:8821:note"], &[]);
+    let note = |text: &str| json!({"ticket_id": 8821, "text": text});
+    let first = world.call(&chain, "add_note", note("first"));
+    let first = world.assert_allowed(&first, "ok");
+    let second = world.call(&chain, "add_note", note("second"));
+    let second = world.assert_allowed(&second, "ok");
+    let plain = |action: &str| world.ok(&["audit", "show", action, "--plaintext"]);
+    assert_eq!(plain(&first)["plaintext"]["arguments"]["text"], "first");
+    let kept = world.path("kept.json");
+    world.ok(&["evidence", "get", &first, "-o", &kept]);
+
+    // It asks for a yes first.
+    assert_eq!(world.run(&["audit", "erase", &first]).status, 2);
+    let erased = world.ok(&["audit", "erase", &first, "--yes"]);
+    assert_eq!(erased["entries"], 2, "the decision and the outcome: {erased}");
+    assert_eq!(plain(&first)["plaintext"], json!({}));
+    assert_eq!(plain(&second)["plaintext"]["arguments"]["text"], "second");
+    // A bundle made before still proves; a new one cannot be made.
+    let trust = world.path("trust.json");
+    world.ok(&["keys", "trust", "-o", &trust]);
+    world.ok(&["evidence", "verify", &kept, "--trust", &trust]);
+    let again = world.run(&["evidence", "get", &first, "-o", &world.path("again.json")]);
+    assert_eq!(again.status, 1, "{}", again.out);
+
+    // Everything about the principal, after it was suspended.
+    let all = ["audit", "erase", PRINCIPAL, "--yes"];
+    let active = world.run(&all);
+    assert_eq!(active.json()["error"]["code"], "still-active");
+    world.ok(&["principal", "suspend", PRINCIPAL]);
+    world.ok(&all);
+    assert_eq!(plain(&second)["plaintext"], json!({}));
+    let listed = world.ok(&["principal", "list"]).to_string();
+    assert!(!listed.contains(PRINCIPAL) && listed.contains("(erased)"), "{listed}");
+    world.stop_serve();
+    let report = world.ok(&["audit", "verify"]);
+    assert_eq!(report["holds"], true, "{report}");
+    let state = fs::read(world.data.join("state.db")).unwrap();
+    assert!(!String::from_utf8_lossy(&state).contains(PRINCIPAL), "the name lies in the state");
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bailiwick_authority::Erasure;
 use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::ids::{ActionId, Alias, EntryId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
@@ -29,6 +30,7 @@ pub(super) fn run(verb: AuditVerb, dir: &Path, out: Output) -> Result<ExitCode, 
         AuditVerb::Tail { lines, follow } => tail(&data, lines, follow, out)?,
         AuditVerb::Query(args) => query(&data, &args, out)?,
         AuditVerb::Show { id, plaintext } => show(&data, &id, plaintext, out)?,
+        AuditVerb::Erase { what, yes } => erase(&data, &what, yes, out)?,
         AuditVerb::Checkpoint { save } => checkpoint(&data, save.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -329,6 +331,34 @@ fn show_action(
     let text = pretty(&Json::Object(object.clone()));
     out.result(object, text);
     Ok(())
+}
+
+fn erase(data: &DataDir, what: &str, yes: bool, out: Output) -> Result<(), CliError> {
+    if !yes {
+        return Err(CliError::usage(
+            "not-confirmed",
+            format!("the texts about `{what}` would be erased for good"),
+            "get the evidence that must stay provable first, then pass --yes",
+        ));
+    }
+    let erased = data.authority.erase(&erasure(data, what)?)?;
+    let object = Object::new().with("erased", what).with("entries", erased.entries);
+    let text = format!("erased the texts of {} entries; the ledger says so", erased.entries);
+    out.result(object, text);
+    out.next(&["bailiwick audit verify   # every entry and proof still holds"]);
+    Ok(())
+}
+
+fn erasure(data: &DataDir, what: &str) -> Result<Erasure, CliError> {
+    if what.contains(':') {
+        return Ok(Erasure::Principal(PrincipalId::parse(what)?));
+    }
+    if let Ok(action) = ActionId::parse(what)
+        && data.store().read(|v| v.action(&action))?.is_some()
+    {
+        return Ok(Erasure::Action(action));
+    }
+    Ok(Erasure::Entry(EntryId::parse(what)?))
 }
 
 fn checkpoint(data: &DataDir, save: Option<&Path>, out: Output) -> Result<(), CliError> {

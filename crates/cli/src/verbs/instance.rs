@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::enrolment::Statement;
-use bailiwick_core::ids::{AgentId, PrincipalId};
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 
 use crate::args::InstanceVerb;
@@ -46,6 +46,15 @@ pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), Cli
             DataDir::open(dir)?.enrol(&document, out)
         }
         InstanceVerb::List => DataDir::open(dir)?.list_instances(out),
+        InstanceVerb::Retire { id } => {
+            let id = InstanceId::parse(&id)?;
+            DataDir::open(dir)?.authority.instance_retire(&id)?;
+            out.result(
+                Object::new().with("instance", &id).with("status", "retired"),
+                format!("instance {id} is retired: every chain it stands in is denied"),
+            );
+            Ok(())
+        }
     }
 }
 

@@ -43,38 +43,52 @@ pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), Cl
             out.result(object, text);
             out.next(&["bailiwick agent add agent:NAME --owner user:NAME"]);
         }
-        PrincipalVerb::List => {
-            let rows = data.authority.principals()?;
-            let name = |p: &bailiwick_store::Principal| {
-                p.id.as_ref().map_or("(erased)".to_owned(), ToString::to_string)
-            };
-            let list: Vec<Json> = rows
-                .iter()
-                .map(|p| {
-                    Object::new()
-                        .with("principal", name(p))
-                        .with("alias", &p.alias)
-                        .with("status", p.status.as_str())
-                        .into()
-                })
-                .collect();
-            let text: Vec<String> = rows
-                .iter()
-                .map(|p| format!("{:<24} {:<10} {}", name(p), p.status.as_str(), p.alias))
-                .collect();
-            out.result(
-                Object::new().with("principals", list),
-                or_none(&text, "no principal is registered"),
-            );
-        }
+        PrincipalVerb::List => list(&data, out)?,
         PrincipalVerb::Suspend { id } => {
-            let id = PrincipalId::parse(&id)?;
-            data.authority.principal_status(&id, Status::Suspended)?;
-            out.result(
-                Object::new().with("principal", &id).with("status", "suspended"),
-                format!("{id} is suspended: nothing it granted works from now on"),
-            );
+            status(&data, &id, Status::Suspended, "nothing it granted works from now on", out)?;
+        }
+        PrincipalVerb::Resume { id } => {
+            status(&data, &id, Status::Active, "its grants work again while they last", out)?;
+        }
+        PrincipalVerb::Retire { id } => {
+            status(&data, &id, Status::Retired, "for good; nothing it granted works", out)?;
         }
     }
+    Ok(())
+}
+
+fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
+    let rows = data.authority.principals()?;
+    let name = |p: &bailiwick_store::Principal| {
+        p.id.as_ref().map_or("(erased)".to_owned(), ToString::to_string)
+    };
+    let list: Vec<Json> = rows
+        .iter()
+        .map(|p| {
+            Object::new()
+                .with("principal", name(p))
+                .with("alias", &p.alias)
+                .with("status", p.status.as_str())
+                .into()
+        })
+        .collect();
+    let text: Vec<String> = rows
+        .iter()
+        .map(|p| format!("{:<24} {:<10} {}", name(p), p.status.as_str(), p.alias))
+        .collect();
+    out.result(
+        Object::new().with("principals", list),
+        or_none(&text, "no principal is registered"),
+    );
+    Ok(())
+}
+
+fn status(data: &DataDir, id: &str, status: Status, so: &str, out: Output) -> Result<(), CliError> {
+    let id = PrincipalId::parse(id)?;
+    data.authority.principal_status(&id, status)?;
+    out.result(
+        Object::new().with("principal", &id).with("status", status.as_str()),
+        format!("{id} is {}: {so}", status.as_str()),
+    );
     Ok(())
 }
