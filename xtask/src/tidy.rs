@@ -9,6 +9,7 @@ mod crates;
 mod documents;
 mod licences;
 mod sources;
+mod threats;
 mod words;
 
 /// Something that does not follow a rule.
@@ -64,6 +65,7 @@ const RULES: &[(&str, &str, Check)] = &[
     ("denials-documented", "docs/denials.md is what the code says", documents::denials),
     ("reasons", "a reason is given somewhere and expected by a test", codes::reasons),
     ("codes", "a code names one thing", codes::check),
+    ("threats", "every attack has its control and its test", threats::check),
     ("summary", "every page of the book can be reached", documents::summary),
     ("words", "the repository is the same on every machine", words::files),
     ("messages", "so is its history", words::messages),
