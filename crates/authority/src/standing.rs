@@ -209,27 +209,16 @@ pub fn stopped(
     issuer: &str,
     question: &Question<'_>,
     server: &ServerName,
+    now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let source = Revoked::Direct(Timestamp::from_millis(0));
-    let standing = read(view, issuer, question, source)?;
-    if standing.revoked.is_some() {
-        return Ok(standing.revoked);
+    let source = Revoked::Direct(now);
+    if let Some(kind) = read(view, issuer, question, source)?.stopped(now) {
+        return Ok(Some(kind));
     }
-    let stands = |hop: &Option<Hop>, of: fn(&Hop) -> bool| hop.as_ref().is_some_and(of);
     let subject = [Subject::ToolServer { name: server.clone() }];
     let called = view.tool_server(server)?.is_some_and(|s| s.status == Status::Active)
         && view.is_revoked(&subject)?.is_none();
-    let stops = [
-        ("instance", !standing.hops.iter().all(|h| stands(h, |h| h.instance_active))),
-        (
-            "agent",
-            !standing.hops.iter().all(|h| stands(h, |h| h.agent_active && h.owner.is_some())),
-        ),
-        ("principal", !standing.principal_active),
-        ("grant", standing.grant.is_none_or(|g| g.ended)),
-        ("tool_server", !called),
-    ];
-    Ok(stops.iter().find(|(_, stops)| *stops).map(|(kind, _)| (*kind).to_owned()))
+    Ok((!called).then(|| "tool_server".to_owned()))
 }
 
 /// One hop. An owner that is not active, or was revoked, is no owner.

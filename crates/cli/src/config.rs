@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) upstream_timeout_seconds: u64,
     pub(crate) max_request_bytes: usize,
     pub(crate) max_response_bytes: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_calls: usize,
     pub(crate) max_sessions: usize,
     pub(crate) drain_seconds: u64,
     pub(crate) publish_ledger: bool,
@@ -49,6 +51,8 @@ impl Default for Config {
             upstream_timeout_seconds: 30,
             max_request_bytes: 1 << 20,
             max_response_bytes: 16 << 20,
+            max_connections: 512,
+            max_calls: 256,
             max_sessions: 10_000,
             drain_seconds: 10,
             publish_ledger: false,
@@ -140,6 +144,20 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         attacker: "memory per call",
     },
     OptionRow {
+        name: "max_connections",
+        range: "1 to 1000000; with `max_calls` below the process's limit of open files",
+        env: None,
+        meaning: "connections open at once; others wait to be accepted",
+        attacker: "memory and open files",
+    },
+    OptionRow {
+        name: "max_calls",
+        range: "1 to 1000000",
+        env: None,
+        meaning: "calls under way at once; others are refused with status 503",
+        attacker: "memory: each may hold an answer of `max_response_bytes`",
+    },
+    OptionRow {
         name: "max_sessions",
         range: "1 to 1000000",
         env: None,
@@ -208,7 +226,7 @@ impl Config {
                 format!("`{name}` takes {range}"),
             )
         };
-        let checks: [(&str, bool); 13] = [
+        let checks: [(&str, bool); 15] = [
             ("listen", self.listen.parse::<std::net::SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -219,6 +237,8 @@ impl Config {
             ("upstream_timeout_seconds", (1..=600).contains(&self.upstream_timeout_seconds)),
             ("max_request_bytes", (1024..=16 << 20).contains(&self.max_request_bytes)),
             ("max_response_bytes", (1024..=256 << 20).contains(&self.max_response_bytes)),
+            ("max_connections", (1..=1_000_000).contains(&self.max_connections)),
+            ("max_calls", (1..=1_000_000).contains(&self.max_calls)),
             ("max_sessions", (1..=1_000_000).contains(&self.max_sessions)),
             ("drain_seconds", self.drain_seconds <= 300),
             ("log", ["error", "warn", "info", "debug"].contains(&self.log.as_str())),
@@ -256,6 +276,8 @@ impl Config {
             "upstream_timeout_seconds" => self.upstream_timeout_seconds.into(),
             "max_request_bytes" => (self.max_request_bytes as u64).into(),
             "max_response_bytes" => (self.max_response_bytes as u64).into(),
+            "max_connections" => (self.max_connections as u64).into(),
+            "max_calls" => (self.max_calls as u64).into(),
             "max_sessions" => (self.max_sessions as u64).into(),
             "drain_seconds" => self.drain_seconds.into(),
             "publish_ledger" => self.publish_ledger.into(),

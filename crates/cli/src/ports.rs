@@ -20,7 +20,8 @@ use bailiwick_gateway::ports::{
 };
 use bailiwick_policy::Workflow;
 use bailiwick_store::{
-    Charge, Charged, Derived, PinStatus, Row, Spent, Status, Store, StoreError, Subject, Tx,
+    Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError, Subject,
+    Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -102,12 +103,37 @@ impl Journal for StoreJournal {
         .boxed()
     }
 
+    fn spend<'a>(&'a self, spend: Spend) -> BoxFuture<'a, Result<(), RecordRefusal>> {
+        let pending = self.store.write(move |tx| -> Result<Spent, StoreError> {
+            tx.spend_proof(&spend.audience, &spend.key, spend.expires)
+        });
+        async move {
+            match pending.await {
+                Ok(Spent::Fresh) => Ok(()),
+                Ok(Spent::Already) => Err(RecordRefusal::Replayed),
+                Err(e) => {
+                    tracing::error!(code = e.code(), error = %e, "a proof was not spent");
+                    Err(RecordRefusal::Unavailable)
+                }
+            }
+        }
+        .boxed()
+    }
+
     fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
         self.append(event)
     }
 
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.append(event)
+        let maker = self.maker.clone();
+        let pending = self.store.write(move |tx| -> Result<(), StoreError> {
+            match tx.append(&maker.id, &*maker.key, event) {
+                // An attempt that was reported as failed was durable after all.
+                Ok(_) | Err(StoreError::ActionNotOpen { .. }) => Ok(()),
+                Err(e) => Err(e),
+            }
+        });
+        recorded(pending).boxed()
     }
 }
 
@@ -117,13 +143,7 @@ impl StoreJournal {
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
             tx.append(&maker.id, &*maker.key, event).map(|_| ())
         });
-        async move {
-            pending.await.map_err(|e| {
-                tracing::error!(code = e.code(), error = %e, "an entry was not recorded");
-                Unavailable
-            })
-        }
-        .boxed()
+        recorded(pending).boxed()
     }
 
     /// Calls that were allowed in an earlier life of the process and have no
@@ -144,6 +164,13 @@ impl StoreJournal {
             })
             .wait()
     }
+}
+
+async fn recorded(pending: Pending<(), StoreError>) -> Result<(), Unavailable> {
+    pending.await.map_err(|e| {
+        tracing::error!(code = e.code(), error = %e, "an entry was not recorded");
+        Unavailable
+    })
 }
 
 fn unknown_outcome(
@@ -182,7 +209,7 @@ fn write_decision(
         return refuse(RecordRefusal::ClockBehind);
     }
     let question = recheck.question();
-    if let Some(kind) = standing::stopped(tx, issuer, &question, &recheck.server)? {
+    if let Some(kind) = standing::stopped(tx, issuer, &question, &recheck.server, host::now())? {
         return refuse(RecordRefusal::Revoked { kind });
     }
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
@@ -402,7 +429,9 @@ impl Catalogue for StoreCatalogue {
         let rows = self.store.read(|v| v.tool_servers()).map_err(unavailable)?;
         let mut servers = Vec::new();
         for row in rows {
-            servers.extend(self.server(&row.row.name)?);
+            // One whose credential cannot be read is denied by itself; the
+            // others are as they were.
+            servers.extend(self.server(&row.row.name).ok().flatten());
         }
         Ok(servers)
     }

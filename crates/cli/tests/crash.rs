@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::World;
-use bailiwick_testkit::present::Call;
+use bailiwick_testkit::present::{Call, SESSIONS, in_session, signed};
 use serde_json::{Value, json};
 
 const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
@@ -155,4 +155,27 @@ fn whenever_a_burst_is_cut_off_no_call_was_executed_without_its_entry() {
         assert!(*count <= recorded, "{arguments}: {count} executed, {recorded} recorded");
     }
     assert_ledger_holds(&world);
+}
+
+#[test]
+fn the_proof_of_a_message_that_is_no_call_is_spent_also_after_a_restart() {
+    let mut world = World::new(EXE);
+    let chain = world.chain();
+    let hello = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {
+            "protocolVersion": SESSIONS,
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    });
+    let url = world.endpoint();
+    let captured = signed(in_session(None, &hello), &chain, &world.runner.key, "POST", &url);
+    assert!(captured.send(world.address).unwrap().json()["result"].is_object());
+    let again = captured.send(world.address).unwrap();
+    world.assert_not_authenticated(&again, "proof-replayed");
+    world.kill_serve();
+    world.start_serve();
+    let after = captured.send(world.address).unwrap();
+    world.assert_not_authenticated(&after, "proof-replayed");
 }

@@ -139,6 +139,36 @@ pub struct Standing {
     pub last_durable: Timestamp,
 }
 
+impl Standing {
+    /// What of a chain that was verified earlier no longer holds at `now`, by
+    /// kind; `None` while all of it stands. How fresh this knowledge is, is
+    /// another question ([`Standing::is_fresh`]).
+    #[must_use]
+    pub fn stopped(&self, now: Timestamp) -> Option<String> {
+        if let Some(kind) = &self.revoked {
+            return Some(kind.clone());
+        }
+        let every = |holds: fn(&Hop) -> bool| {
+            !self.hops.is_empty() && self.hops.iter().all(|hop| hop.as_ref().is_some_and(holds))
+        };
+        let grant_stands = self.grant.as_ref().is_some_and(|g| !g.ended && now < g.not_after);
+        let kinds = [
+            ("instance", every(|hop| hop.instance_active)),
+            ("agent", every(|hop| hop.agent_active && hop.owner.is_some())),
+            ("principal", self.principal_active),
+            ("grant", grant_stands),
+        ];
+        kinds.iter().find(|(_, stands)| !stands).map(|(kind, _)| (*kind).to_owned())
+    }
+
+    /// Whether what is known of revocations is at most `staleness_bound`
+    /// seconds old.
+    #[must_use]
+    pub fn is_fresh(&self, now: Timestamp, staleness_bound: i64) -> bool {
+        now.millis_since(self.revocations_as_of) <= staleness_bound.saturating_mul(1000)
+    }
+}
+
 /// One hop's enrolled instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
@@ -340,4 +370,58 @@ fn stand(
         Denial::new(Reason::GrantNotStanding)
     };
     Err(Unaccounted { denial, facts: Some(Box::new(facts)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_stopped_by_the_first_thing_that_was_taken_back() {
+        let now = Timestamp::from_seconds(1000);
+        let hop = Hop {
+            instance: InstanceId::mint(now, [1; 10]),
+            agent: AgentId::parse("agent:runner").unwrap(),
+            owner: Some(PrincipalId::parse("user:7").unwrap()),
+            instance_active: true,
+            agent_active: true,
+            guarantee: Guarantee::Key,
+        };
+        let whole = Standing {
+            hops: vec![Some(hop.clone()), Some(hop)],
+            principal_active: true,
+            principal_alias: None,
+            grant: Some(GrantStanding {
+                digest: Digest::from_array([1; 32]),
+                not_after: now.plus_seconds(1),
+                attested: false,
+                ended: false,
+            }),
+            revoked: None,
+            revocations_as_of: now,
+            last_durable: now,
+        };
+        assert_eq!(whole.stopped(now), None);
+        assert_eq!(whole.stopped(now.plus_seconds(1)).as_deref(), Some("grant"));
+        type Change = fn(&mut Standing);
+        let cases: [(&str, Change); 10] = [
+            ("task", |s| s.revoked = Some("task".to_owned())),
+            ("instance", |s| s.hops.clear()),
+            ("instance", |s| s.hops[1] = None),
+            ("instance", |s| s.hops[1].as_mut().unwrap().instance_active = false),
+            ("agent", |s| s.hops[1].as_mut().unwrap().agent_active = false),
+            ("agent", |s| s.hops[1].as_mut().unwrap().owner = None),
+            ("principal", |s| s.principal_active = false),
+            ("grant", |s| s.grant = None),
+            ("grant", |s| s.grant.as_mut().unwrap().ended = true),
+            ("grant", |s| s.grant.as_mut().unwrap().not_after = Timestamp::from_seconds(1000)),
+        ];
+        for (kind, change) in cases {
+            let mut standing = whole.clone();
+            change(&mut standing);
+            assert_eq!(standing.stopped(now).as_deref(), Some(kind));
+        }
+        assert!(whole.is_fresh(now.plus_seconds(10), 10));
+        assert!(!whole.is_fresh(Timestamp::from_millis(1_010_001), 10));
+    }
 }

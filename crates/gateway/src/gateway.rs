@@ -9,7 +9,7 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,19 +17,22 @@ use crate::config::Config;
 use crate::pins::Pins;
 use crate::ports::Ports;
 use crate::relay::{BUFFERED, Events, Route};
-use crate::replay::Window;
 use crate::schema::Schemas;
-use crate::sessions::Sessions;
+use crate::sessions::{Session, Sessions};
 use crate::stages::boundary::{CallRequest, Malformed, Presentation};
 use crate::stages::effect::Recorded;
 use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
+use crate::stand::{CHECK_EVERY, Stand};
 use crate::strangers::{Admission, Strangers};
 use crate::upstream::Upstream;
 use crate::wire;
 
-/// How often a finished call's entry is tried again when the journal is away.
-const COMPLETE_ATTEMPTS: u32 = 6;
+/// The longest pause before a finished call's entry is tried again.
+const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often open sessions are looked at.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +75,11 @@ pub struct Inner {
     pub(crate) ports: Ports,
     pub(crate) upstream: Upstream,
     pub(crate) sessions: Sessions,
-    pub(crate) proofs: Window,
     pub(crate) pins: Pins,
     pub(crate) schemas: Schemas,
     strangers: Strangers,
+    /// Calls that may be under way at once.
+    calls: Arc<Semaphore>,
     /// Everything that must end before the process does.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops: streams end.
@@ -120,10 +124,10 @@ impl Gateway {
             audience: config.audience(),
             upstream: Upstream::new(&config)?,
             sessions: Sessions::default(),
-            proofs: Window::new(now, config.max_presence_proofs),
             pins: Pins::default(),
             schemas: Schemas::default(),
             strangers: Strangers::new(config.stranger_entries, now),
+            calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             config,
@@ -143,6 +147,47 @@ impl Gateway {
         }
     }
 
+    /// Ends sessions that are over or whose authority was taken back, here and
+    /// at their tool servers, again and again until the gateway stops.
+    pub async fn tend(&self) {
+        let mut tick = tokio::time::interval(TEND_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.tend_once(),
+                () = self.stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// One round of [`Gateway::tend`].
+    pub fn tend_once(&self) {
+        let now = self.ports.host.now();
+        let mut over = self.sessions.sweep(now, self.config.session_idle_seconds);
+        for session in self.sessions.open_ones() {
+            if matches!(self.stand(&session.recheck, now), Stand::Stopped(_)) {
+                self.sessions.end(&session);
+                over.push(session);
+            }
+        }
+        self.close_all(over);
+    }
+
+    /// Tells the tool servers that sessions are over, without waiting.
+    pub(crate) fn close_all(&self, over: Vec<Arc<Session>>) {
+        for session in over {
+            if session.upstream.is_none() {
+                continue;
+            }
+            let gateway = self.clone();
+            self.tracker.spawn(async move {
+                if let Ok(Some(server)) = gateway.ports.catalogue.server(&session.owner.server) {
+                    gateway.close_upstream(&server, session.upstream.as_deref()).await;
+                }
+            });
+        }
+    }
+
     /// Ends open streams and sessions, waits for calls in flight and their
     /// entries. False, if some were still in flight after `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
@@ -154,14 +199,25 @@ impl Gateway {
         drained
     }
 
+    /// Room for one more call under way; `None` when there is none.
+    pub(crate) fn call_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let stopping = self.stopping.is_cancelled();
+        Arc::clone(&self.calls).try_acquire_owned().ok().filter(|_| !stopping)
+    }
+
     /// Runs a call through all stages, in a task of its own: a caller that
     /// goes away stops neither the record nor the outcome.
-    pub(crate) fn start_call(&self, request: Box<CallRequest>) -> Running {
+    pub(crate) fn start_call(
+        &self,
+        request: Box<CallRequest>,
+        slot: OwnedSemaphorePermit,
+    ) -> Running {
         let (to, events) = mpsc::channel(BUFFERED);
         let (done, reply) = tokio::sync::oneshot::channel();
         let gateway = self.clone();
         self.tracker.spawn(async move {
             gateway.run_call(Arc::new(*request), to, done).await;
+            drop(slot);
         });
         Running { events, reply }
     }
@@ -190,7 +246,27 @@ impl Gateway {
             to: request.accepts_events.then_some(to),
         });
         let session = recorded.session();
-        let completed = effect::call(self, recorded, events).await;
+        let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());
+        let mut done = Some(done);
+        let mut call = std::pin::pin!(effect::call(self, recorded, events));
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        // The first tick is at once, and the journal has just looked.
+        check.tick().await;
+        let completed = loop {
+            tokio::select! {
+                completed = &mut call => break completed,
+                _ = check.tick(), if done.is_some() => {
+                    // The call cannot be called back, but nothing more of it
+                    // is shown. Its outcome is still waited for, and recorded.
+                    if let Stand::Stopped(kind) = self.stand(&recheck, self.ports.host.now())
+                        && let Some(done) = done.take()
+                    {
+                        let message = wire::withheld(&request.id, &kind, entry.as_str());
+                        let _ = done.send(Reply::Answered { message, session_ended: false });
+                    }
+                }
+            }
+        };
         if completed.session_ended
             && let Some(session) = session
         {
@@ -200,7 +276,9 @@ impl Gateway {
         let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
         let reply =
             Reply::Answered { message: completed.message, session_ended: completed.session_ended };
-        let _ = done.send(reply);
+        if let Some(done) = done {
+            let _ = done.send(reply);
+        }
         self.complete(event).await;
     }
 
@@ -217,19 +295,17 @@ impl Gateway {
         effect::record(self, cleared).await
     }
 
+    /// Records an outcome, however long the journal is away: as many wait as
+    /// calls were under way, since none is allowed meanwhile. Only the end of
+    /// the process leaves a decision without an outcome; the next start
+    /// records it as `unknown`.
     async fn complete(&self, event: bailiwick_core::ledger::Event) {
         let mut pause = Duration::from_millis(50);
-        for attempt in 1..=COMPLETE_ATTEMPTS {
-            if self.ports.journal.complete(event.clone()).await.is_ok() {
-                return;
-            }
-            if attempt < COMPLETE_ATTEMPTS {
-                tokio::time::sleep(pause).await;
-                pause = pause.saturating_mul(3);
-            }
+        while self.ports.journal.complete(event.clone()).await.is_err() {
+            tracing::error!(entry = %event.id, "an outcome waits for the journal");
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(3).min(COMPLETE_PAUSE);
         }
-        // After a restart the decision shows as `unknown`.
-        tracing::error!(entry = %event.id, "an outcome could not be recorded");
     }
 
     async fn deny_call(

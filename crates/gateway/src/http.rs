@@ -1,6 +1,5 @@
 //! The HTTP side: endpoints, bodies, answers.
 
-use std::future::Future;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,14 +7,12 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
-use axum::serve::ListenerExt as _;
 use bailiwick_core::denial::Reason;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tokio::net::TcpListener;
 
 use crate::gateway::{Gateway, Reply, Running};
 use crate::stages::boundary::{self, Malformed, WellFormed};
@@ -31,24 +28,6 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(gateway)
-}
-
-/// Serves `router` until `stop`, with TCP_NODELAY: without it Nagle and
-/// delayed acknowledgements cost some 40 ms a streamed answer.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "could not set TCP_NODELAY");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
 async fn ready(State(gateway): State<Gateway>) -> Response {
@@ -117,8 +96,17 @@ async fn post(
         read(body, headers, gateway.config.max_request_bytes, gateway.config.body_timeout).await?;
     match boundary::parse(&gateway.config, server, headers, &body)? {
         WellFormed::Message(request) => Ok(gateway.message(request).await),
-        WellFormed::Call(request) => Ok(call_response(gateway.start_call(request)).await),
+        WellFormed::Call(request) => {
+            let slot = gateway.call_slot().ok_or_else(busy)?;
+            Ok(call_response(gateway.start_call(request, slot)).await)
+        }
     }
+}
+
+/// As many calls are under way as this gateway takes at once.
+fn busy() -> Malformed {
+    let (reason, status) = (Reason::StateUnavailable, StatusCode::SERVICE_UNAVAILABLE);
+    Malformed::new(reason, status, wire::NOT_AUTHENTICATED, "too many calls are under way")
 }
 
 /// A call's answer: JSON, or events when the tool server said something before
@@ -148,16 +136,27 @@ fn plain(reply: Reply) -> Response {
 fn streamed(first: Vec<u8>, running: Running) -> Response {
     let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED);
     tokio::spawn(async move {
-        let Running { mut events, reply } = running;
+        let Running { mut events, mut reply } = running;
         let mut next = Some(first);
-        while let Some(event) = next {
+        let answer = loop {
+            // The call's task dropped its end: only the answer is to come.
+            let Some(event) = next else { break (&mut reply).await };
             if to.send(event).await.is_err() {
                 return;
             }
-            next = events.recv().await;
+            tokio::select! {
+                biased;
+                answer = &mut reply => break answer,
+                event = events.recv() => next = event,
+            }
+        };
+        // What came before the answer goes before it.
+        while let Ok(event) = events.try_recv() {
+            if to.send(event).await.is_err() {
+                return;
+            }
         }
-        // The call's task dropped its end of the events: the answer is there.
-        if let Ok(Reply::Answered { message, .. }) = reply.await {
+        if let Ok(Reply::Answered { message, .. }) = answer {
             let _ = to.send(message).await;
         }
     });
@@ -186,7 +185,8 @@ async fn read(
     }
     let work = async {
         let mut pieces = body.into_data_stream();
-        let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+        // What is announced is not believed: memory grows with what arrives.
+        let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(64 << 10));
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| broken())?;
             if bytes.len().saturating_add(piece.len()) > max {

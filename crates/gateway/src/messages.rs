@@ -39,7 +39,7 @@ pub(crate) struct Visit {
 
 impl Gateway {
     /// Identifies the sender of a message that is not a call.
-    pub(crate) fn visit(
+    pub(crate) async fn visit(
         &self,
         name: &ServerName,
         presentation: &Presentation,
@@ -47,7 +47,7 @@ impl Gateway {
         session: Option<&str>,
         now: Timestamp,
     ) -> Result<Visit, Stopped> {
-        let caller = identify_message(self, name, presentation, http_method, session, now)?;
+        let caller = identify_message(self, name, presentation, http_method, session, now).await?;
         let digest = caller.present.facts().authority.workflow_digest;
         let look = || -> Result<_, Denial> {
             let workflow = authority::workflow(self, &digest)?;
@@ -66,13 +66,8 @@ impl Gateway {
     /// Handles a message that is not a call.
     pub(crate) async fn message(&self, request: Box<MessageRequest>) -> Response {
         let now = self.ports.host.now();
-        let visit = self.visit(
-            &request.server,
-            &request.presentation,
-            "POST",
-            request.session.as_deref(),
-            now,
-        );
+        let session = request.session.as_deref();
+        let visit = self.visit(&request.server, &request.presentation, "POST", session, now).await;
         let stopped = match visit {
             Ok(visit) => match self.pass(&request, visit, now).await {
                 Ok(response) => return response,
@@ -242,7 +237,7 @@ impl Gateway {
         let recheck = visit.caller.recheck(&visit.server.name);
         let upstream = received.session.clone();
         let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
-            self.sessions.sweep(now, self.config.session_idle_seconds);
+            self.close_all(self.sessions.sweep(now, self.config.session_idle_seconds));
             let host = self.ports.host.as_ref();
             self.sessions.open(
                 host,

@@ -119,6 +119,9 @@ pub trait Journal: Send + Sync {
         record: DecisionRecord,
     ) -> BoxFuture<'a, Result<Durable, RecordRefusal>>;
 
+    /// Spends the proof of a message that is not a call, once and for all.
+    fn spend<'a>(&'a self, spend: Spend) -> BoxFuture<'a, Result<(), RecordRefusal>>;
+
     /// Records a denial, or a count of denials that were not recorded one by
     /// one.
     fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;
@@ -142,6 +145,39 @@ impl Credential {
     pub(crate) fn authorization(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("Bearer {}", self.0.as_str()))
     }
+}
+
+impl Credential {
+    /// Whether an answer shows it: as it is, or as JSON escapes it.
+    pub(crate) fn is_shown_by(&self, text: &[u8]) -> bool {
+        let secret = self.0.as_str();
+        if secret.is_empty() {
+            return false;
+        }
+        let plain = std::str::from_utf8(text).is_ok_and(|text| text.contains(secret));
+        // A text with escapes is read before it is searched.
+        plain || text.contains(&b'\\') && unescaped(text).is_some_and(|t| t.contains(secret))
+    }
+}
+
+/// Every string of a JSON text, one after the other.
+fn unescaped(text: &[u8]) -> Option<Zeroizing<String>> {
+    fn collect(value: &serde_json::Value, all: &mut String) {
+        match value {
+            serde_json::Value::String(text) => all.push_str(text),
+            serde_json::Value::Array(items) => items.iter().for_each(|v| collect(v, all)),
+            serde_json::Value::Object(members) => members.iter().for_each(|(name, v)| {
+                all.push_str(name);
+                all.push('\0');
+                collect(v, all);
+            }),
+            _ => {}
+        }
+        all.push('\0');
+    }
+    let mut all = Zeroizing::new(String::new());
+    collect(&serde_json::from_slice(text).ok()?, &mut all);
+    Some(all)
 }
 
 impl fmt::Debug for Credential {

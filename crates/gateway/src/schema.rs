@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::mcp_methods::{CallForm, INPUT_ARGUMENT};
+use bailiwick_policy::mcp_methods::{CallForm, is_reserved};
 use jsonschema::{PatternOptions, Validator};
 
 use crate::ports::Pin;
@@ -45,7 +45,7 @@ impl Schemas {
                 let Some(validator) = self.validator(pin) else { return false };
                 let value = arguments
                     .iter()
-                    .filter(|(name, _)| *name != INPUT_ARGUMENT)
+                    .filter(|(name, _)| !is_reserved(name))
                     .map(|(name, value)| (name.to_owned(), to_value(value)))
                     .collect();
                 validator.is_valid(&serde_json::Value::Object(value))
@@ -73,7 +73,7 @@ fn prompt_fits(declared: Option<&Json>, arguments: &Object) -> bool {
     let name = |d: &Json| d.as_object()?.member("name")?.as_str().map(str::to_owned);
     let required =
         |d: &Json| d.as_object().and_then(|d| d.member("required")?.as_bool()).unwrap_or(false);
-    arguments.iter().filter(|(n, _)| *n != INPUT_ARGUMENT).all(|(n, value)| {
+    arguments.iter().filter(|(n, _)| !is_reserved(n)).all(|(n, value)| {
         value.as_str().is_some() && declared.iter().any(|d| name(d).as_deref() == Some(n))
     }) && declared
         .iter()
@@ -100,7 +100,7 @@ mod tests {
     fn arguments_are_held_against_the_pinned_schema() {
         let schema = r#"{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}},"additionalProperties":false}"#;
         assert!(fits(CallForm::Tool, schema, r#"{"id":1}"#));
-        assert!(fits(CallForm::Tool, schema, r#"{"id":1,"$input":{"a":1}}"#));
+        assert!(fits(CallForm::Tool, schema, r#"{"id":1,"$input":{"a":1},"$state":"s"}"#));
         for bad in [r#"{"id":"1"}"#, "{}", r#"{"id":1,"x":2}"#, r#"{"id":1.5}"#] {
             assert!(!fits(CallForm::Tool, schema, bad), "{bad}");
         }

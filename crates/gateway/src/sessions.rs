@@ -117,18 +117,25 @@ impl Sessions {
         session.ended.cancel();
     }
 
-    /// Ends what is over and gives back what is still open.
+    /// Ends what is expired or idle and gives it back, so that the tool servers
+    /// can be told.
     pub(crate) fn sweep(&self, now: Timestamp, idle_seconds: i64) -> Vec<Arc<Session>> {
-        let mut open = self.lock();
-        open.retain(|_, session| {
+        let mut over = Vec::new();
+        self.lock().retain(|_, session| {
             let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
             let stands = session.expires > now && used.plus_seconds(idle_seconds) > now;
             if !stands {
                 session.ended.cancel();
+                over.push(Arc::clone(session));
             }
             stands
         });
-        open.values().cloned().collect()
+        over
+    }
+
+    /// All that are open.
+    pub(crate) fn open_ones(&self) -> Vec<Arc<Session>> {
+        self.lock().values().cloned().collect()
     }
 
     /// Ends all.

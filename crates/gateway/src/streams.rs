@@ -4,7 +4,6 @@
 //! the gateway.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -27,14 +26,13 @@ use crate::rpc::{self, Message};
 use crate::sessions::Session;
 use crate::stages::Stopped;
 use crate::stages::boundary::{MessageRequest, Presentation};
+use crate::stand::{CHECK_EVERY, Stand};
 use crate::upstream::{Failure, is_media};
 use crate::{sse, wire};
 
-/// How often an open stream asks whether its chain still stands.
-const CHECK_EVERY: Duration = Duration::from_millis(500);
-
 /// What a stream hangs on.
 struct Lifeline {
+    server: Arc<ToolServer>,
     session: Option<Arc<Session>>,
     recheck: Recheck,
     expires: Timestamp,
@@ -69,7 +67,7 @@ impl Gateway {
     ) -> Response {
         let now = self.ports.host.now();
         let session = headers.get("mcp-session-id").and_then(|v| v.to_str().ok());
-        let result = match self.visit(&name, &presentation, verb.as_str(), session, now) {
+        let result = match self.visit(&name, &presentation, verb.as_str(), session, now).await {
             Ok(visit) if visit.caller.session.is_none() => {
                 return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
             }
@@ -133,6 +131,7 @@ impl Gateway {
             }
         };
         let lifeline = Lifeline {
+            server: Arc::clone(&visit.server),
             session: Some(Arc::clone(&session)),
             recheck: session.recheck.clone(),
             expires: session.expires,
@@ -161,6 +160,7 @@ impl Gateway {
             {
                 let chain = visit.caller.present.chain();
                 let lifeline = Lifeline {
+                    server: Arc::clone(&visit.server),
                     session: None,
                     recheck: visit.caller.recheck(&visit.server.name),
                     expires: Timestamp::from_seconds(chain.expires()),
@@ -232,15 +232,15 @@ impl Gateway {
                 return self.end(&lifeline);
             }
             for data in events {
-                match self.upstream.message(&data) {
-                    Some(Message::Response { id, message }) => {
+                match self.upstream.message(&data, &lifeline.server, data.len()) {
+                    Ok(Message::Response { id, message }) => {
                         if Some(&id) == answer_to.as_ref() {
                             let _ = to.send(rpc::text(&message.into())).await;
                             return;
                         }
                     }
-                    Some(message) => route.take(message),
-                    None => return,
+                    Ok(message) => route.take(message),
+                    Err(_) => return,
                 }
             }
         }
@@ -256,18 +256,6 @@ impl Gateway {
     /// Whether the chain behind a stream still stands.
     fn stands(&self, lifeline: &Lifeline) -> bool {
         let now = self.ports.host.now();
-        if now >= lifeline.expires {
-            return false;
-        }
-        let bound = self.config.staleness_seconds.0.saturating_mul(1000);
-        let standing = self.ports.registry.standing(&lifeline.recheck.question());
-        let chain_stands = standing.is_ok_and(|s| {
-            let fresh = now.millis_since(s.revocations_as_of) <= bound;
-            let active = s.hops.iter().flatten().all(|hop| hop.instance_active && hop.agent_active);
-            let grant = s.grant.is_some_and(|g| !g.ended && now < g.not_after);
-            fresh && active && grant && s.principal_active && s.revoked.is_none()
-        });
-        let server = self.ports.catalogue.server(&lifeline.recheck.server);
-        chain_stands && server.is_ok_and(|s| s.is_some_and(|s| !s.revoked))
+        now < lifeline.expires && self.stand(&lifeline.recheck, now) == Stand::Stands
     }
 }

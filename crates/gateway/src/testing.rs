@@ -15,7 +15,8 @@ use bailiwick_policy::Workflow;
 use futures_util::future::BoxFuture;
 
 use crate::ports::{
-    Catalogue, DecisionRecord, Durable, Host, Journal, PinMismatch, RecordRefusal, ToolServer,
+    Catalogue, DecisionRecord, Durable, Host, Journal, PinMismatch, RecordRefusal, Spend,
+    ToolServer,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +82,11 @@ impl MemoryRegistry {
     /// Enrols an instance's holder key.
     pub fn enrol(&self, key: Thumbprint, hop: Hop) {
         lock(&self.standings).hops.insert(key, hop);
+    }
+
+    /// Forgets a holder key.
+    pub fn forget(&self, key: Thumbprint) {
+        lock(&self.standings).hops.remove(&key);
     }
 
     /// Puts a grant on record.
@@ -263,6 +269,18 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             self.wait().await;
             self.write(record)
+        })
+    }
+
+    fn spend<'a>(&'a self, spend: Spend) -> BoxFuture<'a, Result<(), RecordRefusal>> {
+        Box::pin(async move {
+            self.wait().await;
+            let mut written = lock(&self.written);
+            if written.fault == Fault::Record {
+                return Err(RecordRefusal::Unavailable);
+            }
+            let fresh = written.spent.insert((spend.audience, spend.key));
+            if fresh { Ok(()) } else { Err(RecordRefusal::Replayed) }
         })
     }
 

@@ -59,6 +59,11 @@ pub(crate) enum Failure {
         /// What had been read.
         bytes: usize,
     },
+    /// Holds the gateway's own credential.
+    Leak {
+        /// What had been read.
+        bytes: usize,
+    },
     /// Not an answer of the protocol.
     Garbage {
         /// What had been read.
@@ -75,13 +80,15 @@ impl Failure {
             Self::Unreachable | Self::Late | Self::SessionEnded => Outcome::NotExecuted,
             Self::TimedOut => Outcome::Timeout,
             Self::Broken => Outcome::Unknown,
-            Self::TooLarge { .. } | Self::Garbage { .. } | Self::Status(_) => Outcome::Error,
+            Self::TooLarge { .. } | Self::Leak { .. } | Self::Garbage { .. } | Self::Status(_) => {
+                Outcome::Error
+            }
         }
     }
 
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Self::TooLarge { bytes } | Self::Garbage { bytes } => bytes,
+            Self::TooLarge { bytes } | Self::Leak { bytes } | Self::Garbage { bytes } => bytes,
             _ => 0,
         }
     }
@@ -118,6 +125,11 @@ impl Failure {
                 "upstream-too-large",
                 "the tool server's answer is larger than allowed",
                 "ask for less at once",
+            ),
+            Self::Leak { .. } => (
+                "upstream-leak",
+                "the tool server's answer holds a secret of the gateway and is withheld",
+                "tell the tool server's owner, and change its credential",
             ),
             Self::Garbage { .. } => (
                 "upstream-garbage",
@@ -203,9 +215,10 @@ impl Upstream {
         events: &mut Events,
     ) -> Result<Received, Failure> {
         let sent_in_session = outgoing.session.is_some();
+        let server = outgoing.server;
         let work = async {
             let response = self.post(outgoing).await?;
-            self.receive(response, id, sent_in_session, events).await
+            self.receive(response, server, id, sent_in_session, events).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -269,6 +282,7 @@ impl Upstream {
     async fn receive(
         &self,
         mut response: reqwest::Response,
+        server: &ToolServer,
         id: &Json,
         sent_in_session: bool,
         events: &mut Events,
@@ -292,7 +306,7 @@ impl Upstream {
                 }
                 let data = reader.feed(&piece).map_err(|_| Failure::TooLarge { bytes })?;
                 for data in data {
-                    let message = self.message(&data).ok_or(Failure::Garbage { bytes })?;
+                    let message = self.message(&data, server, bytes)?;
                     match message {
                         Message::Response { id: answered, message } if answered == *id => {
                             return Ok(Received { message, bytes, session });
@@ -320,19 +334,35 @@ impl Upstream {
             }
             body.extend_from_slice(&piece);
         }
-        match self.message(&body) {
-            Some(Message::Response { id: answered, message }) if answered == *id => {
+        match self.message(&body, server, bytes) {
+            Ok(Message::Response { id: answered, message }) if answered == *id => {
                 Ok(Received { message, bytes, session })
             }
+            Err(leak @ Failure::Leak { .. }) => Err(leak),
             _ if !status.is_success() => Err(Failure::Status(status.as_u16())),
             _ => Err(Failure::Garbage { bytes }),
         }
     }
 
-    /// One message of a tool server, read as strictly as one of a client.
-    pub(crate) fn message(&self, bytes: &[u8]) -> Option<Message> {
-        let json = Json::parse(bytes, &self.json).ok()?;
-        Message::read(json).ok()
+    /// One message of a tool server, read as strictly as one of a client, of
+    /// an answer of which `bytes` were read.
+    ///
+    /// # Errors
+    /// [`Failure::Leak`], [`Failure::Garbage`].
+    pub(crate) fn message(
+        &self,
+        text: &[u8],
+        server: &ToolServer,
+        bytes: usize,
+    ) -> Result<Message, Failure> {
+        // SECURITY: agents never hold tool credentials (DESIGN rule 5), also
+        // not because a tool server echoes what it was sent.
+        if server.credential.as_ref().is_some_and(|secret| secret.is_shown_by(text)) {
+            tracing::error!(server = %server.name, "the tool server's answer holds its credential");
+            return Err(Failure::Leak { bytes });
+        }
+        let json = Json::parse(text, &self.json).map_err(|_| Failure::Garbage { bytes })?;
+        Message::read(json).map_err(|_| Failure::Garbage { bytes })
     }
 
     pub(crate) fn max_bytes(&self) -> usize {

@@ -90,6 +90,19 @@ pub(crate) fn upstream_failed(
     json(StatusCode::OK, &upstream_error(id, code, reason, remedy, decision))
 }
 
+/// A call whose authority was taken back while the tool worked.
+pub(crate) fn withheld(id: &Json, kind: &str, decision: &str) -> Vec<u8> {
+    let reason = format!(
+        "the authority behind the call was taken back ({kind}) while the tool worked; the call was made, its answer is withheld"
+    );
+    let data = Object::new()
+        .with("code", "answer-withheld")
+        .with("reason", reason.as_str())
+        .with("remedy", "ask the principal for a new delegation")
+        .with("decision_id", decision);
+    rpc::text(&rpc::error(Some(id), DENIED, &reason, data))
+}
+
 /// The same as a JSON-RPC message.
 pub(crate) fn upstream_error(
     id: Option<&Json>,

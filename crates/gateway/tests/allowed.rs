@@ -176,6 +176,75 @@ async fn headers_of_the_caller_do_not_pass() {
 }
 
 #[tokio::test]
+async fn of_meta_only_what_the_protocol_defines_passes() {
+    let world = World::new().await;
+    let runner = world.runner();
+    let arguments = json!({"ticket_id": 8821});
+    let presentation = runner.present("get_ticket", &arguments);
+    let mut message = body("get_ticket", &arguments, Some(&presentation));
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (name, value) in [
+        ("progressToken", json!(1)),
+        ("traceparent", json!(trace)),
+        ("baggage", json!("out=of-band")),
+        ("com.example/hidden", json!({"ticket_id": 9000})),
+    ] {
+        message["params"]["_meta"][name] = value;
+    }
+    let raw = send("POST", &world.url(), &headers("get_ticket"), message.to_string()).await;
+    assert!(raw.json()["result"].is_object() || raw.text.contains("\"result\""), "{}", raw.text);
+    let call = world.tap.of("tools/call").remove(0).json();
+    let meta = call["params"]["_meta"].as_object().unwrap();
+    let mut names: Vec<&str> = meta.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "io.modelcontextprotocol/clientCapabilities",
+            "io.modelcontextprotocol/clientInfo",
+            "io.modelcontextprotocol/protocolVersion",
+            "progressToken",
+            "traceparent",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn state_that_goes_back_to_a_tool_server_is_proved_and_delegated_like_an_argument() {
+    let world = World::new().await;
+    let runner = world.runner();
+    let arguments = json!({"ticket_id": 8821});
+    let mut with_state = body("get_ticket", &arguments, None);
+    with_state["params"]["requestState"] = json!("opaque");
+    let mut present = |proved: serde_json::Value| {
+        with_state["params"]["_meta"]["io.bailiwick/presentation"] =
+            json!(runner.present("get_ticket", &proved));
+        with_state.to_string()
+    };
+    for (proved, code) in [
+        (json!({"ticket_id": 8821}), "proof-other-arguments"),
+        (json!({"ticket_id": 8821, "$state": "opaque"}), "argument-unnamed"),
+    ] {
+        let text = present(proved);
+        send("POST", &world.url(), &headers("get_ticket"), text).await;
+        assert_eq!(world.denial_codes().last().unwrap(), code);
+    }
+    assert!(world.tap.of("tools/call").is_empty());
+}
+
+#[tokio::test]
+async fn a_bearer_token_alone_is_no_presentation_and_goes_nowhere() {
+    let world = World::new().await;
+    let mut with = headers("get_ticket");
+    with.push(("authorization", format!("Bearer {CREDENTIAL}")));
+    let text = body("get_ticket", &json!({"ticket_id": 8821}), None).to_string();
+    let raw = send("POST", &world.url(), &with, text).await;
+    assert_eq!(raw.code(), "not-authenticated");
+    assert_eq!(world.denial_codes(), ["presentation-missing"]);
+    assert!(world.tap.of("tools/call").is_empty());
+}
+
+#[tokio::test]
 async fn chain_and_proof_may_stand_in_headers_up_to_8_kib() {
     let world = World::new().await;
     let runner = world.runner();

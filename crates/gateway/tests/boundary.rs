@@ -9,8 +9,11 @@
 
 mod support;
 
+use std::time::Duration;
+
+use bailiwick_gateway::Bounds;
 use serde_json::json;
-use support::{Raw, World, body, headers, send};
+use support::{Plan, Raw, World, body, headers, send};
 
 async fn raw_call(world: &World, bytes: impl Into<reqwest::Body>) -> Raw {
     send("POST", &world.url(), &headers("get_ticket"), bytes).await
@@ -235,4 +238,43 @@ async fn what_is_forwarded_is_what_was_parsed() {
     let sent = String::from_utf8(call.body).unwrap();
     assert!(sent.contains(r#""arguments":{"ticket_id":8821}"#), "{sent}");
     assert!(sent.starts_with(r#"{"id":7,"jsonrpc":"2.0","#), "{sent}");
+}
+
+#[tokio::test]
+async fn more_calls_at_once_than_there_is_room_for_are_refused_as_busy() {
+    let plan = Plan { config: Box::new(|c| c.max_calls = 1), ..Plan::default() };
+    let world = World::with(plan).await;
+    let holder = world.holder(1, vec![world.issue(1, &["reports:read"], |_| ())]);
+    let call = async |seconds: u64| {
+        let arguments = json!({"seconds": seconds});
+        let presentation = holder.present("slow_report", &arguments);
+        world.call("slow_report", arguments, Some(&presentation)).await
+    };
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        call(0).await
+    };
+    let (first, second) = tokio::join!(call(1), late);
+    assert!(first.json()["result"].is_object(), "{}", first.text);
+    assert_eq!((second.status, second.code().as_str()), (503, "not-authenticated"));
+    assert_eq!(world.denial_codes(), ["state-unavailable"]);
+    assert!(call(0).await.json()["result"].is_object(), "there is room again");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_is_cut_off_and_holds_nobody_up() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let bounds = Bounds { connections: 1, head_timeout: Duration::from_millis(300) };
+    let world = World::with(Plan { bounds, ..Plan::default() }).await;
+    let address = world.base.strip_prefix("http://").unwrap();
+    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"POST /mcp/support-desk HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+    // It has the one place there is; the next client waits until it lost it.
+    let url = format!("{}/healthz", world.base);
+    let next = send("GET", &url, &[], "");
+    let next = tokio::time::timeout(Duration::from_secs(5), next).await;
+    assert_eq!(next.unwrap().status, 200);
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(Duration::from_secs(1), slow.read_to_end(&mut rest)).await;
+    assert!(cut.is_ok(), "the slow connection is closed");
 }

@@ -25,7 +25,7 @@ use bailiwick_gateway::ports::Catalogue as _;
 use bailiwick_gateway::testing::Fault;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use support::{Plan, Raw, World, listen, object};
+use support::{CREDENTIAL, Plan, Raw, World, listen, object};
 
 async fn ticket(world: &World) -> Raw {
     let arguments = json!({"ticket_id": 8821});
@@ -155,6 +155,37 @@ async fn answers_that_break_the_protocol_are_not_passed_on() {
 }
 
 #[tokio::test]
+async fn an_answer_that_shows_the_gateways_credential_is_withheld() {
+    let world = World::new().await;
+    let result = |text: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#
+        )
+    };
+    // As it is, as JSON may escape it, inside an event, in an error.
+    let escaped = CREDENTIAL.replacen('d', "\\u0064", 1);
+    let error = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":1,"message":"bad token {CREDENTIAL}"}}}}"#
+    );
+    let bodies = [result(CREDENTIAL), result(&escaped), error];
+    for (i, body) in bodies.into_iter().enumerate() {
+        for media in ["application/json", "text/event-stream"] {
+            let text = if media == "application/json" {
+                body.clone()
+            } else {
+                format!("data: {body}\n\n")
+            };
+            let answer = move || ([("content-type", media)], text.clone()).into_response();
+            instead(&world, &world.desk.url()).await;
+            instead(&world, &answering(answer).await).await;
+            let raw = ticket(&world).await;
+            failed(&world, &raw, "upstream-leak");
+            assert!(!raw.text.contains(CREDENTIAL), "{i} {}", raw.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_passes_without_loss() {
     let world = World::new().await;
     let text = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"structuredContent":{"big":9007199254740993,"half":1.50,"own":{"x":null}},"resultType":"complete","_meta":{"k":1}}}"#;
@@ -208,7 +239,8 @@ async fn an_outcome_that_cannot_be_recorded_at_first_is_recorded_later() {
     world.gateway.check_pins().await;
     world.journal.set_fault(Fault::Complete);
     assert!(ticket(&world).await.json()["result"].is_object());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // However long: half a dozen attempts are not the end of it.
+    tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(world.journal.completed().is_empty());
     world.journal.set_fault(Fault::None);
     assert_eq!(world.outcomes(1).await, ["ok"]);

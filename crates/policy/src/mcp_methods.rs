@@ -18,6 +18,16 @@ pub use table::METHODS;
 /// The reserved argument that holds `inputResponses` (DESIGN §6).
 pub const INPUT_ARGUMENT: &str = "$input";
 
+/// The reserved argument that holds `requestState`: what a caller sends back
+/// to a tool server is checked, signed and recorded like everything else.
+pub const STATE_ARGUMENT: &str = "$state";
+
+/// Whether an argument's name is one of the two that are reserved.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    name == INPUT_ARGUMENT || name == STATE_ARGUMENT
+}
+
 /// A generation of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {
@@ -137,7 +147,8 @@ pub fn method(name: &str, era: Era, sender: Sender, shape: Shape) -> Option<&'st
 pub struct Call {
     /// The tool.
     pub tool: ToolId,
-    /// The arguments, with answers to a server's questions under `$input`.
+    /// The arguments, with answers to a server's questions under `$input` and
+    /// its state under `$state`.
     pub arguments: Object,
 }
 
@@ -164,8 +175,8 @@ pub enum CallError {
         /// The name, escaped and shortened.
         found: String,
     },
-    /// An argument called `$input`.
-    #[error("an argument is called `{INPUT_ARGUMENT}`, which is reserved")]
+    /// An argument called `$input` or `$state`.
+    #[error("an argument is called `{INPUT_ARGUMENT}` or `{STATE_ARGUMENT}`, which are reserved")]
     ReservedArgument,
 }
 
@@ -189,7 +200,9 @@ impl CallError {
             Self::Parameter { .. } | Self::UnknownParameter { .. } => {
                 "send the parameters that the MCP schema names"
             }
-            Self::ReservedArgument => "send answers to the server's questions as `inputResponses`",
+            Self::ReservedArgument => {
+                "send answers to the server's questions as `inputResponses`, its state as `requestState`"
+            }
         }
     }
 }
@@ -254,7 +267,7 @@ impl Method {
                     .ok_or(CallError::Parameter { member: "arguments", expected: "an object" })?,
             },
         };
-        if arguments.member(INPUT_ARGUMENT).is_some() {
+        if arguments.iter().any(|(name, _)| is_reserved(name)) {
             return Err(CallError::ReservedArgument);
         }
         if let Some(responses) = params.member("inputResponses") {
@@ -266,8 +279,11 @@ impl Method {
             }
             arguments.insert(INPUT_ARGUMENT, responses.clone());
         }
-        if params.member("requestState").is_some_and(|state| state.as_str().is_none()) {
-            return Err(CallError::Parameter { member: "requestState", expected: "a text" });
+        if let Some(state) = params.member("requestState") {
+            let state = state
+                .as_str()
+                .ok_or(CallError::Parameter { member: "requestState", expected: "a text" })?;
+            arguments.insert(STATE_ARGUMENT, state);
         }
         Ok(Call { tool, arguments })
     }

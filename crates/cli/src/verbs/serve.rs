@@ -120,6 +120,7 @@ fn gateway_following(
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
     config.max_request_bytes = c.max_request_bytes;
     config.max_response_bytes = c.max_response_bytes;
+    config.max_calls = c.max_calls;
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
     let ports = Ports {
         registry: Arc::new(data.authority.registry(Some(follower))),
@@ -166,9 +167,12 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     announce(&data, address, out);
     let drain = Duration::from_secs(data.config.drain_seconds);
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(bailiwick_gateway::serve(listener, router, async {
+    let bounds = bailiwick_gateway::Bounds::new(data.config.max_connections);
+    let server = tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, async {
         let _ = stopped.await;
     }));
+    let tended = gateway.clone();
+    tokio::spawn(async move { tended.tend().await });
     stop.await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     let _ = stopping.send(());

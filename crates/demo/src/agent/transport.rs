@@ -51,21 +51,24 @@ pub(super) struct PresentingHttp {
 
 /// The tool id and the arguments that a proof is made over, for a request that is a call.
 fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)> {
-    let (id, arguments, input) = match request {
+    let (id, arguments, input, state) = match request {
         ClientRequest::CallToolRequest(call) => (
             format!("mcp:{server}:tools/{}", call.params.name),
             call.params.arguments.clone().unwrap_or_default(),
             &call.params.input_responses,
+            &call.params.request_state,
         ),
         ClientRequest::GetPromptRequest(get) => (
             format!("mcp:{server}:prompts/{}", get.params.name),
             get.params.arguments.clone().unwrap_or_default(),
             &get.params.input_responses,
+            &get.params.request_state,
         ),
         ClientRequest::ReadResourceRequest(read) => (
             format!("mcp:{server}:resources/read"),
             JsonObject::from_iter([("uri".to_owned(), Value::from(read.params.uri.clone()))]),
             &read.params.input_responses,
+            &read.params.request_state,
         ),
         _ => return None,
     };
@@ -73,6 +76,9 @@ fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)
     if let Some(input) = input {
         // `$input` is reserved: what the server asked for is part of what is signed.
         arguments.insert("$input".to_owned(), serde_json::to_value(input).unwrap_or_default());
+    }
+    if let Some(state) = state {
+        arguments.insert("$state".to_owned(), Value::from(state.clone()));
     }
     Some((id, arguments))
 }

@@ -23,7 +23,7 @@ use super::evidence::{self, Decision, Draw, Finished, Ground, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
 use crate::gateway::Gateway;
-use crate::ports::{DecisionRecord, RecordRefusal, Spend, ToolServer};
+use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
 pub use crate::relay::Events;
 use crate::sessions::Session;
 use crate::upstream::{Failure, Outgoing, Received, param_headers};
@@ -47,6 +47,7 @@ pub struct Recorded<P> {
     entry: EntryId,
     subjects: Subjects,
     action_digest: Option<Digest>,
+    recheck: Recheck,
 }
 
 impl<P> Recorded<P> {
@@ -62,6 +63,11 @@ impl<P> Recorded<P> {
 
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
         self.call.session.clone()
+    }
+
+    /// What must not be taken back while the tool works.
+    pub(crate) fn recheck(&self) -> Recheck {
+        self.recheck.clone()
     }
 
     pub(crate) fn upstream_session(&self) -> Option<String> {
@@ -102,6 +108,7 @@ pub(crate) async fn record(
     let verified = permit.case().verified();
     let proof = verified.proof();
     let subjects = drafted.event.subjects.clone();
+    let recheck = recheck(verified.chain(), verified.facts(), &call.request.server);
     let record = DecisionRecord {
         event: drafted.event,
         charges: call.charges.clone(),
@@ -110,12 +117,12 @@ pub(crate) async fn record(
             key: spend_key(verified.chain().leaf_hash(), &proof.jti),
             expires: spent_until(gateway, proof.iat),
         },
-        recheck: recheck(verified.chain(), verified.facts(), &call.request.server),
+        recheck: recheck.clone(),
     };
     match gateway.ports.journal.record(record).await {
         Ok(_) => {
             let action_digest = drafted.action_digest;
-            Ok(Recorded { permit, call, entry, subjects, action_digest })
+            Ok(Recorded { permit, call, entry, subjects, action_digest, recheck })
         }
         Err(refusal) => Err(Stopped::known(denial(refusal), permit)),
     }

@@ -20,7 +20,7 @@ use bailiwick_core::time::Timestamp;
 use super::boundary::{CallRequest, Presentation};
 use super::{Known, Stopped};
 use crate::gateway::Inner;
-use crate::ports::Recheck;
+use crate::ports::{Recheck, RecordRefusal, Spend};
 use crate::sessions::{NoSession, Owner, Session};
 
 /// A call by an authenticated caller, inside its scope.
@@ -135,7 +135,7 @@ fn refused(refused: bailiwick_core::aat::verify::Refused<Accountable>) -> Stoppe
 }
 
 /// Verifies a message that is not a call.
-pub(crate) fn identify_message(
+pub(crate) async fn identify_message(
     gateway: &Inner,
     server: &ServerName,
     presentation: &Presentation,
@@ -157,11 +157,19 @@ pub(crate) fn identify_message(
     )
     .map_err(refused)?;
     let present = Box::new(present);
-    let expires = spent_until(gateway, accepted.iat);
-    let key = spend_key(present.chain().leaf_hash(), &accepted.jti);
-    if let Err(denial) = gateway.proofs.spend(key, accepted.iat, expires, now) {
-        return Err(Stopped::stranger(denial));
-    }
+    let spend = Spend {
+        audience: gateway.audience.clone(),
+        key: spend_key(present.chain().leaf_hash(), &accepted.jti),
+        expires: spent_until(gateway, accepted.iat),
+    };
+    // SECURITY: spent on disk, like the proofs of calls: a restart forgets none.
+    gateway.ports.journal.spend(spend).await.map_err(|refusal| {
+        let reason = match refusal {
+            RecordRefusal::Replayed => Reason::ProofReplayed,
+            _ => Reason::StateUnavailable,
+        };
+        Stopped::stranger(Denial::new(reason).about("DPoP"))
+    })?;
     match session(gateway, session_id, &present, server, now) {
         Ok(session) => Ok(Caller { present, session }),
         Err(no) => Err(no_session(no, present)),

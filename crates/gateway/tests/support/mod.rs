@@ -31,7 +31,7 @@ use bailiwick_demo::agent::{
 use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
 use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer};
 use bailiwick_gateway::testing::{MemoryCatalogue, MemoryJournal, MemoryRegistry, SystemHost};
-use bailiwick_gateway::{Config, Gateway, router, serve};
+use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::expand::expand;
@@ -83,6 +83,7 @@ pub struct Plan {
     pub json_response: bool,
     /// How long a record takes.
     pub latency: Duration,
+    pub bounds: Bounds,
 }
 
 impl Default for Plan {
@@ -93,6 +94,7 @@ impl Default for Plan {
             upstream: None,
             json_response: true,
             latency: Duration::ZERO,
+            bounds: Bounds::new(256),
         }
     }
 }
@@ -173,8 +175,9 @@ impl World {
         };
         let gateway = Gateway::new(config, ports).unwrap();
         let app = router(gateway.clone());
+        let bounds = plan.bounds;
         let serving = tokio::spawn(async move {
-            serve(listener, app, std::future::pending()).await.unwrap();
+            serve(listener, app, bounds, std::future::pending()).await;
         });
         let grant = GrantId::mint(host.now(), [7; 10]);
         let world = Self {

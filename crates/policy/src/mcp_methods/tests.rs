@@ -133,7 +133,7 @@ fn a_call_has_the_tool_id_and_arguments_that_the_table_says() {
             "tools/call",
             r#"{"name":"get","inputResponses":{"q":{"action":"accept"}},"requestState":"s"}"#,
             "mcp:desk:tools/get",
-            r#"{"$input":{"q":{"action":"accept"}}}"#,
+            r#"{"$input":{"q":{"action":"accept"}},"$state":"s"}"#,
         ),
     ] {
         let call = form(name, params).unwrap();
@@ -157,6 +157,7 @@ fn what_is_not_a_plain_call_is_refused() {
         ("tools/call", r#"{"name":"x","Arguments":{}}"#, "call-parameter-unknown"),
         ("tools/call", r#"{"name":"x","task":{"ttl":1}}"#, "call-parameter-unknown"),
         ("tools/call", r#"{"name":"x","arguments":{"$input":{}}}"#, "call-argument-reserved"),
+        ("tools/call", r#"{"name":"x","arguments":{"$state":""}}"#, "call-argument-reserved"),
         ("resources/read", r#"{"uri":"x","name":"y"}"#, "call-parameter-unknown"),
         ("resources/read", "{}", "call-parameter-invalid"),
     ] {

@@ -18,17 +18,30 @@ pub struct Presentation {
     pub proof: String,
 }
 
-/// Takes our member out of `_meta`; an empty `_meta` goes with it.
+/// Takes our member out of `_meta`, and with it everything that no
+/// specification gives a meaning: `_meta` is neither proved nor recorded, so
+/// nothing else may reach a tool server in it. An empty `_meta` goes whole.
 pub(super) fn take_presentation(params: Option<&mut Object>) -> Option<Json> {
     let params = params?;
-    let mut meta = params.member("_meta")?.as_object()?.clone();
-    let presentation = meta.remove(PRESENTATION)?;
-    if meta.is_empty() {
-        params.remove("_meta");
-    } else {
+    let meta = params.remove("_meta")?;
+    let Json::Object(mut meta) = meta else {
+        params.insert("_meta", meta);
+        return None;
+    };
+    let presentation = meta.remove(PRESENTATION);
+    let meta: Object =
+        meta.iter().filter(|(n, _)| passes(n)).map(|(n, v)| (n.to_owned(), v.clone())).collect();
+    if !meta.is_empty() {
         params.insert("_meta", meta);
     }
-    Some(presentation)
+    presentation
+}
+
+/// Members of `_meta` that the protocol and its trace context define. Baggage
+/// does not pass: it is free text.
+fn passes(name: &str) -> bool {
+    name.starts_with("io.modelcontextprotocol/")
+        || ["progressToken", "traceparent", "tracestate"].contains(&name)
 }
 
 fn split_chain(config: &Config, text: &str) -> Result<Vec<String>, Denial> {
