@@ -10,7 +10,7 @@ use crate::constraint::{Constraint, Dialect};
 use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, sha256};
 use crate::guarantee::Guarantee;
 use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
-use crate::scope::ArgumentRules;
+use crate::scope::{ArgumentRules, Scope};
 
 const NOW: i64 = 1_800_000_000;
 const TOOL: &str = "mcp:desk:tools/refund";
