@@ -234,6 +234,13 @@ fn cases() -> Vec<Case> {
         (Some(Reason::PresentationMalformed), 0, |p| framing(p, |t| format!("{t}="))),
         (Some(Reason::PresentationMalformed), 0, |p| p.proof.truncate(40)),
         (Some(Reason::TokenIdRepeated), 0, |p| p.tokens.extend(p.tokens.last().cloned())),
+        (Some(Reason::ClaimsMalformed), 0, |p| {
+            framing(p, |t| {
+                let (header, rest) = t.split_once('.').unwrap();
+                let nameless = base64url(br#"{"jti":7}"#);
+                format!("{header}.{nameless}.{}", rest.split_once('.').unwrap().1)
+            });
+        }),
         (Some(Reason::HeaderUnacceptable), 0, |p| {
             framing(p, |t| {
                 let none = base64url(br#"{"alg":"none","typ":"aat+jwt"}"#);
@@ -318,6 +325,37 @@ fn a_root_that_leaves_any_accountable_claim_out_is_denied() {
         let denial = presented.verdict().unwrap_err();
         assert_eq!(denial, Denial::new(Reason::AccountabilityMissing).of_token(0).about(claim));
     }
+}
+
+/// Step 2c: a `jti` that cannot be read is no repeated one, and says so.
+#[test]
+fn a_token_id_that_cannot_be_read_is_told_from_one_that_stands_twice() {
+    let with = |payload: &[u8]| {
+        let mut presented = Presented::good();
+        let header = presented.tokens[1].split_once('.').unwrap().0.to_owned();
+        presented.tokens[1] = format!("{header}.{}.{}", base64url(payload), base64url(&[0; 64]));
+        presented.verdict().unwrap_err()
+    };
+    let unreadable = Denial::new(Reason::ClaimsMalformed).at_step("2c").of_token(1).about("jti");
+    let payloads: [&[u8]; 11] = [
+        b"{}",
+        br#"{"jti":7}"#,
+        br#"{"jti":null}"#,
+        br#"{"jti":"a","jti":"b"}"#,
+        br#"{"jti":"a","\u006ati":"b"}"#,
+        br#"{"x":{"jti":"a"}}"#,
+        br#"["jti","a"]"#,
+        br#"["a"]"#,
+        br#" ["a"] "#,
+        b"\xff",
+        b"{",
+    ];
+    for payload in payloads {
+        assert_eq!(with(payload), unreadable, "{}", payload.escape_ascii());
+    }
+    let repeated = Denial::new(Reason::TokenIdRepeated).at_step("2c").of_token(1);
+    assert_eq!(with(br#"{"jti":"token-0"}"#), repeated);
+    assert_eq!(with(br#"{"\u006ati":"token-\u0030"}"#), repeated);
 }
 
 #[test]
