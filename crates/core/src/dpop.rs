@@ -1,11 +1,27 @@
 //! DPoP proofs (RFC 9449) by a chain's leaf key, for messages that are not
 //! calls. `ath` is the hash of the leaf token's text.
+//!
+//! **`alg`**: `Ed25519` (RFC 9864) and its older name `EdDSA` are both accepted
+//! here. DPoP is a standard of its own, whose libraries commonly know the older
+//! name only, and it costs nothing: the key is the leaf's holder key, which is
+//! one on Ed25519, so that `EdDSA` cannot mean anything else. The delegation
+//! draft forbids the polymorphic name, so in tokens and proofs of calls `EdDSA`
+//! stays refused. [`prove`] writes `Ed25519`.
+//!
+//! **`htu`** is compared as text after the parts that mean the same however they
+//! are spelled (RFC 3986 §6.2.2, §6.2.3): case of scheme and host, the scheme's
+//! default port, an empty path. Nothing is parsed, decoded or repaired beyond
+//! that, because what one parser repairs another reads as a different host. A
+//! query or fragment is refused, as RFC 9449 §4.2 asks.
 
 use crate::crypto::{PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
-use crate::limits::{ChainLimits, JsonLimits};
+use crate::limits::{ChainLimits, DPOP_MAX_AHEAD, JsonLimits};
 use crate::time::Timestamp;
+
+#[cfg(test)]
+mod tests;
 
 /// The `typ` of a proof (RFC 9449 §4.2).
 pub const TYPE: &str = "dpop+jwt";
@@ -62,13 +78,15 @@ impl<'a> Unproved<'a> {
         if header.member("typ").and_then(Json::as_str) != Some(TYPE) {
             return Err(bad("typ"));
         }
-        // Both names of the algorithm are accepted on input here: RFC 9864's
-        // and the older polymorphic one, which the `crv` of the key pins down.
         if !matches!(header.member("alg").and_then(Json::as_str), Some("Ed25519" | "EdDSA")) {
             return Err(bad("alg"));
         }
-        if header.member("crit").is_some() {
-            return Err(bad("crit"));
+        // Nothing critical is understood, and no key but `jwk` is looked at:
+        // whoever states another one expects something else.
+        for refused in ["crit", "b64", "jku", "x5u", "x5c"] {
+            if header.member(refused).is_some() {
+                return Err(bad(refused));
+            }
         }
         let key = header
             .member("jwk")
@@ -105,7 +123,7 @@ impl<'a> Unproved<'a> {
         if text("htm") != Some(self.request.method) {
             return Err(bad("htm"));
         }
-        if text("htu") != Some(self.request.uri) {
+        if text("htu").map(respelled) != Some(respelled(self.request.uri)) {
             return Err(bad("htu"));
         }
         if text("ath") != Some(access_token_hash(leaf).as_str()) {
@@ -116,11 +134,34 @@ impl<'a> Unproved<'a> {
             .and_then(Json::as_number)
             .and_then(|n| n.as_plain_integer())
             .ok_or_else(|| bad("iat"))?;
-        if now.seconds().saturating_sub(iat).saturating_abs() > limits.pop_window {
+        let ahead = iat.saturating_sub(now.seconds());
+        // SECURITY: the future side is short, so that proofs from before a
+        // restart can be told from those after it.
+        if ahead > limits.pop_window.min(DPOP_MAX_AHEAD)
+            || ahead.saturating_neg() > limits.pop_window
+        {
             return Err(Denial::new(Reason::ProofNotFresh).about("DPoP"));
         }
         Ok(Accepted { jti: jti.to_owned(), iat })
     }
+}
+
+/// `uri` with scheme and host in lower case, without the scheme's default port,
+/// and with `/` for an empty path; all else as it was written.
+fn respelled(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let scheme = scheme.to_ascii_lowercase();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    let authority = authority.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    let target = if target.is_empty() { "/" } else { target };
+    format!("{scheme}://{authority}{target}")
 }
 
 /// `ath`: base64url SHA-256 of the token's text.

@@ -25,6 +25,16 @@ impl Default for JsonLimits {
     }
 }
 
+/// Seconds that the `iat` of a DPoP proof may lie ahead of our clock; also the
+/// last second is inside. The past side is [`ChainLimits::pop_window`].
+///
+/// Two seconds forgive rounding and clocks that are kept by NTP. More would
+/// outlive a restart: which of these proofs were used is remembered in memory
+/// only, so after its start a gateway refuses every proof that may have been
+/// accepted before it. All of them have an `iat` up to the start and this many
+/// seconds, and honest callers wait that long.
+pub const DPOP_MAX_AHEAD: i64 = 2;
+
 /// Bounds on chains and proofs (draft -02 §4.3.1, §4.3, §3.4, §4.4, §9.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainLimits {
@@ -32,7 +42,9 @@ pub struct ChainLimits {
     pub max_token_size: usize,
     /// Bytes of all encoded tokens together (step 2b).
     pub max_chain_size: usize,
-    /// Ceiling on `del_max_depth` and on any depth; at least 8 (steps 3i, 4f).
+    /// Ceiling on `del_max_depth` and on any depth (steps 3i, 4f). The draft
+    /// asks for at least [`ChainLimits::LEAST_DELEGATION_DEPTH`]: an
+    /// enforcement point that sets less denies chains that conform.
     pub max_delegation_depth: u64,
     /// Depth of one constraint tree (steps 3n, 4o).
     pub max_constraint_depth: usize,
@@ -41,13 +53,16 @@ pub struct ChainLimits {
     /// Seconds from `iat` to `exp` of a root (step 3h).
     pub max_token_lifetime: i64,
     /// Seconds on both sides of now for a proof's `iat` (step 7g); both edges
-    /// are inside.
+    /// are inside. For DPoP proofs the future side is [`DPOP_MAX_AHEAD`].
     pub pop_window: i64,
     /// Bounds on the JSON of claims, header and arguments.
     pub json: JsonLimits,
 }
 
 impl ChainLimits {
+    /// The least that `max_delegation_depth` may be (§4.3).
+    pub const LEAST_DELEGATION_DEPTH: u64 = 8;
+
     /// The draft's recommended values with its conformance suite's depth.
     pub const DEFAULT: Self = Self {
         max_token_size: 65_536,
@@ -64,5 +79,25 @@ impl ChainLimits {
 impl Default for ChainLimits {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_in_force_are_those_that_the_draft_allows() {
+        let limits = ChainLimits::default();
+        assert_eq!(limits, ChainLimits::DEFAULT);
+        assert!(limits.max_delegation_depth >= ChainLimits::LEAST_DELEGATION_DEPTH);
+        // A window beyond 60 seconds is not recommended (§9.10).
+        assert!((1..=60).contains(&limits.pop_window) && (1..=60).contains(&limits.max_iat_skew));
+        assert!((1..=7_776_000).contains(&limits.max_token_lifetime));
+        assert!(limits.max_token_size <= limits.max_chain_size);
+        // What fits into a token can be read, and its constraint trees too.
+        assert!(limits.max_chain_size <= limits.json.max_bytes);
+        assert!(2 * limits.max_constraint_depth < limits.json.max_depth);
+        assert!(DPOP_MAX_AHEAD < limits.pop_window);
     }
 }

@@ -111,6 +111,10 @@ impl<'t> Compact<'t> {
             #[serde(borrow)]
             jti: Cow<'p, str>,
         }
+        // Serde would take an array of one string for this struct too.
+        if !self.payload().trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
         serde_json::from_slice::<Peek<'_>>(self.payload()).ok().map(|p| p.jti)
     }
 

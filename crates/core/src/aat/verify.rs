@@ -150,8 +150,11 @@ impl<'t> Unverified<'t> {
             .collect::<Result<Vec<_>, _>>()?;
         let mut seen = HashSet::with_capacity(tokens.len());
         for (i, token) in tokens.iter().enumerate() {
-            if !token.peek_jti().is_some_and(|jti| seen.insert(jti)) {
-                return Err(Denial::new(Reason::TokenIdRepeated).at_step("2c").of_token(i));
+            let denied = |reason| Denial::new(reason).at_step("2c").of_token(i);
+            let jti = token.peek_jti();
+            let jti = jti.ok_or_else(|| denied(Reason::ClaimsMalformed).about("jti"))?;
+            if !seen.insert(jti) {
+                return Err(denied(Reason::TokenIdRepeated));
             }
         }
         drop(seen);

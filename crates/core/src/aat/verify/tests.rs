@@ -10,7 +10,10 @@ use crate::constraint::{Constraint, Dialect};
 use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, sha256};
 use crate::guarantee::Guarantee;
 use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
-use crate::scope::ArgumentRules;
+use crate::scope::{ArgumentRules, Scope};
+
+mod generated;
+mod laws;
 
 const NOW: i64 = 1_800_000_000;
 const TOOL: &str = "mcp:desk:tools/refund";
@@ -20,6 +23,10 @@ const DEPTH: u8 = 3;
 
 fn key(number: u8) -> SigningKey {
     SigningKey::from_seed(&[number; 32]).unwrap()
+}
+
+fn amount(of: i64) -> Object {
+    Object::new().with("amount", of)
 }
 
 fn scope(most: i64) -> Scope {
@@ -70,6 +77,7 @@ fn child(parent: &str, content: &Content, at: u8) -> String {
 }
 
 /// Knows every key; what it says of the chain is settled beforehand.
+#[derive(Clone)]
 struct Register {
     enrolled: bool,
     revoked: Option<String>,
@@ -104,11 +112,12 @@ impl Registry for Register {
 }
 
 /// Everything that a verdict depends on.
+#[derive(Clone)]
 struct Presented {
     tokens: Vec<String>,
     proof: String,
     tool: String,
-    amount: i64,
+    arguments: Object,
     now: i64,
     anchors: Anchors,
     audiences: Vec<String>,
@@ -124,12 +133,18 @@ impl Presented {
         for at in 1..DEPTH {
             tokens.push(child(tokens.last().unwrap(), &content(at), at));
         }
+        let mut good = Self::unproved(tokens);
+        good.prove(NOW, &key(DEPTH));
+        good
+    }
+
+    fn unproved(tokens: Vec<String>) -> Self {
         let issuer = ("https://issuer.example".to_owned(), key(0).public_key());
-        let mut good = Self {
+        Self {
             tokens,
             proof: String::new(),
             tool: TOOL.to_owned(),
-            amount: 50,
+            arguments: amount(50),
             now: NOW,
             anchors: Anchors::new(vec![issuer]).unwrap(),
             audiences: vec![GATEWAY.to_owned()],
@@ -140,9 +155,7 @@ impl Presented {
                 revoked: None,
                 as_of: Timestamp::from_seconds(NOW + 600),
             },
-        };
-        good.prove(NOW, &key(DEPTH));
-        good
+        }
     }
 
     fn prove(&mut self, at: i64, signer: &SigningKey) {
@@ -151,12 +164,11 @@ impl Presented {
 
     fn prove_with(&mut self, nonce: Option<&str>, at: i64, signer: &SigningKey) {
         let leaf = Compact::parse(self.tokens.last().unwrap()).unwrap();
-        let arguments = Object::new().with("amount", self.amount);
         let proof = ProofFor {
             jti: "proof",
             now: Timestamp::from_seconds(at),
             tool: &self.tool,
-            arguments: &arguments,
+            arguments: &self.arguments,
             audience: Some(GATEWAY),
             nonce,
         };
@@ -169,7 +181,6 @@ impl Presented {
         &self,
         verdict: impl FnOnce(&Self, &Call<'_>, &Context<'_>, Inputs<'_>) -> R,
     ) -> R {
-        let arguments = Object::new().with("amount", self.amount);
         let context = Context {
             now: Timestamp::from_seconds(self.now),
             anchors: &self.anchors,
@@ -182,7 +193,7 @@ impl Presented {
             },
             limits: &self.limits,
         };
-        let call = Call { tool: &self.tool, arguments: &arguments };
+        let call = Call { tool: &self.tool, arguments: &self.arguments };
         verdict(self, &call, &context, Inputs { registry: &self.registry, staleness_bound: 10 })
     }
 
@@ -234,6 +245,13 @@ fn cases() -> Vec<Case> {
         (Some(Reason::PresentationMalformed), 0, |p| framing(p, |t| format!("{t}="))),
         (Some(Reason::PresentationMalformed), 0, |p| p.proof.truncate(40)),
         (Some(Reason::TokenIdRepeated), 0, |p| p.tokens.extend(p.tokens.last().cloned())),
+        (Some(Reason::ClaimsMalformed), 0, |p| {
+            framing(p, |t| {
+                let (header, rest) = t.split_once('.').unwrap();
+                let nameless = base64url(br#"{"jti":7}"#);
+                format!("{header}.{nameless}.{}", rest.split_once('.').unwrap().1)
+            });
+        }),
         (Some(Reason::HeaderUnacceptable), 0, |p| {
             framing(p, |t| {
                 let none = base64url(br#"{"alg":"none","typ":"aat+jwt"}"#);
@@ -265,7 +283,7 @@ fn cases() -> Vec<Case> {
         // Possession, the register and the leaf's scope: all four.
         (Some(Reason::ProofInvalid), 4, |p| p.prove(NOW, &key(91))),
         (Some(Reason::ProofNotFresh), 4, |p| p.prove(NOW - 31, &key(DEPTH))),
-        (Some(Reason::ProofOtherArguments), 4, |p| p.amount = 51),
+        (Some(Reason::ProofOtherArguments), 4, |p| p.arguments = amount(51)),
         (Some(Reason::ProofOtherTool), 4, |p| p.tool.push('s')),
         // 7h: where a nonce is asked for, none and another one are refused.
         (None, 4, |p| {
@@ -287,7 +305,7 @@ fn cases() -> Vec<Case> {
             p.registry.as_of = Timestamp::from_seconds(NOW - 11);
         }),
         (Some(Reason::ArgumentNotDelegated), 4, |p| {
-            p.amount = 101;
+            p.arguments = amount(101);
             p.prove(NOW, &key(DEPTH));
         }),
         (Some(Reason::ToolNotDelegated), 4, |p| {
@@ -318,6 +336,37 @@ fn a_root_that_leaves_any_accountable_claim_out_is_denied() {
         let denial = presented.verdict().unwrap_err();
         assert_eq!(denial, Denial::new(Reason::AccountabilityMissing).of_token(0).about(claim));
     }
+}
+
+/// Step 2c: a `jti` that cannot be read is no repeated one, and says so.
+#[test]
+fn a_token_id_that_cannot_be_read_is_told_from_one_that_stands_twice() {
+    let with = |payload: &[u8]| {
+        let mut presented = Presented::good();
+        let header = presented.tokens[1].split_once('.').unwrap().0.to_owned();
+        presented.tokens[1] = format!("{header}.{}.{}", base64url(payload), base64url(&[0; 64]));
+        presented.verdict().unwrap_err()
+    };
+    let unreadable = Denial::new(Reason::ClaimsMalformed).at_step("2c").of_token(1).about("jti");
+    let payloads: [&[u8]; 11] = [
+        b"{}",
+        br#"{"jti":7}"#,
+        br#"{"jti":null}"#,
+        br#"{"jti":"a","jti":"b"}"#,
+        br#"{"jti":"a","\u006ati":"b"}"#,
+        br#"{"x":{"jti":"a"}}"#,
+        br#"["jti","a"]"#,
+        br#"["a"]"#,
+        br#" ["a"] "#,
+        b"\xff",
+        b"{",
+    ];
+    for payload in payloads {
+        assert_eq!(with(payload), unreadable, "{}", payload.escape_ascii());
+    }
+    let repeated = Denial::new(Reason::TokenIdRepeated).at_step("2c").of_token(1);
+    assert_eq!(with(br#"{"jti":"token-0"}"#), repeated);
+    assert_eq!(with(br#"{"\u006ati":"token-\u0030"}"#), repeated);
 }
 
 #[test]
@@ -384,7 +433,7 @@ fn a_call_is_charged_to_its_grant_and_to_every_derived_token_until_each_ends() {
     let verified = presented.verified();
     let charged =
         |arguments: &Object| Charge::of(verified.chain(), verified.facts(), TOOL, arguments);
-    let charges = charged(&Object::new().with("amount", 50u64)).unwrap();
+    let charges = charged(&amount(50)).unwrap();
     let seen: Vec<_> =
         charges.iter().map(|c| (c.account, c.expires.seconds(), c.amount, c.limit)).collect();
     // The grant of the root stands for 900 seconds; the leaf ends after 10.
