@@ -251,6 +251,14 @@ proptest! {
         agree(bounded(&a, &b), bounded(&c, &d), &values)?;
         agree(bounded(&a, &None), bounded(&c, &None), &values)?;
         agree(bounded(&None, &b), bounded(&c, &d), &values)?;
+        // Bounds within one second.
+        let second = a.as_ref().and_then(|a| a.get(..19));
+        let within = |fraction| second.map(|s| format!("{s}{fraction}Z"));
+        let ([start, half], none) = ([within(""), within(".5")], None);
+        for (one, other) in [(&start, &half), (&half, &start)] {
+            agree(bounded(one, &none), bounded(other, &none), &values)?;
+            agree(bounded(&none, one), bounded(&none, other), &values)?;
+        }
     }
 
     #[test]
@@ -268,7 +276,9 @@ proptest! {
         )),
         vs in prop::collection::vec(urls(), 12),
         tails in prop::collection::vec(
-            pieces(&["/p", "/p", "/q", "/a%20b", "x", "/", "?x", "/..", "//", "%2e", "#", "."], 4), 8,
+            pieces(
+                &["/p", "/p", "/q", "x", "/", "/", "%20", "%C3%A9", "?x", "/..", "//", "%2e", "#", "."], 4,
+            ), 8,
         ),
     ) {
         let mut values: Vec<Json> = vs.iter().map(|v| Json::from(v.as_str())).collect();
