@@ -7,12 +7,16 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "constraint_suite/extensions.rs"]
+mod extensions;
 #[path = "constraint_suite/globs.rs"]
 mod globs;
 #[path = "constraint_suite/laws.rs"]
 mod laws;
 #[path = "constraint_suite/oracle.rs"]
 mod oracle;
+#[path = "constraint_suite/oracle_extensions.rs"]
+mod oracle_extensions;
 #[path = "constraint_suite/paths_and_urls.rs"]
 mod paths_and_urls;
 #[path = "constraint_suite/scopes.rs"]

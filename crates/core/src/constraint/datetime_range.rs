@@ -201,7 +201,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
         #[test]
         fn instants_agree_with_jiff(
             y in 1_i64..9998, mo in 0_u8..14, d in 0_u8..33, h in 0_u8..25, mi in 0_u8..61,

@@ -5,13 +5,14 @@ use bailiwick_core::constraint::Constraint;
 use bailiwick_core::json::{Json, Object};
 
 /// The language of `pattern`, word for word.
-fn matches(glob: &[char], text: &[char]) -> bool {
+pub(super) fn matches(glob: &[char], text: &[char]) -> bool {
     match glob {
         [] => text.is_empty(),
         ['*', '*', rest @ ..] => (0..=text.len()).any(|n| matches(rest, &text[n..])),
         ['*', rest @ ..] => (0..=text.len())
             .take_while(|n| !text[..*n].contains(&'/'))
             .any(|n| matches(rest, &text[n..])),
+        ['\\', c, rest @ ..] => matches!(text, [d, tail @ ..] if c == d && matches(rest, tail)),
         ['?', rest @ ..] => matches!(text, [c, tail @ ..] if *c != '/' && matches(rest, tail)),
         [c, rest @ ..] => matches!(text, [d, tail @ ..] if c == d && matches(rest, tail)),
     }

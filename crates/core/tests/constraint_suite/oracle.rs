@@ -1,7 +1,8 @@
 //! Slow and obvious versions of `permits` and of the draft's table, written
-//! over JSON and canonical texts, and a small universe of values.
+//! over JSON and canonical texts, and a small universe of values. The extension
+//! types are in `oracle_extensions.rs`.
 
-use super::json;
+use super::{json, oracle_extensions};
 use bailiwick_core::json::Json;
 
 fn member<'j>(c: &'j Json, name: &str) -> Option<&'j Json> {
@@ -25,7 +26,7 @@ fn bound(c: &Json, name: &str, flag: &str) -> Option<(f64, bool)> {
     Some((at, member(c, flag).is_none_or(|f| f.as_bool().unwrap())))
 }
 
-/// `check` of §3.4 for the core types.
+/// `check` of §3.4.
 pub(super) fn accepts(c: &Json, v: &Json) -> bool {
     let text = v.canonical();
     match kind(c) {
@@ -50,11 +51,14 @@ pub(super) fn accepts(c: &Json, v: &Json) -> bool {
         "wildcard" => true,
         "all" => clauses(c).iter().all(|k| accepts(k, v)),
         "any" => clauses(c).iter().any(|k| accepts(k, v)),
-        other => panic!("{other}"),
+        other => oracle_extensions::accepts(other, c, v),
     }
 }
 
-/// The table of §4.5 for the core types, row by row.
+const EXTENSIONS: [&str; 6] =
+    ["cidr", "datetime_range", "length", "path_under", "pattern", "url_within"];
+
+/// The table of §4.5, row by row.
 pub(super) fn stands_under(parent: &Json, child: &Json) -> bool {
     let inside = |small: Vec<String>, large: Vec<String>| small.iter().all(|v| large.contains(v));
     match (kind(parent), kind(child)) {
@@ -83,6 +87,15 @@ pub(super) fn stands_under(parent: &Json, child: &Json) -> bool {
                     }
                 };
             tight("min", "min_inclusive", 1.0) && tight("max", "max_inclusive", -1.0)
+        }
+        (own, "exact") if EXTENSIONS.contains(&own) => {
+            accepts(parent, member(child, "value").unwrap())
+        }
+        (own, "one_of") if EXTENSIONS.contains(&own) => {
+            member(child, "values").unwrap().as_array().unwrap().iter().all(|v| accepts(parent, v))
+        }
+        (own, same) if own == same && EXTENSIONS.contains(&own) => {
+            oracle_extensions::stands_under(own, parent, child)
         }
         _ => false,
     }

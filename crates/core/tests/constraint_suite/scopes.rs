@@ -309,8 +309,6 @@ fn calls() -> Vec<Object> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn a_child_scope_permits_no_call_that_its_parent_refuses((parent, child) in related()) {
         if parent.covers(&child).is_ok() {
