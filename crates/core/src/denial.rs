@@ -102,11 +102,11 @@ reasons! {
     ChainEmpty, "chain-empty", Boundary, "AAT 1", "the chain has no token", "present the chain from its root to your own token";
     TokenTooLarge, "token-too-large", Boundary, "AAT 2a", "a token is larger than allowed", "delegate fewer tools or simpler constraints in one token";
     ChainTooLarge, "chain-too-large", Boundary, "AAT 2b", "the chain is larger than allowed", "use fewer or smaller tokens";
-    TokenIdRepeated, "token-id-repeated", Boundary, "AAT 2c", "two tokens have the same `jti`, or one has none that can be read", "derive every token with a fresh `jti`";
+    TokenIdRepeated, "token-id-repeated", Boundary, "AAT 2c", "two tokens have the same `jti`", "derive every token with a fresh `jti`";
     // 2 identity
     HeaderUnacceptable, "header-unacceptable", Identity, "AAT 3a 4a 7a", "a token's header has the wrong `typ`, an algorithm that is not allowed, or an unknown critical parameter", "sign with `alg` `Ed25519` and the `typ` of the token's kind, without `crit`";
     SignatureInvalid, "signature-invalid", Identity, "AAT 3b 4b", "a token's signature does not hold under the key that its place in the chain requires", "present the chain as it was issued and derived, complete and in order";
-    ClaimsMalformed, "claims-malformed", Identity, "AAT 3b-3m 4b1-4b5", "a token's claims are missing or malformed", "make tokens with `bailiwick attenuate` or a conforming library";
+    ClaimsMalformed, "claims-malformed", Identity, "AAT 2c 3b-3m 4b1-4b5", "a token's claims are missing or malformed", "make tokens with `bailiwick attenuate` or a conforming library";
     IssuerUntrusted, "issuer-untrusted", Identity, "AAT 3k 4c", "a token's `iss` is not the issuer that its signature proves", "use a root of an issuer that this gateway trusts";
     TokenExpired, "token-expired", Identity, "AAT 3e 4i", "the delegation has run out", "ask the principal or the authority for a new delegation";
     TokenNotYetValid, "token-not-yet-valid", Identity, "AAT 3f 4k, DESIGN §6 nbf", "the delegation is not valid yet, or a clock is wrong", "wait until the start time, and check the clocks";

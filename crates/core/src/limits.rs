@@ -25,16 +25,6 @@ impl Default for JsonLimits {
     }
 }
 
-/// Seconds that the `iat` of a DPoP proof may lie ahead of our clock; also the
-/// last second is inside. The past side is [`ChainLimits::pop_window`].
-///
-/// Two seconds forgive rounding and clocks that are kept by NTP. More would
-/// outlive a restart: which of these proofs were used is remembered in memory
-/// only, so after its start a gateway refuses every proof that may have been
-/// accepted before it. All of them have an `iat` up to the start and this many
-/// seconds, and honest callers wait that long.
-pub const DPOP_MAX_AHEAD: i64 = 2;
-
 /// Bounds on chains and proofs (draft -02 §4.3.1, §4.3, §3.4, §4.4, §9.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainLimits {
@@ -52,8 +42,8 @@ pub struct ChainLimits {
     pub max_iat_skew: i64,
     /// Seconds from `iat` to `exp` of a root (step 3h).
     pub max_token_lifetime: i64,
-    /// Seconds on both sides of now for a proof's `iat` (step 7g); both edges
-    /// are inside. For DPoP proofs the future side is [`DPOP_MAX_AHEAD`].
+    /// Seconds on both sides of now for a proof's `iat` (step 7g), that of a
+    /// DPoP proof as well; both edges are inside.
     pub pop_window: i64,
     /// Bounds on the JSON of claims, header and arguments.
     pub json: JsonLimits,
