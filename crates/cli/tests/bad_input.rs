@@ -246,6 +246,16 @@ fn a_child_that_takes_more_than_its_parent_is_refused() {
     refused(child(&|c| c.insert("del_depth", 2u64)), "depth-invalid");
     refused(child(&|c| c.insert("par_hash", "x")), "parent-mismatch");
     refused(child(&|c| c.insert("sub", "user:owner")), "claim-contradiction");
+    // Whom, which task, which purpose, which grant: the root's word stands.
+    let other = Object::new().with("sub", "agent:order-reader");
+    refused(child(&|c| c.insert("act", other.clone())), "claim-contradiction");
+    for claim in ["task", "purpose", "workflow", "grant"] {
+        let claim = format!("urn:bailiwick:claim:{claim}");
+        refused(child(&|c| c.insert(claim.as_str(), "another")), "claim-contradiction");
+    }
+    for claim in ["client_id", "status"] {
+        refused(child(&|c| c.insert(claim, "new")), "claim-contradiction");
+    }
     let budget = Object::new().with("max_calls", 1_000_000u64);
     let named = "urn:bailiwick:claim:budget";
     refused(child(&|c| c.insert(named, budget.clone())), "budget-widened");

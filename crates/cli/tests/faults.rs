@@ -105,14 +105,22 @@ fn writes_that_fail_deny_and_the_gateway_recovers() {
     world.stop_serve();
     let mut command = world.serve_under(&["env", "--ignore-signal=XFSZ"]);
     world.start_serve_as(&mut command);
-    let limit = |world: &World, bytes: &str| {
-        let pid = world.serve.as_ref().unwrap().pid().to_string();
-        let limit = format!("--fsize={bytes}:unlimited");
-        let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
-        assert!(status.success(), "the limit is set");
-    };
     // No file grows any more, the log of the process included.
-    full_disk(&mut world, |world| limit(world, "4096"), |world| limit(world, "unlimited"));
+    full_disk(
+        &mut world,
+        |world| file_limit(world, "4096"),
+        |world| {
+            file_limit(world, "unlimited");
+        },
+    );
+}
+
+/// Bounds the size of files that the serving process may write.
+fn file_limit(world: &World, bytes: &str) {
+    let pid = world.serve.as_ref().unwrap().pid().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
+    assert!(status.success(), "the limit is set");
 }
 
 /// A small file system of its own, where that is permitted.
@@ -159,10 +167,21 @@ fn onto_small_disk(world: &World) -> Option<SmallDisk> {
 fn a_full_disk_denies_and_the_gateway_recovers() {
     let mut world = World::new(EXE);
     world.stop_serve();
-    // Without the right to mount, the test above stands for this one.
-    let Some(_disk) = onto_small_disk(&world) else {
-        return;
-    };
+    // Without the right to mount there is no small disk, and the limit of the
+    // test above, on the size of files, is all that can be set.
+    let disk = onto_small_disk(&world);
+    if disk.is_none() {
+        let mut command = world.serve_under(&["env", "--ignore-signal=XFSZ"]);
+        world.start_serve_as(&mut command);
+        full_disk(
+            &mut world,
+            |world| file_limit(world, "65536"),
+            |world| {
+                file_limit(world, "unlimited");
+            },
+        );
+        return world.stop_serve();
+    }
     world.start_serve();
     let ballast = |world: &World| world.data.join("ballast");
     full_disk(

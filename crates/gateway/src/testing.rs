@@ -310,6 +310,7 @@ struct Shelves {
     workflows: HashMap<Digest, Arc<Workflow>>,
     servers: HashMap<ServerName, Arc<ToolServer>>,
     mismatches: Vec<PinMismatch>,
+    unavailable: bool,
 }
 
 /// A catalogue in memory.
@@ -331,6 +332,16 @@ impl MemoryCatalogue {
         lock(&self.shelves).servers.insert(server.name.clone(), Arc::new(server));
     }
 
+    /// Makes it unreadable, or readable again.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        lock(&self.shelves).unavailable = unavailable;
+    }
+
+    fn shelves(&self) -> Result<MutexGuard<'_, Shelves>, Unavailable> {
+        let shelves = lock(&self.shelves);
+        if shelves.unavailable { Err(Unavailable) } else { Ok(shelves) }
+    }
+
     /// The mismatches that were reported.
     #[must_use]
     pub fn mismatches(&self) -> Vec<PinMismatch> {
@@ -340,15 +351,15 @@ impl MemoryCatalogue {
 
 impl Catalogue for MemoryCatalogue {
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
-        Ok(lock(&self.shelves).workflows.get(digest).cloned())
+        Ok(self.shelves()?.workflows.get(digest).cloned())
     }
 
     fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
-        Ok(lock(&self.shelves).servers.get(name).cloned())
+        Ok(self.shelves()?.servers.get(name).cloned())
     }
 
     fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable> {
-        Ok(lock(&self.shelves).servers.values().cloned().collect())
+        Ok(self.shelves()?.servers.values().cloned().collect())
     }
 
     fn pin_mismatch(&self, mismatch: PinMismatch) {

@@ -474,11 +474,41 @@ async fn a_tool_without_rating_or_pin_is_not_called() {
         .call("get_ticket", arguments.clone(), Some(&runner.present("get_ticket", &arguments)))
         .await;
     is_denied(&raw, "tool-not-catalogued");
+    // Nor shown: what nobody accepted may say anything in its description.
+    let client = world.connect(Era::Stateless, world.runner()).await;
+    let names: Vec<_> = client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
+    assert!(names.len() == 2 && !names.iter().any(|n| n == "get_ticket"), "{names:?}");
+    client.close().await;
     let mut revoked = (*listed).clone();
     revoked.revoked = true;
     world.catalogue.put(revoked);
     is_denied(&ticket(&world, &runner).await, "revoked");
     nothing_happened(&world);
+}
+
+#[tokio::test]
+async fn a_catalogue_that_cannot_be_read_denies() {
+    let world = World::new().await;
+    let runner = world.runner();
+    world.catalogue.set_unavailable(true);
+    let raw = ticket(&world, &runner).await;
+    assert!(raw.json()["error"].is_object(), "{}", raw.text);
+    assert_eq!(last_denial(&world).0, "state-unavailable");
+    nothing_happened(&world);
+    world.catalogue.set_unavailable(false);
+    assert!(ticket(&world, &runner).await.json()["result"].is_object());
+}
+
+#[tokio::test]
+async fn a_call_whose_delegation_ends_while_it_is_recorded_is_not_sent() {
+    let latency = std::time::Duration::from_millis(1_500);
+    let world = World::with(Plan { latency, ..Plan::default() }).await;
+    world.gateway.check_pins().await;
+    let root = world.issue(1, &["ticket:8821"], |c| c.exp = c.now.seconds() + 1);
+    let raw = ticket(&world, &world.holder(1, vec![root])).await;
+    assert_eq!(raw.json()["error"]["data"]["code"], "upstream-not-called", "{}", raw.text);
+    assert_eq!(world.outcomes(1).await, ["not_executed"]);
+    assert!(world.tap.of("tools/call").is_empty());
 }
 
 #[tokio::test]
