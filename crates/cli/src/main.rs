@@ -24,6 +24,8 @@ mod chainfile;
 mod config;
 mod datadir;
 mod demo;
+#[cfg(test)]
+mod entries;
 mod error;
 mod host;
 mod keyfile;

@@ -10,13 +10,13 @@ use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
 use bailiwick_core::crypto::{Digest, Signer};
 use bailiwick_core::ids::{EntryId, OrgId, ServerName, ToolId};
-use bailiwick_core::json::{Json, Number, Object};
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    Catalogue, Credential, DecisionRecord, Durable, Host, Journal, Pin, PinMismatch, Recheck,
-    RecordRefusal, ToolServer,
+    Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch,
+    RecordRefusal, Spend, ToolServer,
 };
 use bailiwick_policy::Workflow;
 use bailiwick_store::{
@@ -120,8 +120,12 @@ impl Journal for StoreJournal {
         .boxed()
     }
 
-    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.append(event)
+    fn record_denial<'a>(
+        &'a self,
+        event: Event,
+        derived: Vec<Derivation>,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.append(event, derived)
     }
 
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
@@ -138,9 +142,14 @@ impl Journal for StoreJournal {
 }
 
 impl StoreJournal {
-    fn append(&self, event: Event) -> BoxFuture<'_, Result<(), Unavailable>> {
+    fn append(
+        &self,
+        event: Event,
+        derived: Vec<Derivation>,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
         let maker = self.maker.clone();
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
+            note_derived(tx, &maker, &event, &derived, &entry_random)?;
             tx.append(&maker.id, &*maker.key, event).map(|_| ())
         });
         recorded(pending).boxed()
@@ -202,7 +211,7 @@ fn write_decision(
     record: DecisionRecord,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
-    let DecisionRecord { event, charges, spend, recheck } = record;
+    let DecisionRecord { event, charges, spend, recheck, derived } = record;
     if let Some(last) = tx.last_time()?
         && last.millis_since(host::now()) > CLOCK_TOLERANCE_MS
     {
@@ -215,7 +224,6 @@ fn write_decision(
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
         return refuse(RecordRefusal::Replayed);
     }
-    let ends = ends_of(&event);
     let charges: Vec<Charge> = charges
         .into_iter()
         .map(|c| Charge {
@@ -230,47 +238,40 @@ fn write_decision(
         let member = charges.get(which).map(|c| c.counter.clone()).unwrap_or_default();
         return refuse(RecordRefusal::BudgetSpent { member });
     }
-    note_derived(tx, maker, &event, &recheck, ends)?;
+    note_derived(tx, maker, &event, &derived, &entry_random)?;
     let appended = tx.append(&maker.id, &*maker.key, event)?;
     Ok(Durable { entry: appended.entry })
 }
 
-/// The end of the chain, which the decision states.
-fn ends_of(event: &Event) -> Timestamp {
-    event
-        .body
-        .member("not_after")
-        .and_then(Json::as_number)
-        .and_then(Number::as_plain_integer)
-        .map_or(event.time, Timestamp::from_seconds)
+/// The random part of an entry's id.
+pub(crate) fn entry_random() -> Result<[u8; 10], StoreError> {
+    host::random().map_err(|_| StoreError::Entropy)
 }
 
-/// Derived tokens that are seen for the first time get their own entry.
-fn note_derived(
+/// Derived tokens that are seen for the first time get their own entry, before
+/// that of the call, whether it was allowed or denied.
+pub(crate) fn note_derived(
     tx: &mut Tx<'_>,
     maker: &Maker,
     event: &Event,
-    recheck: &Recheck,
-    ends: Timestamp,
+    derived: &[Derivation],
+    random: &dyn Fn() -> Result<[u8; 10], StoreError>,
 ) -> Result<(), StoreError> {
-    let Some(root) = recheck.tokens.first().copied() else { return Ok(()) };
-    let pairs = recheck.tokens.iter().zip(recheck.tokens.iter().skip(1));
-    for (depth, ((parent, token), holder)) in pairs.zip(recheck.holders.iter().skip(1)).enumerate()
-    {
-        if tx.derived(token)?.is_some() {
+    for seen in derived {
+        if tx.derived(&seen.token)?.is_some() {
             continue;
         }
         let row = Derived {
-            token: *token,
-            parent: *parent,
-            root,
-            depth: u32::try_from(depth.saturating_add(1)).unwrap_or(u32::MAX),
-            holder: *holder,
+            token: seen.token,
+            parent: seen.parent,
+            root: seen.root,
+            depth: seen.depth,
+            holder: seen.holder,
             seen: event.time,
-            expires: ends,
+            expires: seen.expires,
         };
         let seen = Event {
-            id: EntryId::mint(event.time, host::random().map_err(|_| StoreError::Entropy)?),
+            id: EntryId::mint(event.time, random()?),
             org: event.org.clone(),
             time: event.time,
             kind: Kind::DelegationSeen,
@@ -279,10 +280,12 @@ fn note_derived(
                 tool: None,
                 decision: None,
                 reason: None,
-                delegation: Some(token.to_string()),
+                agent: Some(seen.agent.to_string()),
+                instance: Some(seen.instance.to_string()),
+                delegation: Some(seen.token.to_string()),
                 ..event.subjects.clone()
             },
-            body: Object::new().with("root", root).with("parent", *parent),
+            body: Object::new().with("root", seen.root).with("parent", seen.parent),
             disclosures: Vec::new(),
         };
         tx.record(&maker.id, &*maker.key, seen, &Row::Derived(row))?;
@@ -438,27 +441,36 @@ impl Catalogue for StoreCatalogue {
 
     fn pin_mismatch(&self, mismatch: PinMismatch) {
         let maker = self.maker.clone();
-        let tool = format!("mcp:{}:{}", mismatch.server, mismatch.operation);
-        let now = host::now();
         let Ok(random) = host::random() else { return };
-        let org = self.store.org().clone();
-        let event = Event {
-            id: EntryId::mint(now, random),
-            org,
-            time: now,
-            kind: Kind::ToolChanged,
-            subjects: Subjects { tool: Some(tool.clone()), ..Subjects::default() },
-            body: Object::new()
-                .with("tool", tool.as_str())
-                .with("server", &mismatch.server)
-                .with("pinned", mismatch.pinned)
-                .with("found", mismatch.found.map(Json::from)),
-            disclosures: Vec::new(),
-        };
+        let event = tool_changed(&mismatch, self.store.org(), host::now(), random);
+        let tool = event.subjects.tool.as_deref();
         tracing::warn!(tool, "a tool's definition is not the pinned one; it is quarantined");
         // The writer runs it whether or not anybody waits.
         drop(self.store.write(move |tx| -> Result<(), StoreError> {
             tx.append(&maker.id, &*maker.key, event).map(|_| ())
         }));
+    }
+}
+
+/// The entry of a definition that is not the pinned one.
+pub(crate) fn tool_changed(
+    mismatch: &PinMismatch,
+    org: &OrgId,
+    now: Timestamp,
+    random: [u8; 10],
+) -> Event {
+    let tool = format!("mcp:{}:{}", mismatch.server, mismatch.operation);
+    Event {
+        id: EntryId::mint(now, random),
+        org: org.clone(),
+        time: now,
+        kind: Kind::ToolChanged,
+        subjects: Subjects { tool: Some(tool.clone()), ..Subjects::default() },
+        body: Object::new()
+            .with("tool", tool)
+            .with("server", &mismatch.server)
+            .with("pinned", mismatch.pinned)
+            .with("found", mismatch.found.map(Json::from)),
+        disclosures: Vec::new(),
     }
 }

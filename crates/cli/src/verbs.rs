@@ -15,7 +15,7 @@ mod call;
 mod config;
 mod delegate;
 mod doctor;
-mod evidence;
+pub(crate) mod evidence;
 mod init;
 mod inspect;
 mod instance;

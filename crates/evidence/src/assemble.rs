@@ -296,14 +296,19 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let task = decided.text("task")?.to_owned();
     let workflow = decided.text("workflow")?.to_owned();
     let grant = decided.text("grant")?.to_owned();
-    let tool = decided.text("tool")?.to_owned();
+    // A name that the caller made up is committed to, not written.
+    let tool = decided.text("tool").ok().map(str::to_owned);
     let root = decided.body_text("root")?.to_owned();
     let workflow_digest = decided.body_text("workflow_digest")?.to_owned();
     let pin = decided.body("pin").and_then(Json::as_str).map(str::to_owned);
     let instances = instances(&decided)?;
     let decided_at = decided.index;
 
-    all.push(decided, &["arguments", "action", "chain", "proof", "inputs"])?;
+    let mut fields = vec!["arguments", "action", "chain", "proof", "inputs"];
+    if tool.is_none() {
+        fields.push("tool");
+    }
+    all.push(decided, &fields)?;
     if let Some(completed) =
         all.find(Kind::ActionCompleted, Subject::Action, action.as_str(), any)?
     {
@@ -329,7 +334,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
         leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
     })?;
-    if let Some(pin) = pin {
+    if let Some((pin, tool)) = pin.zip(tool) {
         all.add(Kind::ToolPinned, Subject::Tool, &tool, &[], |leaf| {
             leaf.index < decided_at && leaf.body_text("digest").is_ok_and(|d| d == pin)
         })?;

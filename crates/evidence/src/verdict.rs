@@ -59,8 +59,10 @@ pub struct Decision {
 pub enum Recomputed {
     /// Chain, possession and scope give the same result again.
     Agrees,
-    /// It rests on what only the gateway could know (catalogue, policy,
-    /// budgets, replays): it is recorded, not recomputed.
+    /// So do the policy rules, on what the gateway retained of the catalogue.
+    WithPolicy,
+    /// It rests on what only the gateway could know (catalogue, budgets,
+    /// replays): it is recorded, not recomputed.
     RecordedOnly,
 }
 
@@ -70,6 +72,7 @@ impl Recomputed {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Agrees => "recomputed",
+            Self::WithPolicy => "recomputed with policy",
             Self::RecordedOnly => "recorded, not recomputed",
         }
     }
@@ -198,6 +201,12 @@ impl Proven {
             (Recomputed::Agrees, "allow") => {
                 list.push("catalogue, policy and budgets at that time: recorded, not recomputed");
             }
+            (Recomputed::WithPolicy, "allow") => {
+                list.push("catalogue and budgets at that time: recorded, not recomputed");
+            }
+            (Recomputed::WithPolicy, _) => {
+                list.push("the catalogue at that time: recorded, not recomputed");
+            }
             (Recomputed::Agrees, _) => {}
         }
         match (&self.outcome, self.decision.decision.as_str()) {
@@ -265,7 +274,8 @@ impl Proven {
             .with("at", self.decision.at.to_string())
             .with("entry", &self.decision.entry)
             .with("maker", self.decision.maker.as_str())
-            .with("recomputed", self.decision.recomputed == Recomputed::Agrees);
+            .with("recomputed", self.decision.recomputed != Recomputed::RecordedOnly)
+            .with("policy_recomputed", self.decision.recomputed == Recomputed::WithPolicy);
         let outcome = self.outcome.as_ref().map(|o| {
             Object::new()
                 .with("outcome", o.outcome.as_str())

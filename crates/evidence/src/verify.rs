@@ -26,6 +26,7 @@ mod agreement;
 mod authority;
 mod delegation;
 mod log;
+mod policy;
 mod receipts;
 mod refused;
 
@@ -112,11 +113,11 @@ fn accountable(
     passed.push(Check::Scope);
     agreement::check(case, &principal, &grant, &hops, &redone)?;
     passed.push(Check::Agreement);
-    let pin = action::tool(case)?;
+    let pin = action::tool(case, &presented)?;
     passed.push(Check::Tool);
     let action_digest = action::digest(case, &presented, &redone, pin)?;
     passed.push(Check::Action);
-    let decision = action::decision(case, &redone)?;
+    let decision = action::decision(case, &presented, &redone, grant.signed)?;
     passed.push(Check::Decision);
     let statement = grant.statement;
     Ok((

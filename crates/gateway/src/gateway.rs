@@ -34,6 +34,9 @@ const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
 /// How often open sessions are looked at.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 
+/// How long denials without an entry are counted before the count is written.
+const SUPPRESSED_PAUSE: Duration = Duration::from_secs(5);
+
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -324,7 +327,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(&stopped.denial),
             finding: stopped.finding.as_ref(),
-            ground: None,
+            ground: stopped.ground.as_ref(),
             assurance: Assurance::Arguments,
         };
         let entry = self.write_denial(stopped, decision).await;
@@ -411,15 +414,7 @@ impl Gateway {
                 Admission::Entry => {}
                 Admission::Suppressed => return entry,
                 Admission::FirstSuppressed => {
-                    let gateway = self.clone();
-                    self.tracker.spawn(async move {
-                        let pause = tokio::time::sleep(Duration::from_secs(5));
-                        tokio::select! {
-                            () = pause => {}
-                            () = gateway.stopping.cancelled() => {}
-                        }
-                        gateway.write_suppressed().await;
-                    });
+                    self.write_suppressed_soon();
                     return entry;
                 }
             }
@@ -427,18 +422,43 @@ impl Gateway {
         let verdict = if stopped.approval_required { "approval_required" } else { "deny" };
         let decision = Decision { known, decision: verdict, ..decision };
         let event = evidence::decided(self, draw, &decision).event;
-        if self.ports.journal.record_denial(event).await.is_err() {
-            tracing::error!(decision_id = %entry, "a denial could not be recorded");
+        let derived = known.map(|(chain, facts)| evidence::derived(chain, facts));
+        let derived = derived.unwrap_or_default();
+        if self.ports.journal.record_denial(event, derived).await.is_err() {
+            tracing::error!(decision_id = %entry, "a denial could not be recorded; it is counted");
+            if self.strangers.unwritten(now) {
+                self.write_suppressed_soon();
+            }
         }
         entry
     }
 
-    async fn write_suppressed(&self) {
-        if let Some((count, since)) = self.strangers.take() {
-            let event = evidence::suppressed(self, count, since);
-            if self.ports.journal.record_denial(event).await.is_err() {
-                tracing::error!(count, "a count of denials could not be recorded");
+    /// Writes the count of denials without an entry in a while, and tries again
+    /// until the journal takes it.
+    fn write_suppressed_soon(&self) {
+        let gateway = self.clone();
+        self.tracker.spawn(async move {
+            loop {
+                let stopping = tokio::select! {
+                    () = tokio::time::sleep(SUPPRESSED_PAUSE) => false,
+                    () = gateway.stopping.cancelled() => true,
+                };
+                if gateway.write_suppressed().await || stopping {
+                    return;
+                }
             }
+        });
+    }
+
+    /// False, if there is a count that could not be written; it is kept.
+    async fn write_suppressed(&self) -> bool {
+        let Some(counted) = self.strangers.take() else { return true };
+        let event = evidence::suppressed(self, &counted);
+        if self.ports.journal.record_denial(event, Vec::new()).await.is_ok() {
+            return true;
         }
+        tracing::error!(count = counted.count, "a count of denials could not be recorded");
+        self.strangers.put_back(counted);
+        false
     }
 }

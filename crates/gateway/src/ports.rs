@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bailiwick_core::accountable::{Authority, Charge, Question, Registry, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
-use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_core::ids::{AgentId, EntryId, InstanceId, ServerName};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
@@ -64,6 +64,28 @@ impl Recheck {
     }
 }
 
+/// A derived token whose holder's chain and proof held: the first time that
+/// it is seen, an entry of its own says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derivation {
+    /// Its hash.
+    pub token: Digest,
+    /// The hash of the token it was derived from.
+    pub parent: Digest,
+    /// The root's hash.
+    pub root: Digest,
+    /// How many derivations lie between it and the root, itself included.
+    pub depth: u32,
+    /// Its holder key.
+    pub holder: Thumbprint,
+    /// The agent that holds it.
+    pub agent: AgentId,
+    /// The instance that holds it.
+    pub instance: InstanceId,
+    /// Its own end, which may be later than that of the chain.
+    pub expires: Timestamp,
+}
+
 /// A decision to allow, with everything that happens in its transaction.
 #[derive(Clone, Debug)]
 pub struct DecisionRecord {
@@ -75,6 +97,8 @@ pub struct DecisionRecord {
     pub spend: Spend,
     /// What must not have been revoked meanwhile.
     pub recheck: Recheck,
+    /// The derived tokens of the chain, parents first.
+    pub derived: Vec<Derivation>,
 }
 
 /// The record is durable.
@@ -122,9 +146,13 @@ pub trait Journal: Send + Sync {
     /// Spends the proof of a message that is not a call, once and for all.
     fn spend<'a>(&'a self, spend: Spend) -> BoxFuture<'a, Result<(), RecordRefusal>>;
 
-    /// Records a denial, or a count of denials that were not recorded one by
-    /// one.
-    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;
+    /// Records a denial with the derived tokens of the caller's chain, if the
+    /// caller is known; or a count of denials that were not recorded one by one.
+    fn record_denial<'a>(
+        &'a self,
+        event: Event,
+        derived: Vec<Derivation>,
+    ) -> BoxFuture<'a, Result<(), Unavailable>>;
 
     /// Records what became of an allowed call.
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;

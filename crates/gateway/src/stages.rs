@@ -19,6 +19,8 @@ use bailiwick_core::denial::Denial;
 use bailiwick_policy::decide::Finding;
 use bailiwick_policy::permit::{Ask, Permit, Refusal};
 
+use authority::Ground;
+
 /// A caller that proved possession.
 pub(crate) trait Known: Send + Sync {
     /// Its chain.
@@ -71,6 +73,8 @@ pub(crate) struct Stopped {
     pub(crate) known: Option<Box<dyn Known>>,
     /// The rule that settled it.
     pub(crate) finding: Option<Finding>,
+    /// What the catalogue says of the tool, once that was looked up.
+    pub(crate) ground: Option<Ground>,
     /// Whether a person is asked for (which denies until approvals exist).
     pub(crate) approval_required: bool,
     /// The session of the request is not one that stands: HTTP 404, so that
@@ -80,10 +84,22 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     pub(crate) fn stranger(denial: Denial) -> Self {
-        Self { denial, known: None, finding: None, approval_required: false, session_ended: false }
+        Self {
+            denial,
+            known: None,
+            finding: None,
+            ground: None,
+            approval_required: false,
+            session_ended: false,
+        }
     }
 
     pub(crate) fn known(denial: Denial, who: impl Known + 'static) -> Self {
         Self { known: Some(Box::new(who)), ..Self::stranger(denial) }
+    }
+
+    /// The same, on what the catalogue says of the tool.
+    pub(crate) fn on(self, ground: Ground) -> Self {
+        Self { ground: Some(ground), ..self }
     }
 }

@@ -1,6 +1,8 @@
-//! Refusals of callers that nobody knows, kept from filling the ledger.
+//! Denials without an entry of their own: refusals of callers that nobody
+//! knows, kept from filling the ledger, and what the journal could not write.
+//! They are counted, and the count is written later.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::time::Timestamp;
 
@@ -17,21 +19,37 @@ struct State {
     /// Thousandths of an entry.
     tokens: i64,
     at: Timestamp,
-    suppressed: u64,
-    since: Timestamp,
+    uncounted: Uncounted,
+}
+
+/// Denials that no entry tells of yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Uncounted {
+    /// All of them.
+    pub(crate) count: u64,
+    /// Those that the journal could not write, known callers' among them.
+    pub(crate) unwritten: u64,
+    /// When the first was.
+    pub(crate) since: Timestamp,
+}
+
+impl Uncounted {
+    const fn none(since: Timestamp) -> Self {
+        Self { count: 0, unwritten: 0, since }
+    }
 }
 
 impl Strangers {
     pub(crate) fn new((burst, per_second): (u32, u32), now: Timestamp) -> Self {
         let burst = i64::from(burst).saturating_mul(1000);
-        let state = State { tokens: burst, at: now, suppressed: 0, since: now };
+        let state = State { tokens: burst, at: now, uncounted: Uncounted::none(now) };
         Self { burst, per_second: i64::from(per_second), state: Mutex::new(state) }
     }
 
     /// Whether this refusal gets an entry of its own; and whether it is the
     /// first of a series that does not.
     pub(crate) fn admit(&self, now: Timestamp) -> Admission {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let elapsed = now.millis_since(state.at).max(0);
         state.at = now;
         let filled = elapsed.saturating_mul(self.per_second);
@@ -40,20 +58,47 @@ impl Strangers {
             state.tokens = state.tokens.saturating_sub(1000);
             return Admission::Entry;
         }
-        state.suppressed = state.suppressed.saturating_add(1);
-        if state.suppressed == 1 {
-            state.since = now;
+        if state.add(Uncounted { count: 1, ..Uncounted::none(now) }) {
             Admission::FirstSuppressed
         } else {
             Admission::Suppressed
         }
     }
 
-    /// Takes the count of refusals without an entry.
-    pub(crate) fn take(&self) -> Option<(u64, Timestamp)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = std::mem::take(&mut state.suppressed);
-        (count > 0).then_some((count, state.since))
+    /// Counts a denial that the journal could not write; whether it is the
+    /// first of a series.
+    pub(crate) fn unwritten(&self, now: Timestamp) -> bool {
+        self.lock().add(Uncounted { count: 1, unwritten: 1, since: now })
+    }
+
+    /// Takes the count of denials without an entry.
+    pub(crate) fn take(&self) -> Option<Uncounted> {
+        let mut state = self.lock();
+        let none = Uncounted::none(state.uncounted.since);
+        let taken = std::mem::replace(&mut state.uncounted, none);
+        (taken.count > 0).then_some(taken)
+    }
+
+    /// A count that was taken and could not be written either.
+    pub(crate) fn put_back(&self, taken: Uncounted) {
+        self.lock().add(taken);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether nothing was counted before.
+    fn add(&mut self, more: Uncounted) -> bool {
+        let had = self.uncounted;
+        self.uncounted = Uncounted {
+            count: had.count.saturating_add(more.count),
+            unwritten: had.unwritten.saturating_add(more.unwritten),
+            since: if had.count == 0 { more.since } else { had.since.min(more.since) },
+        };
+        had.count == 0
     }
 }
 
@@ -80,8 +125,22 @@ mod tests {
         assert_eq!(strangers.admit(start), Admission::Entry);
         assert_eq!(strangers.admit(start), Admission::FirstSuppressed);
         assert_eq!(strangers.admit(start), Admission::Suppressed);
-        assert_eq!(strangers.take(), Some((2, start)));
+        let counted = Uncounted { count: 2, unwritten: 0, since: start };
+        assert_eq!(strangers.take(), Some(counted));
         assert_eq!(strangers.take(), None);
         assert_eq!(strangers.admit(Timestamp::from_millis(100_100)), Admission::Entry);
+    }
+    #[test]
+    fn a_count_that_could_not_be_written_is_kept_with_its_beginning() {
+        let start = Timestamp::from_seconds(100);
+        let later = Timestamp::from_seconds(200);
+        let strangers = Strangers::new((2, 10), start);
+        assert!(strangers.unwritten(start));
+        assert!(!strangers.unwritten(start));
+        let taken = strangers.take().unwrap();
+        assert!(strangers.unwritten(later));
+        strangers.put_back(taken);
+        let counted = Uncounted { count: 3, unwritten: 3, since: start };
+        assert_eq!(strangers.take(), Some(counted));
     }
 }

@@ -2,12 +2,12 @@
 //! durable, and a journal can be told to fail.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
-use bailiwick_core::crypto::{Digest, Thumbprint};
+use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
@@ -15,8 +15,8 @@ use bailiwick_policy::Workflow;
 use futures_util::future::BoxFuture;
 
 use crate::ports::{
-    Catalogue, DecisionRecord, Durable, Host, Journal, PinMismatch, RecordRefusal, Spend,
-    ToolServer,
+    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, PinMismatch, RecordRefusal,
+    Spend, ToolServer,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,6 +50,38 @@ impl Host for SystemHost {
     fn fill(&self, bytes: &mut [u8]) {
         if getrandom::fill(bytes).is_err() {
             std::process::abort();
+        }
+    }
+}
+
+/// A clock that stands still and bytes that are the same in every run, for
+/// texts that must not differ.
+#[derive(Debug)]
+pub struct FixedHost {
+    now: Timestamp,
+    drawn: AtomicU64,
+}
+
+impl FixedHost {
+    /// The time is `now` for good.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, drawn: AtomicU64::new(0) }
+    }
+}
+
+impl Host for FixedHost {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let n = self.drawn.fetch_add(1, Ordering::SeqCst);
+            let drawn = sha256(&n.to_be_bytes());
+            for (byte, random) in chunk.iter_mut().zip(drawn.bytes()) {
+                *byte = *random;
+            }
         }
     }
 }
@@ -163,12 +195,15 @@ pub enum Fault {
     RecordedButUnknown,
     /// Outcomes are not recorded.
     Complete,
+    /// Denials are not recorded.
+    Denial,
 }
 
 #[derive(Debug, Default)]
 struct Written {
     decisions: Vec<DecisionRecord>,
     denials: Vec<Event>,
+    derived: Vec<Derivation>,
     completed: Vec<Event>,
     spent: HashSet<(String, Digest)>,
     counters: HashMap<(Digest, String), i64>,
@@ -206,6 +241,12 @@ impl MemoryJournal {
     #[must_use]
     pub fn denials(&self) -> Vec<Event> {
         lock(&self.written).denials.clone()
+    }
+
+    /// The derived tokens that came with allows and denials, again each time.
+    #[must_use]
+    pub fn derived(&self) -> Vec<Derivation> {
+        lock(&self.written).derived.clone()
     }
 
     /// The outcomes.
@@ -253,6 +294,7 @@ impl MemoryJournal {
         }
         written.spent.insert(spend);
         let entry = record.event.id.clone();
+        written.derived.extend(record.derived.iter().cloned());
         written.decisions.push(record);
         if written.fault == Fault::RecordedButUnknown {
             return Err(RecordRefusal::Unavailable);
@@ -284,10 +326,19 @@ impl Journal for MemoryJournal {
         })
     }
 
-    fn record_denial<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
+    fn record_denial<'a>(
+        &'a self,
+        event: Event,
+        derived: Vec<Derivation>,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             self.wait().await;
-            lock(&self.written).denials.push(event);
+            let mut written = lock(&self.written);
+            if written.fault == Fault::Denial {
+                return Err(Unavailable);
+            }
+            written.denials.push(event);
+            written.derived.extend(derived);
             Ok(())
         })
     }

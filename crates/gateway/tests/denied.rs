@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use bailiwick_core::aat::make;
 use bailiwick_core::crypto::Signer as _;
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Event;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_demo::agent::{Era, Presentation};
 use bailiwick_gateway::ports::Host as _;
@@ -63,6 +64,11 @@ async fn ticket(world: &World, holder: &Holder) -> Raw {
     world
         .call("get_ticket", arguments.clone(), Some(&holder.present("get_ticket", &arguments)))
         .await
+}
+
+fn disclosed(event: &Event, field: &str) -> Option<Json> {
+    let found = event.disclosures.iter().find(|(name, _)| name == field);
+    found.map(|(_, disclosure)| disclosure.value.clone())
 }
 
 fn nothing_happened(world: &World) {
@@ -257,8 +263,14 @@ async fn a_known_caller_is_told_what_its_delegation_does_not_cover() {
         assert_eq!(s.agent.as_deref(), Some("agent:support-runner"));
         assert_eq!(s.principal.as_deref(), Some("alias"));
         assert!(s.task.is_some() && s.grant.is_some() && s.delegation.is_some());
-        assert_eq!(s.tool.as_deref(), Some(format!("mcp:support-desk:tools/{name}").as_str()));
-        assert!(event.disclosures.iter().any(|(n, _)| n == "arguments"));
+        let tool = format!("mcp:support-desk:tools/{name}");
+        let committed = disclosed(&event, "tool");
+        if name == "no_such_tool" {
+            assert_eq!((s.tool.as_deref(), committed), (None, Some(tool.into())));
+        } else {
+            assert_eq!((s.tool.as_deref(), committed), (Some(tool.as_str()), None));
+        }
+        assert!(disclosed(&event, "arguments").is_some());
     }
     let raw = ticket(&world, &policies).await;
     is_denied(&raw, "tool-not-delegated");

@@ -14,6 +14,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use bailiwick_core::accountable::Hop;
+use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::ServerName;
 use bailiwick_demo::agent::Era;
 use bailiwick_gateway::ports::Catalogue as _;

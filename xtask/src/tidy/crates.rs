@@ -34,7 +34,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("tlog", &[]),
     ("policy", &["core"]),
-    ("evidence", &["core", "tlog"]),
+    ("evidence", &["core", "policy", "tlog"]),
     ("store", &["core", "tlog"]),
     ("authority", &["core", "policy", "store", "tlog", "evidence"]),
     ("gateway", &["core", "policy"]),

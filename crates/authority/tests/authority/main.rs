@@ -11,7 +11,10 @@
 
 mod catalogue;
 mod delegations;
+mod entries;
 mod erasure;
+#[path = "../../../core/tests/entries/golden.rs"]
+mod golden;
 mod inspecting;
 mod registry;
 mod revocations;

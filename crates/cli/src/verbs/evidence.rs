@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, TaskId};
+use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, OrgId, TaskId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
+use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::{Located, Source, SourceError, Subject, Trust, assemble, verify};
 use bailiwick_store::{Filter, StoreError, StoredEntry, View};
 use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TreeReader};
@@ -62,16 +63,8 @@ fn get(action: &ActionId, output: &Path, dir: &Path, out: Output) -> Result<(), 
 
 /// A bundle opens texts: that somebody read them goes into the ledger.
 pub(super) fn note_reading(data: &DataDir, action: &ActionId) -> Result<(), CliError> {
-    let now = host::now();
-    let event = Event {
-        id: EntryId::mint(now, host::random()?),
-        org: data.authority.installation().org.clone(),
-        time: now,
-        kind: Kind::PlaintextRead,
-        subjects: Subjects { action: Some(action.to_string()), ..Subjects::default() },
-        body: Object::new().with("by", "operator"),
-        disclosures: Vec::new(),
-    };
+    let org = &data.authority.installation().org;
+    let event = plaintext_read(action, org, host::now(), host::random()?);
     let maker = data.gateway.clone();
     data.store()
         .write(move |tx| -> Result<(), StoreError> {
@@ -79,6 +72,24 @@ pub(super) fn note_reading(data: &DataDir, action: &ActionId) -> Result<(), CliE
         })
         .wait()?;
     Ok(())
+}
+
+/// The entry of a reading.
+pub(crate) fn plaintext_read(
+    action: &ActionId,
+    org: &OrgId,
+    now: Timestamp,
+    random: [u8; 10],
+) -> Event {
+    Event {
+        id: EntryId::mint(now, random),
+        org: org.clone(),
+        time: now,
+        kind: Kind::PlaintextRead,
+        subjects: Subjects { action: Some(action.to_string()), ..Subjects::default() },
+        body: Object::new().with("by", "operator"),
+        disclosures: Vec::new(),
+    }
 }
 
 fn offline(

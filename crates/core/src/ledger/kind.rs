@@ -38,7 +38,8 @@ kinds! {
     DelegationIssued = "delegation.issued",
     /// A derived token was seen for the first time.
     DelegationSeen = "delegation.seen",
-    /// Calls refused before the caller was known, counted together.
+    /// Denials without an entry of their own, counted together: of callers that
+    /// were not known, beyond a bound, and those that could not be written.
     DenialsSuppressed = "denials.suppressed",
     /// A principal's signed grant.
     GrantRecorded = "grant.recorded",

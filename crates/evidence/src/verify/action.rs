@@ -5,9 +5,10 @@ use bailiwick_core::denial::Reason;
 use bailiwick_core::ids::{ActionId, ToolId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
+use bailiwick_policy::decide::PolicyDecision;
 
 use super::delegation::{Presented, Redone};
-use super::{Case, agree};
+use super::{Case, agree, policy};
 use crate::check::{Check, Failure, ensure};
 use crate::subject::Subject;
 use crate::verdict::{Decision, Outcome, Recomputed};
@@ -16,14 +17,14 @@ const OUTCOMES: [&str; 5] = ["ok", "error", "timeout", "not_executed", "unknown"
 
 /// The pin of the tool, as recorded before the decision. `None` for resources,
 /// which have no definition, and for denials that did not come to the pin.
-pub(super) fn tool<'a>(case: &Case<'a>) -> Result<Option<&'a str>, Failure> {
+pub(super) fn tool<'a>(case: &Case<'a>, presented: &Presented) -> Result<Option<&'a str>, Failure> {
     const CHECK: Check = Check::Tool;
     let decided = case.decided;
     let pin = match decided.body("pin") {
         None | Some(Json::Null) => {
             let allowed = decided.entry.subjects.decision.as_deref() == Some("allow");
-            let resource = ToolId::parse(decided.subject(CHECK, Subject::Tool)?)
-                .is_ok_and(|id| id.operation() == "resources/read");
+            let resource =
+                ToolId::parse(&presented.tool).is_ok_and(|id| id.operation() == "resources/read");
             ensure(resource || !allowed, CHECK, || {
                 "the call was allowed without a pin of the tool".to_owned()
             })?;
@@ -31,7 +32,7 @@ pub(super) fn tool<'a>(case: &Case<'a>) -> Result<Option<&'a str>, Failure> {
         }
         Some(pin) => pin.as_str().ok_or_else(|| Failure::new(CHECK, "`body.pin` is malformed"))?,
     };
-    let id = decided.subject(CHECK, Subject::Tool)?;
+    let id = presented.tool.as_str();
     let of = case.receipts.one(CHECK, Kind::ToolPinned, Subject::Tool, id)?;
     agree(CHECK, of.text(CHECK, "tool")? == id, "the pinned tool")?;
     agree(CHECK, of.text(CHECK, "digest")? == pin, "the tool's pin")?;
@@ -67,7 +68,10 @@ pub(super) fn digest(
     let leaf = redone.hops.last().ok_or_else(|| Failure::new(CHECK, "there is no hop"))?;
     let server = ToolId::parse(&presented.tool).ok();
     let server = server.as_ref().map(ToolId::server);
-    agree(CHECK, server == Some(decided.text(CHECK, "server")?), "the decision's tool server")?;
+    // A server that was not catalogued is named in the disclosed tool only.
+    let stated = decided.body("server").filter(|s| **s != Json::Null);
+    let stated = stated.map_or(Ok(server), |_| decided.text(CHECK, "server").map(Some))?;
+    agree(CHECK, server == stated && server.is_some(), "the decision's tool server")?;
     let expected: [(&str, Json); 11] = [
         ("v", 1u64.into()),
         ("server", server.into()),
@@ -105,7 +109,12 @@ const OF_SCOPE: [Reason; 4] = [
 ];
 
 /// The decision against what was verified again.
-pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Failure> {
+pub(super) fn decision(
+    case: &Case<'_>,
+    presented: &Presented,
+    redone: &Redone,
+    grant_signed: bool,
+) -> Result<Decision, Failure> {
     const CHECK: Check = Check::Decision;
     let decided = case.decided;
     agree(
@@ -119,16 +128,25 @@ pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Fai
         decided.integer(CHECK, "staleness_ms")? == redone.staleness_ms,
         "the decision's staleness",
     )?;
+    let asked = policy::asked(case, presented, redone, grant_signed)?;
     let recomputed = match verdict(case)? {
         Recorded::Allow => match &redone.result {
-            Ok(()) => Recomputed::Agrees,
+            Ok(()) => match asked {
+                None => Recomputed::Agrees,
+                Some(PolicyDecision::Allow(_)) => Recomputed::WithPolicy,
+                Some(other) => return Err(policy::contradicts("allowed", &other)),
+            },
             Err(denial) => {
                 let found =
                     format!("it was allowed, but verification says `{}`", denial.reason.code());
                 return Err(Failure::new(CHECK, found));
             }
         },
-        Recorded::Ask => Recomputed::RecordedOnly,
+        Recorded::Ask => match asked.filter(|_| redone.result.is_ok()) {
+            None => Recomputed::RecordedOnly,
+            Some(PolicyDecision::ApprovalRequired(_)) => Recomputed::WithPolicy,
+            Some(other) => return Err(policy::contradicts("held for approval", &other)),
+        },
         Recorded::Deny(reason) => match &redone.result {
             Err(denial) if denial.reason == reason => Recomputed::Agrees,
             _ if OF_SCOPE.contains(&reason) => {
@@ -136,6 +154,15 @@ pub(super) fn decision(case: &Case<'_>, redone: &Redone) -> Result<Decision, Fai
                 let found = format!("it says `{}`, but verification says `{again}`", reason.code());
                 return Err(Failure::new(CHECK, found));
             }
+            // Only what a rule settled was denied by the rules: other denials
+            // of this stage come before them.
+            Ok(()) if decided.body("rule").is_some() => match asked {
+                None => Recomputed::RecordedOnly,
+                Some(PolicyDecision::Deny(found)) if found.denial_code == reason.code() => {
+                    Recomputed::WithPolicy
+                }
+                Some(other) => return Err(policy::contradicts(reason.code(), &other)),
+            },
             _ => Recomputed::RecordedOnly,
         },
     };

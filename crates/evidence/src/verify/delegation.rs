@@ -42,11 +42,20 @@ impl Presented {
         let proof = decided.value_text(CHECK, "proof")?.to_owned();
         let arguments = decided.value_object(CHECK, "arguments")?.clone();
         Ok(Self {
-            tool: decided.subject(CHECK, Subject::Tool)?.to_owned(),
+            tool: tool(decided)?.to_owned(),
             arguments: as_written(&proof, arguments),
             chain,
             proof,
         })
+    }
+}
+
+/// The tool: stated by the entry, or committed to when the caller made its
+/// name up.
+fn tool(decided: &Opened) -> Result<&str, Failure> {
+    match Subject::Tool.of_entry(&decided.entry) {
+        Some(tool) => Ok(tool),
+        None => decided.value_text(Check::Delegation, "tool"),
     }
 }
 

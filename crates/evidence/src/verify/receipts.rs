@@ -134,6 +134,9 @@ pub(super) fn disclose(
 fn required(of: &Opened) -> &'static [&'static str] {
     match of.entry.kind {
         Kind::ActionDecided if super::is_refusal(of) => &[],
+        Kind::ActionDecided if of.entry.subjects.tool.is_none() => {
+            &["tool", "arguments", "action", "chain", "proof", "inputs"]
+        }
         Kind::ActionDecided => &["arguments", "action", "chain", "proof", "inputs"],
         Kind::GrantRecorded if of.body("signed").and_then(Json::as_bool) == Some(false) => {
             &["statement"]

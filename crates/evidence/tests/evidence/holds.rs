@@ -250,7 +250,7 @@ fn a_resource_is_read_without_a_pin() {
 }
 
 /// As the gateway writes it when it has no pin.
-fn without_pin(story: &mut Story) {
+pub fn without_pin(story: &mut Story) {
     story.body(Kind::ActionDecided, 1, "pin", Json::Null);
     let preimage = story.value(Kind::ActionDecided, 1, "action");
     let preimage = preimage.as_object().unwrap().clone().with("pin", Json::Null);

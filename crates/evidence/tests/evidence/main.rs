@@ -16,5 +16,6 @@
 mod holds;
 mod ledger;
 mod mutations;
+mod retained;
 mod tampering;
 mod world;

@@ -1,10 +1,7 @@
 //! Stage 5: a person's decision, where one is required. Nobody can give one
 //! yet, so a call that needs one is denied.
 
-use std::sync::Arc;
-
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_policy::Workflow;
 use bailiwick_policy::permit::Permit;
 
 use super::Stopped;
@@ -15,20 +12,19 @@ use super::policy::{Judged, Word};
 #[derive(Debug)]
 pub struct Cleared {
     pub(crate) call: Covering,
-    pub(crate) workflow: Arc<Workflow>,
     pub(crate) permit: Permit,
 }
 
 /// Passes permits on.
 pub(crate) fn clear(judged: Judged) -> Result<Cleared, Stopped> {
-    let Judged { call, workflow, word } = judged;
+    let Judged { call, word } = judged;
     match word {
-        Word::Permit(permit) => Ok(Cleared { call, workflow, permit }),
+        Word::Permit(permit) => Ok(Cleared { call, permit }),
         Word::Ask(ask) => {
             let finding = Some(ask.case().finding().clone());
             let denial =
                 Denial::new(Reason::ApprovalUnavailable).about(ask.case().finding().rule.as_ref());
-            let stopped = Stopped::known(denial, ask);
+            let stopped = Stopped::known(denial, ask).on(call.ground);
             Err(Stopped { finding, approval_required: true, ..stopped })
         }
     }

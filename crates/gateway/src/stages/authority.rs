@@ -26,7 +26,6 @@ use crate::sessions::Session;
 pub struct Covered {
     pub(crate) call: Covering,
     pub(crate) verified: Verified<Accountable>,
-    pub(crate) workflow: Arc<Workflow>,
 }
 
 /// What is known of a covered call besides who makes it.
@@ -38,39 +37,63 @@ pub(crate) struct Covering {
     /// Reading a resource has none.
     pub(crate) pin: Option<Pin>,
     pub(crate) charges: Vec<Charge>,
+    pub(crate) ground: Ground,
 }
 
-impl Covering {
-    pub(crate) fn pin_digest(&self) -> Option<Digest> {
-        self.pin.as_ref().map(|pin| pin.digest)
-    }
+/// What the catalogue says of a call's tool: the ground that later decisions
+/// stand on, whichever way they go.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) workflow: Arc<Workflow>,
+    pub(crate) rating: Rating,
+    /// Reading a resource has none, nor has a call that was stopped before its
+    /// pin was found.
+    pub(crate) pin: Option<Digest>,
 }
 
 /// Looks the call up and checks it.
 pub(crate) async fn cover(gateway: &Inner, identified: Identified) -> Result<Covered, Stopped> {
     let Identified { request, verified, session } = identified;
-    match check(gateway, &request, &verified).await {
-        Ok((server, pin, workflow, charges)) => {
-            let call = Covering { request, session, server, pin, charges };
-            Ok(Covered { call, verified, workflow })
+    let mut ground = match ground(gateway, &request, &verified) {
+        Ok(ground) => ground,
+        Err(denial) => return Err(Stopped::known(denial, verified)),
+    };
+    match check(gateway, &request, &verified, &mut ground).await {
+        Ok((server, pin, charges)) => {
+            let call = Covering { request, session, server, pin, charges, ground };
+            Ok(Covered { call, verified })
         }
-        Err(denial) => Err(Stopped::known(denial, verified)),
+        Err(denial) => Err(Stopped::known(denial, verified).on(ground)),
     }
 }
 
-type Looked = (Arc<ToolServer>, Option<Pin>, Arc<Workflow>, Vec<Charge>);
-
-async fn check(
+fn ground(
     gateway: &Inner,
     request: &CallRequest,
     verified: &Verified<Accountable>,
-) -> Result<Looked, Denial> {
+) -> Result<Ground, Denial> {
     let tool = &request.call.tool;
     let workflow = workflow(gateway, &verified.facts().authority.workflow_digest)?;
     let rating = workflow
         .catalogue
         .rating(tool)
+        .cloned()
         .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
+    Ok(Ground { workflow, rating, pin: None })
+}
+
+type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>);
+
+/// Checks the call; what is found of the pin goes into `ground`, so that a
+/// denial knows it too.
+async fn check(
+    gateway: &Inner,
+    request: &CallRequest,
+    verified: &Verified<Accountable>,
+    ground: &mut Ground,
+) -> Result<Looked, Denial> {
+    let tool = &request.call.tool;
+    let rating = &ground.rating;
     let server = server(gateway, &request.server)?;
     if is_high(rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
@@ -87,6 +110,7 @@ async fn check(
                 .pins
                 .get(tool.operation())
                 .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
+            ground.pin = Some(pin.digest);
             let (any, high) = gateway.config.pin_check_seconds;
             let bound = if is_high(rating) { high } else { any };
             gateway.pins.ensure(gateway, &server, tool.operation(), pin, bound).await?;
@@ -99,7 +123,7 @@ async fn check(
     let charged = (verified.chain(), verified.facts());
     let charges = Charge::of(charged.0, charged.1, tool.as_str(), &request.call.arguments)
         .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
-    Ok((server, pin, workflow, charges))
+    Ok((server, pin, charges))
 }
 
 fn is_high(rating: &Rating) -> bool {

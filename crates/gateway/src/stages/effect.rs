@@ -19,7 +19,7 @@ use bailiwick_policy::permit::Permit;
 
 use super::approval::Cleared;
 use super::authority::Covering;
-use super::evidence::{self, Decision, Draw, Finished, Ground, Outcome};
+use super::evidence::{self, Decision, Draw, Finished, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
 use crate::gateway::Gateway;
@@ -80,13 +80,12 @@ pub(crate) async fn record(
     gateway: &Gateway,
     cleared: Cleared,
 ) -> Result<Recorded<Permit>, Stopped> {
-    let Cleared { call, workflow, permit } = cleared;
+    let Cleared { call, permit } = cleared;
     let now = permit.case().verified().now();
     let draw = Draw::new(gateway.ports.host.as_ref(), now);
     let entry = draw.id.clone();
     let drafted = {
         let case = permit.case();
-        let ground = Ground { workflow: &workflow, rating: case.rating(), pin: call.pin_digest() };
         evidence::decided(
             gateway,
             draw,
@@ -100,7 +99,7 @@ pub(crate) async fn record(
                 decision: "allow",
                 denial: None,
                 finding: Some(case.finding()),
-                ground: Some(ground),
+                ground: Some(&call.ground),
                 assurance: Assurance::Arguments,
             },
         )
@@ -118,13 +117,14 @@ pub(crate) async fn record(
             expires: spent_until(gateway, proof.iat),
         },
         recheck: recheck.clone(),
+        derived: evidence::derived(verified.chain(), verified.facts()),
     };
     match gateway.ports.journal.record(record).await {
         Ok(_) => {
             let action_digest = drafted.action_digest;
             Ok(Recorded { permit, call, entry, subjects, action_digest, recheck })
         }
-        Err(refusal) => Err(Stopped::known(denial(refusal), permit)),
+        Err(refusal) => Err(Stopped::known(denial(refusal), permit).on(call.ground)),
     }
 }
 

@@ -11,53 +11,24 @@ use bailiwick_core::ids::{EntryId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
-use bailiwick_policy::Workflow;
-use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::decide::Finding;
 
+use super::authority::Ground;
 use super::boundary::Presentation;
 use crate::gateway::Inner;
-use crate::ports::Host;
+use crate::ports::Derivation;
+use crate::strangers::Uncounted;
 
-/// Bytes of chain and proof of a stranger that are kept for the operator.
-const MAX_CLAIMED_BYTES: usize = 16 * 1024;
+mod draw;
+mod names;
+mod retained;
+
+pub(crate) use draw::Draw;
+use names::Names;
+use retained::{claimed, inputs};
+
 /// Bytes of arguments of a denied call that are kept.
 const MAX_DENIED_ARGUMENT_BYTES: usize = 64 * 1024;
-
-/// Fresh salts and the id of one decision, drawn at once.
-pub(crate) struct Draw {
-    pub(crate) id: EntryId,
-    salts: [[u8; 32]; 7],
-    next: usize,
-}
-
-impl Draw {
-    pub(crate) fn new(host: &dyn Host, now: Timestamp) -> Self {
-        let mut bytes = [0u8; 10 + 7 * 32];
-        host.fill(&mut bytes);
-        let (id, rest) = bytes.split_at(10);
-        let mut random = [0; 10];
-        random.copy_from_slice(id);
-        let mut salts = [[0; 32]; 7];
-        for (salt, piece) in salts.iter_mut().zip(rest.chunks_exact(32)) {
-            salt.copy_from_slice(piece);
-        }
-        Self { id: EntryId::mint(now, random), salts, next: 0 }
-    }
-
-    /// A salt that was not given out before. There are as many as an event has
-    /// fields; an eighth would be a zero one, which the tests would show.
-    fn salt(&mut self) -> [u8; 32] {
-        let salt = self.salts.get(self.next).copied().unwrap_or_default();
-        debug_assert!(self.next < self.salts.len(), "as many salts as fields");
-        self.next = self.next.saturating_add(1);
-        salt
-    }
-
-    fn disclose(&mut self, value: impl Into<Json>) -> Disclosure {
-        Disclosure { salt: self.salt(), value: value.into() }
-    }
-}
 
 /// A decision about to be written.
 pub(crate) struct Decision<'a> {
@@ -72,15 +43,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) decision: &'static str,
     pub(crate) denial: Option<&'a Denial>,
     pub(crate) finding: Option<&'a Finding>,
-    pub(crate) ground: Option<Ground<'a>>,
+    pub(crate) ground: Option<&'a Ground>,
     pub(crate) assurance: Assurance,
-}
-
-/// What an allow rests on besides the caller.
-pub(crate) struct Ground<'a> {
-    pub(crate) workflow: &'a Workflow,
-    pub(crate) rating: &'a Rating,
-    pub(crate) pin: Option<Digest>,
 }
 
 /// An event and the action's digest, if the action was known well enough.
@@ -94,7 +58,7 @@ fn text_array<'a>(items: impl Iterator<Item = &'a String>) -> Json {
 }
 
 /// Writes a decision down.
-pub(crate) fn decided(gateway: &Inner, mut draw: Draw, decision: &Decision<'_>) -> Drafted {
+pub(crate) fn decided(gateway: &Inner, mut draw: Draw<'_>, decision: &Decision<'_>) -> Drafted {
     let mut subjects = Subjects {
         action: Some(draw.id.to_string()),
         decision: Some(decision.decision.to_owned()),
@@ -118,7 +82,13 @@ pub(crate) fn decided(gateway: &Inner, mut draw: Draw, decision: &Decision<'_>) 
     let mut action_digest = None;
     match decision.known {
         Some((chain, facts)) => {
-            known_subjects(&mut subjects, decision, chain, facts);
+            known_subjects(&mut subjects, chain, facts);
+            let names = Names::of(gateway, decision, facts);
+            body.insert("server", names.server);
+            subjects.tool = names.action.map(str::to_owned);
+            if let Some(chosen) = names.chosen {
+                disclosures.push(("tool".to_owned(), draw.disclose(chosen)));
+            }
             action_digest =
                 known_body(gateway, &mut draw, &mut body, &mut disclosures, decision, chain, facts);
         }
@@ -136,7 +106,7 @@ pub(crate) fn decided(gateway: &Inner, mut draw: Draw, decision: &Decision<'_>) 
     Drafted { event, action_digest }
 }
 
-fn known_subjects(subjects: &mut Subjects, decision: &Decision<'_>, chain: &Chain, facts: &Facts) {
+fn known_subjects(subjects: &mut Subjects, chain: &Chain, facts: &Facts) {
     let caller = facts.caller();
     subjects.principal = facts.standing.principal_alias.clone();
     subjects.agent = caller.map(|hop| hop.agent.to_string());
@@ -145,12 +115,11 @@ fn known_subjects(subjects: &mut Subjects, decision: &Decision<'_>, chain: &Chai
     subjects.task = Some(facts.authority.task.to_string());
     subjects.grant = Some(facts.authority.grant.to_string());
     subjects.delegation = Some(chain.leaf_hash().to_string());
-    subjects.tool = decision.action.map(str::to_owned);
 }
 
 fn known_body(
     gateway: &Inner,
-    draw: &mut Draw,
+    draw: &mut Draw<'_>,
     body: &mut Object,
     disclosures: &mut Vec<(String, Disclosure)>,
     decision: &Decision<'_>,
@@ -165,8 +134,7 @@ fn known_body(
             .with("guarantee", hop.guarantee.as_str())
             .into()
     };
-    let pin = decision.ground.as_ref().and_then(|g| g.pin);
-    body.insert("server", decision.server);
+    let pin = decision.ground.and_then(|g| g.pin);
     body.insert("pin", pin);
     body.insert("root", chain.root_hash());
     body.insert("assurance", decision.assurance.as_str());
@@ -184,7 +152,7 @@ fn known_body(
     if let Some(finding) = decision.finding {
         body.insert("rule", finding.rule.as_ref());
     }
-    if let Some(ground) = &decision.ground {
+    if let Some(ground) = decision.ground {
         body.insert("risk", ground.rating.risk.as_str());
     }
     let mut digest = None;
@@ -225,64 +193,29 @@ fn known_body(
     digest
 }
 
+/// The derived tokens of a known caller's chain, parents first.
+pub(crate) fn derived(chain: &Chain, facts: &Facts) -> Vec<Derivation> {
+    let links = chain.links();
+    let pairs = links.iter().zip(links.iter().skip(1)).zip(facts.hops.iter().skip(1));
+    pairs
+        .zip(1..)
+        .map(|(((parent, link), hop), depth)| Derivation {
+            token: link.hash,
+            parent: parent.hash,
+            root: chain.root_hash(),
+            depth,
+            holder: link.claims.holder.thumbprint(),
+            agent: hop.agent.clone(),
+            instance: hop.instance.clone(),
+            expires: Timestamp::from_seconds(link.claims.exp),
+        })
+        .collect()
+}
+
 /// The latest start of the chain's tokens, seconds.
 fn not_before(chain: &Chain) -> Option<i64> {
     let nbf = |claims: &Object| claims.member("nbf")?.as_number()?.as_plain_integer();
     chain.links().iter().filter_map(|l| nbf(&l.claims.all)).max()
-}
-
-/// Everything besides chain, proof and arguments that the decision looked at,
-/// so that it can be made again from the record.
-fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
-    let mut o = Object::new()
-        .with("v", 1u64)
-        .with("now", decision.now.to_string())
-        .with("audience", gateway.audience.as_str())
-        .with("config", gateway.config.to_inputs())
-        .with("standing", facts.standing.to_json())
-        .with("staleness_bound", gateway.config.staleness_seconds.0)
-        .with("workflow_digest", facts.authority.workflow_digest);
-    if let Some(ground) = &decision.ground {
-        let rating = ground.rating;
-        o.insert(
-            "catalogue",
-            Object::new()
-                .with("pin", ground.pin)
-                .with("risk", rating.risk.as_str())
-                .with("effect", rating.effect.as_str())
-                .with("idempotent", rating.idempotent)
-                .with("timeout_seconds", rating.timeout_seconds)
-                .with("level", ground.workflow.level.as_str()),
-        );
-        o.insert(
-            "policy",
-            Object::new()
-                .with("assurance", decision.assurance.as_str())
-                .with("guarantee", facts.guarantee.as_str())
-                .with("grant_signed", facts.grant_signed),
-        );
-    }
-    o
-}
-
-/// What a stranger said, none of it a fact.
-fn claimed(decision: &Decision<'_>) -> Object {
-    let mut o = Object::new()
-        .with("server", decision.server)
-        .with("action", decision.action.map(|a| a.chars().take(256).collect::<String>()));
-    if let Some(presentation) = decision.presentation {
-        let size = presentation
-            .chain
-            .iter()
-            .fold(presentation.proof.len(), |sum, token| sum.saturating_add(token.len()));
-        if size <= MAX_CLAIMED_BYTES {
-            o.insert("chain", text_array(presentation.chain.iter()));
-            o.insert("proof", presentation.proof.as_str());
-        } else {
-            o.insert("bytes", u64::try_from(size).unwrap_or(u64::MAX));
-        }
-    }
-    o
 }
 
 /// What became of an allowed call.
@@ -359,8 +292,8 @@ pub(crate) fn completed(
     }
 }
 
-/// How many refusals of strangers were not written one by one.
-pub(crate) fn suppressed(gateway: &Inner, count: u64, since: Timestamp) -> Event {
+/// How many denials were not written one by one.
+pub(crate) fn suppressed(gateway: &Inner, counted: &Uncounted) -> Event {
     let now = gateway.ports.host.now();
     let draw = Draw::new(gateway.ports.host.as_ref(), now);
     Event {
@@ -370,8 +303,9 @@ pub(crate) fn suppressed(gateway: &Inner, count: u64, since: Timestamp) -> Event
         kind: Kind::DenialsSuppressed,
         subjects: Subjects::default(),
         body: Object::new()
-            .with("count", count)
-            .with("from", since.to_string())
+            .with("count", counted.count)
+            .with("unwritten", counted.unwritten)
+            .with("from", counted.since.to_string())
             .with("to", now.to_string()),
         disclosures: Vec::new(),
     }

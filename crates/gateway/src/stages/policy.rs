@@ -1,9 +1,6 @@
 //! Stage 4: the organisation's word, by the pure rules of `bailiwick-policy`.
 
-use std::sync::Arc;
-
 use bailiwick_core::guarantee::Assurance;
-use bailiwick_policy::Workflow;
 use bailiwick_policy::permit::{Ask, Permit, Ruling, rule};
 
 use super::Stopped;
@@ -13,7 +10,6 @@ use super::authority::{Covered, Covering};
 #[derive(Debug)]
 pub struct Judged {
     pub(crate) call: Covering,
-    pub(crate) workflow: Arc<Workflow>,
     pub(crate) word: Word,
 }
 
@@ -28,15 +24,15 @@ pub(crate) enum Word {
 
 /// Asks the rules.
 pub(crate) fn judge(covered: Covered) -> Result<Judged, Stopped> {
-    let Covered { call, verified, workflow } = covered;
-    let word = match rule(verified, &workflow, Assurance::Arguments, &[]) {
+    let Covered { call, verified } = covered;
+    let word = match rule(verified, &call.ground.workflow, Assurance::Arguments, &[]) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {
             let finding = refusal.finding().cloned();
-            let stopped = Stopped::known(refusal.denial().clone(), refusal);
+            let stopped = Stopped::known(refusal.denial().clone(), refusal).on(call.ground);
             return Err(Stopped { finding, ..stopped });
         }
     };
-    Ok(Judged { call, workflow, word })
+    Ok(Judged { call, word })
 }

@@ -4,7 +4,7 @@ use bailiwick_gateway::stages::authority::Covered;
 use bailiwick_policy::permit::Permit;
 
 fn skip(covered: Covered, permit: Permit) -> Cleared {
-    Cleared { call: covered.call, workflow: covered.workflow, permit }
+    Cleared { call: covered.call, permit }
 }
 
 fn main() {}

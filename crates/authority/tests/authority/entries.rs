@@ -1,0 +1,110 @@
+//! What the authority writes, byte for byte: one entry of each of its kinds,
+//! from a fixed clock, fixed keys and fixed random bytes.
+
+use std::collections::BTreeMap;
+
+use crate::golden::{self, Golden};
+use crate::support::*;
+
+use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, Target};
+use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::grant::Request;
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::Kind;
+use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_store::{IdentityMode, Status, StoreError};
+
+/// Kinds that other makers write: the gateway, or whoever reads texts.
+const ELSEWHERE: [Kind; 6] = [
+    Kind::ActionDecided,
+    Kind::ActionCompleted,
+    Kind::DelegationSeen,
+    Kind::DenialsSuppressed,
+    Kind::PlaintextRead,
+    Kind::ToolChanged,
+];
+
+/// The first entry of each kind that is in the ledger and not in `found`.
+fn collect(world: &World, found: &mut BTreeMap<String, Golden>) {
+    let store = world.authority.store();
+    let entries = store.read(|view| -> Result<_, StoreError> { view.tail(0, 1000) }).unwrap();
+    for entry in entries {
+        let texts = store.read(|view| -> Result<_, StoreError> { view.read_plaintext(&entry.id) });
+        found.entry(entry.kind.clone()).or_insert_with(|| Golden {
+            kind: entry.kind,
+            maker: entry.maker,
+            key: key(2).public_key().to_jwk(),
+            leaf: String::from_utf8(entry.leaf).unwrap(),
+            disclosures: texts.unwrap().unwrap_or_default(),
+        });
+    }
+}
+
+/// The signature by the identity key is another one each time, so the golden
+/// entry brings the request that it is about.
+fn enrolment(world: &World) -> Json {
+    if !golden::folder().join("instance.enrolled.json").exists() {
+        let identity = identity();
+        let statement = world.statement("agent:runner", 21, &identity);
+        return statement.sign(&*key(21), &identity).unwrap();
+    }
+    let entry = golden::read("instance.enrolled");
+    let (_, disclosed) = entry.disclosures.into_iter().find(|(f, _)| f == "enrolment").unwrap();
+    disclosed.value
+}
+
+#[test]
+fn the_authority_writes_the_golden_entries() {
+    let world = World::bare();
+    let a = &world.authority;
+    a.init().unwrap();
+    for (name, seed) in [("user:owner", 10), ("user:142", 11)] {
+        a.principal_add(&principal(name), &key(seed).public_key().to_jwk()).unwrap();
+    }
+    a.workflow_publish(golden::WORKFLOW).unwrap();
+    for name in ["agent:runner", "agent:reader"] {
+        a.agent_add(&agent(name), &principal("user:owner"), Provenance::default()).unwrap();
+    }
+    let instance = a.instance_enrol(&enrolment(&world)).unwrap();
+    let server = ServerName::parse("desk").unwrap();
+    a.tool_server_add(NewServer {
+        name: server.clone(),
+        url: "http://127.0.0.1:9/mcp".into(),
+        credential: Some("file:desk.credential".into()),
+        identity_mode: IdentityMode::Shared,
+        replace: false,
+    })
+    .unwrap();
+    let listing = json(&format!("{{\"tools\":[{}]}}", golden::TOOL));
+    a.pin(&server, DefinitionKind::Tool, &listing, &[]).unwrap();
+    let request = Request {
+        principal: principal("user:142"),
+        agent: agent("agent:runner"),
+        scope: vec!["ticket:8821".into()],
+        expires_at: world.now().plus_seconds(900),
+        purpose: "resolve ticket".into(),
+        workflow: None,
+    };
+    let prepared = a.prepare(&request, &PrepareOptions::default()).unwrap();
+    let signed = prepared.statement.sign(&*key(11));
+    let issued = a.submit(&prepared, &signed, None).unwrap();
+    let token = DelegationRef::Tokens(vec![issued.token]);
+    a.revoke(&Target::Delegation(token), "finished", None).unwrap();
+    a.agent_status(&agent("agent:reader"), Status::Suspended).unwrap();
+    a.instance_retire(&instance.id).unwrap();
+    a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
+    let mut found = BTreeMap::new();
+    collect(&world, &mut found);
+    a.erase(&Erasure::Principal(principal("user:142"))).unwrap();
+    collect(&world, &mut found);
+
+    for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {
+        let name = kind.as_str();
+        let written = found.remove(name).unwrap_or_else(|| panic!("no `{name}` was written"));
+        golden::check(name, &written);
+    }
+    assert!(found.is_empty(), "{:?}", found.keys());
+}

@@ -1,0 +1,73 @@
+//! What is retained beside a decision besides what was presented.
+
+use bailiwick_core::accountable::Facts;
+use bailiwick_core::json::{Json, Object};
+
+use super::{Decision, text_array};
+use crate::gateway::Inner;
+
+/// Bytes of a stranger's chain and proof, and of its arguments, that are kept
+/// for the operator.
+const MAX_CLAIMED_BYTES: usize = 16 * 1024;
+
+/// Everything besides chain, proof and arguments that the decision looked at,
+/// so that it can be made again from the record.
+pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
+    let mut o = Object::new()
+        .with("v", 1u64)
+        .with("now", decision.now.to_string())
+        .with("audience", gateway.audience.as_str())
+        .with("config", gateway.config.to_inputs())
+        .with("standing", facts.standing.to_json())
+        .with("staleness_bound", gateway.config.staleness_seconds.0)
+        .with("workflow_digest", facts.authority.workflow_digest);
+    if let Some(ground) = decision.ground {
+        let rating = &ground.rating;
+        o.insert(
+            "catalogue",
+            Object::new()
+                .with("pin", ground.pin)
+                .with("risk", rating.risk.as_str())
+                .with("effect", rating.effect.as_str())
+                .with("idempotent", rating.idempotent)
+                .with("timeout_seconds", rating.timeout_seconds)
+                .with("level", ground.workflow.level.as_str()),
+        );
+        o.insert(
+            "policy",
+            Object::new()
+                .with("assurance", decision.assurance.as_str())
+                .with("guarantee", facts.guarantee.as_str())
+                .with("grant_signed", facts.grant_signed),
+        );
+    }
+    o
+}
+
+/// What a stranger said, none of it a fact.
+pub(super) fn claimed(decision: &Decision<'_>) -> Object {
+    let mut o = Object::new()
+        .with("server", decision.server)
+        .with("action", decision.action.map(|a| a.chars().take(256).collect::<String>()));
+    if let Some(presentation) = decision.presentation {
+        let size = presentation
+            .chain
+            .iter()
+            .fold(presentation.proof.len(), |sum, token| sum.saturating_add(token.len()));
+        if size <= MAX_CLAIMED_BYTES {
+            o.insert("chain", text_array(presentation.chain.iter()));
+            o.insert("proof", presentation.proof.as_str());
+        } else {
+            o.insert("bytes", u64::try_from(size).unwrap_or(u64::MAX));
+        }
+    }
+    if let Some(arguments) = decision.arguments {
+        let size = Json::from(arguments.clone()).canonical().len();
+        if size <= MAX_CLAIMED_BYTES {
+            o.insert("arguments", arguments.clone());
+        } else {
+            o.insert("argument_bytes", u64::try_from(size).unwrap_or(u64::MAX));
+        }
+    }
+    o
+}
