@@ -2,4 +2,6 @@
 
 pub(crate) mod attenuate;
 pub(crate) mod denial;
+pub(crate) mod ledger;
+pub(crate) mod proxy;
 pub(crate) mod verify;

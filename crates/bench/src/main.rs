@@ -3,22 +3,30 @@
 //! Each figure takes both sides of its comparison in turns within one run, so
 //! that noise of the machine hits both, and reports minimum, median and
 //! maximum. `--json` prints what the table was made from.
+//!
+//! `proxy` puts each server that it measures into a process of its own: this
+//! program plays the tool server and the bare proxy (hidden subcommands), and
+//! the gateway is the `bailiwick` built beside it.
 #![allow(clippy::print_stdout, reason = "a command-line tool prints")]
 #![allow(clippy::disallowed_methods, reason = "a measurement reads clocks and the machine")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 mod figure;
 mod fixture;
 mod machine;
 mod measure;
 mod peer;
+mod place;
 mod report;
+mod server;
 
 use measure::Plan;
-use report::Report;
+use place::Place;
 
 /// What goes wrong while a figure is prepared: a fixture that cannot be made,
 /// or a side that does not give the expected verdict.
@@ -32,9 +40,9 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; in each of them every side runs once.
-    #[arg(long, global = true, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// Rounds; in each of them every side runs once [default: 200; of `ledger`: 50; of `proxy`: 5].
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// How long one side runs in one round, microseconds.
     #[arg(long, global = true, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     slice: u32,
@@ -49,17 +57,36 @@ enum Figure {
     Denial,
     /// Deriving one narrower token.
     Attenuate,
+    /// Durable entries in a second, beside SQLite with the same bytes.
+    Ledger {
+        /// A folder on a real disk [default: `target` here, or /var/tmp].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// One MCP call through the gateway, beside a direct one and one through a
+    /// bare reverse proxy.
+    Proxy {
+        /// A folder on a real disk [default: `target` here, or /var/tmp].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Calls of each side in one round.
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        calls: u32,
+    },
+    /// The tool server of `proxy`.
+    #[command(hide = true)]
+    ServeEcho,
+    /// The bare reverse proxy of `proxy`.
+    #[command(hide = true)]
+    ServeBareProxy {
+        /// Where it forwards to, such as `http://127.0.0.1:8080`.
+        #[arg(long)]
+        to: String,
+    },
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let plan = Plan::new(arguments.rounds, arguments.slice);
-    let made = match arguments.figure {
-        Figure::Verify => figure::verify::report(&plan),
-        Figure::Denial => figure::denial::report(&plan),
-        Figure::Attenuate => figure::attenuate::report(&plan),
-    };
-    match made.and_then(|report| shown(&report, arguments.json)) {
+    match run(Arguments::parse()) {
         Ok(text) => {
             println!("{text}");
             ExitCode::SUCCESS
@@ -71,6 +98,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn shown(report: &Report, json: bool) -> Result<String, Failure> {
+/// What the subcommand prints at its end.
+fn run(arguments: Arguments) -> Result<String, Failure> {
+    let Arguments { figure, json, rounds, slice } = arguments;
+    let plan = |usual| Plan::new(rounds.unwrap_or(usual), slice);
+    match figure {
+        Figure::Verify => shown(&figure::verify::report(&plan(200))?, json),
+        Figure::Denial => shown(&figure::denial::report(&plan(200))?, json),
+        Figure::Attenuate => shown(&figure::attenuate::report(&plan(200))?, json),
+        Figure::Ledger { dir } => {
+            let place = Place::find(dir.as_deref())?;
+            shown(&figure::ledger::report(&plan(50), &place)?, json)
+        }
+        Figure::Proxy { dir, calls } => {
+            let plan = figure::proxy::Plan { rounds: rounds.unwrap_or(5), calls };
+            shown(&figure::proxy::report(plan, &Place::find(dir.as_deref())?)?, json)
+        }
+        Figure::ServeEcho => server::echo::run().map(|()| String::new()),
+        Figure::ServeBareProxy { to } => server::forward::run(to).map(|()| String::new()),
+    }
+}
+
+fn shown<R: Serialize + std::fmt::Display>(report: &R, json: bool) -> Result<String, Failure> {
     if json { Ok(serde_json::to_string_pretty(report)?) } else { Ok(report.to_string()) }
 }

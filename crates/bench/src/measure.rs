@@ -23,12 +23,23 @@ impl Plan {
 /// expected one.
 pub(crate) struct Side<'a> {
     name: String,
+    pieces: u32,
     work: Box<dyn FnMut() -> bool + 'a>,
 }
 
 impl<'a> Side<'a> {
+    /// One run of `work` does one piece.
     pub(crate) fn new(name: impl Into<String>, work: impl FnMut() -> bool + 'a) -> Self {
-        Self { name: name.into(), work: Box::new(work) }
+        Self::of(name, 1, work)
+    }
+
+    /// One run of `work` does as many `pieces`; a timing is that of one piece.
+    pub(crate) fn of(
+        name: impl Into<String>,
+        pieces: u32,
+        work: impl FnMut() -> bool + 'a,
+    ) -> Self {
+        Self { name: name.into(), pieces, work: Box::new(work) }
     }
 }
 
@@ -39,6 +50,8 @@ pub(crate) struct Timing {
     pub(crate) min_us: f64,
     pub(crate) median_us: f64,
     pub(crate) max_us: f64,
+    /// Pieces of work in a second, by the median.
+    pub(crate) per_s: f64,
     /// Median, over the rounds, of this side's time by that of the side that
     /// the comparison names.
     pub(crate) ratio: f64,
@@ -62,7 +75,7 @@ pub(crate) fn turns(
     let mut taken = vec![Vec::new(); sides.len()];
     for _ in 0..plan.rounds {
         for ((side, &times), taken) in sides.iter_mut().zip(&times).zip(&mut taken) {
-            taken.push(slice(side, times)?);
+            taken.push(slice(side, times)? / f64::from(side.pieces));
         }
     }
     let base = sides
@@ -76,11 +89,13 @@ pub(crate) fn turns(
         .map(|(side, taken)| {
             let ratios = taken.iter().zip(&base).map(|(t, b)| t / b).collect();
             let sorted = sorted(taken);
+            let median_us = median(&sorted);
             Timing {
                 name: side.name.clone(),
                 min_us: sorted.first().copied().unwrap_or_default(),
-                median_us: median(&sorted),
+                median_us,
                 max_us: sorted.last().copied().unwrap_or_default(),
+                per_s: 1e6 / median_us,
                 ratio: median(&self::sorted(ratios)),
             }
         })
@@ -112,12 +127,12 @@ fn slice(side: &mut Side<'_>, times: u32) -> Result<f64, Failure> {
     Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(times))
 }
 
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+pub(crate) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
 }
 
-fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     let upper = sorted.get(middle).copied().unwrap_or_default();
     if sorted.len() % 2 == 1 {
@@ -127,9 +142,26 @@ fn median(sorted: &[f64]) -> f64 {
     f64::midpoint(lower, upper)
 }
 
+/// The smallest value that at least `percent` of all do not exceed.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).or(sorted.last()).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        for (percent, value) in [(0, 1.0), (1, 1.0), (50, 50.0), (99, 99.0), (100, 100.0)] {
+            assert_eq!(percentile(&hundred, percent).to_bits(), f64::to_bits(value), "{percent}");
+        }
+        assert_eq!(percentile(&[1.0, 2.0, 7.0], 50).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(percentile(&[1.0, 2.0, 7.0], 99).to_bits(), 7.0_f64.to_bits());
+        assert_eq!(percentile(&[], 99).to_bits(), 0.0_f64.to_bits());
+    }
 
     #[test]
     fn the_median_of_an_even_number_of_values_lies_between_the_middle_two() {

@@ -43,14 +43,14 @@ impl fmt::Display for Comparison {
         writeln!(f, "{} (ratio to: {})", self.title, self.against)?;
         write!(
             f,
-            "  {:width$}  {:>9}  {:>9}  {:>9}  {:>6}",
-            "", "min µs", "median µs", "max µs", "ratio"
+            "  {:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>6}",
+            "", "min µs", "median µs", "max µs", "per s", "ratio"
         )?;
         for t in &self.timings {
             write!(
                 f,
-                "\n  {:width$}  {:>9.2}  {:>9.2}  {:>9.2}  {:>6.3}",
-                t.name, t.min_us, t.median_us, t.max_us, t.ratio
+                "\n  {:width$}  {:>9.2}  {:>9.2}  {:>9.2}  {:>9.0}  {:>6.3}",
+                t.name, t.min_us, t.median_us, t.max_us, t.per_s, t.ratio
             )?;
         }
         Ok(())
