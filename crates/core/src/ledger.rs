@@ -21,6 +21,9 @@ pub use kind::Kind;
 /// Bytes of one entry at most (a log bundle allows 65,535).
 pub const MAX_ENTRY_BYTES: usize = 60 * 1024;
 
+/// The member that holds the maker's signature.
+const SIGNATURE: &str = "sig";
+
 const SIGNATURE_DOMAIN: &[u8] = b"bailiwick-entry-v1\n";
 
 /// A value that the ledger commits to without writing it.
@@ -245,15 +248,33 @@ impl Event {
             .map(|(field, d)| (field.clone(), Json::from(d.commitment())))
             .collect();
         entry.insert("commits", commits);
-        let signature = signer.sign(&signing_input(&Json::Object(entry.clone())));
-        entry.insert("sig", base64url(&signature));
-        let bytes = Json::Object(entry).canonical().into_bytes();
+        // Written once: the signature's member is set into the canonical text
+        // where its name belongs.
+        let (before, after) = halves(&entry);
+        let (before, after) = (Json::from(before).canonical(), Json::from(after).canonical());
+        let before = before.strip_suffix('}').unwrap_or_default();
+        let after = after.strip_prefix('{').unwrap_or_default();
+        let mut input = SIGNATURE_DOMAIN.to_vec();
+        input.extend_from_slice(format!("{before},{after}").as_bytes());
+        let signature = base64url(&signer.sign(&input));
+        let bytes = format!("{before},\"{SIGNATURE}\":\"{signature}\",{after}").into_bytes();
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge { bytes: bytes.len() });
         }
         let next = MakerPosition { seq: position.seq.saturating_add(1), prev: sha256(&bytes) };
         Ok(Sealed { bytes, next })
     }
+}
+
+/// The members before and after the signature's in canonical order; there are
+/// always some on both sides (`id` and `v`).
+fn halves(entry: &Object) -> (Object, Object) {
+    let (mut before, mut after) = (Object::new(), Object::new());
+    for (name, value) in entry.iter() {
+        let half = if name < SIGNATURE { &mut before } else { &mut after };
+        half.insert(name, value.clone());
+    }
+    (before, after)
 }
 
 fn signing_input(unsigned: &Json) -> Vec<u8> {
@@ -306,7 +327,7 @@ impl Entry {
             return Err(EntryError::Member { member: "v" });
         };
         let signature = o
-            .remove("sig")
+            .remove(SIGNATURE)
             .and_then(|s| from_base64url(s.as_str()?))
             .ok_or(EntryError::Member { member: "sig" })?;
         let unsigned = Json::Object(o);
@@ -399,6 +420,8 @@ mod tests {
         let key_of = |maker: &str, _| (maker == "gateway:1").then_some(public);
         let entry = Entry::open(&sealed.bytes, &key_of).unwrap();
         assert_eq!(entry.kind, Kind::ActionDecided);
+        let json = Json::parse(&sealed.bytes, &JsonLimits::DEFAULT).unwrap();
+        assert_eq!(json.canonical().as_bytes(), sealed.bytes);
         assert_eq!(sealed.next, MakerPosition { seq: 1, prev: sha256(&sealed.bytes) });
         assert!(entry.discloses("arguments", &event().disclosures[0].1));
         assert!(!String::from_utf8_lossy(&sealed.bytes).contains("secret"));

@@ -121,6 +121,9 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
     let connection = Connection::open_with_flags(real, flags).map_err(sql)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(256);
+    // Cached statements keep their plan; without this the engine plans each anew
+    // whenever a parameter is bound, because it keeps statistics of samples.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sql)?;
     connection
         .execute_batch(
             "PRAGMA foreign_keys = ON;

@@ -237,13 +237,16 @@ impl Store {
             }
         };
         let start = edge.size();
-        if self.read(|v| v.log_size())? < start {
+        // What is appended meanwhile waits for the next run: otherwise a busy
+        // log would be published for every few entries.
+        let end = self.read(|v| v.log_size())?;
+        if end < start {
             return Err(broken(
                 "ledger-state-behind",
                 format!("the checkpoint has {start} entries, the database fewer"),
             ));
         }
-        loop {
+        while edge.size() < end {
             let from = edge.size();
             let entries = self.read(|v| v.tail(from, BATCH))?;
             if entries.is_empty() {
