@@ -85,6 +85,7 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         (&["audit", "show"], 2, "usage"),
         (&["principal", "add", "nobody"], 2, "id-malformed"),
         (&["evidence", "verify", "bad.json"], 2, "no-trust-file"),
+        (&["audit", "verify", "--ledger", "."], 2, "no-trust-file"),
         (&["workflow", "check", "bad.yaml"], 1, "workflow-malformed"),
         (&["instance", "enrol", "bad.json"], 2, "json-duplicate-member"),
         (&["audit", "query", "--from", "yesterday"], 2, "time-malformed"),
