@@ -403,7 +403,7 @@ pub(crate) struct AttenuateArgs {
     /// Tools to keep [default: all].
     #[arg(long)]
     pub(crate) tool: Vec<String>,
-    /// Arguments to fix, `NAME=VALUE` (JSON value, or text).
+    /// Arguments to fix, `NAME=VALUE` (JSON value, or text), in every kept tool that has them.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) argument: Vec<String>,
     /// A whole `tools` map as JSON instead.
