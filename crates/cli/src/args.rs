@@ -82,7 +82,7 @@ pub(crate) enum Verb {
     Call(CallArgs),
     /// Take authority back: what is revoked is denied from then on.
     #[command(
-        after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
+        after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke holder-key THUMBPRINT --root HASH --reason 'sub-agent misbehaves'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
     )]
     Revoke(RevokeArgs),
     /// Show what is in a chain, token, grant or enrolment file.
@@ -454,10 +454,10 @@ pub(crate) struct CallArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RevokeArgs {
-    /// What: `delegation`, `grant`, `instance`, `agent`, `principal`, `task`, `workflow`, `tool-server`.
-    #[arg(value_parser = ["delegation", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
+    /// What: `delegation`, `holder-key` (under one root; everywhere: `instance`), `grant`, `instance`, `agent`, `principal`, `task`, `workflow`, `tool-server`.
+    #[arg(value_parser = ["delegation", "holder-key", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
     pub(crate) kind: String,
-    /// Which one; for a delegation the token hash, or use --chain.
+    /// Which one; for a delegation the token hash, for a holder key its thumbprint, or use --chain.
     pub(crate) id: Option<String>,
     /// The chain whose last token is meant.
     #[arg(long)]
@@ -468,6 +468,9 @@ pub(crate) struct RevokeArgs {
     /// Why.
     #[arg(long)]
     pub(crate) reason: String,
+    /// The root's token hash under which a holder key is revoked.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) root: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
