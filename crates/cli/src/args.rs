@@ -42,7 +42,9 @@ pub(crate) enum Verb {
     )]
     Init(InitArgs),
     /// Run authority and gateway.
-    #[command(after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:0")]
+    #[command(
+        after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:7417\n\nIt warns when other hosts can reach it (there is no TLS), and when its port is not that of a localhost public_url."
+    )]
     Serve(ServeArgs),
     /// Principals: humans and services on whose authority agents act.
     #[command(subcommand)]
@@ -164,7 +166,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 takes a free one, which a localhost public_url does not name.
     #[arg(long)]
     pub(crate) listen: Option<String>,
 }
