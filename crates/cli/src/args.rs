@@ -79,7 +79,7 @@ pub(crate) enum Verb {
     Attenuate(AttenuateArgs),
     /// Call a tool through the gateway with a chain and a fresh proof.
     #[command(
-        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821"
+        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin"
     )]
     Call(CallArgs),
     /// Take authority back: what is revoked is denied from then on.
@@ -448,6 +448,10 @@ pub(crate) struct CallArgs {
     /// Send this presentation as it is instead of making one (implies --direct).
     #[arg(long, value_name = "FILE")]
     pub(crate) presentation: Option<PathBuf>,
+    /// Keep one connection and read calls from standard input, a line each:
+    /// `{"tool": NAME, "arguments": {…}}`, or `{}` to list the tools.
+    #[arg(long, requires = "chain", conflicts_with_all = ["direct", "save_presentation", "presentation", "tool"])]
+    pub(crate) stdin: bool,
     /// The tool; without one, the tools that the delegation permits are listed.
     pub(crate) tool: Option<String>,
     /// Arguments, `NAME=VALUE` (JSON value, or text).
