@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Play the support-ticket case on real parts and verify what it left.
     #[command(
-        after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq ."
+        after_help = "Without --data-dir it plays in a temporary folder and says where.\n\nExamples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq ."
     )]
     Demo(DemoArgs),
     /// Set up a data dir: keys, configuration, ledger, admin credential.
@@ -465,18 +465,18 @@ pub(crate) struct RevokeArgs {
     pub(crate) kind: String,
     /// Which one; for a delegation the token hash, for a holder key its thumbprint, or use --chain.
     pub(crate) id: Option<String>,
-    /// The chain whose last token is meant.
-    #[arg(long)]
+    /// The chain whose last token, or its holder's key, is meant.
+    #[arg(long, conflicts_with_all = ["id", "root"])]
     pub(crate) chain: Option<PathBuf>,
+    /// The root's token hash under which a holder key is revoked.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) root: Option<String>,
     /// The principal's key, to revoke as that principal rather than as operator.
     #[arg(long)]
     pub(crate) key: Option<PathBuf>,
     /// Why.
     #[arg(long)]
     pub(crate) reason: String,
-    /// The root's token hash under which a holder key is revoked.
-    #[arg(long, value_name = "HASH")]
-    pub(crate) root: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
