@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod ledger;
-pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs};
+pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Play the support-ticket case on real parts and verify what it left.
     #[command(
-        after_help = "Examples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq ."
+        after_help = "Without --data-dir it plays in a temporary folder and says where.\n\nExamples:\n  bailiwick demo\n  bailiwick demo --keep --data-dir ./demo-data\n  bailiwick --json demo | jq ."
     )]
     Demo(DemoArgs),
     /// Set up a data dir: keys, configuration, ledger, admin credential.
@@ -42,7 +42,9 @@ pub(crate) enum Verb {
     )]
     Init(InitArgs),
     /// Run authority and gateway.
-    #[command(after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:0")]
+    #[command(
+        after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:7417\n\nIt warns when other hosts can reach it (there is no TLS), and when its port is not that of a localhost public_url."
+    )]
     Serve(ServeArgs),
     /// Principals: humans and services on whose authority agents act.
     #[command(subcommand)]
@@ -77,12 +79,12 @@ pub(crate) enum Verb {
     Attenuate(AttenuateArgs),
     /// Call a tool through the gateway with a chain and a fresh proof.
     #[command(
-        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821"
+        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin"
     )]
     Call(CallArgs),
     /// Take authority back: what is revoked is denied from then on.
     #[command(
-        after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
+        after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke holder-key THUMBPRINT --root HASH --reason 'sub-agent misbehaves'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
     )]
     Revoke(RevokeArgs),
     /// Show what is in a chain, token, grant or enrolment file.
@@ -164,7 +166,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 takes a free one, which a localhost public_url does not name.
     #[arg(long)]
     pub(crate) listen: Option<String>,
 }
@@ -403,7 +405,7 @@ pub(crate) struct AttenuateArgs {
     /// Tools to keep [default: all].
     #[arg(long)]
     pub(crate) tool: Vec<String>,
-    /// Arguments to fix, `NAME=VALUE` (JSON value, or text).
+    /// Arguments to fix, `NAME=VALUE` (JSON value, or text), in every kept tool that has them.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) argument: Vec<String>,
     /// A whole `tools` map as JSON instead.
@@ -446,6 +448,10 @@ pub(crate) struct CallArgs {
     /// Send this presentation as it is instead of making one (implies --direct).
     #[arg(long, value_name = "FILE")]
     pub(crate) presentation: Option<PathBuf>,
+    /// Keep one connection and read calls from standard input, a line each:
+    /// `{"tool": NAME, "arguments": {…}}`, or `{}` to list the tools.
+    #[arg(long, requires = "chain", conflicts_with_all = ["direct", "save_presentation", "presentation", "tool"])]
+    pub(crate) stdin: bool,
     /// The tool; without one, the tools that the delegation permits are listed.
     pub(crate) tool: Option<String>,
     /// Arguments, `NAME=VALUE` (JSON value, or text).
@@ -454,14 +460,17 @@ pub(crate) struct CallArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RevokeArgs {
-    /// What: `delegation`, `grant`, `instance`, `agent`, `principal`, `task`, `workflow`, `tool-server`.
-    #[arg(value_parser = ["delegation", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
+    /// What: `delegation`, `holder-key` (under one root; everywhere: `instance`), `grant`, `instance`, `agent`, `principal`, `task`, `workflow`, `tool-server`.
+    #[arg(value_parser = ["delegation", "holder-key", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
     pub(crate) kind: String,
-    /// Which one; for a delegation the token hash, or use --chain.
+    /// Which one; for a delegation the token hash, for a holder key its thumbprint, or use --chain.
     pub(crate) id: Option<String>,
-    /// The chain whose last token is meant.
-    #[arg(long)]
+    /// The chain whose last token, or its holder's key, is meant.
+    #[arg(long, conflicts_with_all = ["id", "root"])]
     pub(crate) chain: Option<PathBuf>,
+    /// The root's token hash under which a holder key is revoked.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) root: Option<String>,
     /// The principal's key, to revoke as that principal rather than as operator.
     #[arg(long)]
     pub(crate) key: Option<PathBuf>,

@@ -2,6 +2,7 @@
 //! one table, from which `config show`, `config check` and the documentation
 //! are made. No security switch can be set by environment.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use bailiwick_core::json::{Json, Object};
@@ -77,7 +78,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         name: "listen",
         range: "ADDRESS:PORT; loopback unless told otherwise",
         env: Some("BAILIWICK_LISTEN"),
-        meaning: "where `serve` listens",
+        meaning: "where `serve` listens; it warns when others can reach it (there is no TLS), and when the port is not that of a localhost `public_url`",
         attacker: "reach: who can try to call; no authority",
     },
     OptionRow {
@@ -227,7 +228,7 @@ impl Config {
             )
         };
         let checks: [(&str, bool); 15] = [
-            ("listen", self.listen.parse::<std::net::SocketAddr>().is_ok()),
+            ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
             ("trust_domain", is_host(&self.trust_domain)),
@@ -256,6 +257,32 @@ impl Config {
         }
         let port = self.listen.rsplit(':').next().unwrap_or("0");
         format!("http://localhost:{port}")
+    }
+
+    /// What a listener at `address` does that is probably not meant.
+    pub(crate) fn doubts(&self, address: SocketAddr) -> Vec<CliError> {
+        let mut doubts = Vec::new();
+        let url = self.public_url();
+        if let Some(port) = loopback_port(&url)
+            && port != address.port()
+        {
+            doubts.push(CliError::environment(
+                "public-url-port",
+                format!("listening on {address}, but agents are told to come to {url}: proofs made for another port are denied"),
+                format!(
+                    "listen on port {port}, or set `public_url = \"http://localhost:{}\"` in {FILE} and delegate anew; nothing to do where {url} is forwarded to here",
+                    address.port()
+                ),
+            ));
+        }
+        if !address.ip().is_loopback() {
+            doubts.push(CliError::environment(
+                "listening-in-the-clear",
+                format!("{address} can be reached from other hosts, and this listener has no TLS: chains, proofs, arguments and results travel readable"),
+                "listen on 127.0.0.1 behind a proxy that ends TLS, or see to it that only such a proxy reaches this address",
+            ));
+        }
+        doubts
     }
 
     /// The gateway's audience.
@@ -342,6 +369,14 @@ fn is_public_url(text: &str) -> bool {
         && (secure || host == "localhost" || host == "127.0.0.1")
 }
 
+/// The port of a URL on the loopback name, which nothing but this listener or
+/// a forwarded port can serve.
+fn loopback_port(url: &str) -> Option<u16> {
+    let rest = url.strip_prefix("http://")?;
+    let (host, port) = rest.split_once(':').unwrap_or((rest, "80"));
+    if host == "localhost" || host == "127.0.0.1" { port.parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,5 +434,25 @@ mod tests {
             let config = Config { public_url: url.into(), ..Config::default() };
             assert!(bad(config).contains("public_url"), "{url}");
         }
+    }
+
+    #[test]
+    fn a_listener_that_agents_miss_or_others_reach_is_doubted() {
+        let codes = |public_url: &str, address: &str| -> Vec<String> {
+            let config = Config { public_url: public_url.into(), ..Config::default() };
+            let doubts = config.doubts(address.parse().unwrap());
+            assert!(doubts.iter().all(|d| !d.remedy.is_empty()));
+            doubts.into_iter().map(|d| d.code).collect()
+        };
+        assert!(codes("http://localhost:7417", "127.0.0.1:7417").is_empty());
+        assert!(codes("", "[::1]:7417").is_empty());
+        assert!(codes("https://gate.example.com", "127.0.0.1:9000").is_empty());
+        assert_eq!(codes("http://localhost:7417", "127.0.0.1:9000"), ["public-url-port"]);
+        assert_eq!(codes("http://127.0.0.1", "127.0.0.1:9000"), ["public-url-port"]);
+        assert_eq!(codes("https://gate.example.com", "0.0.0.0:443"), ["listening-in-the-clear"]);
+        assert_eq!(
+            codes("http://localhost:80", "[::]:9000"),
+            ["public-url-port", "listening-in-the-clear"]
+        );
     }
 }

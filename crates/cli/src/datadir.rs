@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_authority::rules::trust::export;
 use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker, Refusal};
 use bailiwick_core::crypto::{Signer, SigningKey};
 use bailiwick_core::ids::OrgId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
+use bailiwick_evidence::Trust;
 use bailiwick_policy::Workflow;
 use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
 use bailiwick_tlog::SeedSigner;
@@ -35,18 +37,13 @@ pub(crate) struct DataDir {
     pub(crate) authority: Authority,
     pub(crate) gateway: Maker,
     pub(crate) log: Arc<SeedSigner>,
-    pub(crate) plaintext: PlaintextKey,
 }
 
 impl DataDir {
     /// Opens an initialised data dir.
     pub(crate) fn open(dir: &Path) -> Result<Self, CliError> {
         if !dir.join("keys").is_dir() {
-            return Err(CliError::environment(
-                "no-data-dir",
-                format!("`{}` is no initialised data dir", dir.display()),
-                "run `bailiwick init`, or pass --data-dir",
-            ));
+            return Err(no_data_dir(dir));
         }
         let data = Self::assemble(dir)?;
         data.authority.started()?;
@@ -55,43 +52,20 @@ impl DataDir {
 
     /// Opens the keys and the store without asking whether the log began.
     pub(crate) fn assemble(dir: &Path) -> Result<Self, CliError> {
-        let config = Config::load(dir)?;
-        let keys = dir.join("keys");
-        let key = |name: &str| -> Result<Arc<SigningKey>, CliError> {
-            Ok(Arc::new(keyfile::read_key(&keys.join(name))?))
-        };
-        let (issuer, maker, gateway) =
-            (key("issuer.jwk")?, key("authority.jwk")?, key("gateway.jwk")?);
-        let origin = log_origin(&config);
-        let seed = keyfile::read_seed(&keys.join("log.jwk"))?;
-        let log = SeedSigner::new(&origin, &seed).map_err(|e| {
-            CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
-        })?;
-        let plaintext = PlaintextKey::new(*keyfile::read_seed(&keys.join("plaintext.jwk"))?);
-        let org = OrgId::parse(&config.org)?;
+        let Opened { config, installation, issuer, maker, gateway, log } = Opened::read(dir)?;
         let entropy = |out: &mut [u8]| getrandom::fill(out).is_ok();
-        let store =
-            Store::open(dir, Options::new(org.clone(), plaintext.clone(), Arc::new(entropy)))?;
-        let gateway_maker = AuthorityMaker::gateway(gateway.public_key());
-        let installation = Installation {
-            org,
-            trust_domain: config.trust_domain.clone(),
-            issuer: config.public_url(),
-            issuer_key: issuer.public_key(),
-            makers: vec![AuthorityMaker::authority(maker.public_key()), gateway_maker.clone()],
-            log_key: log.key().clone(),
-            max_root_seconds: config.root_minutes.saturating_mul(60),
-            limits: ChainLimits::DEFAULT,
-        };
+        let options =
+            Options::new(installation.org.clone(), plaintext_key(dir)?, Arc::new(entropy));
+        let store = Store::open(dir, options)?;
+        let id = AuthorityMaker::gateway(gateway.public_key()).id;
         let keys = Keys { issuer, maker };
         let authority = Authority::new(store, Arc::new(SystemHost), installation, keys)?;
         Ok(Self {
             dir: dir.to_owned(),
             config,
             authority,
-            gateway: Maker { id: gateway_maker.id, key: gateway },
+            gateway: Maker { id, key: gateway },
             log: Arc::new(log),
-            plaintext,
         })
     }
 
@@ -192,6 +166,66 @@ impl DataDir {
         }
         Ok(workflows)
     }
+}
+
+/// What a data dir's configuration and keys say, without its state.
+struct Opened {
+    config: Config,
+    installation: Installation,
+    issuer: Arc<SigningKey>,
+    maker: Arc<SigningKey>,
+    gateway: Arc<SigningKey>,
+    log: SeedSigner,
+}
+
+impl Opened {
+    fn read(dir: &Path) -> Result<Self, CliError> {
+        let config = Config::load(dir)?;
+        let keys = dir.join("keys");
+        let key = |name: &str| -> Result<Arc<SigningKey>, CliError> {
+            Ok(Arc::new(keyfile::read_key(&keys.join(name))?))
+        };
+        let (issuer, maker, gateway) =
+            (key("issuer.jwk")?, key("authority.jwk")?, key("gateway.jwk")?);
+        let seed = keyfile::read_seed(&keys.join("log.jwk"))?;
+        let log = SeedSigner::new(&log_origin(&config), &seed).map_err(|e| {
+            CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
+        })?;
+        let installation = Installation {
+            org: OrgId::parse(&config.org)?,
+            trust_domain: config.trust_domain.clone(),
+            issuer: config.public_url(),
+            issuer_key: issuer.public_key(),
+            makers: vec![
+                AuthorityMaker::authority(maker.public_key()),
+                AuthorityMaker::gateway(gateway.public_key()),
+            ],
+            log_key: log.key().clone(),
+            max_root_seconds: config.root_minutes.saturating_mul(60),
+            limits: ChainLimits::DEFAULT,
+        };
+        Ok(Self { config, installation, issuer, maker, gateway, log })
+    }
+}
+
+/// The trust anchors that a data dir's own keys make. Its state is not asked:
+/// it is what they are to judge.
+pub(crate) fn own_trust(dir: &Path) -> Result<Trust, CliError> {
+    Ok(export(&Opened::read(dir)?.installation, None))
+}
+
+/// The key that wraps every text's key.
+pub(crate) fn plaintext_key(dir: &Path) -> Result<PlaintextKey, CliError> {
+    Ok(PlaintextKey::new(*keyfile::read_seed(&dir.join("keys").join("plaintext.jwk"))?))
+}
+
+/// A folder that holds no installation.
+pub(crate) fn no_data_dir(dir: &Path) -> CliError {
+    CliError::environment(
+        "no-data-dir",
+        format!("`{}` is no initialised data dir", dir.display()),
+        "run `bailiwick init`, or pass --data-dir",
+    )
 }
 
 /// Lines, or a sentence where there are none.

@@ -1,9 +1,9 @@
 //! `demo`: the support-ticket case on real parts.
 //!
 //! Every participant is its own process: `serve` (authority and gateway), the
-//! support desk (a real MCP server), and for each call an agent process that
-//! knows only a URL, a chain file and a key file. The demo itself is a client
-//! of the command line: what it does, anyone can do by hand.
+//! support desk (a real MCP server), and agents that are MCP clients and know
+//! only a URL, a chain file and a key file. The demo itself is a client of the
+//! command line: what it does, anyone can do by hand.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,10 +14,14 @@ use crate::args::{DemoArgs, DemoPart};
 use crate::error::CliError;
 use crate::output::Output;
 
+mod aftermath;
+mod agents;
 mod desk;
 mod people;
 mod processes;
+mod record;
 mod rogue;
+mod stage;
 mod story;
 
 /// Runs the demo, or the part of it that this process plays.
@@ -34,6 +38,6 @@ pub(crate) fn run(args: DemoArgs, dir: Option<&Path>, out: Output) -> Result<Exi
             );
             Ok(ExitCode::SUCCESS)
         }
-        None => story::play(dir, args.keep, out),
+        None => stage::play(dir, args.keep, out),
     }
 }

@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use bailiwick_core::json::Object;
+
 /// What a verb can end with besides success.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -68,6 +70,14 @@ impl CliError {
             format!("cannot {what} `{}`: {e}", path.display()),
             "check the path and its permissions",
         )
+    }
+
+    /// The members that every error and warning has with `--json`.
+    pub(crate) fn to_json(&self) -> Object {
+        Object::new()
+            .with("code", self.code.as_str())
+            .with("message", self.message.as_str())
+            .with("remedy", self.remedy.as_str())
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

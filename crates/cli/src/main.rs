@@ -32,6 +32,7 @@ mod keyfile;
 mod output;
 mod ports;
 mod presenter;
+mod table;
 mod verbs;
 
 fn main() -> ExitCode {

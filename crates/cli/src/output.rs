@@ -49,16 +49,20 @@ impl Output {
         let _ = out.flush();
     }
 
+    /// Something that works and is probably not meant, on standard error; with
+    /// `--json` the result carries it.
+    pub(crate) fn warn(&self, e: &CliError) {
+        if !self.json {
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "warning: {} [{}]", printable(&e.message), e.code);
+            let _ = writeln!(err, "  try: {}", printable(&e.remedy));
+        }
+    }
+
     /// An error, on standard error.
     pub(crate) fn error(&self, e: &CliError) {
         if self.json {
-            let object = Object::new().with(
-                "error",
-                Object::new()
-                    .with("code", e.code.as_str())
-                    .with("message", e.message.as_str())
-                    .with("remedy", e.remedy.as_str()),
-            );
+            let object = Object::new().with("error", e.to_json());
             self.line(&Json::Object(object).canonical());
         } else {
             let mut err = std::io::stderr().lock();

@@ -85,6 +85,7 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         (&["audit", "show"], 2, "usage"),
         (&["principal", "add", "nobody"], 2, "id-malformed"),
         (&["evidence", "verify", "bad.json"], 2, "no-trust-file"),
+        (&["audit", "verify", "--ledger", "."], 2, "no-trust-file"),
         (&["workflow", "check", "bad.yaml"], 1, "workflow-malformed"),
         (&["instance", "enrol", "bad.json"], 2, "json-duplicate-member"),
         (&["audit", "query", "--from", "yesterday"], 2, "time-malformed"),
@@ -184,6 +185,44 @@ fn only_the_principals_own_key_signs_its_grants() {
         assert!(seen.contains(fact), "{seen}");
     }
     assert!(!seen.contains(READER), "{seen}");
+}
+
+#[test]
+fn an_argument_that_would_narrow_nothing_is_an_error() {
+    let world = World::new(EXE);
+    let chain = world.chain();
+    let (path, out) = (chain.path(), world.path("child.json"));
+    let (key, document) = (world.runner.key_file(), world.reader.document());
+    let attenuate = |more: &[&str]| {
+        let args = ["attenuate", "--chain", &path, "--key", &key, "--to", &document, "--out", &out];
+        world.run(&[&args[..], more].concat())
+    };
+    let order = "mcp:support-desk:tools/get_order";
+    for more in [
+        &["--argument", "order=10072"][..],
+        &["--argument", "ticket_id=8821", "--tool", order],
+        &["--argument", "order_id=10072", "--argument", "odrer_id=1"],
+    ] {
+        let refused = attenuate(more);
+        assert_eq!((refused.status, refused.code().as_str()), (2, "argument-not-in-parent"));
+        assert!(!Path::new(&out).exists(), "a child was written for {more:?}");
+    }
+    // What it narrows and what it leaves is said.
+    let derived = attenuate(&["--argument", "order_id=10072"]);
+    assert_eq!(derived.status, 0, "{}", derived.out);
+    let derived = derived.json();
+    assert_eq!(derived["tools"][order]["order_id"]["value"], 10072, "{derived}");
+    let untouched: Vec<&str> = derived["untouched"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|u| {
+            assert_eq!(u["argument"], "order_id");
+            u["tool"].as_str().unwrap()
+        })
+        .collect();
+    let others = ["mcp:support-desk:tools/get_ticket", "mcp:support-desk:tools/list_orders"];
+    assert_eq!(untouched, others);
 }
 
 #[test]

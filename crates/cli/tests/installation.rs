@@ -124,11 +124,68 @@ fn serve_says_where_it_listens_and_why_it_cannot() {
     let serve = Daemon::start(&mut serve, &base.path().join("log")).unwrap();
     let address = serve.said["listening"].as_str().unwrap();
     assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
+    // Nobody who goes by the installation's name finds that port.
+    assert_eq!(warnings(&serve.said), ["public-url-port"]);
     // A second one on the same data dir would need the same replay guard.
     let second = run(base.path(), &["--json", "serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.status, 3, "{}", second.out);
     assert!(!second.code().is_empty(), "{}", second.out);
     assert!(serve.stop().success());
+}
+
+/// The codes of what `serve` warned of.
+fn warnings(said: &Value) -> Vec<&str> {
+    let warnings = said["warnings"].as_array().unwrap();
+    for warning in warnings {
+        for member in ["message", "remedy"] {
+            assert!(warning[member].as_str().is_some_and(|t| !t.is_empty()), "{warning}");
+        }
+    }
+    warnings.iter().map(|w| w["code"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn serve_warns_when_agents_miss_it_or_other_hosts_reach_it() {
+    let (base, data) = initialised();
+    let config = fs::read_to_string(data.join("bailiwick.toml")).unwrap();
+    let named = config.split("public_url = \"http://localhost:").nth(1).unwrap();
+    let port: String = named.chars().take_while(char::is_ascii_digit).collect();
+    let said = |listen: &str, environment: &[(&str, &str)]| {
+        let mut serve = command(Path::new(EXE), base.path());
+        serve.envs(environment.iter().copied()).args(["--json", "serve"]);
+        if !listen.is_empty() {
+            serve.args(["--listen", listen]);
+        }
+        let serve = Daemon::start(&mut serve, &base.path().join("log")).unwrap();
+        let said = serve.said.clone();
+        assert!(serve.stop().success());
+        said
+    };
+    assert!(warnings(&said("", &[])).is_empty());
+    let open = format!("0.0.0.0:{port}");
+    assert_eq!(warnings(&said(&open, &[])), ["listening-in-the-clear"]);
+    assert_eq!(warnings(&said("", &[("BAILIWICK_LISTEN", &open)])), ["listening-in-the-clear"]);
+    let other = said("127.0.0.1:0", &[]);
+    assert_eq!(warnings(&other), ["public-url-port"]);
+    let text = other["warnings"][0].to_string();
+    let listening = other["listening"].as_str().unwrap();
+    for fact in [listening, &port, "public_url"] {
+        assert!(text.contains(fact), "{text} does not name {fact}");
+    }
+    // People read the same on standard error.
+    let log = base.path().join("log-of-text");
+    let mut serve = command(Path::new(EXE), base.path());
+    serve.args(["serve", "--listen", "127.0.0.1:0"]);
+    serve.stdout(std::process::Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    let mut serve = serve.spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let read = || fs::read_to_string(&log).unwrap();
+    while !read().contains("  try: ") && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    assert!(read().starts_with("warning: ") && read().contains("[public-url-port]"), "{}", read());
 }
 
 #[test]

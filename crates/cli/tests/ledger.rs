@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_core::crypto::from_base64url;
 use bailiwick_testkit::http::Request;
-use bailiwick_testkit::world::{PRINCIPAL, RUNNER, copy, files};
-use bailiwick_testkit::{Setup, World};
+use bailiwick_testkit::world::{PRINCIPAL, RUNNER, command, copy, files};
+use bailiwick_testkit::{Answer, Setup, World};
 use bailiwick_tlog::{RightEdge, SeedSigner};
 use serde_json::{Value, json};
 
@@ -200,11 +200,138 @@ fn a_tail_cut_off_is_found_by_a_checkpoint_kept_elsewhere() {
     assert_eq!((status, &report["consistent_since"]), (0, &saved["entries"]), "{report}");
     world.start_serve();
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    world.ok(&["audit", "checkpoint"]);
     let (status, report) = audit(&world, &world.data, &["--since", &kept]);
     assert_eq!(status, 0, "{report}");
     assert!(report["entries"].as_u64() > report["consistent_since"].as_u64(), "{report}");
     // A checkpoint file is not written over.
     assert_eq!(world.run(&["audit", "checkpoint", "--save", &kept]).status, 3);
+}
+
+/// Everything in a data dir that is kept, by name.
+fn kept(data: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let passing = |p: &PathBuf| p.extension().is_some_and(|e| e == "db-shm" || e == "db-wal");
+    let all = files(data).into_iter().filter(|p| !passing(p));
+    all.map(|p| (p.clone(), fs::read(&p).unwrap())).collect()
+}
+
+#[test]
+fn verification_signs_and_publishes_nothing() {
+    let mut world = lived();
+    world.stop_serve();
+    // Durable, and not yet under a checkpoint.
+    world.ok(&["principal", "add", "user:late", "--key", &world.path("late.json")]);
+    let before = kept(&world.data);
+    let (status, report) = audit(&world, &world.data, &[]);
+    assert_eq!((status, &report["pending"]), (0, &json!(1)), "{report}");
+    assert!(kept(&world.data) == before, "the data dir changed");
+    // The same of one that does not hold.
+    let data = copied(&world, "edited");
+    database(&data).execute("UPDATE entries SET decision = 'allow'", []).unwrap();
+    let before = kept(&data);
+    assert_eq!(audit(&world, &data, &[]).0, 1);
+    assert!(kept(&data) == before, "the edited data dir changed");
+}
+
+/// Runs the binary so that modes bind, also for root.
+fn bound_by_modes(args: &[&str]) -> Answer {
+    let mut command = std::process::Command::new("setpriv");
+    let root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    if root {
+        command.arg("--bounding-set=-dac_override,-dac_read_search,-fowner");
+    }
+    Answer::of(command.arg(EXE).args(args))
+}
+
+fn modes(change: &str, data: &Path) {
+    let status = std::process::Command::new("chmod").args(["-R", change]).arg(data).status();
+    assert!(status.unwrap().success(), "the modes are set");
+}
+
+#[test]
+fn a_read_only_copy_is_verified_as_well() {
+    let mut world = lived();
+    // Killed: what is newest lies in the write-ahead log.
+    world.kill_serve();
+    let killed = copied(&world, "killed");
+    let _ = fs::remove_file(killed.join("state.db-shm"));
+    assert!(fs::metadata(killed.join("state.db-wal")).unwrap().len() > 0);
+    world.start_serve();
+    world.stop_serve();
+    let stopped = copied(&world, "stopped");
+    for data in [killed, stopped] {
+        let path = data.display().to_string();
+        let edited = copied(&world, "edited");
+        modes("a-w", &data);
+        let denied = bound_by_modes(&["--json", "principal", "list", "--data-dir", &path]);
+        assert_eq!(denied.status, 3, "it can be written: {}{}", denied.out, denied.err);
+        let answer = bound_by_modes(&["--json", "audit", "verify", "--data-dir", &path]);
+        modes("u+w", &data);
+        assert_eq!(answer.status, 0, "{}{}", answer.out, answer.err);
+        let report = answer.json();
+        assert_eq!(report["examined"], "data-dir");
+        assert!(report["texts"].as_u64() > Some(10), "{report}");
+        // Nor does a read-only one that was edited pass.
+        database(&edited).execute("UPDATE sealed SET key = zeroblob(60)", []).unwrap();
+        let path = edited.display().to_string();
+        modes("a-w", &edited);
+        let answer = bound_by_modes(&["--json", "audit", "verify", "--data-dir", &path]);
+        modes("u+w", &edited);
+        assert_eq!(answer.status, 1, "{}{}", answer.out, answer.err);
+        fs::remove_dir_all(&edited).unwrap();
+    }
+}
+
+#[test]
+fn an_outsider_verifies_with_tiles_trust_file_and_checkpoint_alone() {
+    let mut world = lived();
+    let (trust, since) = (world.path("trust.json"), world.path("kept"));
+    world.ok(&["keys", "trust", "-o", &trust]);
+    world.ok(&["audit", "checkpoint", "--save", &since]);
+    let chain = world.chain();
+    world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    world.stop_serve();
+    // Elsewhere: no key, no configuration, no state.
+    let away = tempfile::tempdir().unwrap();
+    let tiles = away.path().join("tiles");
+    copy(&world.data.join("ledger"), &tiles);
+    let at = |path: &Path, trust: &str| {
+        let mut outside = command(Path::new(EXE), away.path());
+        outside.args(["--json", "audit", "verify", "--ledger"]).arg(path);
+        Answer::of(outside.args(["--trust", trust, "--since", &since]))
+    };
+    let holds = at(&tiles, &trust);
+    assert_eq!(holds.status, 0, "{}{}", holds.out, holds.err);
+    let report = holds.json();
+    assert_eq!((&report["examined"], &report["trust"]), (&json!("ledger"), &json!("file")));
+    assert!(report["entries"].as_u64() > report["consistent_since"].as_u64(), "{report}");
+    assert_eq!(report["makers"].as_object().unwrap().len(), 2, "{report}");
+    assert_eq!(files(away.path()), files(&tiles), "nothing was written");
+    // Somebody else's keys, a folder that is none, one without a checkpoint.
+    let other = World::new(EXE);
+    let theirs = other.path("trust.json");
+    other.ok(&["keys", "trust", "-o", &theirs]);
+    assert_eq!(at(&tiles, &theirs).status, 1);
+    let none = at(&away.path().join("none"), &trust);
+    assert_eq!((none.status, none.code().as_str()), (3, "no-ledger"));
+    let empty = away.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_eq!(codes(&at(&empty, &trust).json()), ["checkpoint-missing"]);
+    // A copy of the data dir that brings no key is judged by the trust file.
+    let keyless = copied(&world, "keyless");
+    fs::remove_dir_all(keyless.join("keys")).unwrap();
+    let (status, report) = audit(&world, &keyless, &["--trust", &trust]);
+    assert_eq!((status, &report["texts"]), (0, &json!(0)), "{report}");
+    assert_eq!(world.run_on(&keyless, &["audit", "verify"]).code(), "no-data-dir");
+    // A byte of an entry, and tiles that go back behind the checkpoint.
+    let entries = files(&tiles.join("tile/entries")).pop().unwrap();
+    let mut bytes = fs::read(&entries).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&entries, bytes).unwrap();
+    let found = at(&tiles, &trust);
+    assert_eq!(found.status, 1, "{}", found.out);
+    assert!(!codes(&found.json()).is_empty(), "{}", found.out);
 }
 
 #[test]

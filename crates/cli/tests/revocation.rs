@@ -91,6 +91,38 @@ fn a_revoked_child_is_not_derived_back_and_its_parent_stands() {
 }
 
 #[test]
+fn a_revoked_holder_key_holds_nothing_more_under_that_root() {
+    let (world, chain, child, sibling) = family();
+    let elsewhere = world.attenuate(&sibling, &world.runner, &world.reader, &[]);
+    let holder = world.reader.key.public_key().thumbprint().to_string();
+    let root = seen(&chain.tokens[0]).hash.to_string();
+    let key = world.principal_key();
+    revoke(&world, &["holder-key", &holder, "--root", &root, "--key", &key]);
+    world.assert_denied(&by_reader(&world, &child), "revoked");
+    // Nor what is derived for it later; others, and other roots, stand.
+    let again = world.attenuate(&chain, &world.runner, &world.reader, &[]);
+    world.assert_denied(&by_reader(&world, &again), "revoked");
+    world.assert_allowed(&by_runner(&world, &chain), "ok");
+    world.assert_allowed(&by_reader(&world, &elsewhere), "ok");
+    // Named by the chain that it holds.
+    revoke(&world, &["holder-key", "--chain", &elsewhere.path()]);
+    world.assert_denied(&by_reader(&world, &elsewhere), "revoked");
+    world.assert_allowed(&by_runner(&world, &sibling), "ok");
+    let code = |args: &[&str]| {
+        let answer = world.run(&[&["revoke"], args, &["--reason", "x"]].concat());
+        assert_ne!(answer.status, 0, "{}", answer.out);
+        answer.code()
+    };
+    assert_eq!(code(&["holder-key", &holder]), "root-missing");
+    assert_eq!(code(&["holder-key"]), "argument-missing");
+    assert_eq!(code(&["holder-key", "x", "--root", &root]), "thumbprint-malformed");
+    assert_eq!(code(&["holder-key", &holder, "--root", "x"]), "token-hash-malformed");
+    assert_eq!(code(&["holder-key", &holder, "--root", &"A".repeat(43)]), "unknown-name");
+    assert_eq!(code(&["agent", RUNNER, "--root", &root]), "argument-surplus");
+    assert_eq!(code(&["agent", "--chain", &chain.path()]), "argument-surplus");
+}
+
+#[test]
 fn a_revoked_grant_or_task_ends_what_was_issued_under_it() {
     let (world, chain, child, sibling) = family();
     let record = world.assert_denied(

@@ -6,7 +6,7 @@
 //! first entry that it concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bailiwick_core::crypto::{PublicKey, sha256};
 use bailiwick_core::ids::{EntryId, OrgId};
@@ -39,7 +39,8 @@ const MISSING_ROW: &str = "the database does not have it";
 
 /// What an auditor brings along.
 pub struct AuditInput<'a> {
-    /// The data dir, or a copy of it.
+    /// The data dir, or a copy of it; with `files_only` also a copy of its
+    /// folder `ledger` alone.
     pub dir: &'a Path,
     /// The organisation.
     pub org: OrgId,
@@ -54,6 +55,15 @@ pub struct AuditInput<'a> {
     pub plaintext_key: Option<PlaintextKey>,
     /// Look at the ledger's files only, not at the database.
     pub files_only: bool,
+}
+
+impl AuditInput<'_> {
+    /// The folder of the checkpoint and the tiles.
+    fn ledger(&self) -> PathBuf {
+        let below = self.dir.join("ledger");
+        // Whoever holds only tiles may keep them wherever they like.
+        if self.files_only && !below.is_dir() { self.dir.to_owned() } else { below }
+    }
 }
 
 /// Something that does not hold.
@@ -119,7 +129,7 @@ impl Report {
 /// [`StoreError`] when it cannot be read at all; what was read and does not
 /// hold is in the report.
 pub fn audit(input: &AuditInput<'_>) -> Result<Report, StoreError> {
-    let files = LedgerFiles::new(&input.dir.join("ledger"));
+    let files = LedgerFiles::new(&input.ledger());
     let mut audit = Audit {
         input,
         report: Report::default(),

@@ -7,14 +7,10 @@ use clap::{Args as ClapArgs, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     /// Verify the whole ledger, or name the first bad entry.
-    Verify {
-        /// A checkpoint kept elsewhere, from which consistency is proved.
-        #[arg(long)]
-        since: Option<PathBuf>,
-        /// The trust file; without it the data dir's own keys are used and the answer says so.
-        #[arg(long)]
-        trust: Option<PathBuf>,
-    },
+    #[command(
+        after_help = "Nothing is written. Examples:\n  bailiwick audit verify\n  bailiwick audit verify --since kept.checkpoint\nWithout keys or data dir, as an outsider:\n  bailiwick audit verify --ledger ./ledger --trust trust.json --since kept.checkpoint"
+    )]
+    Verify(VerifyArgs),
     /// The newest entries; --follow waits for more.
     Tail {
         /// How many.
@@ -51,6 +47,19 @@ pub(crate) enum AuditVerb {
         #[arg(long)]
         save: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// Only a ledger's files: a folder with `checkpoint` and `tile`; needs --trust and no data dir.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// The trust file; without it the data dir's own keys are used and the answer says so.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// A checkpoint kept elsewhere, from which consistency is proved.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

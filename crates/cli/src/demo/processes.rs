@@ -11,18 +11,19 @@ use bailiwick_core::limits::JsonLimits;
 use crate::error::CliError;
 
 /// How long a server may take to say where it listens.
-const START: Duration = Duration::from_secs(30);
+pub(super) const START: Duration = Duration::from_secs(30);
 /// How long a server may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(15);
 
-const LIMITS: JsonLimits = JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
+pub(super) const LIMITS: JsonLimits =
+    JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
 
-fn failed(what: &str, why: impl std::fmt::Display) -> CliError {
+pub(super) fn failed(what: &str, why: impl std::fmt::Display) -> CliError {
     CliError::environment("demo-process", format!("{what}: {why}"), "run `bailiwick doctor`")
 }
 
 /// This binary with a clean environment: participants know what they are told.
-fn command(home: &Path) -> Result<Command, CliError> {
+pub(super) fn command(home: &Path) -> Result<Command, CliError> {
     let exe = std::env::current_exe().map_err(|e| failed("cannot find this program", e))?;
     let mut command = Command::new(exe);
     command.env_clear().current_dir(home).stdin(Stdio::null());

@@ -1,292 +1,184 @@
 //! The story, line by line, and what each line must come to.
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 use std::time::Duration;
 
 use bailiwick_core::json::{Json, Object};
 use bailiwick_demo::desk::{
-    CUSTOMER_OF_TICKET_8821, ORDER_OF_TICKET_8821, ORDER_OF_TICKET_9000, read_call_log,
-    read_refusals,
+    CUSTOMER_OF_TICKET_8821, ORDER_OF_TICKET_8821, ORDER_OF_TICKET_9000, read_refusals,
 };
 
 use crate::error::CliError;
 use crate::host;
-use crate::output::Output;
 
-use super::people::{self, Cast, PRINCIPAL, SERVER, arg};
-use super::processes::{Answer, must, run};
+use super::agents::{Agent, Files};
+use super::people::{self, PRINCIPAL, SERVER, arg};
+use super::processes::{must, run};
+use super::record::{Asked, line};
+use super::stage::{Stage, mark};
 
-/// One line of the story and what it must come to.
-struct Scene<'a> {
-    title: &'a str,
-    args: Vec<String>,
-    /// `allow`, or the reason code that the ledger must show.
-    expected: &'a str,
+/// The protocol with sessions, and the one in which each request stands alone.
+const SESSIONS: &str = "2025-11-25";
+const STATELESS: &str = "2026-07-28";
+
+fn ticket(number: u64) -> Object {
+    Object::new().with("ticket_id", number)
 }
 
-struct Stage {
-    cast: Cast,
-    out: Output,
-    played: u32,
-    surprises: u32,
-    /// The first allowed action, for the evidence.
-    evidence: Option<String>,
+fn order(number: i64) -> Object {
+    Object::new().with("order_id", number)
 }
 
-/// Plays the demo; `dir` is where its data goes.
-pub(super) fn play(dir: Option<&Path>, keep: bool, out: Output) -> Result<ExitCode, CliError> {
-    let base = base(dir)?;
-    // Caught from now on: whoever stops the demo stops its servers as well.
-    let runtime = crate::verbs::runtime()?;
-    let stop = {
-        let _inside = runtime.enter();
-        crate::verbs::stop_signal()
-    };
-    out.say(format!("playing in {}\n", base.display()));
-    let cast = people::assemble(&base, out)?;
-    let mut stage = Stage { cast, out, played: 0, surprises: 0, evidence: None };
-    stage.story()?;
-    stage.aftermath(&base)?;
-    let ok = stage.surprises == 0;
-    let d = arg(&stage.cast.data);
-    out.result(
-        Object::new()
-            .with("event", "end")
-            .with("ok", ok)
-            .with("scenes", u64::from(stage.played))
-            .with("surprises", u64::from(stage.surprises))
-            .with("data", arg(&base))
-            .with("url", stage.cast.url.as_str()),
-        format!(
-            "\n{} of {} lines came out as expected; everything is in {}",
-            stage.played.saturating_sub(stage.surprises),
-            stage.played,
-            base.display(),
-        ),
-    );
-    if keep {
-        out.say(format!(
-            "\nstill serving: gateway {}, support desk {}\nCtrl-C stops everything",
-            stage.cast.url, stage.cast.desk_url,
-        ));
-        runtime.block_on(stop);
-    }
-    stage.cast.serve.stop()?;
-    stage.cast.desk.stop()?;
-    out.next(&[
-        &format!("bailiwick audit query --data-dir {d}"),
-        &format!("bailiwick audit verify --data-dir {d}"),
-        &format!(
-            "bailiwick evidence verify {} --trust {}",
-            arg(&base.join("evidence.json")),
-            arg(&base.join("trust.json"))
-        ),
-        &format!("rm -r {}", base.display()),
-    ]);
-    Ok(ExitCode::from(u8::from(!ok)))
-}
-
-/// A new absolute folder.
-fn base(dir: Option<&Path>) -> Result<PathBuf, CliError> {
-    let path = match dir {
-        Some(dir) => std::path::absolute(dir).map_err(|e| CliError::file(dir, "resolve", &e))?,
-        None => std::env::temp_dir().join(format!("bailiwick-demo-{}", host::fresh_id()?)),
-    };
-    if path.join("authority").exists() {
-        return Err(CliError::usage(
-            "demo-dir-used",
-            format!("`{}` holds an earlier demo", path.display()),
-            "choose another --data-dir, or remove it",
-        ));
-    }
-    bailiwick_store::create_private_dir(&path)
-        .map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
-    Ok(path)
+fn refund(number: i64) -> Object {
+    order(number).with("amount_cents", 500u64).with("reason", "late")
 }
 
 impl Stage {
-    fn story(&mut self) -> Result<(), CliError> {
-        let runner = Files::of(&self.cast.runner);
-        let reader = Files::of(&self.cast.reader);
-        self.delegate("15m", &runner.chain)?;
-        let customer = format!("customer_id={CUSTOMER_OF_TICKET_8821}");
-        let order = format!("order_id={ORDER_OF_TICKET_8821}");
-        let other = format!("order_id={ORDER_OF_TICKET_9000}");
-
+    pub(super) fn story(&mut self) -> Result<(), CliError> {
+        let files = Files::of(&self.cast.runner);
+        self.delegate("15m", &files.chain)?;
+        let mut runner = Agent::start(&files, &self.cast.url, SESSIONS)?;
+        self.connected(people::RUNNER, &mut runner, &["get_order", "get_ticket", "list_orders"])?;
+        self.call(&mut runner, "the agent reads its ticket", "get_ticket", &ticket(8821), "allow")?;
+        let customer = Object::new().with("customer_id", CUSTOMER_OF_TICKET_8821);
+        self.call(&mut runner, "and that customer's orders", "list_orders", &customer, "allow")?;
         self.call(
-            "the agent reads its ticket",
-            &runner,
-            &["get_ticket", "ticket_id=8821"],
-            "allow",
-        )?;
-        self.call("and that customer's orders", &runner, &["list_orders", &customer], "allow")?;
-        self.call(
+            &mut runner,
             "another customer's ticket",
-            &runner,
-            &["get_ticket", "ticket_id=9000"],
+            "get_ticket",
+            &ticket(9000),
             "argument-not-delegated",
         )?;
         self.call(
+            &mut runner,
             "a refund nobody delegated",
-            &runner,
-            &["refund_order", &order, "amount_cents=500", "reason=late"],
+            "refund_order",
+            &refund(ORDER_OF_TICKET_8821),
             "tool-not-delegated",
         )?;
-
-        self.sub_agent(&runner, &reader, &order, &other)?;
-        self.thieves(&runner)?;
-        self.outsiders(&runner)?;
-
-        must(
-            &self.cast.principal,
-            &[
-                "revoke",
-                "delegation",
-                "--chain",
-                &runner.chain,
-                "--reason",
-                "ticket resolved",
-                "--key",
-                &arg(&self.cast.principal.join("key.json")),
-                "--data-dir",
-                &arg(&self.cast.data),
-            ],
-        )?;
-        self.out.say(format!("\n{PRINCIPAL} revokes the delegation\n"));
+        let mut reader = self.sub_agent(&files)?;
+        self.thieves(&files)?;
+        self.outsiders(&files)?;
+        self.bypass()?;
+        self.revoke(&files)?;
+        self.call(&mut runner, "the agent's next call", "get_ticket", &ticket(8821), "revoked")?;
         self.call(
-            "the agent after the revocation",
-            &runner,
-            &["get_ticket", "ticket_id=8821"],
+            &mut reader,
+            "and its sub-agent's",
+            "get_order",
+            &order(ORDER_OF_TICKET_8821),
             "revoked",
-        )?;
-        self.call("its sub-agent as well", &reader, &["get_order", &order], "revoked")
+        )
     }
 
-    fn sub_agent(
-        &mut self,
-        runner: &Files,
-        reader: &Files,
-        order: &str,
-        other: &str,
-    ) -> Result<(), CliError> {
+    fn sub_agent(&mut self, runner: &Files) -> Result<Agent, CliError> {
+        let files = Files::of(&self.cast.reader);
         let tool = format!("mcp:{SERVER}:tools/get_order");
-        must(
-            &self.cast.runner,
-            &[
-                "attenuate",
-                "--chain",
-                &runner.chain,
-                "--key",
-                &runner.key,
-                "--to",
-                &reader.document,
-                "--tool",
-                &tool,
-                "--argument",
-                order,
-                "--further",
-                "--out",
-                &reader.chain,
-            ],
-        )?;
+        let one = format!("order_id={ORDER_OF_TICKET_8821}");
+        self.attenuate(runner, &files, &["--tool", &tool, "--argument", &one, "--further"])?;
         self.out
             .say("\nthe agent derives a narrower delegation for a sub-agent, offline: one order\n");
-        self.call("the sub-agent reads that order", reader, &["get_order", order], "allow")?;
-        self.call("another order", reader, &["get_order", other], "argument-not-delegated")?;
-        let widened = arg(&self.cast.reader.join("widened.json"));
-        must(
-            &self.cast.reader,
-            &[
-                "demo",
-                "widen",
-                "--chain",
-                &reader.chain,
-                "--key",
-                &reader.key,
-                "--tool",
-                &format!("mcp:{SERVER}:tools/refund_order"),
-                "--out",
-                &widened,
-            ],
-        )?;
-        let widened = Files { chain: widened, ..reader.clone() };
+        let mut reader = Agent::start(&files, &self.cast.url, STATELESS)?;
+        self.connected(people::READER, &mut reader, &["get_order"])?;
         self.call(
+            &mut reader,
+            "the sub-agent reads that order",
+            "get_order",
+            &order(ORDER_OF_TICKET_8821),
+            "allow",
+        )?;
+        self.call(
+            &mut reader,
+            "another order",
+            "get_order",
+            &order(ORDER_OF_TICKET_9000),
+            "argument-not-delegated",
+        )?;
+        let widened = arg(&files.home.join("widened.json"));
+        let refunds = format!("mcp:{SERVER}:tools/refund_order");
+        let widen = ["demo", "widen", "--chain", &files.chain, "--key", &files.key, "--tool"];
+        must(&files.home, &[&widen[..], &[&refunds, "--out", &widened]].concat())?;
+        let widened = Files { chain: widened, ..files };
+        self.attack(
             "it signs itself a wider one",
             &widened,
-            &["refund_order", order, "amount_cents=500", "reason=x"],
+            "refund_order",
+            &refund(ORDER_OF_TICKET_8821),
+            &[],
             "authority-widened",
-        )
+        )?;
+        Ok(reader)
     }
 
     fn thieves(&mut self, runner: &Files) -> Result<(), CliError> {
         self.out.say("");
-        let thief = Files::of(&self.cast.thief);
-        let stolen = Files { chain: runner.chain.clone(), ..thief };
-        self.call(
+        let stolen = Files { chain: runner.chain.clone(), ..Files::of(&self.cast.thief) };
+        self.attack(
             "a thief with the stolen chain, not the key",
             &stolen,
-            &["get_ticket", "ticket_id=8821"],
+            "get_ticket",
+            &ticket(8821),
+            &[],
             "proof-invalid",
         )?;
         let captured = arg(&self.cast.thief.join("captured.json"));
-        self.call(
+        self.connect_and_call(
             "a call whose proof somebody captures",
             runner,
-            &["get_ticket", "ticket_id=8821", "--save-presentation", &captured],
+            "get_ticket",
+            &ticket(8821),
+            &["--save-presentation", &captured],
             "allow",
         )?;
-        self.call(
+        let replay = ["--presentation", &captured];
+        self.attack(
             "the captured proof again",
-            runner,
-            &["get_ticket", "ticket_id=8821", "--presentation", &captured],
+            &stolen,
+            "get_ticket",
+            &ticket(8821),
+            &replay,
             "proof-replayed",
         )?;
-        self.call(
+        self.attack(
             "and for other arguments",
-            runner,
-            &["get_ticket", "ticket_id=9000", "--presentation", &captured],
+            &stolen,
+            "get_ticket",
+            &ticket(9000),
+            &replay,
             "proof-other-arguments",
         )
     }
 
+    /// Whom the gateway does not know, or no longer, does not even get to
+    /// connect.
     fn outsiders(&mut self, runner: &Files) -> Result<(), CliError> {
         let stranger = Files::of(&self.cast.stranger);
-        must(
-            &self.cast.runner,
-            &[
-                "attenuate",
-                "--chain",
-                &runner.chain,
-                "--key",
-                &runner.key,
-                "--to",
-                &stranger.document,
-                "--out",
-                &stranger.chain,
-            ],
-        )?;
-        self.call(
-            "a key that nobody enrolled",
+        self.attenuate(runner, &stranger, &[])?;
+        self.connect_and_call(
+            "a key that nobody enrolled connects",
             &stranger,
-            &["get_ticket", "ticket_id=8821"],
+            "get_ticket",
+            &ticket(8821),
+            &[],
             "key-not-enrolled",
         )?;
-        let short = arg(&self.cast.runner.join("short.json"));
+        let short = arg(&runner.home.join("short.json"));
         self.delegate("2s", &short)?;
         std::thread::sleep(Duration::from_millis(2100));
         let expired = Files { chain: short, ..runner.clone() };
-        self.call(
-            "a delegation that has run out",
+        self.connect_and_call(
+            "and a delegation that has run out",
             &expired,
-            &["get_ticket", "ticket_id=8821"],
+            "get_ticket",
+            &ticket(8821),
+            &[],
             "token-expired",
-        )?;
-        self.bypass()
+        )
     }
 
     /// Round the gateway: the tool server itself must refuse, and log it.
     fn bypass(&mut self) -> Result<(), CliError> {
+        let title = "a direct call round the gateway";
         let refusals = |path: &Path| read_refusals(path).map(|r| r.len()).unwrap_or(0);
         let before = refusals(&self.cast.desk_database);
         let url = self.cast.desk_url.clone();
@@ -295,24 +187,26 @@ impl Stage {
             &["call", "--url", &url, "--direct", "get_ticket", "ticket_id=8821"],
         )?;
         let refused = answer.status == 1 && refusals(&self.cast.desk_database) > before;
-        self.played = self.played.saturating_add(1);
-        self.surprises = self.surprises.saturating_add(u32::from(!refused));
+        self.count(refused);
         self.out.result(
             Object::new()
                 .with("event", "bypass")
-                .with("title", "a direct call round the gateway")
+                .with("title", title)
                 .with("refused_by", "tool server")
                 .with("as_expected", refused),
-            line(
-                refused,
-                "a direct call round the gateway",
-                "",
-                "get_ticket",
-                "refused",
-                "by the tool server itself",
-                "",
-            ),
+            line(refused, title, "", "get_ticket", "refused by the tool server itself"),
         );
+        Ok(())
+    }
+
+    fn revoke(&mut self, runner: &Files) -> Result<(), CliError> {
+        let key = arg(&self.cast.principal.join("key.json"));
+        let revoke = ["revoke", "delegation", "--chain", &runner.chain, "--key", &key];
+        let more = ["--reason", "ticket resolved", "--data-dir", &arg(&self.cast.data)];
+        must(&self.cast.principal, &[&revoke[..], &more].concat())?;
+        self.out.say(format!(
+            "\n{PRINCIPAL} revokes the delegation; both agents are still connected\n"
+        ));
         Ok(())
     }
 
@@ -355,219 +249,95 @@ impl Stage {
         Ok(())
     }
 
+    /// Derives a delegation with the holder's own command.
+    fn attenuate(&self, from: &Files, to: &Files, more: &[&str]) -> Result<(), CliError> {
+        let derive = ["attenuate", "--chain", &from.chain, "--key", &from.key];
+        let next = ["--to", &to.document, "--out", &to.chain];
+        must(&from.home, &[&derive[..], &next, more].concat())?;
+        Ok(())
+    }
+
+    /// What an agent that connected is shown.
+    fn connected(&mut self, who: &str, agent: &mut Agent, tools: &[&str]) -> Result<(), CliError> {
+        let mut shown = agent.tools()?;
+        shown.sort();
+        let ok = shown == tools;
+        self.count(ok);
+        let names: Vec<Json> = shown.iter().map(|t| Json::from(t.as_str())).collect();
+        self.out.result(
+            Object::new()
+                .with("event", "listing")
+                .with("agent", who)
+                .with("protocol", agent.protocol.as_str())
+                .with("tools", names)
+                .with("as_expected", ok),
+            format!(
+                "{} {who} connects (MCP {}) and is shown {}",
+                mark(ok),
+                agent.protocol,
+                shown.join(", ")
+            ),
+        );
+        Ok(())
+    }
+
+    /// An agent calls over its open connection.
     fn call(
+        &mut self,
+        agent: &mut Agent,
+        title: &str,
+        tool: &str,
+        arguments: &Object,
+        expected: &str,
+    ) -> Result<(), CliError> {
+        let answer = agent.call(tool, arguments)?;
+        let protocol = agent.protocol.clone();
+        let asked = Asked { title, tool, protocol: &protocol, direct: false, expected };
+        self.judge(asked, &answer)
+    }
+
+    /// Another client connects and calls.
+    fn connect_and_call(
         &mut self,
         title: &str,
         who: &Files,
-        words: &[&str],
+        tool: &str,
+        arguments: &Object,
+        more: &[&str],
         expected: &str,
     ) -> Result<(), CliError> {
-        let mut args: Vec<String> =
-            ["call", "--url", &self.cast.url, "--chain", &who.chain, "--key", &who.key, "--direct"]
-                .map(str::to_owned)
-                .to_vec();
-        args.extend(words.iter().map(|w| (*w).to_owned()));
-        let scene = Scene { title, args, expected };
-        let args: Vec<&str> = scene.args.iter().map(String::as_str).collect();
-        let answer = run(&who.home, &args)?;
-        self.judge(&scene, words.first().copied().unwrap_or_default(), &answer)
+        let asked = Asked { title, tool, protocol: STATELESS, direct: false, expected };
+        self.once(asked, who, arguments, more)
     }
 
-    /// Compares the answer and the ledger with what was expected.
-    fn judge(&mut self, scene: &Scene<'_>, tool: &str, answer: &Answer) -> Result<(), CliError> {
-        let id = answer.text("decision_id");
-        let recorded = self.recorded(&id)?;
-        let text = |member: &str| {
-            recorded.member(member).and_then(Json::as_str).unwrap_or_default().to_owned()
-        };
-        let decision = text("decision");
-        let reason = text("reason");
-        let came_to = if decision == "allow" { "allow" } else { reason.as_str() };
-        let told = if decision == "allow" { answer.status == 0 } else { answer.status == 1 };
-        let ok = came_to == scene.expected && told;
-        self.played = self.played.saturating_add(1);
-        self.surprises = self.surprises.saturating_add(u32::from(!ok));
-        if decision == "allow" && self.evidence.is_none() {
-            self.evidence = Some(id.clone());
-        }
-        let who = match text("agent") {
-            agent if agent.is_empty() => {
-                "a caller that the gateway did not authenticate, and told only that".to_owned()
-            }
-            agent => format!("{agent} for {}, task {}", text("principal_id"), text("task")),
-        };
-        self.out.result(
-            Object::new()
-                .with("event", "action")
-                .with("title", scene.title)
-                .with("expected", scene.expected)
-                .with("as_expected", ok)
-                .with("told", answer.text("code"))
-                .with("record", recorded.clone()),
-            line(ok, scene.title, &who, tool, &decision, &reason, &text("outcome")),
-        );
-        Ok(())
+    /// One request without a client: whoever is not what they claim does not
+    /// care to connect first.
+    fn attack(
+        &mut self,
+        title: &str,
+        who: &Files,
+        tool: &str,
+        arguments: &Object,
+        more: &[&str],
+        expected: &str,
+    ) -> Result<(), CliError> {
+        let asked = Asked { title, tool, protocol: STATELESS, direct: true, expected };
+        self.once(asked, who, arguments, &[&["--direct"], more].concat())
     }
 
-    /// What the ledger says of an action. The outcome follows the decision, so
-    /// it is asked for again for a moment.
-    fn recorded(&self, id: &str) -> Result<Object, CliError> {
-        let mut answer = Object::new();
-        for _ in 0..50 {
-            let args = ["audit", "show", id, "--data-dir", &arg(&self.cast.data)];
-            answer = run(&self.cast.data, &args)?.object;
-            let text = |m: &str| answer.member(m).and_then(Json::as_str);
-            if text("decision") != Some("allow") || text("outcome").is_some() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(answer)
+    fn once(
+        &mut self,
+        asked: Asked<'_>,
+        who: &Files,
+        arguments: &Object,
+        more: &[&str],
+    ) -> Result<(), CliError> {
+        let words: Vec<String> =
+            arguments.iter().map(|(name, value)| format!("{name}={}", value.canonical())).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let call = ["call", "--url", &self.cast.url, "--chain", &who.chain, "--key", &who.key];
+        let args = [&call[..], &["--protocol", asked.protocol], more, &[asked.tool], &words];
+        let answer = run(&who.home, &args.concat())?;
+        self.judge(asked, &answer)
     }
-
-    /// Who did what, from the ledger; then the proofs, offline.
-    fn aftermath(&mut self, base: &Path) -> Result<(), CliError> {
-        let d = arg(&self.cast.data);
-        let checks = [
-            self.check_table(&d)?,
-            self.check_calls(&d)?,
-            self.check_ledger(&d)?,
-            self.check_evidence(base, &d)?,
-        ];
-        for ok in checks {
-            self.played = self.played.saturating_add(1);
-            self.surprises = self.surprises.saturating_add(u32::from(!ok));
-        }
-        Ok(())
-    }
-
-    fn check_table(&self, d: &str) -> Result<bool, CliError> {
-        let answer =
-            must(&self.cast.data, &["audit", "query", "--principal", PRINCIPAL, "--data-dir", d])?;
-        let actions = answer.object.member("actions").and_then(Json::as_array).unwrap_or_default();
-        self.out
-            .say(format!("\nthe ledger answers for {} calls of {PRINCIPAL}'s task", actions.len()));
-        let complete = actions.iter().all(|a| {
-            a.as_object().is_some_and(|a| {
-                ["principal_id", "agent", "task", "tool", "decision", "outcome"]
-                    .iter()
-                    .all(|m| a.member(m).and_then(Json::as_str).is_some_and(|t| !t.is_empty()))
-            })
-        });
-        Ok(!actions.is_empty() && complete)
-    }
-
-    /// The tool's own call log agrees with the ledger.
-    fn check_calls(&self, d: &str) -> Result<bool, CliError> {
-        let answer =
-            must(&self.cast.data, &["audit", "query", "--decision", "allow", "--data-dir", d])?;
-        let allowed =
-            answer.object.member("actions").and_then(Json::as_array).map_or(0, <[Json]>::len);
-        let executed = read_call_log(&self.cast.desk_database).map(|c| c.len()).unwrap_or(0);
-        let ok = allowed == executed && executed > 0;
-        self.out.result(
-            Object::new()
-                .with("event", "call_log")
-                .with("allowed", allowed as u64)
-                .with("executed", executed as u64)
-                .with("as_expected", ok),
-            format!(
-                "{} the support desk executed {executed} calls; the ledger allowed {allowed}",
-                mark(ok)
-            ),
-        );
-        Ok(ok)
-    }
-
-    fn check_ledger(&self, d: &str) -> Result<bool, CliError> {
-        let answer = run(&self.cast.data, &["audit", "verify", "--data-dir", d])?;
-        let ok = answer.status == 0;
-        self.out.result(
-            Object::new()
-                .with("event", "audit")
-                .with("as_expected", ok)
-                .with("report", answer.object.clone()),
-            format!(
-                "{} ledger verified: {} entries, every signature, sequence and hash",
-                mark(ok),
-                answer.object.member("entries").map(Json::canonical).unwrap_or_default(),
-            ),
-        );
-        Ok(ok)
-    }
-
-    fn check_evidence(&self, base: &Path, d: &str) -> Result<bool, CliError> {
-        let Some(action) = &self.evidence else { return Ok(false) };
-        let (bundle, trust) = (arg(&base.join("evidence.json")), arg(&base.join("trust.json")));
-        must(&self.cast.data, &["evidence", "get", action, "-o", &bundle, "--data-dir", d])?;
-        let fingerprint = must(&self.cast.data, &["keys", "trust", "-o", &trust, "--data-dir", d])?
-            .text("fingerprint");
-        let answer = run(&self.cast.thief, &["evidence", "verify", &bundle, "--trust", &trust])?;
-        let ok = answer.status == 0;
-        self.out.result(
-            Object::new()
-                .with("event", "evidence")
-                .with("as_expected", ok)
-                .with("fingerprint", fingerprint.as_str())
-                .with("report", answer.object.clone()),
-            format!(
-                "{} evidence of the first call verified offline (assurance {}, guarantee {}; trust {fingerprint})",
-                mark(ok),
-                proved(&answer.object, "assurance"),
-                proved(&answer.object, "guarantee"),
-            ),
-        );
-        Ok(ok)
-    }
-}
-
-/// The files of one instance.
-#[derive(Clone)]
-struct Files {
-    home: PathBuf,
-    chain: String,
-    key: String,
-    document: String,
-}
-
-impl Files {
-    fn of(home: &Path) -> Self {
-        Self {
-            home: home.to_owned(),
-            chain: arg(&home.join("chain.json")),
-            key: arg(&home.join("key.json")),
-            document: arg(&home.join("enrolment.json")),
-        }
-    }
-}
-
-/// A member of what the verdict proved.
-fn proved(verdict: &Object, member: &str) -> String {
-    verdict
-        .member("proven")
-        .and_then(|p| p.as_object()?.member("authority")?.as_object()?.member(member)?.as_str())
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn mark(ok: bool) -> &'static str {
-    if ok { "✓" } else { "✗ NOT AS EXPECTED:" }
-}
-
-fn line(
-    ok: bool,
-    title: &str,
-    who: &str,
-    tool: &str,
-    decision: &str,
-    reason: &str,
-    outcome: &str,
-) -> String {
-    let verdict = match (reason.is_empty(), outcome.is_empty()) {
-        (false, _) => format!("{decision} ({reason})"),
-        (true, false) => format!("{decision}, outcome {outcome}"),
-        (true, true) => decision.to_owned(),
-    };
-    let who = if who.is_empty() { String::new() } else { format!("\n    {who}") };
-    format!("{} {title:<42} {tool:<13} {verdict}{who}", mark(ok))
 }

@@ -28,13 +28,14 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
         None => parent.exp,
         Some(text) => parent.exp.min(now.seconds().saturating_add(parse::seconds(text)?)),
     };
+    let (scope, untouched) = scope(args, &parent.scope)?;
     let content = Content {
         jti: host::fresh_id()?,
         now,
         exp,
         nbf: None,
         holder: next,
-        scope: scope(args, &parent.scope)?,
+        scope,
         max_depth: if args.further { parent.max_depth } else { parent.depth.saturating_add(1) },
         aud: Vec::new(),
         budget: parse::budget(&args.budget)?,
@@ -48,9 +49,11 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
         .with("token", hash)
         .with("depth", parent.depth.saturating_add(1))
         .with("expires", exp)
-        .with("tools", content.scope.to_json());
+        .with("tools", content.scope.to_json())
+        .with("untouched", untouched.iter().map(Untouched::to_json).collect::<Vec<_>>());
+    let notes: String = untouched.iter().map(Untouched::note).collect();
     let text = format!(
-        "derived {} for key {} (depth {}), written to {}\n{}",
+        "derived {} for key {} (depth {}), written to {}\n{}{notes}",
         hash,
         next.thumbprint(),
         parent.depth.saturating_add(1),
@@ -70,7 +73,27 @@ fn next_holder(document: &Json) -> Result<PublicKey, CliError> {
     Ok(enrolment::Statement::verify(document)?.holder)
 }
 
-fn scope(args: &AttenuateArgs, parent: &Scope) -> Result<Scope, CliError> {
+/// A kept tool that an argument does not narrow, because it does not take it.
+#[derive(Debug, PartialEq, Eq)]
+struct Untouched {
+    tool: String,
+    argument: String,
+}
+
+impl Untouched {
+    fn to_json(&self) -> Json {
+        Object::new()
+            .with("tool", self.tool.as_str())
+            .with("argument", self.argument.as_str())
+            .into()
+    }
+
+    fn note(&self) -> String {
+        format!("  note: `{}` does not take `{}` and stays as it was\n", self.tool, self.argument)
+    }
+}
+
+fn scope(args: &AttenuateArgs, parent: &Scope) -> Result<(Scope, Vec<Untouched>), CliError> {
     let mut tools = match &args.tools {
         Some(path) => keyfile::read_json(path)?,
         None => parent.to_json(),
@@ -82,24 +105,42 @@ fn scope(args: &AttenuateArgs, parent: &Scope) -> Result<Scope, CliError> {
             "map tool ids to argument constraints",
         ));
     };
+    let mut untouched = Vec::new();
     if args.tools.is_none() {
-        *map = narrowed(args, map)?;
+        (*map, untouched) = narrowed(&args.tool, &parse::arguments(&args.argument)?, map)?;
     }
-    Scope::parse(map, Dialect::Extended, ChainLimits::DEFAULT.max_constraint_depth)
-        .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))
+    let scope = Scope::parse(map, Dialect::Extended, ChainLimits::DEFAULT.max_constraint_depth)
+        .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?;
+    Ok((scope, untouched))
 }
 
-/// Keeps the named tools and fixes the named arguments.
-fn narrowed(args: &AttenuateArgs, parent: &Object) -> Result<Object, CliError> {
-    let fixed = parse::arguments(&args.argument)?;
+/// Keeps the named tools and fixes the named arguments. An argument that would
+/// narrow nothing is refused: whoever wrote it believes that it does.
+fn narrowed(
+    keep: &[String],
+    fixed: &Object,
+    parent: &Object,
+) -> Result<(Object, Vec<Untouched>), CliError> {
+    if let Some(missing) = keep.iter().find(|t| parent.member(t).is_none()) {
+        return Err(CliError::usage(
+            "tool-not-in-parent",
+            format!("the chain does not permit `{missing}`"),
+            "`bailiwick inspect` shows what it permits",
+        ));
+    }
     let mut kept = Object::new();
+    let mut untouched = Vec::new();
     for (tool, rules) in parent.iter() {
-        if !args.tool.is_empty() && !args.tool.iter().any(|t| t == tool) {
+        if !keep.is_empty() && !keep.iter().any(|t| t == tool) {
             continue;
         }
         let mut rules = rules.as_object().cloned().unwrap_or_default();
+        // Without any rule, or with one for every name, a tool takes any
+        // argument.
+        let takes_any = rules.is_empty() || rules.member("*").is_some();
         for (name, value) in fixed.iter() {
-            if rules.member(name).is_none() && rules.member("*").is_none() && !rules.is_empty() {
+            if !takes_any && rules.member(name).is_none() {
+                untouched.push(Untouched { tool: tool.to_owned(), argument: name.to_owned() });
                 continue;
             }
             let exact = Constraint::exact(value.clone())
@@ -108,14 +149,18 @@ fn narrowed(args: &AttenuateArgs, parent: &Object) -> Result<Object, CliError> {
         }
         kept.insert(tool, rules);
     }
-    if let Some(missing) = args.tool.iter().find(|t| parent.member(t).is_none()) {
+    let nowhere =
+        |name: &str| untouched.iter().filter(|u| u.argument == name).count() == kept.len();
+    if let Some((name, _)) = fixed.iter().find(|(name, _)| nowhere(name)) {
         return Err(CliError::usage(
-            "tool-not-in-parent",
-            format!("the chain does not permit `{missing}`"),
-            "`bailiwick inspect` shows what it permits",
+            "argument-not-in-parent",
+            format!(
+                "none of the kept tools takes an argument `{name}`, so nothing would be narrower"
+            ),
+            "`bailiwick inspect` shows which arguments each tool takes",
         ));
     }
-    Ok(kept)
+    Ok((kept, untouched))
 }
 
 /// A scope in plain words, a line per argument.
@@ -136,4 +181,38 @@ fn scope_text(scope: &Scope) -> String {
         text.push_str("    nothing\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiwick_core::limits::JsonLimits;
+
+    fn object(text: &str) -> Object {
+        Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).unwrap().as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn an_argument_narrows_the_tools_that_take_it_and_others_are_named() {
+        let parent = object(r#"{"get":{"id":{"constraint_type":"wildcard"}},"list":{"of":{}}}"#);
+        let (kept, untouched) = narrowed(&[], &object(r#"{"id":7}"#), &parent).unwrap();
+        let id = kept.member("get").unwrap().as_object().unwrap().member("id").unwrap();
+        assert_eq!(id.canonical(), r#"{"constraint_type":"exact","value":7}"#);
+        assert_eq!(untouched, [Untouched { tool: "list".into(), argument: "id".into() }]);
+        assert!(untouched.iter().all(|u| u.note().contains("stays as it was")));
+    }
+
+    #[test]
+    fn an_argument_that_narrows_nothing_is_refused() {
+        let parent = object(r#"{"get":{"id":{}},"list":{"of":{}}}"#);
+        let refused = |keep: &[String], fixed: &str, parent: &Object| {
+            narrowed(keep, &object(fixed), parent).unwrap_err().code
+        };
+        assert_eq!(refused(&[], r#"{"idd":7}"#, &parent), "argument-not-in-parent");
+        assert_eq!(refused(&["list".into()], r#"{"id":7}"#, &parent), "argument-not-in-parent");
+        assert_eq!(refused(&[], r#"{"id":7}"#, &Object::new()), "argument-not-in-parent");
+        // A tool without rules takes any argument.
+        let any = object(r#"{"get":{}}"#);
+        assert!(narrowed(&[], &object(r#"{"idd":7}"#), &any).unwrap().1.is_empty());
+    }
 }

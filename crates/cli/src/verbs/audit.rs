@@ -5,138 +5,35 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bailiwick_authority::Erasure;
-use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::ids::{ActionId, Alias, EntryId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
-use bailiwick_evidence::Trust;
-use bailiwick_store::{Action, AuditInput, Filter, Report, StoreError, StoredEntry};
+use bailiwick_store::{Action, Filter, StoreError, StoredEntry};
 
 use crate::args::{AuditVerb, QueryArgs};
-use crate::datadir::{DataDir, or_none};
+use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile;
 use crate::output::{Output, pretty};
+use crate::table::{ACTION_COLUMNS, action_row, table};
 
-use super::evidence::{note_reading, read_checkpoint};
+use super::evidence::note_reading;
+
+mod verify;
 
 pub(super) fn run(verb: AuditVerb, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
-    let data = DataDir::open(dir)?;
+    let open = || DataDir::open(dir);
     match verb {
-        AuditVerb::Verify { since, trust } => {
-            return verify(&data, since.as_deref(), trust.as_deref(), out);
-        }
-        AuditVerb::Tail { lines, follow } => tail(&data, lines, follow, out)?,
-        AuditVerb::Query(args) => query(&data, &args, out)?,
-        AuditVerb::Show { id, plaintext } => show(&data, &id, plaintext, out)?,
-        AuditVerb::Erase { what, yes } => erase(&data, &what, yes, out)?,
-        AuditVerb::Checkpoint { save } => checkpoint(&data, save.as_deref(), out)?,
+        // It needs no data dir, and opening one writes.
+        AuditVerb::Verify(args) => return verify::run(&args, dir, out),
+        AuditVerb::Tail { lines, follow } => tail(&open()?, lines, follow, out)?,
+        AuditVerb::Query(args) => query(&open()?, &args, out)?,
+        AuditVerb::Show { id, plaintext } => show(&open()?, &id, plaintext, out)?,
+        AuditVerb::Erase { what, yes } => erase(&open()?, &what, yes, out)?,
+        AuditVerb::Checkpoint { save } => checkpoint(&open()?, save.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn verify(
-    data: &DataDir,
-    since: Option<&Path>,
-    trust: Option<&Path>,
-    out: Output,
-) -> Result<ExitCode, CliError> {
-    let given = trust.is_some();
-    let trust = match trust {
-        Some(path) => Trust::parse(&keyfile::read(path)?)
-            .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?,
-        None => data.authority.trust()?,
-    };
-    let since = since.map(read_checkpoint).transpose()?;
-    // A damaged ledger must be reported, not published over: whatever
-    // sequencing says is left to the audit.
-    let sequenced = data.sequence();
-    let makers = |id: &str, time: Timestamp| -> Option<PublicKey> {
-        trust.maker_at(id, time).map(|m| m.key)
-    };
-    let report = bailiwick_store::audit(&AuditInput {
-        dir: &data.dir,
-        org: data.authority.installation().org.clone(),
-        log_key: &trust.log,
-        makers: &makers,
-        since: since.as_ref(),
-        plaintext_key: Some(data.plaintext.clone()),
-        files_only: false,
-    })?;
-    let holds = report.holds();
-    if holds {
-        sequenced?;
-    }
-    out.result(report_json(&report, given), report_text(&report, given));
-    if holds {
-        out.next(&["bailiwick audit checkpoint --save FILE   # keep it elsewhere; verify later with --since FILE"]);
-    }
-    Ok(ExitCode::from(u8::from(!holds)))
-}
-
-fn report_json(report: &Report, trust_given: bool) -> Object {
-    let findings: Vec<Json> = report
-        .findings
-        .iter()
-        .map(|f| {
-            Object::new()
-                .with("code", f.code)
-                .with("index", f.index)
-                .with("detail", f.detail.as_str())
-                .into()
-        })
-        .collect();
-    let makers: Object = report.makers.iter().map(|(id, n)| (id.clone(), Json::from(*n))).collect();
-    Object::new()
-        .with("holds", report.holds())
-        .with("entries", report.size)
-        .with("root", report.root.map(|r| r.to_base64()))
-        .with("pending", report.pending)
-        .with("tiles", report.tiles)
-        .with("texts", report.texts)
-        .with("makers", makers)
-        .with("consistent_since", report.since)
-        .with("first_bad_entry", report.first_bad_entry())
-        .with("findings", findings)
-        .with("trust", if trust_given { "file" } else { "own" })
-        .with("witnessed", false)
-}
-
-fn report_text(report: &Report, trust_given: bool) -> String {
-    let mut text = if report.holds() {
-        format!(
-            "the ledger holds: {} entries, {} tiles, {} texts, {} makers\n  root {}",
-            report.size,
-            report.tiles,
-            report.texts,
-            report.makers.len(),
-            report.root.map(|r| r.to_base64()).unwrap_or_default(),
-        )
-    } else {
-        let first =
-            report.first_bad_entry().map_or("no single entry".to_owned(), |i| format!("entry {i}"));
-        let findings: Vec<String> = report
-            .findings
-            .iter()
-            .take(20)
-            .map(|f| {
-                let at = f.index.map(|i| format!("entry {i}: ")).unwrap_or_default();
-                format!("  {at}{} [{}]", f.detail, f.code)
-            })
-            .collect();
-        format!("THE LEDGER DOES NOT HOLD, first bad: {first}\n{}", findings.join("\n"))
-    };
-    match report.since {
-        Some(size) => text.push_str(&format!("\n  continues the checkpoint of {size} entries that was kept")),
-        None => text.push_str(
-            "\n  unwitnessed: this assumes an honest log operator, unless you pass a checkpoint kept elsewhere with --since",
-        ),
-    }
-    if !trust_given {
-        text.push_str("\n  verified with this data dir's own keys; an outsider passes --trust");
-    }
-    text
 }
 
 fn entry_line(e: &StoredEntry) -> String {
@@ -255,26 +152,20 @@ fn query(data: &DataDir, args: &QueryArgs, out: Output) -> Result<(), CliError> 
     let mut actions = data.store().read(|v| v.actions(&filter))?;
     actions.sort_by_key(|a| a.decided.index);
     let mut list = Vec::with_capacity(actions.len());
-    let mut lines = Vec::with_capacity(actions.len());
+    let mut rows = Vec::with_capacity(actions.len());
     for action in &actions {
         let object = action_json(data, action)?;
-        let text = |m: &str| object.member(m).and_then(Json::as_str).unwrap_or("–").to_owned();
-        let tool = text("tool");
-        lines.push(format!(
-            "{}  {:<9} {:<21} {:<17} {:<24} {}",
-            action.decided.time,
-            text("principal_id"),
-            text("agent").trim_start_matches("agent:"),
-            tool.rsplit('/').next().unwrap_or_default(),
-            match text("reason").as_str() {
-                "–" => text("decision"),
-                reason => format!("{} {reason}", text("decision")),
-            },
-            outcome(action),
-        ));
+        let mut row = vec![action.decided.time.to_string()];
+        row.extend(action_row(&object, &outcome(action)));
+        rows.push(row);
         list.push(Json::from(object));
     }
-    out.result(Object::new().with("actions", list), or_none(&lines, "no action fits"));
+    let text = if rows.is_empty() {
+        "no action fits".to_owned()
+    } else {
+        table(&[&["time"], &ACTION_COLUMNS[..]].concat(), &rows)
+    };
+    out.result(Object::new().with("actions", list), text);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_demo::agent::{
-    AgentClient, AgentError, CallOutcome, Connection, DirectCaller, Era, Outcome, Presentation,
-    Presenter, RecordingPresenter,
+    AgentClient, AgentError, CallOutcome, Connection, Denial, DirectCaller, Era, Outcome,
+    Presentation, Presenter, RecordingPresenter,
 };
 
 use rmcp::model::JsonObject;
@@ -20,6 +20,8 @@ use crate::output::Output;
 use crate::presenter::ChainPresenter;
 
 use super::parse;
+
+mod lines;
 
 /// Answers are larger than requests.
 const ANSWER_LIMITS: JsonLimits =
@@ -34,7 +36,29 @@ fn server_of(url: &str) -> &str {
     url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
+/// Why there is nothing to show for a call.
+enum Stop {
+    /// The other side refused the caller before it could ask for a tool.
+    Denied(Denial),
+    /// It did not come to that.
+    Failed(CliError),
+}
+
+impl From<CliError> for Stop {
+    fn from(e: CliError) -> Self {
+        Self::Failed(e)
+    }
+}
+
 async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
+    match ask(args, out).await {
+        Ok(code) => Ok(code),
+        Err(Stop::Denied(denial)) => Ok(refused(&Outcome::<()>::Denied(denial), out)),
+        Err(Stop::Failed(e)) => Err(e),
+    }
+}
+
+async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
     let recorder = match (&args.chain, &args.key) {
         (Some(chain), Some(key)) => {
             let keys = InstanceKeys::read(key)?;
@@ -44,6 +68,10 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
         }
         _ => None,
     };
+    if args.stdin {
+        let client = connect(args, recorder).await?;
+        return lines::serve(client, out).await.map_err(Stop::Failed);
+    }
     let Some(tool) = &args.tool else {
         let client = connect(args, recorder).await?;
         let code = list(&client, out).await;
@@ -51,6 +79,7 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
         return Ok(code);
     };
     let arguments = arguments(args)?;
+    let mut protocol = None;
     let outcome = if args.direct || args.presentation.is_some() || recorder.is_none() {
         let presentation = presentation(args, recorder.as_deref(), tool, &arguments)?;
         let caller = DirectCaller::new(&args.url)
@@ -58,36 +87,45 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
         caller.call_tool(tool, &arguments, presentation.as_ref()).await
     } else {
         let client = connect(args, recorder.clone()).await?;
+        protocol = client.protocol_version();
         let outcome = client.call_tool(tool, arguments).await;
         client.close().await;
         outcome
     };
     if let (Some(path), Some(last)) = (&args.save_presentation, recorder.and_then(|r| r.last())) {
         let text = serde_json::to_string(&last)
-            .map_err(|e| CliError::environment("presentation", e.to_string(), ""))?;
+            .map_err(|e| CliError::environment("presentation", e.to_string(), "try again"))?;
         keyfile::write_new(path, &text)?;
     }
-    Ok(show(&outcome, out))
+    let code = show(&outcome, protocol, out);
+    if let Some(id) = decision_id(&outcome).filter(|_| code == ExitCode::SUCCESS) {
+        out.next(&[
+            &format!("bailiwick audit show {id}"),
+            &format!("bailiwick evidence get {id} -o evidence.json"),
+        ]);
+    }
+    Ok(code)
 }
 
 async fn connect(
     args: &CallArgs,
     presenter: Option<Arc<RecordingPresenter<ChainPresenter>>>,
-) -> Result<AgentClient, CliError> {
+) -> Result<AgentClient, Stop> {
     let presenter: Arc<dyn Presenter> = presenter.ok_or_else(|| {
-        CliError::usage("no-chain", "listing needs --chain and --key", "pass both")
+        CliError::usage("no-chain", "connecting needs --chain and --key", "pass both")
     })?;
     let era = if args.protocol == "2025-11-25" { Era::Sessions } else { Era::Stateless };
     Connection::new(&args.url, server_of(&args.url), era)
         .presenting(presenter)
         .connect()
         .await
-        .map_err(|e| {
-            CliError::refused(
+        .map_err(|e| match e {
+            AgentError::Denied(denial) => Stop::Denied(denial),
+            other => Stop::Failed(CliError::environment(
                 "cannot-connect",
-                e.to_string(),
-                "check the URL, that `bailiwick serve` runs, and that the delegation is current",
-            )
+                other.to_string(),
+                "check the URL, and that `bailiwick serve` runs",
+            )),
         })
 }
 
@@ -136,7 +174,8 @@ async fn list(client: &AgentClient, out: Output) -> ExitCode {
         let description = tool.description.as_deref().unwrap_or_default();
         text.push_str(&format!("  {:<18} {description}\n", tool.name));
     }
-    out.result(Object::new().with("tools", names), text.trim_end());
+    let object = Object::new().with("protocol", client.protocol_version()).with("tools", names);
+    out.result(object, text.trim_end());
     ExitCode::SUCCESS
 }
 
@@ -149,14 +188,18 @@ fn answer(outcome: &CallOutcome) -> Option<Json> {
     Json::parse(&serde_json::to_vec(result).ok()?, &ANSWER_LIMITS).ok()
 }
 
-fn show(outcome: &CallOutcome, out: Output) -> ExitCode {
+/// The decision that an answer names.
+fn decision_id(outcome: &CallOutcome) -> Option<String> {
+    let answer = answer(outcome)?;
+    let meta = answer.as_object()?.member("_meta")?.as_object()?;
+    let decision = meta.member("io.bailiwick/decision")?.as_object()?;
+    decision.member("id")?.as_str().map(str::to_owned)
+}
+
+fn show(outcome: &CallOutcome, protocol: Option<String>, out: Output) -> ExitCode {
     let failed = matches!(outcome, Outcome::ToolError(_));
     let Some(answer) = answer(outcome) else { return refused(outcome, out) };
     let member = |name: &str| answer.as_object().and_then(|o| o.member(name));
-    let decision = member("_meta")
-        .and_then(|m| m.as_object()?.member("io.bailiwick/decision")?.as_object()?.member("id"))
-        .and_then(Json::as_str)
-        .map(str::to_owned);
     let content: Vec<&str> = member("content")
         .and_then(Json::as_array)
         .unwrap_or_default()
@@ -170,16 +213,11 @@ fn show(outcome: &CallOutcome, out: Output) -> ExitCode {
     );
     let object = Object::new()
         .with("decision", "allow")
-        .with("decision_id", decision.clone())
+        .with("decision_id", decision_id(outcome))
+        .with("protocol", protocol)
         .with("tool_error", failed)
         .with("result", answer.clone());
     out.result(object, text);
-    if let Some(id) = decision {
-        out.next(&[
-            &format!("bailiwick audit show {id}"),
-            &format!("bailiwick evidence get {id} -o evidence.json"),
-        ]);
-    }
     ExitCode::SUCCESS
 }
 

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use bailiwick_authority::rules::revocations::Statement;
 use bailiwick_authority::{DelegationRef, Target};
-use bailiwick_core::crypto::Digest;
+use bailiwick_core::aat::make::Seen;
+use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
     AgentId, GrantId, InstanceId, PrincipalId, ServerName, TaskId, WorkflowId,
 };
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::ChainLimits;
 
 use crate::args::RevokeArgs;
 use crate::chainfile::ChainFile;
@@ -72,20 +74,29 @@ fn reason_code(args: &RevokeArgs) -> Result<&'static str, CliError> {
 }
 
 fn target(args: &RevokeArgs) -> Result<Target, CliError> {
+    if args.root.is_some() && args.kind != "holder-key" {
+        return Err(CliError::usage(
+            "argument-surplus",
+            format!("--root is for a holder key, not for a {}", args.kind),
+            "leave --root out",
+        ));
+    }
     if args.kind == "delegation" {
         if let Some(path) = &args.chain {
             let tokens = ChainFile::read(path)?.chain;
             return Ok(Target::Delegation(DelegationRef::Tokens(tokens)));
         }
-        let id = id(args)?;
-        let hash = Digest::from_text(id).ok_or_else(|| {
-            CliError::usage(
-                "token-hash-malformed",
-                format!("`{id}` is no token hash"),
-                "pass the hash that `bailiwick inspect` shows, or --chain FILE",
-            )
-        })?;
-        return Ok(Target::Delegation(DelegationRef::Hash(hash)));
+        return Ok(Target::Delegation(DelegationRef::Hash(token_hash(id(args)?)?)));
+    }
+    if args.kind == "holder-key" {
+        return holder_key(args);
+    }
+    if args.chain.is_some() {
+        return Err(CliError::usage(
+            "argument-surplus",
+            format!("--chain names no {}", args.kind),
+            "name it after the kind",
+        ));
     }
     let id = id(args)?;
     Ok(match args.kind.as_str() {
@@ -99,12 +110,52 @@ fn target(args: &RevokeArgs) -> Result<Target, CliError> {
     })
 }
 
+/// A holder's key under one root: whatever it holds there ends, also what is
+/// derived for it later.
+fn holder_key(args: &RevokeArgs) -> Result<Target, CliError> {
+    if let Some(path) = &args.chain {
+        let chain = ChainFile::read(path)?;
+        let limits = ChainLimits::DEFAULT;
+        let root = chain.chain.first().map_or("", String::as_str);
+        return Ok(Target::HolderKey {
+            holder: Seen::parse(chain.leaf(), &limits)?.holder.thumbprint(),
+            root: Seen::parse(root, &limits)?.hash,
+        });
+    }
+    let id = id(args)?;
+    let holder = Thumbprint::from_text(id).ok_or_else(|| {
+        CliError::usage(
+            "thumbprint-malformed",
+            format!("`{id}` is no thumbprint of a key"),
+            "pass the `holder` that `bailiwick instance list --json` shows, or --chain FILE",
+        )
+    })?;
+    let root = args.root.as_deref().ok_or_else(|| {
+        CliError::usage(
+            "root-missing",
+            "a holder key is revoked under one root",
+            "pass --root HASH, or revoke the `instance` to end its keys everywhere",
+        )
+    })?;
+    Ok(Target::HolderKey { holder, root: token_hash(root)? })
+}
+
+fn token_hash(text: &str) -> Result<Digest, CliError> {
+    Digest::from_text(text).ok_or_else(|| {
+        CliError::usage(
+            "token-hash-malformed",
+            format!("`{text}` is no token hash"),
+            "pass the hash that `bailiwick inspect` shows, or --chain FILE",
+        )
+    })
+}
+
 fn id(args: &RevokeArgs) -> Result<&str, CliError> {
     args.id.as_deref().ok_or_else(|| {
         CliError::usage(
             "argument-missing",
             format!("which {}?", args.kind),
-            "name it after the kind, or pass --chain for a delegation",
+            "name it after the kind, or pass --chain for a delegation or holder key",
         )
     })
 }

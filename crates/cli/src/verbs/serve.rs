@@ -1,13 +1,14 @@
 //! `serve`: authority and gateway in one process.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_authority::follower::RevocationFollower;
 use bailiwick_core::aat::verify::Anchors;
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
 use tokio::net::TcpListener;
@@ -195,17 +196,23 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     Ok(())
 }
 
-fn announce(data: &DataDir, address: std::net::SocketAddr, out: Output) {
+fn announce(data: &DataDir, address: SocketAddr, out: Output) {
     let url = data.config.public_url();
+    let doubts = data.config.doubts(address);
     let object = Object::new()
         .with("event", "listening")
         .with("listening", address.to_string())
         .with("public_url", url.as_str())
         .with("audience", data.config.audience())
-        .with("data_dir", data.dir.display().to_string());
+        .with("data_dir", data.dir.display().to_string())
+        .with("warnings", doubts.iter().map(|d| Json::from(d.to_json())).collect::<Vec<_>>());
     let text = format!(
         "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  health        {url}/healthz\n  stop with Ctrl-C or SIGTERM",
     );
+    for doubt in &doubts {
+        out.warn(doubt);
+        tracing::warn!(code = %doubt.code, remedy = %doubt.remedy, "{}", doubt.message);
+    }
     out.result(object, text);
 }
 

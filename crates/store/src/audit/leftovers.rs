@@ -13,7 +13,7 @@ impl Audit<'_, '_> {
     /// Files that the tree does not need: replaced partial tiles must be the
     /// beginning of what replaced them; anything else does not belong there.
     pub(super) fn leftovers(&mut self, files: &LedgerFiles) -> Result<(), StoreError> {
-        let root = self.input.dir.join("ledger");
+        let root = self.input.ledger();
         let mut folders = vec!["tile".to_owned()];
         while let Some(folder) = folders.pop() {
             let during = "read the ledger";
