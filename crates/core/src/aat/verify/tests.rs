@@ -7,9 +7,10 @@ use crate::accountable::{
     Unavailable,
 };
 use crate::constraint::{Constraint, Dialect};
-use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, sha256};
+use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, from_base64url, sha256};
 use crate::guarantee::Guarantee;
 use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use crate::limits::JsonLimits;
 use crate::scope::{ArgumentRules, Scope};
 
 mod generated;
@@ -74,6 +75,18 @@ fn rooted(content: &Content, claims: &Object, signer: &SigningKey) -> String {
 
 fn child(parent: &str, content: &Content, at: u8) -> String {
     derive(parent, content, &key(at), &ChainLimits::DEFAULT).unwrap()
+}
+
+/// The token with other claims, signed again.
+fn edited(token: &str, signer: &SigningKey, edit: impl FnOnce(&mut Object)) -> String {
+    let mut parts = token.split('.');
+    let header = parts.next().unwrap();
+    let payload = from_base64url(parts.next().unwrap()).unwrap();
+    let claims = Json::parse(&payload, &JsonLimits::DEFAULT).unwrap();
+    let mut claims = claims.as_object().unwrap().clone();
+    edit(&mut claims);
+    let input = format!("{header}.{}", base64url(Json::from(claims).canonical().as_bytes()));
+    format!("{input}.{}", base64url(&signer.sign(input.as_bytes())))
 }
 
 /// Knows every key; what it says of the chain is settled beforehand.
@@ -270,6 +283,32 @@ fn cases() -> Vec<Case> {
             p.tokens.remove(0);
             let issuer = ("https://issuer.example".to_owned(), key(1).public_key());
             p.anchors = Anchors::new(vec![issuer]).unwrap();
+        }),
+        (Some(Reason::ClaimsMalformed), 1, |p| {
+            p.tokens[0] = edited(&p.tokens[0], &key(0), |claims| {
+                claims.remove("cnf");
+            });
+        }),
+        (Some(Reason::ClaimsMalformed), 2, |p| {
+            p.tokens[1] = edited(&p.tokens[1], &key(1), |claims| claims.insert("exp", "soon"));
+        }),
+        (Some(Reason::IssuerUntrusted), 1, |p| {
+            let iss = "https://another.example";
+            p.tokens[0] = edited(&p.tokens[0], &key(0), |claims| claims.insert("iss", iss));
+        }),
+        (Some(Reason::IssuerUntrusted), 2, |p| {
+            let iss = key(3).public_key().thumbprint().to_uri();
+            p.tokens[1] = edited(&p.tokens[1], &key(1), |claims| claims.insert("iss", iss));
+        }),
+        (Some(Reason::LifetimeInvalid), 1, |p| {
+            let late = NOW - 60 + p.limits.max_token_lifetime + 1;
+            p.tokens[0] = edited(&p.tokens[0], &key(0), |claims| claims.insert("exp", late));
+        }),
+        (Some(Reason::LifetimeInvalid), 1, |p| {
+            p.tokens[0] = edited(&p.tokens[0], &key(0), |claims| {
+                claims.insert("iat", NOW + 20);
+                claims.insert("exp", NOW + 10);
+            });
         }),
         (Some(Reason::SignatureInvalid), 2, |p| p.tokens.swap(1, 2)),
         (Some(Reason::AuthorityWidened), 2, |p| {
