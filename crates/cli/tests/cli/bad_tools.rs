@@ -1,13 +1,6 @@
 //! Tool servers that are down, slow, changed or answer nonsense, behind the
 //! real gateway: the caller gets an answer it can read, the ledger an outcome
 //! that the tool's own log agrees with.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +8,7 @@ use bailiwick_testkit::http::Response;
 use bailiwick_testkit::{Setup, World};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

@@ -1,13 +1,6 @@
 //! Crashes: whatever the moment, every call that a tool executed has an allow
 //! entry that was there before it, and what became of it is said or said to be
 //! unknown.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +10,7 @@ use bailiwick_testkit::World;
 use bailiwick_testkit::present::{Call, SESSIONS, in_session, signed};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -2,13 +2,6 @@
 //! what the caller is told, what the ledger keeps, and that nothing reached
 //! the tool. Presentations here are signed with the installation's own keys
 //! wherever an attacker could have had them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::time::Duration;
 
@@ -22,7 +15,7 @@ use bailiwick_testkit::present::{Call, Chain, fresh_key, now, object, seen};
 use bailiwick_testkit::world::{READER, RUNNER};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

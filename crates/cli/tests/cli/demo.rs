@@ -1,11 +1,4 @@
 //! The demo, as a newcomer or a machine runs it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
@@ -15,7 +8,7 @@ use bailiwick_testkit::world::command;
 use bailiwick_testkit::{Answer, Daemon};
 use serde_json::Value;
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 #[test]
 fn every_line_of_the_demo_comes_out_as_expected() {

@@ -1,18 +1,9 @@
 //! What is allowed arrives, in both eras, with nothing lost and nothing leaked.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
-mod support;
-
+use crate::support::{CREDENTIAL, Plan, World, body, headers, object, send};
 use bailiwick_demo::agent::Era;
 use bailiwick_demo::desk::{CUSTOMER_OF_TICKET_8821, REFUND_POLICY_URI, REPLY_PROMPT};
 use serde_json::json;
-use support::{CREDENTIAL, Plan, World, body, headers, object, send};
 
 #[tokio::test]
 async fn an_allowed_call_reaches_the_tool_and_is_recorded_in_both_eras() {
@@ -78,7 +69,7 @@ async fn resources_and_prompts_pass_the_same_stages() {
         let world = World::new().await;
         let mut scope = world.scope(&["policies:read"]);
         let more = bailiwick_core::scope::Scope::parse(
-            support::strict(r#"{"mcp:support-desk:prompts/reply_to_ticket":{"ticket_id":{"constraint_type":"exact","value":"8821"}}}"#)
+            crate::support::strict(r#"{"mcp:support-desk:prompts/reply_to_ticket":{"ticket_id":{"constraint_type":"exact","value":"8821"}}}"#)
                 .as_object()
                 .unwrap(),
             bailiwick_core::constraint::Dialect::Core,

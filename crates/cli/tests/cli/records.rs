@@ -1,13 +1,6 @@
 //! What denials leave in a real data dir: no caller's words in the clear, what
 //! the operator can still read, evidence of it, and derived tokens that can be
 //! revoked although nothing was ever allowed under them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 
@@ -16,7 +9,7 @@ use bailiwick_testkit::present::Call;
 use bailiwick_testkit::world::files;
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 const CANARY: &str = "tell alice@example.com, born 1970";
 
 /// The id of the action that a record is about.

@@ -47,7 +47,7 @@ pub const ISSUER: &str = "http://issuer.test";
 mod tap;
 pub use tap::{Tap, listen};
 
-const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+const WORKFLOW: &str = include_str!("../../../../../workflows/support-tickets.yaml");
 
 pub fn install_tls_provider() {
     static ONCE: Once = Once::new();

@@ -1,19 +1,11 @@
 //! What denials leave behind: no caller's words in the clear, what was sent,
 //! what the decision stood on, the derived tokens that were seen, and a count
 //! of those that could not be written.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Holder, Plan, SERVER, World, body, headers, key, send, strict};
 use bailiwick_core::aat::make;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, MakerPosition};
@@ -22,9 +14,8 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::Presentation;
 use bailiwick_gateway::testing::Fault;
 use serde_json::{Value, json};
-use support::{Holder, Plan, SERVER, World, body, headers, key, send, strict};
 
-const YAML: &str = include_str!("../../../workflows/support-tickets.yaml");
+const YAML: &str = include_str!("../../../../workflows/support-tickets.yaml");
 /// A name, and a birthday, that nobody but the caller ever wrote.
 const CANARY: &str = "tell alice@example.com, born 1970";
 

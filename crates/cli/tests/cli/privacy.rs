@@ -1,12 +1,5 @@
 //! What never stands anywhere: personal data in leaves, secrets in the ledger,
 //! the state, logs or answers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 
@@ -15,7 +8,7 @@ use bailiwick_testkit::world::{PRINCIPAL, PURPOSE, files};
 use bailiwick_testkit::{Setup, World};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

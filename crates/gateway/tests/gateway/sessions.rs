@@ -1,20 +1,11 @@
 //! Sessions of protocol 2025-11-25 belong to a key and a root.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Holder, Plan, Raw, World, install_tls_provider, object, send};
 use bailiwick_demo::agent::Era;
 use serde_json::{Value, json};
-use support::{Holder, Plan, Raw, World, install_tls_provider, object, send};
 
 type Headers = Vec<(&'static str, String)>;
 
@@ -168,7 +159,7 @@ async fn a_dpop_proof_works_once_for_its_method_address_and_leaf() {
         runner.dpop("GET", &world.url()),
         runner.dpop("POST", &format!("{}/mcp/other", world.base)),
         other.dpop("POST", &world.url()),
-        Holder { key: support::key(66), ..world.holder(1, runner.chain.clone()) }
+        Holder { key: crate::support::key(66), ..world.holder(1, runner.chain.clone()) }
             .dpop("POST", &world.url()),
     ] {
         let raw = send("POST", &world.url(), &with(dpop), body.clone()).await;
@@ -243,14 +234,15 @@ async fn listings_and_messages_need_possession() {
     for era in Era::ALL {
         let world = World::new().await;
         let thief = Arc::new(Holder {
-            key: support::key(66),
+            key: crate::support::key(66),
             ..world.holder(1, world.runner().chain.clone())
         });
-        let refused = bailiwick_demo::agent::Connection::new(world.url(), support::SERVER, era)
-            .presenting(thief)
-            .with_timeout(Duration::from_secs(5))
-            .connect()
-            .await;
+        let refused =
+            bailiwick_demo::agent::Connection::new(world.url(), crate::support::SERVER, era)
+                .presenting(thief)
+                .with_timeout(Duration::from_secs(5))
+                .connect()
+                .await;
         assert_eq!(refused.err().unwrap().code(), "not-authenticated");
         assert!(world.tap.seen().is_empty());
     }

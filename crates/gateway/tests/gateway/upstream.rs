@@ -1,19 +1,9 @@
 //! Tool servers that fail: the outcome is recorded and the caller is told.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    clippy::type_complexity,
-    reason = "tests fail by panicking, and one measures time"
-)]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{CREDENTIAL, Plan, Raw, World, listen, object};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -25,7 +15,6 @@ use bailiwick_gateway::ports::Catalogue as _;
 use bailiwick_gateway::testing::Fault;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use support::{CREDENTIAL, Plan, Raw, World, listen, object};
 
 async fn ticket(world: &World) -> Raw {
     let arguments = json!({"ticket_id": 8821});
@@ -259,7 +248,7 @@ async fn a_tool_that_reports_an_error_is_on_record_as_such() {
 
 #[tokio::test]
 async fn a_slow_tool_is_cut_off_by_its_timeout_and_by_the_delegations_end() {
-    let yaml = include_str!("../../../workflows/support-tickets.yaml");
+    let yaml = include_str!("../../../../workflows/support-tickets.yaml");
     let workflow = yaml.replace("timeout_seconds: 600", "timeout_seconds: 1");
     for (plan, exp) in [(Plan { workflow, ..Plan::default() }, 900), (Plan::default(), 2)] {
         let world = World::with(plan).await;
@@ -412,7 +401,7 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
     let world = World::with(Plan { upstream: Some(url), ..Plan::default() }).await;
     let name = ServerName::parse("support-desk").unwrap();
     let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
-    let definition = bailiwick_policy::catalogue::Definition::of_tool(&support::strict(
+    let definition = bailiwick_policy::catalogue::Definition::of_tool(&crate::support::strict(
         r#"{"name":"get_ticket","inputSchema":{"type":"object"}}"#,
     ))
     .unwrap();

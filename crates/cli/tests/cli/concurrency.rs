@@ -1,12 +1,5 @@
 //! Many at once: a budget is spent once, a proof is used once, and no answer
 //! reaches another client.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::sync::Barrier;
 
@@ -16,7 +9,7 @@ use bailiwick_testkit::http::Response;
 use bailiwick_testkit::present::{Call, Chain, SESSIONS, in_session, signed};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 const CROWD: usize = 20;
 
 fn ticket() -> Value {

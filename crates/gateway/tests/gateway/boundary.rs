@@ -1,19 +1,10 @@
 //! Bad framing is refused before anything is looked up, and says nothing.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Plan, Raw, World, body, headers, send};
 use bailiwick_gateway::Bounds;
 use serde_json::json;
-use support::{Plan, Raw, World, body, headers, send};
 
 async fn raw_call(world: &World, bytes: impl Into<reqwest::Body>) -> Raw {
     send("POST", &world.url(), &headers("get_ticket"), bytes).await

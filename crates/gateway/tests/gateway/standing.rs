@@ -1,25 +1,15 @@
 //! What stays open (a stream, a session, a call under way) ends with the
 //! authority behind it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests fail by panicking, and one measures time"
-)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{Holder, Plan, Raw, World, key, object, send};
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::ServerName;
 use bailiwick_demo::agent::Era;
 use bailiwick_gateway::ports::Catalogue as _;
 use serde_json::{Value, json};
-use support::{Holder, Plan, Raw, World, key, object, send};
 
 type Headers = Vec<(&'static str, String)>;
 

@@ -1,11 +1,4 @@
 //! Callers that nobody knows: they learn nothing, and cannot fill the ledger.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::time::Instant;
 
@@ -13,7 +6,7 @@ use bailiwick_testkit::World;
 use bailiwick_testkit::present::{Call, fresh_key};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

@@ -1,12 +1,5 @@
 //! An agent as an MCP client: `call` in both protocol versions, from its
 //! opening to its goodbye, over the real gateway.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,7 +10,7 @@ use bailiwick_testkit::world::{READER, command};
 use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 /// What an agent says to `call` besides where to go and who it is.
 fn call(world: &World, chain: &Chain, holder: &Holder, protocol: &str, more: &[&str]) -> Answer {

@@ -1,23 +1,15 @@
 //! What the gateway writes, byte for byte, from a fixed clock, fixed keys and
 //! fixed random bytes: an allow and its outcome, denials of somebody known and
 //! of a stranger, and the count of denials without an entry.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests fail by panicking"
-)]
 
-#[path = "../../core/tests/entries/golden.rs"]
+#[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{body, headers, install_tls_provider, key, listen, send};
 use axum::Router;
 use axum::body::Bytes;
 use axum::response::IntoResponse as _;
@@ -40,7 +32,6 @@ use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::expand::expand;
 use golden::{Golden, TOOL, WORKFLOW, strict};
 use serde_json::{Value, json};
-use support::{body, headers, install_tls_provider, key, listen, send};
 use tokio::net::TcpListener;
 
 const URL: &str = "http://localhost:7417";

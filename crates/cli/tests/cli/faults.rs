@@ -1,13 +1,6 @@
 //! Faults of the machine while the gateway serves: what cannot be recorded is
 //! not done, what was acknowledged is not lost, and service comes back by
 //! itself when the fault is mended.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +18,7 @@ use bailiwick_testkit::http::Response;
 use bailiwick_testkit::present::{Chain, key_file, now};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn call(world: &World, chain: &Chain) -> Response {
     world.call(chain, "get_ticket", json!({"ticket_id": 8821}))

@@ -1,12 +1,5 @@
 //! Evidence of real calls: made from the data dir by one command, verified by
 //! another that has neither data dir nor network, and never by its own word.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +10,7 @@ use bailiwick_testkit::present::{Call, now};
 use bailiwick_testkit::world::{PRINCIPAL, READER, RUNNER};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

@@ -1,11 +1,4 @@
 //! The command line: help, exit statuses, errors for people and machines.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +7,7 @@ use bailiwick_testkit::world::{READER, RUNNER, command, free_port};
 use bailiwick_testkit::{Answer, World};
 use serde_json::json;
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 const WORKFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows/support-tickets.yaml");
 
 /// Runs the binary in a folder.

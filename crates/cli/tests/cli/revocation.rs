@@ -1,12 +1,5 @@
 //! Taking authority back while the gateway serves: whatever is revoked, the
 //! next call is denied, and nothing that does not depend on it is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +12,7 @@ use bailiwick_testkit::present::{Call, Chain, SESSIONS, in_session, seen, signed
 use bailiwick_testkit::world::{OWNER, PRINCIPAL, READER, RUNNER};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

@@ -1,12 +1,5 @@
 //! An installation: what `init` makes, what `serve` refuses to start with, what
 //! the configuration may say and what `doctor` finds.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,7 +10,7 @@ use bailiwick_testkit::world::{RUNNER, command, files, free_port};
 use bailiwick_testkit::{Answer, Daemon, World};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 /// Runs the binary in a folder.
 fn run(home: &Path, args: &[&str]) -> Answer {

@@ -1,13 +1,6 @@
 //! The ledger from outside: what an auditor with the command, a copy of the
 //! data dir and a checkpoint finds; who may read it; and what never stands in
 //! it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +12,7 @@ use bailiwick_testkit::{Answer, Setup, World};
 use bailiwick_tlog::{RightEdge, SeedSigner};
 use serde_json::{Value, json};
 
-const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
+use crate::EXE;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})

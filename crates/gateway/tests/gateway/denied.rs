@@ -1,17 +1,9 @@
 //! What stages 2 to 5 refuse: the reason in the record, the text on the wire,
 //! and nothing at the tool server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
-
-mod support;
 
 use std::sync::Arc;
 
+use crate::support::{Holder, Plan, Raw, World, key, object, strict};
 use bailiwick_core::aat::make;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::json::{Json, Object};
@@ -21,7 +13,6 @@ use bailiwick_demo::agent::{Era, Presentation};
 use bailiwick_gateway::ports::Host as _;
 use bailiwick_gateway::testing::Fault;
 use serde_json::{Value, json};
-use support::{Holder, Plan, Raw, World, key, object, strict};
 
 const STRANGER: &str = r#"{"code":"not-authenticated","reason":"the caller is not authenticated","remedy":"present a current delegation for this gateway with a fresh proof by its key; the operator sees the reason under the decision id"}"#;
 
@@ -446,7 +437,7 @@ async fn what_cannot_be_recorded_is_not_sent() {
 
 #[tokio::test]
 async fn policy_has_its_word() {
-    let yaml = include_str!("../../../workflows/support-tickets.yaml");
+    let yaml = include_str!("../../../../workflows/support-tickets.yaml");
     // At level manual every effect needs a person, and nobody can be asked.
     let manual = yaml.replace("level: bounded", "level: manual");
     let world = World::with(Plan { workflow: manual, ..Plan::default() }).await;
@@ -470,7 +461,7 @@ async fn policy_has_its_word() {
 
 #[tokio::test]
 async fn a_tool_without_rating_or_pin_is_not_called() {
-    let yaml = include_str!("../../../workflows/support-tickets.yaml");
+    let yaml = include_str!("../../../../workflows/support-tickets.yaml");
     let world = World::with(Plan { workflow: yaml.to_owned(), ..Plan::default() }).await;
     let arguments = json!({"ticket_id": 8821});
     let server = bailiwick_core::ids::ServerName::parse("support-desk").unwrap();
@@ -529,9 +520,10 @@ async fn probing_without_authority_gives_one_answer_for_known_and_unknown_tools_
     let mut shapes = std::collections::HashSet::new();
     for server in ["support-desk", "no-such-server"] {
         for name in ["get_ticket", "no_such_tool"] {
-            let text = support::body(name, &json!({"ticket_id": 8821}), None).to_string();
+            let text = crate::support::body(name, &json!({"ticket_id": 8821}), None).to_string();
             let url = format!("{}/mcp/{server}", world.base);
-            let raw = support::send("POST", &url, &support::headers(name), text).await;
+            let raw =
+                crate::support::send("POST", &url, &crate::support::headers(name), text).await;
             is_stranger(&raw);
             shapes.insert(format!("{:?} {:?}", raw.shape(), raw.headers.get("content-length")));
         }

@@ -1,0 +1,28 @@
+//! The binary, as people, agents and auditors use it: real processes on
+//! loopback. One program, because a program per file is linked once per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod bad_input;
+mod bad_tools;
+mod client;
+mod command_line;
+mod concurrency;
+mod crash;
+mod demo;
+mod evidence;
+mod faults;
+mod installation;
+mod ledger;
+mod privacy;
+mod records;
+mod revocation;
+mod strangers;
+
+/// The binary under test.
+const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");

@@ -1,0 +1,21 @@
+//! The gateway against a real tool server, with ports in memory. One program,
+//! because a program per file is compiled and linked once per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    reason = "tests fail by panicking, and some write files or measure time"
+)]
+
+mod allowed;
+mod boundary;
+mod denied;
+mod entries;
+mod records;
+mod sessions;
+mod standing;
+mod support;
+mod upstream;
