@@ -144,9 +144,12 @@ pub(crate) fn open(
             Json::parse(text, &LIMITS).ok()
         })
         .ok_or_else(unreadable)?;
-    text.as_object()
+    let mut fields: Vec<(String, Disclosure)> = text
+        .as_object()
         .and_then(|o| {
             o.iter().map(|(field, d)| Some((field.to_owned(), Disclosure::from_json(d)?))).collect()
         })
-        .ok_or_else(unreadable)
+        .ok_or_else(unreadable)?;
+    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(fields)
 }

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Holder, Plan, Raw, World, key, object, send};
+use crate::support::{Holder, Plan, Raw, World, key, listen, send};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::IntoResponse as _;
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::ServerName;
-use bailiwick_demo::agent::Era;
 use bailiwick_gateway::ports::Catalogue as _;
 use serde_json::{Value, json};
 
@@ -183,18 +185,31 @@ async fn sessions_that_are_over_are_closed_at_the_tool_server() {
     until(2).await;
 }
 
+/// A tool server whose every answer is a stream that never ends.
+async fn chatting() -> String {
+    let app = Router::new().fallback(|| async {
+        let notice = json!({"jsonrpc": "2.0", "method": "notifications/message",
+            "params": {"level": "info", "data": "still here"}});
+        let events = futures_util::stream::unfold((), move |()| {
+            let event = Bytes::from(format!("data: {notice}\n\n"));
+            async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Some((Ok::<_, std::convert::Infallible>(event), ()))
+            }
+        });
+        ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
+    });
+    listen(app).await.0
+}
+
 #[tokio::test]
 async fn a_listening_client_of_the_stateless_protocol_hears_nothing_after_a_revocation() {
     let world = World::new().await;
     let runner = world.runner();
-    let client = world.connect(Era::Stateless, runner.clone()).await;
-    assert!(
-        client
-            .call_tool("get_ticket", object(json!({"ticket_id": 8821})))
-            .await
-            .allowed()
-            .is_some()
-    );
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    server.url = chatting().await.parse().unwrap();
+    world.catalogue.put(server);
     let listen = json!({"jsonrpc": "2.0", "id": 5, "method": "subscriptions/listen", "params": {
         "_meta": {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -213,15 +228,13 @@ async fn a_listening_client_of_the_stateless_protocol_hears_nothing_after_a_revo
     let mut stream = request.send().await.unwrap();
     let media = stream.headers()["content-type"].to_str().unwrap().to_owned();
     assert_eq!(media, "text/event-stream", "{:?}", stream.chunk().await);
+    let open = tokio::time::timeout(Duration::from_millis(900), async {
+        while let Ok(Some(_)) = stream.chunk().await {}
+    });
+    assert!(open.await.is_err(), "the stream stays open while the delegation stands");
     world.registry.revoke_token(runner.leaf_hash());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(left, stream.chunk()).await {
-            Ok(Ok(None)) => break,
-            Ok(Ok(Some(_))) => {}
-            other => panic!("the stream did not end: {other:?}"),
-        }
-    }
-    client.close().await;
+    let ended = tokio::time::timeout(Duration::from_secs(3), async {
+        while let Ok(Some(_)) = stream.chunk().await {}
+    });
+    assert!(ended.await.is_ok(), "the stream ends with its delegation");
 }
