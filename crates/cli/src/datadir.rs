@@ -89,7 +89,10 @@ impl DataDir {
             .with("holder", instance.holder)
             .with("status", instance.status.as_str());
         out.result(object, format!("enrolled instance {} of {}", instance.id, instance.agent));
-        out.next(&["a principal can now sign a grant: bailiwick delegate --help"]);
+        out.next(&[
+            "bailiwick workflow publish FILE   # unless it is published",
+            "bailiwick delegate --help         # a principal signs a grant",
+        ]);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use bailiwick_core::crypto::{Signer, SigningKey, base64url, from_base64url};
@@ -21,15 +21,48 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// Writes a new file with mode 0600; an existing one is never replaced.
 pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|e| CliError::file(path, "create", &e))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|e| CliError::file(path, "write", &e))
+    Reserved::new(path)?.write(text)
+}
+
+/// A new file with mode 0600 that is there before what it is for is done, so
+/// that nothing is done for which there is no place. Removed again unless it
+/// is written.
+pub(crate) struct Reserved {
+    path: PathBuf,
+    file: fs::File,
+    written: bool,
+}
+
+impl Reserved {
+    pub(crate) fn new(path: &Path) -> Result<Self, CliError> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => CliError::environment(
+                "file-exists",
+                format!("`{}` exists already, and nothing is replaced", path.display()),
+                "choose another name, or move the file away",
+            ),
+            _ => CliError::file(path, "create", &e),
+        })?;
+        Ok(Self { path: path.to_owned(), file, written: false })
+    }
+
+    pub(crate) fn write(mut self, text: &str) -> Result<(), CliError> {
+        self.file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_all())
+            .map_err(|e| CliError::file(&self.path, "write", &e))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Reads a private file; refuses one that group or others can read.

@@ -41,6 +41,14 @@ impl Output {
         }
     }
 
+    /// A remark beside the result, on standard error; nothing with `--json`.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.json {
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "note: {}", printable(text));
+        }
+    }
+
     /// One raw line.
     pub(crate) fn line(&self, text: &str) {
         let mut out = std::io::stdout().lock();

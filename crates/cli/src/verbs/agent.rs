@@ -6,7 +6,7 @@ use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_store::Status;
+use bailiwick_store::{Status, StoreError, Subject};
 
 use crate::args::AgentVerb;
 use crate::datadir::{DataDir, or_none};
@@ -53,6 +53,14 @@ pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliErr
         AgentVerb::Retire { id } => (id, Status::Retired),
     };
     let id = AgentId::parse(&id)?;
+    let subject = [Subject::Agent { id: id.clone() }];
+    if data.store().read(|v| v.is_revoked(&subject))?.is_some() {
+        return Err(CliError::refused(
+            "revoked",
+            format!("{id} was revoked, which is for good"),
+            "register another agent; to pause one, suspend it",
+        ));
+    }
     data.authority.agent_status(&id, status)?;
     out.result(
         Object::new().with("agent", &id).with("status", status.as_str()),
@@ -63,20 +71,33 @@ pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliErr
 
 fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let rows = data.authority.agents()?;
+    // What was revoked is not active, whatever its row says.
+    let revoked = data.store().read(|v| -> Result<Vec<bool>, StoreError> {
+        rows.iter()
+            .map(|a| Ok(v.is_revoked(&[Subject::Agent { id: a.id.clone() }])?.is_some()))
+            .collect()
+    })?;
+    let status = |agent: &bailiwick_store::Agent, revoked: bool| {
+        if revoked { "revoked" } else { agent.status.as_str() }
+    };
     let list: Vec<Json> = rows
         .iter()
-        .map(|a| {
+        .zip(&revoked)
+        .map(|(a, revoked)| {
             Object::new()
                 .with("agent", &a.id)
                 .with("owner_alias", &a.owner)
-                .with("status", a.status.as_str())
+                .with("status", status(a, *revoked))
                 .with("publisher", a.publisher.clone())
                 .with("version", a.version.clone())
                 .into()
         })
         .collect();
-    let text: Vec<String> =
-        rows.iter().map(|a| format!("{:<32} {}", a.id, a.status.as_str())).collect();
+    let text: Vec<String> = rows
+        .iter()
+        .zip(&revoked)
+        .map(|(a, revoked)| format!("{:<32} {}", a.id, status(a, *revoked)))
+        .collect();
     out.result(Object::new().with("agents", list), or_none(&text, "no agent is registered"));
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bailiwick_authority::Erasure;
 use bailiwick_core::ids::{ActionId, Alias, EntryId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Action, Filter, StoreError, StoredEntry};
@@ -140,9 +141,9 @@ fn action_json(data: &DataDir, action: &Action) -> Result<Object, CliError> {
 fn query(data: &DataDir, args: &QueryArgs, out: Output) -> Result<(), CliError> {
     let filter = Filter {
         principal: args.principal.as_deref().map(|p| alias(data, p)).transpose()?,
-        agent: args.agent.clone(),
-        task: args.task.clone(),
-        tool: args.tool.clone(),
+        agent: args.agent.as_deref().map(agent_name),
+        task: args.task.as_deref().map(|t| task_id(data, t)).transpose()?,
+        tool: args.tool.as_deref().map(|t| tool_id(data, t)).transpose()?,
         decision: args.decision.clone(),
         since: time(args.from.as_deref())?,
         until: time(args.until.as_deref())?,
@@ -157,16 +158,83 @@ fn query(data: &DataDir, args: &QueryArgs, out: Output) -> Result<(), CliError> 
         let object = action_json(data, action)?;
         let mut row = vec![action.decided.time.to_string()];
         row.extend(action_row(&object, &outcome(action)));
+        row.push(action.decided.subjects.action.clone().unwrap_or_default());
         rows.push(row);
         list.push(Json::from(object));
     }
     let text = if rows.is_empty() {
         "no action fits".to_owned()
     } else {
-        table(&[&["time"], &ACTION_COLUMNS[..]].concat(), &rows)
+        table(&[&["time"], &ACTION_COLUMNS[..], &["action"]].concat(), &rows)
     };
     out.result(Object::new().with("actions", list), text);
+    if !rows.is_empty() {
+        out.next(&[
+            "bailiwick audit show ACTION",
+            "bailiwick evidence get ACTION -o evidence.json",
+        ]);
+    }
     Ok(())
+}
+
+/// The agent, also without its prefix, as the table shows it.
+fn agent_name(text: &str) -> String {
+    if text.contains(':') { text.to_owned() } else { format!("agent:{text}") }
+}
+
+/// The task, also by the end of its id, as the table shows it.
+fn task_id(data: &DataDir, text: &str) -> Result<String, CliError> {
+    let end = text.trim_start_matches('…');
+    let filter = Filter {
+        kind: Some(Kind::TaskCreated),
+        limit: bailiwick_store::MAX_RESULTS,
+        ..Filter::default()
+    };
+    let made = data.store().read(|v| v.query(&filter))?;
+    let mut found = made.iter().filter_map(|e| e.subjects.task.as_deref());
+    let mut found = found.by_ref().filter(|id| id.ends_with(end));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id.to_owned()),
+        (None, _) => Err(no_such("task", text)),
+        (Some(_), Some(_)) => Err(ambiguous("task", text)),
+    }
+}
+
+/// The tool id, also by the tool's own name, as the table shows it.
+fn tool_id(data: &DataDir, text: &str) -> Result<String, CliError> {
+    if text.contains(':') {
+        return Ok(text.to_owned());
+    }
+    let mut found = Vec::new();
+    for server in data.authority.tool_servers()? {
+        for pin in data.authority.pins(&server.name)? {
+            let id = pin.tool.to_string();
+            if id.rsplit('/').next() == Some(text) {
+                found.push(id);
+            }
+        }
+    }
+    match found.as_slice() {
+        [id] => Ok(id.clone()),
+        [] => Err(no_such("tool", text)),
+        _ => Err(ambiguous("tool", text)),
+    }
+}
+
+fn no_such(what: &str, text: &str) -> CliError {
+    CliError::refused(
+        "unknown-name",
+        format!("there is no {what} `{text}`"),
+        "see `bailiwick audit query` without this filter",
+    )
+}
+
+fn ambiguous(what: &str, text: &str) -> CliError {
+    CliError::usage(
+        "name-ambiguous",
+        format!("more than one {what} could be meant by `{text}`"),
+        "pass the whole id, as `--json` shows it",
+    )
 }
 
 fn show(data: &DataDir, id: &str, plaintext: bool, out: Output) -> Result<(), CliError> {

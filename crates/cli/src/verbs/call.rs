@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bailiwick_core::aat::make::Seen;
+use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_demo::agent::{
     AgentClient, AgentError, CallOutcome, Connection, Denial, DirectCaller, Era, Outcome,
     Presentation, Presenter, RecordingPresenter,
@@ -63,6 +65,7 @@ async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
         (Some(chain), Some(key)) => {
             let keys = InstanceKeys::read(key)?;
             let chain = ChainFile::read(chain)?;
+            warn(args, &chain, &keys, out)?;
             let presenter = ChainPresenter::new(chain, keys.holder)?;
             Some(Arc::new(RecordingPresenter::new(presenter)))
         }
@@ -105,6 +108,25 @@ async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
         ]);
     }
     Ok(code)
+}
+
+/// What this side can see before anything is sent: a gateway tells a stranger
+/// nothing.
+fn warn(
+    args: &CallArgs,
+    chain: &ChainFile,
+    keys: &InstanceKeys,
+    out: Output,
+) -> Result<(), CliError> {
+    let gateway = chain.audience.trim_end_matches("/mcp");
+    if !gateway.is_empty() && !args.url.starts_with(&format!("{gateway}/")) {
+        out.note(&format!("the chain is for {gateway}; `{}` has another name", args.url));
+    }
+    let leaf = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
+    if leaf.holder != keys.holder.public_key() {
+        out.note("the key is not the one that the chain's last token names");
+    }
+    Ok(())
 }
 
 async fn connect(

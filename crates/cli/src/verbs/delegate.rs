@@ -14,7 +14,7 @@ use crate::chainfile::ChainFile;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
-use crate::keyfile::{self, PrincipalKey};
+use crate::keyfile::{self, PrincipalKey, Reserved};
 use crate::output::Output;
 
 use super::parse;
@@ -32,6 +32,8 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         ));
     }
     let data = DataDir::open(dir)?;
+    // Before anything is granted: a grant whose chain nobody holds helps nobody.
+    let place = Reserved::new(&args.out)?;
     let task = args.task.as_deref().map(TaskId::parse).transpose()?;
     let options = Options {
         starts: None,
@@ -43,7 +45,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
     let instance = args.instance.as_deref().map(InstanceId::parse).transpose()?;
     let issued = data.authority.submit(&prepared, &signed, instance.as_ref())?;
     let chain = ChainFile { chain: vec![issued.token], audience: data.config.audience() };
-    chain.write(&args.out)?;
+    place.write(&Json::Object(chain.to_json()).canonical())?;
     let statement = &prepared.statement;
     let object = Object::new()
         .with("chain", args.out.display().to_string())
@@ -70,11 +72,13 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         args.out.display(),
     );
     out.result(object, text);
+    let server = tools.iter().find_map(|tool| tool.strip_prefix("mcp:")?.split(':').next());
     out.next(&[
         &format!("bailiwick inspect {}", args.out.display()),
         &format!(
-            "bailiwick call --url {}/mcp/SERVER --chain {} --key INSTANCE.key",
+            "bailiwick call --url {}/mcp/{} --chain {} --key INSTANCE.key   # lists what is permitted; add TOOL NAME=VALUE",
             data.config.public_url(),
+            server.unwrap_or("SERVER"),
             args.out.display()
         ),
     ]);

@@ -20,7 +20,15 @@ pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), Cli
         InstanceVerb::New { agent, owner, authority, key, out: document } => {
             let authority = match authority {
                 Some(url) => url,
-                None => Config::load(dir)?.public_url(),
+                None if dir.join("keys").is_dir() => Config::load(dir)?.public_url(),
+                // On another host nothing here knows the authority's name.
+                None => {
+                    return Err(CliError::usage(
+                        "authority-missing",
+                        "there is no data dir here that knows the authority's URL",
+                        "pass --authority URL, as the operator's `bailiwick config show` has it",
+                    ));
+                }
             };
             let agent = AgentId::parse(&agent)?;
             let owner = PrincipalId::parse(&owner)?;

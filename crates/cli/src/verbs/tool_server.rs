@@ -115,7 +115,9 @@ fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Res
             "read them; then name each with --accept TOOL",
         ));
     }
-    out.next(&["bailiwick serve"]);
+    out.next(&[
+        "bailiwick delegate --help   # once a workflow is published and an instance enrolled",
+    ]);
     Ok(())
 }
 

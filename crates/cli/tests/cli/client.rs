@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use bailiwick_testkit::present::{Chain, Holder, SESSIONS, STATELESS};
-use bailiwick_testkit::world::{READER, command};
+use bailiwick_testkit::world::{OWNER, READER, RUNNER, command};
 use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
@@ -131,4 +131,99 @@ fn one_connection_serves_call_after_call_until_it_is_revoked() {
         assert_eq!(agent.wait().unwrap().code(), Some(1), "a call was denied");
     }
     assert_eq!(world.executed().len(), 2);
+}
+
+#[test]
+fn nothing_is_granted_when_there_is_no_place_for_the_chain() {
+    let world = World::new(EXE);
+    let key = world.principal_key();
+    let taken = world.path("taken.json");
+    std::fs::write(&taken, "something").unwrap();
+    let size = || world.ok(&["audit", "checkpoint"])["entries"].clone();
+    let before = size();
+    for (out, code) in [(taken.as_str(), "file-exists"), ("/nowhere/chain.json", "file")] {
+        let answer = world.run(&[
+            "delegate",
+            "--agent",
+            RUNNER,
+            "--purpose",
+            "x",
+            "--key",
+            &key,
+            "--scope",
+            "ticket:8821",
+            "--out",
+            out,
+        ]);
+        assert_eq!((answer.status, answer.code().as_str()), (3, code), "{}", answer.out);
+    }
+    // Refused: the place that was kept for it is free again.
+    let free = world.path("free.json");
+    let refused = world.run(&[
+        "delegate",
+        "--agent",
+        RUNNER,
+        "--purpose",
+        "x",
+        "--key",
+        &key,
+        "--scope",
+        "no-such",
+        "--out",
+        &free,
+    ]);
+    assert_ne!(refused.status, 0);
+    assert!(!std::path::Path::new(&free).exists());
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), "something");
+    assert_eq!(size(), before);
+}
+
+#[test]
+fn the_ledger_is_searched_by_the_names_that_it_shows() {
+    let world = World::new(EXE);
+    let chain = world.chain();
+    world.assert_allowed(&world.call(&chain, "get_ticket", json!({"ticket_id": 8821})), "ok");
+    let found = |args: &[&str]| {
+        let all = world.ok(&[&["audit", "query"], args].concat());
+        all["actions"].as_array().unwrap().len()
+    };
+    let task = world.ok(&["task", "list"])["tasks"][0]["task"].as_str().unwrap().to_owned();
+    let end = &task[task.len() - 8..];
+    for args in [
+        ["--agent", "support-runner"],
+        ["--agent", RUNNER],
+        ["--tool", "get_ticket"],
+        ["--tool", "mcp:support-desk:tools/get_ticket"],
+        ["--task", end],
+        ["--task", task.as_str()],
+    ] {
+        assert_eq!(found(&args), 1, "{args:?}");
+    }
+    for args in [["--tool", "get_tickets"], ["--task", "nothing"]] {
+        let answer = world.run(&["audit", "query", args[0], args[1]]);
+        assert_eq!((answer.status, answer.code().as_str()), (1, "unknown-name"), "{}", answer.out);
+    }
+}
+
+#[test]
+fn a_revoked_agent_is_shown_as_such_and_does_not_come_back() {
+    let world = World::new(EXE);
+    world.ok(&["revoke", "agent", RUNNER, "--reason", "key stolen"]);
+    let agents = world.ok(&["agent", "list"]);
+    let listed = agents["agents"].as_array().unwrap().iter().find(|a| a["agent"] == RUNNER);
+    assert_eq!(listed.unwrap()["status"], "revoked", "{agents}");
+    let resumed = world.run(&["agent", "resume", RUNNER]);
+    assert_eq!((resumed.status, resumed.code().as_str()), (1, "revoked"), "{}", resumed.out);
+}
+
+#[test]
+fn an_instance_on_another_host_needs_the_authoritys_name() {
+    let world = World::new(EXE);
+    let elsewhere = world.base.path().join("elsewhere");
+    let (key, out) = (world.path("new.key"), world.path("new.json"));
+    let args =
+        ["instance", "new", "--agent", RUNNER, "--owner", OWNER, "--key", &key, "--out", &out];
+    let answer = world.run_on(&elsewhere, &args);
+    assert_eq!((answer.status, answer.code().as_str()), (2, "authority-missing"), "{}", answer.out);
+    assert!(!std::path::Path::new(&key).exists());
 }

@@ -142,7 +142,9 @@ fn erased_texts_are_in_no_file_and_every_proof_still_holds() {
     let again = world.run(&["evidence", "get", &first, "-o", &world.path("again.json")]);
     assert_eq!(again.status, 1, "{}", again.out);
 
-    // Everything about the principal, after it was suspended.
+    // Everything about the principal, after it was suspended. What was taken
+    // back before stays on record as taken back.
+    world.ok(&["revoke", "delegation", "--chain", &chain.path(), "--reason", "done"]);
     let all = ["audit", "erase", PRINCIPAL, "--yes"];
     let active = world.run(&all);
     assert_eq!(active.json()["error"]["code"], "still-active");

@@ -70,7 +70,9 @@ impl MakeError {
         match self {
             Self::Parent(_) => "pass the chain as it was issued",
             Self::NotTheHolder => "sign with the key that the last token of the chain names",
-            Self::Terminal { .. } => "ask for a delegation with a larger depth",
+            Self::Terminal { .. } => {
+                "have the parent derived with `--further`, or ask for a larger depth"
+            }
             Self::Wider { .. } => "leave out what the parent does not permit",
             Self::Window => "choose an end between now and the parent's end",
             Self::Depth => "choose a maximum depth within the parent's",

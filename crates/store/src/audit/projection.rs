@@ -50,7 +50,8 @@ impl Projection {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
         let all = TABLES.iter().chain(&["actions"]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
-            let erased = if *table == "actions" {
+            // What entries make without their texts is there whatever was erased.
+            let erased = if WITHOUT_TEXTS.contains(table) {
                 ""
             } else {
                 "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"

@@ -223,7 +223,7 @@ fn report_text(report: &Report, examined: &Examined) -> String {
     };
     if report.pending > 0 {
         text.push_str(&format!(
-            "\n  {} more entries are durable and not published yet",
+            "\n  {} more entries were checked that are durable and not published yet",
             report.pending
         ));
     }
