@@ -155,7 +155,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         name: "max_calls",
         range: "1 to 1000000",
         env: None,
-        meaning: "calls under way at once; others are refused with status 503",
+        meaning: "calls under way at once, a quarter of them for one instance; others are refused",
         attacker: "memory: each may hold an answer of `max_response_bytes`",
     },
     OptionRow {

@@ -147,6 +147,7 @@ reasons! {
     ToolNotCatalogued, "tool-not-catalogued", Authority, "DESIGN §4.3", "the tool is not in the catalogue of the task's workflow", "ask the workflow's owner to catalogue and pin the tool";
     ToolChanged, "tool-changed", Authority, "DESIGN §4.3", "the tool's definition changed since it was catalogued", "ask the tool's owner to review and pin the new definition";
     ArgumentsInvalid, "arguments-invalid", Authority, "DESIGN §4.3", "the arguments do not fit the tool's pinned schema", "send arguments that fit the schema in `tools/list`";
+    TooManyCalls, "too-many-calls", Authority, "DESIGN §9", "too many calls of this instance are under way", "wait until some of them have ended";
     BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";

@@ -56,9 +56,10 @@ pub struct Config {
     pub max_sessions: (usize, usize),
     /// Seconds without a message after which a session ends; default 1,800.
     pub session_idle_seconds: i64,
-    /// Calls under way at once; default 256. Each may hold an answer of
-    /// `max_response_bytes` and a connection to a tool server.
-    pub max_calls: usize,
+    /// Calls under way at once in all, and per leaf key; default 256 and 64.
+    /// Each may hold an answer of `max_response_bytes` and a connection to a
+    /// tool server.
+    pub max_calls: (usize, usize),
     /// Entries for unknown callers: how many at once and how many a second;
     /// default 100 and 20. Larger values let strangers fill the ledger.
     pub stranger_entries: (u32, u32),
@@ -88,7 +89,7 @@ impl Config {
             pin_check_seconds: (10, 2),
             max_sessions: (10_000, 64),
             session_idle_seconds: 1_800,
-            max_calls: 256,
+            max_calls: (256, 64),
             stranger_entries: (100, 20),
         }
     }

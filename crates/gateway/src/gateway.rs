@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::time::Timestamp;
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::pins::Pins;
 use crate::ports::Ports;
@@ -83,6 +85,7 @@ pub struct Inner {
     strangers: Strangers,
     /// Calls that may be under way at once.
     calls: Arc<Semaphore>,
+    busy: Arc<Busy>,
     /// Everything that must end before the process does.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops: streams end.
@@ -130,7 +133,8 @@ impl Gateway {
             pins: Pins::default(),
             schemas: Schemas::default(),
             strangers: Strangers::new(config.stranger_entries, now),
-            calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
+            calls: Arc::new(Semaphore::new(config.max_calls.0.min(Semaphore::MAX_PERMITS))),
+            busy: Busy::new(config.max_calls.1),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             config,
@@ -232,8 +236,8 @@ impl Gateway {
         done: tokio::sync::oneshot::Sender<Reply>,
     ) {
         let now = self.ports.host.now();
-        let recorded = match self.decide(Arc::clone(&request), now).await {
-            Ok(recorded) => recorded,
+        let (recorded, _place) = match self.decide(Arc::clone(&request), now).await {
+            Ok(decided) => decided,
             Err(stopped) => {
                 let response = self.deny_call(&request, &stopped, now).await;
                 let _ = done.send(Reply::Refused(Box::new(response)));
@@ -290,12 +294,16 @@ impl Gateway {
         &self,
         request: Arc<CallRequest>,
         now: Timestamp,
-    ) -> Result<Recorded<Permit>, Stopped> {
+    ) -> Result<(Recorded<Permit>, Place), Stopped> {
         let identified = identity::identify(self, request, now)?;
+        let Some(place) = identified.holder().and_then(|key| self.busy.enter(key)) else {
+            let denial = Denial::new(Reason::TooManyCalls);
+            return Err(Stopped::known(denial, identified.verified));
+        };
         let covered = authority::cover(self, identified).await?;
         let judged = policy::judge(covered)?;
         let cleared = approval::clear(judged)?;
-        effect::record(self, cleared).await
+        Ok((effect::record(self, cleared).await?, place))
     }
 
     /// Records an outcome, however long the journal is away: as many wait as

@@ -16,6 +16,7 @@
     )
 )]
 
+mod busy;
 pub mod config;
 mod definitions;
 mod gateway;

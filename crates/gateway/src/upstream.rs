@@ -17,6 +17,7 @@ use crate::relay::Events;
 use crate::rpc::Message;
 use crate::sse;
 use crate::stages::evidence::Outcome;
+use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
 /// A request to a tool server.
 #[derive(Debug)]
@@ -362,12 +363,29 @@ impl Upstream {
             return Err(Failure::Leak { bytes });
         }
         let json = Json::parse(text, &self.json).map_err(|_| Failure::Garbage { bytes })?;
-        Message::read(json).map_err(|_| Failure::Garbage { bytes })
+        match Message::read(json) {
+            // SECURITY: a denial is the gateway's word only. A tool server that
+            // forged one could make an agent repeat what was done.
+            Ok(Message::Response { message, .. }) if is_denial(&message) => {
+                tracing::error!(server = %server.name, "the tool server answers with a denial");
+                Err(Failure::Garbage { bytes })
+            }
+            Ok(message) => Ok(message),
+            Err(_) => Err(Failure::Garbage { bytes }),
+        }
     }
 
     pub(crate) fn max_bytes(&self) -> usize {
         self.max_bytes
     }
+}
+
+/// Whether an answer has one of the error codes that are the gateway's own.
+fn is_denial(message: &Object) -> bool {
+    message
+        .member("error")
+        .and_then(|e| e.as_object()?.member("code")?.as_number()?.as_plain_integer())
+        .is_some_and(|code| code == DENIED || code == NOT_AUTHENTICATED)
 }
 
 pub(crate) fn is_media(headers: &HeaderMap, media_type: &str) -> bool {

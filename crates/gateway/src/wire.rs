@@ -100,7 +100,7 @@ pub(crate) fn withheld(id: &Json, kind: &str, decision: &str) -> Vec<u8> {
         .with("reason", reason.as_str())
         .with("remedy", "ask the principal for a new delegation")
         .with("decision_id", decision);
-    rpc::text(&rpc::error(Some(id), DENIED, &reason, data))
+    rpc::text(&rpc::error(Some(id), UPSTREAM_FAILED, &reason, data))
 }
 
 /// The same as a JSON-RPC message.

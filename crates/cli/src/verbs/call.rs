@@ -18,7 +18,7 @@ use crate::args::CallArgs;
 use crate::chainfile::ChainFile;
 use crate::error::CliError;
 use crate::keyfile::{self, InstanceKeys};
-use crate::output::Output;
+use crate::output::{Output, one_line};
 use crate::presenter::ChainPresenter;
 
 use super::parse;
@@ -231,7 +231,7 @@ fn show(outcome: &CallOutcome, protocol: Option<String>, out: Output) -> ExitCod
     let text = format!(
         "allowed{}\n{}",
         if failed { "; the tool answered with an error" } else { "" },
-        content.join("\n"),
+        quoted(&content.join("\n")),
     );
     let object = Object::new()
         .with("decision", "allow")
@@ -243,31 +243,47 @@ fn show(outcome: &CallOutcome, protocol: Option<String>, out: Output) -> ExitCod
     ExitCode::SUCCESS
 }
 
+/// A tool's own text, set apart from what this program says.
+fn quoted(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
 fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
-    let (code, message, remedy, id) = match outcome {
+    // Only a denial means that nothing was done.
+    let (decision, code, message, remedy, id) = match outcome {
         Outcome::Denied(d) => {
-            (d.code.clone(), d.reason.clone(), d.remedy.clone(), d.decision_id.clone())
+            let id = d.decision_id.clone();
+            (Some("deny"), d.code.clone(), d.reason.clone(), d.remedy.clone(), id)
         }
-        Outcome::RpcError { code, message } => {
-            (format!("rpc{code}"), message.clone(), String::new(), None)
+        Outcome::RpcError { code, message, decision_id } => {
+            let decision = decision_id.as_ref().map(|_| "allow");
+            let remedy = "find out what happened before calling again";
+            let code = format!("rpc{code}");
+            (decision, code, message.clone(), remedy.to_owned(), decision_id.clone())
         }
         Outcome::Transport { reason } => {
-            ("transport".to_owned(), reason.clone(), "check that the server runs".to_owned(), None)
+            let remedy = "check that the server runs, and what the ledger says of the call";
+            (None, "transport".to_owned(), reason.clone(), remedy.to_owned(), None)
         }
         _ => Default::default(),
     };
     let object = Object::new()
-        .with("decision", "deny")
+        .with("decision", decision)
         .with("code", code.as_str())
         .with("message", message.as_str())
         .with("remedy", remedy.as_str())
         .with("decision_id", id.clone());
-    let mut text = format!("denied: {message} [{code}]");
+    let what = match decision {
+        Some("deny") => "denied",
+        Some(_) => "allowed, and the call failed",
+        None => "failed",
+    };
+    let mut text = format!("{what}: {} [{code}]", one_line(&message));
     if !remedy.is_empty() {
-        text.push_str(&format!("\n  try: {remedy}"));
+        text.push_str(&format!("\n  try: {}", one_line(&remedy)));
     }
     if let Some(id) = id {
-        text.push_str(&format!("\n  decision {id}"));
+        text.push_str(&format!("\n  decision {}", one_line(&id)));
     }
     out.result(object, text);
     ExitCode::from(1)

@@ -15,7 +15,7 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile::{self, PrincipalKey, Reserved};
-use crate::output::Output;
+use crate::output::{Output, one_line};
 
 use super::parse;
 
@@ -62,7 +62,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         "{} delegates to {} for \"{}\"\n  task      {}\n  grant     {} (signed with {}'s own key)\n  instance  {}\n  until     {}\n  tools     {}\n  chain     {}",
         statement.principal,
         statement.agent,
-        statement.purpose,
+        one_line(&statement.purpose),
         issued.task,
         issued.grant,
         statement.principal,

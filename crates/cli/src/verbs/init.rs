@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
+use bailiwick_authority::Refusal;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::json::Object;
 
@@ -75,27 +76,59 @@ fn confirmed(dir: &Path, config: &Config) -> Result<bool, CliError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Makes keys, configuration and the first entry.
+/// Makes keys, configuration and the first entry, or what an `init` that was
+/// cut off left undone. Nothing that is there is replaced.
 pub(crate) fn initialise(dir: &Path, config: &Config) -> Result<DataDir, CliError> {
     let keys = dir.join("keys");
-    if keys.exists() {
-        return Err(CliError::refused(
-            "already-initialised",
-            format!("`{}` holds an installation already", dir.display()),
-            "choose another --data-dir",
-        ));
+    let files = KEY_FILES.iter().chain([&ADMIN]).map(|name| keys.join(name));
+    let whole = files.clone().all(|file| has_content(&file));
+    // The state is made after the last file. Where one is missing beside a
+    // state or a ledger, it was lost: a new key would not be that one.
+    let has_state = dir.join("state.db").exists() || dir.join("ledger").exists();
+    if has_state && !whole {
+        return Err(already(dir));
     }
     bailiwick_store::create_private_dir(&keys)?;
     for name in KEY_FILES {
-        keyfile::create_key(&keys.join(name))?;
+        complete(&keys.join(name), keyfile::create_key)?;
     }
-    let secret: [u8; 32] = host::random()?;
-    keyfile::write_new(&keys.join(ADMIN), &base64url(&secret))?;
-    if !dir.join(FILE).exists() {
-        keyfile::write_new(&dir.join(FILE), &config.to_toml())?;
-    }
+    complete(&keys.join(ADMIN), |path| {
+        let secret: [u8; 32] = host::random()?;
+        keyfile::write_new(path, &base64url(&secret))
+    })?;
+    complete(&dir.join(FILE), |path| keyfile::write_new(path, &config.to_toml()))?;
     let data = DataDir::assemble(dir)?;
-    data.authority.init()?;
+    match data.authority.started() {
+        Ok(_) => return Err(already(dir)),
+        Err(Refusal::NotInitialised) => data.authority.init()?,
+        Err(other) => return Err(other.into()),
+    }
     data.sequence()?;
     Ok(data)
+}
+
+fn already(dir: &Path) -> CliError {
+    CliError::refused(
+        "already-initialised",
+        format!("`{}` holds an installation already", dir.display()),
+        "choose another --data-dir",
+    )
+}
+
+fn has_content(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.len() > 0)
+}
+
+/// Makes a file unless it is there; an empty one was cut off while it was made.
+fn complete<T>(
+    path: &Path,
+    make: impl FnOnce(&Path) -> Result<T, CliError>,
+) -> Result<(), CliError> {
+    if has_content(path) {
+        return Ok(());
+    }
+    if path.exists() {
+        std::fs::remove_file(path).map_err(|e| CliError::file(path, "remove", &e))?;
+    }
+    make(path).map(|_| ())
 }

@@ -121,7 +121,7 @@ fn gateway_following(
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
     config.max_request_bytes = c.max_request_bytes;
     config.max_response_bytes = c.max_response_bytes;
-    config.max_calls = c.max_calls;
+    config.max_calls = (c.max_calls, c.max_calls.div_ceil(4));
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
     let ports = Ports {
         registry: Arc::new(data.authority.registry(Some(follower))),

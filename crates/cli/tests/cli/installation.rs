@@ -264,3 +264,26 @@ fn doctor_says_what_is_well_and_what_is_not() {
     assert_eq!(fresh.status, 1, "{}", fresh.out);
     assert!(fresh.out.contains("no-workflow"), "{}", fresh.out);
 }
+
+#[test]
+fn an_init_that_was_cut_off_goes_on_and_replaces_nothing() {
+    let (home, data) = initialised();
+    let issuer = std::fs::read(data.join("keys/issuer.jwk")).unwrap();
+    let init = ["init", "--yes", "--data-dir", data.to_str().unwrap()];
+    // Cut off before the state was made, while the third file was written.
+    for name in ["state.db", "state.db-wal", "state.db-shm", "keys/log.jwk", "bailiwick.toml"] {
+        let _ = std::fs::remove_file(data.join(name));
+    }
+    std::fs::remove_dir_all(data.join("ledger")).unwrap();
+    std::fs::write(data.join("keys/gateway.jwk"), "").unwrap();
+    let answer = run(home.path(), &init);
+    assert_eq!(answer.status, 0, "{}{}", answer.out, answer.err);
+    assert_eq!(std::fs::read(data.join("keys/issuer.jwk")).unwrap(), issuer);
+    let verified = run(home.path(), &["audit", "verify", "--data-dir", data.to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}", verified.out);
+    // A key that is lost beside a state is not made anew.
+    std::fs::remove_file(data.join("keys/issuer.jwk")).unwrap();
+    let answer = run(home.path(), &init);
+    assert_eq!((answer.status, answer.code().as_str()), (1, "already-initialised"));
+    assert!(!data.join("keys/issuer.jwk").exists());
+}

@@ -86,6 +86,8 @@ pub enum AgentError {
         code: i32,
         /// Its message.
         message: String,
+        /// The gateway's decision, where it names one.
+        decision_id: Option<String>,
     },
     /// Nothing usable came back.
     #[error("no usable answer: {reason}")]
@@ -139,7 +141,11 @@ impl AgentError {
 
     pub(super) fn from_rpc(error: &ErrorData) -> Self {
         Denial::from_rpc(error).map_or_else(
-            || Self::Rpc { code: error.code.0, message: error.message.to_string() },
+            || Self::Rpc {
+                code: error.code.0,
+                message: error.message.to_string(),
+                decision_id: error.data.as_ref().and_then(decision_of),
+            },
             Self::Denied,
         )
     }
@@ -213,6 +219,13 @@ impl AgentError {
     }
 }
 
+/// The decision that an error's data names: the gateway's own errors as
+/// `decision_id`, a tool server's under the gateway's name.
+fn decision_of(data: &serde_json::Value) -> Option<String> {
+    let named = data["io.bailiwick/decision"]["id"].as_str().or(data["decision_id"].as_str());
+    named.map(str::to_owned)
+}
+
 /// How a call ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -229,6 +242,8 @@ pub enum Outcome<T> {
         code: i32,
         /// Its message.
         message: String,
+        /// The gateway's decision, where it names one: the call was allowed.
+        decision_id: Option<String>,
     },
     /// No usable answer: whether it was executed is unknown to the agent.
     Transport {
@@ -274,7 +289,9 @@ impl<T> From<AgentError> for Outcome<T> {
     fn from(error: AgentError) -> Self {
         match error {
             AgentError::Denied(denial) => Self::Denied(denial),
-            AgentError::Rpc { code, message } => Self::RpcError { code, message },
+            AgentError::Rpc { code, message, decision_id } => {
+                Self::RpcError { code, message, decision_id }
+            }
             AgentError::Transport { reason } => Self::Transport { reason },
         }
     }

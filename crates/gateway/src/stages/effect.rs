@@ -244,7 +244,7 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
     let request = &recorded.call.request;
     let Some(Json::Object(result)) = received.message.member("result") else {
         let digest = received.message.member("error").map(|e| sha256(e.canonical().as_bytes()));
-        return (received.message.clone().into(), true, digest);
+        return (error_of(recorded, &received.message), true, digest);
     };
     let digest = received.message.member("result").map(|r| sha256(r.canonical().as_bytes()));
     let is_error = result.member("isError").and_then(Json::as_bool).unwrap_or(false);
@@ -258,6 +258,24 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
         uncached(&mut result, request.era);
     }
     (rpc::result(&request.id, result), is_error, digest)
+}
+
+/// A tool server's error, with the decision named where there is room for it.
+fn error_of(recorded: &Recorded<Permit>, message: &Object) -> Json {
+    let mut message = message.clone();
+    let Some(Json::Object(mut error)) = message.member("error").cloned() else {
+        return message.into();
+    };
+    let data = match error.member("data") {
+        None => Some(Object::new()),
+        Some(Json::Object(data)) => Some(data.clone()),
+        Some(_) => None,
+    };
+    if let Some(data) = data {
+        error.insert("data", data.with(DECISION, Object::new().with("id", &recorded.entry)));
+    }
+    message.insert("error", error);
+    message.into()
 }
 
 /// Nobody may keep an answer that was decided for one caller and one moment.

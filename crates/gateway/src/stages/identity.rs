@@ -11,7 +11,7 @@ use bailiwick_core::aat::verify::{
     Call, Chain, Context, Present, ProofPolicy, Unverified, Verified, examine, verify_presence,
 };
 use bailiwick_core::accountable::{Accountable, Facts, Inputs};
-use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop;
 use bailiwick_core::ids::ServerName;
@@ -29,6 +29,13 @@ pub struct Identified {
     pub(crate) request: Arc<CallRequest>,
     pub(crate) verified: Verified<Accountable>,
     pub(crate) session: Option<Arc<Session>>,
+}
+
+impl Identified {
+    /// The key that proved the call.
+    pub(crate) fn holder(&self) -> Option<Thumbprint> {
+        self.verified.chain().links().last().map(|leaf| leaf.holder)
+    }
 }
 
 /// A message that is not a call, by an authenticated caller.

@@ -178,6 +178,8 @@ async fn of_meta_only_what_the_protocol_defines_passes() {
         ("progressToken", json!(1)),
         ("traceparent", json!(trace)),
         ("baggage", json!("out=of-band")),
+        ("tracestate", json!("out=of-band")),
+        ("io.modelcontextprotocol/related-task", json!({"taskId": "out-of-band"})),
         ("com.example/hidden", json!({"ticket_id": 9000})),
     ] {
         message["params"]["_meta"][name] = value;
@@ -186,6 +188,7 @@ async fn of_meta_only_what_the_protocol_defines_passes() {
     assert!(raw.json()["result"].is_object() || raw.text.contains("\"result\""), "{}", raw.text);
     let call = world.tap.of("tools/call").remove(0).json();
     let meta = call["params"]["_meta"].as_object().unwrap();
+    assert_eq!(meta["traceparent"], trace);
     let mut names: Vec<&str> = meta.keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(

@@ -233,7 +233,7 @@ async fn what_is_forwarded_is_what_was_parsed() {
 
 #[tokio::test]
 async fn more_calls_at_once_than_there_is_room_for_are_refused_as_busy() {
-    let plan = Plan { config: Box::new(|c| c.max_calls = 1), ..Plan::default() };
+    let plan = Plan { config: Box::new(|c| c.max_calls = (1, 1)), ..Plan::default() };
     let world = World::with(plan).await;
     let holder = world.holder(1, vec![world.issue(1, &["reports:read"], |_| ())]);
     let call = async |seconds: u64| {
@@ -250,6 +250,36 @@ async fn more_calls_at_once_than_there_is_room_for_are_refused_as_busy() {
     assert_eq!((second.status, second.code().as_str()), (503, "not-authenticated"));
     assert_eq!(world.denial_codes(), ["state-unavailable"]);
     assert!(call(0).await.json()["result"].is_object(), "there is room again");
+}
+
+#[tokio::test]
+async fn one_instance_cannot_take_every_place() {
+    let plan = Plan { config: Box::new(|c| c.max_calls = (8, 1)), ..Plan::default() };
+    let world = World::with(plan).await;
+    let slow = |n: u8| world.holder(n, vec![world.issue(1, &["reports:read"], |_| ())]);
+    let runner = slow(1);
+    let call = async |holder: &crate::support::Holder, seconds: u64| {
+        let arguments = json!({"seconds": seconds});
+        let presentation = holder.present("slow_report", &arguments);
+        world.call("slow_report", arguments, Some(&presentation)).await
+    };
+    let child = {
+        let root = runner.leaf().to_owned();
+        let mut content = world.content(2, world.scope(&["reports:read"]));
+        content.exp -= 60;
+        let limits = bailiwick_core::limits::ChainLimits::DEFAULT;
+        let child = bailiwick_core::aat::make::derive(&root, &content, &runner.key, &limits);
+        world.holder(2, vec![root, child.unwrap()])
+    };
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        (call(&runner, 0).await, call(&child, 0).await)
+    };
+    let (first, (second, other)) = tokio::join!(call(&runner, 1), meanwhile);
+    assert!(first.json()["result"].is_object(), "{}", first.text);
+    assert_eq!(second.code(), "too-many-calls", "{}", second.text);
+    assert!(other.json()["result"].is_object(), "another instance is not held up: {}", other.text);
+    assert!(call(&runner, 0).await.json()["result"].is_object(), "there is room again");
 }
 
 #[tokio::test]

@@ -118,6 +118,15 @@ async fn answers_that_break_the_protocol_are_not_passed_on() {
         }),
         ("upstream-garbage", "error", || json_answer(r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#)),
         ("upstream-garbage", "error", || "hello".into_response()),
+        // A denial is the gateway's word only.
+        ("upstream-garbage", "error", || {
+            json_answer(
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32040,"message":"no","data":{"code":"revoked"}}}"#,
+            )
+        }),
+        ("upstream-garbage", "error", || {
+            json_answer(r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32041,"message":"who?"}}"#)
+        }),
         ("upstream-status", "error", || (http::StatusCode::BAD_GATEWAY, "no").into_response()),
         ("upstream-status", "error", || {
             // Nobody is led elsewhere with the gateway's credential.
@@ -233,6 +242,26 @@ async fn a_notice_that_tools_changed_makes_the_next_call_compare_pins() {
     ticket(&world).await;
     put_upstream(&world, &desk);
     assert_eq!(ticket(&world).await.code(), "tool-changed");
+}
+
+#[tokio::test]
+async fn a_tool_servers_own_error_names_the_decision_that_allowed_the_call() {
+    let world = World::new().await;
+    for data in ["", r#", "data":{"hint":"x"}"#] {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":-32602,"message":"bad"{data}}}}}"#
+        );
+        let answer = move || ([("content-type", "application/json")], text.clone()).into_response();
+        instead(&world, &world.desk.url()).await;
+        instead(&world, &answering(answer).await).await;
+        let json = ticket(&world).await.json();
+        let decision = world.journal.decisions().pop().unwrap().event.id;
+        let named = &json["error"]["data"]["io.bailiwick/decision"]["id"];
+        assert_eq!(
+            (json["error"]["code"].as_i64(), named),
+            (Some(-32602), &json!(decision.as_str()))
+        );
+    }
 }
 
 #[tokio::test]

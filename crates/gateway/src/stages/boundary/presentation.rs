@@ -29,19 +29,37 @@ pub(super) fn take_presentation(params: Option<&mut Object>) -> Option<Json> {
         return None;
     };
     let presentation = meta.remove(PRESENTATION);
-    let meta: Object =
-        meta.iter().filter(|(n, _)| passes(n)).map(|(n, v)| (n.to_owned(), v.clone())).collect();
+    let meta: Object = meta
+        .iter()
+        .filter(|(name, value)| passes(name, value))
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect();
     if !meta.is_empty() {
         params.insert("_meta", meta);
     }
     presentation
 }
 
-/// Members of `_meta` that the protocol and its trace context define. Baggage
-/// does not pass: it is free text.
-fn passes(name: &str) -> bool {
-    name.starts_with("io.modelcontextprotocol/")
-        || ["progressToken", "traceparent", "tracestate"].contains(&name)
+/// Bytes of a member of `_meta` that passes.
+const MAX_META_BYTES: usize = 4096;
+
+/// Members of `_meta` that the protocol and its trace context define, in the
+/// form that they define. Baggage and trace state do not pass: they are free
+/// text.
+fn passes(name: &str, value: &Json) -> bool {
+    match (name, value) {
+        ("io.modelcontextprotocol/protocolVersion", Json::String(_)) => true,
+        (
+            "io.modelcontextprotocol/clientCapabilities" | "io.modelcontextprotocol/clientInfo",
+            Json::Object(o),
+        ) => Json::from(o.clone()).canonical().len() <= MAX_META_BYTES,
+        ("progressToken", Json::String(token)) => token.len() <= 128,
+        ("progressToken", Json::Number(_)) => true,
+        ("traceparent", Json::String(trace)) => {
+            trace.len() == 55 && trace.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+        }
+        _ => false,
+    }
 }
 
 fn split_chain(config: &Config, text: &str) -> Result<Vec<String>, Denial> {
