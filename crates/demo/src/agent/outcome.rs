@@ -222,8 +222,8 @@ impl AgentError {
 /// The decision that an error's data names: the gateway's own errors as
 /// `decision_id`, a tool server's under the gateway's name.
 fn decision_of(data: &serde_json::Value) -> Option<String> {
-    let named = data["io.bailiwick/decision"]["id"].as_str().or(data["decision_id"].as_str());
-    named.map(str::to_owned)
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    data.pointer("/io.bailiwick~1decision/id").or(data.get("decision_id")).and_then(text)
 }
 
 /// How a call ended.
