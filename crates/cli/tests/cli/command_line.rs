@@ -86,7 +86,7 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         (&["instance", "enrol", "missing.json"], 3, "file"),
         (&["audit", "verify", "--data-dir", "nowhere"], 3, "no-data-dir"),
         (&["serve", "--data-dir", "nowhere"], 3, "no-data-dir"),
-        (&["principal", "add", "user:2", "--key", "one.key"], 3, "file"),
+        (&["principal", "add", "user:2", "--key", "one.key"], 3, "file-exists"),
     ];
     for (args, status, code) in cases {
         let told = run(home, args);
