@@ -124,6 +124,11 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
     // Cached statements keep their plan; without this the engine plans each anew
     // whenever a parameter is bound, because it keeps statistics of samples.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sql)?;
+    // SECURITY: the schema has neither triggers nor views; whoever plants one in
+    // the file gets no code run by it.
+    for never in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
+        connection.set_db_config(never, false).map_err(sql)?;
+    }
     connection
         .execute_batch(
             "PRAGMA foreign_keys = ON;

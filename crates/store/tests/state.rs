@@ -472,6 +472,21 @@ fn texts_are_encrypted_bound_to_their_entry_and_erasable_without_a_trace() {
 }
 
 #[test]
+fn a_planted_trigger_does_not_make_a_proof_fresh_again() {
+    let f = fixture();
+    let raw = rusqlite::Connection::open(f.path.join("state.db")).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER again AFTER INSERT ON spent_proofs BEGIN DELETE FROM spent_proofs; END",
+    )
+    .unwrap();
+    drop(raw);
+    let store = reopen(&f.path);
+    let spend = || store.write(|tx: &mut Tx<'_>| tx.spend_proof("a", &digest("1"), NOW)).wait();
+    assert_eq!(spend(), Ok(Spent::Fresh));
+    assert_eq!(spend(), Ok(Spent::Already));
+}
+
+#[test]
 fn one_job_on_a_data_dir_is_done_by_one_process() {
     let f = fixture();
     let claim = f.store.claim("serve").unwrap();

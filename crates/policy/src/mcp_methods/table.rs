@@ -107,7 +107,7 @@ pub const METHODS: &[Method] = &[
         "notifications/cancelled",
         BOTH,
         Treatment::Session,
-        "`requestId` must be a request of the same session",
+        "its own session only, where the tool server has sessions",
     ),
     notice("notifications/initialized", SESSIONS, Treatment::Session, ""),
     notice("notifications/progress", SESSIONS, Treatment::Session, ""),
