@@ -31,28 +31,43 @@ pub fn schema_version() -> i64 {
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
-fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
-    let metadata = std::fs::metadata(path).map_err(|e| StoreError::io("find the database", &e))?;
-    Ok((metadata.dev(), metadata.ino()))
+/// Which file it is, whatever its name: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+impl Identity {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        let found = std::fs::metadata(path);
+        let metadata = found.map_err(|e| StoreError::io("find the database", &e))?;
+        Ok(Self(metadata.dev(), metadata.ino()))
+    }
+
+    fn must_be(self, expected: Self) -> Result<(), StoreError> {
+        if self == expected {
+            return Ok(());
+        }
+        Err(StoreError::Fault {
+            fault: Fault::Missing,
+            during: "find the database",
+            detail: "another file is in its place".to_owned(),
+        })
+    }
 }
 
 impl Opened {
+    /// Which file this connection writes to.
+    pub(crate) const fn identity(&self) -> Identity {
+        self.identity
+    }
+
     /// Whether the file under the path still is the one that this connection
     /// writes to. Without this check a write to a removed file would be
     /// acknowledged and lost.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        if identity(&self.path)? == self.identity {
-            Ok(())
-        } else {
-            Err(StoreError::Fault {
-                fault: Fault::Missing,
-                during: "find the database",
-                detail: "another file is in its place".to_owned(),
-            })
-        }
+        Identity::of(&self.path)?.must_be(self.identity)
     }
 }
 
@@ -72,11 +87,21 @@ pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
 
 /// Opens an existing file for writing and brings its schema up to date.
 pub(crate) fn open_writer(path: &Path) -> Result<Opened, StoreError> {
+    begin_writing(open(path, Identity::of(path)?)?)
+}
+
+/// Opens for writing the file that was open before, and no other.
+///
+/// SECURITY: an older copy put in its place would forget what was revoked.
+pub(crate) fn reopen_writer(path: &Path, expected: Identity) -> Result<Opened, StoreError> {
+    begin_writing(open(path, expected)?)
+}
+
+fn begin_writing(mut opened: Opened) -> Result<Opened, StoreError> {
     let during = "open the database";
-    let mut opened = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let sql = |e: rusqlite::Error| StoreError::sql(during, &e);
+    check_ours(&opened)?;
     let c = &mut opened.connection;
-    check_ours(c, path)?;
     let mode: String = c.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(sql)?;
     if mode != "wal" {
         return Err(StoreError::Fault {
@@ -99,10 +124,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Opened, StoreError> {
 
 /// Opens an existing file for reading.
 pub(crate) fn open_reader(path: &Path) -> Result<Opened, StoreError> {
+    reopen_reader(path, Identity::of(path)?)
+}
+
+/// Opens for reading the file that was open before, and no other.
+pub(crate) fn reopen_reader(path: &Path, expected: Identity) -> Result<Opened, StoreError> {
     // Opened for writing where possible: a reader of a WAL file may have to
     // make the shared index. `query_only` keeps it from writing anything else.
-    let opened = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    check_ours(&opened.connection, path)?;
+    let opened = open(path, expected)?;
+    check_ours(&opened)?;
     opened
         .connection
         .execute_batch("PRAGMA query_only = ON;")
@@ -111,11 +141,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Opened, StoreError> {
     Ok(opened)
 }
 
-fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
+fn open(path: &Path, identity: Identity) -> Result<Opened, StoreError> {
     let during = "open the database";
     let sql = |e: rusqlite::Error| StoreError::sql(during, &e);
-    let before = identity(path)?;
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Identity::of(path)?.must_be(identity)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // NOFOLLOW refuses a symbolic link anywhere in the path, so resolve it.
     let real = path.canonicalize().map_err(|e| StoreError::io(during, &e))?;
     let connection = Connection::open_with_flags(real, flags).map_err(sql)?;
@@ -137,7 +169,9 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Opened, StoreError> {
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(sql)?;
-    Ok(Opened { connection, path: path.to_owned(), identity: before })
+    let opened = Opened { connection, path: path.to_owned(), identity };
+    opened.check()?;
+    Ok(opened)
 }
 
 /// Opens an existing file for an audit: closing it does not move the
@@ -176,7 +210,8 @@ fn check_version(found: i64) -> Result<(), StoreError> {
     if found > known { Err(StoreError::SchemaNewer { found, known }) } else { Ok(()) }
 }
 
-fn check_ours(c: &Connection, path: &Path) -> Result<(), StoreError> {
+fn check_ours(opened: &Opened) -> Result<(), StoreError> {
+    let Opened { connection: c, path, .. } = opened;
     let fresh = version(c)? == 0 && {
         let tables: i64 = c
             .query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))
@@ -186,7 +221,7 @@ fn check_ours(c: &Connection, path: &Path) -> Result<(), StoreError> {
     if fresh || pragma(c, "application_id")? == APPLICATION_ID {
         Ok(())
     } else {
-        Err(StoreError::NotOurs { path: path.to_owned() })
+        Err(StoreError::NotOurs { path: path.clone() })
     }
 }
 
@@ -290,7 +325,11 @@ mod tests {
         opened.check().unwrap();
         std::fs::rename(&path, dir.path().join("away")).unwrap();
         assert_eq!(opened.check().unwrap_err().code(), "store-missing");
-        std::fs::write(&path, b"").unwrap();
+        std::fs::copy(dir.path().join("away"), &path).unwrap();
         assert_eq!(opened.check().unwrap_err().code(), "store-missing");
+        for again in [reopen_writer, reopen_reader] {
+            let refused = again(&path, opened.identity()).err();
+            assert_eq!(refused.map(|e| e.code()), Some("store-missing"));
+        }
     }
 }

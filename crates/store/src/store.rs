@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use bailiwick_core::ids::OrgId;
 
-use crate::connection::{self, Opened};
+use crate::connection::{self, Identity, Opened};
 use crate::error::{Fault, StoreError};
 use crate::fault::{Faults, NoFaults};
 use crate::files::create_private_dir;
@@ -54,6 +54,7 @@ pub(crate) struct Context {
 struct Inner {
     cx: Arc<Context>,
     path: PathBuf,
+    identity: Identity,
     queue: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     readers: Mutex<Readers>,
@@ -95,8 +96,14 @@ impl Store {
         let Options { org, plaintext_key: key, entropy, faults } = options;
         let cx = Arc::new(Context { org, key, entropy, faults, dir: dir.to_owned() });
         let (queue, jobs) = sync_channel(MAX_WAITING);
-        let writer =
-            Writer { cx: Arc::clone(&cx), path: path.clone(), opened: Some(opened), scrub: false };
+        let identity = opened.identity();
+        let writer = Writer {
+            cx: Arc::clone(&cx),
+            path: path.clone(),
+            identity,
+            opened: Some(opened),
+            scrub: false,
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs))
@@ -104,6 +111,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             cx,
             path,
+            identity,
             queue: Some(queue),
             thread: Some(thread),
             readers: Mutex::default(),
@@ -182,7 +190,7 @@ impl Store {
         let mut lent = Lent { inner: &self.0, opened: None, reusable: false };
         lent.opened = match idle.filter(|opened| opened.check().is_ok()) {
             Some(opened) => Some(opened),
-            None => Some(connection::open_reader(&self.0.path)?),
+            None => Some(connection::reopen_reader(&self.0.path, self.0.identity)?),
         };
         Ok(lent)
     }

@@ -13,7 +13,7 @@ use std::cell::Cell;
 
 use rusqlite::Connection;
 
-use crate::connection::{self, Opened};
+use crate::connection::{self, Identity, Opened};
 use crate::error::{Fault, StoreError};
 use crate::fault::{Injected, Step};
 use crate::pending::Answer;
@@ -90,6 +90,7 @@ struct Crashed;
 pub(crate) struct Writer {
     pub(crate) cx: Arc<Context>,
     pub(crate) path: PathBuf,
+    pub(crate) identity: Identity,
     pub(crate) opened: Option<Opened>,
     /// Erased texts still lie in the write-ahead log.
     pub(crate) scrub: bool,
@@ -141,7 +142,7 @@ impl Writer {
                 opened.check()?;
                 opened
             }
-            none => none.insert(connection::open_writer(&self.path)?),
+            none => none.insert(connection::reopen_writer(&self.path, self.identity)?),
         };
         if let Some(Injected::MaxPages(pages)) = injected {
             opened.connection.pragma_update(None, "max_page_count", pages).map_err(sql)?;
