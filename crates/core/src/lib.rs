@@ -32,3 +32,5 @@ pub mod ledger;
 pub mod limits;
 pub mod scope;
 pub mod time;
+pub mod webauthn;
+pub mod wit;
