@@ -24,10 +24,12 @@
     )
 )]
 
+pub mod console;
 pub mod follower;
 pub mod host;
 pub mod inspect;
 pub mod installation;
+pub mod people;
 pub mod plan;
 pub mod refusal;
 pub mod rules;
