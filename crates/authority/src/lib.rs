@@ -28,6 +28,7 @@ pub mod follower;
 pub mod host;
 pub mod inspect;
 pub mod installation;
+pub mod oauth;
 pub mod plan;
 pub mod refusal;
 pub mod rules;
