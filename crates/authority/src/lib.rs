@@ -26,6 +26,7 @@
 
 pub mod follower;
 pub mod host;
+pub mod http;
 pub mod inspect;
 pub mod installation;
 pub mod oauth;

@@ -8,9 +8,14 @@
 pub mod client;
 pub mod details;
 pub mod error;
+pub mod exchange;
+pub mod introspection;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect;
 pub mod request;
 pub mod resource;
+pub mod revocation;
+pub mod status_list;
+pub mod token;
