@@ -27,8 +27,10 @@
 pub mod console;
 pub mod follower;
 pub mod host;
+pub mod http;
 pub mod inspect;
 pub mod installation;
+pub mod oauth;
 pub mod people;
 pub mod plan;
 pub mod refusal;

@@ -26,6 +26,7 @@ pub mod enrolment;
 pub mod grant;
 pub mod guarantee;
 pub mod ids;
+pub mod jose;
 pub mod json;
 pub mod ledger;
 pub mod limits;

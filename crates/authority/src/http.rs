@@ -1,0 +1,5 @@
+//! The HTTP side: thin handlers over the rules.
+
+pub mod idempotency;
+pub mod limits;
+pub mod problem;
