@@ -22,7 +22,7 @@ pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
 pub use clients::{ClientLine, ClientsPage};
 pub use consent::{
-    AgentCard, Argument, ChooseTaskPage, ClientCard, ConsentPage, Limit, Signing, ToolCard,
+    AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested, Signing, ToolCard,
     ToolFacts, WorkflowChoice,
 };
 pub use frame::{Frame, Person, Section};

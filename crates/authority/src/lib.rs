@@ -41,4 +41,7 @@ mod workflows;
 
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
-pub use service::{Authority, DelegationRef, Erased, Erasure, PrepareOptions, Target};
+pub use service::{
+    Asking, Authority, ConsentError, DelegationRef, Erased, Erasure, Invited, OwnPasskey,
+    PrepareOptions, SignedIn, Target,
+};

@@ -6,6 +6,7 @@
 //! the clock.
 
 pub mod client;
+pub mod code;
 pub mod details;
 pub mod error;
 pub mod exchange;

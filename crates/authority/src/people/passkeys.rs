@@ -124,8 +124,8 @@ pub struct Enrolled {
 pub struct LoggedIn {
     /// The passkey's id.
     pub id: String,
-    /// What to keep of it from now on, when it changed (counter, backup).
-    pub kept: Option<String>,
+    /// Its signature counter; 0 where the authenticator keeps none.
+    pub counter: u32,
 }
 
 /// A ceremony that has begun.
@@ -239,7 +239,8 @@ impl Passkeys {
         Ok((alias, base64url(id)))
     }
 
-    /// Whether the answer is that of the passkey that `kept` describes.
+    /// Whether the answer is that of the passkey that `kept` describes and whose
+    /// counter stood at `counter`.
     ///
     /// # Errors
     /// [`PasskeyError::Counter`], [`PasskeyError::Invalid`],
@@ -249,23 +250,20 @@ impl Passkeys {
         answer: &Json,
         state: &str,
         kept: &str,
+        counter: u32,
     ) -> Result<LoggedIn, PasskeyError> {
         let answer: PublicKeyCredential = from_json(answer)?;
         let state: DiscoverableAuthentication = from_text(state)?;
-        let mut passkey = passkey(kept)?;
+        let passkey = passkey_at(kept, counter)?;
         let result = self
             .webauthn
-            .finish_discoverable_authentication_v2(&answer, &state, &passkey)
+            .finish_discoverable_authentication_v2(&answer, state, &passkey)
             .map_err(of_library)?;
-        if !result.user_verified() {
+        if !result.user_verified() || result.cred_id() != passkey.cred_id() {
             return Err(PasskeyError::Invalid);
         }
-        let kept = match passkey.update_credential(&result) {
-            Some(true) => Some(to_text(&passkey)?),
-            Some(false) => None,
-            None => return Err(PasskeyError::Invalid),
-        };
-        Ok(LoggedIn { id: base64url(passkey.cred_id().as_ref()), kept })
+        let id = base64url(passkey.cred_id().as_ref());
+        Ok(LoggedIn { id, counter: result.counter() })
     }
 }
 
@@ -314,6 +312,21 @@ fn adjust(options: &mut Json) -> Option<()> {
 
 fn passkey(kept: &str) -> Result<Passkey, PasskeyError> {
     from_text(kept)
+}
+
+/// The passkey with the counter that was seen last: what is kept of it is as
+/// old as its registration.
+fn passkey_at(kept: &str, counter: u32) -> Result<Passkey, PasskeyError> {
+    let mut json = read(kept.as_bytes())?;
+    let mut set = || {
+        let Json::Object(outer) = &mut json else { return None };
+        let mut inner = outer.member("cred")?.as_object()?.clone();
+        inner.insert("counter", u64::from(counter));
+        outer.insert("cred", inner);
+        Some(())
+    };
+    set().ok_or(PasskeyError::Form)?;
+    from_json(&json)
 }
 
 fn of_library(error: WebauthnError) -> PasskeyError {

@@ -129,9 +129,12 @@ fn the_page_says_every_member_of_the_statement_that_is_signed() {
         .all("[data-tool]")
         .iter()
         .map(|tool| {
-            let arguments = tool.select(&Selector::parse("[data-argument]").unwrap());
-            let arguments = arguments.map(|a| {
-                let words = a.select(&Selector::parse("dd").unwrap()).next().unwrap();
+            let (argument, words) = (
+                Selector::parse("[data-argument]").unwrap(),
+                Selector::parse("dd").unwrap(),
+            );
+            let arguments = tool.select(&argument).map(|a| {
+                let words = a.select(&words).next().unwrap();
                 (a.attr("data-argument").unwrap().to_owned(), words.text().collect())
             });
             (tool.attr("data-tool").unwrap().to_owned(), arguments.collect())
