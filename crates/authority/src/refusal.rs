@@ -41,6 +41,9 @@ pub enum Refusal {
         /// Its name.
         name: String,
     },
+    /// As many logins are under way as this installation takes at once.
+    #[error("too many logins are under way")]
+    Busy,
     /// The last owner of the installation cannot lose that role.
     #[error("nobody would be left who answers for this installation")]
     LastOwner,
@@ -208,6 +211,9 @@ pub enum Refusal {
         /// How long a preparation holds.
         max_minutes: i64,
     },
+    /// The principal has no key of its own that could have signed.
+    #[error("the principal has no signing key of its own")]
+    NoSigningKey,
     /// A principal that is not active.
     #[error("the principal is not active")]
     PrincipalInactive,
@@ -336,6 +342,7 @@ impl Refusal {
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
+            Self::Busy => "busy",
             Self::LastOwner => "last-owner",
             Self::Narrow(e) => e.code(),
             Self::NotYourRole(e) => e.code(),
@@ -347,6 +354,7 @@ impl Refusal {
             Self::NotInitialised => "not-initialised",
             Self::NotYours => "not-yours",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
+            Self::NoSigningKey => "no-signing-key",
             Self::PrincipalInactive => "principal-inactive",
             Self::ReasonForm => "reason-malformed",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
@@ -404,6 +412,7 @@ impl Refusal {
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
+            Self::Busy => "try again in a few minutes",
             Self::LastOwner => "make somebody else an owner first",
             Self::Narrow(e) => e.remedy(),
             Self::NotYourRole(e) => e.remedy(),
@@ -417,6 +426,7 @@ impl Refusal {
             Self::NotInitialised => "run `bailiwick init` first",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
+            Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",
             Self::ReasonForm => "write for example `finished` or `key-compromised`",
             Self::RevocationStatement { .. } => {

@@ -31,10 +31,10 @@ mod narrow;
 mod prepared;
 mod submit;
 
-pub use issue::{Issued, choose_instance, reissue};
+pub use issue::{Issued, Recipient, choose_instance, issue, reissue};
 pub use narrow::{NarrowError, Narrowing, narrow};
 pub use prepared::{PREPARED_MINUTES, Prepared};
-pub use submit::{Submission, submit};
+pub use submit::{Submission, record, submit};
 
 /// The state that a grant rests on.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,10 @@
 //! makes another secret, so that an older page can sign nothing.
 
 use bailiwick_core::constraint::Dialect;
-use bailiwick_core::grant::Request;
+use bailiwick_core::crypto::sha256;
+use bailiwick_core::grant::{self, GrantError, Proof, Registered, Request};
 use bailiwick_core::ids::{AgentId, Alias, WorkflowId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -15,7 +17,7 @@ use bailiwick_core::webauthn::{Assertion, RelyingParty};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::grades::Risk;
 use bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
-use bailiwick_store::{Client, Status, Ticket, Tx, View};
+use bailiwick_store::{Client, Credential, Status, Ticket, Tx, View};
 
 use super::delegations::State;
 use super::people::{SignedIn, Used, passkeys_of};
@@ -24,6 +26,7 @@ use crate::host::Moment;
 use crate::oauth::code::{self, IssuedCode};
 use crate::oauth::error::{Code, OAuthError};
 use crate::oauth::request::AuthorizationRequest;
+use crate::people::passkeys::{PasskeyError, Passkeys};
 use crate::people::sessions::Secret;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
@@ -344,13 +347,19 @@ impl Authority {
     /// whatever stands in the way of the grant.
     pub fn consent_sign(
         &self,
+        party: &Passkeys,
         secret: &Secret,
         person: &SignedIn,
         assertion: &Json,
     ) -> Result<String, ConsentError> {
         let asking = self.consent(secret, person)?;
         let prepared = asking.prepared.clone().ok_or_else(gone)?;
-        let assertion = Assertion::from_json(assertion).map_err(Refusal::Assertion)?;
+        let assertion =
+            Assertion::from_browser(assertion).map_err(GrantError::Assertion).map_err(Refusal::from)?;
+        let party = RelyingParty {
+            id: party.relying_party().to_owned(),
+            origins: vec![self.0.installation.issuer.clone()],
+        };
         let (secret, person) = (secret.clone(), person.clone());
         Ok(self.transact(move |cx, tx, moment| {
             let kept = find(cx, tx, &secret, &person.principal.alias, moment)?;
@@ -372,10 +381,27 @@ impl Authority {
             let task = bailiwick_store::Subject::Task { id: statement.task.clone() };
             state.also_revoked(tx, &[task])?;
             let task = tx.task(&statement.task)?;
-            let proof = signed_by(cx, tx, moment, &person.principal.alias, &assertion, statement)?;
+            let passkeys = passkeys_of(tx, &person.principal.alias)?;
+            let signer = signer(&passkeys, &assertion)?;
+            // The counter is judged as well: a copied passkey signs nothing.
+            let asserted = assertion
+                .verify(statement.digest().bytes(), &signer.passkey.key, &party)
+                .map_err(GrantError::Assertion)?;
+            let used = Used::read(tx, signer.credential, moment.now())?;
+            if !asserted.follows(used.counter) {
+                return Err(PasskeyError::Counter.into());
+            }
+            Used::keep(tx, signer.credential, asserted.counter, moment.now())?;
+            let proof = Proof::Passkey(assertion);
             let submission = Submission {
                 prepared: &prepared,
                 proof: &proof,
+                registered: Registered {
+                    passkeys: std::slice::from_ref(&signer.passkey),
+                    relying_party: Some(&party),
+                    ..Registered::NOTHING
+                },
+                credential: Some(&signer.credential.id),
                 parties: state.parties(),
                 workflow: &state.workflow,
                 task: task.as_deref(),
@@ -423,6 +449,22 @@ impl Authority {
             Ok(kept.request.error_location(&error, &cx.installation.issuer))
         })
     }
+}
+
+/// The registered passkey that an assertion names.
+struct Signer<'a> {
+    credential: &'a Credential,
+    passkey: grant::Passkey,
+}
+
+fn signer<'a>(passkeys: &'a [Credential], assertion: &Assertion) -> Result<Signer<'a>, Refusal> {
+    let lookup = sha256(&assertion.credential_id);
+    let not_registered = || Refusal::from(GrantError::NotRegistered);
+    let credential = passkeys.iter().find(|c| c.lookup == lookup).ok_or_else(not_registered)?;
+    let kept = KeptPasskey::of(credential).ok_or_else(not_registered)?;
+    let key = VerifyingKey::from_jwk(&kept.jwk).map_err(|_| not_registered())?;
+    let credential_id = assertion.credential_id.clone();
+    Ok(Signer { credential, passkey: grant::Passkey { credential_id, key } })
 }
 
 /// The highest risk that the workflow gives to any of these tools; a tool that
