@@ -96,6 +96,11 @@ impl Authority {
         &self.0.store
     }
 
+    /// Time and randomness.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.0.host
+    }
+
     /// The installation.
     #[must_use]
     pub fn installation(&self) -> &Installation {
