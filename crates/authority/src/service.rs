@@ -24,7 +24,11 @@ use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
 mod catalogue;
+<<<<<<< HEAD
 mod consent;
+=======
+mod clients;
+>>>>>>> part-d
 mod delegations;
 mod erasure;
 mod people;

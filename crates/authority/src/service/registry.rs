@@ -11,7 +11,7 @@ use crate::rules::agents::{self, Provenance};
 use crate::rules::{instances, principals};
 
 /// The kind of what was revoked of an agent and its owner.
-fn revoked_of(
+pub(super) fn revoked_of(
     view: &View<'_>,
     agent: &AgentId,
     owner: Option<&Principal>,
