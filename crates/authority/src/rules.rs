@@ -34,11 +34,8 @@
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;
-<<<<<<< HEAD
-pub mod credentials;
-=======
 pub mod clients;
->>>>>>> part-d
+pub mod credentials;
 pub mod delegations;
 pub mod erasure;
 pub mod init;

@@ -24,19 +24,16 @@ use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
 mod catalogue;
-<<<<<<< HEAD
-mod consent;
-=======
 mod clients;
->>>>>>> part-d
+mod consent;
 mod delegations;
 mod erasure;
 mod people;
 mod registry;
 mod revocations;
 
-pub use delegations::PrepareOptions;
 pub use consent::{Asking, ConsentError};
+pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};

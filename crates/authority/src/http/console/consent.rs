@@ -48,9 +48,7 @@ pub(super) async fn authorize(
         }
         Err(error) => return console.run(asked, |_, _| Err(Failure::Shown(error))).await,
     };
-    console
-        .run(asked, move |cx, asked| begin(cx, asked, &parameters, &opening, &metadata))
-        .await
+    console.run(asked, move |cx, asked| begin(cx, asked, &parameters, &opening, &metadata)).await
 }
 
 fn begin(
@@ -266,8 +264,10 @@ pub(super) async fn choose(
                 if purpose.is_empty() || purpose.len() > crate::rules::tasks::MAX_PURPOSE_BYTES {
                     return Err(Refusal::TaskMismatch { member: "purpose" }.into());
                 }
-                let scope = parse_scope(&form.first("scope").split_whitespace().collect::<Vec<_>>().join(" "))
-                    .map_err(|error| ConsentError::ToClient { error })?;
+                let scope = parse_scope(
+                    &form.first("scope").split_whitespace().collect::<Vec<_>>().join(" "),
+                )
+                .map_err(|error| ConsentError::ToClient { error })?;
                 cx.authority.consent_choose(&secret, &me.person, &workflow, purpose, scope)
             };
             match chosen() {

@@ -115,7 +115,8 @@ impl Failure {
     /// The page that says so.
     pub(super) fn page(self, cx: &Inner, asked: &Asked) -> Response {
         if let Self::NotSignedIn = self {
-            let next: String = url::form_urlencoded::byte_serialize(asked.path.as_bytes()).collect();
+            let next: String =
+                url::form_urlencoded::byte_serialize(asked.path.as_bytes()).collect();
             let was = if asked.headers.contains_key(header::COOKIE) { "&ended=1" } else { "" };
             return see(&format!("/login?next={next}{was}"));
         }
@@ -206,7 +207,10 @@ mod tests {
     #[test]
     fn a_command_is_safe_to_paste() {
         let command = map_command("https://c.example/client.json");
-        assert_eq!(command, "bailiwick client map https://c.example/client.json --agent agent:NAME");
+        assert_eq!(
+            command,
+            "bailiwick client map https://c.example/client.json --agent agent:NAME"
+        );
         let command = map_command("x'; rm -rf / #");
         assert_eq!(command, "bailiwick client map 'x'\\''; rm -rf / #' --agent agent:NAME");
     }

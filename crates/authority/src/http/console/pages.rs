@@ -36,11 +36,7 @@ fn own_grants(cx: &Inner, me: &Me) -> Result<Vec<GrantLine>, Failure> {
     })?)
 }
 
-pub(super) async fn home(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
+pub(super) async fn home(State(console): State<Console>, headers: HeaderMap, uri: Uri) -> Response {
     console
         .read(Asked::new(headers, &uri), |cx, me| {
             let filter = Filter {
@@ -316,8 +312,8 @@ pub(super) async fn entry(
             let index: u64 = index.parse().map_err(|_| Failure::NotFound)?;
             let found = cx.authority.store().read(|view| view.entry(index))?;
             let found = found.filter(|entry| {
-                let own = entry.subjects.principal.as_deref()
-                    == Some(me.person.principal.alias.as_str());
+                let own =
+                    entry.subjects.principal.as_deref() == Some(me.person.principal.alias.as_str());
                 own || me.may(Deed::SeeActivity)
             });
             let entry = found.ok_or(Failure::NotFound)?;

@@ -89,9 +89,8 @@ pub(super) fn grant_line(
 pub(super) fn agent_line(view: &View<'_>, agent: &Stored<Agent>) -> Result<AgentLine, StoreError> {
     let owner = view.principal_by_alias(&agent.owner)?.and_then(|p| p.row.id);
     let instances = view.instances(Some(&agent.id))?;
-    let active = |i: &&Stored<bailiwick_store::Instance>| {
-        i.status == bailiwick_store::Status::Active
-    };
+    let active =
+        |i: &&Stored<bailiwick_store::Instance>| i.status == bailiwick_store::Status::Active;
     let subject = [Subject::Agent { id: agent.id.clone() }];
     Ok(AgentLine {
         id: Text::of(agent.id.as_str()),
