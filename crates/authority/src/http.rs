@@ -1,0 +1,6 @@
+//! The HTTP side: thin handlers over the rules.
+
+pub mod console;
+pub mod idempotency;
+pub mod limits;
+pub mod problem;
