@@ -7,6 +7,7 @@
 
 pub mod assertion;
 pub mod client;
+pub mod code;
 pub mod details;
 pub mod error;
 pub mod exchange;

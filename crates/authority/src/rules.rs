@@ -14,6 +14,9 @@
 //! | `log.started` | | `org`, `trust_domain`, `issuer: {uri, jwk}`, `log: {origin, vkey}`, `makers: [{id, jwk, role}]`, `audience: [..]` | |
 //! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, id}` |
 //! | `principal.changed` | principal | `status` | |
+//! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
+//! | `credential.changed` | principal | `credential`, `status` | |
+//! | `role.changed` | principal | `role`, `held` | |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
@@ -32,6 +35,7 @@
 
 pub mod agents;
 pub mod clients;
+pub mod credentials;
 pub mod delegations;
 pub mod erasure;
 pub mod init;
@@ -39,6 +43,7 @@ pub mod instances;
 pub mod pins;
 pub mod principals;
 pub mod revocations;
+pub mod roles;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;
