@@ -17,7 +17,7 @@ mod jws;
 mod set;
 mod third_party;
 
-pub use jws::{Acceptable, HeaderRules, Jws, sign, sign_with};
+pub use jws::{Acceptable, HeaderRules, Jws, numeric_date, sign, sign_with};
 pub use set::{JwkSet, SetKey};
 pub use third_party::ThirdPartyKey;
 

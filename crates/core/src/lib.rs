@@ -33,3 +33,5 @@ pub mod ledger;
 pub mod limits;
 pub mod scope;
 pub mod time;
+pub mod webauthn;
+pub mod wit;

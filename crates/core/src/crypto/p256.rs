@@ -3,8 +3,8 @@
 // tidy(pure): the library draws the nonce of an ES256 signature; no decision depends on it
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    ParsedPublicKey, UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair,
+    KeyPair, ParsedPublicKey, UnparsedPublicKey,
 };
 
 use super::{KeyError, PRIVATE_MEMBERS, Thumbprint, array_from_base64url, base64url, sha256};
@@ -68,6 +68,15 @@ impl P256PublicKey {
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.point())
+            .verify(message, signature)
+            .is_ok()
+    }
+
+    /// Whether an ECDSA signature in DER (`SEQUENCE { r, s }`), as WebAuthn
+    /// has it (WebAuthn L3 §6.5.5), over `message` holds.
+    #[must_use]
+    pub fn verify_der(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.point())
             .verify(message, signature)
             .is_ok()
     }

@@ -216,6 +216,17 @@ impl Acceptable<'_> {
     }
 }
 
+/// A claim of whole seconds since the epoch (RFC 7519 §2, NumericDate).
+///
+/// # Errors
+/// [`JoseError::Claims`] when it is missing or no plain integer.
+pub fn numeric_date(claims: &Object, claim: &'static str) -> Result<i64, JoseError> {
+    claims
+        .member(claim)
+        .and_then(|value| value.as_number()?.as_plain_integer())
+        .ok_or(JoseError::Claims { claim })
+}
+
 /// Signs `claims` as a compact JWS whose header is `{alg, kid?, typ}`.
 ///
 /// # Errors
