@@ -24,10 +24,14 @@
     )
 )]
 
+pub mod console;
 pub mod follower;
 pub mod host;
+pub mod http;
 pub mod inspect;
 pub mod installation;
+pub mod oauth;
+pub mod people;
 pub mod plan;
 pub mod refusal;
 pub mod rules;
@@ -37,4 +41,7 @@ mod workflows;
 
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
-pub use service::{Authority, DelegationRef, Erased, Erasure, PrepareOptions, Target};
+pub use service::{
+    Asking, Authority, ConsentError, DelegationRef, Erased, Erasure, Invited, OwnPasskey,
+    PrepareOptions, SignedIn, Target,
+};

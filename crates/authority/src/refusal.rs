@@ -13,6 +13,11 @@ use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
 
+use crate::people::passkeys::PasskeyError;
+use crate::people::roles::NotYourRole;
+use crate::people::sessions::SessionError;
+use crate::rules::delegations::NarrowError;
+
 /// Why a request was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -35,6 +40,30 @@ pub enum Refusal {
     AlreadyRetired {
         /// Its name.
         name: String,
+    },
+    /// As many logins are under way as this installation takes at once.
+    #[error("too many logins are under way")]
+    Busy,
+    /// The last owner of the installation cannot lose that role.
+    #[error("nobody would be left who answers for this installation")]
+    LastOwner,
+    /// A narrowing that is none.
+    #[error(transparent)]
+    Narrow(#[from] NarrowError),
+    /// Roles do not reach.
+    #[error(transparent)]
+    NotYourRole(#[from] NotYourRole),
+    /// A passkey that was not taken.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
+    /// A browser's request that is not taken as the person's.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A one-time link or a page that has ended.
+    #[error("this {what} was used before, or its time is over")]
+    TicketGone {
+        /// What.
+        what: &'static str,
     },
     /// The log has begun already.
     #[error("this data dir holds an installation already")]
@@ -313,6 +342,13 @@ impl Refusal {
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
+            Self::Busy => "busy",
+            Self::LastOwner => "last-owner",
+            Self::Narrow(e) => e.code(),
+            Self::NotYourRole(e) => e.code(),
+            Self::Passkey(e) => e.code(),
+            Self::Session(e) => e.code(),
+            Self::TicketGone { .. } => "link-used-or-expired",
             Self::NoEntropy => "no-entropy",
             Self::NoWorkflow { .. } => "no-workflow",
             Self::NotInitialised => "not-initialised",
@@ -376,6 +412,13 @@ impl Refusal {
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
+            Self::Busy => "try again in a few minutes",
+            Self::LastOwner => "make somebody else an owner first",
+            Self::Narrow(e) => e.remedy(),
+            Self::NotYourRole(e) => e.remedy(),
+            Self::Passkey(e) => e.remedy(),
+            Self::Session(e) => e.remedy(),
+            Self::TicketGone { .. } => "begin again, or ask for a new link",
             Self::NoEntropy => "check the system's random number source, then try again",
             Self::NoWorkflow { .. } => {
                 "publish a workflow that lists the agent and all shorthands, or ask for less"

@@ -25,13 +25,17 @@ use crate::workflows::Parsed;
 
 mod catalogue;
 mod clients;
+mod consent;
 mod delegations;
 mod erasure;
+mod people;
 mod registry;
 mod revocations;
 
+pub use consent::{Asking, ConsentError};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
+pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
 
 /// The authority over one data dir; clones share everything.
@@ -91,6 +95,11 @@ impl Authority {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Time and randomness.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.0.host
     }
 
     /// The installation.
@@ -157,6 +166,18 @@ impl Authority {
         &self,
         rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.transact(move |cx, tx, moment| {
+            let plan = rule(cx, tx, moment)?;
+            cx.write(tx, plan)
+        })
+    }
+
+    /// Runs `work` in one transaction, with the clock checked. For what is more
+    /// than a plan: tickets change with the entries, or not at all.
+    fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner, &mut Tx<'_>, &Moment<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let cx = Arc::clone(&self.0);
         self.0
             .store
@@ -168,21 +189,7 @@ impl Authority {
                 if tx.last_time()?.is_some_and(ahead) {
                     return Err(Refusal::ClockBehind);
                 }
-                let size = tx.log_size()?;
-                let plan = rule(&cx, tx, &moment)?;
-                let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
-                if size == 0 && !begins {
-                    return Err(Refusal::NotInitialised);
-                }
-                for step in plan.steps {
-                    let (maker, key) = (&cx.maker, &*cx.keys.maker);
-                    match (&step.row, step.erases.as_slice()) {
-                        (Some(row), _) => tx.record(maker, key, step.event, row)?,
-                        (None, []) => tx.append(maker, key, step.event)?,
-                        (None, erases) => tx.erase(maker, key, step.event, erases)?,
-                    };
-                }
-                Ok(plan.outcome)
+                work(&cx, tx, &moment)
             })
             .wait()
     }
@@ -193,6 +200,23 @@ impl Authority {
 }
 
 impl Inner {
+    /// Writes what a rule decided on.
+    fn write<T>(&self, tx: &mut Tx<'_>, plan: Plan<T>) -> Result<T, Refusal> {
+        let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
+        if tx.log_size()? == 0 && !begins {
+            return Err(Refusal::NotInitialised);
+        }
+        for step in plan.steps {
+            let (maker, key) = (&self.maker, &*self.keys.maker);
+            match (&step.row, step.erases.as_slice()) {
+                (Some(row), _) => tx.record(maker, key, step.event, row)?,
+                (None, []) => tx.append(maker, key, step.event)?,
+                (None, erases) => tx.erase(maker, key, step.event, erases)?,
+            };
+        }
+        Ok(plan.outcome)
+    }
+
     fn principal(
         &self,
         view: &View<'_>,

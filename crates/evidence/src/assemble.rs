@@ -234,6 +234,17 @@ impl Assembly<'_> {
         Ok(self.parts.len().saturating_sub(1))
     }
 
+    /// What an instance is: an enrolment, or a client that was mapped to an
+    /// agent before the action.
+    fn instance(&mut self, instance: &str, before: u64) -> Result<usize, AssembleError> {
+        let (subject, client) = (Subject::Instance, Kind::ClientChanged);
+        let mapped = self.find(client, subject, instance, |leaf| leaf.index < before)?;
+        match mapped {
+            Some(leaf) => self.push(leaf, &["client"]),
+            None => self.add(Kind::InstanceEnrolled, subject, instance, &["enrolment"], |_| true),
+        }
+    }
+
     fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
         self.parts
             .get(at)
@@ -329,8 +340,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     all.add(Kind::TaskCreated, Subject::Task, &task, &["purpose"], any)?;
     all.add(Kind::PrincipalAdded, Subject::Principal, &alias, &["principal"], any)?;
     for instance in instances {
-        let at =
-            all.add(Kind::InstanceEnrolled, Subject::Instance, &instance, &["enrolment"], any)?;
+        let at = all.instance(&instance, decided_at)?;
         let agent = all.leaf(at)?.text("agent")?.to_owned();
         let at = all.add(Kind::AgentAdded, Subject::Agent, &agent, &[], any)?;
         let owner = all.leaf(at)?.body_text("owner")?.to_owned();

@@ -41,6 +41,7 @@ pub const KINDS: [Kind; 11] = [
     Kind::PrincipalAdded,
     Kind::CredentialAdded,
     Kind::AgentAdded,
+    Kind::ClientChanged,
     Kind::InstanceEnrolled,
     Kind::WorkflowPublished,
     Kind::ToolPinned,

@@ -105,7 +105,7 @@ fn accountable(
     let grant = authority::grant(case, &principal)?;
     passed.push(Check::Grant);
     let presented = delegation::Presented::read(decided)?;
-    let hops = authority::hops(case, &presented.chain)?;
+    let hops = authority::hops(case, &presented)?;
     passed.push(Check::Enrolment);
     let redone = delegation::redo(case, &presented, &grant, &hops)?;
     passed.push(Check::Delegation);
@@ -142,7 +142,7 @@ fn accountable(
             tool: presented.tool,
             pin: pin.map(str::to_owned),
             action_digest,
-            assurance: bailiwick_core::guarantee::Assurance::Arguments,
+            assurance: presented.form.assurance(),
             guarantee: redone.guarantee,
             staleness_ms: redone.staleness_ms,
         },

@@ -152,6 +152,13 @@ pub enum By<'a> {
         /// The principal on record under the statement's name.
         principal: Option<&'a Principal>,
     },
+    /// Somebody who is signed in to the console.
+    Session {
+        /// Who.
+        principal: &'a Alias,
+        /// Whether their role lets them take back what is not their own.
+        any: bool,
+    },
 }
 
 /// What taking back came to.
@@ -196,6 +203,13 @@ pub fn revoke(
         }
         key = Some(registered.thumbprint());
     }
+    let is_own = |alias| resolved.author.as_ref() == Some(alias);
+    let by_principal = match by {
+        By::Operator => false,
+        By::Principal { .. } => true,
+        By::Session { principal, any } if any || is_own(principal) => is_own(principal),
+        By::Session { .. } => return Err(Refusal::NotYours),
+    };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
         if let Some(earlier) = already.iter().find(|r| r.subject == *subject) {
@@ -207,13 +221,16 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", if key.is_some() { "principal" } else { "operator" })
+            .with("by", if by_principal { "principal" } else { "operator" })
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;
         }
         if let Some(key) = key {
             step = step.with("key", key);
+        }
+        if let By::Session { principal, .. } = by {
+            step = step.with("session_of", principal);
         }
         if let Some(detail) = detail {
             step = step.commit(moment, "detail", detail)?;

@@ -344,6 +344,7 @@ impl Plan {
         let mut claims = Authority {
             principal: statement.principal.clone(),
             agent: statement.agent.clone(),
+            client: None,
             task: statement.task.clone(),
             purpose: statement.purpose.clone(),
             workflow: statement.workflow.clone(),
