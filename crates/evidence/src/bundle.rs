@@ -39,6 +39,7 @@ pub const KINDS: [Kind; 11] = [
     Kind::GrantRecorded,
     Kind::TaskCreated,
     Kind::PrincipalAdded,
+    Kind::CredentialAdded,
     Kind::AgentAdded,
     Kind::ClientChanged,
     Kind::InstanceEnrolled,

@@ -117,7 +117,8 @@ fn accountable(
     passed.push(Check::Tool);
     let action_digest = action::digest(case, &presented, &redone, pin)?;
     passed.push(Check::Action);
-    let decision = action::decision(case, &presented, &redone, grant.signed)?;
+    let decision =
+        action::decision(case, &presented, &redone, grant.signed_by.is_the_principals())?;
     passed.push(Check::Decision);
     let statement = grant.statement;
     Ok((
@@ -127,7 +128,7 @@ fn accountable(
             principal_issuer: principal.issuer,
             principal_alias: alias.to_owned(),
             grant: statement.id,
-            grant_signed: grant.signed,
+            signed_by: grant.signed_by,
             hops: redone.hops,
             task: statement.task,
             purpose: statement.purpose,

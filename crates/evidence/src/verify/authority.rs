@@ -8,7 +8,7 @@ use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::{PublicKey, Thumbprint};
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment;
-use bailiwick_core::grant;
+use bailiwick_core::grant::{self, SignedBy};
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::Json;
@@ -21,11 +21,14 @@ use super::{Case, agree};
 use crate::check::{Check, Failure, ensure};
 use crate::subject::Subject;
 
-/// A registered principal.
+mod signature;
+
+/// A registered principal, with its own signing key if it has one.
 pub(super) struct Principal {
     pub(super) id: PrincipalId,
     pub(super) issuer: String,
-    pub(super) key: PublicKey,
+    pub(super) alias: String,
+    pub(super) key: Option<PublicKey>,
     pub(super) index: u64,
 }
 
@@ -36,14 +39,19 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
     agree(CHECK, of.text(CHECK, "alias")? == alias, "the registration's alias")?;
     let key = of
         .body("jwk")
-        .and_then(Json::as_object)
-        .and_then(|jwk| PublicKey::from_jwk(jwk).ok())
-        .ok_or_else(|| Failure::new(CHECK, "the registration has no usable key"))?;
-    agree(
-        CHECK,
-        of.text(CHECK, "thumbprint")? == key.thumbprint().to_string(),
-        "the thumbprint of the principal's key",
-    )?;
+        .map(|jwk| {
+            jwk.as_object()
+                .and_then(|jwk| PublicKey::from_jwk(jwk).ok())
+                .ok_or_else(|| Failure::new(CHECK, "the registration's key is not usable"))
+        })
+        .transpose()?;
+    if let Some(key) = key {
+        agree(
+            CHECK,
+            of.text(CHECK, "thumbprint")? == key.thumbprint().to_string(),
+            "the thumbprint of the principal's key",
+        )?;
+    }
     let who = of.value_object(CHECK, "principal")?;
     let text = |name| who.member(name).and_then(Json::as_str);
     let (Some(issuer), Some(Ok(id)), 2) =
@@ -51,13 +59,14 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
     else {
         return Err(Failure::new(CHECK, "the disclosed `principal` is not {issuer, id}"));
     };
-    Ok(Principal { id, issuer: issuer.to_owned(), key, index: of.index })
+    let (issuer, alias) = (issuer.to_owned(), alias.to_owned());
+    Ok(Principal { id, issuer, alias, key, index: of.index })
 }
 
 /// The grant of the decision.
 pub(super) struct Grant {
     pub(super) statement: grant::Statement,
-    pub(super) signed: bool,
+    pub(super) signed_by: SignedBy,
     pub(super) index: u64,
 }
 
@@ -83,15 +92,15 @@ pub(super) fn grant(case: &Case<'_>, principal: &Principal) -> Result<Grant, Fai
         .body("signed")
         .and_then(Json::as_bool)
         .ok_or_else(|| Failure::new(CHECK, "`body.signed` is missing or malformed"))?;
-    if signed {
-        statement
-            .verify(of.value_text(CHECK, "signature")?, &principal.key)
-            .map_err(|e| Failure::new(CHECK, e.to_string()))?;
-    }
+    let signed_by = if signed {
+        signature::verify(case, of, &statement, principal)?
+    } else {
+        SignedBy::Attested
+    };
     ensure(principal.index < of.index, CHECK, || {
         "the grant is in the log before its principal".to_owned()
     })?;
-    Ok(Grant { statement, signed, index: of.index })
+    Ok(Grant { statement, signed_by, index: of.index })
 }
 
 /// One enrolled hop.

@@ -249,7 +249,7 @@ fn inputs(
     standing.grant = standing.grant.map(|g| GrantStanding {
         digest: grant.statement.digest(),
         not_after: Timestamp::from_seconds(grant.statement.not_after),
-        attested: !grant.signed,
+        attested: !grant.signed_by.is_the_principals(),
         ended: g.ended,
     });
     Ok((standing, bound))

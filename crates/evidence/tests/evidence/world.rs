@@ -351,6 +351,7 @@ impl Plan {
             workflow_digest: statement.workflow_digest,
             grant: statement.id.clone(),
             grant_digest: statement.digest(),
+            client: None,
         };
         (self.claims)(&mut claims);
         let scope = |tools: &Object| Scope::parse(tools, Dialect::Extended, 32).unwrap();
@@ -573,5 +574,6 @@ pub fn trust() -> Trust {
         quorum: 0,
         audiences: vec![AUDIENCE.into()],
         approvers: None,
+        id_tokens: vec![],
     }
 }
