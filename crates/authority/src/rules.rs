@@ -22,6 +22,7 @@
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
+//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
@@ -38,6 +39,7 @@ pub mod clients;
 pub mod credentials;
 pub mod delegations;
 pub mod erasure;
+pub mod identities;
 pub mod init;
 pub mod instances;
 pub mod pins;

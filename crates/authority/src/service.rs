@@ -28,6 +28,7 @@ mod clients;
 mod consent;
 mod delegations;
 mod erasure;
+mod identities;
 mod people;
 mod registry;
 mod revocations;
