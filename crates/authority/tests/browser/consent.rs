@@ -111,7 +111,7 @@ async fn a_person_signs_a_narrowed_grant_and_the_client_gets_a_code_for_it() {
     let (text, proof) = site.ask(move |a| a.grant_texts(&id).unwrap().unwrap()).await;
     let statement = statement(&text);
     assert!(matches!(Proof::from_text(Some(&proof)), Ok(Proof::Passkey(_))));
-    assert_eq!(statement.requested, ["ticket:8821", "orders:read", "refund:17"]);
+    assert_eq!(statement.requested, ["ticket:8821", "orders:read"]);
     assert!(statement.tools.member("mcp:support-desk:tools/refund_order").is_none());
     assert_eq!((statement.tools.len(), statement.max_depth), (3, 0));
     assert_eq!(statement.budget.member("max_calls").unwrap().canonical(), "20");
