@@ -5,6 +5,7 @@
 //! names the part that stood in the way. Nothing here knows HTTP, the store or
 //! the clock.
 
+pub mod assertion;
 pub mod client;
 pub mod code;
 pub mod details;

@@ -1,20 +1,18 @@
 //! A client's public keys (RFC 7517), in its metadata.
 
+use bailiwick_core::jose::{Acceptable, JoseError, JwkSet, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 
 use crate::oauth::error::{Code, OAuthError};
 
 const MAX_KEYS: usize = 8;
-const MAX_KID_BYTES: usize = 256;
-/// Members of private and symmetric keys (RFC 7518 §6).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// A client's keys that can sign what we accept: P-256 for ES256, Ed25519.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClientKeys(Vec<Object>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKeys(JwkSet<VerifyingKey>);
 
 fn bad(what: &str) -> OAuthError {
-    let text = format!("`jwks` {what}");
+    let text = format!("`jwks` is not acceptable: {what}");
     OAuthError::new(Code::InvalidClientMetadata, "client-keys-invalid", text)
 }
 
@@ -25,105 +23,87 @@ impl ClientKeys {
     /// # Errors
     /// `invalid_client_metadata`.
     pub fn parse(jwks: &Json) -> Result<Self, OAuthError> {
-        let list = jwks
-            .as_object()
-            .and_then(|o| o.member("keys")?.as_array())
-            .filter(|keys| keys.len() <= MAX_KEYS)
-            .ok_or_else(|| bad("must be a JWK set of at most 8 keys"))?;
-        let mut keys = Vec::new();
-        for key in list {
-            let key = key.as_object().ok_or_else(|| bad("holds something that is no key"))?;
-            if key.iter().any(|(name, _)| PRIVATE.contains(&name)) {
-                return Err(bad("holds a private or symmetric key"));
-            }
-            if let Some(key) = usable(key) {
-                keys.push(key);
-            }
+        let set = JwkSet::from_json(jwks).map_err(|e| bad(&e.to_string()))?;
+        let count = set.iter().count();
+        if !(1..=MAX_KEYS).contains(&count) {
+            return Err(bad("it must hold 1 to 8 keys on P-256 or Ed25519 for signatures"));
         }
-        let kids: Vec<_> = keys.iter().filter_map(kid).collect();
+        let kids: Vec<_> = set.iter().filter_map(|(kid, _)| kid).collect();
         let distinct = kids.iter().collect::<std::collections::BTreeSet<_>>().len();
         if distinct != kids.len() {
-            return Err(bad("holds two keys with the same `kid`"));
+            return Err(bad("two keys have the same `kid`"));
         }
-        if keys.is_empty() {
-            return Err(bad("holds no key on P-256 or Ed25519 for signatures"));
-        }
-        Ok(Self(keys))
+        Ok(Self(set))
     }
 
-    /// The keys that may have made a signature: the one that `wanted` names,
-    /// or all when it is not said.
-    pub fn candidates<'k>(&'k self, wanted: Option<&'k str>) -> impl Iterator<Item = &'k Object> {
-        self.0.iter().filter(move |key| wanted.is_none_or(|w| kid(key).is_none_or(|kid| kid == w)))
+    /// The claims of `jws`, and the key under which its signature holds.
+    ///
+    /// # Errors
+    /// See [`JwkSet::verify`].
+    pub fn verify(&self, jws: &Acceptable<'_>) -> Result<(Object, VerifyingKey), JoseError> {
+        self.0.verify(jws).map(|(claims, key)| (claims, *key))
     }
 
-    /// The JWK set.
+    /// The JWK set, with the members that matter.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let keys: Vec<Json> = self.0.iter().cloned().map(Json::from).collect();
-        Object::new().with("keys", keys).into()
+        let key = |(kid, key): (Option<&str>, &VerifyingKey)| {
+            let jwk = key.to_jwk();
+            Json::from(kid.map_or(jwk.clone(), |kid| jwk.with("kid", kid)))
+        };
+        Object::new().with("keys", self.0.iter().map(key).collect::<Vec<_>>()).into()
     }
-}
-
-fn kid(key: &Object) -> Option<&str> {
-    key.member("kid").and_then(Json::as_str)
-}
-
-/// The key with the members that matter, if it can sign what we accept. Points
-/// themselves are judged when a signature is verified.
-fn usable(key: &Object) -> Option<Object> {
-    let text = |name: &str| key.member(name).and_then(Json::as_str);
-    let curve = match (text("kty")?, text("crv")?) {
-        ("OKP", "Ed25519") => ["crv", "kty", "x"].as_slice(),
-        ("EC", "P-256") => &["crv", "kty", "x", "y"],
-        _ => return None,
-    };
-    if text("use").is_some_and(|u| u != "sig") {
-        return None;
-    }
-    let mut kept = Object::new();
-    for name in curve {
-        kept.insert(*name, text(name).filter(|t| t.len() <= 64)?);
-    }
-    if let Some(kid) = text("kid").filter(|kid| kid.len() <= MAX_KID_BYTES) {
-        kept.insert("kid", kid);
-    }
-    Some(kept)
 }
 
 #[cfg(test)]
 mod tests {
+    use bailiwick_core::crypto::{Signer as _, SigningKey};
     use bailiwick_core::limits::JsonLimits;
 
     use super::*;
 
-    fn parse(text: &str) -> Result<ClientKeys, OAuthError> {
+    fn parse(keys: &[String]) -> Result<ClientKeys, OAuthError> {
+        let text = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         ClientKeys::parse(&Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).unwrap())
     }
 
-    const ED: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA","kid":"a","alg":"EdDSA"}"#;
-    const EC: &str = r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"BBBB","kid":"b","use":"sig"}"#;
+    fn key(seed: u8, kid: &str) -> Object {
+        SigningKey::from_seed(&[seed; 32]).unwrap().public_key().to_jwk().with("kid", kid)
+    }
+
+    fn text(key: Object) -> String {
+        Json::from(key).canonical()
+    }
+
     const RSA: &str = r#"{"kty":"RSA","n":"AAAA","e":"AQAB"}"#;
 
     #[test]
-    fn keys_of_other_kinds_are_left_out_and_the_rest_is_found_by_its_kid() {
-        let keys = parse(&format!(r#"{{"keys":[{ED},{EC},{RSA}]}}"#)).unwrap();
-        assert_eq!(keys.candidates(None).count(), 2);
-        assert_eq!(keys.candidates(Some("a")).count(), 1);
-        assert_eq!(keys.candidates(Some("c")).count(), 0);
-        assert_eq!(ClientKeys::parse(&keys.to_json()), Ok(keys));
+    fn keys_of_other_kinds_are_left_out_and_the_rest_reads_back() {
+        let keys = parse(&[text(key(1, "a")), RSA.to_owned(), text(key(2, "b"))]).unwrap();
+        let json = keys.to_json();
+        assert_eq!(json.as_object().unwrap().member("keys").unwrap().as_array().unwrap().len(), 2);
+        assert_eq!(ClientKeys::parse(&json), Ok(keys));
     }
 
     #[test]
     fn private_symmetric_and_useless_sets_are_refused() {
-        let private = ED.replace(r#""kid""#, r#""d":"AAAA","kid""#);
-        let symmetric = r#"{"kty":"oct","k":"AAAA"}"#;
-        let encrypting = EC.replace("sig", "enc");
-        let nine = [ED; 9].join(",");
-        for keys in [&private, symmetric, &encrypting, RSA, "1", &format!("{ED},{ED}"), &nine, ""] {
-            let error = parse(&format!(r#"{{"keys":[{keys}]}}"#)).unwrap_err();
-            assert_eq!(error.reason, "client-keys-invalid", "{keys}");
+        let private = text(key(1, "a").with("d", "AAAA"));
+        let encrypting = text(key(1, "a").with("use", "enc"));
+        let weak = text(key(1, "a").with("x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+        let nine: Vec<String> = (1..=9).map(|i| text(key(i, &i.to_string()))).collect();
+        for keys in [
+            vec![private],
+            vec![r#"{"kty":"oct","k":"AAAA"}"#.to_owned()],
+            vec![encrypting],
+            vec![weak],
+            vec![RSA.to_owned()],
+            vec!["1".to_owned()],
+            vec![text(key(1, "a")), text(key(2, "a"))],
+            nine,
+            vec![],
+        ] {
+            assert_eq!(parse(&keys).unwrap_err().reason, "client-keys-invalid", "{keys:?}");
         }
-        assert!(parse("{}").is_err() && parse("[]").is_err());
+        assert!(ClientKeys::parse(&Json::Null).is_err());
     }
 }

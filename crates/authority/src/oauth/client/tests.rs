@@ -2,7 +2,7 @@ use bailiwick_core::limits::JsonLimits;
 
 use super::*;
 
-const KEY: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA","kid":"a"}]}"#;
+const KEY: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w","kid":"a"}]}"#;
 
 fn object(text: &str) -> Object {
     match Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).unwrap() {

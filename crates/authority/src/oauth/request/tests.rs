@@ -173,7 +173,7 @@ fn a_client_asks_only_for_what_it_is_registered_for() {
     let error = parse_for(&restricted, &query(&[])).unwrap_err();
     assert_eq!(error.error().reason, "scope-not-registered");
     assert!(parse_for(&restricted, &query(&[("scope", "orders:read")])).is_ok());
-    let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#;
+    let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w"}]}"#;
     let exchange = format!(
         r#","jwks":{key},"grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]"#
     );
