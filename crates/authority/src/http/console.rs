@@ -18,7 +18,7 @@ use bailiwick_core::limits::JsonLimits;
 
 use crate::console::assets::Asset;
 use crate::console::{Frame, Person, Provider, Section, Text, headers};
-use crate::oauth::client::{ClientId, ClientMetadata};
+use crate::oauth::client::{ClientId, ClientMetadata, Source};
 use crate::oauth::error::OAuthError;
 use crate::people::passkeys::{PasskeyError, Passkeys};
 use crate::people::roles::{Deed, require};
@@ -52,6 +52,31 @@ pub trait Clients: Send + Sync {
         &'a self,
         id: &'a ClientId,
     ) -> Later<'a, Result<Option<ClientMetadata>, OAuthError>>;
+}
+
+/// The clients that the registry has, and no other.
+#[derive(Clone, Debug)]
+pub struct RecordedClients(pub Authority);
+
+impl Clients for RecordedClients {
+    fn metadata<'a>(
+        &'a self,
+        id: &'a ClientId,
+    ) -> Later<'a, Result<Option<ClientMetadata>, OAuthError>> {
+        let (authority, id) = (self.0.clone(), id.as_str().to_owned());
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || {
+                authority.store().read(|view| view.client(&id))
+            });
+            let unavailable = || OAuthError::unavailable("state-unavailable");
+            let found = read.await.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
+            let Some(client) = found else { return Ok(None) };
+            let json = Json::parse(client.metadata.as_bytes(), &JsonLimits::DEFAULT);
+            let json = json.map_err(|_| unavailable())?;
+            let metadata = json.as_object().ok_or_else(unavailable)?;
+            ClientMetadata::parse(metadata, Source::Operator).map(Some)
+        })
+    }
 }
 
 /// The console of one authority; clones share everything.

@@ -1,6 +1,7 @@
 //! Coming in and going out.
 
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -13,7 +14,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::sessions::{Cookie, Secret, local_path};
 use crate::refusal::Refusal;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct LoginQuery {
     #[serde(default)]
     next: String,
@@ -25,10 +26,9 @@ pub(super) async fn login(
     State(console): State<Console>,
     headers: HeaderMap,
     uri: Uri,
-    query: Option<Query<LoginQuery>>,
+    query: Result<Query<LoginQuery>, QueryRejection>,
 ) -> Response {
-    let Query(query) =
-        query.unwrap_or(Query(LoginQuery { next: String::new(), ended: String::new() }));
+    let query = query.map(|Query(query)| query).unwrap_or_default();
     console
         .run(Asked::new(headers, &uri), move |cx, asked| {
             let had = cx.secret(Cookie::Session, &asked.headers).is_some();

@@ -1,5 +1,6 @@
 //! The pages that only show.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -258,7 +259,7 @@ pub(super) async fn activity(
     State(console): State<Console>,
     headers: HeaderMap,
     uri: Uri,
-    query: Option<Query<ActivityQuery>>,
+    query: Result<Query<ActivityQuery>, QueryRejection>,
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
     console
