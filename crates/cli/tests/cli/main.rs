@@ -22,6 +22,7 @@ mod ledger;
 mod privacy;
 mod records;
 mod revocation;
+mod stock_clients;
 mod strangers;
 
 /// The binary under test.
