@@ -167,7 +167,12 @@ fn client_card() -> ClientCard {
     }
 }
 
-fn consent(statement: &Statement, signing: Signing, is_narrowed: bool, client: ClientCard) -> String {
+fn consent(
+    statement: &Statement,
+    signing: Signing,
+    is_narrowed: bool,
+    client: ClientCard,
+) -> String {
     let workflow = workflow();
     let beside = Beside {
         frame: frame(None),
@@ -209,10 +214,20 @@ fn entry(index: u64, what: &str, about: Option<&str>, decided: Option<(&str, &st
 
 fn entries() -> Vec<EntryLine> {
     vec![
-        entry(57, "Call decided", Some("mcp:support-desk:tools/refund_order"), Some(("deny", "scope-argument"))),
+        entry(
+            57,
+            "Call decided",
+            Some("mcp:support-desk:tools/refund_order"),
+            Some(("deny", "scope-argument")),
+        ),
         entry(56, "Call completed", Some("mcp:support-desk:tools/get_ticket"), None),
         entry(55, "Call decided", Some("mcp:support-desk:tools/get_ticket"), Some(("allow", ""))),
-        entry(54, "Call decided", Some("mcp:support-desk:tools/add_note"), Some(("approval_required", "risk"))),
+        entry(
+            54,
+            "Call decided",
+            Some("mcp:support-desk:tools/add_note"),
+            Some(("approval_required", "risk")),
+        ),
         entry(53, "Delegation issued", None, None),
         entry(52, "Grant recorded", None, None),
     ]

@@ -22,8 +22,8 @@ pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
 pub use clients::{ClientLine, ClientsPage};
 pub use consent::{
-    AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested, Signing, ToolCard,
-    ToolFacts, WorkflowChoice,
+    AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,
+    Signing, ToolCard, ToolFacts, WorkflowChoice,
 };
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};

@@ -3,4 +3,5 @@
 pub mod fetch;
 pub mod idempotency;
 pub mod limits;
+pub mod nonces;
 pub mod problem;

@@ -28,15 +28,18 @@ mod clients;
 mod consent;
 mod delegations;
 mod erasure;
+mod introspection;
 mod people;
 mod registry;
 mod revocations;
+mod tokens;
 
-pub use delegations::PrepareOptions;
 pub use consent::{Asking, ConsentError};
+pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
 #[derive(Clone)]

@@ -52,7 +52,11 @@ impl KeptPasskey {
         let json = Json::parse(credential.data.as_bytes(), &JsonLimits::DEFAULT).ok()?;
         let o = json.as_object()?;
         let text = |name: &str| o.member(name)?.as_str().map(str::to_owned);
-        Some(Self { id: text("id")?, jwk: o.member("jwk")?.as_object()?.clone(), kept: text("kept")? })
+        Some(Self {
+            id: text("id")?,
+            jwk: o.member("jwk")?.as_object()?.clone(),
+            kept: text("kept")?,
+        })
     }
 }
 
@@ -78,8 +82,7 @@ pub fn add_passkey(
     if existing.iter().filter(|c| stands(c)).count() >= MAX_PASSKEYS {
         return Err(PasskeyError::TooMany.into());
     }
-    let kept =
-        KeptPasskey { id: made.id.clone(), jwk: made.jwk.clone(), kept: made.kept.clone() };
+    let kept = KeptPasskey { id: made.id.clone(), jwk: made.jwk.clone(), kept: made.kept.clone() };
     let row = Credential {
         id: uuid_v7(moment.now(), moment.random()?),
         principal: principal.alias.clone(),

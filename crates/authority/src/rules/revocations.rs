@@ -141,6 +141,10 @@ pub struct Resolved {
 /// Who takes back.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
+    /// The authority itself: what it sees shows that somebody else has it.
+    Authority,
+    /// The OAuth client that it was issued to.
+    Client,
     /// The operator of this installation.
     Operator,
     /// A principal, by a signed statement.
@@ -152,6 +156,17 @@ pub enum By<'a> {
         /// The principal on record under the statement's name.
         principal: Option<&'a Principal>,
     },
+}
+
+impl By<'_> {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Authority => "authority",
+            Self::Client => "client",
+            Self::Operator => "operator",
+            Self::Principal { .. } => "principal",
+        }
+    }
 }
 
 /// What taking back came to.
@@ -207,7 +222,7 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", if key.is_some() { "principal" } else { "operator" })
+            .with("by", by.as_str())
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;

@@ -246,19 +246,14 @@ impl Authority {
         if asking.prepared.is_some() || asked.as_ref().is_some_and(|asked| asked != workflow) {
             return Err(gone().into());
         }
-        let beyond = |s: &&String| !asking.request.scope.is_empty() && !asking.request.scope.contains(s);
+        let beyond =
+            |s: &&String| !asking.request.scope.is_empty() && !asking.request.scope.contains(s);
         if scope.iter().find(beyond).is_some() {
             return Err(Refusal::from(NarrowError::Wider { member: "scope" }).into());
         }
         let workflow = Some(workflow.clone());
-        let prepared = self.consent_prepare(
-            person,
-            &asking.request,
-            &asking.agent,
-            workflow,
-            purpose,
-            scope,
-        )?;
+        let prepared =
+            self.consent_prepare(person, &asking.request, &asking.agent, workflow, purpose, scope)?;
         Ok(self.consent_replace(secret, person, prepared, false)?)
     }
 
@@ -354,8 +349,9 @@ impl Authority {
     ) -> Result<String, ConsentError> {
         let asking = self.consent(secret, person)?;
         let prepared = asking.prepared.clone().ok_or_else(gone)?;
-        let assertion =
-            Assertion::from_browser(assertion).map_err(GrantError::Assertion).map_err(Refusal::from)?;
+        let assertion = Assertion::from_browser(assertion)
+            .map_err(GrantError::Assertion)
+            .map_err(Refusal::from)?;
         let party = RelyingParty {
             id: party.relying_party().to_owned(),
             origins: vec![self.0.installation.issuer.clone()],
@@ -368,13 +364,8 @@ impl Authority {
             }
             tx.take_ticket(KIND, &secret.hash(), moment.now())?;
             let statement = &prepared.statement;
-            let mut state = State::read(
-                cx,
-                tx,
-                &statement.principal,
-                &statement.agent,
-                &statement.workflow,
-            )?;
+            let mut state =
+                State::read(cx, tx, &statement.principal, &statement.agent, &statement.workflow)?;
             if highest_risk(&state.workflow, &statement.tools) > Risk::Low {
                 person.session.check_fresh(moment.now())?;
             }

@@ -76,7 +76,11 @@ impl State {
         }
     }
 
-    pub(super) fn also_revoked(&mut self, view: &View<'_>, subjects: &[Subject]) -> Result<(), Refusal> {
+    pub(super) fn also_revoked(
+        &mut self,
+        view: &View<'_>,
+        subjects: &[Subject],
+    ) -> Result<(), Refusal> {
         if self.revoked.is_none() {
             self.revoked = revoked(view, subjects)?;
         }

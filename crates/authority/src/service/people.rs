@@ -78,14 +78,17 @@ pub(super) struct Used {
 }
 
 impl Used {
-    pub(super) fn read(view: &View<'_>, credential: &Credential, now: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        view: &View<'_>,
+        credential: &Credential,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         let Some(ticket) = view.ticket(COUNTER, &credential.lookup, now)? else {
             return Ok(Self::default());
         };
         let json = parsed(&ticket.value);
-        let number = |name: &str| {
-            json.as_ref()?.as_object()?.member(name)?.as_number()?.as_plain_integer()
-        };
+        let number =
+            |name: &str| json.as_ref()?.as_object()?.member(name)?.as_number()?.as_plain_integer();
         let counter = number("counter").and_then(|n| u32::try_from(n).ok());
         Ok(Self {
             // SECURITY: an unreadable counter must not become a small one.

@@ -129,10 +129,8 @@ fn the_page_says_every_member_of_the_statement_that_is_signed() {
         .all("[data-tool]")
         .iter()
         .map(|tool| {
-            let (argument, words) = (
-                Selector::parse("[data-argument]").unwrap(),
-                Selector::parse("dd").unwrap(),
-            );
+            let (argument, words) =
+                (Selector::parse("[data-argument]").unwrap(), Selector::parse("dd").unwrap());
             let arguments = tool.select(&argument).map(|a| {
                 let words = a.select(&words).next().unwrap();
                 (a.attr("data-argument").unwrap().to_owned(), words.text().collect())
