@@ -4,4 +4,5 @@ pub mod console;
 pub mod fetch;
 pub mod idempotency;
 pub mod limits;
+pub mod nonces;
 pub mod problem;

@@ -8,7 +8,7 @@ use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
-use bailiwick_core::ids::{AgentId, InstanceId, WorkflowId};
+use bailiwick_core::ids::{AgentId, InstanceId, ServerName, WorkflowId};
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
@@ -200,6 +200,18 @@ pub enum Refusal {
         /// Those that list the agent.
         candidates: Vec<WorkflowId>,
     },
+    /// A tool that is not for callers who prove no key.
+    #[error("`{tool}` is not listed for clients that prove no key")]
+    NotForBearer {
+        /// Which.
+        tool: String,
+    },
+    /// A tool server of which the grant holds no tool.
+    #[error("the grant reaches no tool of `{server}`")]
+    NothingThere {
+        /// Which.
+        server: ServerName,
+    },
     /// Somebody else's delegation.
     #[error("the principal may take back its own grants and agents only")]
     NotYours,
@@ -359,6 +371,8 @@ impl Refusal {
             Self::NoEntropy => "no-entropy",
             Self::NoWorkflow { .. } => "no-workflow",
             Self::NotInitialised => "not-initialised",
+            Self::NotForBearer { .. } => "not-for-bearer",
+            Self::NothingThere { .. } => "nothing-there",
             Self::NotYours => "not-yours",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
             Self::NoSigningKey => "no-signing-key",
@@ -434,6 +448,8 @@ impl Refusal {
                 "publish a workflow that lists the agent and all shorthands, or ask for less"
             }
             Self::NotInitialised => "run `bailiwick init` first",
+            Self::NotForBearer { .. } => "prove a key with DPoP",
+            Self::NothingThere { .. } => "name a tool server that the grant reaches",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",

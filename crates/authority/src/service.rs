@@ -29,15 +29,18 @@ mod consent;
 mod delegations;
 mod erasure;
 mod identities;
+mod introspection;
 mod people;
 mod registry;
 mod revocations;
+mod tokens;
 
 pub use consent::{Asking, ConsentError};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
 #[derive(Clone)]

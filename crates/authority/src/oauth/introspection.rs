@@ -13,8 +13,8 @@ pub struct TokenState {
     pub holds: bool,
     /// Its `jti`.
     pub jti: String,
-    /// Its client.
-    pub client: ClientId,
+    /// Its client; a delegation token has none.
+    pub client: Option<ClientId>,
     /// On whose behalf.
     pub subject: String,
     /// Which agent acts.
@@ -50,7 +50,7 @@ impl Caller {
     fn may_know(&self, token: &TokenState) -> bool {
         let serves =
             !token.audience.is_empty() && token.audience.iter().all(|a| self.resources.contains(a));
-        token.client == self.client || serves
+        token.client.as_ref() == Some(&self.client) || serves
     }
 }
 
@@ -73,13 +73,15 @@ pub fn answer(issuer: &str, caller: &Caller, token: Option<&TokenState>, now: Ti
         .with("iss", issuer)
         .with("sub", token.subject.as_str())
         .with("aud", audience)
-        .with("client_id", token.client.as_str())
         .with("jti", token.jti.as_str())
         .with("iat", token.issued.seconds())
         .with("exp", token.expires.seconds())
         .with("act", Object::new().with("sub", token.actor.as_str()))
         .with("authorization_details", token.details.clone())
         .with("token_type", if token.key.is_some() { "DPoP" } else { "Bearer" });
+    if let Some(client) = &token.client {
+        object.insert("client_id", client.as_str());
+    }
     if let Some(begin) = token.not_before {
         object.insert("nbf", begin.seconds());
     }
@@ -104,7 +106,7 @@ mod tests {
         TokenState {
             holds: true,
             jti: "j".into(),
-            client: ClientId::parse("c1").unwrap(),
+            client: ClientId::parse("c1").ok(),
             subject: "user:142".into(),
             actor: "agent:runner".into(),
             audience: vec![DESK.into()],

@@ -26,11 +26,13 @@ use crate::refusal::Refusal;
 use crate::rules::agents::acting;
 use crate::rules::principals::active;
 
+mod access;
 mod issue;
 mod narrow;
 mod prepared;
 mod submit;
 
+pub use access::{access, only_server};
 pub use issue::{Issued, Recipient, choose_instance, issue, reissue};
 pub use narrow::{NarrowError, Narrowing, narrow};
 pub use prepared::{PREPARED_MINUTES, Prepared};

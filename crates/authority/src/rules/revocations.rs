@@ -141,6 +141,10 @@ pub struct Resolved {
 /// Who takes back.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
+    /// The authority itself: what it sees shows that somebody else has it.
+    Authority,
+    /// The OAuth client that it was issued to.
+    Client,
     /// The operator of this installation.
     Operator,
     /// A principal, by a signed statement.
@@ -204,11 +208,14 @@ pub fn revoke(
         key = Some(registered.thumbprint());
     }
     let is_own = |alias| resolved.author.as_ref() == Some(alias);
-    let by_principal = match by {
-        By::Operator => false,
-        By::Principal { .. } => true,
-        By::Session { principal, any } if any || is_own(principal) => is_own(principal),
+    let maker = match by {
+        By::Session { principal, .. } if is_own(principal) => "principal",
+        By::Session { any: true, .. } => "operator",
         By::Session { .. } => return Err(Refusal::NotYours),
+        By::Authority => "authority",
+        By::Client => "client",
+        By::Operator => "operator",
+        By::Principal { .. } => "principal",
     };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
@@ -221,7 +228,7 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", if by_principal { "principal" } else { "operator" })
+            .with("by", maker)
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;

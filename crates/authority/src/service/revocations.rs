@@ -146,7 +146,7 @@ fn already(
     Ok(found)
 }
 
-fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Refusal> {
+pub(super) fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Refusal> {
     let mut about = Subjects::default();
     let mut author = None;
     let subject = match target {
