@@ -17,6 +17,7 @@
 //! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
 //! | `credential.changed` | principal | `credential`, `status` | |
 //! | `role.changed` | principal | `role`, `held` | |
+//! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |

@@ -41,6 +41,9 @@ const KIND: &str = "consent";
 /// signed within the same time.
 const SECONDS: i64 = delegations::PREPARED_MINUTES * 60;
 
+/// Requests that wait for one person at most.
+const MAX_WAITING: u64 = 100;
+
 /// A client's request that waits for its person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asking {
@@ -117,11 +120,15 @@ impl Kept {
     }
 
     fn keep(&self, cx: &Inner, tx: &mut Tx<'_>, moment: &Moment<'_>) -> Result<Secret, Refusal> {
+        let family = self.principal.to_string();
+        if tx.tickets_of(KIND, &family, moment.now())? >= MAX_WAITING {
+            return Err(Refusal::Busy);
+        }
         let secret = Secret::mint(moment)?;
         tx.keep_ticket(&Ticket {
             kind: KIND,
             key: secret.hash(),
-            family: self.principal.to_string(),
+            family,
             value: self.to_text(&cx.installation.issuer),
             expires: moment.now().plus_seconds(SECONDS),
         })?;
@@ -369,8 +376,9 @@ impl Authority {
             id: party.relying_party().to_owned(),
             origins: vec![self.0.installation.issuer.clone()],
         };
+        let alias = person.principal.alias.clone();
         let (secret, person) = (secret.clone(), person.clone());
-        Ok(self.transact(move |cx, tx, moment| {
+        let signed = self.transact(move |cx, tx, moment| {
             let kept = find(cx, tx, &secret, &person.principal.alias, moment)?;
             if kept.prepared.as_ref() != Some(&prepared) {
                 return Err(gone());
@@ -425,7 +433,11 @@ impl Authority {
                 expires: moment.now().plus_seconds(code::SECONDS),
             })?;
             Ok(kept.request.code_location(&code.reveal(), issuer))
-        })?)
+        });
+        if matches!(&signed, Err(Refusal::Passkey(PasskeyError::Counter))) {
+            self.passkey_suspected(&alias)?;
+        }
+        Ok(signed?)
     }
 
     /// The person refuses; gives where the browser goes.
