@@ -33,6 +33,7 @@ mod output;
 mod ports;
 mod presenter;
 mod table;
+mod tls;
 mod verbs;
 
 fn main() -> ExitCode {

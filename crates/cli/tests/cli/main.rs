@@ -23,6 +23,7 @@ mod privacy;
 mod records;
 mod revocation;
 mod strangers;
+mod tls;
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");
