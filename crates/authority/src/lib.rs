@@ -28,6 +28,7 @@ pub mod follower;
 pub mod host;
 pub mod inspect;
 pub mod installation;
+pub mod keyring;
 pub mod plan;
 pub mod refusal;
 pub mod rules;
@@ -37,4 +38,6 @@ mod workflows;
 
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
-pub use service::{Authority, DelegationRef, Erased, Erasure, PrepareOptions, Target};
+pub use service::{
+    Authority, DelegationRef, Ended, Erased, Erasure, PrepareOptions, PublishedKey, Target,
+};

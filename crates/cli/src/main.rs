@@ -29,6 +29,7 @@ mod entries;
 mod error;
 mod host;
 mod keyfile;
+mod keystore;
 mod output;
 mod ports;
 mod presenter;

@@ -47,6 +47,8 @@ kinds! {
     InstanceChanged = "instance.changed",
     /// An instance's two keys were enrolled.
     InstanceEnrolled = "instance.enrolled",
+    /// A key of the installation was replaced or given up.
+    KeyChanged = "key.changed",
     /// The log begins: its origin, key and first makers.
     LogStarted = "log.started",
     /// The text behind a commitment was erased.
