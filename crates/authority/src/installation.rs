@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::crypto::{PublicKey, Signer};
 use bailiwick_core::enrolment::IdentitySigningKey;
-use bailiwick_core::ids::{AgentId, OrgId};
+use bailiwick_core::ids::{AgentId, OrgId, ServerName};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_evidence::trust::Role;
 use bailiwick_tlog::LogKey;
@@ -163,6 +163,19 @@ impl Installation {
     #[must_use]
     pub fn audience(&self) -> String {
         format!("{}/mcp", self.issuer)
+    }
+
+    /// The resource of one tool server behind the gateway: what the `aud` of an
+    /// access token names (RFC 8707).
+    #[must_use]
+    pub fn resource(&self, server: &ServerName) -> String {
+        format!("{}/{server}", self.audience())
+    }
+
+    /// Where the status list of roots is published (Token Status List).
+    #[must_use]
+    pub fn status_list(&self) -> String {
+        format!("{}/statuslists/1", self.issuer)
     }
 
     /// An agent's SPIFFE ID.

@@ -182,6 +182,9 @@ pub enum Refusal {
         /// How long a preparation holds.
         max_minutes: i64,
     },
+    /// The principal has no key of its own that could have signed.
+    #[error("the principal has no signing key of its own")]
+    NoSigningKey,
     /// A principal that is not active.
     #[error("the principal is not active")]
     PrincipalInactive,
@@ -318,6 +321,7 @@ impl Refusal {
             Self::NotInitialised => "not-initialised",
             Self::NotYours => "not-yours",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
+            Self::NoSigningKey => "no-signing-key",
             Self::PrincipalInactive => "principal-inactive",
             Self::ReasonForm => "reason-malformed",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
@@ -383,6 +387,7 @@ impl Refusal {
             Self::NotInitialised => "run `bailiwick init` first",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
+            Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",
             Self::ReasonForm => "write for example `finished` or `key-compromised`",
             Self::RevocationStatement { .. } => {

@@ -18,6 +18,7 @@
 //! | `agent.changed` | agent | `status` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
 //! | `instance.changed` | agent, instance | `status` | |
+//! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
@@ -31,6 +32,7 @@
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;
+pub mod clients;
 pub mod delegations;
 pub mod erasure;
 pub mod init;

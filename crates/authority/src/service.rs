@@ -24,6 +24,7 @@ use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
 mod catalogue;
+mod clients;
 mod delegations;
 mod erasure;
 mod keys;

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
-use bailiwick_core::crypto::Digest;
+use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_core::ids::ServerName;
+use bailiwick_core::ids::{InstanceId, ServerName};
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Chain, Holder, Status, Store, StoreError, Subject, View};
+use bailiwick_store::{Agent, Chain, Principal, Status, Store, StoreError, Subject, View};
 
 use crate::follower::RevocationFollower;
 use crate::host::Host;
@@ -112,7 +112,7 @@ impl Revoked<'_> {
 pub fn subjects(
     question: &Question<'_>,
     chain: Option<&Chain>,
-    holders: &[Option<Holder>],
+    actors: &[Option<Actor>],
 ) -> Vec<Subject> {
     let mut all: Vec<Subject> =
         question.tokens.iter().map(|token| Subject::Delegation { token: *token }).collect();
@@ -121,9 +121,9 @@ pub fn subjects(
             question.holders.iter().map(|h| Subject::HolderKey { holder: *h, root: *root });
         all.extend(barred);
     }
-    for holder in holders.iter().flatten() {
-        all.push(Subject::Instance { id: holder.instance.id.clone() });
-        all.push(Subject::Agent { id: holder.agent.id.clone() });
+    for actor in actors.iter().flatten() {
+        all.push(Subject::Instance { id: actor.instance.clone() });
+        all.push(Subject::Agent { id: actor.agent.id.clone() });
     }
     if let Some(chain) = chain {
         all.push(Subject::Principal { alias: chain.principal.alias.clone() });
@@ -147,25 +147,24 @@ pub fn read(
     source: Revoked<'_>,
 ) -> Result<Standing, StoreError> {
     let authority = question.authority;
-    let holders = question
-        .holders
-        .iter()
-        .map(|holder| view.instance_by_holder(holder))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut actors = Vec::with_capacity(question.holders.len());
+    for holder in &question.holders {
+        actors.push(Actor::of(view, holder, authority.client.as_deref())?);
+    }
     let root: Option<&Digest> = question.tokens.first();
     let chain = match root {
         Some(root) => view.delegation(root)?,
         None => None,
     };
-    let (mut revoked, as_of) = source.look(view, &subjects(question, chain.as_ref(), &holders))?;
+    let (mut revoked, as_of) = source.look(view, &subjects(question, chain.as_ref(), &actors))?;
     // A grant that ended is reported as such, not as something revoked.
     let ended = revoked == Some("grant");
     if ended {
         revoked = None;
     }
-    let hops = holders
+    let hops = actors
         .into_iter()
-        .map(|holder| holder.map(|h| hop(view, h, source)).transpose())
+        .map(|actor| actor.map(|a| hop(view, a, source)).transpose())
         .collect::<Result<_, _>>()?;
     // The root must say what was recorded when it was issued: a root that is
     // not on record, or says something else, has no grant.
@@ -175,6 +174,7 @@ pub fn read(
             && c.delegation.agent == authority.agent
             && c.task.workflow == authority.workflow
             && c.task.workflow_digest == authority.workflow_digest
+            && c.delegation.client == authority.client
             && question.holders.first() == Some(&c.delegation.holder)
     });
     let named = recorded.as_ref().filter(|c| {
@@ -221,17 +221,54 @@ pub fn stopped(
     Ok((!called).then(|| "tool_server".to_owned()))
 }
 
+/// Who acts at one hop: an enrolled instance, or a client that is mapped to an
+/// agent and acts under an instance of its own.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    instance: InstanceId,
+    active: bool,
+    agent: Agent,
+    owner: Principal,
+}
+
+impl Actor {
+    /// Who has the key of this thumbprint, or is this client.
+    fn of(
+        view: &View<'_>,
+        holder: &Thumbprint,
+        client: Option<&str>,
+    ) -> Result<Option<Self>, StoreError> {
+        if let Some(client) = client
+            && let Some(known) = view.client(client)?
+        {
+            let Some(instance) = known.row.instance else { return Ok(None) };
+            return Ok(view.client_holder(client)?.map(|mapped| Self {
+                instance,
+                active: mapped.client.row.status == Status::Active,
+                agent: mapped.agent.row,
+                owner: mapped.owner.row,
+            }));
+        }
+        Ok(view.instance_by_holder(holder)?.map(|h| Self {
+            active: h.instance.row.status == Status::Active,
+            instance: h.instance.row.id,
+            agent: h.agent.row,
+            owner: h.owner.row,
+        }))
+    }
+}
+
 /// One hop. An owner that is not active, or was revoked, is no owner.
-fn hop(view: &View<'_>, holder: Holder, source: Revoked<'_>) -> Result<Hop, StoreError> {
-    let owner = [Subject::Principal { alias: holder.owner.alias.clone() }];
+fn hop(view: &View<'_>, actor: Actor, source: Revoked<'_>) -> Result<Hop, StoreError> {
+    let owner = [Subject::Principal { alias: actor.owner.alias.clone() }];
     let (revoked, _) = source.look(view, &owner)?;
-    let stands = holder.owner.status == Status::Active && revoked.is_none();
+    let stands = actor.owner.status == Status::Active && revoked.is_none();
     Ok(Hop {
-        instance: holder.instance.row.id,
-        agent: holder.agent.row.id,
-        owner: holder.owner.row.id.filter(|_| stands),
-        instance_active: holder.instance.row.status == Status::Active,
-        agent_active: holder.agent.row.status == Status::Active,
+        instance: actor.instance,
+        agent: actor.agent.id,
+        owner: actor.owner.id.filter(|_| stands),
+        instance_active: actor.active,
+        agent_active: actor.agent.status == Status::Active,
         guarantee: Guarantee::Key,
     })
 }

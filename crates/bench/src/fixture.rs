@@ -82,6 +82,7 @@ pub(crate) fn content(at: u8, audience: bool) -> Result<Content, Failure> {
 fn authority() -> Result<Authority, Failure> {
     let at = Timestamp::from_seconds(NOW - 60);
     Ok(Authority {
+        client: None,
         principal: PrincipalId::parse("user:142")?,
         agent: AgentId::parse("agent:support-runner")?,
         task: TaskId::mint(at, [1; 10]),

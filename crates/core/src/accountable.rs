@@ -45,6 +45,8 @@ pub struct Authority {
     pub principal: PrincipalId,
     /// `act.sub`: the agent to whom the delegation was issued.
     pub agent: AgentId,
+    /// `client_id`: the OAuth client that is the agent; only in access tokens.
+    pub client: Option<String>,
     /// The task.
     pub task: TaskId,
     /// The purpose, in words.
@@ -64,13 +66,17 @@ impl Authority {
     #[must_use]
     pub fn to_claims(&self) -> Object {
         let named = |id: &str, digest: Digest| Object::new().with("id", id).with("digest", digest);
-        Object::new()
+        let mut claims = Object::new()
             .with("sub", &self.principal)
             .with("act", Object::new().with("sub", &self.agent))
             .with(TASK, &self.task)
             .with(PURPOSE, self.purpose.as_str())
             .with(WORKFLOW, named(self.workflow.as_str(), self.workflow_digest))
-            .with(GRANT, named(self.grant.as_str(), self.grant_digest))
+            .with(GRANT, named(self.grant.as_str(), self.grant_digest));
+        if let Some(client) = &self.client {
+            claims.insert("client_id", client.as_str());
+        }
+        claims
     }
 
     /// Reads the claims of a root.
@@ -95,9 +101,11 @@ impl Authority {
             .ok_or_else(|| missing("act"))?;
         let (workflow, workflow_digest) = named(WORKFLOW)?;
         let (grant, grant_digest) = named(GRANT)?;
+        let client = claims.member("client_id").map(|_| text("client_id")).transpose()?;
         Ok(Self {
             principal: PrincipalId::parse(text("sub")?).map_err(|_| missing("sub"))?,
             agent: AgentId::parse(agent).map_err(|_| missing("act"))?,
+            client: client.map(str::to_owned),
             task: TaskId::parse(text(TASK)?).map_err(|_| missing(TASK))?,
             purpose: text(PURPOSE)?.to_owned(),
             workflow: WorkflowId::parse(workflow).map_err(|_| missing(WORKFLOW))?,

@@ -14,7 +14,7 @@
 //! that, because what one parser repairs another reads as a different host. A
 //! query or fragment is refused, as RFC 9449 §4.2 asks.
 
-use crate::crypto::{PublicKey, Signer, base64url, from_base64url, sha256};
+use crate::crypto::{PublicKey, Signer, Thumbprint, base64url, from_base64url, sha256};
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
 use crate::limits::{ChainLimits, JsonLimits};
@@ -48,6 +48,8 @@ pub struct Accepted {
     pub jti: String,
     /// Its `iat`, seconds.
     pub iat: i64,
+    /// Its `nonce`.
+    pub nonce: Option<String>,
 }
 
 /// A proof whose framing is acceptable.
@@ -110,10 +112,22 @@ impl<'a> Unproved<'a> {
         now: Timestamp,
         limits: &ChainLimits,
     ) -> Result<Accepted, Denial> {
-        if self.key != *holder {
+        self.verify_bound(&holder.thumbprint(), leaf, now, limits)
+    }
+
+    /// The list of RFC 9449 §4.3, with the key of this thumbprint as the
+    /// required one.
+    pub(crate) fn verify_bound(
+        self,
+        required: &Thumbprint,
+        token: &str,
+        now: Timestamp,
+        limits: &ChainLimits,
+    ) -> Result<Accepted, Denial> {
+        if self.key.thumbprint() != *required {
             return Err(bad("jwk"));
         }
-        if !holder.verify(self.signing_input.as_bytes(), &self.signature) {
+        if !self.key.verify(self.signing_input.as_bytes(), &self.signature) {
             return Err(bad("signature"));
         }
         let claims = Json::parse(&self.payload, &PROOF_JSON).map_err(|_| bad("claims"))?;
@@ -126,7 +140,7 @@ impl<'a> Unproved<'a> {
         if text("htu").map(respelled) != Some(respelled(self.request.uri)) {
             return Err(bad("htu"));
         }
-        if text("ath") != Some(access_token_hash(leaf).as_str()) {
+        if text("ath") != Some(access_token_hash(token).as_str()) {
             return Err(bad("ath"));
         }
         let iat = claims
@@ -138,7 +152,8 @@ impl<'a> Unproved<'a> {
         if age.saturating_abs() > limits.pop_window {
             return Err(Denial::new(Reason::ProofNotFresh).about("DPoP"));
         }
-        Ok(Accepted { jti: jti.to_owned(), iat })
+        let nonce = text("nonce").map(str::to_owned);
+        Ok(Accepted { jti: jti.to_owned(), iat, nonce })
     }
 }
 

@@ -17,6 +17,7 @@
 )]
 
 pub mod aat;
+pub mod access;
 pub mod accountable;
 pub mod constraint;
 pub mod crypto;

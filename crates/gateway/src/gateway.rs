@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
@@ -21,7 +22,7 @@ use crate::ports::Ports;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
-use crate::stages::boundary::{CallRequest, Malformed, Presentation};
+use crate::stages::boundary::{CallRequest, Form, Malformed, Presentation};
 use crate::stages::effect::Recorded;
 use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
@@ -172,7 +173,7 @@ impl Gateway {
         let now = self.ports.host.now();
         let mut over = self.sessions.sweep(now, self.config.session_idle_seconds);
         for session in self.sessions.open_ones() {
-            if matches!(self.stand(&session.recheck, now), Stand::Stopped(_)) {
+            if matches!(self.stand(&session.lease().recheck, now), Stand::Stopped(_)) {
                 self.sessions.end(&session);
                 over.push(session);
             }
@@ -216,9 +217,16 @@ impl Gateway {
     /// goes away stops neither the record nor the outcome.
     pub(crate) fn start_call(
         &self,
-        request: Box<CallRequest>,
+        mut request: Box<CallRequest>,
         slot: OwnedSemaphorePermit,
     ) -> Running {
+        if request.presentation.form == Form::Bearer {
+            // Nothing is proved, so what is spent once is an id of ours. It
+            // keeps a record from standing for two calls; it detects no replay.
+            let mut id = [0; 16];
+            self.ports.host.fill(&mut id);
+            request.presentation.proof = base64url(&id);
+        }
         let (to, events) = mpsc::channel(BUFFERED);
         let (done, reply) = tokio::sync::oneshot::channel();
         let gateway = self.clone();
@@ -336,10 +344,11 @@ impl Gateway {
             denial: Some(&stopped.denial),
             finding: stopped.finding.as_ref(),
             ground: stopped.ground.as_ref(),
-            assurance: Assurance::Arguments,
+            assurance: request.presentation.assurance(),
         };
         let entry = self.write_denial(stopped, decision).await;
-        self.answer(Some(&request.id), stopped, &entry)
+        let caller = (&request.server, request.presentation.form);
+        self.answer(Some(&request.id), stopped, caller, &entry)
     }
 
     /// Records the denial of a message that is not a call.
@@ -362,7 +371,7 @@ impl Gateway {
             denial: Some(&stopped.denial),
             finding: None,
             ground: None,
-            assurance: Assurance::Token,
+            assurance: presentation.assurance(),
         };
         self.write_denial(stopped, decision).await
     }
@@ -393,12 +402,18 @@ impl Gateway {
         &self,
         id: Option<&bailiwick_core::json::Json>,
         stopped: &Stopped,
+        (server, form): (&bailiwick_core::ids::ServerName, Form),
         entry: &EntryId,
     ) -> Response {
+        let (denial, entry) = (&stopped.denial, entry.as_str());
         if stopped.session_ended {
-            wire::session_ended(id, &stopped.denial, entry.as_str())
+            wire::session_ended(id, denial, entry)
+        } else if form != Form::Chain && !denial.caller_is_known() {
+            // An OAuth client gets another token when it hears this.
+            let metadata = self.metadata_url(server.as_str());
+            wire::invalid_token(id, denial, entry, &metadata)
         } else {
-            wire::denied(id, &stopped.denial, entry.as_str())
+            wire::denied(id, denial, entry)
         }
     }
 

@@ -45,13 +45,14 @@ async fn metadata(State(gateway): State<Gateway>, Path(server): Path<String>) ->
         return StatusCode::NOT_FOUND.into_response();
     };
     let texts = |items: &[String]| items.iter().map(|i| Json::from(i.as_str())).collect::<Vec<_>>();
-    let algorithms = vec![Json::from("Ed25519")];
+    let algorithms = wire::DPOP_ALGORITHMS.split(' ').map(Json::from).collect::<Vec<_>>();
     let body = Object::new()
         .with("resource", gateway.config.endpoint(server.as_str()))
         .with("authorization_servers", texts(&gateway.config.authorization_servers))
-        .with("bearer_methods_supported", Vec::new())
+        .with("bearer_methods_supported", vec![Json::from("header")])
         .with("dpop_signing_alg_values_supported", algorithms)
-        .with("dpop_bound_access_tokens_required", true)
+        // Bearer tokens reach what a workflow lists for them, and nothing else.
+        .with("dpop_bound_access_tokens_required", false)
         .with("bailiwick_audience", gateway.audience.as_str());
     wire::json(StatusCode::OK, &body.into())
 }
@@ -79,7 +80,8 @@ async fn endpoint(
         Ok(response) => response,
         Err(malformed) => {
             let entry = gateway.deny_malformed(&server, &malformed).await;
-            wire::malformed(&malformed, entry.as_str())
+            let metadata = gateway.metadata_url(server.as_str());
+            wire::malformed(&malformed, entry.as_str(), &metadata)
         }
     }
 }

@@ -78,7 +78,8 @@ impl Gateway {
         let action = request.method.action().replace("<server>", request.server.as_str());
         let entry =
             self.deny_message(&request.server, &action, &request.presentation, &stopped, now).await;
-        self.answer(request.id.as_ref(), &stopped, &entry)
+        let caller = (&request.server, request.presentation.form);
+        self.answer(request.id.as_ref(), &stopped, caller, &entry)
     }
 
     async fn pass(
@@ -233,20 +234,12 @@ impl Gateway {
             return Ok(self.failed(request, &visit, failure));
         }
         prune(&mut result, "capabilities", &SERVER_ONLY);
-        let expires = Timestamp::from_seconds(visit.caller.present.chain().expires());
-        let recheck = visit.caller.recheck(&visit.server.name);
+        let lease = visit.caller.lease(&visit.server.name);
         let upstream = received.session.clone();
         let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
             self.close_all(self.sessions.sweep(now, self.config.session_idle_seconds));
             let host = self.ports.host.as_ref();
-            self.sessions.open(
-                host,
-                owner,
-                received.session,
-                expires,
-                recheck,
-                self.config.max_sessions,
-            )
+            self.sessions.open(host, owner, received.session, lease, self.config.max_sessions)
         });
         let Some(session) = opened else {
             self.close_upstream(&visit.server, upstream.as_deref()).await;

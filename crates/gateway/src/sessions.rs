@@ -19,6 +19,7 @@ use crate::ports::{Host, Recheck};
 pub(crate) struct Owner {
     pub(crate) server: ServerName,
     pub(crate) key: Thumbprint,
+    /// The root; for access tokens, which are renewed, the grant.
     pub(crate) root: Digest,
 }
 
@@ -29,13 +30,36 @@ pub(crate) struct Session {
     pub(crate) owner: Owner,
     /// The tool server's own session id, if it gave one.
     pub(crate) upstream: Option<String>,
-    /// The end of its chain.
-    pub(crate) expires: Timestamp,
-    /// What must not be revoked while it is open.
-    pub(crate) recheck: Recheck,
     /// Cancelled when the session ends; its streams listen.
     pub(crate) ended: CancellationToken,
-    used: Mutex<Timestamp>,
+    held: Mutex<Held>,
+}
+
+/// What keeps a session open: a client that renews its access token keeps the
+/// session that it opened with the one before.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    /// The end of the chain.
+    pub(crate) expires: Timestamp,
+    /// What must not be revoked meanwhile.
+    pub(crate) recheck: Recheck,
+}
+
+#[derive(Debug)]
+struct Held {
+    used: Timestamp,
+    lease: Lease,
+}
+
+impl Session {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What keeps it open now.
+    pub(crate) fn lease(&self) -> Lease {
+        self.held().lease.clone()
+    }
 }
 
 /// Why there is no such session for this caller.
@@ -64,8 +88,7 @@ impl Sessions {
         host: &dyn Host,
         owner: Owner,
         upstream: Option<String>,
-        expires: Timestamp,
-        recheck: Recheck,
+        lease: Lease,
         (most, most_per_key): (usize, usize),
     ) -> Option<Arc<Session>> {
         let mut bytes = [0; 32];
@@ -73,10 +96,8 @@ impl Sessions {
         let session = Arc::new(Session {
             id: base64url(&bytes),
             upstream,
-            expires,
-            recheck,
             ended: CancellationToken::new(),
-            used: Mutex::new(host.now()),
+            held: Mutex::new(Held { used: host.now(), lease }),
             owner,
         });
         let mut open = self.lock();
@@ -88,11 +109,13 @@ impl Sessions {
         Some(session)
     }
 
-    /// The session `id` if it belongs to `owner`.
+    /// The session `id` if it belongs to `owner`, whose present authority is
+    /// `lease`.
     pub(crate) fn of(
         &self,
         id: &str,
         owner: &Owner,
+        lease: Lease,
         now: Timestamp,
         idle_seconds: i64,
     ) -> Result<Arc<Session>, NoSession> {
@@ -100,14 +123,17 @@ impl Sessions {
         if session.owner != *owner {
             return Err(NoSession::Foreign);
         }
-        let mut used = session.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if session.expires <= now || used.plus_seconds(idle_seconds) <= now {
-            drop(used);
+        let mut held = session.held();
+        if held.lease.expires <= now || held.used.plus_seconds(idle_seconds) <= now {
+            drop(held);
             self.end(&session);
             return Err(NoSession::Ended);
         }
-        *used = now;
-        drop(used);
+        held.used = now;
+        if held.lease.expires < lease.expires {
+            held.lease = lease;
+        }
+        drop(held);
         Ok(session)
     }
 
@@ -122,8 +148,9 @@ impl Sessions {
     pub(crate) fn sweep(&self, now: Timestamp, idle_seconds: i64) -> Vec<Arc<Session>> {
         let mut over = Vec::new();
         self.lock().retain(|_, session| {
-            let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
-            let stands = session.expires > now && used.plus_seconds(idle_seconds) > now;
+            let held = session.held();
+            let stands = held.lease.expires > now && held.used.plus_seconds(idle_seconds) > now;
+            drop(held);
             if !stands {
                 session.ended.cancel();
                 over.push(Arc::clone(session));

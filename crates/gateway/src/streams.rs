@@ -10,7 +10,6 @@ use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
-use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::Era;
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
-use crate::ports::{Recheck, ToolServer};
+use crate::ports::ToolServer;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::rpc::{self, Message};
-use crate::sessions::Session;
+use crate::sessions::{Lease, Session};
 use crate::stages::Stopped;
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stand::{CHECK_EVERY, Stand};
@@ -34,8 +33,7 @@ use crate::{sse, wire};
 struct Lifeline {
     server: Arc<ToolServer>,
     session: Option<Arc<Session>>,
-    recheck: Recheck,
-    expires: Timestamp,
+    lease: Lease,
     ended: CancellationToken,
 }
 
@@ -133,8 +131,7 @@ impl Gateway {
         let lifeline = Lifeline {
             server: Arc::clone(&visit.server),
             session: Some(Arc::clone(&session)),
-            recheck: session.recheck.clone(),
-            expires: session.expires,
+            lease: session.lease(),
             ended: session.ended.clone(),
         };
         self.pump(response, None, Era::Sessions, &visit, lifeline)
@@ -158,12 +155,10 @@ impl Gateway {
                 if response.status().is_success()
                     && is_media(response.headers(), "text/event-stream") =>
             {
-                let chain = visit.caller.present.chain();
                 let lifeline = Lifeline {
                     server: Arc::clone(&visit.server),
                     session: None,
-                    recheck: visit.caller.recheck(&visit.server.name),
-                    expires: Timestamp::from_seconds(chain.expires()),
+                    lease: visit.caller.lease(&visit.server.name),
                     ended: CancellationToken::new(),
                 };
                 return Ok(self.pump(response, Some(id.clone()), Era::Stateless, &visit, lifeline));
@@ -256,6 +251,9 @@ impl Gateway {
     /// Whether the chain behind a stream still stands.
     fn stands(&self, lifeline: &Lifeline) -> bool {
         let now = self.ports.host.now();
-        now < lifeline.expires && self.stand(&lifeline.recheck, now) == Stand::Stands
+        // A session's authority may have been renewed since the stream opened.
+        let renewed = lifeline.session.as_ref().map(|session| session.lease());
+        let lease = renewed.as_ref().unwrap_or(&lifeline.lease);
+        now < lease.expires && self.stand(&lease.recheck, now) == Stand::Stands
     }
 }

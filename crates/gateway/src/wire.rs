@@ -48,6 +48,35 @@ pub(crate) fn denied(id: Option<&Json>, denial: &Denial, decision: &str) -> Resp
     json(status, &rpc::error(id, code, &message, data))
 }
 
+/// A request with an access token that does not hold (RFC 6750 §3.1).
+pub(crate) fn invalid_token(
+    id: Option<&Json>,
+    denial: &Denial,
+    decision: &str,
+    metadata: &str,
+) -> Response {
+    let (code, message, data) = data(denial, decision);
+    let response = json(StatusCode::UNAUTHORIZED, &rpc::error(id, code, &message, data));
+    challenged(response, Some("invalid_token"), metadata)
+}
+
+/// Tells an unauthenticated caller where to get authority (RFC 9728 §5.1). The
+/// scheme that every client knows comes first.
+pub(crate) fn challenged(mut response: Response, error: Option<&str>, metadata: &str) -> Response {
+    let error = error.map(|e| format!("error=\"{e}\", ")).unwrap_or_default();
+    let challenges = [
+        format!("Bearer {error}resource_metadata=\"{metadata}\""),
+        format!("DPoP {error}algs=\"{DPOP_ALGORITHMS}\", resource_metadata=\"{metadata}\""),
+    ];
+    for value in challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Algorithms of DPoP proofs.
+pub(crate) const DPOP_ALGORITHMS: &str = "ES256 Ed25519 EdDSA";
+
 /// A request whose session ended: the client opens another.
 pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
     let (code, message, data) = data(denial, decision);
@@ -59,16 +88,12 @@ pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Resp
     let status =
         if denial.caller_is_known() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
     let (_, _, data) = data(denial, decision);
-    let mut response = json(status, &data.into());
-    let text = format!("DPoP algs=\"Ed25519\", resource_metadata=\"{metadata}\"");
-    if let (StatusCode::UNAUTHORIZED, Ok(value)) = (status, HeaderValue::from_str(&text)) {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
-    }
-    response
+    let response = json(status, &data.into());
+    if status == StatusCode::UNAUTHORIZED { challenged(response, None, metadata) } else { response }
 }
 
 /// A request that is not well-formed.
-pub(crate) fn malformed(malformed: &Malformed, decision: &str) -> Response {
+pub(crate) fn malformed(malformed: &Malformed, decision: &str, metadata: &str) -> Response {
     let (_, _, mut data) = data(&malformed.denial, decision);
     if let Some(requested) = &malformed.requested {
         let supported = ["2025-11-25", "2026-07-28"].map(Json::from).to_vec();
@@ -76,7 +101,11 @@ pub(crate) fn malformed(malformed: &Malformed, decision: &str) -> Response {
         data.insert("supported", supported);
     }
     let body = rpc::error(malformed.id.as_ref(), malformed.code, malformed.message, data);
-    json(malformed.status, &body)
+    let response = json(malformed.status, &body);
+    if malformed.status == StatusCode::UNAUTHORIZED {
+        return challenged(response, None, metadata);
+    }
+    response
 }
 
 /// An allowed request that the tool server failed.

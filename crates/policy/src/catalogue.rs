@@ -31,6 +31,9 @@ pub struct Rating {
     pub idempotent: bool,
     /// How long a call may take, in seconds; absent, the gateway's own limit.
     pub timeout_seconds: Option<u64>,
+    /// Whether callers may use it that prove nothing but that they have a
+    /// token (DESIGN rule 1): only reads of low risk can be listed so.
+    pub bearer: bool,
 }
 
 impl Rating {
@@ -43,6 +46,10 @@ impl Rating {
         }
         if let Some(seconds) = self.timeout_seconds {
             object.insert("timeout_seconds", seconds);
+        }
+        // Absent is `false`, so that the digests of older files stay theirs.
+        if self.bearer {
+            object.insert("bearer", true);
         }
         object.into()
     }

@@ -69,7 +69,7 @@ rules! {
     Uncatalogued = "uncatalogued", "tool-not-catalogued",
         "a tool that the workflow does not catalogue is never called";
     NoAssurance = "no-assurance", "assurance-too-low",
-        "a call without any proof of possession is never allowed";
+        "a call without any proof of possession is allowed only for a tool that the workflow lists for bearer tokens";
     AssuranceFloor = "assurance-floor", "assurance-too-low",
         "reads of low or medium risk need proof of the token's key, low-risk effects need a signature over the request, and everything else needs proof over the arguments";
     GuaranteeFloor = "guarantee-floor", "policy-denied",
@@ -210,8 +210,11 @@ impl Rule {
             |applies: bool| if applies { Verdict::Approval(self.into()) } else { Verdict::Silent };
         match self {
             Self::Uncatalogued => Verdict::Silent,
-            Self::NoAssurance => deny(input.assurance == Assurance::None),
-            Self::AssuranceFloor => deny(input.assurance < assurance_floor(risk, effect)),
+            Self::NoAssurance => deny(input.assurance == Assurance::None && !for_bearers(rating)),
+            Self::AssuranceFloor => deny(
+                input.assurance < assurance_floor(risk, effect)
+                    && !(input.assurance == Assurance::None && for_bearers(rating)),
+            ),
             Self::GuaranteeFloor => {
                 deny(risk == Risk::Critical && input.guarantee < Guarantee::Jwt)
             }
@@ -235,6 +238,12 @@ impl Rule {
             },
         }
     }
+}
+
+/// Whether a tool is listed for bearer tokens, and is what may be listed so
+/// (DESIGN rule 1), whoever made the rating.
+fn for_bearers(rating: &Rating) -> bool {
+    rating.bearer && rating.risk == Risk::Low && rating.effect == Effect::Read
 }
 
 /// The least assurance for a call of this rating.

@@ -136,10 +136,10 @@ pub enum Ruling {
 pub fn rule(
     verified: Verified<Accountable>,
     workflow: &Workflow,
-    assurance: Assurance,
     guardrails: &[&dyn Guardrail],
 ) -> Ruling {
-    match weigh(&verified, workflow, assurance, guardrails) {
+    let assurance = verified.assurance();
+    match weigh(&verified, workflow, guardrails) {
         Ok((rating, decision)) => {
             let (rating, level) = (rating.clone(), workflow.level);
             let case = |verified, finding| Case { verified, rating, level, assurance, finding };
@@ -165,7 +165,6 @@ pub fn rule(
 fn weigh<'w>(
     verified: &Verified<Accountable>,
     workflow: &'w Workflow,
-    assurance: Assurance,
     guardrails: &[&dyn Guardrail],
 ) -> Result<(&'w Rating, PolicyDecision), Denial> {
     let facts = verified.facts();
@@ -185,7 +184,7 @@ fn weigh<'w>(
         tool: &tool,
         rating: Some(rating),
         level: workflow.level,
-        assurance,
+        assurance: verified.assurance(),
         guarantee: facts.guarantee,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
     };

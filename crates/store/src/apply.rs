@@ -20,6 +20,10 @@ pub(crate) const TABLES: &[&str] = &[
     "tool_servers",
     "workflows",
     "instances",
+    "entitlements",
+    "roles",
+    "credentials",
+    "clients",
     "agents",
     "principals",
 ];
@@ -111,7 +115,7 @@ impl View<'_> {
                     p.alias.as_str(),
                     &p.issuer,
                     p.id.as_ref().map(|id| id.as_str()),
-                    &p.jwk,
+                    p.jwk.as_deref().unwrap_or_default(),
                     p.status.as_str(),
                     entry,
                 ),
@@ -231,7 +235,80 @@ impl View<'_> {
             Row::Task(_) | Row::Grant(_) | Row::Delegation(_) | Row::Derived(_) => {
                 self.apply_delegated(row, entry)
             }
+            Row::Client(_) | Row::Credential(_) | Row::Entitlements(_) | Row::Role { .. } => {
+                self.apply_people(row, entry)
+            }
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
+        }
+    }
+
+    fn apply_people(&self, row: &Row, entry: &str) -> Result<(), StoreError> {
+        let org = self.cx.org.as_str();
+        match row {
+            Row::Client(c) => self.put(
+                "INSERT INTO clients (org, id, source, name, metadata, agent, instance, status,
+                                      registered, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (org, id) DO UPDATE
+                 SET source = excluded.source, name = excluded.name, metadata = excluded.metadata,
+                     agent = excluded.agent, instance = excluded.instance,
+                     status = excluded.status, entry = excluded.entry",
+                (
+                    org,
+                    &c.id,
+                    c.source.as_str(),
+                    &c.name,
+                    &c.metadata,
+                    c.agent.as_ref().map(|a| a.as_str()),
+                    c.instance.as_ref().map(|i| i.as_str()),
+                    c.status.as_str(),
+                    c.registered.millis(),
+                    entry,
+                ),
+                "client",
+            ),
+            Row::Credential(c) => self.put(
+                "INSERT INTO credentials (org, id, principal, kind, lookup, data, label, status,
+                                          added, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (org, id) DO UPDATE
+                 SET data = excluded.data, label = excluded.label, status = excluded.status,
+                     entry = excluded.entry",
+                (
+                    org,
+                    &c.id,
+                    c.principal.as_str(),
+                    c.kind.as_str(),
+                    c.lookup.bytes().as_slice(),
+                    &c.data,
+                    &c.label,
+                    c.status.as_str(),
+                    c.added.millis(),
+                    entry,
+                ),
+                "credential",
+            ),
+            Row::Entitlements(e) => self.put(
+                "INSERT INTO entitlements (org, digest, document, published, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (org) DO UPDATE
+                 SET digest = excluded.digest, document = excluded.document,
+                     published = excluded.published, entry = excluded.entry",
+                (org, e.digest.bytes().as_slice(), &e.document, e.published.millis(), entry),
+                "entitlements",
+            ),
+            Row::Role { principal, role, held: true } => self.put(
+                "INSERT INTO roles (org, principal, role, entry) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (org, principal, role) DO UPDATE SET entry = excluded.entry",
+                (org, principal.as_str(), role, entry),
+                "role",
+            ),
+            Row::Role { principal, role, held: false } => self.change(
+                "DELETE FROM roles WHERE org = ?1 AND principal = ?2 AND role = ?3",
+                (org, principal.as_str(), role),
+                "role",
+            ),
+            _ => Ok(()),
         }
     }
 
@@ -274,8 +351,8 @@ impl View<'_> {
             ),
             Row::Delegation(d) => self.put(
                 "INSERT INTO delegations (org, root, grant_id, task, agent, holder, issued,
-                                          expires, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                          expires, form, client, status_index, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                 (
                     org,
                     d.root.bytes().as_slice(),
@@ -285,6 +362,9 @@ impl View<'_> {
                     d.holder.bytes().as_slice(),
                     d.issued.millis(),
                     d.expires.millis(),
+                    d.form.as_str(),
+                    &d.client,
+                    d.status_index,
                     entry,
                 ),
                 "delegation",

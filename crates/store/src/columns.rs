@@ -10,8 +10,8 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::rows::{
-    Agent, Delegation, Derived, Grant, Instance, Pin, Principal, Revocation, Stored, Subject, Task,
-    ToolServer, Workflow,
+    Agent, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin, Principal,
+    Revocation, Stored, Subject, Task, ToolServer, Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +99,53 @@ impl Record for Principal {
             alias: parsed(row, i)?,
             issuer: row.get(i + 1)?,
             id: maybe(row, i + 2)?,
-            jwk: row.get(i + 3)?,
+            jwk: Some(row.get::<_, String>(i + 3)?).filter(|jwk| !jwk.is_empty()),
             status: parsed(row, i + 4)?,
+        })
+    }
+}
+
+impl Record for Client {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "source", "name", "metadata", "agent", "instance", "status", "registered"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            id: row.get(i)?,
+            source: parsed(row, i + 1)?,
+            name: row.get(i + 2)?,
+            metadata: row.get(i + 3)?,
+            agent: maybe(row, i + 4)?,
+            instance: maybe(row, i + 5)?,
+            status: parsed(row, i + 6)?,
+            registered: time(row, i + 7)?,
+        })
+    }
+}
+
+impl Record for Credential {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "principal", "kind", "lookup", "data", "label", "status", "added"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            id: row.get(i)?,
+            principal: parsed(row, i + 1)?,
+            kind: parsed(row, i + 2)?,
+            lookup: digest(row, i + 3)?,
+            data: row.get(i + 4)?,
+            label: row.get(i + 5)?,
+            status: parsed(row, i + 6)?,
+            added: time(row, i + 7)?,
+        })
+    }
+}
+
+impl Record for Entitlements {
+    const COLUMNS: &'static [&'static str] = &["digest", "document", "published"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            digest: digest(row, i)?,
+            document: row.get(i + 1)?,
+            published: time(row, i + 2)?,
         })
     }
 }
@@ -214,8 +259,18 @@ impl Record for Grant {
 }
 
 impl Record for Delegation {
-    const COLUMNS: &'static [&'static str] =
-        &["root", "grant_id", "task", "agent", "holder", "issued", "expires"];
+    const COLUMNS: &'static [&'static str] = &[
+        "root",
+        "grant_id",
+        "task",
+        "agent",
+        "holder",
+        "issued",
+        "expires",
+        "form",
+        "client",
+        "status_index",
+    ];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             root: digest(row, i)?,
@@ -225,6 +280,9 @@ impl Record for Delegation {
             holder: thumbprint(row, i + 4)?,
             issued: time(row, i + 5)?,
             expires: time(row, i + 6)?,
+            form: parsed(row, i + 7)?,
+            client: row.get(i + 8)?,
+            status_index: row.get(i + 9)?,
             token: String::new(),
         })
     }

@@ -19,7 +19,8 @@ const APPLICATION_ID: i64 = 0x424c_574b;
 
 /// The schema's steps; the version of a file is how many it has.
 /// INVARIANT: a step that was released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_people.sql")];
 
 /// The newest schema version that this program knows.
 #[must_use]

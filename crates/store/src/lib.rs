@@ -29,12 +29,14 @@ mod fault;
 mod files;
 mod ledger;
 mod pending;
+mod people;
 mod query;
 mod rebuild;
 mod registry;
 mod rows;
 mod seal;
 mod store;
+mod tickets;
 mod tx;
 mod view;
 mod writer;
@@ -49,11 +51,13 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Chain, Charge, Charged, Delegation, Derived, Grant, Holder,
-    IdentityMode, Instance, OpenAction, Pin, PinStatus, Principal, Revocation, Revocations, Row,
-    Spent, Status, Stored, StoredEntry, Subject, Task, ToolServer, UnknownText, Workflow,
+    Action, Agent, Appended, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
+    Credential, CredentialKind, Delegation, Derived, Entitlements, Grant, Holder, IdentityMode,
+    Instance, OpenAction, Pin, PinStatus, Principal, Revocation, Revocations, Row, Spent, Status,
+    Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};
+pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
 pub use view::View;

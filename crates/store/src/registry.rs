@@ -16,7 +16,7 @@ use crate::rows::{
 use crate::view::View;
 
 impl View<'_> {
-    fn record<T: Record>(
+    pub(crate) fn record<T: Record>(
         &self,
         from: &str,
         params: impl Params,
@@ -24,7 +24,7 @@ impl View<'_> {
         self.one(&format!("SELECT {} FROM {from}", T::select("t")), params, |r| T::stored(r, 0))
     }
 
-    fn records<T: Record>(
+    pub(crate) fn records<T: Record>(
         &self,
         from: &str,
         params: impl Params,

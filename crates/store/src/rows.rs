@@ -13,12 +13,6 @@ use bailiwick_core::ids::{
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-mod ledger;
-mod subject;
-
-pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
-pub use subject::{Revocation, Revocations, Subject};
-
 macro_rules! text_enum {
     ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -41,6 +35,16 @@ macro_rules! text_enum {
         }
     };
 }
+
+mod ledger;
+mod people;
+mod subject;
+
+pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
+pub use people::{
+    Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
+};
+pub use subject::{Revocation, Revocations, Subject};
 
 /// A stored text is none of those expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +93,9 @@ pub struct Principal {
     pub issuer: Option<String>,
     /// Its name; `None` once erased.
     pub id: Option<PrincipalId>,
-    /// Its public signing key as a JWK.
-    pub jwk: String,
+    /// Its public signing key as a JWK; `None` for those who sign with a
+    /// passkey, at their identity provider, or with a service's key.
+    pub jwk: Option<String>,
     /// Whether it may act.
     pub status: Status,
 }
@@ -250,6 +255,15 @@ pub struct Delegation {
     pub issued: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
+    /// What kind of token it is.
+    #[serde(default, skip_serializing_if = "TokenForm::is_aat")]
+    pub form: TokenForm,
+    /// The OAuth client that it was issued to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Its place in the status list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_index: Option<u32>,
     /// The token's text. Only behind the entry's commitments: empty when read
     /// by [`crate::View::delegation`], see [`crate::View::delegation_token`].
     #[serde(default)]
@@ -301,10 +315,16 @@ pub enum Row {
         /// Its status from now on.
         status: Status,
     },
+    /// An OAuth client, new or changed.
+    Client(Client),
+    /// A credential, new or changed.
+    Credential(Credential),
     /// A new root.
     Delegation(Delegation),
     /// A derived token seen for the first time.
     Derived(Derived),
+    /// Entitlements, in place of those before.
+    Entitlements(Entitlements),
     /// A new grant.
     Grant(Grant),
     /// A new instance.
@@ -341,6 +361,15 @@ pub enum Row {
         /// Why, as a code.
         reason: String,
     },
+    /// Whether a principal holds a role.
+    Role {
+        /// Who.
+        principal: Alias,
+        /// Which.
+        role: String,
+        /// Whether it holds from now on.
+        held: bool,
+    },
     /// A new task.
     Task(Task),
     /// A tool server, new or changed.
@@ -361,6 +390,7 @@ impl Row {
                 | Self::PinStatus { .. }
                 | Self::PrincipalStatus { .. }
                 | Self::Revocation { .. }
+                | Self::Role { .. }
         )
     }
 }

@@ -262,8 +262,8 @@ impl Tx<'_> {
         Ok(made.unwrap_or(Charged::All(totals)))
     }
 
-    /// Forgets at most `limit` spent proofs and budgets that ended before
-    /// `now`; gives how many. What it forgets stays refused.
+    /// Forgets at most `limit` each of spent proofs, budgets and tickets that
+    /// ended before `now`; gives how many. What it forgets stays refused.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
@@ -282,6 +282,12 @@ impl Tx<'_> {
             params,
             "budget",
         )?;
+        let tickets = self.execute(
+            "DELETE FROM tickets WHERE (org, kind, key) IN
+             (SELECT org, kind, key FROM tickets WHERE org = ?1 AND expires < ?2 LIMIT ?3)",
+            params,
+            "ticket",
+        )?;
         if proofs + budgets > 0 {
             self.execute(
                 "INSERT INTO guards (org, horizon) VALUES (?1, ?2)
@@ -290,7 +296,7 @@ impl Tx<'_> {
                 "guard",
             )?;
         }
-        Ok(proofs + budgets)
+        Ok(proofs + budgets + tickets)
     }
 
     /// Appends `event`, which says so, and erases the texts behind the
@@ -327,6 +333,11 @@ impl Tx<'_> {
             "UPDATE principals SET id = NULL, issuer = NULL WHERE org = ?1 AND entry = ?2",
             key,
             "principal",
+        )?;
+        self.execute(
+            "UPDATE credentials SET data = '', label = '' WHERE org = ?1 AND entry = ?2",
+            key,
+            "credential",
         )?;
         self.erased.set(true);
         Ok(())

@@ -51,7 +51,7 @@ pub fn add(
     if known.same_name.is_some() {
         return Err(Refusal::Exists { what: "agent", name: id.to_string() });
     }
-    let (owner, _) = active(known.owner_name, known.owner)?;
+    let owner = active(known.owner_name, known.owner)?;
     if let Some(kind) = known.revoked {
         return Err(Refusal::Revoked { kind });
     }

@@ -28,9 +28,9 @@ mod issue;
 mod prepared;
 mod submit;
 
-pub use issue::{Issued, choose_instance, reissue};
+pub use issue::{Issued, Recipient, choose_instance, issue, reissue};
 pub use prepared::{PREPARED_MINUTES, Prepared};
-pub use submit::{Submission, submit};
+pub use submit::{Submission, record, submit};
 
 /// The state that a grant rests on.
 #[derive(Clone, Copy, Debug)]

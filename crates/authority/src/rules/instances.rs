@@ -14,7 +14,7 @@ use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::agents::acting;
-use crate::rules::principals::{changes, key_of};
+use crate::rules::principals::{changes, signing_key};
 
 /// Minutes between the making of an enrolment and its arrival, either way.
 pub const FRESH_MINUTES: i64 = 10;
@@ -75,7 +75,7 @@ pub fn enrol(
     if known.holder_enrolled {
         return Err(Refusal::KeyTaken { whose: "instance" });
     }
-    if key_of(&owner.jwk)? == statement.holder {
+    if signing_key(owner).is_ok_and(|key| key == statement.holder) {
         return Err(Refusal::KeyTaken { whose: "principal" });
     }
     if known.instance_exists {

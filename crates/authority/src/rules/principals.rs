@@ -21,7 +21,8 @@ pub struct Known<'a> {
     pub is_holder_key: bool,
 }
 
-/// Registers a principal with its public signing key under a random alias.
+/// Registers a principal under a random alias, with its public signing key if
+/// it has one of its own.
 ///
 /// # Errors
 /// [`Refusal::Exists`], [`Refusal::Key`], [`Refusal::KeyTaken`].
@@ -29,10 +30,10 @@ pub fn add(
     moment: &Moment<'_>,
     installation: &Installation,
     id: &PrincipalId,
-    jwk: &Object,
+    jwk: Option<&Object>,
     known: Known<'_>,
 ) -> Result<Plan<Principal>, Refusal> {
-    let key = PublicKey::from_jwk(jwk)?;
+    let key = jwk.map(PublicKey::from_jwk).transpose()?;
     if known.same_name.is_some() {
         return Err(Refusal::Exists { what: "principal", name: id.to_string() });
     }
@@ -40,22 +41,21 @@ pub fn add(
     if known.is_holder_key {
         return Err(Refusal::KeyTaken { whose: "instance" });
     }
-    let jwk = key.to_jwk();
     let row = Principal {
         alias: moment.alias()?,
         issuer: Some(installation.issuer.clone()),
         id: Some(id.clone()),
-        jwk: Json::from(jwk.clone()).canonical(),
+        jwk: key.map(|key| Json::from(key.to_jwk()).canonical()),
         status: Status::Active,
     };
     let name = Object::new().with("issuer", installation.issuer.as_str()).with("id", id);
-    let step = Step::new(moment, &installation.org, Kind::PrincipalAdded)?
+    let mut step = Step::new(moment, &installation.org, Kind::PrincipalAdded)?
         .about(|s| s.principal = Some(row.alias.to_string()))
-        .with("alias", &row.alias)
-        .with("jwk", jwk)
-        .with("thumbprint", Json::String(key.thumbprint().to_string()))
-        .commit(moment, "principal", name)?
-        .row(Row::Principal(row.clone()));
+        .with("alias", &row.alias);
+    if let Some(key) = key {
+        step = step.with("jwk", key.to_jwk()).with("thumbprint", key.thumbprint());
+    }
+    let step = step.commit(moment, "principal", name)?.row(Row::Principal(row.clone()));
     Ok(Plan::one(step, row))
 }
 
@@ -94,16 +94,21 @@ pub(crate) fn changes(name: &str, from: Status, to: Status) -> Result<bool, Refu
     Ok(true)
 }
 
-/// The active principal behind `found`, with its key.
+/// The active principal behind `found`.
 pub(crate) fn active<'a>(
     name: &str,
     found: Option<&'a Principal>,
-) -> Result<(&'a Principal, PublicKey), Refusal> {
+) -> Result<&'a Principal, Refusal> {
     let principal = found.ok_or_else(|| Refusal::unknown("principal", name))?;
     if principal.status != Status::Active {
         return Err(Refusal::PrincipalInactive);
     }
-    Ok((principal, key_of(&principal.jwk)?))
+    Ok(principal)
+}
+
+/// A principal's own signing key.
+pub(crate) fn signing_key(principal: &Principal) -> Result<PublicKey, Refusal> {
+    key_of(principal.jwk.as_deref().ok_or(Refusal::NoSigningKey)?)
 }
 
 /// A stored public key.

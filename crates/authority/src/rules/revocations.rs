@@ -13,7 +13,7 @@ use crate::host::Moment;
 use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
-use crate::rules::principals::key_of;
+use crate::rules::principals::signing_key;
 
 /// The `typ` of a revocation signed with a principal's key.
 pub const TYPE: &str = "bailiwick-revocation+jwt";
@@ -186,7 +186,7 @@ pub fn revoke(
         let bad = |what| Refusal::RevocationStatement { what };
         let principal = principal.ok_or(bad("the principal is not registered"))?;
         // A suspended principal may still take back: that only shrinks.
-        let registered = key_of(&principal.jwk)?;
+        let registered = signing_key(principal)?;
         statement.check(signed, &registered, &installation.issuer, moment.now())?;
         if statement.subject != resolved.subject || statement.reason != reason {
             return Err(bad("it names another subject or reason than the request"));

@@ -45,7 +45,7 @@ pub fn create(
     agent: &bailiwick_core::ids::AgentId,
     purpose: &str,
 ) -> Result<Plan<Task>, Refusal> {
-    let (principal, _) = active(parties.principal_name, parties.principal)?;
+    let principal = active(parties.principal_name, parties.principal)?;
     let agent = acting(agent, parties.agent, parties.owner)?;
     let workflow = parties.workflow;
     if !workflow.permits_agent(&agent.id) {

@@ -38,7 +38,7 @@ pub fn publish(
     current: Option<&store::Workflow>,
     revoked: bool,
 ) -> Result<Plan<Published>, Refusal> {
-    let (owner, _) = active(workflow.owner.as_str(), owner)?;
+    let owner = active(workflow.owner.as_str(), owner)?;
     if revoked {
         return Err(Refusal::Revoked { kind: "workflow" });
     }

@@ -11,7 +11,7 @@ use crate::rules::agents::{self, Provenance};
 use crate::rules::{instances, principals};
 
 /// The kind of what was revoked of an agent and its owner.
-fn revoked_of(
+pub(super) fn revoked_of(
     view: &View<'_>,
     agent: &AgentId,
     owner: Option<&Principal>,
@@ -22,20 +22,28 @@ fn revoked_of(
 }
 
 impl Authority {
-    /// Registers a principal with the public key that was made on its side.
+    /// Registers a principal, with the public key that was made on its side if
+    /// it is to sign with one.
     ///
     /// # Errors
     /// See [`principals::add`].
-    pub fn principal_add(&self, id: &PrincipalId, jwk: &Object) -> Result<Principal, Refusal> {
-        let (id, jwk) = (id.clone(), jwk.clone());
+    pub fn principal_add(
+        &self,
+        id: &PrincipalId,
+        jwk: Option<&Object>,
+    ) -> Result<Principal, Refusal> {
+        let (id, jwk) = (id.clone(), jwk.cloned());
         self.commit(move |cx, tx, moment| {
-            let holder = PublicKey::from_jwk(&jwk)?.thumbprint();
+            let key = jwk.as_ref().map(PublicKey::from_jwk).transpose()?;
             let same_name = cx.principal(tx, &id)?;
             let known = principals::Known {
                 same_name: same_name.as_deref(),
-                is_holder_key: tx.instance_by_holder(&holder)?.is_some(),
+                is_holder_key: match key {
+                    Some(key) => tx.instance_by_holder(&key.thumbprint())?.is_some(),
+                    None => false,
+                },
             };
-            principals::add(moment, &cx.installation, &id, &jwk, known)
+            principals::add(moment, &cx.installation, &id, jwk.as_ref(), known)
         })
     }
 

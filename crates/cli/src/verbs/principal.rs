@@ -29,7 +29,7 @@ pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), Cl
             }
             let made = PrincipalKey::create(&path, &id)?;
             let jwk = made.key.public_key().to_jwk();
-            let principal = data.authority.principal_add(&id, &jwk)?;
+            let principal = data.authority.principal_add(&id, Some(&jwk))?;
             let object = Object::new()
                 .with("principal", &id)
                 .with("alias", &principal.alias)

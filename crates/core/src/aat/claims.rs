@@ -1,7 +1,7 @@
 //! The claims of a token, read strictly after its signature held (§3.2, §3.3).
 
 use crate::constraint::Dialect;
-use crate::crypto::{Digest, PublicKey};
+use crate::crypto::{Digest, PublicKey, Thumbprint};
 use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
@@ -19,6 +19,37 @@ pub struct Strictness {
     pub extra_entry_members: bool,
 }
 
+/// Who may use a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever has this key: a delegation token's `cnf.jwk`.
+    Key(PublicKey),
+    /// Whoever has the key of this thumbprint: an access token's `cnf.jkt`.
+    Bound(Thumbprint),
+    /// Whoever has the token; the thumbprint stands for its client.
+    Bearer(Thumbprint),
+}
+
+impl Holder {
+    /// The key, where the token says it whole.
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Bound(_) | Self::Bearer(_) => None,
+        }
+    }
+
+    /// The key's thumbprint, or what stands for it.
+    #[must_use]
+    pub fn thumbprint(&self) -> Thumbprint {
+        match self {
+            Self::Key(key) => key.thumbprint(),
+            Self::Bound(thumbprint) | Self::Bearer(thumbprint) => *thumbprint,
+        }
+    }
+}
+
 /// The claims of one token that passed its own checks.
 #[derive(Clone, Debug)]
 pub struct Claims {
@@ -28,8 +59,8 @@ pub struct Claims {
     pub iat: i64,
     /// `exp`, seconds.
     pub exp: i64,
-    /// `cnf.jwk`: the holder's key.
-    pub holder: PublicKey,
+    /// `cnf`: who may use it.
+    pub holder: Holder,
     /// `aud`, as a list; `None` when absent.
     pub aud: Option<Vec<String>>,
     /// `del_depth`.

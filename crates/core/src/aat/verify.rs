@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use crate::crypto::Digest;
 use crate::denial::{Denial, Reason};
+use crate::guarantee::Assurance;
 use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
 use crate::scope::ScopeDenial;
@@ -19,12 +20,14 @@ use super::TOKEN_TYPE;
 use super::claims::Strictness;
 use super::jws::Compact;
 
+mod access;
 mod anchors;
 mod chain;
 mod kept;
 mod possession;
 #[cfg(test)]
 mod tests;
+pub use access::{Shown, access_presence, examine_access};
 pub use anchors::{AnchorError, Anchors};
 pub use chain::{Chain, Link};
 pub use kept::Kept;
@@ -213,6 +216,12 @@ impl<P: Profile> Verified<P> {
         &self.proof
     }
 
+    /// What possession was proved.
+    #[must_use]
+    pub const fn assurance(&self) -> Assurance {
+        self.proof.assurance
+    }
+
     /// The time of the decision.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -369,7 +378,7 @@ pub fn verify_presence<P: Profile>(
     let holder = chain
         .links()
         .last()
-        .map(|l| l.claims.holder)
+        .and_then(|l| l.claims.holder.key().copied())
         .ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
     let accepted = proof.verify(&holder, leaf, context.now, context.limits)?;
     match P::account(&chain, context, inputs) {

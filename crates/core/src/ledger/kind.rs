@@ -34,6 +34,16 @@ kinds! {
     AgentAdded = "agent.added",
     /// An agent was suspended, resumed or retired.
     AgentChanged = "agent.changed",
+    /// Somebody known asked for authority and was refused.
+    AuthorizationRefused = "authorization.refused",
+    /// An OAuth client was mapped to an agent, suspended, resumed or retired.
+    ClientChanged = "client.changed",
+    /// An OAuth client became known.
+    ClientRegistered = "client.registered",
+    /// A principal's passkey, login or key was added.
+    CredentialAdded = "credential.added",
+    /// A principal's passkey, login or key was suspended or removed.
+    CredentialChanged = "credential.changed",
     /// The authority issued a root.
     DelegationIssued = "delegation.issued",
     /// A derived token was seen for the first time.
@@ -41,13 +51,17 @@ kinds! {
     /// Denials without an entry of their own, counted together: of callers that
     /// were not known, beyond a bound, and those that could not be written.
     DenialsSuppressed = "denials.suppressed",
+    /// What principals may do and grant at most was published.
+    EntitlementsPublished = "entitlements.published",
     /// A principal's signed grant.
     GrantRecorded = "grant.recorded",
+    /// An instance got an identity token.
+    IdentityIssued = "identity.issued",
     /// An instance was retired.
     InstanceChanged = "instance.changed",
     /// An instance's two keys were enrolled.
     InstanceEnrolled = "instance.enrolled",
-    /// A key of the installation was replaced or given up.
+    /// A key of the installation was exchanged or given up.
     KeyChanged = "key.changed",
     /// The log begins: its origin, key and first makers.
     LogStarted = "log.started",
@@ -61,6 +75,8 @@ kinds! {
     PrincipalChanged = "principal.changed",
     /// Something was revoked.
     Revoked = "revoked",
+    /// A principal was given a role or lost it.
+    RoleChanged = "role.changed",
     /// A task was minted.
     TaskCreated = "task.created",
     /// A tool's definition was pinned.

@@ -65,6 +65,7 @@ fn read(catalogue: &Object) -> Option<(Rating, Level)> {
         data: BTreeSet::new(),
         idempotent: catalogue.member("idempotent")?.as_bool()?,
         timeout_seconds,
+        bearer: catalogue.member("bearer").and_then(Json::as_bool).unwrap_or(false),
     };
     Some((rating, text("level")?.parse().ok()?))
 }

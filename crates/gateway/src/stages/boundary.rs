@@ -19,7 +19,7 @@ use crate::rpc::Message;
 mod presentation;
 
 pub(crate) use presentation::of_message;
-pub use presentation::{PRESENTATION, Presentation};
+pub use presentation::{Form, PRESENTATION, Presentation};
 
 use presentation::{of_call, take_presentation};
 
@@ -27,9 +27,10 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Headers that mean something here: one value each.
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 10] = [
     "aat-chain",
     "aat-pop",
+    "authorization",
     "content-encoding",
     "content-type",
     "dpop",
@@ -121,11 +122,10 @@ impl Malformed {
 
     /// Refused like a caller that is not authenticated.
     fn unpresented(denial: Denial, id: Option<&Json>) -> Self {
-        let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
         Self {
             denial,
             id: id.cloned(),
-            status,
+            status: StatusCode::UNAUTHORIZED,
             code: crate::wire::NOT_AUTHENTICATED,
             message: crate::wire::NOT_AUTHENTICATED_TEXT,
             requested: None,

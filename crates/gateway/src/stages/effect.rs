@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Subjects;
@@ -100,7 +99,7 @@ pub(crate) async fn record(
                 denial: None,
                 finding: Some(case.finding()),
                 ground: Some(&call.ground),
-                assurance: Assurance::Arguments,
+                assurance: permit.case().assurance(),
             },
         )
     };

@@ -8,20 +8,23 @@
 use std::sync::Arc;
 
 use bailiwick_core::aat::verify::{
-    Call, Chain, Context, Present, ProofPolicy, Unverified, Verified, examine, verify_presence,
+    Call, Chain, Context, Present, ProofPolicy, Shown, Unverified, Verified, access_presence,
+    examine, examine_access, verify_presence,
 };
+use bailiwick_core::access;
 use bailiwick_core::accountable::{Accountable, Facts, Inputs};
 use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop;
 use bailiwick_core::ids::ServerName;
+use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 
-use super::boundary::{CallRequest, Presentation};
+use super::boundary::{CallRequest, Form, Presentation};
 use super::{Known, Stopped};
 use crate::gateway::Inner;
 use crate::ports::{Recheck, RecordRefusal, Spend};
-use crate::sessions::{NoSession, Owner, Session};
+use crate::sessions::{Lease, NoSession, Owner, Session};
 
 /// A call by an authenticated caller, inside its scope.
 #[derive(Debug)]
@@ -46,11 +49,11 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn owner(&self, server: &ServerName) -> Option<Owner> {
-        owner(self.present.chain(), server)
+        owner(self.present.chain(), self.present.facts(), server)
     }
 
-    pub(crate) fn recheck(&self, server: &ServerName) -> Recheck {
-        recheck(self.present.chain(), self.present.facts(), server)
+    pub(crate) fn lease(&self, server: &ServerName) -> Lease {
+        lease(self.present.chain(), self.present.facts(), server)
     }
 }
 
@@ -63,13 +66,20 @@ pub(crate) fn recheck(chain: &Chain, facts: &Facts, server: &ServerName) -> Rech
     }
 }
 
-fn owner(chain: &Chain, server: &ServerName) -> Option<Owner> {
+fn owner(chain: &Chain, facts: &Facts, server: &ServerName) -> Option<Owner> {
     let leaf = chain.links().last()?;
-    Some(Owner {
-        server: server.clone(),
-        key: leaf.claims.holder.thumbprint(),
-        root: chain.root_hash(),
-    })
+    let root = match leaf.claims.holder.key() {
+        Some(_) => chain.root_hash(),
+        None => facts.authority.grant_digest,
+    };
+    Some(Owner { server: server.clone(), key: leaf.claims.holder.thumbprint(), root })
+}
+
+fn lease(chain: &Chain, facts: &Facts, server: &ServerName) -> Lease {
+    Lease {
+        expires: Timestamp::from_seconds(chain.expires()),
+        recheck: recheck(chain, facts, server),
+    }
 }
 
 fn context(gateway: &Inner, now: Timestamp) -> Context<'_> {
@@ -80,6 +90,45 @@ fn context(gateway: &Inner, now: Timestamp) -> Context<'_> {
         require_chain_audience: true,
         proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
         limits: &gateway.config.chain,
+    }
+}
+
+/// One tool server's endpoint as a resource: an access token names it, and not
+/// the whole gateway, so that no token is good for two tool servers.
+struct Resource<'g> {
+    gateway: &'g Inner,
+    uri: [String; 1],
+}
+
+impl<'g> Resource<'g> {
+    fn new(gateway: &'g Inner, server: &ServerName) -> Self {
+        Self { gateway, uri: [gateway.config.endpoint(server.as_str())] }
+    }
+
+    fn uri(&self) -> &str {
+        let [uri] = &self.uri;
+        uri
+    }
+
+    fn context(&self, now: Timestamp) -> Context<'_> {
+        Context { audiences: &self.uri, ..context(self.gateway, now) }
+    }
+
+    fn token<'t>(
+        &self,
+        presentation: &'t Presentation,
+        limits: &ChainLimits,
+    ) -> Result<access::Unverified<'t>, Denial> {
+        let token = presentation.chain.first().map(String::as_str).unwrap_or_default();
+        access::Unverified::parse(token, limits)
+    }
+
+    fn shown<'p>(&'p self, presentation: &'p Presentation, method: &'p str) -> Shown<'p> {
+        let proof = presentation.proof.as_str();
+        match presentation.form {
+            Form::Bearer => Shown::Bearer { request: proof },
+            _ => Shown::Dpop(dpop::Request { proof, method, uri: self.uri() }),
+        }
     }
 }
 
@@ -99,8 +148,10 @@ fn session(
     now: Timestamp,
 ) -> Result<Option<Arc<Session>>, NoSession> {
     let Some(id) = id else { return Ok(None) };
-    let owner = owner(known.chain(), server).ok_or(NoSession::Foreign)?;
-    gateway.sessions.of(id, &owner, now, gateway.config.session_idle_seconds).map(Some)
+    let (chain, facts) = (known.chain(), known.facts());
+    let owner = owner(chain, facts, server).ok_or(NoSession::Foreign)?;
+    let (lease, idle) = (lease(chain, facts, server), gateway.config.session_idle_seconds);
+    gateway.sessions.of(id, &owner, lease, now, idle).map(Some)
 }
 
 fn no_session(no: NoSession, known: impl Known + 'static) -> Stopped {
@@ -118,15 +169,21 @@ pub(crate) fn identify(
 ) -> Result<Identified, Stopped> {
     let presentation = &request.presentation;
     let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
-    let unverified =
-        Unverified::parse(&presentation.chain, &gateway.config.chain).map_err(Stopped::stranger)?;
-    let verified = examine::<Accountable>(
-        &unverified,
-        &presentation.proof,
-        &call,
-        &context(gateway, now),
-        inputs(gateway),
-    )
+    let limits = &gateway.config.chain;
+    let verified = match presentation.form {
+        Form::Chain => {
+            let chain =
+                Unverified::parse(&presentation.chain, limits).map_err(Stopped::stranger)?;
+            let context = context(gateway, now);
+            examine::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
+        }
+        Form::Dpop | Form::Bearer => {
+            let resource = Resource::new(gateway, &request.server);
+            let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
+            let (shown, context) = (resource.shown(presentation, "POST"), resource.context(now));
+            examine_access::<Accountable>(&token, shown, &call, &context, inputs(gateway))
+        }
+    }
     .map_err(refused)?;
     match session(gateway, request.session.as_deref(), &verified, &request.server, now) {
         Ok(session) => Ok(Identified { request, verified, session }),
@@ -150,33 +207,50 @@ pub(crate) async fn identify_message(
     session_id: Option<&str>,
     now: Timestamp,
 ) -> Result<Caller, Stopped> {
-    let uri = gateway.config.endpoint(server.as_str());
-    let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();
-    let proof = dpop::Request { proof: &presentation.proof, method: http_method, uri: &uri };
-    let unverified =
-        Unverified::parse(&presentation.chain, &gateway.config.chain).map_err(Stopped::stranger)?;
-    let (present, accepted) = verify_presence::<Accountable>(
-        &unverified,
-        leaf,
-        &proof,
-        &context(gateway, now),
-        inputs(gateway),
-    )
+    let limits = &gateway.config.chain;
+    let resource = Resource::new(gateway, server);
+    let (present, proof) = match presentation.form {
+        Form::Chain => {
+            let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();
+            let (proof, uri) = (presentation.proof.as_str(), resource.uri());
+            let proof = dpop::Request { proof, method: http_method, uri };
+            let chain =
+                Unverified::parse(&presentation.chain, limits).map_err(Stopped::stranger)?;
+            let context = context(gateway, now);
+            verify_presence::<Accountable>(&chain, leaf, &proof, &context, inputs(gateway))
+                .map(|(present, accepted)| (present, Some((accepted.jti, accepted.iat))))
+        }
+        Form::Dpop | Form::Bearer => {
+            let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
+            let shown = resource.shown(presentation, http_method);
+            let context = resource.context(now);
+            access_presence::<Accountable>(&token, shown, &context, inputs(gateway)).map(
+                |(present, proof)| {
+                    // A bearer proves nothing that could be spent.
+                    let spent = presentation.form == Form::Dpop;
+                    (present, spent.then_some((proof.jti, proof.iat)))
+                },
+            )
+        }
+    }
     .map_err(refused)?;
     let present = Box::new(present);
-    let spend = Spend {
-        audience: gateway.audience.clone(),
-        key: spend_key(present.chain().leaf_hash(), &accepted.jti),
-        expires: spent_until(gateway, accepted.iat),
-    };
-    // SECURITY: spent on disk, like the proofs of calls: a restart forgets none.
-    gateway.ports.journal.spend(spend).await.map_err(|refusal| {
-        let reason = match refusal {
-            RecordRefusal::Replayed => Reason::ProofReplayed,
-            _ => Reason::StateUnavailable,
+    if let Some((jti, iat)) = proof {
+        let spend = Spend {
+            audience: gateway.audience.clone(),
+            key: spend_key(present.chain().leaf_hash(), &jti),
+            expires: spent_until(gateway, iat),
         };
-        Stopped::stranger(Denial::new(reason).about("DPoP"))
-    })?;
+        // SECURITY: spent on disk, like the proofs of calls: a restart forgets
+        // none.
+        gateway.ports.journal.spend(spend).await.map_err(|refusal| {
+            let reason = match refusal {
+                RecordRefusal::Replayed => Reason::ProofReplayed,
+                _ => Reason::StateUnavailable,
+            };
+            Stopped::stranger(Denial::new(reason).about("DPoP"))
+        })?;
+    }
     match session(gateway, session_id, &present, server, now) {
         Ok(session) => Ok(Caller { present, session }),
         Err(no) => Err(no_session(no, present)),

@@ -1,6 +1,5 @@
 //! Stage 4: the organisation's word, by the pure rules of `bailiwick-policy`.
 
-use bailiwick_core::guarantee::Assurance;
 use bailiwick_policy::permit::{Ask, Permit, Ruling, rule};
 
 use super::Stopped;
@@ -25,7 +24,7 @@ pub(crate) enum Word {
 /// Asks the rules.
 pub(crate) fn judge(covered: Covered) -> Result<Judged, Stopped> {
     let Covered { call, verified } = covered;
-    let word = match rule(verified, &call.ground.workflow, Assurance::Arguments, &[]) {
+    let word = match rule(verified, &call.ground.workflow, &[]) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {

@@ -3,7 +3,14 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn rating(risk: Risk, effect: Effect) -> Rating {
-    Rating { risk, effect, data: BTreeSet::new(), idempotent: false, timeout_seconds: None }
+    Rating {
+        risk,
+        effect,
+        data: BTreeSet::new(),
+        idempotent: false,
+        timeout_seconds: None,
+        bearer: false,
+    }
 }
 
 struct Ids {

@@ -37,6 +37,8 @@ codes! {
     AmbiguousShorthand = "workflow-shorthand-ambiguous",
     /// An anchor, an alias or a merge key.
     Anchor = "workflow-anchor",
+    /// A tool is listed for bearer tokens and is more than a read of low risk.
+    BearerTooRisky = "workflow-bearer-too-risky",
     /// A constraint is not well-formed.
     Constraint = "workflow-constraint-invalid",
     /// A list or a text that must not be empty is.

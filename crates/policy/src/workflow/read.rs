@@ -380,9 +380,9 @@ impl Reading {
     /// only tools state their effect.
     fn rating(&mut self, node: &Node, is_tool: bool) -> Option<Rating> {
         let known: &[&str] = if is_tool {
-            &["risk", "effect", "data", "idempotent", "timeout_seconds"]
+            &["risk", "effect", "data", "idempotent", "timeout_seconds", "bearer"]
         } else {
-            &["risk", "data", "timeout_seconds"]
+            &["risk", "data", "timeout_seconds", "bearer"]
         };
         let members = self.members(node, known)?;
         let risk: Option<Risk> = self.field(&members, "risk", Self::grade);
@@ -406,12 +406,25 @@ impl Reading {
             }
             None => None,
         };
+        let bearer = match members.node("bearer") {
+            Some(node) => {
+                let read = self.within("bearer", |r| r.boolean(node))?;
+                if read && (risk, effect) != (Some(Risk::Low), Some(Effect::Read)) {
+                    let message = "only a read of low risk may be listed for bearer tokens";
+                    let remedy = "take `bearer` out, or lower the rating if it is wrong";
+                    self.report(Code::BearerTooRisky, node.at, message, remedy);
+                }
+                read
+            }
+            None => false,
+        };
         Some(Rating {
             risk: risk?,
             effect: effect?,
             data: data?,
             idempotent: idempotent?,
             timeout_seconds,
+            bearer,
         })
     }
 }

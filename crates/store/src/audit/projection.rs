@@ -14,7 +14,7 @@ use crate::view::View;
 use super::staging::Staging;
 
 /// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] = &["actions", "derived", "revocations"];
+const WITHOUT_TEXTS: &[&str] = &["actions", "derived", "revocations", "roles"];
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {

@@ -17,7 +17,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
     Agent, Appended, Delegation, Derived, Entropy, Faults, Grant, IdentityMode, Injected, Instance,
     Options, Pin, PinStatus, PlaintextKey, Principal, Row, Status, Step, Store, StoreError, Task,
-    ToolServer, Tx, Workflow,
+    TokenForm, ToolServer, Tx, Workflow,
 };
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -220,6 +220,9 @@ pub fn world(store: &Store) -> World {
         holder,
         issued: NOW,
         expires: later,
+        form: TokenForm::Aat,
+        client: None,
+        status_index: None,
         token: "a.b.c".into(),
     };
     let derived = Derived {
@@ -238,7 +241,7 @@ pub fn world(store: &Store) -> World {
                 alias: alias.clone(),
                 issuer: Some("local".into()),
                 id: Some(PrincipalId::parse("user:142").unwrap()),
-                jwk: "{}".into(),
+                jwk: Some("{}".into()),
                 status: Status::Active,
             }),
         ),

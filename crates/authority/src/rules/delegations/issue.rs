@@ -2,8 +2,9 @@
 
 use bailiwick_core::aat::jws::Compact;
 use bailiwick_core::aat::make::{self, Content};
+use bailiwick_core::access;
 use bailiwick_core::accountable::Authority;
-use bailiwick_core::crypto::{Digest, Signer};
+use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::Statement;
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, TaskId, uuid_v7};
 use bailiwick_core::json::{Json, Object};
@@ -11,7 +12,7 @@ use bailiwick_core::ledger::Kind;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
-use bailiwick_store::{Delegation, Instance, Principal, Row, Status};
+use bailiwick_store::{Delegation, Instance, Principal, Row, Status, TokenForm};
 
 use super::{Parties, still_holds};
 use crate::host::Moment;
@@ -100,46 +101,80 @@ pub fn choose_instance<'a>(
     }
 }
 
+/// To whom a token is issued.
+#[derive(Clone, Copy, Debug)]
+pub enum Recipient<'a> {
+    /// An enrolled instance: a delegation token, bound to its holder key.
+    Holder(&'a Instance),
+    /// An OAuth client that is mapped to the agent: an access token, bound to a
+    /// key by DPoP or, where the workflow lists tools for it, to nobody.
+    Client {
+        /// Its `client_id`.
+        id: &'a str,
+        /// The instance under which it acts.
+        instance: &'a InstanceId,
+        /// The thumbprint of the key that it proves by DPoP; `None`: bearer.
+        key: Option<Thumbprint>,
+        /// The gateway resource that the token is for.
+        resource: &'a str,
+        /// Seconds that it lives at most.
+        max_seconds: i64,
+        /// Its place in the status list.
+        status_index: Option<u32>,
+    },
+}
+
 /// Signs a root and makes its entry.
-pub(super) fn root(
+///
+/// # Errors
+/// [`Refusal::Make`], [`Refusal::Installation`].
+pub fn issue(
     moment: &Moment<'_>,
     installation: &Installation,
-    issuer: &dyn Signer,
+    keys: &Keys,
     statement: &Statement,
     scope: &Scope,
     principal: &Principal,
-    instance: &Instance,
+    to: Recipient<'_>,
 ) -> Result<(Step, Issued), Refusal> {
+    let lifetime = match to {
+        Recipient::Holder(_) => installation.max_root_seconds,
+        Recipient::Client { max_seconds, .. } => max_seconds.min(installation.max_root_seconds),
+    };
     let starts = statement.not_before.max(moment.now().seconds());
-    let exp = statement.not_after.min(starts.saturating_add(installation.max_root_seconds));
-    let authority = Authority {
-        principal: statement.principal.clone(),
-        agent: statement.agent.clone(),
-        task: statement.task.clone(),
-        purpose: statement.purpose.clone(),
-        workflow: statement.workflow.clone(),
-        workflow_digest: statement.workflow_digest,
-        grant: statement.id.clone(),
-        grant_digest: statement.digest(),
+    let exp = statement.not_after.min(starts.saturating_add(lifetime));
+    let authority = authority(statement, to);
+    let jti = uuid_v7(moment.now(), moment.random()?);
+    let (now, nbf, budget) = (moment.now(), Some(statement.not_before), statement.budget.clone());
+    let (issuer, limits) = (installation.issuer.as_str(), &installation.limits);
+    let (token, max_depth, audience) = match to {
+        Recipient::Holder(instance) => {
+            let (max_depth, aud) = (statement.max_depth, statement.audience.clone());
+            let holder = key_of(&instance.holder_jwk)?;
+            let scope = scope.clone();
+            let content =
+                Content { jti, now, exp, nbf, holder, scope, max_depth, aud: aud.clone(), budget };
+            let claims = authority.to_claims();
+            (make::issue(issuer, &content, &claims, &*keys.issuer, limits)?, max_depth, aud)
+        }
+        Recipient::Client { key, resource, status_index, .. } => {
+            let content = access::Content {
+                jti,
+                now,
+                exp,
+                nbf,
+                key,
+                scope: scope.clone(),
+                shorthands: statement.requested.clone(),
+                aud: resource.to_owned(),
+                budget,
+                status: status_index.map(|index| (index, installation.status_list())),
+            };
+            let claims = authority.to_claims();
+            let token = access::issue(issuer, &content, &claims, &*keys.issuer, limits)?;
+            (token, 0, vec![resource.to_owned()])
+        }
     };
-    let content = Content {
-        jti: uuid_v7(moment.now(), moment.random()?),
-        now: moment.now(),
-        exp,
-        nbf: Some(statement.not_before),
-        holder: key_of(&instance.holder_jwk)?,
-        scope: scope.clone(),
-        max_depth: statement.max_depth,
-        aud: statement.audience.clone(),
-        budget: statement.budget.clone(),
-    };
-    let token = make::issue(
-        &installation.issuer,
-        &content,
-        &authority.to_claims(),
-        issuer,
-        &installation.limits,
-    )?;
     let root = Compact::parse(&token).map_err(Refusal::Token)?.hash();
     let issued = Issued {
         token,
@@ -148,45 +183,114 @@ pub(super) fn root(
         grant_digest: authority.grant_digest,
         task: statement.task.clone(),
         agent: statement.agent.clone(),
-        instance: instance.id.clone(),
+        instance: to.instance().clone(),
         not_before: Timestamp::from_seconds(statement.not_before),
         not_after: Timestamp::from_seconds(exp),
-        max_depth: statement.max_depth,
-        audience: statement.audience.clone(),
-        tools: statement.tools.clone(),
+        max_depth,
+        audience,
+        tools: scope_tools(scope),
+    };
+    let step = entry(moment, installation, statement, principal, &issued, to)?;
+    Ok((step, issued))
+}
+
+impl Recipient<'_> {
+    fn instance(&self) -> &InstanceId {
+        match self {
+            Self::Holder(instance) => &instance.id,
+            Self::Client { instance, .. } => instance,
+        }
+    }
+
+    fn holder(&self) -> Thumbprint {
+        match self {
+            Self::Holder(instance) => instance.holder,
+            Self::Client { key: Some(key), .. } => *key,
+            Self::Client { id, .. } => access::bearer_thumbprint(id),
+        }
+    }
+
+    const fn form(&self) -> TokenForm {
+        match self {
+            Self::Holder(_) => TokenForm::Aat,
+            Self::Client { key: Some(_), .. } => TokenForm::Dpop,
+            Self::Client { key: None, .. } => TokenForm::Bearer,
+        }
+    }
+}
+
+fn authority(statement: &Statement, to: Recipient<'_>) -> Authority {
+    Authority {
+        principal: statement.principal.clone(),
+        agent: statement.agent.clone(),
+        client: match to {
+            Recipient::Holder(_) => None,
+            Recipient::Client { id, .. } => Some(id.to_owned()),
+        },
+        task: statement.task.clone(),
+        purpose: statement.purpose.clone(),
+        workflow: statement.workflow.clone(),
+        workflow_digest: statement.workflow_digest,
+        grant: statement.id.clone(),
+        grant_digest: statement.digest(),
+    }
+}
+
+fn scope_tools(scope: &Scope) -> Object {
+    match scope.to_json() {
+        Json::Object(tools) => tools,
+        _ => Object::new(),
+    }
+}
+
+fn entry(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    statement: &Statement,
+    principal: &Principal,
+    issued: &Issued,
+    to: Recipient<'_>,
+) -> Result<Step, Refusal> {
+    let (client, status_index) = match to {
+        Recipient::Holder(_) => (None, None),
+        Recipient::Client { id, status_index, .. } => (Some(id.to_owned()), status_index),
     };
     let row = Delegation {
-        root,
+        root: issued.root,
         grant: issued.grant.clone(),
         task: issued.task.clone(),
         agent: issued.agent.clone(),
-        holder: instance.holder,
+        holder: to.holder(),
         issued: moment.now(),
         expires: issued.not_after,
+        form: to.form(),
+        client: client.clone(),
+        status_index,
         token: issued.token.clone(),
     };
     let audience: Vec<Json> = issued.audience.iter().map(|a| a.as_str().into()).collect();
-    let step = Step::new(moment, &installation.org, Kind::DelegationIssued)?
+    let mut step = Step::new(moment, &installation.org, Kind::DelegationIssued)?
         .about(|s| {
             s.principal = Some(principal.alias.to_string());
             s.agent = Some(issued.agent.to_string());
-            s.instance = Some(instance.id.to_string());
+            s.instance = Some(issued.instance.to_string());
             s.workflow = Some(statement.workflow.to_string());
             s.task = Some(issued.task.to_string());
             s.grant = Some(issued.grant.to_string());
-            s.delegation = Some(root.to_string());
+            s.delegation = Some(issued.root.to_string());
         })
-        .with("root", root)
+        .with("root", issued.root)
         .with("grant", &issued.grant)
-        .with("holder", instance.holder)
+        .with("holder", to.holder())
         .with("grant_digest", issued.grant_digest)
         .with("not_before", statement.not_before)
-        .with("not_after", exp)
+        .with("not_after", issued.not_after.seconds())
         .with("max_depth", issued.max_depth)
-        .with("audience", audience)
-        .commit(moment, "token", issued.token.as_str())?
-        .row(Row::Delegation(row));
-    Ok((step, issued))
+        .with("audience", audience);
+    if let Some(client) = client {
+        step = step.with("form", to.form().as_str()).commit(moment, "client", client)?;
+    }
+    Ok(step.commit(moment, "token", issued.token.as_str())?.row(Row::Delegation(row)))
 }
 
 /// Issues another root under a grant that stands, inside its window and as far
@@ -204,9 +308,9 @@ pub fn reissue(
     workflow: &Workflow,
     instance: &Instance,
 ) -> Result<Plan<Issued>, Refusal> {
-    let (principal, _) = active(statement.principal.as_str(), parties.principal)?;
+    let principal = active(statement.principal.as_str(), parties.principal)?;
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
-    let (step, issued) =
-        root(moment, installation, &*keys.issuer, statement, &scope, principal, instance)?;
+    let to = Recipient::Holder(instance);
+    let (step, issued) = issue(moment, installation, keys, statement, &scope, principal, to)?;
     Ok(Plan::one(step, issued))
 }

@@ -6,13 +6,15 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_store::{Grant, Instance, Row, Task};
 
+use super::issue::{Recipient, issue};
 use super::{Issued, Parties, Prepared, choose_instance, fits, still_holds};
 use crate::host::Moment;
 use crate::installation::{Installation, Keys};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
-use crate::rules::principals::active;
+use crate::rules::principals::{active, signing_key};
 use crate::rules::tasks;
+use bailiwick_core::scope::Scope;
 
 /// A signed grant with the state that it is held against.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +40,36 @@ pub struct Submission<'a> {
 /// Records task and grant and issues the root, in this order.
 ///
 /// # Errors
-/// [`Refusal::PreparedUnknown`], [`Refusal::GrantUsed`], [`Refusal::Grant`] when
-/// the principal's own signature does not hold, [`Refusal::StatementChanged`]
-/// when the rules would say something else now, and whatever else stands in the
-/// way of the grant.
+/// As [`record`], and [`choose_instance`].
 pub fn submit(
     moment: &Moment<'_>,
     installation: &Installation,
     keys: &Keys,
     submission: Submission<'_>,
 ) -> Result<Plan<Issued>, Refusal> {
+    let Plan { mut steps, outcome: scope } = record(moment, installation, keys, submission)?;
+    let statement = &submission.prepared.statement;
+    let principal = active(statement.principal.as_str(), submission.parties.principal)?;
+    let instance = choose_instance(&statement.agent, submission.instances, submission.instance)?;
+    let to = Recipient::Holder(instance);
+    let (step, issued) = issue(moment, installation, keys, statement, &scope, principal, to)?;
+    steps.push(step);
+    Ok(Plan { steps, outcome: issued })
+}
+
+/// Records task and grant; gives the scope that a root may have under it.
+///
+/// # Errors
+/// [`Refusal::PreparedUnknown`], [`Refusal::GrantUsed`], [`Refusal::Grant`] when
+/// the principal's own signature does not hold, [`Refusal::StatementChanged`]
+/// when the rules would say something else now, and whatever else stands in the
+/// way of the grant.
+pub fn record(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    keys: &Keys,
+    submission: Submission<'_>,
+) -> Result<Plan<Scope>, Refusal> {
     let Submission { prepared, signed, parties, workflow, task, .. } = submission;
     let statement = &prepared.statement;
     prepared.check(moment.now(), &keys.maker.public_key())?;
@@ -56,10 +78,10 @@ pub fn submit(
     }
     // DESIGN rule 9: the principal's own signature, under its registered key.
     // Nothing else stands for it, whoever submits.
-    let (principal, key) = active(statement.principal.as_str(), parties.principal)?;
+    let principal = active(statement.principal.as_str(), parties.principal)?;
+    let key = signing_key(principal)?;
     statement.verify(signed, &key)?;
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
-    let instance = choose_instance(&statement.agent, submission.instances, submission.instance)?;
 
     let mut steps = Vec::new();
     match task {
@@ -111,15 +133,5 @@ pub fn submit(
             .commit(moment, "signature", signed)?
             .row(Row::Grant(row)),
     );
-    let (step, issued) = super::issue::root(
-        moment,
-        installation,
-        &*keys.issuer,
-        statement,
-        &scope,
-        principal,
-        instance,
-    )?;
-    steps.push(step);
-    Ok(Plan { steps, outcome: issued })
+    Ok(Plan { steps, outcome: scope })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::aat::claims::{Claims, Labels, Reading, Strictness};
+use crate::aat::claims::{Claims, Holder, Labels, Reading, Strictness};
 use crate::aat::jws::Compact;
 use crate::crypto::{Digest, Thumbprint};
 use crate::denial::{Denial, Reason};
@@ -24,17 +24,17 @@ pub struct Link {
 }
 
 impl Link {
-    fn of(claims: Claims, token: &Compact<'_>) -> Self {
+    pub(super) fn new(claims: Claims, hash: Digest) -> Self {
         let holder = claims.holder.thumbprint();
-        Self { claims, hash: token.hash(), holder }
+        Self { claims, hash, holder }
     }
 }
 
 /// A chain whose every link was verified (steps 1 to 5, 6a, 6c).
 #[derive(Clone, Debug)]
 pub struct Chain {
-    links: Arc<Vec<Link>>,
-    issuer: String,
+    pub(super) links: Arc<Vec<Link>>,
+    pub(super) issuer: String,
 }
 
 impl Chain {
@@ -174,7 +174,7 @@ fn verify_root(
     if iss != *issuer || !is_uri(iss) {
         return Err(Denial::new(Reason::IssuerUntrusted).at_step("3k"));
     }
-    let holder = reading.holder()?;
+    let holder = Holder::Key(reading.holder()?);
     let scope = reading.scope(limits, strictness)?;
     // 3m: a root has exactly one entry.
     if scope.is_none() {
@@ -185,7 +185,7 @@ fn verify_root(
     let aud = reading.aud()?;
     let all = reading.into_all();
     let claims = Claims { jti, iat, exp, holder, aud, depth, max_depth, scope, all };
-    Ok((Link::of(claims, token), issuer.clone()))
+    Ok((Link::new(claims, token.hash()), issuer.clone()))
 }
 
 fn verify_child(
@@ -198,13 +198,13 @@ fn verify_child(
     let mother = &parent.claims;
     // 4a was checked when the chain was framed. 4b: under the parent's
     // `cnf` key, before anything of the payload is read.
-    if !token.verify(&mother.holder) {
+    if !mother.holder.key().is_some_and(|key| token.verify(key)) {
         return Err(Denial::new(Reason::SignatureInvalid).at_step("4b"));
     }
     let claims = token.claims(&limits.json).map_err(|d| d.at_step("4b"))?;
     let reading = Reading::new(claims, Labels::CHILD);
     let jti = reading.jti()?;
-    let holder = reading.holder()?;
+    let holder = Holder::Key(reading.holder()?);
     reading.details()?;
     let depth = reading.depth()?;
     let max_depth = reading.max_depth()?;
@@ -257,7 +257,7 @@ fn verify_child(
     let aud = reading.aud()?;
     let all = reading.into_all();
     let claims = Claims { jti, iat, exp, holder, aud, depth, max_depth, scope, all };
-    Ok(Link::of(claims, token))
+    Ok(Link::new(claims, token.hash()))
 }
 
 fn check_expiry(exp: i64, context: &Context<'_>, step: &'static str) -> Result<(), Denial> {
@@ -272,7 +272,7 @@ const ROOT_WINDOW: [&str; 3] = ["3e", "3f", "3g"];
 const CHILD_WINDOW: [&str; 3] = ["4i", "4k", "4l"];
 
 /// `exp` after now, `iat` at most the skew ahead, `exp` after `iat`.
-fn check_window(
+pub(super) fn check_window(
     iat: i64,
     exp: i64,
     context: &Context<'_>,

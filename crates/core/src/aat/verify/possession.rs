@@ -3,6 +3,7 @@
 use crate::aat::jws::Compact;
 use crate::crypto::Digest;
 use crate::denial::{Denial, Reason};
+use crate::guarantee::Assurance;
 use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
 
@@ -22,7 +23,7 @@ pub struct ProofPolicy<'a> {
     pub used: &'a [String],
 }
 
-/// A proof that held.
+/// A proof that held, or what stands for one where nothing is proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// Its `jti`, to be spent with the decision.
@@ -33,6 +34,8 @@ pub struct Proof {
     pub audience: Option<String>,
     /// `nonce`.
     pub nonce: Option<String>,
+    /// What it proves.
+    pub assurance: Assurance,
 }
 
 /// A proof whose framing is acceptable.
@@ -57,7 +60,7 @@ impl<'t> Unproved<'t> {
         context: &Context<'_>,
     ) -> Result<Proof, Denial> {
         let leaf = chain.links().last().ok_or_else(|| Denial::new(Reason::ChainEmpty))?;
-        if !self.jws.verify(&leaf.claims.holder) {
+        if !leaf.claims.holder.key().is_some_and(|key| self.jws.verify(key)) {
             return Err(Denial::new(Reason::ProofInvalid).at_step("7b"));
         }
         let claims = self
@@ -106,7 +109,7 @@ impl<'t> Unproved<'t> {
         if context.proof.used.contains(&jti) {
             return Err(Denial::new(Reason::ProofReplayed).at_step("7i"));
         }
-        Ok(Proof { jti, iat, audience, nonce })
+        Ok(Proof { jti, iat, audience, nonce, assurance: Assurance::Arguments })
     }
 }
 

@@ -23,16 +23,17 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
         .with("workflow_digest", facts.authority.workflow_digest);
     if let Some(ground) = decision.ground {
         let rating = &ground.rating;
-        o.insert(
-            "catalogue",
-            Object::new()
-                .with("pin", ground.pin)
-                .with("risk", rating.risk.as_str())
-                .with("effect", rating.effect.as_str())
-                .with("idempotent", rating.idempotent)
-                .with("timeout_seconds", rating.timeout_seconds)
-                .with("level", ground.workflow.level.as_str()),
-        );
+        let mut catalogue = Object::new()
+            .with("pin", ground.pin)
+            .with("risk", rating.risk.as_str())
+            .with("effect", rating.effect.as_str())
+            .with("idempotent", rating.idempotent)
+            .with("timeout_seconds", rating.timeout_seconds)
+            .with("level", ground.workflow.level.as_str());
+        if rating.bearer {
+            catalogue.insert("bearer", true);
+        }
+        o.insert("catalogue", catalogue);
         o.insert(
             "policy",
             Object::new()
