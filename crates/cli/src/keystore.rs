@@ -72,6 +72,12 @@ pub(crate) fn prepare(dir: &Path, purpose: Purpose) -> Result<AnyKey, CliError> 
     public(purpose, &path)
 }
 
+/// Removes a key that was made and will not come.
+pub(crate) fn discard(dir: &Path, purpose: Purpose) {
+    // One that stays is removed by the next attempt.
+    let _ = fs::remove_file(next(dir, purpose));
+}
+
 /// Writes the key ring, whole or not at all.
 pub(crate) fn write_ring(dir: &Path, ring: &KeyRing) -> Result<(), CliError> {
     let keys = dir.join("keys");
@@ -112,4 +118,60 @@ pub(crate) fn settle(dir: &Path, ring: &KeyRing) -> Result<(), CliError> {
 fn sync(folder: &Path) -> Result<(), CliError> {
     let synced = fs::File::open(folder).and_then(|f| f.sync_all());
     synced.map_err(|e| CliError::file(folder, "write", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiwick_core::time::Timestamp;
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("keys")).unwrap();
+        for purpose in Purpose::ALL {
+            let path = present(dir.path(), purpose);
+            keyfile::create(file_name(purpose), &path).unwrap();
+        }
+        dir
+    }
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_seconds(s)
+    }
+
+    #[test]
+    fn a_replacement_that_was_cut_off_goes_on_from_the_key_ring() {
+        let dir = folder();
+        let dir = dir.path();
+        for purpose in Purpose::ALL {
+            let old = public(purpose, &present(dir, purpose)).unwrap();
+            let mut ring = KeyRing::parse(&ring_bytes(dir).unwrap()).unwrap();
+            // Cut off before the ring was written: the old one is in force, and
+            // what was made goes.
+            let lost = prepare(dir, purpose).unwrap();
+            settle(dir, &ring).unwrap();
+            assert_eq!(public(purpose, &present(dir, purpose)).unwrap(), old);
+            let new = prepare(dir, purpose).unwrap();
+            assert!(new != lost && new != old);
+            // Cut off after it: the new one is, for whoever comes first.
+            ring.replace(purpose, (old, new), at(1), at(2), false).unwrap();
+            write_ring(dir, &ring).unwrap();
+            settle(dir, &KeyRing::parse(&ring_bytes(dir).unwrap()).unwrap()).unwrap();
+            settle(dir, &ring).unwrap();
+            assert_eq!(public(purpose, &present(dir, purpose)).unwrap(), new);
+            assert!(!next(dir, purpose).exists());
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_ring_does_not_name_is_not_used() {
+        let dir = folder();
+        let dir = dir.path();
+        let old = public(Purpose::Issuer, &present(dir, Purpose::Issuer)).unwrap();
+        let new = prepare(dir, Purpose::Issuer).unwrap();
+        let mut ring = KeyRing::default();
+        ring.replace(Purpose::Issuer, (old, new), at(1), at(2), false).unwrap();
+        fs::remove_file(next(dir, Purpose::Issuer)).unwrap();
+        assert_eq!(settle(dir, &ring).unwrap_err().code, "keyring-mismatch");
+    }
 }

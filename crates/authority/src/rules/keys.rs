@@ -15,9 +15,10 @@ use crate::refusal::Refusal;
 /// The reason of a root that ends because its issuer's key was compromised.
 pub const COMPROMISED: &str = "issuer-key-compromised";
 
-/// Seconds for which entries by a former maker are still accepted: a process
-/// that runs takes the new key up within one.
-const MAKER_OVERLAP_SECONDS: i64 = 10;
+/// Seconds for which entries of a former maker are still accepted, and those of
+/// its successor already: a process that runs takes the new key up within one,
+/// and an entry bears the time at which its call came.
+pub const MAKER_OVERLAP_SECONDS: i64 = 60;
 
 /// Seconds for which a former snapshot key is accepted: gateways that were away
 /// learn of the new one in the meantime.

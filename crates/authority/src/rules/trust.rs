@@ -7,6 +7,7 @@ use bailiwick_evidence::trust::{IssuerKey, Maker, Role, Validity};
 
 use crate::installation::Installation;
 use crate::keyring::{AnyKey, Purpose};
+use crate::rules::keys::MAKER_OVERLAP_SECONDS;
 
 /// The trust file: every key that signed roots or entries, each with the time
 /// for which it is accepted. `since` is when the log began: no key is valid
@@ -14,13 +15,23 @@ use crate::keyring::{AnyKey, Purpose};
 #[must_use]
 pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
     let ring = &installation.ring;
+    let begin = |purpose: Purpose, from: Option<Timestamp>| match (purpose, from) {
+        (_, None) => since,
+        (Purpose::AuthorityMaker | Purpose::GatewayMaker, Some(from)) => {
+            since.max(Some(from.plus_seconds(-MAKER_OVERLAP_SECONDS)))
+        }
+        (_, from) => from,
+    };
     let present = |purpose: Purpose, key: PublicKey| Validity {
-        not_before: ring.from(purpose, &AnyKey::Ed25519(key)).or(since),
+        not_before: begin(purpose, ring.from(purpose, &AnyKey::Ed25519(key))),
         not_after: None,
     };
     let former = |purpose: Purpose, key: PublicKey| {
-        ring.former(purpose, AnyKey::Ed25519(key))
-            .filter_map(|f| Some((f.key.ed25519()?, f.validity(since)?)))
+        ring.former(purpose, AnyKey::Ed25519(key)).filter_map(move |f| {
+            let validity = f.validity(since)?;
+            let not_before = begin(purpose, f.from);
+            Some((f.key.ed25519()?, Validity { not_before, ..validity }))
+        })
     };
     let uri = &installation.issuer;
     let key = installation.issuer_key;

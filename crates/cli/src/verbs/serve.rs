@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_authority::follower::RevocationFollower;
-use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
@@ -33,7 +32,7 @@ const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
 
 /// How often files that may be replaced under a running `serve` are looked at.
-const RELOAD: Duration = Duration::from_secs(1);
+const RELOAD: Duration = Duration::from_millis(250);
 
 /// The process's async runtime.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
@@ -110,8 +109,7 @@ fn gateway_following(
     follower: Arc<RevocationFollower>,
 ) -> Result<Gateway, CliError> {
     let installation = data.authority.installation();
-    let anchors = Anchors::new(vec![(installation.issuer.clone(), installation.issuer_key)])
-        .map_err(|e| CliError::environment("anchors", e.to_string(), "check the issuer key"))?;
+    let anchors = data.authority.anchors()?;
     let c = &data.config;
     let mut config = GatewayConfig::new(
         &c.public_url(),
@@ -170,10 +168,12 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     gateway.check_pins().await;
     let mut tasks = Background::start(&data, follower);
     let presented = tls.as_ref().map(|files| files.tls());
+    let keys = Keys::new(Arc::clone(&data), gateway.clone());
     tasks.tasks.push(reloading(move || {
         if let Some(tls) = &tls {
             tls.reload();
         }
+        keys.take_up();
     }));
     let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
     // Whoever reads the announcement may stop it at once.
@@ -230,6 +230,43 @@ fn announce(data: &DataDir, address: SocketAddr, out: Output) {
     out.result(object, text);
 }
 
+/// The keys of a running `serve`.
+struct Keys {
+    data: Arc<DataDir>,
+    gateway: Gateway,
+    /// The fault that was told last, so that it is told once.
+    told: Mutex<Option<String>>,
+}
+
+impl Keys {
+    fn new(data: Arc<DataDir>, gateway: Gateway) -> Self {
+        Self { data, gateway, told: Mutex::default() }
+    }
+
+    /// Takes up keys that were replaced, and lets go of anchors that have
+    /// ended.
+    fn take_up(&self) {
+        let taken = self.data.take_up_keys();
+        if matches!(taken, Ok(true)) {
+            tracing::info!("keys that were replaced are in use");
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let anchors = taken.and_then(|_| Ok(self.data.authority.anchors()?));
+        match anchors {
+            Ok(anchors) => {
+                self.gateway.trust(anchors);
+                *told = None;
+            }
+            Err(e) => {
+                if told.as_ref() != Some(&e.message) {
+                    tracing::error!(code = %e.code, remedy = %e.remedy, "keys stay as they were: {}", e.message);
+                }
+                *told = Some(e.message);
+            }
+        }
+    }
+}
+
 /// What runs beside the requests.
 struct Background {
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -265,7 +302,7 @@ impl Background {
     }
 }
 
-/// Runs blocking work every second, and at once on SIGHUP, which would
+/// Runs blocking work again and again, and at once on SIGHUP, which would
 /// otherwise end the process.
 fn reloading(work: impl Fn() + Send + Sync + 'static) -> tokio::task::JoinHandle<()> {
     use tokio::signal::unix::{SignalKind, signal};

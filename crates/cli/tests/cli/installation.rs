@@ -90,6 +90,8 @@ fn serve_does_not_start_with_keys_that_others_can_read() {
         "gateway.jwk",
         "log.jwk",
         "plaintext.jwk",
+        "identity.jwk",
+        "snapshot.jwk",
         "admin.credential",
     ] {
         let file = data.join("keys").join(name);

@@ -18,6 +18,7 @@ mod demo;
 mod evidence;
 mod faults;
 mod installation;
+mod keys;
 mod ledger;
 mod privacy;
 mod records;
