@@ -31,6 +31,7 @@
 //! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
+//! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
 //! Times in bodies are seconds since the epoch.
@@ -43,6 +44,7 @@ pub mod erasure;
 pub mod identities;
 pub mod init;
 pub mod instances;
+pub mod keys;
 pub mod pins;
 pub mod principals;
 pub mod revocations;
