@@ -1,5 +1,6 @@
 //! The HTTP side: thin handlers over the rules.
 
+pub mod console;
 pub mod fetch;
 pub mod idempotency;
 pub mod limits;

@@ -168,6 +168,12 @@ pub enum Refusal {
     /// A public key that is not acceptable.
     #[error("the public key is not acceptable: {0}")]
     Key(#[from] KeyError),
+    /// A request for an identity token that is not acceptable.
+    #[error("the request for an identity token is not acceptable: {what}")]
+    IdentityRequest {
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The key serves somebody else already.
     #[error("the key is already the {whose}'s")]
     KeyTaken {
@@ -351,6 +357,7 @@ impl Refusal {
             Self::InstanceMissing { .. } => "instance-missing",
             Self::InstanceUnsuitable { .. } => "instance-unsuitable",
             Self::Key(_) => "key-unacceptable",
+            Self::IdentityRequest { .. } => "identity-request-unacceptable",
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
@@ -423,6 +430,9 @@ impl Refusal {
             Self::InstanceMissing { .. } => "enrol an instance of the agent first",
             Self::InstanceUnsuitable { .. } => "name an active instance of that very agent",
             Self::Key(_) => "send a public Ed25519 key as a JWK, without private members",
+            Self::IdentityRequest { .. } => {
+                "sign a fresh request with the identity key that the instance enrolled"
+            }
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),

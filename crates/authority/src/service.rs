@@ -28,6 +28,7 @@ mod clients;
 mod consent;
 mod delegations;
 mod erasure;
+mod identities;
 mod introspection;
 mod people;
 mod registry;
@@ -98,6 +99,11 @@ impl Authority {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Time and randomness.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.0.host
     }
 
     /// The installation.

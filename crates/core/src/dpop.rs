@@ -51,8 +51,6 @@ pub struct Accepted {
     pub jti: String,
     /// Its `iat`, seconds.
     pub iat: i64,
-    /// Its `nonce`.
-    pub nonce: Option<String>,
 }
 
 /// Whether a proof must carry a nonce that the server supplied (RFC 9449 §8, §9).
@@ -132,7 +130,12 @@ impl<'a> Unproved<'a> {
         now: Timestamp,
         limits: &ChainLimits,
     ) -> Result<Accepted, Denial> {
-        self.verify_bound(&holder.thumbprint(), leaf, now, limits)
+        if self.key != VerifyingKey::Ed25519(*holder) {
+            return Err(bad("jwk"));
+        }
+        let moment = Moment { now, window_seconds: limits.pop_window, nonces: Nonces::NotAsked };
+        let Possession { jti, iat, .. } = self.conclude(Some(leaf), &moment)?;
+        Ok(Accepted { jti, iat })
     }
 
     /// The list of RFC 9449 §4.3, with the key of this thumbprint as the
@@ -143,13 +146,12 @@ impl<'a> Unproved<'a> {
         token: &str,
         now: Timestamp,
         limits: &ChainLimits,
-    ) -> Result<Accepted, Denial> {
+    ) -> Result<Possession, Denial> {
         if self.key.thumbprint() != *required {
             return Err(bad("jwk"));
         }
         let moment = Moment { now, window_seconds: limits.pop_window, nonces: Nonces::NotAsked };
-        let Possession { jti, iat, nonce, .. } = self.conclude(Some(token), &moment)?;
-        Ok(Accepted { jti, iat, nonce })
+        self.conclude(Some(token), &moment)
     }
 
     /// What the list asks of signature and claims.

@@ -23,6 +23,8 @@ pub use third_party::ThirdPartyKey;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 /// A JWS, key or key set that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -156,17 +156,13 @@ pub enum By<'a> {
         /// The principal on record under the statement's name.
         principal: Option<&'a Principal>,
     },
-}
-
-impl By<'_> {
-    const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Authority => "authority",
-            Self::Client => "client",
-            Self::Operator => "operator",
-            Self::Principal { .. } => "principal",
-        }
-    }
+    /// Somebody who is signed in to the console.
+    Session {
+        /// Who.
+        principal: &'a Alias,
+        /// Whether their role lets them take back what is not their own.
+        any: bool,
+    },
 }
 
 /// What taking back came to.
@@ -211,6 +207,16 @@ pub fn revoke(
         }
         key = Some(registered.thumbprint());
     }
+    let is_own = |alias| resolved.author.as_ref() == Some(alias);
+    let by_whom = match by {
+        By::Authority => "authority",
+        By::Client => "client",
+        By::Operator => "operator",
+        By::Principal { .. } => "principal",
+        By::Session { principal, .. } if is_own(principal) => "principal",
+        By::Session { any: true, .. } => "operator",
+        By::Session { .. } => return Err(Refusal::NotYours),
+    };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
         if let Some(earlier) = already.iter().find(|r| r.subject == *subject) {
@@ -222,13 +228,16 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", by.as_str())
+            .with("by", by_whom)
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;
         }
         if let Some(key) = key {
             step = step.with("key", key);
+        }
+        if let By::Session { principal, .. } = by {
+            step = step.with("session_of", principal);
         }
         if let Some(detail) = detail {
             step = step.commit(moment, "detail", detail)?;

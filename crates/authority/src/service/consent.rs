@@ -15,6 +15,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::webauthn::{Assertion, RelyingParty};
 use bailiwick_policy::Workflow;
+use bailiwick_policy::expand::expand;
 use bailiwick_policy::grades::Risk;
 use bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
 use bailiwick_store::{Client, Credential, Status, Ticket, Tx, View};
@@ -269,7 +270,19 @@ impl Authority {
     ) -> Result<Secret, ConsentError> {
         let asking = self.consent(secret, person)?;
         let before = asking.prepared.ok_or_else(gone)?.statement;
-        let (request, options) = narrow(&before, narrowing).map_err(Refusal::from)?;
+        let (mut request, options) = narrow(&before, narrowing).map_err(Refusal::from)?;
+        // A shorthand of which nothing is left is not granted, and not claimed.
+        let published = self.workflows_of_agent(&before.agent)?;
+        if let Some(workflow) = published.iter().find(|w| w.id == before.workflow) {
+            let leaves = |shorthand: &String| {
+                let expanded = expand(workflow, std::slice::from_ref(shorthand));
+                expanded.map(|e| e.scope.tools().any(|(tool, _)| !options.withheld.contains(tool)))
+            };
+            request.scope.retain(|shorthand| leaves(shorthand).unwrap_or(true));
+        }
+        if request.scope.is_empty() {
+            return Err(Refusal::from(NarrowError::Nothing).into());
+        }
         let options = PrepareOptions { options, task: asking.request.delegation.task.clone() };
         let prepared = self.prepare(&request, &options)?;
         // The workflow may have changed meanwhile: what counts is the result.

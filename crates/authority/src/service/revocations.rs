@@ -10,7 +10,8 @@ use bailiwick_core::ledger::Subjects;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_store::{Chain, Grant, Stored, Subject, View};
 
-use super::{Authority, Inner};
+use super::{Authority, Inner, SignedIn};
+use crate::people::roles::{Deed, require};
 use crate::refusal::Refusal;
 use crate::rules::revocations::{By, Resolved, Statement, Taken, revoke};
 
@@ -71,6 +72,28 @@ impl Authority {
             let detail = detail.as_deref();
             let by = By::Operator;
             revoke(moment, &cx.installation, &resolved, &reason, detail, by, &already)
+        })
+    }
+
+    /// Takes something back for somebody who is signed in: their own, or what
+    /// their role lets them.
+    ///
+    /// # Errors
+    /// [`Refusal::NotYours`], and as [`Authority::revoke`].
+    pub fn revoke_in_session(
+        &self,
+        target: &Target,
+        reason: &str,
+        person: &SignedIn,
+    ) -> Result<Taken, Refusal> {
+        let any = require(&person.roles, Deed::RevokeAny).is_ok();
+        let (target, reason) = (target.clone(), reason.to_owned());
+        let alias = person.principal.alias.clone();
+        self.commit(move |cx, tx, moment| {
+            let resolved = resolve(cx, tx, &target)?;
+            let already = already(tx, &resolved)?;
+            let by = By::Session { principal: &alias, any };
+            revoke(moment, &cx.installation, &resolved, &reason, None, by, &already)
         })
     }
 

@@ -96,6 +96,25 @@ pub struct Login {
     pub subject: String,
 }
 
+impl Login {
+    /// `{issuer, subject}`, as its registration commits to it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        Object::new()
+            .with("issuer", self.issuer.as_str())
+            .with("subject", self.subject.as_str())
+            .into()
+    }
+
+    /// Reads what [`Login::to_json`] writes, and nothing more.
+    #[must_use]
+    pub fn from_json(json: &Json) -> Option<Self> {
+        let o = json.as_object().filter(|o| o.len() == 2)?;
+        let text = |name: &str| o.member(name)?.as_str().map(str::to_owned);
+        Some(Self { issuer: text("issuer")?, subject: text("subject")? })
+    }
+}
+
 /// What this principal registered, and what is trusted beside it. All of it
 /// was usable when the grant was signed; that is the caller's to know.
 #[derive(Clone, Copy, Debug)]

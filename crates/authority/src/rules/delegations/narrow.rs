@@ -33,6 +33,9 @@ pub enum NarrowError {
         /// Which part.
         member: &'static str,
     },
+    /// A number that is none.
+    #[error("minutes, calls and hops are whole numbers")]
+    Form,
     /// Nothing is left.
     #[error("nothing would be left to allow")]
     Nothing,
@@ -44,6 +47,7 @@ impl NarrowError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Wider { .. } => "narrowing-wider",
+            Self::Form => "narrowing-malformed",
             Self::Nothing => "narrowing-nothing",
         }
     }
@@ -53,6 +57,7 @@ impl NarrowError {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::Wider { .. } => "ask the client to ask for more, or leave it as it is",
+            Self::Form => "write a whole number, or leave it as it is",
             Self::Nothing => "leave at least one tool, or refuse the whole",
         }
     }
