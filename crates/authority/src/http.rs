@@ -3,6 +3,7 @@
 pub mod console;
 pub mod fetch;
 pub mod idempotency;
+pub mod instances;
 pub mod limits;
 pub mod nonces;
 pub mod problem;
