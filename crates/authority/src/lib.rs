@@ -43,5 +43,5 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     Asking, Authority, ConsentError, DelegationRef, Erased, Erasure, Invited, OwnPasskey,
-    PrepareOptions, SignedIn, Target, TokenAnswer,
+    PrepareOptions, SignedIn, Statuses, Target, TokenAnswer,
 };

@@ -33,6 +33,7 @@ mod introspection;
 mod people;
 mod registry;
 mod revocations;
+mod statuses;
 mod tokens;
 
 pub use consent::{Asking, ConsentError};
@@ -40,6 +41,7 @@ pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
