@@ -34,6 +34,7 @@ mod keys;
 mod people;
 mod registry;
 mod revocations;
+mod statuses;
 mod tokens;
 
 pub use consent::{Asking, ConsentError};
@@ -42,6 +43,7 @@ pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.

@@ -18,6 +18,7 @@ mod erasure;
 mod golden;
 mod inspecting;
 mod keys;
+mod machine;
 mod registry;
 mod revocations;
 mod support;
