@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and may use the machine's randomness"
 )]
 
+mod authenticator;
 mod catalogue;
 mod console;
 mod delegations;
@@ -17,6 +18,7 @@ mod erasure;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
 mod inspecting;
+mod people;
 mod registry;
 mod revocations;
 mod support;
