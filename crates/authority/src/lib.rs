@@ -24,6 +24,7 @@
     )
 )]
 
+pub mod feed;
 pub mod follower;
 pub mod host;
 pub mod inspect;
