@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use bailiwick_core::aat::verify::{Core, Unverified, verify_presence};
 use bailiwick_core::crypto::{Signer, base64url};
-use bailiwick_core::dpop::{Request, access_token_hash, prove};
+use bailiwick_core::dpop::{
+    Moment, Nonces, Request, access_token_hash, prove, verify_for_key, verify_for_token,
+};
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
@@ -57,11 +59,24 @@ fuzz_target!(
             }
             _ => return,
         };
+        // The same proof by any key, where no token is presented.
+        let request = Request { proof: &proof, method: "POST", uri: URI };
+        let moment = Moment {
+            now: Timestamp::from_seconds(NOW),
+            window_seconds: 60,
+            nonces: Nonces::NotAsked,
+        };
+        if let Ok(possession) = verify_for_key(&request, &moment) {
+            assert_eq!(possession.thumbprint, possession.key.thumbprint());
+            assert!((NOW - possession.iat).abs() <= 60 && !possession.jti.is_empty());
+            let other = KEYS[2].public_key().thumbprint();
+            let bound = verify_for_token(&request, &CHAIN[0], &other, &moment);
+            assert!(bound.is_err() || possession.thumbprint == other);
+        }
         let limits = ChainLimits::DEFAULT;
         let audiences = [AUDIENCE.to_owned()];
         let context = context(NOW, &audiences, &limits);
         let chain = Unverified::parse(&CHAIN, &limits).expect("the vector is well-formed");
-        let request = Request { proof: &proof, method: "POST", uri: URI };
         let Ok((_, accepted)) =
             verify_presence::<Core>(&chain, &CHAIN[0], &request, &context, ())
         else {

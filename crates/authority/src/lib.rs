@@ -24,12 +24,16 @@
     )
 )]
 
+pub mod console;
 pub mod feed;
 pub mod follower;
 pub mod host;
+pub mod http;
 pub mod inspect;
 pub mod installation;
 pub mod keyring;
+pub mod oauth;
+pub mod people;
 pub mod plan;
 pub mod refusal;
 pub mod rules;
@@ -40,5 +44,6 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    Authority, DelegationRef, Ended, Erased, Erasure, PrepareOptions, PublishedKey, Target,
+    Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, OwnPasskey,
+    PrepareOptions, PublishedKey, SignedIn, Target, TokenAnswer,
 };

@@ -8,10 +8,15 @@ use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
-use bailiwick_core::ids::{AgentId, InstanceId, WorkflowId};
+use bailiwick_core::ids::{AgentId, InstanceId, ServerName, WorkflowId};
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
+
+use crate::people::passkeys::PasskeyError;
+use crate::people::roles::NotYourRole;
+use crate::people::sessions::SessionError;
+use crate::rules::delegations::NarrowError;
 
 /// Why a request was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -35,6 +40,30 @@ pub enum Refusal {
     AlreadyRetired {
         /// Its name.
         name: String,
+    },
+    /// As many logins are under way as this installation takes at once.
+    #[error("too many logins are under way")]
+    Busy,
+    /// The last owner of the installation cannot lose that role.
+    #[error("nobody would be left who answers for this installation")]
+    LastOwner,
+    /// A narrowing that is none.
+    #[error(transparent)]
+    Narrow(#[from] NarrowError),
+    /// Roles do not reach.
+    #[error(transparent)]
+    NotYourRole(#[from] NotYourRole),
+    /// A passkey that was not taken.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
+    /// A browser's request that is not taken as the person's.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A one-time link or a page that has ended.
+    #[error("this {what} was used before, or its time is over")]
+    TicketGone {
+        /// What.
+        what: &'static str,
     },
     /// The log has begun already.
     #[error("this data dir holds an installation already")]
@@ -139,6 +168,12 @@ pub enum Refusal {
     /// A public key that is not acceptable.
     #[error("the public key is not acceptable: {0}")]
     Key(#[from] KeyError),
+    /// A request for an identity token that is not acceptable.
+    #[error("the request for an identity token is not acceptable: {what}")]
+    IdentityRequest {
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The key serves somebody else already.
     #[error("the key is already the {whose}'s")]
     KeyTaken {
@@ -164,6 +199,18 @@ pub enum Refusal {
         agent: AgentId,
         /// Those that list the agent.
         candidates: Vec<WorkflowId>,
+    },
+    /// A tool that is not for callers who prove no key.
+    #[error("`{tool}` is not listed for clients that prove no key")]
+    NotForBearer {
+        /// Which.
+        tool: String,
+    },
+    /// A tool server of which the grant holds no tool.
+    #[error("the grant reaches no tool of `{server}`")]
+    NothingThere {
+        /// Which.
+        server: ServerName,
     },
     /// Somebody else's delegation.
     #[error("the principal may take back its own grants and agents only")]
@@ -313,12 +360,22 @@ impl Refusal {
             Self::InstanceMissing { .. } => "instance-missing",
             Self::InstanceUnsuitable { .. } => "instance-unsuitable",
             Self::Key(_) => "key-unacceptable",
+            Self::IdentityRequest { .. } => "identity-request-unacceptable",
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
+            Self::Busy => "busy",
+            Self::LastOwner => "last-owner",
+            Self::Narrow(e) => e.code(),
+            Self::NotYourRole(e) => e.code(),
+            Self::Passkey(e) => e.code(),
+            Self::Session(e) => e.code(),
+            Self::TicketGone { .. } => "link-used-or-expired",
             Self::NoEntropy => "no-entropy",
             Self::NoWorkflow { .. } => "no-workflow",
             Self::NotInitialised => "not-initialised",
+            Self::NotForBearer { .. } => "not-for-bearer",
+            Self::NothingThere { .. } => "nothing-there",
             Self::NotYours => "not-yours",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
             Self::NoSigningKey => "no-signing-key",
@@ -377,14 +434,26 @@ impl Refusal {
             Self::InstanceMissing { .. } => "enrol an instance of the agent first",
             Self::InstanceUnsuitable { .. } => "name an active instance of that very agent",
             Self::Key(_) => "send a public Ed25519 key as a JWK, without private members",
+            Self::IdentityRequest { .. } => {
+                "sign a fresh request with the identity key that the instance enrolled"
+            }
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
+            Self::Busy => "try again in a few minutes",
+            Self::LastOwner => "make somebody else an owner first",
+            Self::Narrow(e) => e.remedy(),
+            Self::NotYourRole(e) => e.remedy(),
+            Self::Passkey(e) => e.remedy(),
+            Self::Session(e) => e.remedy(),
+            Self::TicketGone { .. } => "begin again, or ask for a new link",
             Self::NoEntropy => "check the system's random number source, then try again",
             Self::NoWorkflow { .. } => {
                 "publish a workflow that lists the agent and all shorthands, or ask for less"
             }
             Self::NotInitialised => "run `bailiwick init` first",
+            Self::NotForBearer { .. } => "prove a key with DPoP",
+            Self::NothingThere { .. } => "name a tool server that the grant reaches",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",

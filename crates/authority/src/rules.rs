@@ -14,33 +14,41 @@
 //! | `log.started` | | `org`, `trust_domain`, `issuer: {uri, jwk}`, `log: {origin, vkey}`, `makers: [{id, jwk, role}]`, `audience: [..]` | |
 //! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, id}` |
 //! | `principal.changed` | principal | `status` | |
+//! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
+//! | `credential.changed` | principal | `credential`, `status` | |
+//! | `role.changed` | principal | `role`, `held` | |
+//! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
+//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
 //! | `task.created` | principal, agent, workflow, task | `task`, `workflow`, `workflow_digest` | `purpose` |
-//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
+//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
-//! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `row` | `statement?`, `detail?` |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
+//! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;
 pub mod clients;
+pub mod credentials;
 pub mod delegations;
 pub mod erasure;
+pub mod identities;
 pub mod init;
 pub mod instances;
 pub mod keys;
 pub mod pins;
 pub mod principals;
 pub mod revocations;
+pub mod roles;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;

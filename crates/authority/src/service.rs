@@ -25,16 +25,24 @@ use crate::workflows::Parsed;
 
 mod catalogue;
 mod clients;
+mod consent;
 mod delegations;
 mod erasure;
+mod identities;
+mod introspection;
 mod keys;
+mod people;
 mod registry;
 mod revocations;
+mod tokens;
 
+pub use consent::{Asking, ConsentError};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};
+pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
 #[derive(Clone)]
@@ -102,6 +110,11 @@ impl Authority {
         &self.0.store
     }
 
+    /// Time and randomness.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.0.host
+    }
+
     /// The installation, with the keys as of now.
     #[must_use]
     pub fn installation(&self) -> Arc<Installation> {
@@ -166,6 +179,18 @@ impl Authority {
         &self,
         rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.transact(move |cx, tx, moment| {
+            let plan = rule(cx, tx, moment)?;
+            cx.write(tx, plan)
+        })
+    }
+
+    /// Runs `work` in one transaction, with the clock checked. For what is more
+    /// than a plan: tickets change with the entries, or not at all.
+    fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner, &mut Tx<'_>, &Moment<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let shared = self.clone();
         self.0
             .store
@@ -179,21 +204,7 @@ impl Authority {
                 if tx.last_time()?.is_some_and(ahead) {
                     return Err(Refusal::ClockBehind);
                 }
-                let size = tx.log_size()?;
-                let plan = rule(&cx, tx, &moment)?;
-                let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
-                if size == 0 && !begins {
-                    return Err(Refusal::NotInitialised);
-                }
-                for step in plan.steps {
-                    let (maker, key) = (&cx.maker, &*cx.keys.maker);
-                    match (&step.row, step.erases.as_slice()) {
-                        (Some(row), _) => tx.record(maker, key, step.event, row)?,
-                        (None, []) => tx.append(maker, key, step.event)?,
-                        (None, erases) => tx.erase(maker, key, step.event, erases)?,
-                    };
-                }
-                Ok(plan.outcome)
+                work(&cx, tx, &moment)
             })
             .wait()
     }
@@ -239,6 +250,23 @@ impl Inner {
     fn with(&self, installation: Installation, keys: Keys) -> Result<Self, Refusal> {
         let (store, host) = (self.store.clone(), Arc::clone(&self.host));
         Self::new(store, host, Arc::clone(&self.parsed), installation, keys)
+    }
+
+    /// Writes what a rule decided on.
+    fn write<T>(&self, tx: &mut Tx<'_>, plan: Plan<T>) -> Result<T, Refusal> {
+        let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
+        if tx.log_size()? == 0 && !begins {
+            return Err(Refusal::NotInitialised);
+        }
+        for step in plan.steps {
+            let (maker, key) = (&self.maker, &*self.keys.maker);
+            match (&step.row, step.erases.as_slice()) {
+                (Some(row), _) => tx.record(maker, key, step.event, row)?,
+                (None, []) => tx.append(maker, key, step.event)?,
+                (None, erases) => tx.erase(maker, key, step.event, erases)?,
+            };
+        }
+        Ok(plan.outcome)
     }
 
     fn principal(

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod ledger;
+mod people;
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
+pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PrincipalVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -55,6 +57,9 @@ pub(crate) enum Verb {
     /// Running instances: their two keys and their enrolment.
     #[command(subcommand)]
     Instance(InstanceVerb),
+    /// OAuth clients, and which agent each of them is.
+    #[command(subcommand)]
+    Client(ClientVerb),
     /// Workflows: the checklists under which tasks run.
     #[command(subcommand)]
     Workflow(WorkflowVerb),
@@ -72,6 +77,12 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json"
     )]
     Delegate(DelegateArgs),
+    /// What principals granted.
+    #[command(subcommand)]
+    Grant(GrantVerb),
+    /// Roots issued under a grant.
+    #[command(subcommand)]
+    Delegation(DelegationVerb),
     /// Derive a narrower delegation for another instance, offline.
     #[command(
         after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json"
@@ -162,6 +173,10 @@ pub(crate) struct InitArgs {
     /// The SPIFFE trust domain of the agents.
     #[arg(long)]
     pub(crate) trust_domain: Option<String>,
+    /// Register this person as the installation's owner and print the one-time
+    /// link by which they enrol a passkey.
+    #[arg(long, value_name = "user:NAME")]
+    pub(crate) owner: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -169,35 +184,6 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one, which a localhost public_url does not name.
     #[arg(long)]
     pub(crate) listen: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PrincipalVerb {
-    /// Register a principal and make its own signing key.
-    Add {
-        /// `user:NAME` or `service:NAME`.
-        id: String,
-        /// Where to write the private key [default: ID.key in the current folder].
-        #[arg(long)]
-        key: Option<PathBuf>,
-    },
-    /// List principals.
-    List,
-    /// Suspend a principal: nothing it granted works any more.
-    Suspend {
-        /// The principal.
-        id: String,
-    },
-    /// Let a suspended principal's grants work again.
-    Resume {
-        /// The principal.
-        id: String,
-    },
-    /// Retire a principal for good.
-    Retire {
-        /// The principal.
-        id: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

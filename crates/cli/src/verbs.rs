@@ -12,10 +12,12 @@ mod agent;
 mod attenuate;
 mod audit;
 mod call;
+mod client;
 mod config;
 mod delegate;
 mod doctor;
 pub(crate) mod evidence;
+mod grant;
 mod init;
 mod inspect;
 mod instance;
@@ -42,6 +44,9 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Principal(verb) => principal::run(verb, &dir, out)?,
         Verb::Agent(verb) => agent::run(verb, &dir, out)?,
         Verb::Instance(verb) => instance::run(verb, &dir, out)?,
+        Verb::Client(verb) => client::run(verb, &dir, out)?,
+        Verb::Grant(verb) => grant::run(verb, &dir, out)?,
+        Verb::Delegation(verb) => grant::delegation(verb, &dir, out)?,
         Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,

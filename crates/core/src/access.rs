@@ -9,6 +9,7 @@
 //! thumbprint or is absent, and nothing can be derived from the token.
 
 use crate::aat::DETAILS_TYPE;
+use crate::aat::claims::Holder;
 use crate::aat::jws::{Compact, sign};
 use crate::aat::make::MakeError;
 use crate::accountable;
@@ -134,4 +135,30 @@ impl<'t> Unverified<'t> {
             .map_err(|d| d.of_token(0))?;
         Ok(Self { text, jws, kid })
     }
+
+    /// Whose token it says it is, before its signature is checked: the
+    /// thumbprint of its key, or what stands for one.
+    ///
+    /// # Errors
+    /// [`Reason::ClaimsMalformed`].
+    pub fn claimed_holder(&self, limits: &ChainLimits) -> Result<Thumbprint, Denial> {
+        let claims = self.jws.claims(&limits.json)?;
+        Ok(holder(&claims)?.thumbprint())
+    }
+}
+
+/// What the token is bound to; `cnf` in a form that is not known binds it to
+/// something that cannot be checked.
+pub(crate) fn holder(claims: &Object) -> Result<Holder, Denial> {
+    let bad = |claim: &str| Denial::new(Reason::ClaimsMalformed).at_step("at+jwt").about(claim);
+    let client =
+        claims.member("client_id").and_then(Json::as_str).ok_or_else(|| bad("client_id"))?;
+    let Some(cnf) = claims.member("cnf") else {
+        return Ok(Holder::Bearer(bearer_thumbprint(client)));
+    };
+    cnf.as_object()
+        .filter(|cnf| cnf.len() == 1)
+        .and_then(|cnf| Thumbprint::from_text(cnf.member("jkt")?.as_str()?))
+        .map(Holder::Bound)
+        .ok_or_else(|| bad("cnf"))
 }

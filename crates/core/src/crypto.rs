@@ -1,4 +1,4 @@
-//! Ed25519 and SHA-256, by aws-lc-rs, behind a small surface.
+//! Ed25519, ECDSA on P-256 and SHA-256, by aws-lc-rs, behind a small surface.
 //!
 //! Verification is strict: besides RFC 8032's own rules (canonical `S`, and a
 //! recomputed `R` compared byte for byte) it refuses public keys that are
@@ -15,6 +15,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{Json, Object};
 
+mod p256;
+#[cfg(test)]
+pub(crate) use p256::fresh as fresh_p256;
+pub use p256::{P256PublicKey, P256SigningKey};
+
+/// What only a private or symmetric JWK has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 /// Something that signs with one Ed25519 key.
 pub trait Signer {
     /// The public key that verifies what [`Signer::sign`] makes.
@@ -30,11 +38,14 @@ pub type Signature = [u8; 64];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Wrong length or not base64url without padding.
-    #[error("a key's bytes are not 32 bytes in base64url without padding")]
+    #[error("a key's bytes have the wrong length or are not base64url without padding")]
     Encoding,
-    /// Not `kty` `OKP` with `crv` `Ed25519`.
-    #[error("only OKP keys on Ed25519 are accepted here")]
+    /// Not of a kind, curve, size or use that is accepted here.
+    #[error("keys of this kind, curve, size or use are not accepted here")]
     Unsupported,
+    /// A point that does not lie on its curve.
+    #[error("the key's point does not lie on its curve")]
+    OffCurve,
     /// A private or symmetric member is present.
     #[error("a public key must not carry private or symmetric members")]
     Private,
@@ -151,8 +162,7 @@ impl PublicKey {
     /// # Errors
     /// See [`KeyError`].
     pub fn from_jwk(jwk: &Object) -> Result<Self, KeyError> {
-        const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-        if jwk.iter().any(|(name, _)| PRIVATE.contains(&name)) {
+        if jwk.iter().any(|(name, _)| PRIVATE_MEMBERS.contains(&name)) {
             return Err(KeyError::Private);
         }
         let text = |name| jwk.member(name).and_then(Json::as_str);

@@ -5,13 +5,10 @@
 //! two signatures over the same payload: Ed25519 by the holder key and ES256
 //! by the identity key. Each proves possession of its own key.
 
-// tidy(pure): the library draws the nonce of an ES256 signature; no decision depends on it
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
-};
-
+/// An instance's ES256 key, public half.
+pub use crate::crypto::P256PublicKey as IdentityKey;
+/// An instance's ES256 key, private half.
+pub use crate::crypto::P256SigningKey as IdentitySigningKey;
 use crate::crypto::{KeyError, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::ids::{AgentId, InstanceId, PrincipalId};
 use crate::json::{Json, Object};
@@ -20,113 +17,6 @@ use crate::time::Timestamp;
 
 /// The `typ` of both signatures.
 pub const TYPE: &str = "bailiwick-enrolment+jwt";
-
-/// A P-256 public key for ES256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdentityKey {
-    x: [u8; 32],
-    y: [u8; 32],
-}
-
-impl IdentityKey {
-    /// Reads a public EC JWK on P-256; private members are refused.
-    ///
-    /// # Errors
-    /// See [`KeyError`]. Whether the point lies on the curve is found when a
-    /// signature is checked, and an enrolment always carries one.
-    pub fn from_jwk(jwk: &Object) -> Result<Self, KeyError> {
-        if ["d", "k", "p", "q"].iter().any(|m| jwk.member(m).is_some()) {
-            return Err(KeyError::Private);
-        }
-        let text = |name| jwk.member(name).and_then(Json::as_str);
-        if (text("kty"), text("crv")) != (Some("EC"), Some("P-256")) {
-            return Err(KeyError::Unsupported);
-        }
-        let coordinate = |name| {
-            text(name)
-                .and_then(from_base64url)
-                .and_then(|b| b.try_into().ok())
-                .ok_or(KeyError::Encoding)
-        };
-        Ok(Self { x: coordinate("x")?, y: coordinate("y")? })
-    }
-
-    /// The public JWK.
-    #[must_use]
-    pub fn to_jwk(&self) -> Object {
-        Object::new()
-            .with("crv", "P-256")
-            .with("kty", "EC")
-            .with("x", base64url(&self.x))
-            .with("y", base64url(&self.y))
-    }
-
-    /// Whether an ES256 signature (`r || s`) over `message` holds.
-    #[must_use]
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let mut point = vec![4u8];
-        point.extend_from_slice(&self.x);
-        point.extend_from_slice(&self.y);
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point).verify(message, signature).is_ok()
-    }
-}
-
-/// An instance's private ES256 key, from PKCS#8.
-pub struct IdentitySigningKey {
-    pair: EcdsaKeyPair,
-    public: IdentityKey,
-}
-
-impl std::fmt::Debug for IdentitySigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("IdentitySigningKey(…)")
-    }
-}
-
-impl IdentitySigningKey {
-    /// Reads a PKCS#8 document.
-    ///
-    /// # Errors
-    /// [`KeyError::Encoding`].
-    pub fn from_pkcs8(document: &[u8]) -> Result<Self, KeyError> {
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document)
-            .map_err(|_| KeyError::Encoding)?;
-        let public = match pair.public_key().as_ref() {
-            [4, rest @ ..] => {
-                let (x, y) = rest.split_at_checked(32).ok_or(KeyError::Encoding)?;
-                IdentityKey {
-                    x: x.try_into().map_err(|_| KeyError::Encoding)?,
-                    y: y.try_into().map_err(|_| KeyError::Encoding)?,
-                }
-            }
-            _ => return Err(KeyError::Encoding),
-        };
-        Ok(Self { pair, public })
-    }
-
-    /// The public key.
-    #[must_use]
-    pub fn public_key(&self) -> IdentityKey {
-        self.public
-    }
-
-    /// An ES256 signature over `message`. The library draws the nonce itself.
-    ///
-    /// # Errors
-    /// [`KeyError::Encoding`] when the library refuses.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the library draws the nonce of an ES256 signature; no decision depends on it"
-    )]
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let signature = self
-            .pair
-            // tidy(pure): see above
-            .sign(&SystemRandom::new(), message)
-            .map_err(|_| KeyError::Encoding)?;
-        Ok(signature.as_ref().to_vec())
-    }
-}
 
 /// What both keys sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,19 +180,12 @@ impl Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::SigningKey;
-
-    fn identity() -> IdentitySigningKey {
-        let document =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                .unwrap();
-        IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap()
-    }
+    use crate::crypto::{SigningKey, fresh_p256};
 
     #[test]
     fn an_enrolment_holds_only_with_both_keys_signatures() {
         let holder = SigningKey::from_seed(&[1; 32]).unwrap();
-        let identity = identity();
+        let identity = fresh_p256();
         let now = Timestamp::from_seconds(1_704_067_500);
         let statement = Statement {
             instance: InstanceId::mint(now, [1; 10]),
@@ -319,7 +202,7 @@ mod tests {
         let other = SigningKey::from_seed(&[2; 32]).unwrap();
         let forged = statement.sign(&other, &identity).unwrap();
         assert_eq!(Statement::verify(&forged), Err(EnrolmentError::HolderSignature));
-        let forged = statement.sign(&holder, &self::identity()).unwrap();
+        let forged = statement.sign(&holder, &fresh_p256()).unwrap();
         assert_eq!(Statement::verify(&forged), Err(EnrolmentError::IdentitySignature));
 
         let text = enrolment.canonical();

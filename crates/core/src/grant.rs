@@ -5,9 +5,16 @@ use crate::aat::jws::{Compact, sign};
 use crate::crypto::{Digest, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::denial::Denial;
 use crate::ids::{AgentId, GrantId, OrgId, PrincipalId, TaskId, WorkflowId};
+use crate::jose::JoseError;
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
 use crate::time::Timestamp;
+use crate::webauthn::AssertionError;
+
+mod id_token;
+mod proof;
+pub use id_token::{IdTokenIssuer, IdTokenProblem};
+pub use proof::{Login, MAX_LOGIN_AGE_SECONDS, Moment, Passkey, Proof, Registered, SignedBy};
 
 /// The `typ` of a grant signed with a principal's key.
 pub const TYPE: &str = "bailiwick-grant+jwt";
@@ -69,6 +76,18 @@ pub enum GrantError {
     /// The signature is over another statement.
     #[error("the signature is over another grant than the one presented")]
     OtherStatement,
+    /// What signed is not registered for this principal.
+    #[error("the grant was signed with something that is not registered for this principal")]
+    NotRegistered,
+    /// The signed request is refused.
+    #[error("the signed grant is refused: {0}")]
+    Jws(JoseError),
+    /// The passkey's assertion is refused.
+    #[error("the passkey's signature over the grant is refused: {0}")]
+    Assertion(AssertionError),
+    /// The login's `id_token` is refused.
+    #[error("the login that signed the grant is refused: {0}")]
+    IdToken(IdTokenProblem),
 }
 
 impl GrantError {
@@ -79,6 +98,10 @@ impl GrantError {
             Self::Member { .. } | Self::Form(_) => "grant-malformed",
             Self::Signature => "grant-signature-invalid",
             Self::OtherStatement => "grant-other-statement",
+            Self::NotRegistered => "grant-signer-not-registered",
+            Self::Jws(e) => e.code(),
+            Self::Assertion(e) => e.code(),
+            Self::IdToken(e) => e.code(),
         }
     }
 
@@ -89,6 +112,12 @@ impl GrantError {
             Self::Member { .. } | Self::Form(_) => "prepare the grant with `bailiwick delegate`",
             Self::Signature => "sign with the principal's own registered key",
             Self::OtherStatement => "sign the statement that the authority prepared, unchanged",
+            Self::NotRegistered => {
+                "sign with a key, passkey or login that this principal registered"
+            }
+            Self::Jws(e) => e.remedy(),
+            Self::Assertion(e) => e.remedy(),
+            Self::IdToken(e) => e.remedy(),
         }
     }
 }
@@ -283,11 +312,11 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::crypto::SigningKey;
 
-    fn statement() -> Statement {
+    pub(crate) fn statement() -> Statement {
         let now = Timestamp::from_seconds(1_704_067_500);
         Statement {
             id: GrantId::mint(now, [1; 10]),

@@ -234,6 +234,17 @@ impl Assembly<'_> {
         Ok(self.parts.len().saturating_sub(1))
     }
 
+    /// What an instance is: an enrolment, or a client that was mapped to an
+    /// agent before the action.
+    fn instance(&mut self, instance: &str, before: u64) -> Result<usize, AssembleError> {
+        let (subject, client) = (Subject::Instance, Kind::ClientChanged);
+        let mapped = self.find(client, subject, instance, |leaf| leaf.index < before)?;
+        match mapped {
+            Some(leaf) => self.push(leaf, &["client"]),
+            None => self.add(Kind::InstanceEnrolled, subject, instance, &["enrolment"], |_| true),
+        }
+    }
+
     fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
         self.parts
             .get(at)
@@ -321,11 +332,15 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let fields: &[&str] = if signed { &["statement", "signature"] } else { &["statement"] };
     let at = all.add(Kind::GrantRecorded, Subject::Grant, &grant, fields, any)?;
     let granted_at = all.leaf(at)?.index;
+    // What the principal signed with, unless it was its own key.
+    if let Some(credential) = all.leaf(at)?.body("credential").and_then(Json::as_str) {
+        let credential = credential.to_owned();
+        add_credential(&mut all, &alias, &credential)?;
+    }
     all.add(Kind::TaskCreated, Subject::Task, &task, &["purpose"], any)?;
     all.add(Kind::PrincipalAdded, Subject::Principal, &alias, &["principal"], any)?;
     for instance in instances {
-        let at =
-            all.add(Kind::InstanceEnrolled, Subject::Instance, &instance, &["enrolment"], any)?;
+        let at = all.instance(&instance, decided_at)?;
         let agent = all.leaf(at)?.text("agent")?.to_owned();
         let at = all.add(Kind::AgentAdded, Subject::Agent, &agent, &[], any)?;
         let owner = all.leaf(at)?.body_text("owner")?.to_owned();
@@ -340,6 +355,25 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
         })?;
     }
     all.finish(action)
+}
+
+/// The registration of a credential; a login's provider and name there are
+/// disclosed, a passkey's or service's key stands in the entry.
+fn add_credential(
+    all: &mut Assembly<'_>,
+    alias: &str,
+    credential: &str,
+) -> Result<(), AssembleError> {
+    let is_it = |leaf: &Leaf| leaf.body_text("credential").is_ok_and(|c| c == credential);
+    let leaf = all.find(Kind::CredentialAdded, Subject::Principal, alias, is_it)?;
+    let leaf = leaf.ok_or_else(|| AssembleError::NotFound {
+        kind: Kind::CredentialAdded.as_str(),
+        subject: Subject::Principal.as_str(),
+        value: alias.to_owned(),
+    })?;
+    let is_login = leaf.body_text("credential_kind").is_ok_and(|kind| kind == "login");
+    let fields: &[&str] = if is_login { &["login"] } else { &[] };
+    all.push(leaf, fields).map(drop)
 }
 
 fn is_refusal(decided: &Leaf) -> bool {

@@ -32,14 +32,16 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
     Kind::ActionDecided,
     Kind::ActionCompleted,
     Kind::DelegationIssued,
     Kind::GrantRecorded,
     Kind::TaskCreated,
     Kind::PrincipalAdded,
+    Kind::CredentialAdded,
     Kind::AgentAdded,
+    Kind::ClientChanged,
     Kind::InstanceEnrolled,
     Kind::WorkflowPublished,
     Kind::ToolPinned,

@@ -44,7 +44,7 @@ checks! {
         "ask for a bundle with its plaintext; what was erased cannot be verified any more";
     Principal, "principal", "the principal is the registered one whose key and alias the log records",
         "ask the organisation for the principal's registration; do not rely on this action's author";
-    Grant, "grant", "the grant in the log is the disclosed statement, signed by the principal's own key",
+    Grant, "grant", "the grant in the log is the disclosed statement, signed by the principal itself",
         "ask the principal whether they signed this grant; do not rely on it";
     Enrolment, "enrolment", "every hop's key was enrolled by its instance, for its agent and owner",
         "ask the agents' owners which instances are theirs";

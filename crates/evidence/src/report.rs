@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bailiwick_core::grant::SignedBy;
 use bailiwick_core::ids::PrincipalId;
 
 use crate::verdict::{Accountability, Proven, Verdict};
@@ -95,16 +96,19 @@ impl Proven {
 
 impl Accountability {
     fn write(&self, page: &mut Page) {
-        let by = if self.grant_signed {
-            "by its own signature"
-        } else {
-            "ATTESTED by an administrator, not signed by the principal"
+        let by = match self.signed_by {
+            SignedBy::Key => "by its own signature",
+            SignedBy::Passkey => "by its own signature with a passkey",
+            SignedBy::IdToken => "by its own login for this grant",
+            SignedBy::Service => "by its own signed request",
+            SignedBy::Attested => "ATTESTED by an administrator, not signed by the principal",
         };
         page.line(
             "principal",
             &format!("{} of {}, {by}", self.principal, shown(&self.principal_issuer)),
         );
         page.line("", &format!("alias {}, grant {}", shown(&self.principal_alias), self.grant));
+        page.line("signed", self.signed_by.as_str());
         for (i, hop) in self.hops.iter().enumerate() {
             let owner = hop.owner.as_ref().map_or("nobody", PrincipalId::as_str);
             page.line(

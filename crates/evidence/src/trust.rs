@@ -6,6 +6,7 @@
 use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::{PublicKey, sha256};
 use bailiwick_core::ids::OrgId;
+use bailiwick_core::jose::{SetKey, ThirdPartyKey};
 use bailiwick_core::json::{Json, JsonError, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
@@ -108,13 +109,27 @@ pub struct Maker {
     pub validity: Validity,
 }
 
-/// Reserved for approvals: which relying party and origins verdicts come from.
+/// Where people use their passkeys, to sign grants and to approve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approvers {
     /// The WebAuthn relying party's id.
     pub rp_id: String,
     /// Its origins.
     pub origins: Vec<String>,
+}
+
+/// A key with which an OpenID provider signs `id_token`s. Providers change
+/// theirs often, so a file that vouches for old grants keeps the old keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdTokenKey {
+    /// The provider's issuer identifier, exactly as in `iss`.
+    pub issuer: String,
+    /// The client id under which people log in to sign grants.
+    pub client_id: String,
+    /// The key.
+    pub key: ThirdPartyKey,
+    /// When.
+    pub validity: Validity,
 }
 
 /// The trust file.
@@ -135,8 +150,10 @@ pub struct Trust {
     pub quorum: usize,
     /// The gateways' audiences, exact texts.
     pub audiences: Vec<String>,
-    /// Reserved for approvals.
+    /// Where people use their passkeys; without it no passkey signs anything.
     pub approvers: Option<Approvers>,
+    /// Keys of identity providers; without one no login signs anything.
+    pub id_tokens: Vec<IdTokenKey>,
 }
 
 /// A trust file that cannot be used.
@@ -198,6 +215,26 @@ fn key(reader: &Reader<'_>) -> Result<PublicKey, BadMember> {
         .ok_or_else(|| reader.bad("jwk"))
 }
 
+/// Absent in files that were written before there were any.
+fn id_tokens(top: &Reader<'_>) -> Result<Vec<IdTokenKey>, BadMember> {
+    const MEMBERS: [&str; 5] = ["issuer", "client_id", "jwk", "not_before", "not_after"];
+    if top.optional("id_tokens").is_none() {
+        return Ok(Vec::new());
+    }
+    each(top, "id_tokens", &MEMBERS, |r| {
+        let jwk = r.object("jwk")?;
+        Ok(IdTokenKey {
+            issuer: r.text("issuer")?.to_owned(),
+            client_id: r.text("client_id")?.to_owned(),
+            key: ThirdPartyKey::from_jwk(jwk)
+                .ok()
+                .filter(|key| key.to_jwk() == *jwk)
+                .ok_or_else(|| r.bad("jwk"))?,
+            validity: Validity::read(r)?,
+        })
+    })
+}
+
 fn each<T>(
     reader: &Reader<'_>,
     name: &str,
@@ -221,7 +258,7 @@ impl Trust {
     /// # Errors
     /// See [`TrustError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
-        const MEMBERS: [&str; 10] = [
+        const MEMBERS: [&str; 11] = [
             "v",
             "kind",
             "org",
@@ -232,6 +269,7 @@ impl Trust {
             "quorum",
             "audiences",
             "approvers",
+            "id_tokens",
         ];
         let json = Json::parse(bytes, &JsonLimits::DEFAULT).map_err(TrustError::Json)?;
         let top = Reader::new("", &json, &MEMBERS)?;
@@ -283,6 +321,7 @@ impl Trust {
                     })
                 }
             },
+            id_tokens: id_tokens(&top)?,
         };
         trust.check()?;
         Ok(trust)
@@ -363,6 +402,20 @@ impl Trust {
                 "approvers",
                 Object::new().with("rp_id", a.rp_id.as_str()).with("origins", list(&a.origins)),
             );
+        }
+        if !self.id_tokens.is_empty() {
+            let keys: Vec<Json> = self
+                .id_tokens
+                .iter()
+                .map(|k| {
+                    let o = Object::new()
+                        .with("issuer", k.issuer.as_str())
+                        .with("client_id", k.client_id.as_str())
+                        .with("jwk", k.key.to_jwk());
+                    k.validity.write(o).into()
+                })
+                .collect();
+            json.insert("id_tokens", keys);
         }
         json.into()
     }

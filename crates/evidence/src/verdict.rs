@@ -3,6 +3,7 @@
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::Reason;
+use bailiwick_core::grant::SignedBy;
 use bailiwick_core::guarantee::{Assurance, Guarantee};
 use bailiwick_core::ids::{ActionId, EntryId, GrantId, PrincipalId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
@@ -89,8 +90,8 @@ pub struct Accountability {
     pub principal_alias: String,
     /// The grant.
     pub grant: GrantId,
-    /// Whether the grant carries the principal's own signature.
-    pub grant_signed: bool,
+    /// How the principal signed the grant, if it did.
+    pub signed_by: SignedBy,
     /// Every hop, root first.
     pub hops: Vec<Hop>,
     /// The task.
@@ -181,7 +182,7 @@ impl Proven {
                         "who sent this call: its proof was used before, so whoever saw it could",
                     );
                 }
-                if a.grant_signed {
+                if a.signed_by.is_the_principals() {
                     list.push("what a screen showed the principal when it signed");
                 } else {
                     list.push("that the principal consented: an administrator attested the grant");
@@ -323,7 +324,8 @@ impl Accountability {
             .with("principal_issuer", self.principal_issuer.as_str())
             .with("principal_alias", self.principal_alias.as_str())
             .with("grant", &self.grant)
-            .with("grant_signed", self.grant_signed)
+            .with("grant_signed", self.signed_by.is_the_principals())
+            .with("signed", self.signed_by.as_str())
             .with("hops", hops)
             .with("task", &self.task)
             .with("purpose", self.purpose.as_str())

@@ -105,7 +105,7 @@ fn accountable(
     let grant = authority::grant(case, &principal)?;
     passed.push(Check::Grant);
     let presented = delegation::Presented::read(decided)?;
-    let hops = authority::hops(case, &presented.chain)?;
+    let hops = authority::hops(case, &presented)?;
     passed.push(Check::Enrolment);
     let redone = delegation::redo(case, &presented, &grant, &hops)?;
     passed.push(Check::Delegation);
@@ -117,7 +117,8 @@ fn accountable(
     passed.push(Check::Tool);
     let action_digest = action::digest(case, &presented, &redone, pin)?;
     passed.push(Check::Action);
-    let decision = action::decision(case, &presented, &redone, grant.signed)?;
+    let decision =
+        action::decision(case, &presented, &redone, grant.signed_by.is_the_principals())?;
     passed.push(Check::Decision);
     let statement = grant.statement;
     Ok((
@@ -127,7 +128,7 @@ fn accountable(
             principal_issuer: principal.issuer,
             principal_alias: alias.to_owned(),
             grant: statement.id,
-            grant_signed: grant.signed,
+            signed_by: grant.signed_by,
             hops: redone.hops,
             task: statement.task,
             purpose: statement.purpose,
@@ -141,7 +142,7 @@ fn accountable(
             tool: presented.tool,
             pin: pin.map(str::to_owned),
             action_digest,
-            assurance: bailiwick_core::guarantee::Assurance::Arguments,
+            assurance: presented.form.assurance(),
             guarantee: redone.guarantee,
             staleness_ms: redone.staleness_ms,
         },

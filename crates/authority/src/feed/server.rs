@@ -84,8 +84,9 @@ impl RevocationServer {
         let authority = self.0.authority.clone();
         let sealed = move || {
             let batch = authority.feed().since(after)?;
-            let issuer = &authority.installation().issuer;
-            let json = signed::seal(issuer, after, &batch, &*authority.snapshot_key());
+            let installation = authority.installation();
+            let json =
+                signed::seal(&installation.issuer, after, &batch, &*authority.snapshot_key());
             Ok((batch, json.canonical().into_bytes()))
         };
         let unavailable = |_| FeedError::Unavailable { detail: "a background job failed".into() };

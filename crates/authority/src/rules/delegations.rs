@@ -6,9 +6,11 @@
 //! against the state of that moment, records task and grant, and only then
 //! signs the root.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_core::accountable::budget_beyond;
+use bailiwick_core::constraint::Dialect;
 use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, TaskId, ToolId};
 use bailiwick_core::json::{Json, Object};
@@ -24,11 +26,15 @@ use crate::refusal::Refusal;
 use crate::rules::agents::acting;
 use crate::rules::principals::active;
 
+mod access;
 mod issue;
+mod narrow;
 mod prepared;
 mod submit;
 
+pub use access::{access, only_server};
 pub use issue::{Issued, Recipient, choose_instance, issue, reissue};
+pub use narrow::{NarrowError, Narrowing, narrow};
 pub use prepared::{PREPARED_MINUTES, Prepared};
 pub use submit::{Submission, record, submit};
 
@@ -65,6 +71,8 @@ pub struct Terms {
     pub max_depth: u64,
     /// Budget members.
     pub budget: Object,
+    /// Tools that the shorthands stand for and that are not granted.
+    pub withheld: BTreeSet<String>,
 }
 
 /// What the authority minted for a grant.
@@ -87,6 +95,8 @@ pub struct Options {
     pub max_depth: Option<u64>,
     /// Budget members; the workflow's ceilings are added where they are absent.
     pub budget: Object,
+    /// Tools that the shorthands stand for and that are not granted.
+    pub withheld: BTreeSet<String>,
 }
 
 /// The workflow that a request is for: the named one, or the only one that
@@ -158,6 +168,7 @@ pub fn prepare(
         not_after: request.expires_at.seconds(),
         max_depth: options.max_depth.unwrap_or(workflow.max_depth),
         budget,
+        withheld: options.withheld.clone(),
     };
     if let Some((_, purpose)) = task
         && purpose != request.purpose
@@ -201,6 +212,7 @@ pub fn state(
         return Err(Refusal::Revoked { kind });
     }
     let Expansion { workflow_digest, scope, .. } = expand(workflow, &terms.requested)?;
+    let scope = without(scope, &terms.withheld)?;
     check_window(installation, now, workflow, terms)?;
     let deepest = workflow.max_depth.min(installation.limits.max_delegation_depth);
     if terms.max_depth > deepest {
@@ -231,6 +243,27 @@ pub fn state(
         salt: minted.salt,
     };
     Ok((statement, scope))
+}
+
+/// A scope without some of its tools.
+fn without(scope: Scope, withheld: &BTreeSet<String>) -> Result<Scope, Refusal> {
+    if withheld.is_empty() {
+        return Ok(scope);
+    }
+    let kept: Object = match scope.to_json() {
+        Json::Object(tools) => tools
+            .iter()
+            .filter(|(tool, _)| !withheld.contains(*tool))
+            .map(|(tool, rules)| (tool.to_owned(), rules.clone()))
+            .collect(),
+        _ => Object::new(),
+    };
+    if kept.is_empty() {
+        return Err(NarrowError::Nothing.into());
+    }
+    let depth = bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
+    Scope::parse(&kept, Dialect::Extended, depth)
+        .map_err(|_| Refusal::StatementChanged { member: "tools".to_owned() })
 }
 
 /// The window ends after now and after its begin, is no longer than the
@@ -321,6 +354,14 @@ fn still_holds(
         not_after: statement.not_after,
         max_depth: statement.max_depth,
         budget: statement.budget.clone(),
+        // A tool that the statement leaves out was withheld; one that it adds
+        // makes it another statement than the rules'.
+        withheld: expand(workflow, &statement.requested)?
+            .scope
+            .tools()
+            .map(|(tool, _)| tool.to_owned())
+            .filter(|tool| statement.tools.member(tool).is_none())
+            .collect(),
     };
     let minted =
         Minted { grant: statement.id.clone(), task: statement.task.clone(), salt: statement.salt };

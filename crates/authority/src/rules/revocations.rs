@@ -141,6 +141,10 @@ pub struct Resolved {
 /// Who takes back.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
+    /// The authority itself: what it sees shows that somebody else has it.
+    Authority,
+    /// The OAuth client that it was issued to.
+    Client,
     /// The operator of this installation.
     Operator,
     /// A principal, by a signed statement.
@@ -151,6 +155,13 @@ pub enum By<'a> {
         signed: &'a str,
         /// The principal on record under the statement's name.
         principal: Option<&'a Principal>,
+    },
+    /// Somebody who is signed in to the console.
+    Session {
+        /// Who.
+        principal: &'a Alias,
+        /// Whether their role lets them take back what is not their own.
+        any: bool,
     },
 }
 
@@ -196,6 +207,16 @@ pub fn revoke(
         }
         key = Some(registered.thumbprint());
     }
+    let is_own = |alias| resolved.author.as_ref() == Some(alias);
+    let maker = match by {
+        By::Session { principal, .. } if is_own(principal) => "principal",
+        By::Session { any: true, .. } => "operator",
+        By::Session { .. } => return Err(Refusal::NotYours),
+        By::Authority => "authority",
+        By::Client => "client",
+        By::Operator => "operator",
+        By::Principal { .. } => "principal",
+    };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
         if let Some(earlier) = already.iter().find(|r| r.subject == *subject) {
@@ -207,13 +228,16 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", if key.is_some() { "principal" } else { "operator" })
+            .with("by", maker)
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;
         }
         if let Some(key) = key {
             step = step.with("key", key);
+        }
+        if let By::Session { principal, .. } = by {
+            step = step.with("session_of", principal);
         }
         if let Some(detail) = detail {
             step = step.commit(moment, "detail", detail)?;

@@ -67,6 +67,7 @@ pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
         quorum: 0,
         audiences: vec![installation.audience()],
         approvers: None,
+        id_tokens: Vec::new(),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::grant::{Request, Statement};
+use bailiwick_core::grant::{Proof, Registered, Request, Statement};
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::Workflow;
@@ -18,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::rules::delegations::{
     self, Issued, Options, Parties, Prepared, Submission, choose_instance, choose_workflow,
 };
+use crate::rules::principals::signing_key;
 
 /// What may be said about a grant beside the request in the seed shape.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +67,7 @@ impl State {
         Ok(Self { principal, agent, owner, workflow, revoked })
     }
 
-    fn parties(&self) -> Parties<'_> {
+    pub(super) fn parties(&self) -> Parties<'_> {
         Parties {
             principal: self.principal.as_deref(),
             agent: self.agent.as_deref(),
@@ -74,7 +76,11 @@ impl State {
         }
     }
 
-    fn also_revoked(&mut self, view: &View<'_>, subjects: &[Subject]) -> Result<(), Refusal> {
+    pub(super) fn also_revoked(
+        &mut self,
+        view: &View<'_>,
+        subjects: &[Subject],
+    ) -> Result<(), Refusal> {
         if self.revoked.is_none() {
             self.revoked = revoked(view, subjects)?;
         }
@@ -92,6 +98,12 @@ fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal>
         }
     }
     Ok(standing)
+}
+
+/// The key with which a principal signs by itself.
+fn own_keys(principal: Option<&Principal>) -> Result<Vec<VerifyingKey>, Refusal> {
+    let key = principal.filter(|p| p.status == Status::Active).map(signing_key);
+    Ok(key.transpose()?.map(VerifyingKey::Ed25519).into_iter().collect())
 }
 
 impl Authority {
@@ -153,7 +165,7 @@ impl Authority {
         instance: Option<&InstanceId>,
     ) -> Result<Issued, Refusal> {
         self.workflow(&prepared.statement.workflow)?;
-        let (prepared, signed) = (prepared.clone(), signed.to_owned());
+        let (prepared, proof) = (prepared.clone(), Proof::Request(signed.to_owned()));
         let instance = instance.cloned();
         self.commit(move |cx, tx, moment| {
             let statement = &prepared.statement;
@@ -162,9 +174,12 @@ impl Authority {
             state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
             let task = tx.task(&statement.task)?;
             let instances = instances(tx, agent)?;
+            let keys = own_keys(state.principal.as_deref())?;
             let submission = Submission {
                 prepared: &prepared,
-                signed: &signed,
+                proof: &proof,
+                registered: Registered { keys: &keys, ..Registered::NOTHING },
+                credential: None,
                 parties: state.parties(),
                 workflow: &state.workflow,
                 task: task.as_deref(),

@@ -1,6 +1,7 @@
 //! Principals, agents, instances.
 
 use bailiwick_core::crypto::PublicKey;
+use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{Agent, Instance, Principal, Status, StoreError, Stored, Subject, View};
@@ -19,6 +20,46 @@ pub(super) fn revoked_of(
     let mut subjects = vec![Subject::Agent { id: agent.clone() }];
     subjects.extend(owner.map(|o| Subject::Principal { alias: o.alias.clone() }));
     revoked(view, &subjects)
+}
+
+/// The state that an enrolment rests on.
+pub(super) struct EnrolmentState {
+    agent: Option<Stored<Agent>>,
+    owner: Option<Stored<Principal>>,
+    revoked: Option<&'static str>,
+    holder_enrolled: bool,
+    instance_exists: bool,
+}
+
+impl EnrolmentState {
+    pub(super) fn known(&self) -> instances::Known<'_> {
+        instances::Known {
+            agent: self.agent.as_deref(),
+            owner: self.owner.as_deref(),
+            revoked: self.revoked,
+            holder_enrolled: self.holder_enrolled,
+            instance_exists: self.instance_exists,
+        }
+    }
+}
+
+pub(super) fn enrolment_state(
+    view: &View<'_>,
+    statement: &Statement,
+) -> Result<EnrolmentState, StoreError> {
+    let agent = view.agent(&statement.agent)?;
+    let owner = match &agent {
+        Some(agent) => view.principal_by_alias(&agent.owner)?,
+        None => None,
+    };
+    let holder = statement.holder.thumbprint();
+    Ok(EnrolmentState {
+        revoked: revoked_of(view, &statement.agent, owner.as_deref())?,
+        holder_enrolled: view.instance_by_holder(&holder)?.is_some(),
+        instance_exists: view.instance(&statement.instance)?.is_some(),
+        agent,
+        owner,
+    })
 }
 
 impl Authority {
@@ -127,20 +168,8 @@ impl Authority {
         let statement = instances::read(enrolment)?;
         let enrolment = enrolment.clone();
         self.commit(move |cx, tx, moment| {
-            let agent = tx.agent(&statement.agent)?;
-            let owner = match &agent {
-                Some(agent) => tx.principal_by_alias(&agent.owner)?,
-                None => None,
-            };
-            let holder = statement.holder.thumbprint();
-            let known = instances::Known {
-                agent: agent.as_deref(),
-                owner: owner.as_deref(),
-                revoked: revoked_of(tx, &statement.agent, owner.as_deref())?,
-                holder_enrolled: tx.instance_by_holder(&holder)?.is_some(),
-                instance_exists: tx.instance(&statement.instance)?.is_some(),
-            };
-            instances::enrol(moment, &cx.installation, &enrolment, &statement, known)
+            let state = enrolment_state(tx, &statement)?;
+            instances::enrol(moment, &cx.installation, &enrolment, &statement, state.known())
         })
     }
 

@@ -10,7 +10,8 @@ use bailiwick_core::ledger::Subjects;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_store::{Chain, Grant, Stored, Subject, View};
 
-use super::{Authority, Inner};
+use super::{Authority, Inner, SignedIn};
+use crate::people::roles::{Deed, require};
 use crate::refusal::Refusal;
 use crate::rules::revocations::{By, Resolved, Statement, Taken, revoke};
 
@@ -74,6 +75,28 @@ impl Authority {
         })
     }
 
+    /// Takes something back for somebody who is signed in: their own, or what
+    /// their role lets them.
+    ///
+    /// # Errors
+    /// [`Refusal::NotYours`], and as [`Authority::revoke`].
+    pub fn revoke_in_session(
+        &self,
+        target: &Target,
+        reason: &str,
+        person: &SignedIn,
+    ) -> Result<Taken, Refusal> {
+        let any = require(&person.roles, Deed::RevokeAny).is_ok();
+        let (target, reason) = (target.clone(), reason.to_owned());
+        let alias = person.principal.alias.clone();
+        self.commit(move |cx, tx, moment| {
+            let resolved = resolve(cx, tx, &target)?;
+            let already = already(tx, &resolved)?;
+            let by = By::Session { principal: &alias, any };
+            revoke(moment, &cx.installation, &resolved, &reason, None, by, &already)
+        })
+    }
+
     /// What a revocation of `target` would name: what a principal signs in a
     /// [`Statement`].
     ///
@@ -124,7 +147,7 @@ fn already(
     Ok(found)
 }
 
-fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Refusal> {
+pub(super) fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Resolved, Refusal> {
     let mut about = Subjects::default();
     let mut author = None;
     let subject = match target {

@@ -248,7 +248,7 @@ fn depth_and_budget_stay_within_the_workflow() {
     let world = World::desk();
     let prepare = |max_depth: Option<u64>, budget: &str| {
         let budget = json(budget).as_object().unwrap().clone();
-        let options = Options { starts: None, max_depth, budget };
+        let options = Options { max_depth, budget, ..Options::default() };
         world.authority.prepare(&world.request(&SCOPE, 15), &with(options))
     };
     assert_eq!(code(prepare(Some(4), "{}")), "depth-too-large");

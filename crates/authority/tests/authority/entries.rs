@@ -64,7 +64,7 @@ fn the_authority_writes_the_golden_entries() {
     let a = &world.authority;
     a.init().unwrap();
     for (name, seed) in [("user:owner", 10), ("user:142", 11)] {
-        a.principal_add(&principal(name), &key(seed).public_key().to_jwk()).unwrap();
+        a.principal_add(&principal(name), Some(&key(seed).public_key().to_jwk())).unwrap();
     }
     a.workflow_publish(golden::WORKFLOW).unwrap();
     for name in ["agent:runner", "agent:reader"] {

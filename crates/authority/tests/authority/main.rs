@@ -10,6 +10,7 @@
 )]
 
 mod catalogue;
+mod console;
 mod delegations;
 mod entries;
 mod erasure;

@@ -15,7 +15,7 @@ fn the_log_begins_once_and_nothing_is_written_before() {
     let a = &world.authority;
     assert_eq!(code(a.started()), "not-initialised");
     let jwk = key(11).public_key().to_jwk();
-    assert_eq!(code(a.principal_add(&principal("user:1"), &jwk)), "not-initialised");
+    assert_eq!(code(a.principal_add(&principal("user:1"), Some(&jwk))), "not-initialised");
     a.init().unwrap();
     assert_eq!(code(a.init()), "already-initialised");
     assert_eq!(world.kinds(), ["log.started"]);
@@ -67,7 +67,8 @@ fn a_principal_stands_in_the_ledger_by_alias_and_key_but_not_by_name() {
     let world = World::bare();
     let a = &world.authority;
     a.init().unwrap();
-    let row = a.principal_add(&principal("user:142"), &key(11).public_key().to_jwk()).unwrap();
+    let row =
+        a.principal_add(&principal("user:142"), Some(&key(11).public_key().to_jwk())).unwrap();
     let entry = a.store().read(|v| v.entry(1)).map_err(|e: bailiwick_store::StoreError| e);
     let entry = entry.unwrap().unwrap();
     let text = String::from_utf8(entry.leaf.clone()).unwrap();
@@ -91,12 +92,12 @@ fn a_principal_needs_a_name_and_a_key_of_its_own() {
     let world = World::desk();
     let a = &world.authority;
     let jwk = key(30).public_key().to_jwk();
-    assert_eq!(code(a.principal_add(&principal("user:142"), &jwk)), "already-exists");
+    assert_eq!(code(a.principal_add(&principal("user:142"), Some(&jwk))), "already-exists");
     // An agent must never be able to grant to itself.
     let holder = key(21).public_key().to_jwk();
-    assert_eq!(code(a.principal_add(&principal("user:9"), &holder)), "key-taken");
+    assert_eq!(code(a.principal_add(&principal("user:9"), Some(&holder))), "key-taken");
     let private = jwk.clone().with("d", "AA");
-    assert_eq!(code(a.principal_add(&principal("user:9"), &private)), "key-unacceptable");
+    assert_eq!(code(a.principal_add(&principal("user:9"), Some(&private))), "key-unacceptable");
     assert_eq!(world.authority.principals().unwrap().len(), 3);
 }
 
@@ -202,10 +203,13 @@ fn a_clock_that_was_stepped_back_writes_nothing() {
     let before = world.log_size();
     world.host.advance(-3_600_000);
     let jwk = key(70).public_key().to_jwk();
-    assert_eq!(code(world.authority.principal_add(&principal("user:7"), &jwk)), "clock-behind");
+    assert_eq!(
+        code(world.authority.principal_add(&principal("user:7"), Some(&jwk))),
+        "clock-behind"
+    );
     assert_eq!(world.log_size(), before);
     world.host.advance(3_600_000);
-    assert!(world.authority.principal_add(&principal("user:7"), &jwk).is_ok());
+    assert!(world.authority.principal_add(&principal("user:7"), Some(&jwk)).is_ok());
 }
 
 #[test]

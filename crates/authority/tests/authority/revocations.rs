@@ -316,7 +316,10 @@ fn a_clock_that_was_stepped_back_revives_nothing() {
     world.host.advance(15 * 60_000);
     assert_eq!(world.verdict(&[&issued.token], 21), "token-expired");
     // Something durable happens, then the clock goes back to when it held.
-    world.authority.principal_add(&principal("user:9"), &key(90).public_key().to_jwk()).unwrap();
+    world
+        .authority
+        .principal_add(&principal("user:9"), Some(&key(90).public_key().to_jwk()))
+        .unwrap();
     world.host.advance(-10 * 60_000);
     assert_eq!(world.verdict(&[&issued.token], 21), "clock-behind");
 }

@@ -133,7 +133,7 @@ impl World {
         let a = &world.authority;
         a.init().unwrap();
         for (name, seed) in [("user:owner", 10), ("user:142", 11), ("user:143", 12)] {
-            a.principal_add(&principal(name), &key(seed).public_key().to_jwk()).unwrap();
+            a.principal_add(&principal(name), Some(&key(seed).public_key().to_jwk())).unwrap();
         }
         a.workflow_publish(WORKFLOW).unwrap();
         for (name, seed) in [("agent:support-runner", 21), ("agent:order-reader", 22)] {

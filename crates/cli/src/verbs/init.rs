@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use bailiwick_authority::Refusal;
+use bailiwick_authority::people::roles::Role;
 use bailiwick_core::crypto::base64url;
+use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::Object;
 
 use crate::args::InitArgs;
@@ -25,32 +27,48 @@ pub(super) fn run(args: &InitArgs, dir: &Path, out: Output) -> Result<(), CliErr
     // What the installation is called is fixed now: every token names it.
     let config = Config { public_url: config.public_url(), ..config };
     config.check()?;
+    let owner = args.owner.as_deref().map(PrincipalId::parse).transpose()?;
     if !args.yes && !confirmed(dir, &config)? {
         return Err(CliError::refused("not-confirmed", "nothing was made", "pass --yes to go on"));
     }
     let data = initialise(dir, &config)?;
     let fingerprint = data.authority.trust()?.fingerprint();
+    let link = owner.map(|owner| appoint(&data, &owner)).transpose()?;
     let object = Object::new()
         .with("data_dir", dir.display().to_string())
         .with("public_url", config.public_url())
         .with("audience", config.audience())
         .with("trust_fingerprint", fingerprint.as_str())
-        .with("admin_credential", dir.join("keys").join(ADMIN).display().to_string());
-    let text = format!(
+        .with("admin_credential", dir.join("keys").join(ADMIN).display().to_string())
+        .with("enrolment_link", link.as_deref());
+    let mut text = format!(
         "initialised {}\n  public URL        {}\n  trust fingerprint {}\n  admin credential  {} (mode 0600)",
         dir.display(),
         config.public_url(),
         fingerprint,
         dir.join("keys").join(ADMIN).display(),
     );
+    if let Some(link) = &link {
+        text.push_str(&format!(
+            "\n  passkey link      {link}\n                    (once, within a day, while `serve` runs; whoever opens it first is the owner)"
+        ));
+    }
     out.result(object, text);
     let d = dir.display();
+    let person = if link.is_some() { "user:142" } else { "user:NAME --passkey --role owner" };
     out.next(&[
-        &format!("bailiwick principal add user:142 --data-dir {d}"),
+        &format!("bailiwick principal add {person} --data-dir {d}"),
         &format!("bailiwick serve --data-dir {d}"),
         &format!("bailiwick keys trust -o trust.json --data-dir {d}   # hand it to auditors"),
     ]);
     Ok(())
+}
+
+/// Registers the owner; gives the link by which a passkey is enrolled.
+fn appoint(data: &DataDir, owner: &PrincipalId) -> Result<String, CliError> {
+    data.authority.principal_add(owner, None)?;
+    data.authority.role_change(owner, Role::Owner, true)?;
+    super::principal::enrolment_link(data, owner)
 }
 
 fn confirmed(dir: &Path, config: &Config) -> Result<bool, CliError> {

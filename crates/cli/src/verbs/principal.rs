@@ -1,47 +1,36 @@
 //! `principal`: on whose authority agents act.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bailiwick_authority::people::roles::Role;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_store::Status;
+use bailiwick_store::{Status, StoreError};
 
 use crate::args::PrincipalVerb;
-use crate::datadir::{DataDir, or_none};
+use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile::PrincipalKey;
 use crate::output::Output;
+use crate::table::table;
 
 pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
-        PrincipalVerb::Add { id, key } => {
-            let id = PrincipalId::parse(&id)?;
-            let path =
-                key.unwrap_or_else(|| format!("{}.key", id.as_str().replace(':', "-")).into());
-            if data.authority.principal(&id).is_ok() {
-                return Err(CliError::refused(
-                    "already-exists",
-                    format!("`{id}` is registered already"),
-                    "choose another name",
-                ));
-            }
-            let made = PrincipalKey::create(&path, &id)?;
-            let jwk = made.key.public_key().to_jwk();
-            let principal = data.authority.principal_add(&id, Some(&jwk))?;
-            let object = Object::new()
-                .with("principal", &id)
-                .with("alias", &principal.alias)
-                .with("key", path.display().to_string())
-                .with("thumbprint", made.key.public_key().thumbprint());
-            let text = format!(
-                "registered {id}\n  ledger alias  {}\n  signing key   {} (the principal's own; keep it with the principal, mode 0600)",
-                principal.alias,
-                path.display(),
+        PrincipalVerb::Add { id, key, passkey, role } => add(&data, &id, key, passkey, &role, out)?,
+        PrincipalVerb::Link { id } => link(&data, &PrincipalId::parse(&id)?, out)?,
+        PrincipalVerb::Role { id, role, remove } => {
+            let (id, role) = (PrincipalId::parse(&id)?, role_of(&role)?);
+            data.authority.role_change(&id, role, !remove)?;
+            let said = if remove { "is no longer" } else { "is" };
+            out.result(
+                Object::new()
+                    .with("principal", &id)
+                    .with("role", role.as_str())
+                    .with("held", !remove),
+                format!("{id} {said} {role}"),
             );
-            out.result(object, text);
-            out.next(&["bailiwick agent add agent:NAME --owner user:NAME"]);
         }
         PrincipalVerb::List => list(&data, out)?,
         PrincipalVerb::Suspend { id } => {
@@ -57,29 +46,116 @@ pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), Cl
     Ok(())
 }
 
+fn role_of(text: &str) -> Result<Role, CliError> {
+    text.parse::<Role>().map_err(|e| {
+        CliError::usage("role-unknown", format!("`{text}` is {e}"), "choose one of these")
+    })
+}
+
+fn add(
+    data: &DataDir,
+    id: &str,
+    key: Option<PathBuf>,
+    passkey: bool,
+    roles: &[String],
+    out: Output,
+) -> Result<(), CliError> {
+    let id = PrincipalId::parse(id)?;
+    let roles = roles.iter().map(|r| role_of(r)).collect::<Result<Vec<_>, _>>()?;
+    if data.authority.principal(&id).is_ok() {
+        return Err(CliError::refused(
+            "already-exists",
+            format!("`{id}` is registered already"),
+            "choose another name",
+        ));
+    }
+    if passkey {
+        let principal = data.authority.principal_add(&id, None)?;
+        for role in roles {
+            data.authority.role_change(&id, role, true)?;
+        }
+        let link = enrolment_link(data, &id)?;
+        out.result(
+            Object::new()
+                .with("principal", &id)
+                .with("alias", &principal.alias)
+                .with("enrolment_link", link.as_str()),
+            format!(
+                "registered {id}\n  ledger alias  {}\n  passkey link  {link}\n                (once, within a day; whoever opens it first becomes {id})",
+                principal.alias,
+            ),
+        );
+        return Ok(());
+    }
+    let path = key.unwrap_or_else(|| format!("{}.key", id.as_str().replace(':', "-")).into());
+    let made = PrincipalKey::create(&path, &id)?;
+    let jwk = made.key.public_key().to_jwk();
+    let principal = data.authority.principal_add(&id, Some(&jwk))?;
+    for role in roles {
+        data.authority.role_change(&id, role, true)?;
+    }
+    let object = Object::new()
+        .with("principal", &id)
+        .with("alias", &principal.alias)
+        .with("key", path.display().to_string())
+        .with("thumbprint", made.key.public_key().thumbprint());
+    let text = format!(
+        "registered {id}\n  ledger alias  {}\n  signing key   {} (the principal's own; keep it with the principal, mode 0600)",
+        principal.alias,
+        path.display(),
+    );
+    out.result(object, text);
+    out.next(&["bailiwick agent add agent:NAME --owner user:NAME"]);
+    Ok(())
+}
+
+/// The one-time link by which a person enrols a passkey.
+pub(super) fn enrolment_link(data: &DataDir, id: &PrincipalId) -> Result<String, CliError> {
+    let secret = data.authority.enrolment_link(id)?;
+    Ok(format!("{}/enrol/{}", data.config.public_url(), secret.reveal()))
+}
+
+fn link(data: &DataDir, id: &PrincipalId, out: Output) -> Result<(), CliError> {
+    let link = enrolment_link(data, id)?;
+    out.result(
+        Object::new().with("principal", id).with("enrolment_link", link.as_str()),
+        format!("{link}\n  once, within a day; links that {id} had before have ended"),
+    );
+    Ok(())
+}
+
 fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let rows = data.authority.principals()?;
     let name = |p: &bailiwick_store::Principal| {
         p.id.as_ref().map_or("(erased)".to_owned(), ToString::to_string)
     };
+    let roles = data.store().read(|v| -> Result<Vec<Vec<String>>, StoreError> {
+        rows.iter().map(|p| v.roles_of(&p.alias)).collect()
+    })?;
     let list: Vec<Json> = rows
         .iter()
-        .map(|p| {
+        .zip(&roles)
+        .map(|(p, roles)| {
             Object::new()
                 .with("principal", name(p))
                 .with("alias", &p.alias)
                 .with("status", p.status.as_str())
+                .with("roles", roles.iter().map(|r| Json::from(r.as_str())).collect::<Vec<_>>())
                 .into()
         })
         .collect();
-    let text: Vec<String> = rows
+    let lines: Vec<Vec<String>> = rows
         .iter()
-        .map(|p| format!("{:<24} {:<10} {}", name(p), p.status.as_str(), p.alias))
+        .zip(&roles)
+        .map(|(p, roles)| {
+            vec![name(p), p.status.as_str().to_owned(), roles.join(" "), p.alias.to_string()]
+        })
         .collect();
-    out.result(
-        Object::new().with("principals", list),
-        or_none(&text, "no principal is registered"),
-    );
+    let text = match lines.as_slice() {
+        [] => "no principal is registered".to_owned(),
+        lines => table(&["principal", "status", "roles", "ledger alias"], lines),
+    };
+    out.result(Object::new().with("principals", list), text);
     Ok(())
 }
 

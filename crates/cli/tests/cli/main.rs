@@ -23,6 +23,7 @@ mod ledger;
 mod privacy;
 mod records;
 mod revocation;
+mod stock_clients;
 mod strangers;
 mod tls;
 

@@ -2,7 +2,7 @@
 //! the window.
 
 use super::*;
-use crate::crypto::SigningKey;
+use crate::crypto::{SigningKey, fresh_p256};
 
 const NOW: i64 = 1_800_000_000;
 const URI: &str = "https://gateway.example/mcp/desk";
@@ -193,9 +193,10 @@ fn what_is_no_compact_form_no_json_or_no_object_is_refused() {
         refused(&signed_text(text, "{}", &key(1)), "header");
     }
     let header = Json::from(header()).canonical();
-    for text in ["[]", "null", "{", "", "{\"a\":\"\\ud800\"}"] {
+    for text in ["[]", "null", "{", "{\"a\":\"\\ud800\"}"] {
         refused(&signed_text(&header, text, &key(1)), "claims");
     }
+    malformed(&signed_text(&header, "", &key(1)));
     let long = with_claim("more", "x".repeat(4096));
     assert_eq!(judged(&long).unwrap_err().reason, Reason::TokenTooLarge);
 }
@@ -325,4 +326,133 @@ fn the_window_is_that_of_the_limits() {
     };
     assert!(judged(NOW + 1).is_ok() && judged(NOW - 1).is_ok());
     assert!(judged(NOW + 2).is_err() && judged(NOW - 2).is_err());
+}
+
+/// Proofs that are not a leaf's: at the token endpoint and with access tokens.
+mod of_any_key {
+    use super::*;
+
+    const TOKEN: &str = "an.access.token";
+    const MOMENT: Moment<'static> =
+        Moment { now: Timestamp::from_seconds(NOW), window_seconds: 60, nonces: Nonces::NotAsked };
+    const OCCASION: Occasion<'static> = Occasion {
+        jti: "one",
+        now: Timestamp::from_seconds(NOW),
+        method: "POST",
+        uri: URI,
+        token: None,
+        nonce: None,
+    };
+
+    fn request(proof: &str) -> Request<'_> {
+        Request { proof, method: "POST", uri: URI }
+    }
+
+    fn for_key(proof: &str) -> Result<Possession, Denial> {
+        verify_for_key(&request(proof), &MOMENT)
+    }
+
+    #[test]
+    fn a_key_of_either_kind_proves_itself_at_the_token_endpoint() {
+        let (ed, es) = (key(1), fresh_p256());
+        let signers: [&dyn JwsSigner; 2] = [&ed, &es];
+        for signer in signers {
+            let expected = Possession {
+                key: signer.verifying_key(),
+                thumbprint: signer.verifying_key().thumbprint(),
+                jti: "one".to_owned(),
+                iat: NOW,
+                nonce: None,
+            };
+            assert_eq!(for_key(&OCCASION.prove(signer).unwrap()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn the_algorithm_is_that_of_the_key() {
+        let (ed, es) = (key(1), fresh_p256());
+        let ed_jwk = Object::new().with("jwk", ed.verifying_key().to_jwk()).with("typ", TYPE);
+        let proof = jose::sign_with(ed_jwk, &OCCASION.claims(), &es).unwrap();
+        assert_eq!(for_key(&proof), Err(bad("alg")));
+        let es_jwk = Object::new().with("jwk", es.verifying_key().to_jwk()).with("typ", TYPE);
+        let proof = jose::sign_with(es_jwk.clone(), &OCCASION.claims(), &ed).unwrap();
+        assert_eq!(for_key(&proof), Err(bad("alg")));
+        // Another key's signature under this key.
+        let proof = jose::sign_with(es_jwk, &OCCASION.claims(), &fresh_p256()).unwrap();
+        assert_eq!(for_key(&proof), Err(bad("signature")));
+    }
+
+    #[test]
+    fn a_private_or_off_curve_key_is_refused() {
+        let es = fresh_p256();
+        let jwk = es.verifying_key().to_jwk();
+        for jwk in [jwk.clone().with("d", "AA"), jwk.with("y", base64url(&[7; 32]))] {
+            let header = Object::new().with("jwk", jwk).with("typ", TYPE);
+            let proof = jose::sign_with(header, &OCCASION.claims(), &es).unwrap();
+            assert_eq!(for_key(&proof), Err(bad("jwk")));
+        }
+    }
+
+    #[test]
+    fn with_a_token_the_hash_and_the_bound_key_must_agree() {
+        let es = fresh_p256();
+        let bound_to = es.verifying_key().thumbprint();
+        let judged = |proof: &str, token: &str, bound_to: &Thumbprint| {
+            verify_for_token(&request(proof), token, bound_to, &MOMENT).map(drop)
+        };
+        let good = Occasion { token: Some(TOKEN), ..OCCASION }.prove(&es).unwrap();
+        assert_eq!(judged(&good, TOKEN, &bound_to), Ok(()));
+        assert_eq!(judged(&good, "another.access.token", &bound_to), Err(bad("ath")));
+        let other = key(1).verifying_key().thumbprint();
+        assert_eq!(judged(&good, TOKEN, &other), Err(bad("jwk")));
+        let without = OCCASION.prove(&es).unwrap();
+        assert_eq!(judged(&without, TOKEN, &bound_to), Err(bad("ath")));
+    }
+
+    #[test]
+    fn a_nonce_that_was_asked_for_must_be_one_that_was_supplied() {
+        let es = fresh_p256();
+        let accepted = ["n1".to_owned(), "n2".to_owned()];
+        let moment = Moment { nonces: Nonces::OneOf(&accepted), ..MOMENT };
+        let judged = |nonce: Option<&str>| {
+            let proof = Occasion { nonce, ..OCCASION }.prove(&es).unwrap();
+            verify_for_key(&request(&proof), &moment).map(|p| p.nonce)
+        };
+        assert_eq!(judged(Some("n2")), Ok(Some("n2".to_owned())));
+        let asked = Denial::new(Reason::ProofNonce).about("DPoP");
+        for nonce in [None, Some("n3"), Some("")] {
+            assert_eq!(judged(nonce), Err(asked.clone()));
+        }
+        // Nothing is asked where nobody is known to hold the key.
+        let stale = Occasion { now: Timestamp::from_seconds(NOW - 61), ..OCCASION };
+        let refusal = verify_for_key(&request(&stale.prove(&es).unwrap()), &moment);
+        assert_eq!(refusal.unwrap_err().reason, Reason::ProofNotFresh);
+        let odd = Json::from(OCCASION.claims().as_object().unwrap().clone().with("nonce", 1u64));
+        let header = Object::new().with("jwk", es.verifying_key().to_jwk()).with("typ", TYPE);
+        assert_eq!(for_key(&jose::sign_with(header, &odd, &es).unwrap()), Err(bad("nonce")));
+    }
+
+    #[test]
+    fn method_address_and_window_hold_here_too() {
+        let es = fresh_p256();
+        let judged = |occasion: Occasion<'_>| for_key(&occasion.prove(&es).unwrap()).map(drop);
+        assert_eq!(judged(Occasion { method: "GET", ..OCCASION }), Err(bad("htm")));
+        assert_eq!(judged(Occasion { uri: "https://evil.example/", ..OCCASION }), Err(bad("htu")));
+        assert_eq!(judged(Occasion { jti: "", ..OCCASION }), Err(bad("jti")));
+        for (seconds, inside) in [(-61, false), (-60, true), (60, true), (61, false)] {
+            let now = Timestamp::from_seconds(NOW + seconds);
+            assert_eq!(judged(Occasion { now, ..OCCASION }).is_ok(), inside, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_byte_is_refused() {
+        let good = OCCASION.prove(&fresh_p256()).unwrap();
+        for i in 0..good.len() {
+            let mut flipped = good.clone().into_bytes();
+            flipped[i] ^= 1;
+            let Ok(flipped) = String::from_utf8(flipped) else { continue };
+            assert!(for_key(&flipped).is_err(), "byte {i}");
+        }
+    }
 }

@@ -38,6 +38,12 @@ fn trust() -> Trust {
             rp_id: "localhost".into(),
             origins: vec!["http://localhost:4000".into()],
         }),
+        id_tokens: vec![IdTokenKey {
+            issuer: "https://login.example".into(),
+            client_id: "console".into(),
+            key: ThirdPartyKey::Own(public(6).into()),
+            validity: Validity::ALWAYS,
+        }],
     }
 }
 

@@ -1,27 +1,34 @@
 //! Who stands behind the action: the principal, the grant, and the enrolment
 //! of every hop.
 
+use bailiwick_core::aat::jws::Compact;
 use bailiwick_core::aat::make::Seen;
+use bailiwick_core::access;
 use bailiwick_core::accountable::Hop;
-use bailiwick_core::crypto::PublicKey;
+use bailiwick_core::crypto::{PublicKey, Thumbprint};
+use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment;
-use bailiwick_core::grant;
+use bailiwick_core::grant::{self, SignedBy};
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::ChainLimits;
 
+use super::delegation::{Form, Presented};
 use super::receipts::{Opened, Receipts};
 use super::{Case, agree};
 use crate::check::{Check, Failure, ensure};
 use crate::subject::Subject;
 
-/// A registered principal.
+mod signature;
+
+/// A registered principal, with its own signing key if it has one.
 pub(super) struct Principal {
     pub(super) id: PrincipalId,
     pub(super) issuer: String,
-    pub(super) key: PublicKey,
+    pub(super) alias: String,
+    pub(super) key: Option<PublicKey>,
     pub(super) index: u64,
 }
 
@@ -32,14 +39,19 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
     agree(CHECK, of.text(CHECK, "alias")? == alias, "the registration's alias")?;
     let key = of
         .body("jwk")
-        .and_then(Json::as_object)
-        .and_then(|jwk| PublicKey::from_jwk(jwk).ok())
-        .ok_or_else(|| Failure::new(CHECK, "the registration has no usable key"))?;
-    agree(
-        CHECK,
-        of.text(CHECK, "thumbprint")? == key.thumbprint().to_string(),
-        "the thumbprint of the principal's key",
-    )?;
+        .map(|jwk| {
+            jwk.as_object()
+                .and_then(|jwk| PublicKey::from_jwk(jwk).ok())
+                .ok_or_else(|| Failure::new(CHECK, "the registration's key is not usable"))
+        })
+        .transpose()?;
+    if let Some(key) = key {
+        agree(
+            CHECK,
+            of.text(CHECK, "thumbprint")? == key.thumbprint().to_string(),
+            "the thumbprint of the principal's key",
+        )?;
+    }
     let who = of.value_object(CHECK, "principal")?;
     let text = |name| who.member(name).and_then(Json::as_str);
     let (Some(issuer), Some(Ok(id)), 2) =
@@ -47,13 +59,14 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
     else {
         return Err(Failure::new(CHECK, "the disclosed `principal` is not {issuer, id}"));
     };
-    Ok(Principal { id, issuer: issuer.to_owned(), key, index: of.index })
+    let (issuer, alias) = (issuer.to_owned(), alias.to_owned());
+    Ok(Principal { id, issuer, alias, key, index: of.index })
 }
 
 /// The grant of the decision.
 pub(super) struct Grant {
     pub(super) statement: grant::Statement,
-    pub(super) signed: bool,
+    pub(super) signed_by: SignedBy,
     pub(super) index: u64,
 }
 
@@ -79,27 +92,29 @@ pub(super) fn grant(case: &Case<'_>, principal: &Principal) -> Result<Grant, Fai
         .body("signed")
         .and_then(Json::as_bool)
         .ok_or_else(|| Failure::new(CHECK, "`body.signed` is missing or malformed"))?;
-    if signed {
-        statement
-            .verify(of.value_text(CHECK, "signature")?, &principal.key)
-            .map_err(|e| Failure::new(CHECK, e.to_string()))?;
-    }
+    let signed_by = if signed {
+        signature::verify(case, of, &statement, principal)?
+    } else {
+        SignedBy::Attested
+    };
     ensure(principal.index < of.index, CHECK, || {
         "the grant is in the log before its principal".to_owned()
     })?;
-    Ok(Grant { statement, signed, index: of.index })
+    Ok(Grant { statement, signed_by, index: of.index })
 }
 
 /// One enrolled hop.
 pub(super) struct Enrolled {
     pub(super) hop: Hop,
-    pub(super) holder: PublicKey,
+    /// The thumbprint of its key, or what stands for one.
+    pub(super) holder: Thumbprint,
 }
 
 /// The enrolment of every hop that the decision names, held against the keys
 /// of the chain.
-pub(super) fn hops(case: &Case<'_>, chain: &[String]) -> Result<Vec<Enrolled>, Failure> {
+pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolled>, Failure> {
     const CHECK: Check = Check::Enrolment;
+    let chain = &presented.chain;
     let stated = case
         .decided
         .body("hops")
@@ -118,13 +133,24 @@ pub(super) fn hops(case: &Case<'_>, chain: &[String]) -> Result<Vec<Enrolled>, F
                 .as_object()
                 .and_then(|o| o.member("instance")?.as_str())
                 .ok_or_else(|| at("it names no instance".to_owned()))?;
-            let of =
-                case.receipts.one(CHECK, Kind::InstanceEnrolled, Subject::Instance, instance)?;
-            let enrolled = enrolled(case, of).map_err(|f| at(f.found))?;
             // Whose token it is follows from its `cnf`, which the next check
             // verifies together with the chain.
-            let seen = Seen::parse(token, &ChainLimits::DEFAULT).map_err(|d| at(d.to_string()))?;
-            ensure(seen.holder == enrolled.holder, CHECK, || {
+            let holder = holder(presented.form, token).map_err(|d| at(d.to_string()))?;
+            // One instance is either: ids are minted, not chosen twice.
+            let (client, of_instance) = (Kind::ClientChanged, Subject::Instance);
+            let enrolled = match case.receipts.one(CHECK, client, of_instance, instance) {
+                Ok(of) => mapped(case, of, holder).map_err(|f| at(f.found))?,
+                Err(_) => {
+                    let of = case.receipts.one(
+                        CHECK,
+                        Kind::InstanceEnrolled,
+                        Subject::Instance,
+                        instance,
+                    )?;
+                    enrolled(case, of).map_err(|f| at(f.found))?
+                }
+            };
+            ensure(holder == enrolled.holder, CHECK, || {
                 format!("hop {i}: the token's key is not the one that the instance enrolled")
             })?;
             ensure(super::states_hop(stated, &enrolled.hop), CHECK, || {
@@ -133,6 +159,56 @@ pub(super) fn hops(case: &Case<'_>, chain: &[String]) -> Result<Vec<Enrolled>, F
             Ok(enrolled)
         })
         .collect()
+}
+
+fn holder(form: Form, token: &str) -> Result<Thumbprint, Denial> {
+    let limits = &ChainLimits::DEFAULT;
+    match form {
+        Form::Chain => Ok(Seen::parse(token, limits)?.holder.thumbprint()),
+        Form::Dpop | Form::Bearer => {
+            access::Unverified::parse(token, limits)?.claimed_holder(limits)
+        }
+    }
+}
+
+/// A client that was mapped to an agent. It enrolled no key: what its token is
+/// bound to is what the authority issued it for.
+fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, Failure> {
+    const CHECK: Check = Check::Enrolment;
+    let malformed =
+        |what: &str| Failure::new(CHECK, format!("the mapping's `{what}` is malformed"));
+    let agent = of.subject(CHECK, Subject::Agent)?;
+    agree(CHECK, of.text(CHECK, "agent")? == agent, "the mapped agent")?;
+    let instance = of.subject(CHECK, Subject::Instance)?;
+    agree(CHECK, of.text(CHECK, "instance")? == instance, "the mapped instance")?;
+    let client = of.value_object(CHECK, "client")?;
+    let id = client.member("id").and_then(Json::as_str).ok_or_else(|| malformed("client"))?;
+    let claimed = case
+        .decided
+        .value("chain")?
+        .as_array()
+        .and_then(|chain| chain.first()?.as_str())
+        .and_then(|token| Compact::parse(token).ok()?.claims(&ChainLimits::DEFAULT.json).ok());
+    let named = claimed.as_ref().and_then(|c| c.member("client_id")?.as_str());
+    agree(CHECK, named == Some(id), "the client that the token names")?;
+    let added = case.receipts.one(CHECK, Kind::AgentAdded, Subject::Agent, agent)?;
+    agree(CHECK, added.text(CHECK, "agent")? == agent, "the registered agent")?;
+    let owner = principal(case.receipts, added.text(CHECK, "owner")?)?;
+    ensure(
+        owner.index < added.index && added.index < of.index && of.index < case.decided.index,
+        CHECK,
+        || "owner, agent, mapping and decision are not in this order in the log".to_owned(),
+    )?;
+    let hop = Hop {
+        instance: InstanceId::parse(instance).map_err(|_| malformed("instance"))?,
+        agent: AgentId::parse(agent).map_err(|_| malformed("agent"))?,
+        owner: Some(owner.id),
+        instance_active: true,
+        agent_active: true,
+        guarantee: Guarantee::parse(of.text(CHECK, "guarantee")?)
+            .ok_or_else(|| malformed("guarantee"))?,
+    };
+    Ok(Enrolled { hop, holder })
 }
 
 fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
@@ -189,5 +265,5 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         agent_active: true,
         guarantee,
     };
-    Ok(Enrolled { hop, holder: statement.holder })
+    Ok(Enrolled { hop, holder: statement.holder.thumbprint() })
 }

@@ -2,7 +2,10 @@
 //! same front door and at the same time as the gateway did.
 
 use bailiwick_core::aat::jws::Compact;
-use bailiwick_core::aat::verify::{Call, Chain, Context, ProofPolicy, Unverified, verify};
+use bailiwick_core::aat::verify::{
+    Call, Chain, Context, ProofPolicy, Shown, Unverified, Verified, examine, examine_access,
+};
+use bailiwick_core::access;
 use bailiwick_core::accountable::{
     Accountable, Authority, BUDGET, GrantStanding, Hop, Inputs, Question, Registry, Standing,
     Unavailable,
@@ -10,7 +13,8 @@ use bailiwick_core::accountable::{
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::Thumbprint;
 use bailiwick_core::denial::{Denial, Stage};
-use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::dpop;
+use bailiwick_core::guarantee::{Assurance, Guarantee};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::scope::Scope;
@@ -25,8 +29,42 @@ use crate::subject::Subject;
 /// The bounds that every gateway keeps; a gateway may be stricter.
 pub(super) const LIMITS: ChainLimits = ChainLimits::DEFAULT;
 
+/// What a caller presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A chain with a proof over the call.
+    Chain,
+    /// An access token with a DPoP proof.
+    Dpop,
+    /// An access token, and the id that the gateway gave the request.
+    Bearer,
+}
+
+impl Form {
+    pub(super) const fn assurance(self) -> Assurance {
+        match self {
+            Self::Chain => Assurance::Arguments,
+            Self::Dpop => Assurance::Token,
+            Self::Bearer => Assurance::None,
+        }
+    }
+
+    /// What kind of token was presented says its own header; whether it holds
+    /// is verified later.
+    fn of(chain: &[String], proof: &str) -> Self {
+        match chain {
+            [token] if access::Unverified::parse(token, &LIMITS).is_ok() => {
+                // A proof is a JWS, an id is not.
+                if proof.contains('.') { Self::Dpop } else { Self::Bearer }
+            }
+            _ => Self::Chain,
+        }
+    }
+}
+
 /// What the caller presented.
 pub(super) struct Presented {
+    pub(super) form: Form,
     pub(super) tool: String,
     pub(super) arguments: Object,
     pub(super) chain: Vec<String>,
@@ -42,6 +80,7 @@ impl Presented {
         let proof = decided.value_text(CHECK, "proof")?.to_owned();
         let arguments = decided.value_object(CHECK, "arguments")?.clone();
         Ok(Self {
+            form: Form::of(&chain, &proof),
             tool: tool(decided)?.to_owned(),
             arguments: as_written(&proof, arguments),
             chain,
@@ -126,10 +165,17 @@ pub(super) fn redo(
     let (standing, staleness_bound) = inputs(decided, grant, enrolled)?;
     let staleness_ms = now.millis_since(standing.revocations_as_of).max(0);
     let hops: Vec<Hop> = standing.hops.iter().flatten().cloned().collect();
-    let registry =
-        Retained { standing, holders: enrolled.iter().map(|e| e.holder.thumbprint()).collect() };
+    let registry = Retained { standing, holders: enrolled.iter().map(|e| e.holder).collect() };
     let anchors = case.trust.anchors_at(now);
-    let audiences = [audience.to_owned()];
+    let inputs = Inputs { registry: &registry, staleness_bound };
+    let call = Call { tool: &presented.tool, arguments: &presented.arguments };
+    let fail = |d: Denial| Failure::new(CHECK, format!("{} ({d})", d.reason.code()));
+    // An access token is for one endpoint of the gateway.
+    let resource = match presented.form {
+        Form::Chain => audience.to_owned(),
+        Form::Dpop | Form::Bearer => format!("{audience}/{}", decided.text(CHECK, "server")?),
+    };
+    let audiences = [resource.clone()];
     let context = Context {
         now,
         anchors: &anchors,
@@ -138,26 +184,32 @@ pub(super) fn redo(
         proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
         limits: &LIMITS,
     };
-    let fail = |d: Denial| Failure::new(CHECK, format!("{} ({d})", d.reason.code()));
-    let unverified = Unverified::parse(&presented.chain, &LIMITS).map_err(fail)?;
-    let chain = Chain::verify::<Accountable>(&unverified, &context).map_err(fail)?;
+    let proof = presented.proof.as_str();
+    let examined = if presented.form == Form::Chain {
+        let unverified = Unverified::parse(&presented.chain, &LIMITS).map_err(fail)?;
+        examine::<Accountable>(&unverified, proof, &call, &context, inputs)
+    } else {
+        let token = presented.chain.first().map(String::as_str).unwrap_or_default();
+        let token = access::Unverified::parse(token, &LIMITS).map_err(fail)?;
+        let shown = match presented.form {
+            Form::Bearer => Shown::Bearer { request: proof },
+            _ => Shown::Dpop(dpop::Request { proof, method: "POST", uri: &resource }),
+        };
+        examine_access::<Accountable>(&token, shown, &call, &context, inputs)
+    };
+    // Possession and identity come before authority: a later denial means
+    // that they held, and names who called.
+    let (chain, result) = match examined {
+        Ok(verified) => (Verified::chain(&verified).clone(), Ok(())),
+        Err(refused) => match refused.known {
+            Some(known) if refused.denial.reason.stage() >= Stage::Authority => {
+                (known.chain().clone(), Err(refused.denial))
+            }
+            _ => return Err(fail(refused.denial)),
+        },
+    };
     let root = chain.links().first().ok_or_else(|| Failure::new(CHECK, "the chain is empty"))?;
     let authority = Authority::from_claims(&root.claims.all).map_err(fail)?;
-    let call = Call { tool: &presented.tool, arguments: &presented.arguments };
-    let result = verify::<Accountable>(
-        &unverified,
-        &presented.proof,
-        &call,
-        &context,
-        Inputs { registry: &registry, staleness_bound },
-    );
-    // Possession and identity come before authority: a later denial means
-    // that they held.
-    let result = match result {
-        Ok(_) => Ok(()),
-        Err(d) if d.reason.stage() >= Stage::Authority => Err(d),
-        Err(d) => return Err(fail(d)),
-    };
     let guarantee = hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
     Ok(Redone { chain, authority, hops, guarantee, staleness_ms, result })
 }
@@ -197,7 +249,7 @@ fn inputs(
     standing.grant = standing.grant.map(|g| GrantStanding {
         digest: grant.statement.digest(),
         not_after: Timestamp::from_seconds(grant.statement.not_after),
-        attested: !grant.signed,
+        attested: !grant.signed_by.is_the_principals(),
         ended: g.ended,
     });
     Ok((standing, bound))
@@ -230,7 +282,15 @@ pub(super) fn scope(redone: &Redone, grant: &Grant) -> Result<(), Failure> {
         })?;
     }
     let gateways = root.claims.aud.as_deref().unwrap_or_default();
-    ensure(gateways.iter().all(|a| statement.audience.contains(a)), CHECK, || {
+    // An endpoint of a gateway lies under the gateway's own name.
+    let granted = |resource: &String| {
+        statement.audience.iter().any(|gateway| {
+            resource
+                .strip_prefix(gateway.as_str())
+                .is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        })
+    };
+    ensure(gateways.iter().all(granted), CHECK, || {
         "the root names a gateway that the grant does not".to_owned()
     })
 }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::catalogue::Rating;
@@ -40,7 +39,7 @@ pub(super) fn asked(
         tool: &tool,
         rating: Some(&rating),
         level,
-        assurance: Assurance::Arguments,
+        assurance: presented.form.assurance(),
         guarantee: redone.guarantee,
         consent: if grant_signed { Consent::Signed } else { Consent::Attested },
     });

@@ -143,6 +143,11 @@ fn required(of: &Opened) -> &'static [&'static str] {
         }
         Kind::GrantRecorded => &["statement", "signature"],
         Kind::InstanceEnrolled => &["enrolment"],
+        Kind::CredentialAdded
+            if of.body("credential_kind").and_then(Json::as_str) == Some("login") =>
+        {
+            &["login"]
+        }
         Kind::PrincipalAdded => &["principal"],
         Kind::TaskCreated => &["purpose"],
         _ => &[],
@@ -169,6 +174,22 @@ impl Receipts {
         let first = found.next().ok_or_else(missing)?;
         ensure(found.next().is_none(), check, || {
             format!("two receipts `{}` of {} `{value}`", kind.as_str(), subject.as_str())
+        })?;
+        Ok(first)
+    }
+
+    /// The only registration of a credential.
+    pub(super) fn credential(&self, check: Check, id: &str) -> Result<&Opened, Failure> {
+        let is_it = |o: &&Opened| {
+            o.entry.kind == Kind::CredentialAdded
+                && o.body("credential").and_then(Json::as_str) == Some(id)
+        };
+        let mut found = self.opened.iter().filter(is_it);
+        let first = found.next().ok_or_else(|| {
+            Failure::new(check, format!("no receipt `credential.added` of `{id}`"))
+        })?;
+        ensure(found.next().is_none(), check, || {
+            format!("two receipts `credential.added` of `{id}`")
         })?;
         Ok(first)
     }

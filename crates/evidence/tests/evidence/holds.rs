@@ -26,7 +26,7 @@ fn an_allowed_call_of_a_sub_agent_is_proved_whole() {
     assert_eq!(verdict.passed, Check::ALL);
     let authority = proven.authority.as_ref().unwrap();
     assert_eq!(authority.principal.as_str(), "user:142");
-    assert!(authority.grant_signed);
+    assert!(authority.signed_by.is_the_principals());
     let agents: Vec<_> = authority.hops.iter().map(|h| h.agent.as_str()).collect();
     assert_eq!(agents, ["agent:support-runner", "agent:order-reader"]);
     assert_eq!(proven.decision.recomputed, Recomputed::Agrees);
@@ -151,7 +151,7 @@ fn an_attested_grant_is_named_as_such() {
     let mut plan = plan();
     plan.signed = false;
     let verdict = plan.story().seal().verdict();
-    assert!(!proven(&verdict).authority.as_ref().unwrap().grant_signed);
+    assert!(!proven(&verdict).authority.as_ref().unwrap().signed_by.is_the_principals());
     assert!(verdict.report().contains("ATTESTED by an administrator"));
     assert!(proven(&verdict).not_proved()[0].contains("that the principal consented"));
 }

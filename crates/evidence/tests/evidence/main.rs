@@ -17,5 +17,6 @@ mod holds;
 mod ledger;
 mod mutations;
 mod retained;
+mod signed;
 mod tampering;
 mod world;

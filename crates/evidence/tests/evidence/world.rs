@@ -344,12 +344,14 @@ impl Plan {
         let mut claims = Authority {
             principal: statement.principal.clone(),
             agent: statement.agent.clone(),
+            client: None,
             task: statement.task.clone(),
             purpose: statement.purpose.clone(),
             workflow: statement.workflow.clone(),
             workflow_digest: statement.workflow_digest,
             grant: statement.id.clone(),
             grant_digest: statement.digest(),
+            client: None,
         };
         (self.claims)(&mut claims);
         let scope = |tools: &Object| Scope::parse(tools, Dialect::Extended, 32).unwrap();
@@ -572,5 +574,6 @@ pub fn trust() -> Trust {
         quorum: 0,
         audiences: vec![AUDIENCE.into()],
         approvers: None,
+        id_tokens: vec![],
     }
 }

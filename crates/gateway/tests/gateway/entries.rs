@@ -68,6 +68,7 @@ fn authority(workflow: &Workflow) -> Authority {
     Authority {
         principal: PrincipalId::parse("user:142").unwrap(),
         agent: AgentId::parse("agent:runner").unwrap(),
+        client: None,
         task: TaskId::mint(at(0), [3; 10]),
         purpose: "resolve ticket".into(),
         workflow: workflow.id.clone(),

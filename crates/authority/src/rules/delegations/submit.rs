@@ -1,5 +1,6 @@
 //! Submission: the signed grant comes back.
 
+use bailiwick_core::grant::{self, GrantError, Proof, Registered, SignedBy};
 use bailiwick_core::ids::InstanceId;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -16,13 +17,20 @@ use crate::rules::principals::{active, signing_key};
 use crate::rules::tasks;
 use bailiwick_core::scope::Scope;
 
+/// Seconds that the clock of an identity provider may differ from ours.
+const SKEW_SECONDS: i64 = 30;
+
 /// A signed grant with the state that it is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Submission<'a> {
     /// What was prepared.
     pub prepared: &'a Prepared,
-    /// The principal's signature ([`bailiwick_core::grant::TYPE`]).
-    pub signed: &'a str,
+    /// The principal's signature.
+    pub proof: &'a Proof,
+    /// What the principal could have signed with.
+    pub registered: Registered<'a>,
+    /// The id of the credential that signed, if it is one on record.
+    pub credential: Option<&'a str>,
     /// Principal, agent and owner.
     pub parties: Parties<'a>,
     /// The current version of the workflow that the statement names.
@@ -70,7 +78,7 @@ pub fn record(
     keys: &Keys,
     submission: Submission<'_>,
 ) -> Result<Plan<Scope>, Refusal> {
-    let Submission { prepared, signed, parties, workflow, task, .. } = submission;
+    let Submission { prepared, proof, parties, workflow, task, .. } = submission;
     let statement = &prepared.statement;
     prepared.check(moment.now(), &keys.maker.public_key())?;
     if submission.grant_exists {
@@ -79,8 +87,11 @@ pub fn record(
     // DESIGN rule 9: the principal's own signature, under its registered key.
     // Nothing else stands for it, whoever submits.
     let principal = active(statement.principal.as_str(), parties.principal)?;
-    let key = signing_key(principal)?;
-    statement.verify(signed, &key)?;
+    let when = grant::Moment { signed_at: moment.now(), skew_seconds: SKEW_SECONDS };
+    let signed_by = statement.verify_proof(proof, &submission.registered, &when)?;
+    let (true, Some(signed)) = (signed_by.is_the_principals(), proof.to_text()) else {
+        return Err(GrantError::NotRegistered.into());
+    };
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
 
     let mut steps = Vec::new();
@@ -108,28 +119,34 @@ pub fn record(
         starts: Timestamp::from_seconds(statement.not_before),
         expires: Timestamp::from_seconds(statement.not_after),
         statement: statement.to_json().canonical(),
-        proof: signed.to_owned(),
+        proof: signed.clone(),
     };
     let audience: Vec<_> = statement.audience.iter().map(|a| a.as_str().into()).collect();
+    let mut step = Step::new(moment, &installation.org, Kind::GrantRecorded)?
+        .about(|s| {
+            s.principal = Some(principal.alias.to_string());
+            s.agent = Some(statement.agent.to_string());
+            s.workflow = Some(statement.workflow.to_string());
+            s.task = Some(statement.task.to_string());
+            s.grant = Some(statement.id.to_string());
+        })
+        .with("grant", &row.id)
+        .with("digest", row.digest)
+        .with("workflow_digest", statement.workflow_digest)
+        .with("not_before", statement.not_before)
+        .with("not_after", statement.not_after)
+        .with("max_depth", statement.max_depth)
+        .with("audience", audience)
+        .with("signed", true);
+    step = match signed_by {
+        SignedBy::Key => step.with("key", signing_key(principal)?.thumbprint()),
+        other => step.with("signed_by", other.as_str()),
+    };
+    if let Some(credential) = submission.credential {
+        step = step.with("credential", credential);
+    }
     steps.push(
-        Step::new(moment, &installation.org, Kind::GrantRecorded)?
-            .about(|s| {
-                s.principal = Some(principal.alias.to_string());
-                s.agent = Some(statement.agent.to_string());
-                s.workflow = Some(statement.workflow.to_string());
-                s.task = Some(statement.task.to_string());
-                s.grant = Some(statement.id.to_string());
-            })
-            .with("grant", &row.id)
-            .with("digest", row.digest)
-            .with("workflow_digest", statement.workflow_digest)
-            .with("key", key.thumbprint())
-            .with("not_before", statement.not_before)
-            .with("not_after", statement.not_after)
-            .with("max_depth", statement.max_depth)
-            .with("audience", audience)
-            .with("signed", true)
-            .commit(moment, "statement", statement.to_json())?
+        step.commit(moment, "statement", statement.to_json())?
             .commit(moment, "signature", signed)?
             .row(Row::Grant(row)),
     );

@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use crate::aat::claims::{Claims, Holder, Labels, Reading};
-use crate::access::{MAX_BEARER_SECONDS, Unverified, bearer_thumbprint};
-use crate::crypto::Thumbprint;
+use crate::access::{MAX_BEARER_SECONDS, Unverified, holder};
 use crate::denial::{Denial, Reason};
 use crate::dpop;
 use crate::guarantee::Assurance;
-use crate::json::{Json, Object};
 
 use super::anchors::is_uri;
 use super::chain::{Link, check_window};
@@ -158,20 +156,4 @@ impl Chain {
         let link = Link::new(claims, token.jws.hash());
         Ok(Self { links: Arc::new(vec![link]), issuer: issuer.clone() })
     }
-}
-
-/// What the token is bound to; `cnf` in a form that is not known binds it to
-/// something that cannot be checked.
-fn holder(claims: &Object) -> Result<Holder, Denial> {
-    let bad = |claim: &str| Denial::new(Reason::ClaimsMalformed).at_step("at+jwt").about(claim);
-    let client =
-        claims.member("client_id").and_then(Json::as_str).ok_or_else(|| bad("client_id"))?;
-    let Some(cnf) = claims.member("cnf") else {
-        return Ok(Holder::Bearer(bearer_thumbprint(client)));
-    };
-    cnf.as_object()
-        .filter(|cnf| cnf.len() == 1)
-        .and_then(|cnf| Thumbprint::from_text(cnf.member("jkt")?.as_str()?))
-        .map(Holder::Bound)
-        .ok_or_else(|| bad("cnf"))
 }

@@ -56,6 +56,7 @@ fn authority() -> Authority {
     Authority {
         principal: PrincipalId::parse("user:142").unwrap(),
         agent: AgentId::parse("agent:runner").unwrap(),
+        client: None,
         task: TaskId::mint(at, [1; 10]),
         purpose: "refund".to_owned(),
         workflow: WorkflowId::parse("tickets").unwrap(),

@@ -241,6 +241,7 @@ impl World {
         Authority {
             principal: PrincipalId::parse("user:142").unwrap(),
             agent: AgentId::parse("agent:support-runner").unwrap(),
+            client: None,
             task: TaskId::mint(Timestamp::from_seconds(1_700_000_000), [3; 10]),
             purpose: "resolve support ticket".into(),
             workflow: self.workflow.id.clone(),

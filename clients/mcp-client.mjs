@@ -1,0 +1,101 @@
+// The stock MCP client of npm, as a user writes it: it knows one URL, registers
+// itself, sends the user to the browser and calls tools.
+//
+//   node mcp-client.mjs URL CALLS [--dpop]
+//
+// CALLS is JSON: [{"tool": NAME, "arguments": {…}}]. What happens is printed as
+// one JSON object per line; `authorize` names the URL for the user's browser.
+import http from 'node:http';
+import {
+    Client,
+    DpopSession,
+    StreamableHTTPClientTransport,
+    UnauthorizedError,
+    generateDpopKeyPair,
+} from '@modelcontextprotocol/client';
+
+const [url, calls, ...options] = process.argv.slice(2);
+const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
+
+let arrived;
+const callback = new Promise((resolve) => (arrived = resolve));
+const listener = http.createServer((request, response) => {
+    const at = new URL(request.url, 'http://127.0.0.1');
+    if (at.pathname !== '/callback') {
+        response.writeHead(404).end();
+        return;
+    }
+    response.writeHead(200, { 'content-type': 'text/plain' }).end('You may close this page.');
+    arrived(at.searchParams);
+});
+await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+const redirectUrl = `http://127.0.0.1:${listener.address().port}/callback`;
+
+const kept = {};
+const session = options.includes('--dpop')
+    ? new DpopSession(await generateDpopKeyPair())
+    : undefined;
+const provider = {
+    redirectUrl,
+    clientMetadata: {
+        client_name: 'desk assistant',
+        redirect_uris: [redirectUrl],
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        token_endpoint_auth_method: 'none',
+    },
+    state: () => 'a-state-of-this-client',
+    clientInformation: () => kept.client,
+    saveClientInformation: (client) => {
+        kept.client = client;
+        say('registered', { client_id: client.client_id });
+    },
+    tokens: () => kept.tokens,
+    saveTokens: (tokens) => {
+        kept.tokens = tokens;
+        say('tokens', { token_type: tokens.token_type, expires_in: tokens.expires_in });
+    },
+    redirectToAuthorization: (target) => say('authorize', { url: target.href }),
+    saveCodeVerifier: (verifier) => (kept.verifier = verifier),
+    codeVerifier: () => kept.verifier,
+    saveDiscoveryState: (state) => (kept.discovery = state),
+    discoveryState: () => kept.discovery,
+    ...(session ? { dpop: () => session } : {}),
+};
+
+const connect = async () => {
+    const client = new Client({ name: 'desk-assistant', version: '1.0.0' });
+    const transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: provider });
+    try {
+        await client.connect(transport);
+        return client;
+    } catch (error) {
+        if (!(error instanceof UnauthorizedError)) throw error;
+        const parameters = await callback;
+        await transport.finishAuth(parameters);
+        return undefined;
+    }
+};
+
+try {
+    const client = (await connect()) ?? (await connect());
+    const { tools } = await client.listTools();
+    say('tools', { tools: tools.map((tool) => tool.name).sort() });
+    for (const { tool, arguments: args } of JSON.parse(calls)) {
+        try {
+            const result = await client.callTool({ name: tool, arguments: args });
+            const decision = result._meta?.['io.bailiwick/decision']?.id;
+            say('result', { tool, is_error: result.isError === true, decision, content: result.content });
+        } catch (error) {
+            say('refused', { tool, code: error.code, message: error.message, data: error.data });
+        }
+    }
+    await client.close();
+    say('done');
+} catch (error) {
+    say('failed', { name: error.name, message: String(error.message) });
+    process.exitCode = 1;
+} finally {
+    listener.close();
+    listener.closeAllConnections();
+}

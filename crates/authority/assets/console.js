@@ -1,0 +1,168 @@
+// The console's one script: passkeys, and times in the viewer's own zone.
+// Everything else works without it.
+"use strict";
+
+(() => {
+  const bytes = (text) => {
+    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return Uint8Array.from(binary, (c) => c.charCodeAt(0));
+  };
+  const text = (buffer) =>
+    btoa(String.fromCharCode(...new Uint8Array(buffer)))
+      .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+  // Times: the viewer's zone first, UTC beside it.
+  const zone = new Intl.DateTimeFormat(undefined, {
+    year: "numeric", month: "short", day: "numeric",
+    hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
+  const isUtc = new Date().getTimezoneOffset() === 0;
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime()) || isUtc) continue;
+    const utc = time.textContent;
+    const local = document.createElement("span");
+    local.className = "local";
+    local.textContent = zone.format(at);
+    time.title = utc;
+    time.replaceChildren(local, ` (${utc.slice(11)})`);
+  }
+  const note = document.querySelector("[data-zone]");
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (note && name && !isUtc) note.textContent = `Times are in ${name}, with UTC beside them.`;
+
+  // One request to our own origin. An answer that is not ok says why.
+  const send = async (path, body, csrf) => {
+    const headers = { "Content-Type": "application/json" };
+    if (csrf) headers["X-CSRF-Token"] = csrf;
+    const answer = await fetch(path, {
+      method: "POST", headers, body: JSON.stringify(body), redirect: "error",
+    });
+    const read = await answer.json().catch(() => ({}));
+    if (!answer.ok) {
+      const remedy = read.remedy ? ` ${read.remedy}.` : "";
+      const id = read.decision ? ` (${read.decision})` : "";
+      throw new Error(`${read.detail || `The answer was ${answer.status}`}.${remedy}${id}`);
+    }
+    return read;
+  };
+
+  // Runs the work of a form, one at a time, and shows what went wrong.
+  const ceremony = (form, work) => {
+    if (!form) return;
+    const button = form.querySelector("button");
+    const problem = document.querySelector("[data-problem]");
+    if (!window.PublicKeyCredential) {
+      if (problem) {
+        problem.textContent = "This browser knows no passkeys, or the page is not on a secure address.";
+        problem.hidden = false;
+      }
+      return;
+    }
+    button.disabled = false;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      button.disabled = true;
+      if (problem) problem.hidden = true;
+      try {
+        await work(form);
+      } catch (error) {
+        const cancelled = error.name === "NotAllowedError";
+        if (problem) {
+          problem.textContent = cancelled ? "Nothing was signed: it was cancelled or took too long." : error.message;
+          problem.hidden = false;
+        }
+        button.disabled = false;
+      }
+    });
+  };
+
+  const assertion = (found) => ({
+    id: found.id,
+    rawId: text(found.rawId),
+    type: found.type,
+    response: {
+      authenticatorData: text(found.response.authenticatorData),
+      clientDataJSON: text(found.response.clientDataJSON),
+      signature: text(found.response.signature),
+      userHandle: found.response.userHandle ? text(found.response.userHandle) : null,
+    },
+    extensions: {},
+  });
+
+  const register = async (begun) => {
+    const options = begun.publicKey;
+    options.challenge = bytes(options.challenge);
+    options.user.id = bytes(options.user.id);
+    for (const known of options.excludeCredentials || []) known.id = bytes(known.id);
+    const made = await navigator.credentials.create({ publicKey: options });
+    return {
+      id: made.id,
+      rawId: text(made.rawId),
+      type: made.type,
+      response: {
+        attestationObject: text(made.response.attestationObject),
+        clientDataJSON: text(made.response.clientDataJSON),
+        transports: made.response.getTransports ? made.response.getTransports() : [],
+      },
+      extensions: {},
+    };
+  };
+
+  ceremony(document.querySelector("[data-passkey-login]"), async (form) => {
+    const begun = await send("/login/passkey/begin", {});
+    const options = begun.publicKey;
+    options.challenge = bytes(options.challenge);
+    options.allowCredentials = [];
+    const found = await navigator.credentials.get({ publicKey: options });
+    const done = await send("/login/passkey/finish", { credential: assertion(found), next: form.dataset.next });
+    location.replace(done.location);
+  });
+
+  ceremony(document.querySelector("[data-passkey-enrol]"), async (form) => {
+    const path = location.pathname;
+    const credential = await register(await send(`${path}/begin`, {}));
+    const done = await send(`${path}/finish`, { credential, label: form.elements.label.value });
+    location.replace(done.location);
+  });
+
+  ceremony(document.querySelector("[data-passkey-add]"), async (form) => {
+    const csrf = form.dataset.csrf;
+    const credential = await register(await send("/account/passkeys/begin", {}, csrf));
+    const done = await send("/account/passkeys/finish", { credential, label: form.elements.label.value }, csrf);
+    location.replace(done.location);
+  });
+
+  // What is signed is the digest of the grant that this page shows.
+  const signing = document.querySelector("[data-sign]");
+  ceremony(signing, async (form) => {
+    const { sign, challenge, credentials, rp, csrf } = form.dataset;
+    const found = await navigator.credentials.get({
+      publicKey: {
+        challenge: bytes(challenge),
+        rpId: rp,
+        allowCredentials: credentials.split(" ").map((id) => ({ type: "public-key", id: bytes(id) })),
+        userVerification: "required",
+        timeout: 300000,
+      },
+    });
+    const done = await send(sign, { credential: assertion(found) }, csrf);
+    location.replace(done.location);
+  });
+
+  // Somebody who unticked a tool must see the narrowed version first.
+  const narrowing = document.getElementById("narrow");
+  if (narrowing && signing) {
+    const before = () => new URLSearchParams(new FormData(narrowing)).toString();
+    const shown = before();
+    const compare = () => {
+      const changed = before() !== shown;
+      const notice = document.querySelector("[data-changed]");
+      if (notice) notice.hidden = !changed;
+      signing.querySelector("button").disabled = changed;
+      if (changed) narrowing.closest("details").open = true;
+    };
+    document.addEventListener("input", compare);
+    addEventListener("pageshow", compare);
+  }
+})();

@@ -1,0 +1,31 @@
+//! The console's pages: plain view structs and the templates that render them.
+//!
+//! Nothing here reads the store, a cookie or a clock: a page is a function of
+//! its view, so that a test can render it, read it back and compare it with
+//! what it was made from. Texts that come from outside are [`Text`]: they
+//! cannot change how the text around them is shown.
+
+mod account;
+mod activity;
+mod agents;
+pub mod assets;
+mod clients;
+mod consent;
+mod frame;
+mod grants;
+pub mod headers;
+mod notices;
+mod text;
+
+pub use account::{EnrolPage, LoginPage, PasskeyLine, PasskeysPage, Provider};
+pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
+pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
+pub use clients::{ClientLine, ClientsPage};
+pub use consent::{
+    AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,
+    Signing, ToolCard, ToolFacts, WorkflowChoice,
+};
+pub use frame::{Frame, Person, Section};
+pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
+pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage};
+pub use text::{Moment, Text};

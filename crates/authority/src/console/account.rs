@@ -1,0 +1,63 @@
+//! Login, enrolment of a passkey, and one's own passkeys.
+
+use askama::Template;
+
+use super::{Frame, Moment, Text};
+
+/// An OpenID Connect provider that people may log in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// What the button says.
+    pub name: Text,
+    /// Where it leads.
+    pub path: String,
+}
+
+/// `/login`
+#[derive(Clone, Debug, Template)]
+#[template(path = "login.html")]
+pub struct LoginPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Where to go afterwards: a path of ours.
+    pub next: String,
+    /// Providers, if any.
+    pub providers: Vec<Provider>,
+    /// What led here, for example that a session ended.
+    pub notice: Option<String>,
+}
+
+/// `/enrol/{secret}`: the first passkey, by a one-time link.
+#[derive(Clone, Debug, Template)]
+#[template(path = "enrol.html")]
+pub struct EnrolPage {
+    /// The frame.
+    pub frame: Frame,
+    /// Whose passkey it will be.
+    pub principal: Text,
+    /// Until when the link may be used.
+    pub until: Moment,
+}
+
+/// One passkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyLine {
+    /// Its id, for the form.
+    pub id: String,
+    /// Its name.
+    pub label: Text,
+    /// When it was added.
+    pub added: Moment,
+    /// When it was last used.
+    pub used: Option<Moment>,
+}
+
+/// `/account`
+#[derive(Clone, Debug, Template)]
+#[template(path = "passkeys.html")]
+pub struct PasskeysPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The person's passkeys.
+    pub passkeys: Vec<PasskeyLine>,
+}

@@ -1,0 +1,127 @@
+//! What every page has: navigation, who is signed in, and where.
+
+use crate::console::Text;
+use crate::people::roles::{Deed, Role, require};
+
+/// The sections of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The overview.
+    Home,
+    /// One's own grants and delegations.
+    Grants,
+    /// Agents.
+    Agents,
+    /// OAuth clients.
+    Clients,
+    /// The ledger's entries.
+    Activity,
+    /// One's own passkeys.
+    Account,
+}
+
+impl Section {
+    /// Its name and path.
+    #[must_use]
+    pub const fn link(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Home => ("Overview", "/"),
+            Self::Grants => ("My grants", "/grants"),
+            Self::Agents => ("Agents", "/agents"),
+            Self::Clients => ("Clients", "/clients"),
+            Self::Activity => ("Activity", "/activity"),
+            Self::Account => ("Passkeys", "/account"),
+        }
+    }
+}
+
+/// The signed-in person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The principal's name.
+    pub name: Text,
+    /// Their roles.
+    pub roles: Vec<Role>,
+    /// The session's CSRF token, for every form.
+    pub csrf: String,
+}
+
+/// The frame of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Which installation this is: the host that people know.
+    pub host: String,
+    /// Who is signed in.
+    pub person: Option<Person>,
+    /// The section that the page belongs to.
+    pub here: Option<Section>,
+}
+
+/// One link of the navigation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: &'static str,
+    /// Its path.
+    pub path: &'static str,
+    /// Whether the page belongs there.
+    pub here: bool,
+}
+
+impl Frame {
+    /// The sections that this person can open.
+    #[must_use]
+    pub fn links(&self) -> Vec<Link> {
+        let Some(person) = &self.person else { return Vec::new() };
+        let sections = [
+            (Section::Home, Deed::TendOwn),
+            (Section::Grants, Deed::TendOwn),
+            (Section::Agents, Deed::TendOwn),
+            (Section::Clients, Deed::SeeClients),
+            (Section::Activity, Deed::TendOwn),
+        ];
+        sections
+            .into_iter()
+            .filter(|(_, deed)| require(&person.roles, *deed).is_ok())
+            .map(|(section, _)| {
+                let (name, path) = section.link();
+                Link { name, path, here: self.here == Some(section) }
+            })
+            .collect()
+    }
+
+    /// The CSRF token; empty when nobody is signed in, which no check accepts.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        self.person.as_ref().map_or("", |person| &person.csrf)
+    }
+
+    /// Whether the person may do this: pages leave out what they may not, and
+    /// the endpoints ask again.
+    #[must_use]
+    pub fn may(&self, deed: Deed) -> bool {
+        self.person.as_ref().is_some_and(|person| require(&person.roles, deed).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_navigation_has_what_the_roles_open() {
+        let names = |roles: &[Role]| {
+            let person =
+                Person { name: Text::of("user:a"), roles: roles.to_vec(), csrf: "t".to_owned() };
+            let frame = Frame { person: Some(person), ..Frame::default() };
+            frame.links().iter().map(|l| l.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["Overview", "My grants", "Agents", "Activity"]);
+        assert_eq!(
+            names(&[Role::Auditor]),
+            ["Overview", "My grants", "Agents", "Clients", "Activity"]
+        );
+        assert!(Frame::default().links().is_empty());
+        assert!(!Frame::default().may(Deed::TendOwn));
+    }
+}

@@ -1,0 +1,80 @@
+//! Overview, errors, confirmations, and the way back to a client.
+
+use askama::Template;
+
+use super::{EntryLine, Frame, GrantLine, Text};
+
+/// `/`
+#[derive(Clone, Debug, Template)]
+#[template(path = "home.html")]
+pub struct HomePage {
+    /// The frame.
+    pub frame: Frame,
+    /// The person's grants that stand.
+    pub grants: Vec<GrantLine>,
+    /// The newest entries that concern the person.
+    pub entries: Vec<EntryLine>,
+    /// The URL that clients are pointed to.
+    pub endpoint: String,
+}
+
+/// Something did not work.
+#[derive(Clone, Debug, Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The status, for example 403.
+    pub status: u16,
+    /// What happened, as a heading.
+    pub title: String,
+    /// What happened, in a sentence.
+    pub message: Text,
+    /// What to do about it.
+    pub remedy: Text,
+    /// A command that somebody must run, if that is what is to be done.
+    pub command: Option<Text>,
+    /// The stable code.
+    pub code: String,
+    /// The id under which log and ledger know more.
+    pub decision: Option<String>,
+}
+
+/// Asks before something is done that cannot be undone.
+#[derive(Clone, Debug, Template)]
+#[template(path = "confirm.html")]
+pub struct ConfirmPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The question.
+    pub title: String,
+    /// What it is about.
+    pub what: Text,
+    /// What will happen, a sentence each.
+    pub consequences: Vec<String>,
+    /// Where the answer goes.
+    pub action: String,
+    /// What the button says.
+    pub button: String,
+    /// The way back.
+    pub back: String,
+    /// Whether it cannot be undone.
+    pub is_final: bool,
+}
+
+/// Sends the browser back to a client. A page that navigates, because the
+/// policy on forms would stop a redirect to another origin.
+#[derive(Clone, Debug, Template)]
+#[template(path = "leave.html")]
+pub struct LeavePage {
+    /// The frame.
+    pub frame: Frame,
+    /// What was done.
+    pub title: String,
+    /// The client.
+    pub client: Text,
+    /// The host that the browser goes to.
+    pub host: Text,
+    /// The whole redirect.
+    pub url: String,
+}

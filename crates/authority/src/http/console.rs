@@ -1,0 +1,367 @@
+//! The console over HTTP: login, consent, and a person's own pages.
+//!
+//! Handlers read a request, ask the service and fill a view; the rules are
+//! elsewhere. A request that changes something must come from a page of ours
+//! (`Origin`, `Sec-Fetch-Site`) and carry the session's CSRF token.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use bailiwick_core::json::Json;
+use bailiwick_core::limits::JsonLimits;
+
+use crate::console::assets::Asset;
+use crate::console::{Frame, Person, Provider, Section, Text, headers};
+use crate::oauth::client::{ClientId, ClientMetadata, Source};
+use crate::oauth::error::OAuthError;
+use crate::people::passkeys::{PasskeyError, Passkeys};
+use crate::people::roles::{Deed, require};
+use crate::people::sessions::{Cookie, Cookies, Secret, check_origin};
+use crate::refusal::Refusal;
+use crate::{Authority, SignedIn};
+
+mod account;
+mod consent;
+mod door;
+mod failure;
+mod form;
+mod pages;
+mod take_back;
+mod views;
+
+use failure::Failure;
+use form::Form;
+
+/// Bytes of a form or of a script's request at most.
+const MAX_BODY: usize = 128 * 1024;
+
+/// A future that is handed over a trait object.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where the metadata of clients comes from: the registry, and for clients
+/// whose id is a URL the document there.
+pub trait Clients: Send + Sync {
+    /// The client's metadata; `None` when nobody knows the client.
+    fn metadata<'a>(
+        &'a self,
+        id: &'a ClientId,
+    ) -> Later<'a, Result<Option<ClientMetadata>, OAuthError>>;
+}
+
+/// The clients that the registry has, and no other.
+#[derive(Clone, Debug)]
+pub struct RecordedClients(pub Authority);
+
+impl Clients for RecordedClients {
+    fn metadata<'a>(
+        &'a self,
+        id: &'a ClientId,
+    ) -> Later<'a, Result<Option<ClientMetadata>, OAuthError>> {
+        let (authority, id) = (self.0.clone(), id.as_str().to_owned());
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || {
+                authority.store().read(|view| view.client(&id))
+            });
+            let unavailable = || OAuthError::unavailable("state-unavailable");
+            let found = read.await.map_err(|_| unavailable())?.map_err(|_| unavailable())?;
+            let Some(client) = found else { return Ok(None) };
+            let json = Json::parse(client.metadata.as_bytes(), &JsonLimits::DEFAULT);
+            let json = json.map_err(|_| unavailable())?;
+            let metadata = json.as_object().ok_or_else(unavailable)?;
+            ClientMetadata::parse(metadata, Source::Operator).map(Some)
+        })
+    }
+}
+
+/// The console of one authority; clones share everything.
+#[derive(Clone)]
+pub struct Console(Arc<Inner>);
+
+struct Inner {
+    authority: Authority,
+    clients: Arc<dyn Clients>,
+    providers: Vec<Provider>,
+    passkeys: Result<Passkeys, PasskeyError>,
+    cookies: Cookies,
+    host: String,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("host", &self.0.host).finish_non_exhaustive()
+    }
+}
+
+impl Console {
+    /// The console of `authority`; `providers` are offered at login.
+    #[must_use]
+    pub fn new(authority: Authority, clients: Arc<dyn Clients>, providers: Vec<Provider>) -> Self {
+        let installation = authority.installation();
+        let issuer = &installation.issuer;
+        let host = issuer.split_once("://").map_or(issuer.as_str(), |(_, host)| host).to_owned();
+        let (passkeys, cookies) = (Passkeys::of(issuer), Cookies::of(issuer));
+        Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host }))
+    }
+}
+
+/// The console's pages and what their forms and script call.
+pub fn console_router(console: Console) -> Router {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/login", get(door::login))
+        .route("/login/passkey/begin", post(door::login_begin))
+        .route("/login/passkey/finish", post(door::login_finish))
+        .route("/logout", post(door::logout))
+        .route("/enrol/{secret}", get(door::enrol))
+        .route("/enrol/{secret}/begin", post(door::enrol_begin))
+        .route("/enrol/{secret}/finish", post(door::enrol_finish))
+        .route("/account", get(account::passkeys))
+        .route("/account/passkeys/begin", post(account::begin))
+        .route("/account/passkeys/finish", post(account::finish))
+        .route("/account/passkeys/{id}/remove", get(account::ask_remove).post(account::remove))
+        .route("/authorize", get(consent::authorize))
+        .route("/consent/{secret}", get(consent::show))
+        .route("/consent/{secret}/task", post(consent::choose))
+        .route("/consent/{secret}/narrow", post(consent::narrow))
+        .route("/consent/{secret}/sign", post(consent::sign))
+        .route("/consent/{secret}/deny", post(consent::deny))
+        .route("/grants", get(pages::grants))
+        .route("/grants/{id}", get(pages::grant))
+        .route("/grants/{id}/revoke", get(take_back::ask_grant).post(take_back::grant))
+        .route("/delegations/{root}/revoke", get(take_back::ask_root).post(take_back::root))
+        .route("/agents", get(pages::agents))
+        .route("/agents/{id}", get(pages::agent))
+        .route("/agents/{id}/{verb}", get(take_back::ask_agent).post(take_back::agent))
+        .route("/clients", get(pages::clients))
+        .route("/activity", get(pages::activity))
+        .route("/activity/{index}", get(pages::entry))
+        .route("/static/{name}", get(asset))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(console)
+}
+
+/// A person with the secret of their session.
+struct Me {
+    person: SignedIn,
+    secret: Secret,
+}
+
+impl Me {
+    fn may(&self, deed: Deed) -> bool {
+        require(&self.person.roles, deed).is_ok()
+    }
+
+    fn require(&self, deed: Deed) -> Result<(), Refusal> {
+        Ok(require(&self.person.roles, deed)?)
+    }
+}
+
+impl Inner {
+    fn secret(&self, cookie: Cookie, headers: &HeaderMap) -> Option<Secret> {
+        let values = headers.get_all(header::COOKIE).iter();
+        self.cookies.find(cookie, values.filter_map(|value| value.to_str().ok()))
+    }
+
+    /// Who is signed in.
+    fn me(&self, headers: &HeaderMap) -> Result<Option<Me>, Refusal> {
+        let Some(secret) = self.secret(Cookie::Session, headers) else { return Ok(None) };
+        Ok(self.authority.session(&secret)?.map(|person| Me { person, secret }))
+    }
+
+    fn frame(&self, me: Option<&Me>, here: Option<Section>) -> Frame {
+        let person = me.map(|me| Person {
+            name: Text::of(me.person.id.as_str()),
+            roles: me.person.roles.clone(),
+            csrf: me.secret.csrf_token(),
+        });
+        Frame { host: self.host.clone(), person, here }
+    }
+
+    fn passkeys(&self) -> Result<&Passkeys, Refusal> {
+        self.passkeys.as_ref().map_err(|e| e.clone().into())
+    }
+
+    /// Whether a changing request comes from a page of ours.
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let text = |name: &HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+        let site = HeaderName::from_static("sec-fetch-site");
+        let installation = self.authority.installation();
+        let issuer = &installation.issuer;
+        Ok(check_origin(issuer, text(&header::ORIGIN), text(&site))?)
+    }
+}
+
+/// What a page is asked for with.
+struct Asked {
+    headers: HeaderMap,
+    /// Path and query, to come back to after a login.
+    path: String,
+}
+
+impl Asked {
+    fn new(headers: HeaderMap, uri: &axum::http::Uri) -> Self {
+        let path = uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+        Self { headers, path }
+    }
+}
+
+impl Console {
+    /// Runs blocking work; what it fails with becomes a page.
+    async fn run(
+        &self,
+        asked: Asked,
+        work: impl FnOnce(&Inner, &Asked) -> Result<Response, Failure> + Send + 'static,
+    ) -> Response {
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&inner, &asked).unwrap_or_else(|failure| failure.page(&inner, &asked))
+        });
+        done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    }
+
+    /// A page for whoever is signed in; others are sent to the login and come
+    /// back.
+    async fn read(
+        &self,
+        asked: Asked,
+        work: impl FnOnce(&Inner, &Me) -> Result<Response, Failure> + Send + 'static,
+    ) -> Response {
+        self.run(asked, |cx, asked| {
+            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
+            work(cx, &me)
+        })
+        .await
+    }
+
+    /// A change by whoever is signed in, from a form of ours.
+    async fn change(
+        &self,
+        asked: Asked,
+        body: String,
+        work: impl FnOnce(&Inner, &Me, &Form) -> Result<Response, Failure> + Send + 'static,
+    ) -> Response {
+        // A form is not sent again after a login: there is no page to come
+        // back to.
+        let asked = Asked { path: "/".to_owned(), ..asked };
+        self.run(asked, move |cx, asked| {
+            cx.check_origin(&asked.headers)?;
+            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
+            let form = Form::parse(&body);
+            me.secret.check_csrf(form.first("csrf")).map_err(Refusal::from)?;
+            work(cx, &me, &form)
+        })
+        .await
+    }
+
+    /// What the page's script asks; it answers in JSON, also when it fails.
+    async fn script(
+        &self,
+        asked: Asked,
+        body: axum::body::Bytes,
+        work: impl FnOnce(&Inner, &Asked, &Json) -> Result<Response, Failure> + Send + 'static,
+    ) -> Response {
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || {
+            let answer = || {
+                inner.check_origin(&asked.headers)?;
+                let kind = asked.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+                if kind.map(|k| k.split(';').next().unwrap_or_default().trim())
+                    != Some("application/json")
+                {
+                    return Err(Refusal::from(PasskeyError::Form).into());
+                }
+                let json = Json::parse(&body, &SCRIPT_JSON)
+                    .map_err(|_| Refusal::from(PasskeyError::Form))?;
+                work(&inner, &asked, &json)
+            };
+            answer().unwrap_or_else(|failure: Failure| failure.problem(&inner))
+        });
+        done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    }
+
+    /// [`Console::script`] for whoever is signed in.
+    async fn script_signed_in(
+        &self,
+        asked: Asked,
+        body: axum::body::Bytes,
+        work: impl FnOnce(&Inner, &Me, &Asked, &Json) -> Result<Response, Failure> + Send + 'static,
+    ) -> Response {
+        self.script(asked, body, |cx, asked, json| {
+            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
+            let token = asked.headers.get("x-csrf-token").and_then(|v| v.to_str().ok());
+            me.secret.check_csrf(token.unwrap_or_default()).map_err(Refusal::from)?;
+            work(cx, &me, asked, json)
+        })
+        .await
+    }
+}
+
+const SCRIPT_JSON: JsonLimits = JsonLimits { max_bytes: MAX_BODY, max_depth: 12, max_values: 500 };
+
+/// A rendered page with its headers.
+fn page(status: StatusCode, template: &impl askama::Template) -> Response {
+    let Ok(html) = template.render() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    with_headers((status, kind, html).into_response(), &headers::PAGE)
+}
+
+/// A JSON answer to the page's script.
+fn json(body: impl Into<Json>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    with_headers((kind, body.into().canonical()).into_response(), &headers::PAGE)
+}
+
+/// To another page, by GET.
+fn see(location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let moved = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+    with_headers(moved, &headers::PAGE)
+}
+
+/// The same answer, with a cookie.
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
+fn with_headers(mut response: Response, headers: &[(&'static str, &'static str)]) -> Response {
+    for (name, value) in headers {
+        let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+async fn asset(
+    State(console): State<Console>,
+    Path(name): Path<String>,
+    headers_in: HeaderMap,
+    uri: axum::http::Uri,
+) -> Response {
+    let Some(asset) = Asset::named(&name) else {
+        let asked = Asked::new(headers_in, &uri);
+        return console.run(asked, |_, _| Err(Failure::NotFound)).await;
+    };
+    let tag = asset.etag();
+    let known = headers_in.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let is_known = known.is_some_and(|known| known.split(',').any(|t| t.trim() == tag));
+    let tagged = [(header::ETAG, tag), (header::CONTENT_TYPE, asset.media_type.to_owned())];
+    let response = if is_known {
+        (StatusCode::NOT_MODIFIED, tagged).into_response()
+    } else {
+        (tagged, asset.bytes).into_response()
+    };
+    with_headers(response, &headers::ASSET)
+}

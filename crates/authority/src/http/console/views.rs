@@ -1,0 +1,177 @@
+//! From records to what pages show.
+
+use bailiwick_core::grant::Statement;
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_store::{Agent, Client, Grant, StoreError, Stored, StoredEntry, Subject, View};
+use url::Url;
+
+use super::failure::map_command;
+use crate::Asking;
+use crate::console::{
+    AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Standing, Text,
+};
+
+/// The client of a request.
+pub(super) fn client_card(asking: &Asking) -> ClientCard {
+    let url = Url::parse(&asking.request.redirect_uri).ok();
+    let host = url.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    });
+    let local = ["127.0.0.1", "[::1]", "localhost"];
+    let is_web = url.as_ref().is_some_and(|url| matches!(url.scheme(), "https" | "http"));
+    let is_local =
+        !is_web || url.as_ref().and_then(Url::host_str).is_some_and(|host| local.contains(&host));
+    let id = &asking.client.id;
+    let name = if asking.client.name.is_empty() { id } else { &asking.client.name };
+    ClientCard {
+        name: Text::short(name, 120),
+        id: Text::of(id),
+        returns_to: Text::of(host.filter(|_| is_web).unwrap_or_else(|| {
+            let scheme = url.as_ref().map_or("", Url::scheme);
+            format!("the program for {scheme}: on this device")
+        })),
+        is_local,
+    }
+}
+
+pub(super) fn statement_of(text: &str) -> Option<Statement> {
+    let json = Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()?;
+    Statement::from_json(&json).ok()
+}
+
+/// How something with a window stands.
+pub(super) fn standing(
+    view: &View<'_>,
+    subjects: &[Subject],
+    starts: Timestamp,
+    expires: Timestamp,
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    Ok(if view.is_revoked(subjects)?.is_some() {
+        Standing::Revoked
+    } else if expires <= now {
+        Standing::Ended
+    } else if starts > now {
+        Standing::Waiting
+    } else {
+        Standing::Active
+    })
+}
+
+/// A grant with its purpose, while that is kept.
+pub(super) fn grant_line(
+    view: &View<'_>,
+    grant: &Stored<Grant>,
+    now: Timestamp,
+) -> Result<(GrantLine, Option<Statement>), StoreError> {
+    let statement = view.grant_texts(&grant.id)?.and_then(|(text, _)| statement_of(&text));
+    let subjects = [
+        Subject::Grant { id: grant.id.clone() },
+        Subject::Task { id: grant.task.clone() },
+        Subject::Agent { id: grant.agent.clone() },
+    ];
+    let workflow = view.task(&grant.task)?.map(|task| task.row.workflow);
+    let line = GrantLine {
+        id: grant.id.to_string(),
+        agent: Text::of(grant.agent.as_str()),
+        purpose: statement.as_ref().map(|s| Text::short(&s.purpose, 300)),
+        workflow: workflow.map(|w| Text::of(w.as_str())).unwrap_or_default(),
+        until: Moment::of(grant.expires),
+        standing: standing(view, &subjects, grant.starts, grant.expires, now)?,
+    };
+    Ok((line, statement))
+}
+
+pub(super) fn agent_line(view: &View<'_>, agent: &Stored<Agent>) -> Result<AgentLine, StoreError> {
+    let owner = view.principal_by_alias(&agent.owner)?.and_then(|p| p.row.id);
+    let instances = view.instances(Some(&agent.id))?;
+    let active =
+        |i: &&Stored<bailiwick_store::Instance>| i.status == bailiwick_store::Status::Active;
+    let subject = [Subject::Agent { id: agent.id.clone() }];
+    Ok(AgentLine {
+        id: Text::of(agent.id.as_str()),
+        path: format!("/agents/{}", agent.id),
+        owner: owner.map(|id| Text::of(id.as_str())),
+        status: agent.status,
+        revoked: view.is_revoked(&subject)?.is_some(),
+        publisher: agent.publisher.as_ref().map(Text::of),
+        version: agent.version.as_ref().map(Text::of),
+        instances: instances.iter().filter(active).count(),
+    })
+}
+
+pub(super) fn client_line(client: &Client) -> ClientLine {
+    use bailiwick_store::ClientSource;
+    let json = Json::parse(client.metadata.as_bytes(), &JsonLimits::DEFAULT).ok();
+    let redirects = json.as_ref().and_then(|json| {
+        let list = json.as_object()?.member("redirect_uris")?.as_array()?;
+        Some(list.iter().filter_map(Json::as_str).map(Text::of).collect())
+    });
+    let host = Url::parse(&client.id).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let name = if client.name.is_empty() { &client.id } else { &client.name };
+    ClientLine {
+        id: Text::of(&client.id),
+        name: Text::short(name, 120),
+        origin: match client.source {
+            ClientSource::Configured => Text::of("registered by an operator"),
+            ClientSource::Document => {
+                Text::of(format!("its document at {}", host.unwrap_or_default()))
+            }
+            ClientSource::Dynamic => Text::of("registered itself"),
+        },
+        redirects: redirects.unwrap_or_default(),
+        since: Some(Moment::of(client.registered)),
+        agent: client.agent.as_ref().map(|agent| Text::of(agent.as_str())),
+        command: Text::of(map_command(&client.id)),
+    }
+}
+
+pub(super) fn entry_line(entry: &StoredEntry) -> EntryLine {
+    let s = &entry.subjects;
+    let about = [&s.tool, &s.grant, &s.task, &s.workflow, &s.instance];
+    EntryLine {
+        index: entry.index,
+        id: entry.id.to_string(),
+        time: Moment::of(entry.time),
+        what: words(&entry.kind),
+        kind: entry.kind.clone(),
+        agent: s.agent.as_ref().map(Text::of),
+        about: about.into_iter().flatten().next().map(Text::of),
+        decision: s.decision.clone(),
+        reason: s.reason.as_ref().map(Text::of),
+    }
+}
+
+/// A kind in words: `tool_server.added` → `Tool server added`.
+pub(super) fn words(kind: &str) -> String {
+    let said = match Kind::parse(kind) {
+        Some(Kind::ActionDecided) => "call decided",
+        Some(Kind::ActionCompleted) => "call completed",
+        Some(Kind::Revoked) => "taken back",
+        _ => "",
+    };
+    let text = if said.is_empty() { kind.replace(['.', '_'], " ") } else { said.to_owned() };
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| format!("{}{}", c.to_uppercase(), chars.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_said_in_words() {
+        for (kind, said) in [
+            ("action.decided", "Call decided"),
+            ("tool_server.added", "Tool server added"),
+            ("revoked", "Taken back"),
+            ("something.new", "Something new"),
+        ] {
+            assert_eq!(words(kind), said);
+        }
+    }
+}

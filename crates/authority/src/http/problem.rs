@@ -1,0 +1,90 @@
+//! Problem details (RFC 9457): errors of our own API.
+
+use bailiwick_core::json::{Json, Object};
+
+use crate::refusal::Refusal;
+
+/// The media type.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: &'static str,
+    /// What is wrong, in a sentence.
+    pub detail: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The entry that records it, if one does.
+    pub entry: Option<String>,
+}
+
+impl Problem {
+    /// The body. The `type` is a name, not an address: nothing needs to be
+    /// fetched to understand it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let object = Object::new()
+            .with("type", format!("urn:bailiwick:problem:{}", self.code))
+            .with("title", self.code)
+            .with("status", u64::from(self.status))
+            .with("detail", self.detail.as_str())
+            .with("remedy", self.remedy.as_str());
+        match &self.entry {
+            Some(entry) => object.with("instance", format!("urn:uuid:{entry}")).into(),
+            None => object.into(),
+        }
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Unknown { .. } => 404,
+            Refusal::Exists { .. }
+            | Refusal::GrantUsed
+            | Refusal::KeyTaken { .. }
+            | Refusal::AlreadyInitialised
+            | Refusal::AlreadyRetired { .. }
+            | Refusal::StatementChanged { .. }
+            | Refusal::StillActive { .. } => 409,
+            Refusal::NotYours => 403,
+            Refusal::ClockBehind | Refusal::NoEntropy | Refusal::NotInitialised => 503,
+            Refusal::Store(_) => 500,
+            _ => 422,
+        };
+        // What failed inside is for the log, not for the caller.
+        let detail = match refusal {
+            Refusal::Store(_) => "the authority could not do it".to_owned(),
+            other => other.to_string(),
+        };
+        let remedy = refusal.remedy().into_owned();
+        Self { status, code: refusal.code(), detail, remedy, entry: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457_and_a_remedy() {
+        let refusal = Refusal::unknown("agent", "agent:x");
+        let mut problem = Problem::from(&refusal);
+        problem.entry = Some("018cc251-f400-7000-8000-000000000000".into());
+        assert_eq!(
+            problem.to_json().canonical(),
+            r#"{"detail":"there is no agent `agent:x`","#.to_owned()
+                + r#""instance":"urn:uuid:018cc251-f400-7000-8000-000000000000","#
+                + r#""remedy":"check the name, or add it first","status":404,"#
+                + r#""title":"unknown-name","type":"urn:bailiwick:problem:unknown-name"}"#
+        );
+        assert_eq!(Problem::from(&Refusal::NotYours).status, 403);
+        assert_eq!(Problem::from(&Refusal::GrantUsed).status, 409);
+        assert_eq!(Problem::from(&Refusal::ClockBehind).status, 503);
+        assert_eq!(Problem::from(&Refusal::WindowInvalid).status, 422);
+    }
+}

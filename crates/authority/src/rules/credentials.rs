@@ -1,0 +1,133 @@
+//! Credentials: what people prove themselves with. The public part only; the
+//! private one stays on their device.
+
+use bailiwick_core::crypto::{Digest, from_base64url, sha256};
+use bailiwick_core::ids::uuid_v7;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_store::{Credential, CredentialKind, Principal, Row, Status};
+
+use crate::host::Moment;
+use crate::installation::Installation;
+use crate::people::passkeys::{Enrolled, MAX_PASSKEYS, PasskeyError, check_removal, label};
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::principals::active;
+
+/// By what a passkey is found: SHA-256 of its id.
+///
+/// # Errors
+/// [`PasskeyError::Form`] when the id is no base64url.
+pub fn lookup(id: &str) -> Result<Digest, PasskeyError> {
+    from_base64url(id).map(|bytes| sha256(&bytes)).ok_or(PasskeyError::Form)
+}
+
+/// A passkey as it is kept in a [`Credential`]'s data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptPasskey {
+    /// Its id, base64url.
+    pub id: String,
+    /// Its public key.
+    pub jwk: Object,
+    /// What the library keeps of it, as JSON text.
+    pub kept: String,
+}
+
+impl KeptPasskey {
+    fn to_text(&self) -> String {
+        let object = Object::new()
+            .with("id", self.id.as_str())
+            .with("jwk", self.jwk.clone())
+            .with("kept", self.kept.as_str());
+        Json::from(object).canonical()
+    }
+
+    /// Reads a credential's data; `None` when it is no passkey or was erased.
+    #[must_use]
+    pub fn of(credential: &Credential) -> Option<Self> {
+        if credential.kind != CredentialKind::Passkey {
+            return None;
+        }
+        let json = Json::parse(credential.data.as_bytes(), &JsonLimits::DEFAULT).ok()?;
+        let o = json.as_object()?;
+        let text = |name: &str| o.member(name)?.as_str().map(str::to_owned);
+        Some(Self {
+            id: text("id")?,
+            jwk: o.member("jwk")?.as_object()?.clone(),
+            kept: text("kept")?,
+        })
+    }
+}
+
+/// Registers a passkey that a person just made.
+///
+/// # Errors
+/// [`Refusal::PrincipalInactive`]; [`Refusal::Passkey`] when its id is taken,
+/// its name unusable, or the person has as many as one may.
+pub fn add_passkey(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    principal: &Principal,
+    made: &Enrolled,
+    name: &str,
+    existing: &[Credential],
+    is_taken: bool,
+) -> Result<Plan<Credential>, Refusal> {
+    let principal = active(principal.alias.as_str(), Some(principal))?;
+    let name = label(name)?;
+    if is_taken {
+        return Err(PasskeyError::Taken.into());
+    }
+    if existing.iter().filter(|c| stands(c)).count() >= MAX_PASSKEYS {
+        return Err(PasskeyError::TooMany.into());
+    }
+    let kept = KeptPasskey { id: made.id.clone(), jwk: made.jwk.clone(), kept: made.kept.clone() };
+    let row = Credential {
+        id: uuid_v7(moment.now(), moment.random()?),
+        principal: principal.alias.clone(),
+        kind: CredentialKind::Passkey,
+        lookup: lookup(&made.id)?,
+        data: kept.to_text(),
+        label: name.to_owned(),
+        status: Status::Active,
+        added: moment.now(),
+    };
+    let step = Step::new(moment, &installation.org, Kind::CredentialAdded)?
+        .about(|s| s.principal = Some(principal.alias.to_string()))
+        .with("credential", row.id.as_str())
+        .with("credential_kind", row.kind.as_str())
+        .with("lookup", row.lookup)
+        .with("jwk", made.jwk.clone())
+        .commit(moment, "label", name)?
+        .row(Row::Credential(row.clone()));
+    Ok(Plan::one(step, row))
+}
+
+/// Retires a passkey of a person, but never the last one.
+///
+/// # Errors
+/// [`Refusal::Passkey`].
+pub fn remove_passkey(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    principal: &Principal,
+    id: &str,
+    existing: &[Credential],
+) -> Result<Plan<()>, Refusal> {
+    let found = existing.iter().find(|c| c.id == id && stands(c));
+    let found = found.filter(|c| c.principal == principal.alias).ok_or(PasskeyError::Unknown)?;
+    check_removal(existing.iter().filter(|c| stands(c)).count())?;
+    let row = Credential { status: Status::Retired, ..found.clone() };
+    let step = Step::new(moment, &installation.org, Kind::CredentialChanged)?
+        .about(|s| s.principal = Some(principal.alias.to_string()))
+        .with("credential", id)
+        .with("status", row.status.as_str())
+        .row(Row::Credential(row));
+    Ok(Plan::one(step, ()))
+}
+
+/// Whether a credential is a passkey that still proves anything.
+pub(crate) fn stands(credential: &Credential) -> bool {
+    credential.kind == CredentialKind::Passkey && credential.status == Status::Active
+}

@@ -1,0 +1,211 @@
+//! Identity tokens: short-lived proof of which instance somebody is (WIMSE WIT,
+//! ES256, a SPIFFE ID as subject), renewed by the instance's own identity key.
+
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{InstanceId, uuid_v7};
+use bailiwick_core::jose::{HeaderRules, Jws, VerifyingKey, numeric_date};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_core::wit::{Identity, instance_spiffe_id};
+use bailiwick_store::{Agent, Instance, Principal, Status};
+
+use crate::host::Moment;
+use crate::installation::{Installation, Keys};
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::agents::acting;
+
+/// Seconds that an identity token lives: minutes, so that an instance that was
+/// taken off the registry is nobody soon, wherever its token is shown.
+pub const LIFETIME_SECONDS: i64 = 600;
+
+/// The `typ` of a request for an identity token, signed by the identity key.
+pub const REQUEST_TYPE: &str = "bailiwick-identity-request+jwt";
+
+/// Seconds between the making of a request and its arrival.
+pub const FRESH_SECONDS: i64 = 60;
+
+const MAX_REQUEST_BYTES: usize = 4096;
+
+/// An instance with what it rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The instance.
+    pub instance: &'a Instance,
+    /// Its agent.
+    pub agent: Option<&'a Agent>,
+    /// The agent's owner.
+    pub owner: Option<&'a Principal>,
+    /// The kind of what was revoked of the three.
+    pub revoked: Option<&'static str>,
+}
+
+/// An identity token as it is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its SPIFFE ID.
+    pub spiffe_id: String,
+    /// The token, compact.
+    pub token: String,
+    /// Its end.
+    pub expires: Timestamp,
+}
+
+impl Issued {
+    /// The answer as JSON, token included.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        Object::new()
+            .with("instance", &self.instance)
+            .with("spiffe_id", self.spiffe_id.as_str())
+            .with("identity_token", self.token.as_str())
+            .with("expires_at", self.expires.to_string())
+            .with("expires_in", LIFETIME_SECONDS)
+            .into()
+    }
+}
+
+/// Issues an identity token to an active instance of an active agent.
+///
+/// # Errors
+/// [`Refusal::InstanceUnsuitable`], [`Refusal::AgentInactive`],
+/// [`Refusal::Revoked`], [`Refusal::Key`].
+pub fn issue(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    keys: &Keys,
+    known: Known<'_>,
+) -> Result<Plan<Issued>, Refusal> {
+    let Known { instance, agent, owner, revoked } = known;
+    let agent = acting(&instance.agent, agent, owner)?;
+    if instance.status != Status::Active {
+        let (instance, agent) = (instance.id.clone(), agent.id.clone());
+        return Err(Refusal::InstanceUnsuitable { instance, agent });
+    }
+    if let Some(kind) = revoked {
+        return Err(Refusal::Revoked { kind });
+    }
+    let VerifyingKey::P256(key) = identity_key(instance)? else {
+        return Err(bailiwick_core::crypto::KeyError::Unsupported.into());
+    };
+    let now = moment.now();
+    let expires = now.plus_seconds(LIFETIME_SECONDS);
+    let identity = Identity {
+        issuer: installation.issuer.clone(),
+        spiffe_id: instance_spiffe_id(&installation.trust_domain, &agent.id, &instance.id),
+        key,
+        issued_at: now.seconds(),
+        expires_at: expires.seconds(),
+        jti: uuid_v7(now, moment.random()?),
+    };
+    let signer = &*keys.identity;
+    let kid = VerifyingKey::P256(signer.public_key()).thumbprint().to_string();
+    let token = identity.issue(&kid, signer)?;
+    let issued = Issued {
+        instance: instance.id.clone(),
+        spiffe_id: identity.spiffe_id.clone(),
+        token,
+        expires: Timestamp::from_seconds(expires.seconds()),
+    };
+    let step = Step::new(moment, &installation.org, Kind::IdentityIssued)?
+        .about(|s| {
+            s.agent = Some(agent.id.to_string());
+            s.instance = Some(instance.id.to_string());
+        })
+        .with("instance", &instance.id)
+        .with("agent", &agent.id)
+        .with("spiffe_id", issued.spiffe_id.as_str())
+        .with("key", VerifyingKey::P256(key).thumbprint())
+        .with("jti", identity.jti.as_str())
+        .with("not_after", identity.expires_at);
+    Ok(Plan::one(step, issued))
+}
+
+fn identity_key(instance: &Instance) -> Result<VerifyingKey, Refusal> {
+    let json = Json::parse(instance.identity_jwk.as_bytes(), &JsonLimits::DEFAULT);
+    let json = json.map_err(|_| bailiwick_core::crypto::KeyError::Encoding)?;
+    let jwk = json.as_object().ok_or(bailiwick_core::crypto::KeyError::Encoding)?;
+    Ok(VerifyingKey::from_jwk(jwk)?)
+}
+
+/// A request that was read and not yet checked.
+#[derive(Debug)]
+pub struct Request<'t> {
+    jws: bailiwick_core::jose::Acceptable<'t>,
+    /// Who it says it is from.
+    pub instance: InstanceId,
+}
+
+/// A request that held; its `jti` is to be spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// SHA-256 over instance and `jti`.
+    pub key: Digest,
+    /// When it would be too old anyway.
+    pub expires: Timestamp,
+}
+
+impl<'t> Request<'t> {
+    /// Reads `{iss: INSTANCE, aud: ISSUER, iat, jti}`, signed ES256.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn read(text: &'t str) -> Result<Self, Refusal> {
+        const RULES: HeaderRules<'_> = HeaderRules::typed(&[REQUEST_TYPE]);
+        let malformed = || Refusal::IdentityRequest { what: "it is malformed" };
+        let jws = Jws::parse(text, MAX_REQUEST_BYTES).map_err(|_| malformed())?;
+        let jws = jws.check_header(&RULES).map_err(|_| malformed())?;
+        let issuer = jws.claim_hint("iss").ok_or_else(malformed)?;
+        let instance = InstanceId::parse(&issuer).map_err(|_| malformed())?;
+        Ok(Self { jws, instance })
+    }
+
+    /// Checks the request against the instance that it names.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn check(
+        &self,
+        instance: &Instance,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Fresh, Refusal> {
+        let bad = |what| Refusal::IdentityRequest { what };
+        let key = identity_key(instance)?;
+        let claims = self
+            .jws
+            .verify(&key)
+            .map_err(|_| bad("the signature does not hold under the instance's identity key"))?;
+        let text = |name: &str| claims.member(name).and_then(Json::as_str);
+        if text("iss") != Some(instance.id.as_str()) {
+            return Err(bad("it names another instance"));
+        }
+        if text("aud") != Some(issuer) {
+            return Err(bad("it is meant for another authority"));
+        }
+        let iat = numeric_date(&claims, "iat").map_err(|_| bad("it is malformed"))?;
+        if now.seconds().saturating_sub(iat).saturating_abs() > FRESH_SECONDS {
+            return Err(bad("it was made at another time than now"));
+        }
+        let jti = text("jti").filter(|j| !j.is_empty() && j.len() <= 128);
+        let jti = jti.ok_or_else(|| bad("it is malformed"))?;
+        let key = bailiwick_core::crypto::sha256(format!("{} {jti}", instance.id).as_bytes());
+        let expires = Timestamp::from_seconds(iat).plus_seconds(FRESH_SECONDS.saturating_add(2));
+        Ok(Fresh { key, expires })
+    }
+}
+
+/// The claims of a request, for whoever makes one.
+#[must_use]
+pub fn request_claims(instance: &InstanceId, issuer: &str, now: Timestamp, jti: &str) -> Json {
+    Object::new()
+        .with("iss", instance)
+        .with("aud", issuer)
+        .with("iat", now.seconds())
+        .with("jti", jti)
+        .into()
+}

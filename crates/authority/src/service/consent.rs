@@ -1,0 +1,497 @@
+//! Consent in the browser: from a client's request to a signed grant and a code.
+//!
+//! What is shown and what is signed come from one stored value, the prepared
+//! statement. It is kept in a ticket under a secret of its own; each change
+//! makes another secret, so that an older page can sign nothing.
+
+use bailiwick_core::constraint::Dialect;
+use bailiwick_core::crypto::sha256;
+use bailiwick_core::grant::{self, GrantError, Proof, Registered, Request};
+use bailiwick_core::ids::{AgentId, Alias, WorkflowId};
+use bailiwick_core::jose::VerifyingKey;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::scope::Scope;
+use bailiwick_core::webauthn::{Assertion, RelyingParty};
+use bailiwick_policy::Workflow;
+use bailiwick_policy::expand::expand;
+use bailiwick_policy::grades::Risk;
+use bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
+use bailiwick_store::{Client, Credential, Status, Ticket, Tx, View};
+
+use super::delegations::State;
+use super::people::{SignedIn, Used, passkeys_of};
+use super::{Authority, Inner, PrepareOptions};
+use crate::host::Moment;
+use crate::oauth::code::{self, IssuedCode};
+use crate::oauth::error::{Code, OAuthError};
+use crate::oauth::request::AuthorizationRequest;
+use crate::people::passkeys::{PasskeyError, Passkeys};
+use crate::people::sessions::Secret;
+use crate::plan::{Plan, Step};
+use crate::refusal::Refusal;
+use crate::rules::credentials::KeptPasskey;
+use crate::rules::delegations::{
+    self, NarrowError, Narrowing, Options, Prepared, Submission, choose_workflow, narrow,
+};
+
+const KIND: &str = "consent";
+/// Seconds for which a request waits for its person; a prepared grant is to be
+/// signed within the same time.
+const SECONDS: i64 = delegations::PREPARED_MINUTES * 60;
+
+/// Requests that wait for one person at most.
+const MAX_WAITING: u64 = 100;
+
+/// A client's request that waits for its person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asking {
+    /// What was asked.
+    pub request: AuthorizationRequest,
+    /// The client, as it is on record now.
+    pub client: Client,
+    /// The agent that it is mapped to.
+    pub agent: AgentId,
+    /// What would be signed; absent until the task is chosen.
+    pub prepared: Option<Prepared>,
+    /// Whether the person has taken something away.
+    pub is_narrowed: bool,
+}
+
+/// Why a request does not reach its person, or not its end.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConsentError {
+    /// The client is mapped to no agent: an operator must say which one it is.
+    #[error("this client is not mapped to a registered agent, so it gets nothing")]
+    ClientUnmapped {
+        /// The client.
+        client: String,
+    },
+    /// Goes back to the client.
+    #[error("{error}")]
+    ToClient {
+        /// What is wrong.
+        error: OAuthError,
+    },
+    /// Shown to the person.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl From<bailiwick_store::StoreError> for ConsentError {
+    fn from(e: bailiwick_store::StoreError) -> Self {
+        Self::Refused(e.into())
+    }
+}
+
+/// A stored request, before the registry was asked about it again.
+struct Kept {
+    request: AuthorizationRequest,
+    principal: Alias,
+    prepared: Option<Prepared>,
+    is_narrowed: bool,
+}
+
+impl Kept {
+    fn to_text(&self, issuer: &str) -> String {
+        let mut object = Object::new()
+            .with("request", self.request.to_json(issuer))
+            .with("principal", &self.principal)
+            .with("narrowed", self.is_narrowed);
+        if let Some(prepared) = &self.prepared {
+            object.insert("prepared", prepared.to_json());
+        }
+        Json::from(object).canonical()
+    }
+
+    fn read(text: &str, issuer: &str) -> Option<Self> {
+        let json = Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()?;
+        let o = json.as_object()?;
+        Some(Self {
+            request: AuthorizationRequest::from_json(o.member("request")?, issuer)?,
+            principal: Alias::parse(o.member("principal")?.as_str()?).ok()?,
+            prepared: match o.member("prepared") {
+                Some(prepared) => Some(Prepared::from_json(prepared).ok()?),
+                None => None,
+            },
+            is_narrowed: o.member("narrowed")?.as_bool()?,
+        })
+    }
+
+    fn keep(&self, cx: &Inner, tx: &mut Tx<'_>, moment: &Moment<'_>) -> Result<Secret, Refusal> {
+        let family = self.principal.to_string();
+        if tx.tickets_of(KIND, &family, moment.now())? >= MAX_WAITING {
+            return Err(Refusal::Busy);
+        }
+        let secret = Secret::mint(moment)?;
+        tx.keep_ticket(&Ticket {
+            kind: KIND,
+            key: secret.hash(),
+            family,
+            value: self.to_text(&cx.installation.issuer),
+            expires: moment.now().plus_seconds(SECONDS),
+        })?;
+        Ok(secret)
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal::TicketGone { what: "request" }
+}
+
+/// The request under `secret`, if it is this person's.
+fn find(
+    cx: &Inner,
+    view: &View<'_>,
+    secret: &Secret,
+    person: &Alias,
+    moment: &Moment<'_>,
+) -> Result<Kept, Refusal> {
+    let ticket = view.ticket(KIND, &secret.hash(), moment.now())?.ok_or_else(gone)?;
+    let kept = Kept::read(&ticket.value, &cx.installation.issuer).ok_or_else(gone)?;
+    // SECURITY: what was shown to one person is signed by no other.
+    if kept.principal != *person { Err(gone()) } else { Ok(kept) }
+}
+
+/// The client's record and its agent, as they are now.
+fn mapped(view: &View<'_>, client: &str) -> Result<(Client, AgentId), ConsentError> {
+    let unmapped = || ConsentError::ClientUnmapped { client: client.to_owned() };
+    let found = view.client(client)?.ok_or_else(unmapped)?.row;
+    if found.status != Status::Active {
+        return Err(unmapped());
+    }
+    let agent = found.agent.clone().ok_or_else(unmapped)?;
+    Ok((found, agent))
+}
+
+impl Authority {
+    /// Takes up a client's request for a signed-in person; gives the secret of
+    /// its page. When the request says everything that a grant needs, the
+    /// statement is prepared at once.
+    ///
+    /// # Errors
+    /// [`ConsentError::ClientUnmapped`]; [`ConsentError::ToClient`] for what
+    /// cannot be granted to this client.
+    pub fn consent_begin(
+        &self,
+        person: &SignedIn,
+        request: &AuthorizationRequest,
+    ) -> Result<Secret, ConsentError> {
+        let (_, agent) = self.0.store.read(|view| mapped(view, request.client.as_str()))?;
+        let asked = request.delegation.agent.as_ref();
+        if asked.is_some_and(|asked| *asked != agent) {
+            let text = "the client is mapped to another agent than `authorization_details` names";
+            let error = OAuthError::new(Code::AccessDenied, "agent-other", text);
+            return Err(ConsentError::ToClient { error });
+        }
+        let details = &request.delegation;
+        let prepared = match &details.purpose {
+            Some(purpose) if !request.scope.is_empty() => {
+                let scope = request.scope.clone();
+                let workflow = details.workflow.clone();
+                Some(self.consent_prepare(person, request, &agent, workflow, purpose, scope)?)
+            }
+            _ => None,
+        };
+        let kept = Kept {
+            request: request.clone(),
+            principal: person.principal.alias.clone(),
+            prepared,
+            is_narrowed: false,
+        };
+        Ok(self.transact(move |cx, tx, moment| kept.keep(cx, tx, moment))?)
+    }
+
+    /// The request behind a page.
+    ///
+    /// # Errors
+    /// [`Refusal::TicketGone`], [`ConsentError::ClientUnmapped`].
+    pub fn consent(&self, secret: &Secret, person: &SignedIn) -> Result<Asking, ConsentError> {
+        let moment = Moment::of(&*self.0.host);
+        let inner = self.now();
+        self.0.store.read(|view| {
+            let kept = find(&inner, view, secret, &person.principal.alias, &moment)?;
+            let (client, agent) = mapped(view, kept.request.client.as_str())?;
+            let Kept { request, prepared, is_narrowed, .. } = kept;
+            Ok(Asking { request, client, agent, prepared, is_narrowed })
+        })
+    }
+
+    /// The workflows under which the agent could work.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn workflows_of_agent(
+        &self,
+        agent: &AgentId,
+    ) -> Result<Vec<std::sync::Arc<Workflow>>, Refusal> {
+        let published = self.read(|view| view.workflows())?;
+        let inner = self.now();
+        let mut found = Vec::new();
+        for row in &published {
+            let workflow = inner.parsed.of(row)?;
+            if workflow.permits_agent(agent) {
+                found.push(workflow);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The person says what it is for: prepares the statement.
+    ///
+    /// # Errors
+    /// Whatever stands in the way of such a grant.
+    pub fn consent_choose(
+        &self,
+        secret: &Secret,
+        person: &SignedIn,
+        workflow: &WorkflowId,
+        purpose: &str,
+        scope: Vec<String>,
+    ) -> Result<Secret, ConsentError> {
+        let asking = self.consent(secret, person)?;
+        // The client's own words bind it, where it said them.
+        let asked = &asking.request.delegation.workflow;
+        if asking.prepared.is_some() || asked.as_ref().is_some_and(|asked| asked != workflow) {
+            return Err(gone().into());
+        }
+        let beyond =
+            |s: &&String| !asking.request.scope.is_empty() && !asking.request.scope.contains(s);
+        if scope.iter().find(beyond).is_some() {
+            return Err(Refusal::from(NarrowError::Wider { member: "scope" }).into());
+        }
+        let workflow = Some(workflow.clone());
+        let prepared =
+            self.consent_prepare(person, &asking.request, &asking.agent, workflow, purpose, scope)?;
+        Ok(self.consent_replace(secret, person, prepared, false)?)
+    }
+
+    /// The person takes something away: prepares a narrower statement.
+    ///
+    /// # Errors
+    /// [`Refusal::Narrow`], and whatever stands in the way of such a grant.
+    pub fn consent_narrow(
+        &self,
+        secret: &Secret,
+        person: &SignedIn,
+        narrowing: &Narrowing,
+    ) -> Result<Secret, ConsentError> {
+        let asking = self.consent(secret, person)?;
+        let before = asking.prepared.ok_or_else(gone)?.statement;
+        let (mut request, options) = narrow(&before, narrowing).map_err(Refusal::from)?;
+        // A shorthand of which nothing is left is not granted, and not claimed.
+        let published = self.workflows_of_agent(&before.agent)?;
+        if let Some(workflow) = published.iter().find(|w| w.id == before.workflow) {
+            let leaves = |shorthand: &String| {
+                let expanded = expand(workflow, std::slice::from_ref(shorthand));
+                expanded.map(|e| e.scope.tools().any(|(tool, _)| !options.withheld.contains(tool)))
+            };
+            request.scope.retain(|shorthand| leaves(shorthand).unwrap_or(true));
+        }
+        if request.scope.is_empty() {
+            return Err(Refusal::from(NarrowError::Nothing).into());
+        }
+        let options = PrepareOptions { options, task: asking.request.delegation.task.clone() };
+        let prepared = self.prepare(&request, &options)?;
+        // The workflow may have changed meanwhile: what counts is the result.
+        let scope = |tools| Scope::parse(tools, Dialect::Extended, MAX_CONSTRAINT_DEPTH).ok();
+        let is_within = match (scope(&before.tools), scope(&prepared.statement.tools)) {
+            (Some(before), Some(after)) => before.covers(&after).is_ok(),
+            _ => false,
+        };
+        if !is_within || prepared.statement.not_after > before.not_after {
+            return Err(Refusal::from(NarrowError::Wider { member: "tools" }).into());
+        }
+        Ok(self.consent_replace(secret, person, prepared, true)?)
+    }
+
+    fn consent_replace(
+        &self,
+        secret: &Secret,
+        person: &SignedIn,
+        prepared: Prepared,
+        is_narrowed: bool,
+    ) -> Result<Secret, Refusal> {
+        let (secret, alias) = (secret.clone(), person.principal.alias.clone());
+        self.transact(move |cx, tx, moment| {
+            let kept = find(cx, tx, &secret, &alias, moment)?;
+            tx.take_ticket(KIND, &secret.hash(), moment.now())?;
+            let kept = Kept { prepared: Some(prepared), is_narrowed, ..kept };
+            kept.keep(cx, tx, moment)
+        })
+    }
+
+    fn consent_prepare(
+        &self,
+        person: &SignedIn,
+        request: &AuthorizationRequest,
+        agent: &AgentId,
+        workflow: Option<WorkflowId>,
+        purpose: &str,
+        scope: Vec<String>,
+    ) -> Result<Prepared, Refusal> {
+        let moment = Moment::of(&*self.0.host);
+        let details = &request.delegation;
+        let mut wanted = Request {
+            principal: person.id.clone(),
+            agent: agent.clone(),
+            scope,
+            expires_at: moment.now(),
+            purpose: purpose.to_owned(),
+            workflow,
+        };
+        let published = self.workflows_of_agent(agent)?;
+        let chosen = choose_workflow(&wanted, &published)?;
+        // As long as the client asked, and no longer than the workflow allows.
+        let longest = i64::try_from(chosen.window_seconds).unwrap_or(i64::MAX);
+        let seconds = details.expires_in_seconds.map_or(longest, |asked| asked.min(longest));
+        wanted.expires_at = moment.now().plus_seconds(seconds);
+        wanted.workflow = Some(chosen.id.clone());
+        let options = Options {
+            max_depth: details.max_depth,
+            budget: details.budget.clone(),
+            ..Options::default()
+        };
+        self.prepare(&wanted, &PrepareOptions { options, task: details.task.clone() })
+    }
+
+    /// The person's passkey signed the statement: records task and grant, and
+    /// makes the code. Gives where the browser goes.
+    ///
+    /// # Errors
+    /// [`Refusal::Session`] when the login is too old for the risk, and
+    /// whatever stands in the way of the grant.
+    pub fn consent_sign(
+        &self,
+        party: &Passkeys,
+        secret: &Secret,
+        person: &SignedIn,
+        assertion: &Json,
+    ) -> Result<String, ConsentError> {
+        let asking = self.consent(secret, person)?;
+        let prepared = asking.prepared.clone().ok_or_else(gone)?;
+        let assertion = Assertion::from_browser(assertion)
+            .map_err(GrantError::Assertion)
+            .map_err(Refusal::from)?;
+        let party = RelyingParty {
+            id: party.relying_party().to_owned(),
+            origins: vec![self.installation().issuer.clone()],
+        };
+        let alias = person.principal.alias.clone();
+        let (secret, person) = (secret.clone(), person.clone());
+        let signed = self.transact(move |cx, tx, moment| {
+            let kept = find(cx, tx, &secret, &person.principal.alias, moment)?;
+            if kept.prepared.as_ref() != Some(&prepared) {
+                return Err(gone());
+            }
+            tx.take_ticket(KIND, &secret.hash(), moment.now())?;
+            let statement = &prepared.statement;
+            let mut state =
+                State::read(cx, tx, &statement.principal, &statement.agent, &statement.workflow)?;
+            if highest_risk(&state.workflow, &statement.tools) > Risk::Low {
+                person.session.check_fresh(moment.now())?;
+            }
+            let task = bailiwick_store::Subject::Task { id: statement.task.clone() };
+            state.also_revoked(tx, &[task])?;
+            let task = tx.task(&statement.task)?;
+            let passkeys = passkeys_of(tx, &person.principal.alias)?;
+            let signer = signer(&passkeys, &assertion)?;
+            // The counter is judged as well: a copied passkey signs nothing.
+            let asserted = assertion
+                .verify(statement.digest().bytes(), &signer.passkey.key, &party)
+                .map_err(GrantError::Assertion)?;
+            let used = Used::read(tx, signer.credential, moment.now())?;
+            if !asserted.follows(used.counter) {
+                return Err(PasskeyError::Counter.into());
+            }
+            Used::keep(tx, signer.credential, asserted.counter, moment.now())?;
+            let proof = Proof::Passkey(assertion);
+            let submission = Submission {
+                prepared: &prepared,
+                proof: &proof,
+                registered: Registered {
+                    passkeys: std::slice::from_ref(&signer.passkey),
+                    relying_party: Some(&party),
+                    ..Registered::NOTHING
+                },
+                credential: Some(&signer.credential.id),
+                parties: state.parties(),
+                workflow: &state.workflow,
+                task: task.as_deref(),
+                grant_exists: tx.grant(&statement.id)?.is_some(),
+                instances: &[],
+                instance: None,
+            };
+            let plan = delegations::record(moment, &cx.installation, &cx.keys, submission)?;
+            cx.write(tx, plan)?;
+            let code = Secret::mint(moment)?;
+            let issuer = &cx.installation.issuer;
+            tx.keep_ticket(&Ticket {
+                kind: code::KIND,
+                key: code.hash(),
+                family: statement.id.to_string(),
+                value: IssuedCode::of(&kept.request, &statement.id).to_json(issuer).canonical(),
+                expires: moment.now().plus_seconds(code::SECONDS),
+            })?;
+            Ok(kept.request.code_location(&code.reveal(), issuer))
+        });
+        if matches!(&signed, Err(Refusal::Passkey(PasskeyError::Counter))) {
+            self.passkey_suspected(&alias)?;
+        }
+        Ok(signed?)
+    }
+
+    /// The person refuses; gives where the browser goes.
+    ///
+    /// # Errors
+    /// [`Refusal::TicketGone`].
+    pub fn consent_deny(&self, secret: &Secret, person: &SignedIn) -> Result<String, Refusal> {
+        let (secret, alias) = (secret.clone(), person.principal.alias.clone());
+        self.transact(move |cx, tx, moment| {
+            let kept = find(cx, tx, &secret, &alias, moment)?;
+            tx.take_ticket(KIND, &secret.hash(), moment.now())?;
+            let client = kept.request.client.as_str();
+            let agent = tx.client(client)?.and_then(|c| c.row.agent);
+            let step = Step::new(moment, &cx.installation.org, Kind::AuthorizationRefused)?
+                .about(|s| {
+                    s.principal = Some(alias.to_string());
+                    s.agent = agent.map(|agent| agent.to_string());
+                    s.reason = Some("person-refused".to_owned());
+                })
+                .with("by", "principal")
+                .commit(moment, "client", client)?;
+            cx.write(tx, Plan::one(step, ()))?;
+            let text = "the person refused";
+            let error = OAuthError::new(Code::AccessDenied, "person-refused", text);
+            Ok(kept.request.error_location(&error, &cx.installation.issuer))
+        })
+    }
+}
+
+/// The registered passkey that an assertion names.
+struct Signer<'a> {
+    credential: &'a Credential,
+    passkey: grant::Passkey,
+}
+
+fn signer<'a>(passkeys: &'a [Credential], assertion: &Assertion) -> Result<Signer<'a>, Refusal> {
+    let lookup = sha256(&assertion.credential_id);
+    let not_registered = || Refusal::from(GrantError::NotRegistered);
+    let credential = passkeys.iter().find(|c| c.lookup == lookup).ok_or_else(not_registered)?;
+    let kept = KeptPasskey::of(credential).ok_or_else(not_registered)?;
+    let key = VerifyingKey::from_jwk(&kept.jwk).map_err(|_| not_registered())?;
+    let credential_id = assertion.credential_id.clone();
+    Ok(Signer { credential, passkey: grant::Passkey { credential_id, key } })
+}
+
+/// The highest risk that the workflow gives to any of these tools; a tool that
+/// it does not rate counts as critical.
+pub(crate) fn highest_risk(workflow: &Workflow, tools: &Object) -> Risk {
+    let risk = |tool: &str| {
+        let id = bailiwick_core::ids::ToolId::parse(tool).ok();
+        let rating = id.as_ref().and_then(|id| workflow.catalogue.rating(id));
+        rating.map_or(Risk::Critical, |rating| rating.risk)
+    };
+    tools.iter().map(|(tool, _)| risk(tool)).max().unwrap_or(Risk::Critical)
+}

@@ -1,0 +1,126 @@
+//! Enrolment over the network and identity tokens.
+
+use bailiwick_core::ids::AgentId;
+use bailiwick_core::json::Json;
+use bailiwick_store::{Instance, Spent, StoreError, Subject, Ticket, View};
+
+use super::registry::enrolment_state;
+use super::{Authority, Inner, revoked};
+use crate::people::sessions::Secret;
+use crate::refusal::Refusal;
+use crate::rules::identities::{self, Issued, Request};
+use crate::rules::instances;
+
+/// What a one-time enrolment token is kept as.
+const INVITATION: &str = "instance-invitation";
+
+/// Seconds within which an enrolment token is used.
+const INVITATION_SECONDS: i64 = 3600;
+
+/// What the guard against repeated requests calls itself.
+const AUDIENCE: &str = "identity-request";
+
+impl Authority {
+    /// Makes a one-time token with which one instance of an agent enrols itself.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn instance_invite(&self, agent: &AgentId) -> Result<Secret, Refusal> {
+        let agent = agent.clone();
+        self.transact(move |_, tx, moment| {
+            tx.agent(&agent)?.ok_or_else(|| Refusal::unknown("agent", &agent))?;
+            let secret = Secret::mint(moment)?;
+            tx.keep_ticket(&Ticket {
+                kind: INVITATION,
+                key: secret.hash(),
+                family: agent.to_string(),
+                value: "{}".to_owned(),
+                expires: moment.now().plus_seconds(INVITATION_SECONDS),
+            })?;
+            Ok(secret)
+        })
+    }
+
+    /// Enrols an instance that shows a one-time token, and issues its first
+    /// identity token. The token is spent even when the document is refused:
+    /// whoever has it gets one try.
+    ///
+    /// # Errors
+    /// [`Refusal::TicketGone`], and those of [`instances::enrol`].
+    pub fn instance_admit(&self, token: &Secret, enrolment: &Json) -> Result<Issued, Refusal> {
+        let statement = instances::read(enrolment)?;
+        let key = token.hash();
+        let taken = self.transact(move |_, tx, moment| {
+            Ok(tx.take_ticket(INVITATION, &key, moment.now())?.map(|ticket| ticket.family))
+        })?;
+        if taken.as_deref() != Some(statement.agent.as_str()) {
+            return Err(Refusal::TicketGone);
+        }
+        let enrolment = enrolment.clone();
+        self.transact(move |cx, tx, moment| {
+            let state = enrolment_state(tx, &statement)?;
+            let plan =
+                instances::enrol(moment, &cx.installation, &enrolment, &statement, state.known())?;
+            let instance = cx.write(tx, plan)?;
+            let plan = issue(cx, tx, moment, &instance)?;
+            cx.write(tx, plan)
+        })
+    }
+
+    /// Issues another identity token to whoever signs for it with the
+    /// instance's identity key.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`], [`Refusal::InstanceUnsuitable`],
+    /// [`Refusal::AgentInactive`], [`Refusal::Revoked`].
+    pub fn identity_renew(&self, request: &str) -> Result<Issued, Refusal> {
+        let request = request.to_owned();
+        self.transact(move |cx, tx, moment| {
+            let request = Request::read(&request)?;
+            // A stranger learns nothing about which instances there are.
+            let unknown = Refusal::IdentityRequest {
+                what: "the signature does not hold under the instance's identity key",
+            };
+            let instance = tx.instance(&request.instance)?.ok_or(unknown)?;
+            let fresh = request.check(&instance, &cx.installation.issuer, moment.now())?;
+            if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
+                return Err(Refusal::IdentityRequest { what: "it was used before" });
+            }
+            let plan = issue(cx, tx, moment, &instance)?;
+            cx.write(tx, plan)
+        })
+    }
+}
+
+fn issue(
+    cx: &Inner,
+    view: &View<'_>,
+    moment: &crate::host::Moment<'_>,
+    instance: &Instance,
+) -> Result<crate::plan::Plan<Issued>, Refusal> {
+    let agent = view.agent(&instance.agent)?;
+    let owner = match &agent {
+        Some(agent) => view.principal_by_alias(&agent.owner)?,
+        None => None,
+    };
+    let known = identities::Known {
+        instance,
+        agent: agent.as_deref(),
+        owner: owner.as_deref(),
+        revoked: standing(view, instance, owner.as_deref())?,
+    };
+    identities::issue(moment, &cx.installation, &cx.keys, known)
+}
+
+fn standing(
+    view: &View<'_>,
+    instance: &Instance,
+    owner: Option<&bailiwick_store::Principal>,
+) -> Result<Option<&'static str>, StoreError> {
+    let mut subjects = vec![
+        Subject::Instance { id: instance.id.clone() },
+        Subject::Agent { id: instance.agent.clone() },
+    ];
+    subjects.extend(owner.map(|o| Subject::Principal { alias: o.alias.clone() }));
+    revoked(view, &subjects)
+}

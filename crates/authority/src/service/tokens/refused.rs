@@ -1,0 +1,46 @@
+//! Refusals of the rules as a client hears them, and as the ledger has them.
+
+use bailiwick_store::StoreError;
+
+use super::*;
+
+impl From<StoreError> for OAuthError {
+    fn from(_: StoreError) -> Self {
+        // What failed inside is for the log.
+        Self::unavailable("store")
+    }
+}
+
+/// What a client hears of a refusal.
+pub(in crate::service) fn oauth(refusal: Refusal) -> OAuthError {
+    let code = match &refusal {
+        Refusal::Store(_) | Refusal::NoEntropy | Refusal::ClockBehind | Refusal::NotInitialised => {
+            return OAuthError::unavailable(refusal.code());
+        }
+        Refusal::Installation { .. } => return OAuthError::server(refusal.code()),
+        Refusal::NothingThere { .. } => Code::InvalidTarget,
+        Refusal::Expand(_) => Code::InvalidScope,
+        Refusal::NotForBearer { .. } => Code::InvalidDpopProof,
+        Refusal::AgentNotInWorkflow { .. } => Code::UnauthorizedClient,
+        _ => Code::InvalidGrant,
+    };
+    OAuthError::new(code, refusal.code(), format!("{refusal}; {}", refusal.remedy()))
+}
+
+/// The entry of a refusal to a client that is known.
+pub(super) fn entry(
+    cx: &Inner,
+    moment: &Moment<'_>,
+    client: &Client,
+    error: &OAuthError,
+) -> Result<Step, Refusal> {
+    Step::new(moment, &cx.installation.org, Kind::AuthorizationRefused)?
+        .about(|s| {
+            s.agent = client.agent.as_ref().map(ToString::to_string);
+            s.instance = client.instance.as_ref().map(ToString::to_string);
+            s.reason = Some(error.reason.to_owned());
+        })
+        .with("by", "authority")
+        .with("error", error.code.as_str())
+        .commit(moment, "client", client.id.as_str())
+}

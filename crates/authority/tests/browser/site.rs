@@ -1,0 +1,174 @@
+//! An installation with its console on a port of this machine, and a client
+//! that waits for its answer on another.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use axum::Router;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Html;
+use axum::routing::get;
+use bailiwick_authority::host::Host;
+use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
+use bailiwick_authority::oauth::pkce::Challenge;
+use bailiwick_authority::people::roles::Role;
+use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::clients::NewClient;
+use bailiwick_authority::{Authority, Installation, Keys, Maker};
+use bailiwick_core::crypto::SigningKey;
+use bailiwick_core::ids::{AgentId, OrgId, PrincipalId};
+use bailiwick_core::limits::ChainLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_store::{ClientSource, Options, PlaintextKey, Store};
+use bailiwick_tlog::LogKey;
+use tokio::net::TcpListener;
+
+pub(crate) const VERIFIER: &str = "a-code-verifier-that-nobody-else-knows-0123456789";
+const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+
+struct RealHost;
+
+impl Host for RealHost {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+    }
+    fn fill(&self, out: &mut [u8]) -> bool {
+        SystemRandom::new().fill(out).is_ok()
+    }
+}
+
+pub(crate) struct Site {
+    _dir: tempfile::TempDir,
+    pub(crate) authority: Authority,
+    pub(crate) url: String,
+    callback: SocketAddr,
+    answers: Arc<Mutex<Vec<String>>>,
+}
+
+fn key(seed: u8) -> Arc<SigningKey> {
+    Arc::new(SigningKey::from_seed(&[seed; 32]).unwrap())
+}
+
+pub(crate) fn principal(name: &str) -> PrincipalId {
+    PrincipalId::parse(name).unwrap()
+}
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let dir = tempfile::tempdir().unwrap();
+        let authority = authority(dir.path(), &url);
+        let console = Console::new(
+            authority.clone(),
+            Arc::new(RecordedClients(authority.clone())),
+            Vec::new(),
+        );
+        tokio::spawn(async move { axum::serve(listener, console_router(console)).await });
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let waiting = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let callback = waiting.local_addr().unwrap();
+        let client =
+            Router::new().route("/callback", get(answered)).with_state(Arc::clone(&answers));
+        tokio::spawn(async move { axum::serve(waiting, client).await });
+        let site = Self { _dir: dir, authority, url, callback, answers };
+        let setup = site.authority.clone();
+        tokio::task::spawn_blocking(move || register(&setup)).await.unwrap();
+        site
+    }
+
+    /// Runs blocking work on the authority.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Authority) -> T + Send + 'static,
+    ) -> T {
+        let authority = self.authority.clone();
+        tokio::task::spawn_blocking(move || work(&authority)).await.unwrap()
+    }
+
+    /// A fresh enrolment link for a principal.
+    pub(crate) async fn link(&self, name: &'static str) -> String {
+        let link = self.ask(move |a| a.enrolment_link(&principal(name)).unwrap()).await;
+        format!("{}/enrol/{}", self.url, link.reveal())
+    }
+
+    /// The address that a client sends the browser to.
+    pub(crate) fn authorize(&self, client: &str, pairs: &[(&str, &str)]) -> String {
+        let challenge = Challenge::of(VERIFIER).to_string();
+        let redirect = format!("http://{}/callback", self.callback);
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", client)
+            .append_pair("redirect_uri", &redirect)
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("state", "the client's own");
+        for (name, value) in pairs {
+            query.append_pair(name, value);
+        }
+        format!("{}/authorize?{}", self.url, query.finish())
+    }
+
+    /// The answers that the client got so far, as pairs.
+    pub(crate) fn answers(&self) -> Vec<Vec<(String, String)>> {
+        let answers = self.answers.lock().unwrap();
+        let pairs = |query: &String| url::form_urlencoded::parse(query.as_bytes()).into_owned();
+        answers.iter().map(|query| pairs(query).collect()).collect()
+    }
+}
+
+async fn answered(State(answers): State<Arc<Mutex<Vec<String>>>>, uri: Uri) -> Html<&'static str> {
+    answers.lock().unwrap().push(uri.query().unwrap_or_default().to_owned());
+    Html("<p id=done>the client has its answer</p>")
+}
+
+fn authority(dir: &std::path::Path, url: &str) -> Authority {
+    let org = || OrgId::parse("default").unwrap();
+    let entropy = |out: &mut [u8]| SystemRandom::new().fill(out).is_ok();
+    let options = Options::new(org(), PlaintextKey::new([5; 32]), Arc::new(entropy));
+    let store = Store::open(dir, options).unwrap();
+    let installation = Installation {
+        org: org(),
+        trust_domain: "example.test".into(),
+        issuer: url.to_owned(),
+        issuer_key: key(1).public_key(),
+        makers: vec![Maker::authority(key(2).public_key()), Maker::gateway(key(3).public_key())],
+        log_key: LogKey::new("localhost/log", *key(4).public_key().as_bytes()).unwrap(),
+        max_root_seconds: 3600,
+        limits: ChainLimits::DEFAULT,
+    };
+    let keys = Keys { issuer: key(1), maker: key(2) };
+    Authority::new(store, Arc::new(RealHost), installation, keys).unwrap()
+}
+
+/// An owner, a person, the workflow, an agent, a client that is mapped to it
+/// and one that is not.
+fn register(a: &Authority) {
+    a.init().unwrap();
+    for name in ["user:owner", "user:142"] {
+        a.principal_add(&principal(name), None).unwrap();
+    }
+    a.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
+    a.workflow_publish(WORKFLOW).unwrap();
+    let agent = AgentId::parse("agent:support-runner").unwrap();
+    let provenance = Provenance {
+        publisher: Some("Example Support GmbH".into()),
+        version: Some("2.4.1".into()),
+        artifact: None,
+    };
+    a.agent_add(&agent, &principal("user:owner"), provenance).unwrap();
+    for id in ["client-1", "stranger"] {
+        a.client_register(NewClient {
+            id: id.into(),
+            source: ClientSource::Configured,
+            name: "Desk assistant".into(),
+            metadata: r#"{"application_type":"native","client_name":"Desk assistant","grant_types":["authorization_code"],"redirect_uris":["http://127.0.0.1/callback"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#.into(),
+        })
+        .unwrap();
+    }
+    a.client_map("client-1", &agent).unwrap();
+}

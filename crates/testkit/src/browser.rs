@@ -1,0 +1,164 @@
+//! A browser with an authenticator that says yes, and can be told to say no.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A headless browser.
+#[derive(Debug)]
+pub struct Browser {
+    /// The WebDriver session.
+    pub client: Client,
+    authenticator: String,
+    driver: Child,
+}
+
+/// A WebDriver command that fantoccini has no method for.
+#[derive(Debug)]
+struct Raw(Method, String, Value);
+
+impl WebDriverCompatibleCommand for Raw {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.1))
+    }
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        let body = (self.0 == Method::POST).then(|| self.2.to_string());
+        (self.0.clone(), body)
+    }
+}
+
+impl Browser {
+    /// Starts one. Needs `chromium` and `chromedriver`.
+    pub async fn start() -> Self {
+        // Some free port; nobody else takes it in between on a test machine.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is installed");
+        let options = json!({
+            "binary": "/usr/bin/chromium",
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"],
+        });
+        let wanted = json!({ "goog:chromeOptions": options });
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(wanted.as_object().unwrap().clone());
+        let began = Instant::now();
+        let client = loop {
+            match builder.connect(&format!("http://127.0.0.1:{port}")).await {
+                Ok(client) => break client,
+                Err(_) if began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(e) => panic!("no browser: {e}"),
+            }
+        };
+        let mut browser = Self { client, authenticator: String::new(), driver };
+        let made = browser
+            .raw(
+                Method::POST,
+                "webauthn/authenticator",
+                json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+                    "hasUserVerification": true, "isUserVerified": true}),
+            )
+            .await;
+        browser.authenticator = made.as_str().unwrap().to_owned();
+        browser
+    }
+
+    async fn raw(&self, method: Method, path: &str, body: Value) -> Value {
+        self.client.issue_cmd(Raw(method, path.to_owned(), body)).await.unwrap()
+    }
+
+    /// Whether the authenticator verifies its person from now on.
+    pub async fn verify_person(&self, verified: bool) {
+        let path = format!("webauthn/authenticator/{}/uv", self.authenticator);
+        self.raw(Method::POST, &path, json!({ "isUserVerified": verified })).await;
+    }
+
+    /// Opens a page.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// The text of the first element, which may take a moment to appear.
+    pub async fn text(&self, selector: &str) -> String {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        found.unwrap_or_else(|e| panic!("{selector}: {e}")).text().await.unwrap()
+    }
+
+    /// How many elements there are.
+    pub async fn count(&self, selector: &str) -> usize {
+        self.client.find_all(Locator::Css(selector)).await.unwrap().len()
+    }
+
+    /// Clicks the first element.
+    pub async fn click(&self, selector: &str) {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        found.unwrap_or_else(|e| panic!("{selector}: {e}")).click().await.unwrap();
+    }
+
+    /// Writes into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let field = self.client.find(Locator::Css(selector)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Whether an element can be used.
+    pub async fn is_enabled(&self, selector: &str) -> bool {
+        self.client.find(Locator::Css(selector)).await.unwrap().is_enabled().await.unwrap()
+    }
+
+    /// What a script on the page gives.
+    pub async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until the address has this in it; gives the whole.
+    pub async fn arrive(&self, part: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let url = self.client.current_url().await.unwrap().to_string();
+            if url.contains(part) {
+                return url;
+            }
+            if began.elapsed() > PATIENCE {
+                let text = self.text("body").await;
+                panic!("still at {url}, not at {part}:\n{text}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Keeps a picture, if somebody wants to look.
+    pub async fn picture(&self, name: &str) {
+        if let Ok(dir) = std::env::var("BAILIWICK_SCREENSHOTS") {
+            std::fs::create_dir_all(&dir).unwrap();
+            let picture = self.client.screenshot().await.unwrap();
+            std::fs::write(format!("{dir}/{name}.png"), picture).unwrap();
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The browser ends with its driver.
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
