@@ -48,7 +48,7 @@ impl Reading {
 
     fn rule(&mut self, node: &Node) -> Option<Rule> {
         let rule = self.members(node, &["who", "may_do", "may_grant"])?;
-        let mut half = |r: &mut Self, name: &str| match rule.node(name) {
+        let half = |r: &mut Self, name: &str| match rule.node(name) {
             Some(node) => r.within(name, |r| r.each(node, Self::allowance)),
             None => Some(Vec::new()),
         };
