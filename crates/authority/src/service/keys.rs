@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_core::aat::verify::Anchors;
-use bailiwick_core::crypto::{Digest, Signer};
+use bailiwick_core::crypto::{Digest, PublicKey, Signer};
 use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{GrantId, InstanceId};
 use bailiwick_core::time::Timestamp;
@@ -136,6 +136,20 @@ impl Authority {
             member: "keys",
             expected: "a key of its own for every issuer",
         })
+    }
+
+    /// The key of a gateway by its maker's name, while its entries are accepted.
+    #[must_use]
+    pub fn gateway_key(&self, maker: &str) -> Option<PublicKey> {
+        let trust = crate::rules::trust::export(&self.now().installation, None);
+        let found = trust.maker_at(maker, self.0.host.now())?;
+        (found.role == Role::Gateway).then_some(found.key)
+    }
+
+    /// The time, by this authority's clock.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.0.host.now()
     }
 
     /// Records that a key is replaced or given up; gives until when the old one
