@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bailiwick_core::crypto::{PublicKey, Signer};
+use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{AgentId, OrgId, ServerName};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_evidence::trust::Role;
 use bailiwick_tlog::LogKey;
 use url::{Host, Url};
 
+use crate::keyring::KeyRing;
 use crate::refusal::Refusal;
 
 /// Seconds that a root lives at most: an hour. A grant may live longer; its
@@ -55,6 +57,8 @@ pub struct Installation {
     pub makers: Vec<Maker>,
     /// The log's key; its name is the log's origin.
     pub log_key: LogKey,
+    /// The keys before these.
+    pub ring: KeyRing,
     /// Seconds that a root lives at most.
     pub max_root_seconds: i64,
     /// Limits on tokens.
@@ -69,6 +73,10 @@ pub struct Keys {
     pub issuer: Arc<dyn Signer + Send + Sync>,
     /// Signs the authority's ledger entries and its prepared grants.
     pub maker: Arc<dyn Signer + Send + Sync>,
+    /// Signs the identity tokens of instances.
+    pub identity: Arc<IdentitySigningKey>,
+    /// Signs snapshots of the revocations.
+    pub snapshot: Arc<dyn Signer + Send + Sync>,
 }
 
 impl std::fmt::Debug for Keys {

@@ -30,6 +30,7 @@ pub mod host;
 pub mod http;
 pub mod inspect;
 pub mod installation;
+pub mod keyring;
 pub mod oauth;
 pub mod people;
 pub mod plan;
@@ -42,6 +43,6 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    Asking, Authority, ConsentError, DelegationRef, Erased, Erasure, Invited, OwnPasskey,
-    PrepareOptions, SignedIn, Statuses, Target, TokenAnswer,
+    Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, OwnPasskey,
+    PrepareOptions, PublishedKey, SignedIn, Statuses, Target, TokenAnswer,
 };

@@ -288,6 +288,9 @@ pub enum Refusal {
         /// What is wrong.
         fault: &'static str,
     },
+    /// A key cannot have been compromised at a time that is to come.
+    #[error("the time since when the key is compromised lies in the future")]
+    SinceInFuture,
     /// The window is empty, in the past or too far ahead.
     #[error("the time window is empty or has passed")]
     WindowInvalid,
@@ -380,6 +383,7 @@ impl Refusal {
             Self::ReasonForm => "reason-malformed",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
             Self::Revoked { .. } => "revoked",
+            Self::SinceInFuture => "since-in-future",
             Self::StillActive { .. } => "still-active",
             Self::StatementChanged { .. } => "grant-outdated",
             Self::Store(e) => e.code(),
@@ -459,6 +463,7 @@ impl Refusal {
                 "sign the revocation again with the principal's registered key"
             }
             Self::Revoked { .. } => "use another one: what was revoked does not come back",
+            Self::SinceInFuture => "name the earliest time at which somebody else may have had it",
             Self::StillActive { .. } => "suspend or retire it first",
             Self::StatementChanged { .. } => "prepare the grant again and look at what changed",
             Self::Store(e) => e.remedy(),

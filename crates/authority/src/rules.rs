@@ -17,6 +17,7 @@
 //! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
 //! | `credential.changed` | principal | `credential`, `status` | |
 //! | `role.changed` | principal | `role`, `held` | |
+//! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
@@ -30,6 +31,7 @@
 //! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
+//! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
 //! Times in bodies are seconds since the epoch.
@@ -42,6 +44,7 @@ pub mod erasure;
 pub mod identities;
 pub mod init;
 pub mod instances;
+pub mod keys;
 pub mod pins;
 pub mod principals;
 pub mod revocations;

@@ -4,7 +4,7 @@
 //! rule sees the state that it changes. Methods wait until the write is
 //! durable: call them off an async executor's threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bailiwick_core::ids::{EntryId, PrincipalId};
 use bailiwick_core::json::Json;
@@ -30,6 +30,7 @@ mod delegations;
 mod erasure;
 mod identities;
 mod introspection;
+mod keys;
 mod people;
 mod registry;
 mod revocations;
@@ -39,6 +40,7 @@ mod tokens;
 pub use consent::{Asking, ConsentError};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
+pub use keys::{Ended, PublishedKey};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
@@ -46,21 +48,28 @@ pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
 #[derive(Clone)]
-pub struct Authority(Arc<Inner>);
+pub struct Authority(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    host: Arc<dyn Host>,
+    /// Replaced whole when keys are: whoever took it sees keys of one moment.
+    inner: RwLock<Arc<Inner>>,
+}
 
 struct Inner {
     store: Store,
     host: Arc<dyn Host>,
-    installation: Installation,
+    installation: Arc<Installation>,
     keys: Keys,
     maker: String,
-    parsed: Parsed,
+    parsed: Arc<Parsed>,
 }
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority")
-            .field("issuer", &self.0.installation.issuer)
+            .field("issuer", &self.now().installation.issuer)
             .finish_non_exhaustive()
     }
 }
@@ -77,24 +86,24 @@ impl Authority {
         installation: Installation,
         keys: Keys,
     ) -> Result<Self, Refusal> {
-        installation.check()?;
-        let own = keys.maker.public_key();
-        let maker = installation.makers.iter().find(|m| m.key == own).map(|m| m.id.clone());
-        let Some(maker) = maker.filter(|_| keys.issuer.public_key() == installation.issuer_key)
-        else {
-            return Err(Refusal::Installation {
-                member: "keys",
-                expected: "the private keys of the issuer and of one maker",
-            });
-        };
         if *store.org() != installation.org {
             return Err(Refusal::Installation {
                 member: "org",
                 expected: "the organisation of the store",
             });
         }
-        let parsed = Parsed::default();
-        Ok(Self(Arc::new(Inner { store, host, installation, keys, maker, parsed })))
+        let parsed = Arc::default();
+        let inner = Inner::new(store.clone(), Arc::clone(&host), parsed, installation, keys)?;
+        Ok(Self(Arc::new(Shared { store, host, inner: RwLock::new(Arc::new(inner)) })))
+    }
+
+    /// Installation and keys as of now.
+    fn now(&self) -> Arc<Inner> {
+        Arc::clone(&self.0.inner.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, inner: Inner) {
+        *self.0.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inner);
     }
 
     /// The store.
@@ -108,10 +117,10 @@ impl Authority {
         &*self.0.host
     }
 
-    /// The installation.
+    /// The installation, with the keys as of now.
     #[must_use]
-    pub fn installation(&self) -> &Installation {
-        &self.0.installation
+    pub fn installation(&self) -> Arc<Installation> {
+        Arc::clone(&self.now().installation)
     }
 
     /// Begins the log of a new installation.
@@ -136,7 +145,7 @@ impl Authority {
             let body = leaf.as_object()?.member("body")?.as_object()?;
             body.member("issuer")?.as_object()?.member("uri")?.as_str()
         });
-        if issuer != Some(self.0.installation.issuer.as_str()) {
+        if issuer != Some(self.now().installation.issuer.as_str()) {
             return Err(Refusal::Installation {
                 member: "public_url",
                 expected: "the URL with which the log was begun",
@@ -150,7 +159,7 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Ok(rules::trust::export(&self.0.installation, Some(self.started()?)))
+        Ok(rules::trust::export(&self.now().installation, Some(self.started()?)))
     }
 
     /// Revocations of this authority as a feed.
@@ -164,7 +173,7 @@ impl Authority {
     #[must_use]
     pub fn registry(&self, follower: Option<Arc<RevocationFollower>>) -> StandingReader {
         let (store, host) = (self.0.store.clone(), Arc::clone(&self.0.host));
-        StandingReader::new(store, host, &self.0.installation.issuer, follower)
+        StandingReader::new(store, host, &self.now().installation.issuer, follower)
     }
 
     /// Runs a rule and writes its plan, all in one transaction.
@@ -184,10 +193,12 @@ impl Authority {
         &self,
         work: impl FnOnce(&Inner, &mut Tx<'_>, &Moment<'_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let cx = Arc::clone(&self.0);
+        let shared = self.clone();
         self.0
             .store
             .write(move |tx| {
+                // The keys of the moment at which the writer comes to it.
+                let cx = shared.now();
                 let moment = Moment::of(&*cx.host);
                 // Fail closed: a clock that was stepped back would make entries
                 // and windows of the past.
@@ -221,6 +232,43 @@ impl Inner {
             };
         }
         Ok(plan.outcome)
+    }
+
+    fn new(
+        store: Store,
+        host: Arc<dyn Host>,
+        parsed: Arc<Parsed>,
+        installation: Installation,
+        keys: Keys,
+    ) -> Result<Self, Refusal> {
+        installation.check()?;
+        let own = keys.maker.public_key();
+        let maker = installation.makers.iter().find(|m| m.key == own).map(|m| m.id.clone());
+        let Some(maker) = maker.filter(|_| keys.issuer.public_key() == installation.issuer_key)
+        else {
+            return Err(Refusal::Installation {
+                member: "keys",
+                expected: "the private keys of the issuer and of one maker",
+            });
+        };
+        // DESIGN rule 6: different keys for different purposes.
+        let snapshot = *keys.snapshot.public_key().as_bytes();
+        let makers = installation.makers.iter().map(|m| *m.key.as_bytes());
+        let mut others =
+            makers.chain([*installation.issuer_key.as_bytes(), *installation.log_key.public_key()]);
+        if others.any(|other| other == snapshot) {
+            return Err(Refusal::Installation {
+                member: "keys",
+                expected: "a key of its own for snapshots",
+            });
+        }
+        Ok(Self { store, host, installation: Arc::new(installation), keys, maker, parsed })
+    }
+
+    /// The same with other keys.
+    fn with(&self, installation: Installation, keys: Keys) -> Result<Self, Refusal> {
+        let (store, host) = (self.store.clone(), Arc::clone(&self.host));
+        Self::new(store, host, Arc::clone(&self.parsed), installation, keys)
     }
 
     fn principal(

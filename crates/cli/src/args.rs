@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     Init(InitArgs),
     /// Run authority and gateway.
     #[command(
-        after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:7417\n\nIt warns when other hosts can reach it (there is no TLS), and when its port is not that of a localhost public_url."
+        after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:7417\n\nBeyond loopback it needs TLS: tls.certificate and tls.key in bailiwick.toml, which are taken up when they change. It warns when its port is not that of a localhost public_url."
     )]
     Serve(ServeArgs),
     /// Principals: humans and services on whose authority agents act.

@@ -37,6 +37,23 @@ pub(crate) struct Config {
     pub(crate) drain_seconds: u64,
     pub(crate) publish_ledger: bool,
     pub(crate) log: String,
+    pub(crate) behind_proxy: bool,
+    pub(crate) tls: TlsOptions,
+}
+
+/// Where the listener's certificate and key are.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsOptions {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl TlsOptions {
+    /// Whether the listener speaks TLS.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.certificate.is_empty() && !self.key.is_empty()
+    }
 }
 
 impl Default for Config {
@@ -58,6 +75,8 @@ impl Default for Config {
             drain_seconds: 10,
             publish_ledger: false,
             log: "info".into(),
+            behind_proxy: false,
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -78,7 +97,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         name: "listen",
         range: "ADDRESS:PORT; loopback unless told otherwise",
         env: Some("BAILIWICK_LISTEN"),
-        meaning: "where `serve` listens; it warns when others can reach it (there is no TLS), and when the port is not that of a localhost `public_url`",
+        meaning: "where `serve` listens; beyond loopback only with TLS (or `behind_proxy`); it warns when the port is not that of a localhost `public_url`",
         attacker: "reach: who can try to call; no authority",
     },
     OptionRow {
@@ -186,6 +205,27 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "how much `serve` logs; secrets are never logged",
         attacker: "noise",
     },
+    OptionRow {
+        name: "behind_proxy",
+        range: "true or false; true only with an https:// `public_url`",
+        env: None,
+        meaning: "whether plain HTTP may be spoken beyond loopback, because only a proxy that ends TLS reaches this address",
+        attacker: "reads and changes chains, arguments and results on the way between proxy and listener",
+    },
+    OptionRow {
+        name: "tls.certificate",
+        range: "a file, from the data dir; with `tls.key` and an https:// `public_url`",
+        env: None,
+        meaning: "the certificate for the host of `public_url` and its issuers, PEM; taken up within a second when it changes, or on SIGHUP",
+        attacker: "nothing without the key but to keep clients away",
+    },
+    OptionRow {
+        name: "tls.key",
+        range: "a file of mode 0600, from the data dir",
+        env: None,
+        meaning: "the certificate's private key, PEM without a passphrase",
+        attacker: "who reads the key can stand in for this listener",
+    },
 ];
 
 impl Config {
@@ -227,7 +267,8 @@ impl Config {
                 format!("`{name}` takes {range}"),
             )
         };
-        let checks: [(&str, bool); 15] = [
+        let https = self.public_url.starts_with("https://");
+        let checks: [(&str, bool); 18] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -243,6 +284,9 @@ impl Config {
             ("max_sessions", (1..=1_000_000).contains(&self.max_sessions)),
             ("drain_seconds", self.drain_seconds <= 300),
             ("log", ["error", "warn", "info", "debug"].contains(&self.log.as_str())),
+            ("behind_proxy", !self.behind_proxy || https),
+            ("tls.certificate", self.tls.certificate.is_empty() || (self.tls.is_set() && https)),
+            ("tls.key", self.tls.key.is_empty() || self.tls.is_set()),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(bad(name)),
@@ -275,14 +319,29 @@ impl Config {
                 ),
             ));
         }
-        if !address.ip().is_loopback() {
+        if self.behind_proxy && !self.tls.is_set() && !address.ip().is_loopback() {
             doubts.push(CliError::environment(
                 "listening-in-the-clear",
-                format!("{address} can be reached from other hosts, and this listener has no TLS: chains, proofs, arguments and results travel readable"),
-                "listen on 127.0.0.1 behind a proxy that ends TLS, or see to it that only such a proxy reaches this address",
+                format!("{address} speaks plain HTTP beyond loopback: whoever is between the proxy and it reads chains, proofs, arguments and results"),
+                "see to it that only the proxy that ends TLS reaches this address, or set `tls.certificate` and `tls.key`",
             ));
         }
         doubts
+    }
+
+    /// Refuses plain HTTP beyond loopback, unless the operator answers for a
+    /// proxy in front.
+    pub(crate) fn check_address(&self, address: SocketAddr) -> Result<(), CliError> {
+        if address.ip().is_loopback() || self.tls.is_set() || self.behind_proxy {
+            return Ok(());
+        }
+        Err(CliError::usage(
+            "listening-in-the-clear",
+            format!("{address} can be reached from other hosts, and this listener has no TLS"),
+            format!(
+                "set `tls.certificate` and `tls.key` in {FILE}, listen on 127.0.0.1, or read in the documentation what `behind_proxy` means"
+            ),
+        ))
     }
 
     /// The gateway's audience.
@@ -309,6 +368,9 @@ impl Config {
             "drain_seconds" => self.drain_seconds.into(),
             "publish_ledger" => self.publish_ledger.into(),
             "log" => self.log.as_str().into(),
+            "behind_proxy" => self.behind_proxy.into(),
+            "tls.certificate" => self.tls.certificate.as_str().into(),
+            "tls.key" => self.tls.key.as_str().into(),
             _ => Json::Null,
         }
     }
@@ -345,6 +407,12 @@ impl Config {
             })
             .collect()
     }
+}
+
+/// The host of a public URL.
+pub(crate) fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split([':', '/']).next().unwrap_or_default().to_owned()
 }
 
 fn is_host(text: &str) -> bool {
@@ -449,10 +517,63 @@ mod tests {
         assert!(codes("https://gate.example.com", "127.0.0.1:9000").is_empty());
         assert_eq!(codes("http://localhost:7417", "127.0.0.1:9000"), ["public-url-port"]);
         assert_eq!(codes("http://127.0.0.1", "127.0.0.1:9000"), ["public-url-port"]);
-        assert_eq!(codes("https://gate.example.com", "0.0.0.0:443"), ["listening-in-the-clear"]);
-        assert_eq!(
-            codes("http://localhost:80", "[::]:9000"),
-            ["public-url-port", "listening-in-the-clear"]
-        );
+        let url = "https://gate.example.com";
+        let proxied = Config { public_url: url.into(), behind_proxy: true, ..Config::default() };
+        let doubts = |address: &str| proxied.doubts(address.parse().unwrap());
+        assert_eq!(doubts("0.0.0.0:443")[0].code, "listening-in-the-clear");
+        assert!(doubts("127.0.0.1:443").is_empty());
+    }
+
+    fn with_tls(public_url: &str, certificate: &str, key: &str) -> Config {
+        let tls = TlsOptions { certificate: certificate.into(), key: key.into() };
+        Config { public_url: public_url.into(), tls, ..Config::default() }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_unless_a_proxy_is_answered_for() {
+        let check = |config: &Config, address: &str| config.check_address(address.parse().unwrap());
+        let plain = Config::default();
+        for near in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+            assert!(check(&plain, near).is_ok(), "{near}");
+        }
+        let url = "https://gate.example.com";
+        let tls = with_tls(url, "c.pem", "k.pem");
+        let proxied = Config { public_url: url.into(), behind_proxy: true, ..Config::default() };
+        for far in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:127.0.0.1]:1", "192.0.2.1:1"] {
+            assert_eq!(check(&plain, far).unwrap_err().code, "listening-in-the-clear", "{far}");
+            assert!(check(&tls, far).is_ok() && check(&proxied, far).is_ok(), "{far}");
+        }
+    }
+
+    #[test]
+    fn tls_and_a_proxy_need_an_https_name_and_tls_both_its_files() {
+        let url = "https://gate.example.com";
+        assert!(with_tls(url, "c.pem", "k.pem").check().is_ok());
+        let refused = |config: Config, name: &str| {
+            let message = config.check().unwrap_err().message;
+            assert!(message.contains(&format!("`{name}`")), "{message}");
+        };
+        for insecure in ["", "http://localhost:7417"] {
+            refused(with_tls(insecure, "c.pem", "k.pem"), "tls.certificate");
+            let public_url = insecure.into();
+            refused(Config { public_url, behind_proxy: true, ..Config::default() }, "behind_proxy");
+        }
+        refused(with_tls(url, "c.pem", ""), "tls.certificate");
+        refused(with_tls(url, "", "k.pem"), "tls.key");
+    }
+
+    #[test]
+    fn tls_may_be_written_as_a_table() {
+        let text = "public_url = \"https://a.example\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config, with_tls("https://a.example", "c", "k"));
+        assert!(toml::from_str::<Config>("[tls]\ncertificat = \"c\"\n").is_err());
+    }
+
+    #[test]
+    fn the_host_of_a_public_url_is_its_name_alone() {
+        for url in ["https://a.example", "https://a.example:8443", "https://a.example/"] {
+            assert_eq!(host_of(url), "a.example");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! A data dir, opened: its configuration, keys, store and authority.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bailiwick_authority::keyring::KeyRing;
 use bailiwick_authority::rules::trust::export;
 use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker, Refusal};
-use bailiwick_core::crypto::{Signer, SigningKey};
+use bailiwick_core::crypto::{Digest, Signer, SigningKey, sha256};
+use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::OrgId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
@@ -17,15 +19,23 @@ use bailiwick_tlog::SeedSigner;
 use crate::config::Config;
 use crate::error::{CliError, from_typed};
 use crate::keyfile;
+use crate::keystore;
 use crate::output::Output;
-use crate::ports::{Maker, SystemHost};
+use crate::ports::{CurrentMaker, Maker, SystemHost};
 
-from_typed!(Environment: StoreError);
+from_typed!(Environment: StoreError, bailiwick_authority::keyring::KeyRingError);
 from_typed!(Refused: Refusal, bailiwick_authority::inspect::InspectError);
 
 /// The files under `keys/`, each for one purpose.
-pub(crate) const KEY_FILES: [&str; 5] =
-    ["issuer.jwk", "authority.jwk", "gateway.jwk", "log.jwk", "plaintext.jwk"];
+pub(crate) const KEY_FILES: [&str; 7] = [
+    "issuer.jwk",
+    "authority.jwk",
+    "gateway.jwk",
+    "log.jwk",
+    "plaintext.jwk",
+    "identity.jwk",
+    "snapshot.jwk",
+];
 
 /// The admin credential's file.
 pub(crate) const ADMIN: &str = "admin.credential";
@@ -35,8 +45,10 @@ pub(crate) struct DataDir {
     pub(crate) dir: PathBuf,
     pub(crate) config: Config,
     pub(crate) authority: Authority,
-    pub(crate) gateway: Maker,
+    pub(crate) gateway: CurrentMaker,
     pub(crate) log: Arc<SeedSigner>,
+    /// The key ring that was taken up last.
+    taken_up: Mutex<Digest>,
 }
 
 impl DataDir {
@@ -52,21 +64,33 @@ impl DataDir {
 
     /// Opens the keys and the store without asking whether the log began.
     pub(crate) fn assemble(dir: &Path) -> Result<Self, CliError> {
-        let Opened { config, installation, issuer, maker, gateway, log } = Opened::read(dir)?;
+        let Opened { config, installation, keys, gateway, log, ring } = Opened::read(dir)?;
         let entropy = |out: &mut [u8]| getrandom::fill(out).is_ok();
         let options =
             Options::new(installation.org.clone(), plaintext_key(dir)?, Arc::new(entropy));
         let store = Store::open(dir, options)?;
-        let id = AuthorityMaker::gateway(gateway.public_key()).id;
-        let keys = Keys { issuer, maker };
         let authority = Authority::new(store, Arc::new(SystemHost), installation, keys)?;
         Ok(Self {
             dir: dir.to_owned(),
             config,
             authority,
-            gateway: Maker { id, key: gateway },
+            gateway: CurrentMaker::new(gateway),
             log: Arc::new(log),
+            taken_up: Mutex::new(ring),
         })
+    }
+
+    /// Takes up keys that were replaced since; gives whether there were any.
+    pub(crate) fn take_up_keys(&self) -> Result<bool, CliError> {
+        let mut taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if keystore::ring_digest(&self.dir)? == *taken_up {
+            return Ok(false);
+        }
+        let opened = Opened::read(&self.dir)?;
+        self.authority.rekey(opened.installation, opened.keys)?;
+        self.gateway.replace(opened.gateway);
+        *taken_up = opened.ring;
+        Ok(true)
     }
 
     /// The store.
@@ -175,21 +199,28 @@ impl DataDir {
 struct Opened {
     config: Config,
     installation: Installation,
-    issuer: Arc<SigningKey>,
-    maker: Arc<SigningKey>,
-    gateway: Arc<SigningKey>,
+    keys: Keys,
+    gateway: Maker,
     log: SeedSigner,
+    /// Of the key ring's bytes.
+    ring: Digest,
 }
 
 impl Opened {
     fn read(dir: &Path) -> Result<Self, CliError> {
         let config = Config::load(dir)?;
         let keys = dir.join("keys");
+        let bytes = keystore::ring_bytes(dir)?;
+        let ring = KeyRing::parse(&bytes)?;
+        keystore::settle(dir, &ring)?;
         let key = |name: &str| -> Result<Arc<SigningKey>, CliError> {
             Ok(Arc::new(keyfile::read_key(&keys.join(name))?))
         };
         let (issuer, maker, gateway) =
             (key("issuer.jwk")?, key("authority.jwk")?, key("gateway.jwk")?);
+        let identity: Arc<IdentitySigningKey> =
+            Arc::new(keyfile::read_identity(&keys.join("identity.jwk"))?);
+        let snapshot = key("snapshot.jwk")?;
         let seed = keyfile::read_seed(&keys.join("log.jwk"))?;
         let log = SeedSigner::new(&log_origin(&config), &seed).map_err(|e| {
             CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
@@ -204,10 +235,19 @@ impl Opened {
                 AuthorityMaker::gateway(gateway.public_key()),
             ],
             log_key: log.key().clone(),
+            ring,
             max_root_seconds: config.root_minutes.saturating_mul(60),
             limits: ChainLimits::DEFAULT,
         };
-        Ok(Self { config, installation, issuer, maker, gateway, log })
+        let id = AuthorityMaker::gateway(gateway.public_key()).id;
+        Ok(Self {
+            config,
+            installation,
+            keys: Keys { issuer, maker, identity, snapshot },
+            gateway: Maker { id, key: gateway },
+            log,
+            ring: sha256(&bytes),
+        })
     }
 }
 

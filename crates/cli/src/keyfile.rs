@@ -143,6 +143,39 @@ pub(crate) fn create_key(path: &Path) -> Result<SigningKey, CliError> {
     signing_key(&seed)
 }
 
+/// Writes a fresh key of the kind that a file of this name holds.
+pub(crate) fn create(name: &str, path: &Path) -> Result<(), CliError> {
+    if name.starts_with("identity.") {
+        return create_identity(path);
+    }
+    create_key(path).map(|_| ())
+}
+
+/// Writes a fresh P-256 key for identity tokens.
+fn create_identity(path: &Path) -> Result<(), CliError> {
+    let document = fresh_p256()?;
+    let identity = IdentitySigningKey::from_pkcs8(document.as_ref())
+        .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
+    let file = identity.public_key().to_jwk().with("pkcs8", base64url(document.as_ref()));
+    write_new(path, &Json::Object(file).canonical())
+}
+
+/// Reads a P-256 key for identity tokens.
+pub(crate) fn read_identity(path: &Path) -> Result<IdentitySigningKey, CliError> {
+    let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+    let text = json.as_object().and_then(|o| o.member("pkcs8")?.as_str());
+    let document = text.and_then(from_base64url).map(Zeroizing::new);
+    let document = document.ok_or_else(|| malformed(path))?;
+    IdentitySigningKey::from_pkcs8(&document).map_err(|_| malformed(path))
+}
+
+/// A fresh P-256 key as PKCS#8; the library's type clears itself.
+fn fresh_p256() -> Result<aws_lc_rs::pkcs8::Document, CliError> {
+    let rng = aws_lc_rs::rand::SystemRandom::new();
+    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng)
+        .map_err(|_| CliError::environment("key", "cannot make an identity key", "try again"))
+}
+
 /// Reads a plain Ed25519 key.
 pub(crate) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
     signing_key(&*read_seed(path)?)
@@ -200,11 +233,7 @@ impl InstanceKeys {
     pub(crate) fn create(path: &Path, agent: &AgentId) -> Result<Self, CliError> {
         let instance = InstanceId::mint(host::now(), host::random()?);
         let seed = fresh_seed()?;
-        let rng = aws_lc_rs::rand::SystemRandom::new();
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng)
-            .map_err(|_| {
-                CliError::environment("key", "cannot make an identity key", "try again")
-            })?;
+        let document = fresh_p256()?;
         let file = Object::new()
             .with("instance", &instance)
             .with("agent", agent)

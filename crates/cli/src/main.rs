@@ -29,10 +29,12 @@ mod entries;
 mod error;
 mod host;
 mod keyfile;
+mod keystore;
 mod output;
 mod ports;
 mod presenter;
 mod table;
+mod tls;
 mod verbs;
 
 fn main() -> ExitCode {

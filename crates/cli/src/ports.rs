@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bailiwick_authority::standing;
@@ -63,10 +63,29 @@ pub(crate) struct Maker {
     pub(crate) key: Arc<dyn Signer + Send + Sync>,
 }
 
+/// The maker as of now: its key may be replaced while the process runs.
+#[derive(Clone)]
+pub(crate) struct CurrentMaker(Arc<RwLock<Maker>>);
+
+impl CurrentMaker {
+    pub(crate) fn new(maker: Maker) -> Self {
+        Self(Arc::new(RwLock::new(maker)))
+    }
+
+    /// Name and key of one moment.
+    pub(crate) fn now(&self) -> Maker {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace(&self, maker: Maker) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = maker;
+    }
+}
+
 /// Decisions and outcomes go straight into the ledger.
 pub(crate) struct StoreJournal {
     pub(crate) store: Store,
-    pub(crate) maker: Maker,
+    pub(crate) maker: CurrentMaker,
     /// The installation's URI, which issues its principals.
     pub(crate) issuer: Arc<str>,
 }
@@ -88,7 +107,7 @@ impl Journal for StoreJournal {
         &'a self,
         record: DecisionRecord,
     ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
-        let maker = self.maker.clone();
+        let maker = self.maker.now();
         let issuer = Arc::clone(&self.issuer);
         let pending = self.store.write(move |tx| write_decision(tx, &maker, &issuer, record));
         async move {
@@ -129,7 +148,7 @@ impl Journal for StoreJournal {
     }
 
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
-        let maker = self.maker.clone();
+        let maker = self.maker.now();
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
             match tx.append(&maker.id, &*maker.key, event) {
                 // An attempt that was reported as failed was durable after all.
@@ -147,7 +166,7 @@ impl StoreJournal {
         event: Event,
         derived: Vec<Derivation>,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
-        let maker = self.maker.clone();
+        let maker = self.maker.now();
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
             note_derived(tx, &maker, &event, &derived, &entry_random)?;
             tx.append(&maker.id, &*maker.key, event).map(|_| ())
@@ -158,7 +177,7 @@ impl StoreJournal {
     /// Calls that were allowed in an earlier life of the process and have no
     /// outcome: nobody knows what became of them, and the ledger says so.
     pub(crate) fn close_unfinished(&self) -> Result<usize, StoreError> {
-        let maker = self.maker.clone();
+        let maker = self.maker.now();
         self.store
             .write(move |tx| {
                 let size = tx.log_size()?;
@@ -302,13 +321,13 @@ type Looked = (Instant, Option<Arc<ToolServer>>);
 /// Workflows, tool servers and pins, read from the store.
 pub(crate) struct StoreCatalogue {
     store: Store,
-    maker: Maker,
+    maker: CurrentMaker,
     workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
     servers: Mutex<BTreeMap<ServerName, Looked>>,
 }
 
 impl StoreCatalogue {
-    pub(crate) fn new(store: Store, maker: Maker) -> Self {
+    pub(crate) fn new(store: Store, maker: CurrentMaker) -> Self {
         Self { store, maker, workflows: Mutex::default(), servers: Mutex::default() }
     }
 
@@ -440,7 +459,7 @@ impl Catalogue for StoreCatalogue {
     }
 
     fn pin_mismatch(&self, mismatch: PinMismatch) {
-        let maker = self.maker.clone();
+        let maker = self.maker.now();
         let Ok(random) = host::random() else { return };
         let event = tool_changed(&mismatch, self.store.org(), host::now(), random);
         let tool = event.subjects.tool.as_deref();

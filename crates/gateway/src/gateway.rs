@@ -1,10 +1,11 @@
 //! The gateway: its state, the path of a call through the stages, and the end.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::response::Response;
+use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
@@ -78,6 +79,8 @@ pub struct Gateway(Arc<Inner>);
 pub struct Inner {
     pub(crate) config: Config,
     pub(crate) audience: String,
+    /// Whose roots are accepted now; at first what the configuration says.
+    anchors: RwLock<Arc<Anchors>>,
     pub(crate) ports: Ports,
     pub(crate) upstream: Upstream,
     pub(crate) sessions: Sessions,
@@ -91,6 +94,13 @@ pub struct Inner {
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops: streams end.
     pub(crate) stopping: CancellationToken,
+}
+
+impl Inner {
+    /// Whose roots are accepted at this moment.
+    pub(crate) fn anchors(&self) -> Arc<Anchors> {
+        Arc::clone(&self.anchors.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Deref for Gateway {
@@ -129,6 +139,7 @@ impl Gateway {
         let now = ports.host.now();
         let inner = Inner {
             audience: config.audience(),
+            anchors: RwLock::new(Arc::new(config.anchors.clone())),
             upstream: Upstream::new(&config)?,
             sessions: Sessions::default(),
             pins: Pins::default(),
@@ -142,6 +153,15 @@ impl Gateway {
             ports,
         };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Accepts the roots of these anchors from now on, and no others: after a
+    /// key was replaced or given up.
+    pub fn trust(&self, anchors: Anchors) {
+        let mut present = self.0.anchors.write().unwrap_or_else(PoisonError::into_inner);
+        if **present != anchors {
+            *present = Arc::new(anchors);
+        }
     }
 
     /// Compares every tool server's definitions with their pins, as at start.

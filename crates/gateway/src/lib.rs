@@ -37,6 +37,7 @@ mod strangers;
 mod streams;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 mod upstream;
 mod wire;
 
@@ -45,3 +46,4 @@ pub use definitions::ListError;
 pub use gateway::{Gateway, GatewayError};
 pub use http::router;
 pub use serve::{Bounds, serve};
+pub use tls::{Tls, TlsError};

@@ -1,5 +1,5 @@
 //! Accepting connections, within bounds: how many, and how long a client may
-//! take to say what it wants.
+//! take to shake hands and to say what it wants.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::tls::Tls;
 
 /// Bounds on what clients may hold open.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +23,23 @@ pub struct Bounds {
     /// How long a request's head may take to arrive, and how long a kept-open
     /// connection may wait for the next one.
     pub head_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes under way at once; others wait to be accepted.
+    pub handshakes: usize,
 }
 
 impl Bounds {
-    /// So many connections, and 30 seconds.
+    /// So many connections, and 30 seconds; half of them may shake hands at
+    /// once, each for 5 seconds.
     #[must_use]
     pub const fn new(connections: usize) -> Self {
-        Self { connections, head_timeout: Duration::from_secs(30) }
+        Self {
+            connections,
+            head_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(5),
+            handshakes: connections.div_ceil(2),
+        }
     }
 }
 
@@ -36,26 +49,54 @@ const MAX_HEAD_BYTES: usize = 256 << 10;
 /// The pause after an accept that failed, out of file descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` until `stop`, then lets the requests under way end.
+/// Serves `router` until `stop`, then lets the requests under way end. Without
+/// `tls` it speaks plain HTTP: whoever calls it answers for who can reach it.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: Bounds,
+    tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let slots = Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS)));
+    let semaphore = |n: usize| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
+    let (slots, handshakes) = (semaphore(bounds.connections), semaphore(bounds.handshakes));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
+        let next = async {
+            let shaking = match &tls {
+                Some(tls) => Some((tls, Arc::clone(&handshakes).acquire_owned().await.ok()?)),
+                None => None,
+            };
+            Some((accept(&listener, &slots).await?, shaking))
+        };
         let accepted = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = next => accepted,
             () = &mut stop => break,
         };
-        match accepted {
-            Some((stream, slot)) => {
-                connect(stream, slot, router.clone(), bounds.head_timeout, &connections);
+        let Some(((stream, slot), shaking)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let open = Open { slot, router: router.clone(), watcher: connections.watcher() };
+        match shaking {
+            None => {
+                tokio::spawn(open.run(stream, bounds.head_timeout));
             }
-            None => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Some((tls, shaking)) => {
+                // The certificate of this moment; a later one is for later
+                // connections.
+                let handshake = tls.acceptor().accept(stream);
+                tokio::spawn(async move {
+                    let shaken = tokio::time::timeout(bounds.handshake_timeout, handshake).await;
+                    drop(shaking);
+                    match shaken {
+                        Ok(Ok(stream)) => open.run(stream, bounds.head_timeout).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                        Err(_) => tracing::debug!("a TLS handshake took too long"),
+                    }
+                });
+            }
         }
     }
     drop(listener);
@@ -68,7 +109,13 @@ async fn accept(
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, _)) => {
+            // Nagle and delayed acknowledgements cost some 40 ms a streamed answer.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "could not set TCP_NODELAY");
+            }
+            Some((stream, slot))
+        }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             None
@@ -76,27 +123,27 @@ async fn accept(
     }
 }
 
-fn connect(
-    stream: TcpStream,
+/// A connection that was accepted, with its slot among those that are open.
+struct Open {
     slot: OwnedSemaphorePermit,
     router: Router,
-    head_timeout: Duration,
-    connections: &GracefulShutdown,
-) {
-    // Nagle and delayed acknowledgements cost some 40 ms a streamed answer.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not set TCP_NODELAY");
-    }
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+    watcher: Watcher,
+}
+
+impl Open {
+    async fn run(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        head_timeout: Duration,
+    ) {
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+        if let Err(error) = self.watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended");
         }
-        drop(slot);
-    });
+        drop(self.slot);
+    }
 }

@@ -4,6 +4,7 @@ use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
     AgentId, Alias, GrantId, InstanceId, PrincipalId, ServerName, TaskId, ToolId, WorkflowId,
 };
+use bailiwick_core::time::Timestamp;
 use rusqlite::Params;
 
 use crate::columns::Record;
@@ -293,6 +294,24 @@ impl View<'_> {
     ) -> Result<Vec<Stored<Delegation>>, StoreError> {
         let from = "delegations t WHERE org = ?1 AND grant_id = ?2 ORDER BY root";
         self.records(from, (self.org_text(), grant.as_str()))
+    }
+
+    /// Roots that have not ended at `now`, by token hash, after `after`.
+    /// Walks the whole table page by page: for the rare case that everything
+    /// under a key has to end.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn live_delegations(
+        &self,
+        after: Option<&Digest>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<Delegation>>, StoreError> {
+        let after = after.map_or(&[][..], |d| d.bytes().as_slice());
+        let from =
+            "delegations t WHERE org = ?1 AND root > ?2 AND expires > ?3 ORDER BY root LIMIT ?4";
+        self.records(from, (self.org_text(), after, now.millis(), limit))
     }
 
     /// A derived token, if it was seen.

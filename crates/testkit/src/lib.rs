@@ -2,7 +2,7 @@
 //!
 //! [`world::World`] is an installation of real processes on loopback, set up by
 //! the commands that anyone uses; [`present`] makes presentations, good and
-//! bad; [`http`] sends bytes exactly as they were written.
+//! bad; [`http`] sends bytes exactly as they were written; [`browser`] is one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
     reason = "tests fail by panicking, and read clocks, files and entropy"
 )]
 
+pub mod browser;
 pub mod expect;
 pub mod http;
 pub mod present;

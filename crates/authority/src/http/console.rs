@@ -244,6 +244,9 @@ impl Console {
         body: String,
         work: impl FnOnce(&Inner, &Me, &Form) -> Result<Response, Failure> + Send + 'static,
     ) -> Response {
+        // A form is not sent again after a login: there is no page to come
+        // back to.
+        let asked = Asked { path: "/".to_owned(), ..asked };
         self.run(asked, move |cx, asked| {
             cx.check_origin(&asked.headers)?;
             let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;

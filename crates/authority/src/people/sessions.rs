@@ -320,6 +320,10 @@ impl Cookies {
 /// `Origin` must be it, and `Sec-Fetch-Site`, where the browser sends it, must
 /// say the same. A request with neither header is refused.
 ///
+/// Our pages send no referrer, and then browsers send `null` as the origin of
+/// their forms (Fetch, *append a request `Origin` header*); that is taken only
+/// with the other header, which says `cross-site` for any opaque origin.
+///
 /// # Errors
 /// [`SessionError::CrossSite`].
 pub fn check_origin(
@@ -327,10 +331,11 @@ pub fn check_origin(
     origin: Option<&str>,
     fetch_site: Option<&str>,
 ) -> Result<(), SessionError> {
-    let site_fits = matches!(fetch_site, None | Some("same-origin"));
-    let fits = match origin {
-        Some(origin) => origin == issuer && site_fits,
-        None => fetch_site == Some("same-origin"),
+    let fits = match (origin, fetch_site) {
+        (Some(origin), None) => origin == issuer,
+        (Some(origin), Some("same-origin")) => origin == issuer || origin == "null",
+        (None, Some("same-origin")) => true,
+        _ => false,
     };
     if fits { Ok(()) } else { Err(SessionError::CrossSite) }
 }

@@ -1,32 +1,79 @@
 //! The trust file of this installation: what an auditor keeps.
 
+use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::Trust;
-use bailiwick_evidence::trust::{IssuerKey, Maker, Validity};
+use bailiwick_evidence::trust::{IssuerKey, Maker, Role, Validity};
 
 use crate::installation::Installation;
+use crate::keyring::{AnyKey, Purpose};
+use crate::rules::keys::MAKER_OVERLAP_SECONDS;
 
-/// The trust file. `since` is when the log began: no key is valid before.
+/// The trust file: every key that signed roots or entries, each with the time
+/// for which it is accepted. `since` is when the log began: no key is valid
+/// before.
 #[must_use]
 pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
-    let validity = Validity { not_before: since, not_after: None };
+    let ring = &installation.ring;
+    let begin = |purpose: Purpose, from: Option<Timestamp>| match (purpose, from) {
+        (_, None) => since,
+        (Purpose::AuthorityMaker | Purpose::GatewayMaker, Some(from)) => {
+            since.max(Some(from.plus_seconds(-MAKER_OVERLAP_SECONDS)))
+        }
+        (_, from) => from,
+    };
+    let present = |purpose: Purpose, key: PublicKey| Validity {
+        not_before: begin(purpose, ring.from(purpose, &AnyKey::Ed25519(key))),
+        not_after: None,
+    };
+    let former = |purpose: Purpose, key: PublicKey| {
+        ring.former(purpose, AnyKey::Ed25519(key)).filter_map(move |f| {
+            let validity = f.validity(since)?;
+            let not_before = begin(purpose, f.from);
+            Some((f.key.ed25519()?, Validity { not_before, ..validity }))
+        })
+    };
+    let uri = &installation.issuer;
+    let key = installation.issuer_key;
+    let mut issuers =
+        vec![IssuerKey { uri: uri.clone(), key, validity: present(Purpose::Issuer, key) }];
+    let older = former(Purpose::Issuer, key);
+    issuers.extend(older.map(|(key, validity)| IssuerKey { uri: uri.clone(), key, validity }));
+    let mut makers = Vec::new();
+    let mut older = Vec::new();
+    for maker in &installation.makers {
+        let purpose = purpose_of(maker.role);
+        makers.push(Maker {
+            id: maker.id.clone(),
+            key: maker.key,
+            role: maker.role,
+            validity: present(purpose, maker.key),
+        });
+        older.extend(former(purpose, maker.key).map(|(key, validity)| {
+            let crate::installation::Maker { id, key, role } = match maker.role {
+                Role::Authority => crate::installation::Maker::authority(key),
+                Role::Gateway => crate::installation::Maker::gateway(key),
+            };
+            Maker { id, key, role, validity }
+        }));
+    }
+    makers.extend(older);
     Trust {
         org: installation.org.clone(),
-        issuers: vec![IssuerKey {
-            uri: installation.issuer.clone(),
-            key: installation.issuer_key,
-            validity,
-        }],
+        issuers,
         log: installation.log_key.clone(),
-        makers: installation
-            .makers
-            .iter()
-            .map(|m| Maker { id: m.id.clone(), key: m.key, role: m.role, validity })
-            .collect(),
+        makers,
         witnesses: Vec::new(),
         quorum: 0,
         audiences: vec![installation.audience()],
         approvers: None,
         id_tokens: Vec::new(),
+    }
+}
+
+const fn purpose_of(role: Role) -> Purpose {
+    match role {
+        Role::Authority => Purpose::AuthorityMaker,
+        Role::Gateway => Purpose::GatewayMaker,
     }
 }

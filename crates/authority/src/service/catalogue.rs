@@ -59,7 +59,7 @@ impl Authority {
     ) -> Result<(Stored<store::Workflow>, Arc<Workflow>), Refusal> {
         let stored = self.read(|view| view.workflow(id))?;
         let stored = stored.ok_or_else(|| Refusal::unknown("workflow", id))?;
-        let parsed = self.0.parsed.of(&stored)?;
+        let parsed = self.now().parsed.of(&stored)?;
         Ok((stored, parsed))
     }
 

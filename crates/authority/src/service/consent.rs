@@ -41,6 +41,9 @@ const KIND: &str = "consent";
 /// signed within the same time.
 const SECONDS: i64 = delegations::PREPARED_MINUTES * 60;
 
+/// Requests that wait for one person at most.
+const MAX_WAITING: u64 = 100;
+
 /// A client's request that waits for its person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asking {
@@ -117,11 +120,15 @@ impl Kept {
     }
 
     fn keep(&self, cx: &Inner, tx: &mut Tx<'_>, moment: &Moment<'_>) -> Result<Secret, Refusal> {
+        let family = self.principal.to_string();
+        if tx.tickets_of(KIND, &family, moment.now())? >= MAX_WAITING {
+            return Err(Refusal::Busy);
+        }
         let secret = Secret::mint(moment)?;
         tx.keep_ticket(&Ticket {
             kind: KIND,
             key: secret.hash(),
-            family: self.principal.to_string(),
+            family,
             value: self.to_text(&cx.installation.issuer),
             expires: moment.now().plus_seconds(SECONDS),
         })?;
@@ -201,9 +208,9 @@ impl Authority {
     /// # Errors
     /// [`Refusal::TicketGone`], [`ConsentError::ClientUnmapped`].
     pub fn consent(&self, secret: &Secret, person: &SignedIn) -> Result<Asking, ConsentError> {
-        let moment = Moment::of(&*self.0.host);
+        let (cx, moment) = (self.now(), Moment::of(&*self.0.host));
         self.0.store.read(|view| {
-            let kept = find(&self.0, view, secret, &person.principal.alias, &moment)?;
+            let kept = find(&cx, view, secret, &person.principal.alias, &moment)?;
             let (client, agent) = mapped(view, kept.request.client.as_str())?;
             let Kept { request, prepared, is_narrowed, .. } = kept;
             Ok(Asking { request, client, agent, prepared, is_narrowed })
@@ -221,7 +228,7 @@ impl Authority {
         let published = self.read(|view| view.workflows())?;
         let mut found = Vec::new();
         for row in &published {
-            let workflow = self.0.parsed.of(row)?;
+            let workflow = self.now().parsed.of(row)?;
             if workflow.permits_agent(agent) {
                 found.push(workflow);
             }
@@ -367,10 +374,11 @@ impl Authority {
             .map_err(Refusal::from)?;
         let party = RelyingParty {
             id: party.relying_party().to_owned(),
-            origins: vec![self.0.installation.issuer.clone()],
+            origins: vec![self.now().installation.issuer.clone()],
         };
+        let alias = person.principal.alias.clone();
         let (secret, person) = (secret.clone(), person.clone());
-        Ok(self.transact(move |cx, tx, moment| {
+        let signed = self.transact(move |cx, tx, moment| {
             let kept = find(cx, tx, &secret, &person.principal.alias, moment)?;
             if kept.prepared.as_ref() != Some(&prepared) {
                 return Err(gone());
@@ -425,7 +433,11 @@ impl Authority {
                 expires: moment.now().plus_seconds(code::SECONDS),
             })?;
             Ok(kept.request.code_location(&code.reveal(), issuer))
-        })?)
+        });
+        if matches!(&signed, Err(Refusal::Passkey(PasskeyError::Counter))) {
+            self.passkey_suspected(&alias)?;
+        }
+        Ok(signed?)
     }
 
     /// The person refuses; gives where the browser goes.

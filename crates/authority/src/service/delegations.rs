@@ -119,7 +119,8 @@ impl Authority {
         options: &PrepareOptions,
     ) -> Result<Prepared, Refusal> {
         let moment = Moment::of(&*self.0.host);
-        let cx = &*self.0;
+        let inner = self.now();
+        let cx = &*inner;
         cx.store.read(|view| {
             let published = match &request.workflow {
                 Some(id) => Vec::from_iter(view.workflow(id)?),

@@ -95,7 +95,7 @@ impl Authority {
         let known = self.0.store.read(|view| issued_here(view, token))?;
         let registry = self.registry(None);
         let state = known.and_then(|known| known.state(&registry, now));
-        Ok(answer(&self.0.installation.issuer, &caller, state.as_ref(), now))
+        Ok(answer(&self.now().installation.issuer, &caller, state.as_ref(), now))
     }
 
     fn authenticated(&self, presented: &Presented) -> Result<ClientId, OAuthError> {

@@ -2,6 +2,7 @@
 
 use bailiwick_core::ids::{Alias, PrincipalId};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
@@ -13,6 +14,7 @@ use crate::host::Moment;
 use crate::people::passkeys::{Begun, CEREMONY_SECONDS, PasskeyError, Passkeys};
 use crate::people::roles::Role;
 use crate::people::sessions::{Method, Secret, Session};
+use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::credentials::{self, KeptPasskey};
 use crate::rules::roles;
@@ -320,7 +322,8 @@ impl Authority {
         let (alias, id) = party.identify(answer)?;
         let lookup = credentials::lookup(&id)?;
         let (party, answer) = (party.clone(), answer.clone());
-        self.transact(move |_, tx, moment| {
+        let person_of = alias.clone();
+        let signed_in = self.transact(move |_, tx, moment| {
             let unknown = || Refusal::from(PasskeyError::Unknown);
             let found = tx.credential_by_lookup(CredentialKind::Passkey, &lookup)?;
             let found = found.filter(|c| c.principal == alias && credentials::stands(c));
@@ -331,6 +334,25 @@ impl Authority {
             let done = party.finish_login(&answer, &ticket.value, &passkey.kept, used.counter)?;
             Used::keep(tx, &credential, done.counter, moment.now())?;
             begin_session(tx, moment, &alias, Method::Passkey)
+        });
+        if matches!(&signed_in, Err(Refusal::Passkey(PasskeyError::Counter))) {
+            self.passkey_suspected(&person_of)?;
+        }
+        signed_in
+    }
+
+    /// Records that a passkey signed whose counter had gone back. Only whoever
+    /// has the key or a copy of it gets this far.
+    pub(super) fn passkey_suspected(&self, alias: &Alias) -> Result<(), Refusal> {
+        let alias = alias.to_string();
+        self.commit(move |cx, _, moment| {
+            let step = Step::new(moment, &cx.installation.org, Kind::AuthorizationRefused)?
+                .about(|s| {
+                    s.principal = Some(alias);
+                    s.reason = Some(PasskeyError::Counter.code().to_owned());
+                })
+                .with("by", "authority");
+            Ok(Plan::one(step, ()))
         })
     }
 

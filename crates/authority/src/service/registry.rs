@@ -101,7 +101,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`].
     pub fn principal(&self, id: &PrincipalId) -> Result<Stored<Principal>, Refusal> {
-        let found = self.read(|view| self.0.principal(view, id))?;
+        let found = self.read(|view| self.now().principal(view, id))?;
         found.ok_or_else(|| Refusal::unknown("principal", id))
     }
 

@@ -103,7 +103,8 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Unknown`], [`Refusal::ChainIncomplete`].
     pub fn revocation_subject(&self, target: &Target) -> Result<Subject, Refusal> {
-        self.0.store.read(|view| Ok(resolve(&self.0, view, target)?.subject))
+        let inner = self.now();
+        self.0.store.read(|view| Ok(resolve(&inner, view, target)?.subject))
     }
 
     /// Takes something back on a principal's signed statement: its own grants

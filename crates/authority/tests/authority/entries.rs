@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use crate::golden::{self, Golden};
 use crate::support::*;
 
+use bailiwick_authority::keyring::{AnyKey, Purpose};
 use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, Target};
 use bailiwick_core::crypto::Signer as _;
@@ -99,6 +101,13 @@ fn the_authority_writes_the_golden_entries() {
     let mut found = BTreeMap::new();
     collect(&world, &mut found);
     a.erase(&Erasure::Principal(principal("user:142"))).unwrap();
+    a.key_changed(Change {
+        purpose: Purpose::Issuer,
+        old: AnyKey::Ed25519(key(1).public_key()),
+        new: Some(AnyKey::Ed25519(key(7).public_key())),
+        why: Why::Compromised { since: world.now() },
+    })
+    .unwrap();
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

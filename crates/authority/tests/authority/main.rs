@@ -17,6 +17,7 @@ mod erasure;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
 mod inspecting;
+mod keys;
 mod machine;
 mod registry;
 mod revocations;

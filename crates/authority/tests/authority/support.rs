@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use bailiwick_authority::host::Host;
+use bailiwick_authority::keyring::KeyRing;
 use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::delegations::{Issued, Prepared};
 use bailiwick_authority::standing::StandingReader;
@@ -79,7 +80,7 @@ pub(crate) struct World {
     pub(crate) anchors: Anchors,
 }
 
-/// Everybody's seeds: issuer 1, authority 2, gateway 3, log 4.
+/// Everybody's seeds: issuer 1, authority 2, gateway 3, log 4, snapshots 6.
 pub(crate) fn installation() -> Installation {
     Installation {
         org: OrgId::parse("default").unwrap(),
@@ -88,13 +89,14 @@ pub(crate) fn installation() -> Installation {
         issuer_key: key(1).public_key(),
         makers: vec![Maker::authority(key(2).public_key()), Maker::gateway(key(3).public_key())],
         log_key: LogKey::new("localhost:4000/log", *key(4).public_key().as_bytes()).unwrap(),
+        ring: KeyRing::default(),
         max_root_seconds: 3600,
         limits: ChainLimits::DEFAULT,
     }
 }
 
 pub(crate) fn keys() -> Keys {
-    Keys { issuer: key(1), maker: key(2) }
+    Keys { issuer: key(1), maker: key(2), identity: Arc::new(identity()), snapshot: key(6) }
 }
 
 impl World {

@@ -6,8 +6,8 @@ use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::Filter;
+use bailiwick_testkit::browser::Browser;
 
-use crate::browser::Browser;
 use crate::site::{Site, principal};
 
 const DETAILS: &str = r#"[{"type":"urn:bailiwick:delegation","workflow":"support-tickets","purpose":"Resolve ticket 8821: the parcel arrived broken","scope":["ticket:8821","orders:read","refund:17"],"expires_in":1800}]"#;

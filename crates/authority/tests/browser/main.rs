@@ -12,6 +12,5 @@
     reason = "tests fail by panicking, on a real clock and a real network"
 )]
 
-mod browser;
 mod consent;
 mod site;

@@ -115,6 +115,27 @@ pub(crate) enum EvidenceVerb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysVerb {
+    /// Every key that can be replaced, present and former, with when it is accepted.
+    List,
+    /// Replace a key in good order; a running `serve` takes the new one up.
+    #[command(
+        after_help = "What the old key signed stays accepted until it has ended by itself.\n\nExamples:\n  bailiwick keys rotate issuer\n  bailiwick keys rotate snapshot"
+    )]
+    Rotate {
+        /// `issuer`, `identity`, `snapshot`, `authority-maker` or `gateway-maker`.
+        purpose: String,
+    },
+    /// Replace a key that somebody else may have, and end what it signed.
+    #[command(
+        after_help = "For `issuer` every root under it is revoked, and the answer says what must be reissued.\n\nExamples:\n  bailiwick keys compromise issuer --since 2026-11-26T08:00:00Z\n  bailiwick keys compromise KID --since 2026-11-26T08:00:00Z   # a former key, by `keys list`"
+    )]
+    Compromise {
+        /// A purpose as for `rotate`, for its present key, or a former key's thumbprint.
+        key: String,
+        /// The earliest time at which somebody else may have had it.
+        #[arg(long)]
+        since: String,
+    },
     /// Write the trust file and print its fingerprint, to compare out of band.
     Trust {
         /// Where to write it.

@@ -63,9 +63,10 @@ fn get(action: &ActionId, output: &Path, dir: &Path, out: Output) -> Result<(), 
 
 /// A bundle opens texts: that somebody read them goes into the ledger.
 pub(super) fn note_reading(data: &DataDir, action: &ActionId) -> Result<(), CliError> {
-    let org = &data.authority.installation().org;
+    let installation = data.authority.installation();
+    let org = &installation.org;
     let event = plaintext_read(action, org, host::now(), host::random()?);
-    let maker = data.gateway.clone();
+    let maker = data.gateway.now();
     data.store()
         .write(move |tx| -> Result<(), StoreError> {
             tx.append(&maker.id, &*maker.key, event).map(|_| ())

@@ -108,7 +108,7 @@ pub(crate) fn initialise(dir: &Path, config: &Config) -> Result<DataDir, CliErro
     }
     bailiwick_store::create_private_dir(&keys)?;
     for name in KEY_FILES {
-        complete(&keys.join(name), keyfile::create_key)?;
+        complete(&keys.join(name), |path| keyfile::create(name, path))?;
     }
     complete(&keys.join(ADMIN), |path| {
         let secret: [u8; 32] = host::random()?;

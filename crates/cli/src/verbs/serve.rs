@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_authority::follower::RevocationFollower;
-use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
@@ -20,6 +19,7 @@ use crate::error::{CliError, from_typed};
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
+use crate::tls::TlsFiles;
 
 from_typed!(Environment: bailiwick_authority::follower::FeedError);
 
@@ -30,6 +30,9 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 /// How often what has ended is forgotten, and how much at once.
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
+
+/// How often files that may be replaced under a running `serve` are looked at.
+const RELOAD: Duration = Duration::from_millis(250);
 
 /// The process's async runtime.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
@@ -106,8 +109,7 @@ fn gateway_following(
     follower: Arc<RevocationFollower>,
 ) -> Result<Gateway, CliError> {
     let installation = data.authority.installation();
-    let anchors = Anchors::new(vec![(installation.issuer.clone(), installation.issuer_key)])
-        .map_err(|e| CliError::environment("anchors", e.to_string(), "check the issuer key"))?;
+    let anchors = data.authority.anchors()?;
     let c = &data.config;
     let mut config = GatewayConfig::new(
         &c.public_url(),
@@ -147,6 +149,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     if unknown > 0 {
         tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
     }
+    let tls = TlsFiles::open(&data.dir, &data.config)?.map(Arc::new);
     let listener = TcpListener::bind(listen).await.map_err(|e| {
         CliError::environment(
             "cannot-listen",
@@ -157,11 +160,21 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let address = listener
         .local_addr()
         .map_err(|e| CliError::environment("cannot-listen", e.to_string(), "try again"))?;
+    // Nothing was answered yet.
+    data.config.check_address(address)?;
     let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = gateway_following(&data, catalogue, Arc::clone(&follower))?;
     gateway.check_pins().await;
-    let tasks = Background::start(&data, follower);
+    let mut tasks = Background::start(&data, follower);
+    let presented = tls.as_ref().map(|files| files.tls());
+    let keys = Keys::new(Arc::clone(&data), gateway.clone());
+    tasks.tasks.push(reloading(move || {
+        if let Some(tls) = &tls {
+            tls.reload();
+        }
+        keys.take_up();
+    }));
     let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
@@ -169,9 +182,10 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let drain = Duration::from_secs(data.config.drain_seconds);
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let bounds = bailiwick_gateway::Bounds::new(data.config.max_connections);
-    let server = tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, async {
-        let _ = stopped.await;
-    }));
+    let server =
+        tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, presented, async {
+            let _ = stopped.await;
+        }));
     let tended = gateway.clone();
     tokio::spawn(async move { tended.tend().await });
     stop.await;
@@ -216,6 +230,43 @@ fn announce(data: &DataDir, address: SocketAddr, out: Output) {
     out.result(object, text);
 }
 
+/// The keys of a running `serve`.
+struct Keys {
+    data: Arc<DataDir>,
+    gateway: Gateway,
+    /// The fault that was told last, so that it is told once.
+    told: Mutex<Option<String>>,
+}
+
+impl Keys {
+    fn new(data: Arc<DataDir>, gateway: Gateway) -> Self {
+        Self { data, gateway, told: Mutex::default() }
+    }
+
+    /// Takes up keys that were replaced, and lets go of anchors that have
+    /// ended.
+    fn take_up(&self) {
+        let taken = self.data.take_up_keys();
+        if matches!(taken, Ok(true)) {
+            tracing::info!("keys that were replaced are in use");
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let anchors = taken.and_then(|_| Ok(self.data.authority.anchors()?));
+        match anchors {
+            Ok(anchors) => {
+                self.gateway.trust(anchors);
+                *told = None;
+            }
+            Err(e) => {
+                if told.as_ref() != Some(&e.message) {
+                    tracing::error!(code = %e.code, remedy = %e.remedy, "keys stay as they were: {}", e.message);
+                }
+                *told = Some(e.message);
+            }
+        }
+    }
+}
+
 /// What runs beside the requests.
 struct Background {
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -249,6 +300,28 @@ impl Background {
             task.abort();
         }
     }
+}
+
+/// Runs blocking work again and again, and at once on SIGHUP, which would
+/// otherwise end the process.
+fn reloading(work: impl Fn() + Send + Sync + 'static) -> tokio::task::JoinHandle<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut asked = signal(SignalKind::hangup()).ok();
+    let work = Arc::new(work);
+    tokio::spawn(async move {
+        loop {
+            match &mut asked {
+                Some(asked) => {
+                    let _ = tokio::time::timeout(RELOAD, asked.recv()).await;
+                }
+                None => tokio::time::sleep(RELOAD).await,
+            }
+            let work = Arc::clone(&work);
+            if tokio::task::spawn_blocking(move || work()).await.is_err() {
+                tracing::error!("a background job failed");
+            }
+        }
+    })
 }
 
 /// Runs blocking work again and again, each time after the one before ended.

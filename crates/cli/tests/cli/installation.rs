@@ -90,6 +90,8 @@ fn serve_does_not_start_with_keys_that_others_can_read() {
         "gateway.jwk",
         "log.jwk",
         "plaintext.jwk",
+        "identity.jwk",
+        "snapshot.jwk",
         "admin.credential",
     ] {
         let file = data.join("keys").join(name);
@@ -138,7 +140,7 @@ fn warnings(said: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn serve_warns_when_agents_miss_it_or_other_hosts_reach_it() {
+fn serve_warns_when_agents_miss_it_and_speaks_no_plain_http_to_other_hosts() {
     let (base, data) = initialised();
     let config = fs::read_to_string(data.join("bailiwick.toml")).unwrap();
     let named = config.split("public_url = \"http://localhost:").nth(1).unwrap();
@@ -156,8 +158,14 @@ fn serve_warns_when_agents_miss_it_or_other_hosts_reach_it() {
     };
     assert!(warnings(&said("", &[])).is_empty());
     let open = format!("0.0.0.0:{port}");
-    assert_eq!(warnings(&said(&open, &[])), ["listening-in-the-clear"]);
-    assert_eq!(warnings(&said("", &[("BAILIWICK_LISTEN", &open)])), ["listening-in-the-clear"]);
+    let mut by_environment = command(Path::new(EXE), base.path());
+    by_environment.env("BAILIWICK_LISTEN", &open).args(["--json", "serve"]);
+    for answer in
+        [run(base.path(), &["--json", "serve", "--listen", &open]), Answer::of(&mut by_environment)]
+    {
+        let found = (answer.status, answer.code());
+        assert_eq!(found, (2, "listening-in-the-clear".to_owned()), "{}", answer.out);
+    }
     let other = said("127.0.0.1:0", &[]);
     assert_eq!(warnings(&other), ["public-url-port"]);
     let text = other["warnings"][0].to_string();

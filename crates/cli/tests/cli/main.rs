@@ -18,11 +18,14 @@ mod demo;
 mod evidence;
 mod faults;
 mod installation;
+mod keys;
 mod ledger;
 mod privacy;
 mod records;
 mod revocation;
+mod stock_clients;
 mod strangers;
+mod tls;
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");

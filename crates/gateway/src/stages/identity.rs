@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use bailiwick_core::aat::verify::{
-    Call, Chain, Context, Present, ProofPolicy, Shown, Unverified, Verified, access_presence,
-    examine, examine_access, verify_presence,
+    Anchors, Call, Chain, Context, Present, ProofPolicy, Shown, Unverified, Verified,
+    access_presence, examine, examine_access, verify_presence,
 };
 use bailiwick_core::access;
 use bailiwick_core::accountable::{Accountable, Facts, Inputs};
@@ -82,10 +82,10 @@ fn lease(chain: &Chain, facts: &Facts, server: &ServerName) -> Lease {
     }
 }
 
-fn context(gateway: &Inner, now: Timestamp) -> Context<'_> {
+fn context<'a>(gateway: &'a Inner, anchors: &'a Anchors, now: Timestamp) -> Context<'a> {
     Context {
         now,
-        anchors: &gateway.config.anchors,
+        anchors,
         audiences: std::slice::from_ref(&gateway.audience),
         require_chain_audience: true,
         proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
@@ -110,8 +110,8 @@ impl<'g> Resource<'g> {
         uri
     }
 
-    fn context(&self, now: Timestamp) -> Context<'_> {
-        Context { audiences: &self.uri, ..context(self.gateway, now) }
+    fn context<'a>(&'a self, anchors: &'a Anchors, now: Timestamp) -> Context<'a> {
+        Context { audiences: &self.uri, ..context(self.gateway, anchors, now) }
     }
 
     fn token<'t>(
@@ -169,18 +169,19 @@ pub(crate) fn identify(
 ) -> Result<Identified, Stopped> {
     let presentation = &request.presentation;
     let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
-    let limits = &gateway.config.chain;
+    let (limits, anchors) = (&gateway.config.chain, gateway.anchors());
     let verified = match presentation.form {
         Form::Chain => {
             let chain =
                 Unverified::parse(&presentation.chain, limits).map_err(Stopped::stranger)?;
-            let context = context(gateway, now);
+            let context = context(gateway, &anchors, now);
             examine::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
         }
         Form::Dpop | Form::Bearer => {
             let resource = Resource::new(gateway, &request.server);
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
-            let (shown, context) = (resource.shown(presentation, "POST"), resource.context(now));
+            let shown = resource.shown(presentation, "POST");
+            let context = resource.context(&anchors, now);
             examine_access::<Accountable>(&token, shown, &call, &context, inputs(gateway))
         }
     }
@@ -207,7 +208,7 @@ pub(crate) async fn identify_message(
     session_id: Option<&str>,
     now: Timestamp,
 ) -> Result<Caller, Stopped> {
-    let limits = &gateway.config.chain;
+    let (limits, anchors) = (&gateway.config.chain, gateway.anchors());
     let resource = Resource::new(gateway, server);
     let (present, proof) = match presentation.form {
         Form::Chain => {
@@ -216,14 +217,14 @@ pub(crate) async fn identify_message(
             let proof = dpop::Request { proof, method: http_method, uri };
             let chain =
                 Unverified::parse(&presentation.chain, limits).map_err(Stopped::stranger)?;
-            let context = context(gateway, now);
+            let context = context(gateway, &anchors, now);
             verify_presence::<Accountable>(&chain, leaf, &proof, &context, inputs(gateway))
                 .map(|(present, accepted)| (present, Some((accepted.jti, accepted.iat))))
         }
         Form::Dpop | Form::Bearer => {
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
             let shown = resource.shown(presentation, http_method);
-            let context = resource.context(now);
+            let context = resource.context(&anchors, now);
             access_presence::<Accountable>(&token, shown, &context, inputs(gateway)).map(
                 |(present, proof)| {
                     // A bearer proves nothing that could be spent.

@@ -285,7 +285,7 @@ async fn one_instance_cannot_take_every_place() {
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_request_is_cut_off_and_holds_nobody_up() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let bounds = Bounds { connections: 1, head_timeout: Duration::from_millis(300) };
+    let bounds = Bounds { head_timeout: Duration::from_millis(300), ..Bounds::new(1) };
     let world = World::with(Plan { bounds, ..Plan::default() }).await;
     let address = world.base.strip_prefix("http://").unwrap();
     let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -145,7 +145,7 @@ async fn fixed() -> Fixed {
     let address = format!("http://{}/mcp/desk", listener.local_addr().unwrap());
     let app = router(gateway.clone());
     tokio::spawn(async move {
-        serve(listener, app, bailiwick_gateway::Bounds::new(16), std::future::pending()).await
+        serve(listener, app, bailiwick_gateway::Bounds::new(16), None, std::future::pending()).await
     });
     Fixed { gateway, journal, address, chain }
 }

@@ -18,4 +18,5 @@ mod records;
 mod sessions;
 mod standing;
 mod support;
+mod tls;
 mod upstream;

@@ -58,7 +58,8 @@ fn begin(
     opening: &Opening,
     client: &ClientMetadata,
 ) -> Result<Response, Failure> {
-    let issuer = cx.authority.installation().issuer.as_str();
+    let installation = cx.authority.installation();
+    let issuer = installation.issuer.as_str();
     let servers = cx.authority.store().read(|view| view.tool_servers())?;
     let servers: Vec<_> = servers.into_iter().map(|server| server.row.name).collect();
     let context = Context { issuer, servers: &servers };

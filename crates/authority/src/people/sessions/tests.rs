@@ -102,10 +102,13 @@ fn a_change_asked_for_by_another_site_is_refused() {
     assert_eq!(check_origin(ours, Some(ours), Some("same-origin")), Ok(()));
     assert_eq!(check_origin(ours, Some(ours), None), Ok(()));
     assert_eq!(check_origin(ours, None, Some("same-origin")), Ok(()));
+    assert_eq!(check_origin(ours, Some("null"), Some("same-origin")), Ok(()));
     for (origin, site) in [
         (None, None),
         (None, Some("none")),
-        (Some("null"), Some("same-origin")),
+        (Some("null"), None),
+        (Some("null"), Some("cross-site")),
+        (Some("https://evil.example"), Some("same-origin")),
         (Some("https://bailiwick.example.evil"), None),
         (Some("http://bailiwick.example"), None),
         (Some(ours), Some("cross-site")),

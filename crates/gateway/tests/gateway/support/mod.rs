@@ -44,6 +44,7 @@ use tokio::task::JoinHandle;
 pub const CREDENTIAL: &str = "desk-credential-0123456789";
 pub const SERVER: &str = "support-desk";
 pub const ISSUER: &str = "http://issuer.test";
+pub mod certificates;
 mod tap;
 pub use tap::{Tap, listen};
 
@@ -177,7 +178,7 @@ impl World {
         let app = router(gateway.clone());
         let bounds = plan.bounds;
         let serving = tokio::spawn(async move {
-            serve(listener, app, bounds, std::future::pending()).await;
+            serve(listener, app, bounds, None, std::future::pending()).await;
         });
         let grant = GrantId::mint(host.now(), [7; 10]);
         let world = Self {

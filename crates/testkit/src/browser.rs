@@ -9,10 +9,14 @@ use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+/// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Browser {
-    pub(crate) client: Client,
+/// A headless browser.
+#[derive(Debug)]
+pub struct Browser {
+    /// The WebDriver session.
+    pub client: Client,
     authenticator: String,
     driver: Child,
 }
@@ -36,7 +40,8 @@ impl WebDriverCompatibleCommand for Raw {
 }
 
 impl Browser {
-    pub(crate) async fn start() -> Self {
+    /// Starts one. Needs `chromium` and `chromedriver`.
+    pub async fn start() -> Self {
         // Some free port; nobody else takes it in between on a test machine.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")
@@ -80,45 +85,52 @@ impl Browser {
     }
 
     /// Whether the authenticator verifies its person from now on.
-    pub(crate) async fn verify_person(&self, verified: bool) {
+    pub async fn verify_person(&self, verified: bool) {
         let path = format!("webauthn/authenticator/{}/uv", self.authenticator);
         self.raw(Method::POST, &path, json!({ "isUserVerified": verified })).await;
     }
 
-    pub(crate) async fn open(&self, url: &str) {
+    /// Opens a page.
+    pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    pub(crate) async fn text(&self, selector: &str) -> String {
+    /// The text of the first element, which may take a moment to appear.
+    pub async fn text(&self, selector: &str) -> String {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
         found.unwrap_or_else(|e| panic!("{selector}: {e}")).text().await.unwrap()
     }
 
-    pub(crate) async fn count(&self, selector: &str) -> usize {
+    /// How many elements there are.
+    pub async fn count(&self, selector: &str) -> usize {
         self.client.find_all(Locator::Css(selector)).await.unwrap().len()
     }
 
-    pub(crate) async fn click(&self, selector: &str) {
+    /// Clicks the first element.
+    pub async fn click(&self, selector: &str) {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
         found.unwrap_or_else(|e| panic!("{selector}: {e}")).click().await.unwrap();
     }
 
-    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+    /// Writes into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
         let field = self.client.find(Locator::Css(selector)).await.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    pub(crate) async fn is_enabled(&self, selector: &str) -> bool {
+    /// Whether an element can be used.
+    pub async fn is_enabled(&self, selector: &str) -> bool {
         self.client.find(Locator::Css(selector)).await.unwrap().is_enabled().await.unwrap()
     }
 
-    pub(crate) async fn script(&self, script: &str) -> Value {
+    /// What a script on the page gives.
+    pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// Waits until the address has this in it; gives the whole.
-    pub(crate) async fn arrive(&self, part: &str) -> String {
+    pub async fn arrive(&self, part: &str) -> String {
         let began = Instant::now();
         loop {
             let url = self.client.current_url().await.unwrap().to_string();
@@ -134,7 +146,7 @@ impl Browser {
     }
 
     /// Keeps a picture, if somebody wants to look.
-    pub(crate) async fn picture(&self, name: &str) {
+    pub async fn picture(&self, name: &str) {
         if let Ok(dir) = std::env::var("BAILIWICK_SCREENSHOTS") {
             std::fs::create_dir_all(&dir).unwrap();
             let picture = self.client.screenshot().await.unwrap();

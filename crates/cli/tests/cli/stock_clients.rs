@@ -1,0 +1,162 @@
+//! Clients that others wrote, unchanged: they know one URL and nothing of us.
+//! They discover the authority, register themselves, send a person to the
+//! consent page in a real browser and call tools. Wiring: the binary serving,
+//! the support desk, npm's and PyPI's MCP client, headless Chromium with a
+//! virtual authenticator.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use bailiwick_testkit::World;
+use bailiwick_testkit::browser::Browser;
+use serde_json::{Value, json};
+
+use crate::EXE;
+
+const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
+const AGENT: &str = "agent:desk-assistant";
+const PERSON: &str = "user:alice";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the clients' packages are installed by `scripts/test`.
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients")
+}
+
+/// A program of somebody else, and what it says.
+struct Program {
+    child: Child,
+    said: Receiver<Value>,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the program starts");
+        let out = child.stdout.take().expect("it has an output");
+        let (to, said) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if let Ok(value) = serde_json::from_str(&line) {
+                    let _ = to.send(value);
+                }
+            }
+        });
+        Self { child, said }
+    }
+
+    fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
+        let mut command = Command::new("node");
+        command.arg(clients().join("mcp-client.mjs")).arg(world.endpoint()).arg(calls.to_string());
+        if dpop {
+            command.arg("--dpop");
+        }
+        Self::start(&mut command)
+    }
+
+    fn pypi(world: &World, calls: &Value) -> Self {
+        let mut command = Command::new(clients().join("venv/bin/python"));
+        command.arg(clients().join("mcp_client.py")).arg(world.endpoint()).arg(calls.to_string());
+        Self::start(&mut command)
+    }
+
+    /// The next event, which must be this one.
+    fn expect(&self, event: &str) -> Value {
+        let said = self.said.recv_timeout(PATIENCE).unwrap_or(Value::Null);
+        assert_eq!(said["event"], event, "{said}");
+        said
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A world with an assistant's workflow and a person who has a passkey.
+async fn world_with_person() -> (World, Browser) {
+    let world = World::new(EXE);
+    std::fs::write(world.base.path().join("assistant.yaml"), WORKFLOW).unwrap();
+    world.ok(&["agent", "add", AGENT, "--owner", "user:owner"]);
+    world.ok(&["workflow", "publish", &world.path("assistant.yaml")]);
+    let added = world.ok(&["principal", "add", PERSON, "--passkey"]);
+    let link = added["enrolment_link"].as_str().expect("a link").to_owned();
+    let browser = Browser::start().await;
+    browser.open(&link).await;
+    browser.fill("#label", "Work laptop").await;
+    browser.click("[data-passkey-enrol] button").await;
+    browser.arrive(&format!("{}/", world.public_url)).await;
+    (world, browser)
+}
+
+/// The person allows what the client asks for, as far as the page lets them.
+async fn consent(browser: &Browser, url: &str, scope: &str) {
+    browser.open(url).await;
+    browser.arrive("/consent/").await;
+    // A client that sent no details: the person says what for.
+    browser.fill("#purpose", "Look up what ticket 8821 is about").await;
+    browser.fill("#scope", scope).await;
+    browser.picture("assistant-task").await;
+    browser.click("form.stack button.primary").await;
+    browser.text("[data-sign] button").await;
+    browser.picture("assistant-consent").await;
+    browser.click("[data-sign] button").await;
+    browser.arrive("/callback").await;
+}
+
+fn calls() -> Value {
+    json!([
+        {"tool": "get_ticket", "arguments": {"ticket_id": 8821}},
+        {"tool": "search_customers", "arguments": {"query": "Purpose"}},
+        {"tool": "refund_order", "arguments": {"order_id": 10072, "amount_cents": 1, "reason": "x"}},
+    ])
+}
+
+/// Plays one client from nothing to its refusals.
+async fn play(world: &World, browser: &Browser, program: &Program, proves: bool) {
+    let client = program.expect("registered");
+    let id = client["client_id"].as_str().expect("an id").to_owned();
+    let url = program.expect("authorize")["url"].as_str().expect("a URL").to_owned();
+    // Nobody said which agent it is: it gets nothing.
+    browser.open(&url).await;
+    assert!(browser.text("main").await.contains("client map"), "{id}");
+    world.ok(&["client", "map", &id, "--agent", AGENT]);
+    consent(browser, &url, "tickets:read customers:search").await;
+    let tokens = program.expect("tokens");
+    let (kind, seconds) = (tokens["token_type"].as_str(), tokens["expires_in"].as_i64());
+    assert!(kind.is_some_and(|k| k.eq_ignore_ascii_case(if proves { "dpop" } else { "bearer" })));
+    assert!(seconds.is_some_and(|s| s > 0 && (proves || s <= 300)), "{tokens}");
+    let tools = program.expect("tools")["tools"].clone();
+    assert!(tools.as_array().is_some_and(|t| t.iter().any(|t| t == "get_ticket")), "{tools}");
+    assert!(tools.as_array().is_some_and(|t| t.iter().all(|t| t != "refund_order")), "{tools}");
+    assert_eq!(program.expect("result")["tool"], "get_ticket");
+    // A read of medium risk needs proof of a key.
+    let searched = program.expect(if proves { "result" } else { "refused" });
+    assert_eq!(searched["tool"], "search_customers");
+    assert_eq!(program.expect("refused")["tool"], "refund_order");
+    program.expect("done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn npms_mcp_client_logs_in_through_the_browser_and_is_held_to_the_grant() {
+    let (mut world, browser) = world_with_person().await;
+    play(&world, &browser, &Program::npm(&world, &calls(), false), false).await;
+    play(&world, &browser, &Program::npm(&world, &calls(), true), true).await;
+    let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
+    assert_eq!(executed, ["get_ticket", "get_ticket", "search_customers"]);
+    world.stop_serve();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pypis_mcp_client_logs_in_through_the_browser_and_is_held_to_the_grant() {
+    let (mut world, browser) = world_with_person().await;
+    play(&world, &browser, &Program::pypi(&world, &calls()), false).await;
+    let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
+    assert_eq!(executed, ["get_ticket"]);
+    world.stop_serve();
+}
