@@ -21,6 +21,7 @@ use bailiwick_core::time::Timestamp;
 use super::documents::DocumentClients;
 use super::limits::{Rate, RateLimiter};
 use super::nonces::Nonces;
+use crate::keyring::AnyKey;
 use crate::oauth::assertion::Unverified;
 use crate::oauth::client::ClientId;
 use crate::oauth::error::{Code, OAuthError};
@@ -28,7 +29,6 @@ use crate::oauth::metadata::{self, path};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
 use crate::oauth::revocation;
 use crate::oauth::token::{Presented, TokenForm};
-use crate::keyring::AnyKey;
 use crate::{Authority, PublishedKey, Statuses};
 
 mod answer;
