@@ -18,6 +18,7 @@ mod delegate;
 mod doctor;
 pub(crate) mod evidence;
 mod grant;
+mod identity;
 mod init;
 mod inspect;
 mod instance;
