@@ -63,6 +63,21 @@ pub enum FeedError {
         /// The last number seen.
         seq: u64,
     },
+    /// A batch that the authority did not sign like this.
+    #[error("a batch of revocations is refused: {what}")]
+    Forged {
+        /// Why, as the end of a sentence.
+        what: &'static str,
+    },
+    /// Nothing came, not even a heartbeat.
+    #[error("the revocation feed fell silent")]
+    Silent,
+    /// A heartbeat that is far from our clock.
+    #[error("the revocation feed's heartbeat of {as_of} is far from this clock")]
+    Stale {
+        /// What it says.
+        as_of: Timestamp,
+    },
     /// It gave no answer.
     #[error("the revocation feed cannot be read: {detail}")]
     Unavailable {
@@ -76,8 +91,11 @@ impl FeedError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Forged { .. } => "feed-forged",
             Self::Gap { .. } => "feed-gap",
             Self::OtherFeed { .. } => "feed-not-continued",
+            Self::Silent => "feed-silent",
+            Self::Stale { .. } => "feed-stale",
             Self::Unavailable { .. } => "feed-unavailable",
         }
     }
@@ -89,7 +107,13 @@ impl FeedError {
             Self::Gap { .. } | Self::OtherFeed { .. } => {
                 "find out why the authority's state changed, then restart the gateway"
             }
-            Self::Unavailable { .. } => "mend the connection to the authority or its disk",
+            Self::Forged { .. } => {
+                "compare the snapshot keys with `bailiwick keys list` at the authority"
+            }
+            Self::Silent | Self::Unavailable { .. } => {
+                "mend the connection to the authority or its disk"
+            }
+            Self::Stale { .. } => "check the clocks of both sides",
         }
     }
 }
@@ -129,7 +153,7 @@ impl RevocationFeed for StoreFeed {
 ///
 /// A subject is kept as one hash, so a million of them take some 50 MB.
 pub struct RevocationFollower {
-    feed: Arc<dyn RevocationFeed>,
+    feed: Option<Arc<dyn RevocationFeed>>,
     known: RwLock<Known>,
     polling: Mutex<Position>,
 }
@@ -156,11 +180,16 @@ impl RevocationFollower {
     /// # Errors
     /// See [`FeedError`]: without a first answer nothing is known.
     pub fn start(feed: Arc<dyn RevocationFeed>) -> Result<Self, FeedError> {
-        let known = Known { subjects: HashSet::new(), as_of: Timestamp::from_millis(0) };
-        let follower =
-            Self { feed, known: RwLock::new(known), polling: Mutex::new(Position::default()) };
+        let follower = Self { feed: Some(feed), ..Self::waiting() };
         follower.poll()?;
         Ok(follower)
+    }
+
+    /// Knows nothing, which is known to be old, until batches are accepted.
+    #[must_use]
+    pub fn waiting() -> Self {
+        let known = Known { subjects: HashSet::new(), as_of: Timestamp::from_millis(0) };
+        Self { feed: None, known: RwLock::new(known), polling: Mutex::new(Position::default()) }
     }
 
     /// Catches up with the feed; gives how many revocations were new. `serve`
@@ -170,35 +199,60 @@ impl RevocationFollower {
     /// See [`FeedError`]; what was known stays known, and `as_of` stays behind.
     pub fn poll(&self) -> Result<usize, FeedError> {
         let mut position = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(feed) = &self.feed else { return Ok(0) };
         let mut news = 0;
         loop {
-            let batch = self.feed.since(position.seq)?;
-            if batch.previous != position.last {
-                return Err(FeedError::OtherFeed { seq: position.seq });
-            }
-            let mut expected = position.seq;
-            for row in &batch.rows {
-                expected = expected.saturating_add(1);
-                if row.seq != expected {
-                    return Err(FeedError::Gap { expected, found: row.seq });
-                }
-            }
-            if batch.next != expected || (batch.more && batch.rows.is_empty()) {
-                return Err(FeedError::Gap { expected, found: batch.next });
-            }
-            if let Some(last) = batch.rows.last() {
-                *position = Position { seq: expected, last: Some(last.entry.clone()) };
-            }
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.subjects.extend(batch.rows.iter().map(|r| key(&r.subject)));
-            news += batch.rows.len();
-            if !batch.more {
-                // INVARIANT: only an answer without more says until when
-                // everything is known.
-                known.as_of = batch.as_of;
+            let batch = feed.since(position.seq)?;
+            let more = batch.more;
+            news += self.take(&mut position, batch)?;
+            if !more {
                 return Ok(news);
             }
         }
+    }
+
+    /// The last number that is known.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner).seq
+    }
+
+    /// Takes the batch after [`RevocationFollower::position`]; gives how many
+    /// revocations were new.
+    ///
+    /// # Errors
+    /// [`FeedError::Gap`], [`FeedError::OtherFeed`]; what was known stays
+    /// known, and `as_of` stays behind.
+    pub fn accept(&self, batch: Batch) -> Result<usize, FeedError> {
+        let mut position = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(&mut position, batch)
+    }
+
+    fn take(&self, position: &mut Position, batch: Batch) -> Result<usize, FeedError> {
+        if batch.previous != position.last {
+            return Err(FeedError::OtherFeed { seq: position.seq });
+        }
+        let mut expected = position.seq;
+        for row in &batch.rows {
+            expected = expected.saturating_add(1);
+            if row.seq != expected {
+                return Err(FeedError::Gap { expected, found: row.seq });
+            }
+        }
+        if batch.next != expected || (batch.more && batch.rows.is_empty()) {
+            return Err(FeedError::Gap { expected, found: batch.next });
+        }
+        if let Some(last) = batch.rows.last() {
+            *position = Position { seq: expected, last: Some(last.entry.clone()) };
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.subjects.extend(batch.rows.iter().map(|r| key(&r.subject)));
+        if !batch.more {
+            // INVARIANT: only an answer without more says until when
+            // everything is known.
+            known.as_of = batch.as_of;
+        }
+        Ok(batch.rows.len())
     }
 
     /// The first of `subjects` that is known to be revoked, and until when

@@ -4,6 +4,7 @@ pub mod console;
 pub mod documents;
 pub mod fetch;
 pub mod idempotency;
+pub mod instances;
 pub mod limits;
 pub mod machine;
 pub mod nonces;

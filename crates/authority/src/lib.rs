@@ -25,6 +25,7 @@
 )]
 
 pub mod console;
+pub mod feed;
 pub mod follower;
 pub mod host;
 pub mod http;

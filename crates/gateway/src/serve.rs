@@ -2,10 +2,15 @@
 //! take to shake hands and to say what it wants.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -74,11 +79,11 @@ pub async fn serve(
             accepted = next => accepted,
             () = &mut stop => break,
         };
-        let Some(((stream, slot), shaking)) = accepted else {
+        let Some((Arrival { stream, peer, slot }, shaking)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let open = Open { slot, router: router.clone(), watcher: connections.watcher() };
+        let open = Open { slot, peer, router: router.clone(), watcher: connections.watcher() };
         match shaking {
             None => {
                 tokio::spawn(open.run(stream, bounds.head_timeout));
@@ -103,18 +108,22 @@ pub async fn serve(
     connections.shutdown().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+/// A connection as it was accepted.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: OwnedSemaphorePermit,
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Arrival> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Nagle and delayed acknowledgements cost some 40 ms a streamed answer.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "could not set TCP_NODELAY");
             }
-            Some((stream, slot))
+            Some(Arrival { stream, peer, slot })
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -126,6 +135,7 @@ async fn accept(
 /// A connection that was accepted, with its slot among those that are open.
 struct Open {
     slot: OwnedSemaphorePermit,
+    peer: SocketAddr,
     router: Router,
     watcher: Watcher,
 }
@@ -136,11 +146,17 @@ impl Open {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         head_timeout: Duration,
     ) {
+        let (peer, router) = (ConnectInfo(self.peer), TowerToHyperService::new(self.router));
+        // Whom a request came from: what a header says of it is not believed.
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+            .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = self.watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended");
         }

@@ -17,6 +17,7 @@
 
 pub mod catalogue;
 pub mod decide;
+pub mod entitlements;
 pub mod expand;
 pub mod grades;
 pub mod limits;
@@ -24,4 +25,5 @@ pub mod mcp_methods;
 pub mod permit;
 pub mod workflow;
 
+pub use entitlements::Entitlements;
 pub use workflow::Workflow;

@@ -69,6 +69,14 @@ pub struct Workflow {
     pub shorthands: Vec<Shorthand>,
 }
 
+/// Reads a document of entitlements with the reader of workflows.
+pub(crate) fn read_entitlements(
+    text: &str,
+) -> Result<crate::entitlements::Entitlements, Vec<Problem>> {
+    let document = yaml::parse(text).map_err(|problem| vec![problem])?;
+    read::entitlements(&document)
+}
+
 impl Workflow {
     /// Reads a workflow file.
     ///

@@ -102,7 +102,8 @@ impl Console {
     /// The console of `authority`; `providers` are offered at login.
     #[must_use]
     pub fn new(authority: Authority, clients: Arc<dyn Clients>, providers: Vec<Provider>) -> Self {
-        let issuer = &authority.installation().issuer;
+        let installation = authority.installation();
+        let issuer = &installation.issuer;
         let host = issuer.split_once("://").map_or(issuer.as_str(), |(_, host)| host).to_owned();
         let (passkeys, cookies) = (Passkeys::of(issuer), Cookies::of(issuer));
         Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host }))
@@ -190,7 +191,8 @@ impl Inner {
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text = |name: &HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
         let site = HeaderName::from_static("sec-fetch-site");
-        let issuer = &self.authority.installation().issuer;
+        let installation = self.authority.installation();
+        let issuer = &installation.issuer;
         Ok(check_origin(issuer, text(&header::ORIGIN), text(&site))?)
     }
 }

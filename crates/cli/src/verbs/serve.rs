@@ -6,7 +6,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use bailiwick_authority::follower::RevocationFollower;
+use bailiwick_authority::http::console::{Console, console_router};
+use bailiwick_authority::http::documents::DocumentClients;
+use bailiwick_authority::http::fetch::WebFetch;
+use bailiwick_authority::http::instances::instances_router;
+use bailiwick_authority::http::machine;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
@@ -16,6 +22,7 @@ use crate::api;
 use crate::args::ServeArgs;
 use crate::datadir::DataDir;
 use crate::error::{CliError, from_typed};
+use crate::host;
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
@@ -175,7 +182,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         }
         keys.take_up();
     }));
-    let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
+    let router = bailiwick_gateway::router(gateway.clone())
+        .merge(api::router(Arc::clone(&data))?)
+        .merge(authority(&data)?);
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
     announce(&data, address, out);
@@ -210,6 +219,23 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     Ok(())
 }
 
+/// The authority's own side: the authorization server, instances, the console.
+fn authority(data: &DataDir) -> Result<Router, CliError> {
+    let authority = data.authority.clone();
+    // Documents of clients on this very machine are for an authority that is
+    // reached on this very machine.
+    let loopback = data.config.public_url().starts_with("http://");
+    let fetch = Arc::new(WebFetch { loopback });
+    let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
+    let options = machine::Options::default();
+    let secret = host::random()?;
+    let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
+    let console = Console::new(authority.clone(), documents, Vec::new());
+    Ok(machine::machine_router(machine)
+        .merge(instances_router(authority))
+        .merge(console_router(console)))
+}
+
 fn announce(data: &DataDir, address: SocketAddr, out: Output) {
     let url = data.config.public_url();
     let doubts = data.config.doubts(address);
@@ -221,7 +247,7 @@ fn announce(data: &DataDir, address: SocketAddr, out: Output) {
         .with("data_dir", data.dir.display().to_string())
         .with("warnings", doubts.iter().map(|d| Json::from(d.to_json())).collect::<Vec<_>>());
     let text = format!(
-        "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  health        {url}/healthz\n  stop with Ctrl-C or SIGTERM",
+        "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  console       {url}/\n  health        {url}/healthz\n  stop with Ctrl-C or SIGTERM",
     );
     for doubt in &doubts {
         out.warn(doubt);

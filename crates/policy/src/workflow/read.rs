@@ -15,7 +15,10 @@ use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
 
+mod entitlements;
 mod shorthands;
+
+pub(in crate::workflow) use entitlements::entitlements;
 
 pub(super) const TOP: &[&str] = &[
     "workflow",
