@@ -351,7 +351,6 @@ impl Plan {
             workflow_digest: statement.workflow_digest,
             grant: statement.id.clone(),
             grant_digest: statement.digest(),
-            client: None,
         };
         (self.claims)(&mut claims);
         let scope = |tools: &Object| Scope::parse(tools, Dialect::Extended, 32).unwrap();
