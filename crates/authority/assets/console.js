@@ -152,7 +152,7 @@
 
   // Somebody who unticked a tool must see the narrowed version first.
   const narrowing = document.getElementById("narrow");
-  if (narrowing && signing) {
+  if (narrowing && signing && window.PublicKeyCredential) {
     const before = () => new URLSearchParams(new FormData(narrowing)).toString();
     const shown = before();
     const compare = () => {

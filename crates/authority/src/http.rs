@@ -1,8 +1,14 @@
 //! The HTTP side: thin handlers over the rules.
 
 pub mod console;
+pub mod documents;
 pub mod fetch;
 pub mod idempotency;
+pub mod instances;
 pub mod limits;
+pub mod machine;
 pub mod nonces;
 pub mod problem;
+
+pub use console::{Console, console_router};
+pub use machine::{Machine, machine_router};

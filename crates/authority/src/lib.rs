@@ -25,7 +25,6 @@
 )]
 
 pub mod console;
-pub mod feed;
 pub mod follower;
 pub mod host;
 pub mod http;
@@ -45,5 +44,5 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, OwnPasskey,
-    PrepareOptions, PublishedKey, SignedIn, Target, TokenAnswer,
+    PrepareOptions, PublishedKey, SignedIn, Statuses, Target, TokenAnswer,
 };

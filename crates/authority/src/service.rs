@@ -34,6 +34,7 @@ mod keys;
 mod people;
 mod registry;
 mod revocations;
+mod statuses;
 mod tokens;
 
 pub use consent::{Asking, ConsentError};
@@ -42,6 +43,7 @@ pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
+pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
 
 /// The authority over one data dir; clones share everything.
@@ -215,6 +217,23 @@ impl Authority {
 }
 
 impl Inner {
+    /// Writes what a rule decided on.
+    fn write<T>(&self, tx: &mut Tx<'_>, plan: Plan<T>) -> Result<T, Refusal> {
+        let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
+        if tx.log_size()? == 0 && !begins {
+            return Err(Refusal::NotInitialised);
+        }
+        for step in plan.steps {
+            let (maker, key) = (&self.maker, &*self.keys.maker);
+            match (&step.row, step.erases.as_slice()) {
+                (Some(row), _) => tx.record(maker, key, step.event, row)?,
+                (None, []) => tx.append(maker, key, step.event)?,
+                (None, erases) => tx.erase(maker, key, step.event, erases)?,
+            };
+        }
+        Ok(plan.outcome)
+    }
+
     fn new(
         store: Store,
         host: Arc<dyn Host>,
@@ -250,23 +269,6 @@ impl Inner {
     fn with(&self, installation: Installation, keys: Keys) -> Result<Self, Refusal> {
         let (store, host) = (self.store.clone(), Arc::clone(&self.host));
         Self::new(store, host, Arc::clone(&self.parsed), installation, keys)
-    }
-
-    /// Writes what a rule decided on.
-    fn write<T>(&self, tx: &mut Tx<'_>, plan: Plan<T>) -> Result<T, Refusal> {
-        let begins = plan.steps.first().is_some_and(|s| s.event.kind == Kind::LogStarted);
-        if tx.log_size()? == 0 && !begins {
-            return Err(Refusal::NotInitialised);
-        }
-        for step in plan.steps {
-            let (maker, key) = (&self.maker, &*self.keys.maker);
-            match (&step.row, step.erases.as_slice()) {
-                (Some(row), _) => tx.record(maker, key, step.event, row)?,
-                (None, []) => tx.append(maker, key, step.event)?,
-                (None, erases) => tx.erase(maker, key, step.event, erases)?,
-            };
-        }
-        Ok(plan.outcome)
     }
 
     fn principal(

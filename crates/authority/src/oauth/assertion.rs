@@ -122,7 +122,7 @@ impl<'t> Unverified<'t> {
 }
 
 /// The issuer as text, or as the only member of an array.
-fn only_audience(claims: &Object, issuer: &str) -> bool {
+pub(crate) fn only_audience(claims: &Object, issuer: &str) -> bool {
     match claims.member("aud") {
         Some(Json::String(one)) => one == issuer,
         Some(Json::Array(list)) => match list.as_slice() {
@@ -134,7 +134,7 @@ fn only_audience(claims: &Object, issuer: &str) -> bool {
 }
 
 /// `exp` is there and near, `iat` and `nbf` are not ahead, `jti` is there.
-fn window(claims: &Object, now: Timestamp) -> Result<(String, Timestamp), OAuthError> {
+pub(crate) fn window(claims: &Object, now: Timestamp) -> Result<(String, Timestamp), OAuthError> {
     let stale = |text: &str| bad("client-assertion-stale", text);
     let number = |claim: &str| match claims.member(claim) {
         None => Ok(None),

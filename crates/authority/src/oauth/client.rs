@@ -167,8 +167,6 @@ impl AuthMethod {
 pub enum GrantType {
     /// A person's consent in the browser.
     AuthorizationCode,
-    /// A service's signed grant (RFC 7523 §2.1).
-    JwtBearer,
     /// The next access token.
     RefreshToken,
     /// RFC 8693.
@@ -177,15 +175,13 @@ pub enum GrantType {
 
 impl GrantType {
     /// Every grant type.
-    pub const ALL: [Self; 4] =
-        [Self::AuthorizationCode, Self::JwtBearer, Self::RefreshToken, Self::TokenExchange];
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::TokenExchange];
 
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
-            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
@@ -252,7 +248,7 @@ impl ClientMetadata {
             Some(jwks) => Some(ClientKeys::parse(jwks)?),
         };
         let auth_method = auth_method(metadata, keys.is_some())?;
-        let grant_types = grant_types(metadata, auth_method)?;
+        let grant_types = grant_types(metadata)?;
         let redirect_uris = redirect_uris(metadata)?;
         let uses_browser = grant_types.contains(&GrantType::AuthorizationCode);
         if uses_browser && redirect_uris.is_empty() {
@@ -376,10 +372,7 @@ fn auth_method(metadata: &Object, has_keys: bool) -> Result<AuthMethod, OAuthErr
     Ok(method)
 }
 
-fn grant_types(
-    metadata: &Object,
-    auth_method: AuthMethod,
-) -> Result<BTreeSet<GrantType>, OAuthError> {
+fn grant_types(metadata: &Object) -> Result<BTreeSet<GrantType>, OAuthError> {
     const MEMBER: &str = "grant_types";
     let Some(list) = texts(metadata, MEMBER, 8)? else {
         return Ok(BTreeSet::from([GrantType::AuthorizationCode]));
@@ -394,9 +387,6 @@ fn grant_types(
     }
     if types.is_empty() {
         return Err(bad(MEMBER, "is empty"));
-    }
-    if types.contains(&GrantType::JwtBearer) && auth_method == AuthMethod::None {
-        return Err(bad(MEMBER, "asks for signed grants, which need `private_key_jwt`"));
     }
     let begins = |g: &GrantType| *g != GrantType::RefreshToken;
     if !types.iter().any(begins) {

@@ -1,5 +1,5 @@
-//! The token endpoint's form (RFC 6749 §4.1.3, §6; RFC 8693 §2.1; RFC 7523
-//! §2.1): what a client asks to have in exchange for what.
+//! The token endpoint's form (RFC 6749 §4.1.3, §6; RFC 8693 §2.1): what a client
+//! asks to have in exchange for what.
 
 use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::json::Json;
@@ -160,15 +160,6 @@ pub enum TokenForm {
         /// The resource, if it is repeated.
         resource: Option<Resource>,
     },
-    /// A service's signed grant.
-    JwtBearer {
-        /// The signed grant.
-        assertion: String,
-        /// The resource.
-        resource: Option<Resource>,
-        /// Shorthands.
-        scope: Vec<String>,
-    },
     /// The next access token.
     RefreshToken {
         /// The refresh token.
@@ -198,7 +189,7 @@ impl TokenForm {
         let grant = parameters.required("grant_type")?;
         if grant == "client_credentials" {
             let text = "a client has no authority of its own: a principal grants it; \
-                        use `authorization_code`, a token exchange or a service's signed grant";
+                        use `authorization_code` or a token exchange";
             let code = Code::UnsupportedGrantType;
             return Err(OAuthError::new(code, "client-credentials", text));
         }
@@ -216,11 +207,6 @@ impl TokenForm {
                 verifier: text("code_verifier"),
                 resource: resource()?,
             }),
-            GrantType::JwtBearer => Ok(Self::JwtBearer {
-                assertion: bounded(parameters, "assertion", MAX_SECRET_BYTES)?,
-                resource: resource()?,
-                scope: scope()?,
-            }),
             GrantType::RefreshToken => Ok(Self::RefreshToken {
                 token: bounded(parameters, "refresh_token", MAX_SECRET_BYTES)?,
                 scope: scope()?,
@@ -237,7 +223,6 @@ impl TokenForm {
     pub const fn grant_type(&self) -> GrantType {
         match self {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
-            Self::JwtBearer { .. } => GrantType::JwtBearer,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
             Self::TokenExchange(_) => GrantType::TokenExchange,
         }

@@ -43,6 +43,18 @@ impl KeptPasskey {
         Json::from(object).canonical()
     }
 
+    /// The signature counter with which it was registered.
+    #[must_use]
+    pub fn registered_counter(&self) -> u32 {
+        let json = Json::parse(self.kept.as_bytes(), &JsonLimits::DEFAULT).ok();
+        let counter = json.as_ref().and_then(|json| {
+            let counter = json.as_object()?.member("cred")?.as_object()?.member("counter")?;
+            u32::try_from(counter.as_number()?.as_plain_integer()?).ok()
+        });
+        // SECURITY: an unreadable counter must not become a small one.
+        counter.unwrap_or(u32::MAX)
+    }
+
     /// Reads a credential's data; `None` when it is no passkey or was erased.
     #[must_use]
     pub fn of(credential: &Credential) -> Option<Self> {

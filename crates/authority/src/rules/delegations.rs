@@ -32,8 +32,8 @@ mod narrow;
 mod prepared;
 mod submit;
 
-pub use access::{access, only_server};
-pub use issue::{Issued, Recipient, choose_instance, issue, reissue};
+pub use access::{Standing, access, exchanged, only_server};
+pub use issue::{Issued, Recipient, Within, choose_instance, issue, issue_within, reissue};
 pub use narrow::{NarrowError, Narrowing, narrow};
 pub use prepared::{PREPARED_MINUTES, Prepared};
 pub use submit::{Submission, record, submit};

@@ -208,14 +208,14 @@ pub fn revoke(
         key = Some(registered.thumbprint());
     }
     let is_own = |alias| resolved.author.as_ref() == Some(alias);
-    let maker = match by {
-        By::Session { principal, .. } if is_own(principal) => "principal",
-        By::Session { any: true, .. } => "operator",
-        By::Session { .. } => return Err(Refusal::NotYours),
+    let by_whom = match by {
         By::Authority => "authority",
         By::Client => "client",
         By::Operator => "operator",
         By::Principal { .. } => "principal",
+        By::Session { principal, .. } if is_own(principal) => "principal",
+        By::Session { any: true, .. } => "operator",
+        By::Session { .. } => return Err(Refusal::NotYours),
     };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
@@ -228,7 +228,7 @@ pub fn revoke(
                 *s = resolved.about.clone();
                 s.reason = Some(reason.to_owned());
             })
-            .with("by", maker)
+            .with("by", by_whom)
             .row(Row::Revocation { subject: subject.clone(), reason: reason.to_owned() });
         if let By::Principal { signed, .. } = by {
             step = step.commit(moment, "statement", signed)?;

@@ -54,7 +54,7 @@ impl Authority {
             Ok(tx.take_ticket(INVITATION, &key, moment.now())?.map(|ticket| ticket.family))
         })?;
         if taken.as_deref() != Some(statement.agent.as_str()) {
-            return Err(Refusal::TicketGone);
+            return Err(Refusal::TicketGone { what: "enrolment token" });
         }
         let enrolment = enrolment.clone();
         self.transact(move |cx, tx, moment| {

@@ -19,14 +19,14 @@ use crate::people::sessions::Secret;
 use crate::rules::revocations::By;
 
 /// A token that was issued here, by its own text.
-struct Known {
-    delegation: Stored<bailiwick_store::Delegation>,
-    claims: Object,
+pub(super) struct Known {
+    pub(super) delegation: Stored<bailiwick_store::Delegation>,
+    pub(super) claims: Object,
 }
 
 /// The root on record whose text `token` is, letter by letter: a text that only
 /// reads alike was not issued.
-fn issued_here(view: &View<'_>, token: &str) -> Result<Option<Known>, OAuthError> {
+pub(super) fn issued_here(view: &View<'_>, token: &str) -> Result<Option<Known>, OAuthError> {
     let Ok(jws) = Compact::parse(token) else { return Ok(None) };
     let Some(chain) = view.delegation(&jws.hash())? else { return Ok(None) };
     if view.delegation_token(&jws.hash())?.as_deref() != Some(token) {

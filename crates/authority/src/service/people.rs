@@ -73,7 +73,7 @@ pub struct OwnPasskey {
 }
 
 /// A passkey's last counter and use.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Used {
     pub(super) counter: u32,
     at: Option<Timestamp>,
@@ -86,7 +86,8 @@ impl Used {
         now: Timestamp,
     ) -> Result<Self, Refusal> {
         let Some(ticket) = view.ticket(COUNTER, &credential.lookup, now)? else {
-            return Ok(Self::default());
+            let registered = KeptPasskey::of(credential).map(|kept| kept.registered_counter());
+            return Ok(Self { counter: registered.unwrap_or(u32::MAX), at: None });
         };
         let json = parsed(&ticket.value);
         let number =

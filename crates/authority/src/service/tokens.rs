@@ -22,12 +22,13 @@ use crate::oauth::client::{ClientMetadata, GrantType, Source};
 use crate::oauth::code::{self, IssuedCode};
 use crate::oauth::error::{Code, OAuthError};
 use crate::oauth::resource::Resource;
-use crate::oauth::token::{Presented, TokenForm};
+use crate::oauth::token::{Presented, TokenForm, TokenType};
 use crate::people::sessions::Secret;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::delegations::{self, Issued, Recipient};
 
+mod exchange;
 mod families;
 mod known;
 mod refused;
@@ -57,7 +58,9 @@ pub(super) const STATUS_PLACES: u32 = 1 << 20;
 pub struct TokenAnswer {
     /// What was issued.
     pub issued: Issued,
-    /// `DPoP` or `Bearer`.
+    /// What kind of token an exchange gave.
+    pub issued_token_type: Option<TokenType>,
+    /// `DPoP`, `Bearer`, or `aat` for a delegation token.
     pub token_type: &'static str,
     /// Seconds until it ends.
     pub expires_in_seconds: i64,
@@ -86,6 +89,9 @@ impl TokenAnswer {
             .with("expires_in", self.expires_in_seconds)
             .with("scope", self.scope.join(" "))
             .with("authorization_details", vec![Json::from(details)]);
+        if let Some(kind) = self.issued_token_type {
+            object.insert("issued_token_type", kind.as_str());
+        }
         if let Some(refresh) = &self.refresh_token {
             object.insert("refresh_token", refresh.as_str());
         }
@@ -189,10 +195,7 @@ fn request(
         TokenForm::RefreshToken { token, scope, resource } => {
             refresh(cx, tx, moment, known, token, scope, resource.as_ref(), proof)
         }
-        TokenForm::JwtBearer { .. } | TokenForm::TokenExchange(_) => {
-            let text = "this grant type is not served here yet";
-            Err(OAuthError::new(Code::UnsupportedGrantType, "grant-type-unserved", text))
-        }
+        TokenForm::TokenExchange(form) => exchange::exchange(cx, tx, moment, known, form, proof),
     }
 }
 
@@ -391,17 +394,13 @@ fn access(
         max_seconds: if jkt.is_some() { ACCESS_SECONDS } else { BEARER_SECONDS },
         status_index: Some(status_index),
     };
-    let plan = delegations::access(
-        moment,
-        &cx.installation,
-        &cx.keys,
-        &statement,
-        state.parties(),
-        &state.workflow,
-        &server,
-        to,
-    )
-    .map_err(oauth)?;
+    let standing = delegations::Standing {
+        statement: &statement,
+        parties: state.parties(),
+        workflow: &state.workflow,
+    };
+    let plan = delegations::access(moment, &cx.installation, &cx.keys, standing, &server, to);
+    let plan = plan.map_err(oauth)?;
     let issued = cx.write(tx, plan).map_err(oauth)?;
     let refresh_token = if known.metadata.grant_types.contains(&GrantType::RefreshToken) {
         let secret = Secret::mint(moment).map_err(oauth)?;
@@ -419,6 +418,7 @@ fn access(
     };
     let left = issued.not_after.seconds().saturating_sub(moment.now().seconds());
     Ok(TokenAnswer {
+        issued_token_type: None,
         token_type: if jkt.is_some() { "DPoP" } else { "Bearer" },
         expires_in_seconds: left,
         scope: statement.requested.clone(),

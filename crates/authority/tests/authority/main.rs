@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and may use the machine's randomness"
 )]
 
+mod authenticator;
 mod catalogue;
 mod console;
 mod delegations;
@@ -18,6 +19,8 @@ mod erasure;
 mod golden;
 mod inspecting;
 mod keys;
+mod machine;
+mod people;
 mod registry;
 mod revocations;
 mod support;

@@ -39,6 +39,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         starts: None,
         max_depth: Some(args.max_depth),
         budget: parse::budget(&args.budget)?,
+        ..Options::default()
     };
     let prepared = data.authority.prepare(&request, &PrepareOptions { options, task })?;
     let signed = prepared.statement.sign(&key.key);

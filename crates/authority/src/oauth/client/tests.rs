@@ -54,8 +54,7 @@ fn a_client_with_a_key_authenticates_with_it() {
         "token_endpoint_auth_signing_alg":"ES256","dpop_bound_access_tokens":true,
         "scope":"orders:read","software_id":"s","software_version":"1",
         "authorization_details_types":["urn:bailiwick:delegation"],
-        "grant_types":["urn:ietf:params:oauth:grant-type:jwt-bearer",
-        "urn:ietf:params:oauth:grant-type:token-exchange"]"#
+        "grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]"#
     ))
     .unwrap();
     assert_eq!(metadata.auth_method, AuthMethod::PrivateKeyJwt);

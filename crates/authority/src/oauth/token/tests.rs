@@ -6,7 +6,6 @@ use super::*;
 
 const ISSUER: &str = "https://as.example";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
@@ -56,11 +55,12 @@ fn each_grant_type_is_read_with_its_parameters() {
     assert!(redirect_uri.is_some() && resource.is_some());
     let refresh =
         read(&[("grant_type", "refresh_token"), ("refresh_token", "r"), ("scope", "a b")]);
-    assert!(matches!(refresh, Ok(TokenForm::RefreshToken { scope, .. }) if scope.len() == 2));
-    let bearer = read(&[("grant_type", BEARER), ("assertion", "a.b.c")]).unwrap();
-    assert_eq!(bearer.grant_type(), GrantType::JwtBearer);
+    assert!(matches!(&refresh, Ok(TokenForm::RefreshToken { scope, .. }) if scope.len() == 2));
+    let refresh = refresh.unwrap();
+    assert_eq!(refresh.grant_type(), GrantType::RefreshToken);
     // Nothing secret appears in debug output.
-    assert!(!format!("{bearer:?}").contains("a.b.c"));
+    let shown = format!("{refresh:?} {:?}", exchanged(&[("subject_token", "secret")]));
+    assert!(!shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -68,7 +68,12 @@ fn client_credentials_are_refused_with_a_clear_text() {
     let error = read(&[("grant_type", "client_credentials")]).unwrap_err();
     assert_eq!((error.code, error.reason), (Code::UnsupportedGrantType, "client-credentials"));
     assert!(error.description.contains("a principal grants it"));
-    for other in ["password", "implicit", "urn:openid:params:grant-type:ciba"] {
+    for other in [
+        "password",
+        "implicit",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:openid:params:grant-type:ciba",
+    ] {
         let error = read(&[("grant_type", other)]).unwrap_err();
         assert_eq!(error.code, Code::UnsupportedGrantType, "{other}");
     }
@@ -77,9 +82,7 @@ fn client_credentials_are_refused_with_a_clear_text() {
 
 #[test]
 fn what_is_missing_repeated_or_too_large_is_named() {
-    for (grant, missing) in
-        [("authorization_code", "code"), ("refresh_token", "refresh_token"), (BEARER, "assertion")]
-    {
+    for (grant, missing) in [("authorization_code", "code"), ("refresh_token", "refresh_token")] {
         let error = read(&[("grant_type", grant)]).unwrap_err();
         assert!(error.description.contains(&format!("`{missing}`")), "{error}");
         let long = "x".repeat(MAX_SECRET_BYTES + 1);

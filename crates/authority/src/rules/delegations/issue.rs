@@ -124,7 +124,33 @@ pub enum Recipient<'a> {
     },
 }
 
-/// Signs a root and makes its entry.
+/// What a token may say at most, where that is less than its grant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Within {
+    /// The latest end.
+    pub not_after: Timestamp,
+    /// The largest depth.
+    pub max_depth: u64,
+    /// Budget members.
+    pub budget: Object,
+    /// The shorthands that an access token states.
+    pub shorthands: Vec<String>,
+}
+
+impl Within {
+    /// All of a grant.
+    #[must_use]
+    pub fn grant(statement: &Statement) -> Self {
+        Self {
+            not_after: Timestamp::from_seconds(statement.not_after),
+            max_depth: statement.max_depth,
+            budget: statement.budget.clone(),
+            shorthands: statement.requested.clone(),
+        }
+    }
+}
+
+/// Signs a root under all of a grant and makes its entry.
 ///
 /// # Errors
 /// [`Refusal::Make`], [`Refusal::Installation`].
@@ -137,19 +163,40 @@ pub fn issue(
     principal: &Principal,
     to: Recipient<'_>,
 ) -> Result<(Step, Issued), Refusal> {
+    let within = Within::grant(statement);
+    issue_within(moment, installation, keys, statement, scope, &within, principal, to)
+}
+
+/// Signs a root that may say less than its grant, never more.
+///
+/// # Errors
+/// As [`issue`].
+#[expect(clippy::too_many_arguments, reason = "what is said, by whom, to whom and within what")]
+pub fn issue_within(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    keys: &Keys,
+    statement: &Statement,
+    scope: &Scope,
+    within: &Within,
+    principal: &Principal,
+    to: Recipient<'_>,
+) -> Result<(Step, Issued), Refusal> {
     let lifetime = match to {
         Recipient::Holder(_) => installation.max_root_seconds,
         Recipient::Client { max_seconds, .. } => max_seconds.min(installation.max_root_seconds),
     };
     let starts = statement.not_before.max(moment.now().seconds());
-    let exp = statement.not_after.min(starts.saturating_add(lifetime));
+    let latest = statement.not_after.min(within.not_after.seconds());
+    let exp = latest.min(starts.saturating_add(lifetime));
     let authority = authority(statement, to);
     let jti = uuid_v7(moment.now(), moment.random()?);
-    let (now, nbf, budget) = (moment.now(), Some(statement.not_before), statement.budget.clone());
+    let (now, nbf, budget) = (moment.now(), Some(statement.not_before), within.budget.clone());
     let (issuer, limits) = (installation.issuer.as_str(), &installation.limits);
     let (token, max_depth, audience) = match to {
         Recipient::Holder(instance) => {
-            let (max_depth, aud) = (statement.max_depth, statement.audience.clone());
+            let max_depth = statement.max_depth.min(within.max_depth);
+            let aud = statement.audience.clone();
             let holder = key_of(&instance.holder_jwk)?;
             let scope = scope.clone();
             let content =
@@ -165,7 +212,7 @@ pub fn issue(
                 nbf,
                 key,
                 scope: scope.clone(),
-                shorthands: statement.requested.clone(),
+                shorthands: within.shorthands.clone(),
                 aud: resource.to_owned(),
                 budget,
                 status: status_index.map(|index| (index, installation.status_list())),

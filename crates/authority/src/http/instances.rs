@@ -1,0 +1,98 @@
+//! Instances over HTTP: enrolment by a one-time token, and identity tokens
+//! that are renewed without a person.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+
+use super::problem::{MEDIA_TYPE, Problem};
+use crate::Authority;
+use crate::people::sessions::Secret;
+use crate::refusal::Refusal;
+use crate::rules::identities::Issued;
+
+/// Bytes of a body at most: an enrolment has under 4 KiB.
+const MAX_BODY: usize = 16 * 1024;
+
+const LIMITS: JsonLimits = JsonLimits { max_bytes: MAX_BODY, max_depth: 8, max_values: 256 };
+
+/// `POST /instances` and `POST /instances/identity`.
+pub fn instances_router(authority: Authority) -> Router {
+    Router::new()
+        .route("/instances", post(enrol))
+        .route("/instances/identity", post(renew))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(authority)
+}
+
+/// A body of exactly these members.
+fn members(body: &[u8], names: &[&str]) -> Option<Object> {
+    match Json::parse(body, &LIMITS) {
+        Ok(Json::Object(o)) if o.len() == names.len() => {
+            names.iter().all(|name| o.member(name).is_some()).then_some(o)
+        }
+        _ => None,
+    }
+}
+
+fn malformed(detail: &str) -> Response {
+    answer(&Problem {
+        status: 400,
+        code: "request-malformed",
+        detail: detail.to_owned(),
+        remedy: "send the members that the API description names, as strict JSON".to_owned(),
+        entry: None,
+    })
+}
+
+fn answer(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = [(header::CONTENT_TYPE, MEDIA_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, problem.to_json().canonical()).into_response()
+}
+
+fn issued(status: StatusCode, outcome: Result<Issued, Refusal>) -> Response {
+    match outcome {
+        Ok(issued) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, issued.to_json().canonical()).into_response()
+        }
+        Err(refusal) => answer(&Problem::from(&refusal)),
+    }
+}
+
+async fn blocking(
+    status: StatusCode,
+    work: impl FnOnce() -> Result<Issued, Refusal> + Send + 'static,
+) -> Response {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => issued(status, outcome),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn enrol(State(authority): State<Authority>, body: Bytes) -> Response {
+    let Some(mut o) = members(&body, &["token", "enrolment"]) else {
+        return malformed("expected `{token, enrolment}`");
+    };
+    let token = o.member("token").and_then(Json::as_str).and_then(Secret::parse);
+    let (Some(token), Some(enrolment)) = (token, o.remove("enrolment")) else {
+        return malformed("`token` is not an enrolment token");
+    };
+    blocking(StatusCode::CREATED, move || authority.instance_admit(&token, &enrolment)).await
+}
+
+async fn renew(State(authority): State<Authority>, body: Bytes) -> Response {
+    let request = members(&body, &["request"])
+        .and_then(|o| Some(o.member("request")?.as_str()?.to_owned()));
+    let Some(request) = request else {
+        return malformed("expected `{request}`");
+    };
+    blocking(StatusCode::OK, move || authority.identity_renew(&request)).await
+}

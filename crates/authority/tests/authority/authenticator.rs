@@ -1,0 +1,122 @@
+//! A passkey in software: makes what a browser sends (WebAuthn L3 §6.5, §7).
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use bailiwick_core::crypto::{base64url, sha256};
+use bailiwick_core::json::{Json, Object};
+
+const PRESENT: u8 = 1;
+const VERIFIED: u8 = 1 << 2;
+const ATTESTED: u8 = 1 << 6;
+
+pub(crate) struct Authenticator {
+    key: EcdsaKeyPair,
+    id: Vec<u8>,
+    handle: String,
+    pub(crate) counter: u32,
+    pub(crate) is_verified: bool,
+    pub(crate) origin: String,
+}
+
+fn member<'a>(options: &'a Json, path: &[&str]) -> &'a Json {
+    path.iter().fold(options, |json, name| json.as_object().unwrap().member(name).unwrap())
+}
+
+impl Authenticator {
+    /// One whose key is made up from the machine's randomness, or from a fixed
+    /// scalar for entries that are always the same.
+    pub(crate) fn new(origin: &str, fixed: Option<[u8; 32]>) -> Self {
+        let key = match fixed {
+            None => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
+            Some(seed) => fixed_key(&seed),
+        };
+        let id = sha256(key.public_key().as_ref()).bytes()[..16].to_vec();
+        let (handle, origin) = (String::new(), origin.to_owned());
+        Self { key, id, handle, counter: 0, is_verified: true, origin }
+    }
+
+    fn data(&self, flags: u8) -> Vec<u8> {
+        let host = self.origin.split("://").nth(1).unwrap().split(':').next().unwrap();
+        let mut data = sha256(host.as_bytes()).bytes().to_vec();
+        data.push(flags | if self.is_verified { VERIFIED } else { 0 });
+        data.extend_from_slice(&self.counter.to_be_bytes());
+        data
+    }
+
+    fn client_data(&self, kind: &str, challenge: &str) -> Vec<u8> {
+        let origin = &self.origin;
+        format!(
+            r#"{{"type":"{kind}","challenge":"{challenge}","origin":"{origin}","crossOrigin":false}}"#
+        )
+        .into_bytes()
+    }
+
+    /// What a browser answers to a registration's options.
+    pub(crate) fn make(&mut self, options: &Json) -> Json {
+        let challenge = member(options, &["publicKey", "challenge"]).as_str().unwrap();
+        self.handle = member(options, &["publicKey", "user", "id"]).as_str().unwrap().to_owned();
+        let mut data = self.data(PRESENT | ATTESTED);
+        data.extend_from_slice(&[0; 16]);
+        data.extend_from_slice(&u16::try_from(self.id.len()).unwrap().to_be_bytes());
+        data.extend_from_slice(&self.id);
+        // COSE: {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+        let point = self.key.public_key().as_ref();
+        data.extend_from_slice(&[0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32]);
+        data.extend_from_slice(&point[1..33]);
+        data.extend_from_slice(&[0x22, 0x58, 32]);
+        data.extend_from_slice(&point[33..]);
+        let mut object = vec![0xa3, 0x63];
+        object.extend_from_slice(b"fmt\x64none\x67attStmt\xa0\x68authData\x58");
+        object.push(u8::try_from(data.len()).unwrap());
+        object.extend_from_slice(&data);
+        let response = Object::new()
+            .with("attestationObject", base64url(&object))
+            .with("clientDataJSON", base64url(&self.client_data("webauthn.create", challenge)))
+            .with("transports", Vec::new());
+        self.credential(response)
+    }
+
+    /// What a browser answers when `challenge` is to be signed.
+    pub(crate) fn sign(&mut self, challenge: &str) -> Json {
+        let data = self.data(PRESENT);
+        let client_data = self.client_data("webauthn.get", challenge);
+        let mut signed = data.clone();
+        signed.extend_from_slice(sha256(&client_data).bytes());
+        let signature = self.key.sign(&SystemRandom::new(), &signed).unwrap();
+        let response = Object::new()
+            .with("authenticatorData", base64url(&data))
+            .with("clientDataJSON", base64url(&client_data))
+            .with("signature", base64url(signature.as_ref()))
+            .with("userHandle", self.handle.as_str());
+        self.credential(response)
+    }
+
+    /// What a browser answers to a login's options.
+    pub(crate) fn log_in(&mut self, options: &Json) -> Json {
+        let challenge = member(options, &["publicKey", "challenge"]).as_str().unwrap().to_owned();
+        self.sign(&challenge)
+    }
+
+    fn credential(&self, response: Object) -> Json {
+        Object::new()
+            .with("id", base64url(&self.id))
+            .with("rawId", base64url(&self.id))
+            .with("type", "public-key")
+            .with("response", response)
+            .with("extensions", Object::new())
+            .into()
+    }
+}
+
+fn fixed_key(seed: &[u8; 32]) -> EcdsaKeyPair {
+    // The public point belongs to the scalar: computed once, checked here.
+    let (scalar, point) = (seed, public_point(seed));
+    EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_ASN1_SIGNING, scalar, &point)
+        .unwrap()
+}
+
+fn public_point(seed: &[u8; 32]) -> Vec<u8> {
+    use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+    let key = PrivateKey::from_private_key(&ECDH_P256, seed).unwrap();
+    key.compute_public_key().unwrap().as_ref().to_vec()
+}
