@@ -208,9 +208,10 @@ impl Authority {
     /// # Errors
     /// [`Refusal::TicketGone`], [`ConsentError::ClientUnmapped`].
     pub fn consent(&self, secret: &Secret, person: &SignedIn) -> Result<Asking, ConsentError> {
-        let (cx, moment) = (self.now(), Moment::of(&*self.0.host));
+        let moment = Moment::of(&*self.0.host);
+        let inner = self.now();
         self.0.store.read(|view| {
-            let kept = find(&cx, view, secret, &person.principal.alias, &moment)?;
+            let kept = find(&inner, view, secret, &person.principal.alias, &moment)?;
             let (client, agent) = mapped(view, kept.request.client.as_str())?;
             let Kept { request, prepared, is_narrowed, .. } = kept;
             Ok(Asking { request, client, agent, prepared, is_narrowed })
@@ -226,9 +227,10 @@ impl Authority {
         agent: &AgentId,
     ) -> Result<Vec<std::sync::Arc<Workflow>>, Refusal> {
         let published = self.read(|view| view.workflows())?;
+        let inner = self.now();
         let mut found = Vec::new();
         for row in &published {
-            let workflow = self.now().parsed.of(row)?;
+            let workflow = inner.parsed.of(row)?;
             if workflow.permits_agent(agent) {
                 found.push(workflow);
             }
@@ -374,7 +376,7 @@ impl Authority {
             .map_err(Refusal::from)?;
         let party = RelyingParty {
             id: party.relying_party().to_owned(),
-            origins: vec![self.now().installation.issuer.clone()],
+            origins: vec![self.installation().issuer.clone()],
         };
         let alias = person.principal.alias.clone();
         let (secret, person) = (secret.clone(), person.clone());
