@@ -21,6 +21,7 @@ use bailiwick_core::time::Timestamp;
 use super::documents::DocumentClients;
 use super::limits::{Rate, RateLimiter};
 use super::nonces::Nonces;
+use crate::keyring::AnyKey;
 use crate::oauth::assertion::Unverified;
 use crate::oauth::client::ClientId;
 use crate::oauth::error::{Code, OAuthError};
@@ -28,7 +29,7 @@ use crate::oauth::metadata::{self, path};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
 use crate::oauth::revocation;
 use crate::oauth::token::{Presented, TokenForm};
-use crate::{Authority, Statuses};
+use crate::{Authority, PublishedKey, Statuses};
 
 mod answer;
 mod register;
@@ -148,15 +149,18 @@ async fn server_metadata(State(machine): State<Machine>) -> Response {
     answer::public(&metadata::authorization_server(&machine.0.issuer), "application/json")
 }
 
-/// The keys that tokens and status lists are signed with.
+/// The keys whose signatures others are to accept.
 async fn keys(State(machine): State<Machine>) -> Response {
-    let key = machine.0.authority.installation().issuer_key;
-    let jwk = key
-        .to_jwk()
-        .with("kid", key.thumbprint().to_string())
-        .with("alg", "Ed25519")
-        .with("use", "sig");
-    let set = Object::new().with("keys", vec![Json::from(jwk)]);
+    let jwk = |published: PublishedKey| {
+        let alg = match published.key {
+            AnyKey::Ed25519(_) => "Ed25519",
+            AnyKey::P256(_) => "ES256",
+        };
+        let kid = published.key.kid();
+        Json::from(published.key.to_jwk().with("kid", kid).with("alg", alg).with("use", "sig"))
+    };
+    let keys: Vec<Json> = machine.0.authority.public_keys().into_iter().map(jwk).collect();
+    let set = Object::new().with("keys", keys);
     answer::public(&set.into(), "application/jwk-set+json")
 }
 

@@ -7,6 +7,7 @@ use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::{Digest, PublicKey, Signer};
 use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{GrantId, InstanceId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::trust::Role;
 use bailiwick_store::{StoreError, Subject};
@@ -215,6 +216,18 @@ impl Authority {
 }
 
 impl super::Inner {
+    /// The keys by `kid` whose identity tokens are accepted at `now`.
+    pub(super) fn identity_keys(&self, now: Timestamp) -> Vec<(String, VerifyingKey)> {
+        let Some(present) = self.present(Purpose::Identity) else { return Vec::new() };
+        let former = self.installation.ring.former(Purpose::Identity, present);
+        let former = former.filter(|f| now < f.until).map(|f| f.key);
+        let p256 = |key: AnyKey| match key {
+            AnyKey::P256(p256) => Some((key.kid(), VerifyingKey::P256(p256))),
+            AnyKey::Ed25519(_) => None,
+        };
+        std::iter::once(present).chain(former).filter_map(p256).collect()
+    }
+
     /// The key in force for `purpose`.
     fn present(&self, purpose: Purpose) -> Option<AnyKey> {
         let i = &self.installation;

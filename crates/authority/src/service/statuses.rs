@@ -37,7 +37,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Store`].
     pub fn status_list(&self, kept: &mut Statuses) -> Result<String, Refusal> {
-        let cx = &*self.0;
+        let cx = self.now();
         let changed = cx.store.read(|view| {
             let mut changed = false;
             loop {
