@@ -89,8 +89,8 @@ async fn enrol(State(authority): State<Authority>, body: Bytes) -> Response {
 }
 
 async fn renew(State(authority): State<Authority>, body: Bytes) -> Response {
-    let request = members(&body, &["request"])
-        .and_then(|o| Some(o.member("request")?.as_str()?.to_owned()));
+    let request =
+        members(&body, &["request"]).and_then(|o| Some(o.member("request")?.as_str()?.to_owned()));
     let Some(request) = request else {
         return malformed("expected `{request}`");
     };

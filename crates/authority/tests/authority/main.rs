@@ -15,6 +15,7 @@ mod console;
 mod delegations;
 mod entries;
 mod erasure;
+mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
 mod inspecting;
