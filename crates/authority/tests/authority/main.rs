@@ -13,6 +13,7 @@ mod authenticator;
 mod catalogue;
 mod console;
 mod delegations;
+mod entitlements;
 mod entries;
 mod erasure;
 mod feed;

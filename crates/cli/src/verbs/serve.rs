@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::follower::RevocationFollower;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
@@ -139,6 +140,7 @@ fn journal(data: &DataDir) -> StoreJournal {
         store: data.store().clone(),
         maker: data.gateway.clone(),
         issuer: data.config.public_url().into(),
+        ceilings: data.authority.ceilings(),
     }
 }
 
@@ -175,7 +177,11 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         }
         keys.take_up();
     }));
-    let router = bailiwick_gateway::router(gateway.clone()).merge(api::router(Arc::clone(&data))?);
+    let revocations = RevocationServer::new(data.authority.clone());
+    let router = bailiwick_gateway::router(gateway.clone())
+        .merge(api::router(Arc::clone(&data))?)
+        .merge(revocations.router());
+    tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
     announce(&data, address, out);
