@@ -24,8 +24,8 @@
     )
 )]
 
+pub mod ceilings;
 pub mod console;
-pub mod feed;
 pub mod follower;
 pub mod host;
 pub mod http;

@@ -63,6 +63,9 @@ pub(crate) enum Verb {
     /// Workflows: the checklists under which tasks run.
     #[command(subcommand)]
     Workflow(WorkflowVerb),
+    /// What principals may do and grant at most.
+    #[command(subcommand)]
+    Entitlements(EntitlementsVerb),
     /// Scope shorthands of a workflow.
     #[command(subcommand)]
     Scope(ScopeVerb),
@@ -317,6 +320,22 @@ pub(crate) enum WorkflowVerb {
     },
     /// List workflows.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EntitlementsVerb {
+    /// Check a document.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Put a document in force, in place of the one before; it bounds every grant, and every call from now on.
+    Publish {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show the document in force.
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -101,6 +101,7 @@ fn the_authority_writes_the_golden_entries() {
     let mut found = BTreeMap::new();
     collect(&world, &mut found);
     a.erase(&Erasure::Principal(principal("user:142"))).unwrap();
+    a.entitlements_publish("rules: [{who: {everybody: true}}]").unwrap();
     a.key_changed(Change {
         purpose: Purpose::Issuer,
         old: AnyKey::Ed25519(key(1).public_key()),

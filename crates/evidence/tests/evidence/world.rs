@@ -491,6 +491,7 @@ impl Plan {
                 ended: false,
             }),
             revoked: None,
+            exceeds: None,
             revocations_as_of: Timestamp::from_millis(self.now.millis() - 12),
             last_durable: Timestamp::from_millis(self.now.millis() - 12),
         };
