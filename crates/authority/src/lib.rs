@@ -24,6 +24,7 @@
     )
 )]
 
+pub mod ceilings;
 pub mod console;
 pub mod feed;
 pub mod follower;

@@ -9,6 +9,7 @@ use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, ServerName, WorkflowId};
+use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
@@ -291,6 +292,12 @@ pub enum Refusal {
     /// A key cannot have been compromised at a time that is to come.
     #[error("the time since when the key is compromised lies in the future")]
     SinceInFuture,
+    /// A document of entitlements with problems.
+    #[error("the entitlements have {} problem(s); the first: {}", .0.len(), first(.0))]
+    EntitlementsInvalid(Vec<Problem>),
+    /// More than the principal may do or grant.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// The window is empty, in the past or too far ahead.
     #[error("the time window is empty or has passed")]
     WindowInvalid,
@@ -351,6 +358,8 @@ impl Refusal {
             Self::EnrolmentNotFresh { .. } => "enrolment-not-fresh",
             Self::EnrolmentOtherAudience { .. } => "enrolment-other-audience",
             Self::EnrolmentOtherOwner { .. } => "enrolment-other-owner",
+            Self::EntitlementsInvalid(_) => "entitlements-invalid",
+            Self::Exceeded(e) => e.code(),
             Self::Exists { .. } => "already-exists",
             Self::Expand(e) => e.code(),
             Self::Grant(e) => e.code(),
@@ -422,6 +431,13 @@ impl Refusal {
             }
             Self::EnrolmentOtherAudience { .. } => "make the enrolment for this authority's URL",
             Self::EnrolmentOtherOwner { .. } => "make the enrolment with the agent's present owner",
+            Self::EntitlementsInvalid(problems) => {
+                return Cow::Owned(problems.first().map_or_else(
+                    || "publish the entitlements again".to_owned(),
+                    |p| p.remedy.clone(),
+                ));
+            }
+            Self::Exceeded(e) => e.remedy(),
             Self::Exists { .. } => "choose another name, or change the one that exists",
             Self::Expand(e) => return Cow::Owned(e.remedy()),
             Self::Grant(e) => e.remedy(),

@@ -30,6 +30,7 @@
 //! | `task.created` | principal, agent, workflow, task | `task`, `workflow`, `workflow_digest` | `purpose` |
 //! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
+//! | `entitlements.published` | | `digest` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
@@ -40,6 +41,7 @@ pub mod agents;
 pub mod clients;
 pub mod credentials;
 pub mod delegations;
+pub mod entitlements;
 pub mod erasure;
 pub mod identities;
 pub mod init;

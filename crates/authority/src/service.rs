@@ -14,6 +14,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::Trust;
 use bailiwick_store::{Store, StoreError, Stored, Subject, Tx, View};
 
+use crate::ceilings::Ceilings;
 use crate::follower::{RevocationFollower, StoreFeed};
 use crate::host::{Host, Moment};
 use crate::installation::{Installation, Keys};
@@ -27,6 +28,7 @@ mod catalogue;
 mod clients;
 mod consent;
 mod delegations;
+mod entitlements;
 mod erasure;
 mod identities;
 mod introspection;
@@ -64,6 +66,7 @@ struct Inner {
     keys: Keys,
     maker: String,
     parsed: Arc<Parsed>,
+    ceilings: Arc<Ceilings>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -92,8 +95,8 @@ impl Authority {
                 expected: "the organisation of the store",
             });
         }
-        let parsed = Arc::default();
-        let inner = Inner::new(store.clone(), Arc::clone(&host), parsed, installation, keys)?;
+        let ceilings = Arc::default();
+        let inner = Inner::new(store.clone(), Arc::clone(&host), ceilings, installation, keys)?;
         Ok(Self(Arc::new(Shared { store, host, inner: RwLock::new(Arc::new(inner)) })))
     }
 
@@ -173,7 +176,9 @@ impl Authority {
     #[must_use]
     pub fn registry(&self, follower: Option<Arc<RevocationFollower>>) -> StandingReader {
         let (store, host) = (self.0.store.clone(), Arc::clone(&self.0.host));
-        StandingReader::new(store, host, &self.now().installation.issuer, follower)
+        let inner = self.now();
+        let ceilings = Arc::clone(&inner.ceilings);
+        StandingReader::new(store, host, &inner.installation.issuer, follower, ceilings)
     }
 
     /// Runs a rule and writes its plan, all in one transaction.
@@ -237,7 +242,7 @@ impl Inner {
     fn new(
         store: Store,
         host: Arc<dyn Host>,
-        parsed: Arc<Parsed>,
+        ceilings: Arc<Ceilings>,
         installation: Installation,
         keys: Keys,
     ) -> Result<Self, Refusal> {
@@ -262,13 +267,14 @@ impl Inner {
                 expected: "a key of its own for snapshots",
             });
         }
-        Ok(Self { store, host, installation: Arc::new(installation), keys, maker, parsed })
+        let (installation, parsed) = (Arc::new(installation), ceilings.workflows());
+        Ok(Self { store, host, installation, keys, maker, parsed, ceilings })
     }
 
     /// The same with other keys.
     fn with(&self, installation: Installation, keys: Keys) -> Result<Self, Refusal> {
         let (store, host) = (self.store.clone(), Arc::clone(&self.host));
-        Self::new(store, host, Arc::clone(&self.parsed), installation, keys)
+        Self::new(store, host, Arc::clone(&self.ceilings), installation, keys)
     }
 
     fn principal(

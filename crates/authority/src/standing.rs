@@ -12,6 +12,7 @@ use bailiwick_core::ids::{InstanceId, ServerName};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Chain, Principal, Status, Store, StoreError, Subject, View};
 
+use crate::ceilings::Ceilings;
 use crate::follower::RevocationFollower;
 use crate::host::Host;
 
@@ -34,6 +35,7 @@ pub struct StandingReader {
     host: Arc<dyn Host>,
     issuer: String,
     follower: Option<Arc<RevocationFollower>>,
+    ceilings: Arc<Ceilings>,
 }
 
 impl StandingReader {
@@ -45,8 +47,9 @@ impl StandingReader {
         host: Arc<dyn Host>,
         issuer: &str,
         follower: Option<Arc<RevocationFollower>>,
+        ceilings: Arc<Ceilings>,
     ) -> Self {
-        Self { store, host, issuer: issuer.to_owned(), follower }
+        Self { store, host, issuer: issuer.to_owned(), follower, ceilings }
     }
 
     /// Whether a tool server may be called, and until when that is known.
@@ -81,7 +84,7 @@ impl Registry for StandingReader {
     fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
         let now = self.host.now();
         self.store
-            .read(|view| read(view, &self.issuer, question, self.source(now)))
+            .read(|view| read(view, &self.issuer, question, self.source(now), &self.ceilings))
             .map_err(|_: StoreError| Unavailable)
     }
 }
@@ -145,6 +148,7 @@ pub fn read(
     issuer: &str,
     question: &Question<'_>,
     source: Revoked<'_>,
+    ceilings: &Ceilings,
 ) -> Result<Standing, StoreError> {
     let authority = question.authority;
     let mut actors = Vec::with_capacity(question.holders.len());
@@ -181,6 +185,11 @@ pub fn read(
         c.principal.issuer.as_deref() == Some(issuer)
             && c.principal.id.as_ref() == Some(&authority.principal)
     });
+    // Who is named by none is denied anyway, and has no ceiling.
+    let exceeds = match named {
+        Some(chain) => ceilings.exceeded(view, chain)?,
+        None => None,
+    };
     let last = view.last_time()?.unwrap_or(Timestamp::from_millis(0));
     Ok(Standing {
         hops,
@@ -193,6 +202,7 @@ pub fn read(
             ended,
         }),
         revoked: revoked.map(str::to_owned),
+        exceeds: exceeds.map(str::to_owned),
         revocations_as_of: as_of,
         last_durable: Timestamp::from_millis(last.millis().saturating_sub(OVERLAP_MS)),
     })
@@ -210,9 +220,10 @@ pub fn stopped(
     question: &Question<'_>,
     server: &ServerName,
     now: Timestamp,
+    ceilings: &Ceilings,
 ) -> Result<Option<String>, StoreError> {
     let source = Revoked::Direct(now);
-    if let Some(kind) = read(view, issuer, question, source)?.stopped(now) {
+    if let Some(kind) = read(view, issuer, question, source, ceilings)?.stopped(now) {
         return Ok(Some(kind));
     }
     let subject = [Subject::ToolServer { name: server.clone() }];

@@ -261,6 +261,7 @@ impl Registry for Enrolled {
                 .iter()
                 .any(|token| self.revoked.contains(token))
                 .then(|| "delegation".to_owned()),
+            exceeds: None,
             revocations_as_of: now,
             last_durable: now,
         })

@@ -63,6 +63,9 @@ pub(crate) enum Verb {
     /// Workflows: the checklists under which tasks run.
     #[command(subcommand)]
     Workflow(WorkflowVerb),
+    /// What principals may do and grant at most.
+    #[command(subcommand)]
+    Entitlements(EntitlementsVerb),
     /// Scope shorthands of a workflow.
     #[command(subcommand)]
     Scope(ScopeVerb),
@@ -244,6 +247,51 @@ pub(crate) enum InstanceVerb {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Make a one-time token with which an instance enrols itself over the network.
+    Invite {
+        /// The agent.
+        #[arg(long)]
+        agent: String,
+    },
+    /// On the instance's host: make its keys and enrol with a one-time token.
+    #[command(
+        after_help = "Example:\n  bailiwick instance join --authority https://gate.example.com --token TOKEN \\\n      --agent agent:support-runner --owner user:owner --key instance.key --identity identity.jwt"
+    )]
+    Join {
+        /// The authority's public URL.
+        #[arg(long)]
+        authority: String,
+        /// The one-time token.
+        #[arg(long)]
+        token: String,
+        /// The agent.
+        #[arg(long)]
+        agent: String,
+        /// The agent's owner.
+        #[arg(long)]
+        owner: String,
+        /// Where to write the private keys.
+        #[arg(long)]
+        key: PathBuf,
+        /// Where to write the identity token.
+        #[arg(long)]
+        identity: Option<PathBuf>,
+    },
+    /// On the instance's host: get an identity token, and keep it fresh.
+    Identity {
+        /// The authority's public URL.
+        #[arg(long)]
+        authority: String,
+        /// The instance's key file.
+        #[arg(long)]
+        key: PathBuf,
+        /// Where to write the token [default: standard output].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Renew it before it ends, until stopped.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Enrol an instance from its document.
     Enrol {
         /// The document.
@@ -272,6 +320,22 @@ pub(crate) enum WorkflowVerb {
     },
     /// List workflows.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EntitlementsVerb {
+    /// Check a document.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Put a document in force, in place of the one before; it bounds every grant, and every call from now on.
+    Publish {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show the document in force.
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use bailiwick_authority::ceilings::Ceilings;
 use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
 use bailiwick_core::crypto::{Digest, Signer};
@@ -88,6 +89,7 @@ pub(crate) struct StoreJournal {
     pub(crate) maker: CurrentMaker,
     /// The installation's URI, which issues its principals.
     pub(crate) issuer: Arc<str>,
+    pub(crate) ceilings: Arc<Ceilings>,
 }
 
 /// A refusal inside the recording transaction, or the store's own failure.
@@ -108,8 +110,9 @@ impl Journal for StoreJournal {
         record: DecisionRecord,
     ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
         let maker = self.maker.now();
-        let issuer = Arc::clone(&self.issuer);
-        let pending = self.store.write(move |tx| write_decision(tx, &maker, &issuer, record));
+        let (issuer, ceilings) = (Arc::clone(&self.issuer), Arc::clone(&self.ceilings));
+        let pending =
+            self.store.write(move |tx| write_decision(tx, &maker, &issuer, &ceilings, record));
         async move {
             pending.await.map_err(|stop| match stop {
                 Stop::Refused(refusal) => refusal,
@@ -227,6 +230,7 @@ fn write_decision(
     tx: &mut Tx<'_>,
     maker: &Maker,
     issuer: &str,
+    ceilings: &Ceilings,
     record: DecisionRecord,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
@@ -237,7 +241,8 @@ fn write_decision(
         return refuse(RecordRefusal::ClockBehind);
     }
     let question = recheck.question();
-    if let Some(kind) = standing::stopped(tx, issuer, &question, &recheck.server, host::now())? {
+    let (server, now) = (&recheck.server, host::now());
+    if let Some(kind) = standing::stopped(tx, issuer, &question, server, now, ceilings)? {
         return refuse(RecordRefusal::Revoked { kind });
     }
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {

@@ -16,8 +16,10 @@ mod client;
 mod config;
 mod delegate;
 mod doctor;
+mod entitlements;
 pub(crate) mod evidence;
 mod grant;
+mod identity;
 mod init;
 mod inspect;
 mod instance;
@@ -48,6 +50,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Grant(verb) => grant::run(verb, &dir, out)?,
         Verb::Delegation(verb) => grant::delegation(verb, &dir, out)?,
         Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
+        Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,

@@ -141,6 +141,9 @@ pub struct Standing {
     /// What of this chain was revoked, by kind: `delegation`, `holder`,
     /// `instance`, `agent`, `principal`, `task`, `workflow`, `tool_server`.
     pub revoked: Option<String>,
+    /// What of the grant is beyond what its principal may do now, as a code;
+    /// `None` while it is inside.
+    pub exceeds: Option<String>,
     /// Until when revocations are known.
     pub revocations_as_of: Timestamp,
     /// The time of the last durable entry.
@@ -165,6 +168,7 @@ impl Standing {
             ("agent", every(|hop| hop.agent_active && hop.owner.is_some())),
             ("principal", self.principal_active),
             ("grant", grant_stands),
+            ("entitlement", self.exceeds.is_none()),
         ];
         kinds.iter().find(|(_, stands)| !stands).map(|(kind, _)| (*kind).to_owned())
     }
@@ -372,10 +376,13 @@ fn stand(
     let facts = Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms };
     let denial = if let Some(kind) = &facts.standing.revoked {
         Denial::new(Reason::Revoked).about(kind.as_str())
-    } else if grant_stands {
-        return Ok(facts);
-    } else {
+    } else if !grant_stands {
         Denial::new(Reason::GrantNotStanding)
+    } else if let Some(part) = &facts.standing.exceeds {
+        // DESIGN rule 2: what the principal may do *now*.
+        Denial::new(Reason::EntitlementExceeded).about(part.as_str())
+    } else {
+        return Ok(facts);
     };
     Err(Unaccounted { denial, facts: Some(Box::new(facts)) })
 }
@@ -406,6 +413,7 @@ mod tests {
                 ended: false,
             }),
             revoked: None,
+            exceeds: None,
             revocations_as_of: now,
             last_durable: now,
         };

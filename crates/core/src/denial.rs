@@ -139,6 +139,7 @@ reasons! {
     // 3 authority
     Revoked, "revoked", Authority, "DESIGN §3.8", "the delegation, or something it depends on, was revoked", "ask the principal for a new delegation";
     GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
+    EntitlementExceeded, "entitlement-exceeded", Authority, "DESIGN §3.2", "the grant reaches beyond what its principal may do now", "ask the principal for a grant within their entitlements";
     ToolNotDelegated, "tool-not-delegated", Authority, "AAT 6b", "the delegation does not include this tool", "ask the principal for a delegation that includes it, or do without";
     ArgumentNotDelegated, "argument-not-delegated", Authority, "AAT 6b", "an argument lies outside the delegated scope", "stay within the scope, or ask the principal for more";
     ArgumentMissing, "argument-missing", Authority, "AAT 6b", "an argument that the delegation requires is missing", "send the required argument";

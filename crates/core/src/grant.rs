@@ -11,10 +11,9 @@ use crate::limits::JsonLimits;
 use crate::time::Timestamp;
 use crate::webauthn::AssertionError;
 
-mod id_token;
 mod proof;
-pub use id_token::{IdTokenIssuer, IdTokenProblem};
-pub use proof::{Login, MAX_LOGIN_AGE_SECONDS, Moment, Passkey, Proof, Registered, SignedBy};
+pub use crate::id_token::{IdTokenIssuer, IdTokenProblem, MAX_LOGIN_AGE_SECONDS};
+pub use proof::{Login, Moment, Passkey, Proof, Registered, SignedBy};
 
 /// The `typ` of a grant signed with a principal's key.
 pub const TYPE: &str = "bailiwick-grant+jwt";

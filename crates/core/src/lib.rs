@@ -26,6 +26,7 @@ pub mod dpop;
 pub mod enrolment;
 pub mod grant;
 pub mod guarantee;
+pub mod id_token;
 pub mod ids;
 pub mod jose;
 pub mod json;

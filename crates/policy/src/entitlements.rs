@@ -284,6 +284,12 @@ impl Ceiling {
         Self(None)
     }
 
+    /// Nothing at all.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self(Some(Halves { may_do: Vec::new(), may_grant: Vec::new() }))
+    }
+
     /// Whether the principal may make this grant: it has to be inside both
     /// halves, because nobody grants what they may not do.
     ///

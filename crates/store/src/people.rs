@@ -1,9 +1,9 @@
 //! Reading clients, credentials, roles and entitlements.
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{AgentId, Alias};
+use bailiwick_core::ids::{AgentId, Alias, EntryId};
 
-use crate::columns::Record;
+use crate::columns::{Record, parsed};
 use crate::error::StoreError;
 use crate::rows::{
     Agent, Client, ClientHolder, Credential, CredentialKind, Entitlements, Grant, Principal,
@@ -109,6 +109,15 @@ impl View<'_> {
     pub fn holders_of_role(&self, role: &str) -> Result<Vec<Alias>, StoreError> {
         let sql = "SELECT principal FROM roles WHERE org = ?1 AND role = ?2 ORDER BY principal";
         self.many(sql, (self.org_text(), role), |r| crate::columns::parsed(r, 0))
+    }
+
+    /// The entry that published the entitlements in force, if any were.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entitlements_version(&self) -> Result<Option<EntryId>, StoreError> {
+        let sql = "SELECT entry FROM entitlements WHERE org = ?1";
+        self.one(sql, [self.org_text()], |r| parsed(r, 0))
     }
 
     /// The entitlements in force, if any were published.

@@ -78,7 +78,7 @@ impl RedirectUri {
             return Err(bad("carries a user name or password"));
         }
         let kind = match url.scheme() {
-            "https" if text.starts_with("https://") && url.host_str().is_some() => Kind::Https,
+            "https" if text.starts_with("https://") && !authority(text).is_empty() => Kind::Https,
             "http" if Loopback::parse(text).is_some() => Kind::Loopback,
             "http" => return Err(bad("is plain http beyond the client's own machine")),
             // A scheme with a period belongs to who owns the domain; it cannot

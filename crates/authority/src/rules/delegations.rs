@@ -17,9 +17,11 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
+use bailiwick_policy::entitlements::{Asked, Ceiling};
 use bailiwick_policy::expand::{Expansion, expand};
 use bailiwick_store::{Agent, Principal, Task};
 
+use crate::ceilings::parts;
 use crate::host::Moment;
 use crate::installation::Installation;
 use crate::refusal::Refusal;
@@ -50,6 +52,8 @@ pub struct Parties<'a> {
     /// The kind of the first of principal, agent, workflow and task that was
     /// revoked.
     pub revoked: Option<&'static str>,
+    /// What the principal may do and grant at most.
+    pub ceiling: &'a Ceiling,
 }
 
 /// What a grant is to say, before the rules have looked at it.
@@ -223,6 +227,14 @@ pub fn state(
         Json::Object(tools) => tools,
         _ => Object::new(),
     };
+    // DESIGN rule 2: nobody grants what they may not grant, or may not do.
+    let window = terms.not_after.saturating_sub(terms.not_before);
+    parties.ceiling.permits_grant(&Asked {
+        workflow: &workflow.id,
+        parts: &parts(workflow, &terms.requested, &tools)?,
+        window_seconds: u64::try_from(window).unwrap_or(u64::MAX),
+        max_depth: terms.max_depth,
+    })?;
     let statement = Statement {
         id: minted.grant.clone(),
         org: installation.org.clone(),

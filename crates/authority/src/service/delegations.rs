@@ -9,6 +9,7 @@ use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::Workflow;
+use bailiwick_policy::entitlements::Ceiling;
 use bailiwick_store::{
     Agent, Delegation, Grant, Instance, Principal, Status, Stored, Subject, View,
 };
@@ -37,6 +38,7 @@ pub(super) struct State {
     pub(super) owner: Option<Stored<Principal>>,
     pub(super) workflow: Arc<Workflow>,
     pub(super) revoked: Option<&'static str>,
+    pub(super) ceiling: Ceiling,
 }
 
 impl State {
@@ -64,7 +66,11 @@ impl State {
             subjects.push(Subject::Agent { id: agent.id.clone() });
         }
         let revoked = revoked(view, &subjects)?;
-        Ok(Self { principal, agent, owner, workflow, revoked })
+        let ceiling = match &principal {
+            Some(principal) => cx.ceilings.of(view, principal)?,
+            None => Ceiling::nothing(),
+        };
+        Ok(Self { principal, agent, owner, workflow, revoked, ceiling })
     }
 
     pub(super) fn parties(&self) -> Parties<'_> {
@@ -73,6 +79,7 @@ impl State {
             agent: self.agent.as_deref(),
             owner: self.owner.as_deref(),
             revoked: self.revoked,
+            ceiling: &self.ceiling,
         }
     }
 

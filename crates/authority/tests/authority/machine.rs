@@ -19,6 +19,8 @@ use url::form_urlencoded::Serializer;
 
 use crate::support::{URL, World, agent, json, key};
 
+mod exchange;
+
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "http://127.0.0.1/callback";
 const RESOURCE: &str = "http://localhost:4000/mcp/support-desk";

@@ -13,8 +13,10 @@ mod authenticator;
 mod catalogue;
 mod console;
 mod delegations;
+mod entitlements;
 mod entries;
 mod erasure;
+mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
 mod inspecting;

@@ -102,6 +102,11 @@ pub(crate) fn keys() -> Keys {
 impl World {
     /// An installation whose log has not begun.
     pub(crate) fn bare() -> Self {
+        Self::of(installation())
+    }
+
+    /// The same under other names.
+    pub(crate) fn of(installation: Installation) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host =
             Arc::new(TestHost { now: AtomicI64::new(1_767_225_600_000), drawn: AtomicU64::new(0) });
@@ -121,7 +126,7 @@ impl World {
         );
         let store = Store::open(dir.path(), options).unwrap();
         let host_port: Arc<dyn Host> = Arc::clone(&host) as _;
-        let authority = Authority::new(store, host_port, installation(), keys()).unwrap();
+        let authority = Authority::new(store, host_port, installation, keys()).unwrap();
         let anchors = Anchors::new(vec![(URL.to_owned(), key(1).public_key())]).unwrap();
         Self { _dir: dir, host, authority, anchors }
     }

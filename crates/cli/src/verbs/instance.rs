@@ -7,6 +7,7 @@ use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 
+use super::identity;
 use crate::args::InstanceVerb;
 use crate::config::Config;
 use crate::datadir::DataDir;
@@ -49,6 +50,21 @@ pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), Cli
             out.next(&[&format!("bailiwick instance enrol {}", document.display())]);
             Ok(())
         }
+        InstanceVerb::Invite { agent } => identity::invite(&agent, dir, out),
+        InstanceVerb::Join { authority, token, agent, owner, key, identity: file } => {
+            let joining = identity::Joining {
+                authority: &authority,
+                token: &token,
+                agent: &agent,
+                owner: &owner,
+                key: &key,
+                identity: file.as_deref(),
+            };
+            identity::join(&joining, out)
+        }
+        InstanceVerb::Identity { authority, key, out: file, keep } => {
+            identity::identity(&authority, &key, file.as_deref(), keep, out)
+        }
         InstanceVerb::Enrol { document } => {
             let document = keyfile::read_json(&document)?;
             DataDir::open(dir)?.enrol(&document, out)
@@ -75,6 +91,18 @@ pub(crate) fn create(
     document: &Path,
 ) -> Result<InstanceKeys, CliError> {
     let keys = InstanceKeys::create(key, agent)?;
+    let enrolment = enrolment(&keys, agent, owner, authority)?;
+    keyfile::write_new(document, &enrolment.canonical())?;
+    Ok(keys)
+}
+
+/// The document that binds both keys to instance, agent and owner.
+pub(super) fn enrolment(
+    keys: &InstanceKeys,
+    agent: &AgentId,
+    owner: &PrincipalId,
+    authority: &str,
+) -> Result<Json, CliError> {
     let statement = Statement {
         instance: keys.instance.clone(),
         agent: agent.clone(),
@@ -84,9 +112,7 @@ pub(crate) fn create(
         holder: keys.holder.public_key(),
         identity: keys.identity.public_key(),
     };
-    let enrolment: Json = statement
+    statement
         .sign(&keys.holder, &keys.identity)
-        .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
-    keyfile::write_new(document, &enrolment.canonical())?;
-    Ok(keys)
+        .map_err(|e| CliError::environment("key", e.to_string(), "try again"))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::follower::RevocationFollower;
 use bailiwick_authority::http::console::{Console, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
@@ -146,6 +147,7 @@ fn journal(data: &DataDir) -> StoreJournal {
         store: data.store().clone(),
         maker: data.gateway.clone(),
         issuer: data.config.public_url().into(),
+        ceilings: data.authority.ceilings(),
     }
 }
 
@@ -182,9 +184,12 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         }
         keys.take_up();
     }));
+    let revocations = RevocationServer::new(data.authority.clone());
     let router = bailiwick_gateway::router(gateway.clone())
         .merge(api::router(Arc::clone(&data))?)
+        .merge(revocations.router())
         .merge(authority(&data)?);
+    tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
     announce(&data, address, out);

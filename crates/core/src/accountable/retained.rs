@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 impl Standing {
     /// `{hops, principal_active, principal_alias, grant, revoked,
-    /// revocations_as_of, last_durable}`; what is unknown is `null`, times are
+    /// revocations_as_of, last_durable, exceeds?}`; what is unknown is `null`, times are
     /// RFC 3339.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -23,15 +23,18 @@ impl Standing {
                 .with("attested", g.attested)
                 .with("ended", g.ended)
         });
-        Object::new()
+        let mut standing = Object::new()
             .with("hops", hops)
             .with("principal_active", self.principal_active)
             .with("principal_alias", self.principal_alias.as_deref())
             .with("grant", grant)
             .with("revoked", self.revoked.as_deref())
             .with("revocations_as_of", self.revocations_as_of.to_string())
-            .with("last_durable", self.last_durable.to_string())
-            .into()
+            .with("last_durable", self.last_durable.to_string());
+        if let Some(exceeds) = &self.exceeds {
+            standing.insert("exceeds", exceeds.as_str());
+        }
+        standing.into()
     }
 
     /// Reads what [`Standing::to_json`] wrote; `None` when it is anything else.
@@ -50,6 +53,10 @@ impl Standing {
             principal_alias: optional(o.member("principal_alias")?, text)?,
             grant: optional(o.member("grant")?, grant_from_json)?,
             revoked: optional(o.member("revoked")?, text)?,
+            exceeds: match o.member("exceeds") {
+                None => None,
+                Some(code) => Some(text(code)?),
+            },
             revocations_as_of: time("revocations_as_of")?,
             last_durable: time("last_durable")?,
         };
@@ -126,6 +133,7 @@ mod tests {
                 ended: true,
             }),
             revoked: Some("task".into()),
+            exceeds: None,
             revocations_as_of: now,
             last_durable: now,
         };
@@ -134,6 +142,12 @@ mod tests {
         assert_eq!((read.to_json(), read.hops), (json.clone(), standing.hops));
         let more = json.as_object().unwrap().clone().with("more", true);
         assert!(Standing::from_json(&more.into()).is_none());
+        let beyond = Standing {
+            exceeds: Some("entitlement-scope".into()),
+            ..Standing::from_json(&json).unwrap()
+        };
+        let read = Standing::from_json(&beyond.to_json()).unwrap();
+        assert_eq!(read.exceeds.as_deref(), Some("entitlement-scope"));
         let mut less = json.as_object().unwrap().clone();
         less.remove("revoked");
         assert!(Standing::from_json(&less.into()).is_none());

@@ -2,9 +2,9 @@
 //! at an identity provider with the grant's digest as `nonce`, or by a signed
 //! request. A grant that nobody signed is attested by an administrator.
 
-use super::id_token::{self, IdTokenIssuer, IdTokenProblem};
 use super::{GrantError, Statement, TYPE};
 use crate::crypto::KeyError;
+use crate::id_token::{self, Expected, IdTokenIssuer, IdTokenProblem};
 use crate::jose::{
     self, HeaderRules, JoseError, Jws, JwsSigner, SetKey, ThirdPartyKey, VerifyingKey,
 };
@@ -15,9 +15,6 @@ use crate::webauthn::{Assertion, RelyingParty};
 
 #[cfg(test)]
 mod tests;
-
-/// Seconds from a login to the grant that it signs.
-pub const MAX_LOGIN_AGE_SECONDS: i64 = 600;
 
 /// An `id_token` with its key is the largest.
 const PROOF_JSON: JsonLimits = JsonLimits { max_bytes: 32 << 10, max_depth: 4, max_values: 64 };
@@ -272,13 +269,38 @@ impl Statement {
         let mut refusal = GrantError::NotRegistered;
         for login in registered.logins {
             for issuer in registered.issuers.iter().filter(|i| i.issuer == login.issuer) {
-                let subject = &login.subject;
-                match id_token::verify(token, key, issuer, subject, self.digest(), moment) {
+                match self.logged_in(token, key, issuer, &login.subject, moment) {
                     Ok(()) => return Ok(SignedBy::IdToken),
                     Err(problem) => refusal = GrantError::IdToken(problem),
                 }
             }
         }
         Err(refusal)
+    }
+
+    fn logged_in(
+        &self,
+        token: &str,
+        key: &ThirdPartyKey,
+        issuer: &IdTokenIssuer<'_>,
+        subject: &str,
+        moment: &Moment,
+    ) -> Result<(), IdTokenProblem> {
+        if !issuer.keys.contains(key) {
+            return Err(IdTokenProblem::Key);
+        }
+        let claims = id_token::parse(token)?.verify(key)?;
+        let expected = Expected {
+            issuer: issuer.issuer,
+            client_id: issuer.client_id,
+            nonce: &self.digest().to_string(),
+            now: moment.signed_at,
+            skew_seconds: moment.skew_seconds,
+            fresh: true,
+        };
+        if id_token::read(&claims, &expected)?.subject != subject {
+            return Err(IdTokenProblem::Subject);
+        }
+        Ok(())
     }
 }

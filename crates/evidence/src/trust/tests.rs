@@ -5,6 +5,16 @@ fn public(seed: u8) -> PublicKey {
     SigningKey::from_seed(&[seed; 32]).unwrap().public_key()
 }
 
+/// RFC 7515 §A.3.1.
+fn provider_key() -> ThirdPartyKey {
+    let jwk = Object::new()
+        .with("kty", "EC")
+        .with("crv", "P-256")
+        .with("x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU")
+        .with("y", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+    ThirdPartyKey::from_jwk(&jwk).unwrap()
+}
+
 fn trust() -> Trust {
     Trust {
         org: OrgId::parse("default").unwrap(),
@@ -41,8 +51,11 @@ fn trust() -> Trust {
         id_tokens: vec![IdTokenKey {
             issuer: "https://login.example".into(),
             client_id: "console".into(),
-            key: ThirdPartyKey::Own(public(6).into()),
-            validity: Validity::ALWAYS,
+            key: provider_key(),
+            validity: Validity {
+                not_before: None,
+                not_after: Some(Timestamp::from_seconds(3_000)),
+            },
         }],
     }
 }
@@ -112,4 +125,30 @@ fn one_name_or_one_key_for_two_makers_at_a_time_is_ambiguous() {
     let mut shared = trust();
     shared.issuers.push(IssuerKey { uri: "https://other".into(), ..shared.issuers[0].clone() });
     assert!(matches!(shared.check(), Err(TrustError::Ambiguous { .. })));
+}
+
+#[test]
+fn a_file_from_before_there_were_logins_still_reads() {
+    let mut older = trust();
+    older.id_tokens.clear();
+    assert!(!text(&older).contains("id_tokens"));
+    assert_eq!(Trust::parse(text(&older).as_bytes()), Ok(older));
+}
+
+#[test]
+fn a_providers_key_is_public_and_written_in_one_way() {
+    let good = text(&trust());
+    for (from, to) in [
+        (r#""kty":"EC""#, r#""d":"AA","kty":"EC""#),
+        (r#""kty":"EC""#, r#""kid":"k","kty":"EC""#),
+        (r#""crv":"P-256""#, r#""crv":"P-384""#),
+        (r#"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"#, "AAAA"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good);
+        let refusal = Trust::parse(bad.as_bytes()).unwrap_err();
+        assert_eq!(refusal, TrustError::Member { member: "id_tokens[0].jwk".into() }, "{to}");
+    }
+    let bad = good.replacen(r#""client_id":"#, r#""client":"#, 1);
+    assert!(Trust::parse(bad.as_bytes()).is_err());
 }

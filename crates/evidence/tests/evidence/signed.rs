@@ -241,7 +241,7 @@ fn a_signature_over_another_grant_is_refused() {
     let told = story(&plan, SignedBy::Passkey, &proof, Some(passkey()));
     refused(&told, &trust(), "another digest");
     let told = story(&plan, SignedBy::IdToken, &id_token(&other, 4), Some(registered_login()));
-    refused(&told, &trust(), "nonce is not the digest");
+    refused(&told, &trust(), "nonce is not the one");
 }
 
 #[test]

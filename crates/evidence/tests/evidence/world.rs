@@ -351,7 +351,6 @@ impl Plan {
             workflow_digest: statement.workflow_digest,
             grant: statement.id.clone(),
             grant_digest: statement.digest(),
-            client: None,
         };
         (self.claims)(&mut claims);
         let scope = |tools: &Object| Scope::parse(tools, Dialect::Extended, 32).unwrap();
@@ -492,6 +491,7 @@ impl Plan {
                 ended: false,
             }),
             revoked: None,
+            exceeds: None,
             revocations_as_of: Timestamp::from_millis(self.now.millis() - 12),
             last_durable: Timestamp::from_millis(self.now.millis() - 12),
         };

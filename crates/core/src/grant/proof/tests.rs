@@ -3,7 +3,7 @@
 use super::super::tests::statement;
 use super::*;
 use crate::crypto::{P256SigningKey, SigningKey, fresh_p256};
-use crate::grant::IdTokenProblem as Problem;
+use crate::grant::{IdTokenProblem as Problem, MAX_LOGIN_AGE_SECONDS};
 use crate::ids::PrincipalId;
 use crate::webauthn::AssertionError;
 use crate::webauthn::tests::{Passkey as Device, relying_party};

@@ -34,10 +34,10 @@ fn time(at: Timestamp) -> Vec<u8> {
 }
 
 /// A P-256 key: `n` is its scalar, 32 times over.
-pub struct Key(u8);
+pub(crate) struct Key(u8);
 
 impl Key {
-    pub fn new(n: u8) -> Self {
+    pub(crate) fn new(n: u8) -> Self {
         Self(n)
     }
 
@@ -51,12 +51,12 @@ impl Key {
         any_ecdsa_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.pkcs8()))).unwrap()
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         pem("PRIVATE KEY", &self.pkcs8())
     }
 }
 
-pub fn pem(label: &str, bytes: &[u8]) -> String {
+pub(crate) fn pem(label: &str, bytes: &[u8]) -> String {
     use bailiwick_core::crypto::base64url;
     let text = base64url(bytes).replace('-', "+").replace('_', "/");
     let padded = format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4));
@@ -64,17 +64,17 @@ pub fn pem(label: &str, bytes: &[u8]) -> String {
 }
 
 /// Who issues, until when, for whom.
-pub struct Issue<'a> {
-    pub issuer: &'a Key,
-    pub subject: &'a Key,
+pub(crate) struct Issue<'a> {
+    pub(crate) issuer: &'a Key,
+    pub(crate) subject: &'a Key,
     /// The host; the issuer's own certificate when there is none.
-    pub host: Option<&'a str>,
-    pub not_before: Timestamp,
-    pub not_after: Timestamp,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 impl Issue<'_> {
-    pub fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         let algorithm = der(SEQUENCE, &[&der(6, &[&ECDSA_WITH_SHA256])]);
         let extension = |id: u8, critical: &[u8], value: &[u8]| {
             der(SEQUENCE, &[&der(6, &[&[0x55, 0x1d, id]]), critical, &der(4, &[value])])
@@ -107,7 +107,7 @@ impl Issue<'_> {
 }
 
 /// The test CA's own certificate around `now`.
-pub fn authority(now: Timestamp) -> Vec<u8> {
+pub(crate) fn authority(now: Timestamp) -> Vec<u8> {
     let key = Key::new(1);
     let (not_before, not_after) = (now.plus_seconds(-86_400), now.plus_seconds(86_400));
     Issue { issuer: &key, subject: &key, host: None, not_before, not_after }.der()
@@ -115,7 +115,7 @@ pub fn authority(now: Timestamp) -> Vec<u8> {
 
 /// A server's certificate by the test CA, as PEM, valid for `window` seconds
 /// relative to `now`.
-pub fn server(host: &str, key: &Key, now: Timestamp, window: (i64, i64)) -> String {
+pub(crate) fn server(host: &str, key: &Key, now: Timestamp, window: (i64, i64)) -> String {
     let issue = Issue {
         issuer: &Key::new(1),
         subject: key,
