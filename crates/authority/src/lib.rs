@@ -26,6 +26,7 @@
 
 pub mod ceilings;
 pub mod console;
+pub mod feed;
 pub mod follower;
 pub mod host;
 pub mod http;
