@@ -16,7 +16,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{Derivation, Journal as _, PinMismatch};
 use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
 
-use crate::ports::{Maker, StoreJournal, note_derived, tool_changed};
+use crate::ports::{CurrentMaker, Maker, StoreJournal, note_derived, tool_changed};
 use crate::verbs::evidence::plaintext_read;
 use golden::Golden;
 
@@ -142,7 +142,12 @@ fn the_composition_root_writes_the_golden_entries() {
 #[test]
 fn a_derived_token_gets_one_entry_with_its_own_end_however_often_it_is_denied() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = StoreJournal { store: store(&dir), maker: maker(), issuer: "http://x".into() };
+    let journal = StoreJournal {
+        store: store(&dir),
+        maker: CurrentMaker::new(maker()),
+        issuer: "http://x".into(),
+        ceilings: Arc::default(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for action in 1..4 {
         let (event, derived) = denial(action);

@@ -3,11 +3,19 @@
 use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::Trust;
-use bailiwick_evidence::trust::{IssuerKey, Maker, Role, Validity};
+use bailiwick_evidence::trust::{Approvers, IssuerKey, Maker, Role, Validity};
+
+use url::Url;
 
 use crate::installation::Installation;
 use crate::keyring::{AnyKey, Purpose};
 use crate::rules::keys::MAKER_OVERLAP_SECONDS;
+
+/// Where people use their passkeys: the console, at the issuer's own name.
+fn approvers(issuer: &str) -> Option<Approvers> {
+    let rp_id = Url::parse(issuer).ok()?.host_str()?.to_owned();
+    Some(Approvers { rp_id, origins: vec![issuer.to_owned()] })
+}
 
 /// The trust file: every key that signed roots or entries, each with the time
 /// for which it is accepted. `since` is when the log began: no key is valid
@@ -66,7 +74,7 @@ pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
         witnesses: Vec::new(),
         quorum: 0,
         audiences: vec![installation.audience()],
-        approvers: None,
+        approvers: approvers(&installation.issuer),
         id_tokens: Vec::new(),
     }
 }

@@ -450,7 +450,10 @@ fn a_root_that_says_something_else_than_its_record_has_no_grant() {
     let standing = |authority: &Authority, holder| {
         let question = Question { authority, tokens: vec![issued.root], holders: vec![holder] };
         let source = Revoked::Direct(world.now());
-        let read = world.authority.store().read(|view| read(view, URL, &question, source));
+        let read = world
+            .authority
+            .store()
+            .read(|view| read(view, URL, &question, source, &world.authority.ceilings()));
         let standing: Result<_, bailiwick_store::StoreError> = read;
         let standing = standing.unwrap();
         (standing.principal_active, standing.grant.is_some())

@@ -7,27 +7,43 @@ use crate::golden::{self, Golden};
 use crate::support::*;
 
 use bailiwick_authority::keyring::{AnyKey, Purpose};
+use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, Target};
-use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::crypto::{Signer as _, from_base64url};
+use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{IdentityMode, Status, StoreError};
+use bailiwick_store::{ClientSource, IdentityMode, Status, StoreError};
 
-/// Kinds that other makers write: the gateway, or whoever reads texts.
-const ELSEWHERE: [Kind; 6] = [
+/// Kinds that other makers write (the gateway, or whoever reads texts), and
+/// those of which a part is drawn by a library: what a passkey is registered
+/// with, and the refusals of the token endpoint. `people.rs` and `machine.rs`
+/// read these.
+const ELSEWHERE: [Kind; 9] = [
     Kind::ActionDecided,
     Kind::ActionCompleted,
+    Kind::AuthorizationRefused,
+    Kind::CredentialAdded,
+    Kind::CredentialChanged,
     Kind::DelegationSeen,
     Kind::DenialsSuppressed,
     Kind::PlaintextRead,
     Kind::ToolChanged,
 ];
+
+/// A P-256 key for tests (PKCS #8).
+const IDENTITY: &str = concat!(
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgta21LYhfZ-PCdJRcw-tXWmeuhwvrCcxf",
+    "ibIROvB2KtmhRANCAAQ2P7RuKRbjrLi3owYLMT-a7cq7mJQb_aID2N3Qj-BgQ9al1xvUP0dvivnTR9dx",
+    "D1TxEQUPHR_BbBPClRVzA4WA",
+);
 
 /// The first entry of each kind that is in the ledger and not in `found`.
 fn collect(world: &World, found: &mut BTreeMap<String, Golden>) {
@@ -56,6 +72,17 @@ fn enrolment(world: &World) -> Json {
     let entry = golden::read("instance.enrolled");
     let (_, disclosed) = entry.disclosures.into_iter().find(|(f, _)| f == "enrolment").unwrap();
     disclosed.value
+}
+
+/// Another instance, whose identity key is always the same one, gets its
+/// identity token.
+fn admit(world: &World) {
+    let document = from_base64url(IDENTITY).unwrap();
+    let identity = IdentitySigningKey::from_pkcs8(&document).unwrap();
+    let statement = world.statement("agent:runner", 31, &identity);
+    let enrolment = statement.sign(&*key(31), &identity).unwrap();
+    let token = world.authority.instance_invite(&agent("agent:runner")).unwrap();
+    world.authority.instance_admit(&token, &enrolment).unwrap();
 }
 
 #[test]
@@ -101,6 +128,17 @@ fn the_authority_writes_the_golden_entries() {
     let mut found = BTreeMap::new();
     collect(&world, &mut found);
     a.erase(&Erasure::Principal(principal("user:142"))).unwrap();
+    let client = a
+        .client_register(NewClient {
+            id: "client-1".into(),
+            source: ClientSource::Configured,
+            name: "desk assistant".into(),
+            metadata: "{}".into(),
+        })
+        .unwrap();
+    a.client_map(&client.id, &agent("agent:runner")).unwrap();
+    a.role_change(&principal("user:owner"), Role::Operator, true).unwrap();
+    admit(&world);
     a.entitlements_publish("rules: [{who: {everybody: true}}]").unwrap();
     a.key_changed(Change {
         purpose: Purpose::Issuer,

@@ -40,7 +40,7 @@ impl Served {
         world.authority.init().unwrap();
         world
             .authority
-            .principal_add(&principal("user:owner"), &key(10).public_key().to_jwk())
+            .principal_add(&principal("user:owner"), Some(&key(10).public_key().to_jwk()))
             .unwrap();
         let server = RevocationServer::new(world.authority.clone());
         let to = behind.local_addr().unwrap();

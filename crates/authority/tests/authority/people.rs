@@ -197,7 +197,7 @@ fn a_grant_is_signed_by_its_own_persons_passkey_over_its_own_digest_only() {
     let page = a.consent_begin(&me, &request(&world)).unwrap();
     let theirs = a.consent_begin(&them, &request(&world)).unwrap();
     let digest_of_mine = digest(&world, &page, &me);
-    let mut refuse = |assertion: Json, code: &str| {
+    let refuse = |assertion: Json, code: &str| {
         let refused = a.consent_sign(&party(), &page, &me, &assertion).unwrap_err();
         assert_eq!(code_of(&refused), code);
     };

@@ -384,11 +384,10 @@ fn the_last_look_before_the_record_sees_whatever_ended_meanwhile() {
             holders: links.iter().map(|l| l.holder).collect(),
         };
         change(&world, &issued);
-        let now = world.now();
-        let looked = world
-            .authority
-            .store()
-            .read(|view| bailiwick_authority::standing::stopped(view, URL, &question, &name, now));
+        let (now, ceilings) = (world.now(), world.authority.ceilings());
+        let looked = world.authority.store().read(|view| {
+            bailiwick_authority::standing::stopped(view, URL, &question, &name, now, &ceilings)
+        });
         assert_eq!(looked.unwrap().unwrap_or_default(), expected);
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::Router;
 use axum::extract::State;
 use axum::http::Uri;
@@ -12,12 +13,14 @@ use axum::response::Html;
 use axum::routing::get;
 use bailiwick_authority::host::Host;
 use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
+use bailiwick_authority::keyring::KeyRing;
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::{Authority, Installation, Keys, Maker};
-use bailiwick_core::crypto::SigningKey;
+use bailiwick_core::crypto::{Signer as _, SigningKey};
+use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{AgentId, OrgId, PrincipalId};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
@@ -116,8 +119,10 @@ impl Site {
     /// The answers that the client got so far, as pairs.
     pub(crate) fn answers(&self) -> Vec<Vec<(String, String)>> {
         let answers = self.answers.lock().unwrap();
-        let pairs = |query: &String| url::form_urlencoded::parse(query.as_bytes()).into_owned();
-        answers.iter().map(|query| pairs(query).collect()).collect()
+        answers
+            .iter()
+            .map(|query| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+            .collect()
     }
 }
 
@@ -140,8 +145,13 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
         log_key: LogKey::new("localhost/log", *key(4).public_key().as_bytes()).unwrap(),
         max_root_seconds: 3600,
         limits: ChainLimits::DEFAULT,
+        ring: KeyRing::default(),
     };
-    let keys = Keys { issuer: key(1), maker: key(2) };
+    let random = SystemRandom::new();
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let identity = IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap();
+    let keys =
+        Keys { issuer: key(1), maker: key(2), identity: Arc::new(identity), snapshot: key(5) };
     Authority::new(store, Arc::new(RealHost), installation, keys).unwrap()
 }
 

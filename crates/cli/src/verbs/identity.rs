@@ -14,7 +14,7 @@ use super::instance::enrolment;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
-use crate::keyfile::{self, InstanceKeys};
+use crate::keyfile::InstanceKeys;
 use crate::output::Output;
 
 /// An answer of the authority has a few kilobytes.
