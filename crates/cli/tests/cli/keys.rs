@@ -164,3 +164,52 @@ fn a_former_key_can_be_given_up_too_and_mistakes_are_refused_by_name() {
     assert!(!world.data.join("keys/issuer.next.jwk").exists());
     assert_ledger_holds(&world);
 }
+
+/// The machine's clock, as a gateway elsewhere has it.
+struct Clock;
+
+impl bailiwick_authority::host::Host for Clock {
+    fn now(&self) -> bailiwick_core::time::Timestamp {
+        now()
+    }
+
+    fn fill(&self, _: &mut [u8]) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_gateway_elsewhere_follows_revocations_under_the_snapshot_key_of_the_moment() {
+    use bailiwick_authority::Maker;
+    use bailiwick_authority::feed::client::Subscription;
+    use bailiwick_authority::follower::RevocationFollower;
+    use bailiwick_core::crypto::PublicKey;
+    use bailiwick_testkit::present::{key_file, object};
+    use std::sync::Arc;
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let world = World::new(EXE);
+    let chain = world.chain();
+    world.ok(&["revoke", "delegation", "--chain", &chain.path(), "--reason", "test"]);
+    let snapshot =
+        |world: &World| PublicKey::from_jwk(&object(&present(world, "snapshot")["jwk"])).unwrap();
+    let key = key_file(&world.data.join("keys/gateway.jwk"));
+    let mut subscription = Subscription {
+        issuer: world.public_url.clone(),
+        keys: vec![snapshot(&world)],
+        maker: Maker::gateway(key.public_key()).id,
+        key: Arc::new(key),
+        http: reqwest::Client::new(),
+        host: Arc::new(Clock),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = |subscription: &Subscription, follower: &RevocationFollower| {
+        runtime.block_on(subscription.ask(follower)).map_err(|e| e.code())
+    };
+    let follower = RevocationFollower::waiting();
+    assert_eq!(ask(&subscription, &follower), Ok(1));
+    world.ok(&["keys", "rotate", "snapshot"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(ask(&subscription, &follower), Err("feed-forged"));
+    subscription.keys.push(snapshot(&world));
+    assert_eq!(ask(&subscription, &follower), Ok(0));
+}

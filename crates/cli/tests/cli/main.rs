@@ -15,6 +15,7 @@ mod command_line;
 mod concurrency;
 mod crash;
 mod demo;
+mod entitlements;
 mod evidence;
 mod faults;
 mod installation;
