@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bailiwick_authority::http::documents::DocumentClients;
 use bailiwick_authority::http::fetch::WebFetch;
 use bailiwick_authority::http::machine::{Machine, Options, machine_router};
+use bailiwick_authority::oauth::parameters::MAX_BYTES;
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::oauth::status_list::{Status, StatusList};
 use bailiwick_authority::rules::clients::NewClient;
@@ -490,7 +491,8 @@ fn what_is_no_form_of_a_client_is_refused_before_anything_else() {
     let credentials = [("grant_type", "client_credentials"), ("client_id", "client-1")];
     let answer = served.post("/token", &credentials, &[]);
     assert_eq!(answer.error(), (400, "unsupported_grant_type".to_owned()));
-    let large = "x".repeat(400 * 1024);
+    // Little more than is allowed: what is not read would break the connection.
+    let large = "x".repeat(MAX_BYTES);
     let answer = served.post("/token", &[("client_id", &large)], &[]);
     assert_eq!(answer.status, 400);
     assert_eq!(served.get("/token").status, 405);

@@ -58,7 +58,7 @@ pub(super) fn exchange(
     let details = form.details.delegation.clone().unwrap_or_default();
     let grant = match &verified.grant {
         Some(grant) => Some(grant.clone()),
-        None => grant_for(cx, tx, moment, &verified.subject.principal, &actor.agent, &details)?,
+        None => grant_for(cx, tx, moment, &verified.subject.principal, &agent, &details)?,
     };
     let grant = grant.ok_or(ExchangeRefusal::GrantMissing)?;
     let (statement, state) = standing_grant(cx, tx, &grant)?;
