@@ -24,8 +24,11 @@
     const local = document.createElement("span");
     local.className = "local";
     local.textContent = zone.format(at);
+    const beside = document.createElement("span");
+    beside.className = "utc";
+    beside.textContent = ` (${utc.slice(11)})`;
     time.title = utc;
-    time.replaceChildren(local, ` (${utc.slice(11)})`);
+    time.replaceChildren(local, beside);
   }
   const note = document.querySelector("[data-zone]");
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;

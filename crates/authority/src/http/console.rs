@@ -142,6 +142,7 @@ pub fn console_router(console: Console) -> Router {
         .route("/activity", get(pages::activity))
         .route("/activity/{index}", get(pages::entry))
         .route("/static/{name}", get(asset))
+        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(console)
 }
@@ -342,6 +343,19 @@ fn with_headers(mut response: Response, headers: &[(&'static str, &'static str)]
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+/// A page for people who lost their way; programs hear the status only.
+async fn nowhere(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    uri: axum::http::Uri,
+) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    if !accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    console.run(Asked::new(headers, &uri), |_, _| Err(Failure::NotFound)).await
 }
 
 async fn asset(

@@ -23,13 +23,9 @@ fn member<'a>(options: &'a Json, path: &[&str]) -> &'a Json {
 }
 
 impl Authenticator {
-    /// One whose key is made up from the machine's randomness, or from a fixed
-    /// scalar for entries that are always the same.
-    pub(crate) fn new(origin: &str, fixed: Option<[u8; 32]>) -> Self {
-        let key = match fixed {
-            None => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
-            Some(seed) => fixed_key(&seed),
-        };
+    /// One that is used on pages of `origin`.
+    pub(crate) fn new(origin: &str) -> Self {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let id = sha256(key.public_key().as_ref()).bytes()[..16].to_vec();
         let (handle, origin) = (String::new(), origin.to_owned());
         Self { key, id, handle, counter: 0, is_verified: true, origin }
@@ -77,7 +73,7 @@ impl Authenticator {
     }
 
     /// What a browser answers when `challenge` is to be signed.
-    pub(crate) fn sign(&mut self, challenge: &str) -> Json {
+    pub(crate) fn sign(&self, challenge: &str) -> Json {
         let data = self.data(PRESENT);
         let client_data = self.client_data("webauthn.get", challenge);
         let mut signed = data.clone();
@@ -92,9 +88,8 @@ impl Authenticator {
     }
 
     /// What a browser answers to a login's options.
-    pub(crate) fn log_in(&mut self, options: &Json) -> Json {
-        let challenge = member(options, &["publicKey", "challenge"]).as_str().unwrap().to_owned();
-        self.sign(&challenge)
+    pub(crate) fn log_in(&self, options: &Json) -> Json {
+        self.sign(member(options, &["publicKey", "challenge"]).as_str().unwrap())
     }
 
     fn credential(&self, response: Object) -> Json {
@@ -106,17 +101,4 @@ impl Authenticator {
             .with("extensions", Object::new())
             .into()
     }
-}
-
-fn fixed_key(seed: &[u8; 32]) -> EcdsaKeyPair {
-    // The public point belongs to the scalar: computed once, checked here.
-    let (scalar, point) = (seed, public_point(seed));
-    EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_ASN1_SIGNING, scalar, &point)
-        .unwrap()
-}
-
-fn public_point(seed: &[u8; 32]) -> Vec<u8> {
-    use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
-    let key = PrivateKey::from_private_key(&ECDH_P256, seed).unwrap();
-    key.compute_public_key().unwrap().as_ref().to_vec()
 }

@@ -136,11 +136,28 @@ async fn play(world: &World, browser: &Browser, program: &Program, proves: bool)
     let tools = program.expect("tools")["tools"].clone();
     assert!(tools.as_array().is_some_and(|t| t.iter().any(|t| t == "get_ticket")), "{tools}");
     assert!(tools.as_array().is_some_and(|t| t.iter().all(|t| t != "refund_order")), "{tools}");
-    assert_eq!(program.expect("result")["tool"], "get_ticket");
+    let allowed = program.expect("result");
+    assert_eq!(allowed["tool"], "get_ticket");
     let searched = program.expect(if proves { "result" } else { "refused" });
     assert_eq!(searched["tool"], "search_customers");
     assert_eq!(program.expect("refused")["tool"], "refund_order");
     program.expect("done");
+    // The npm client shows the decision's id: whoever has it can prove the call.
+    if let Some(decision) = allowed["decision"].as_str() {
+        let (bundle, trust) = (world.path(decision), world.path("trust.json"));
+        std::thread::sleep(Duration::from_millis(1200));
+        world.ok(&["evidence", "get", decision, "-o", &bundle]);
+        if !Path::new(&trust).exists() {
+            world.ok(&["keys", "trust", "-o", &trust]);
+        }
+        let verdict = world.ok(&["evidence", "verify", &bundle, "--trust", &trust]);
+        let assurance = if proves { "token" } else { "none" };
+        assert!(
+            verdict.to_string().contains(&format!("\"assurance\":\"{assurance}\"")),
+            "{verdict}"
+        );
+        assert!(verdict.to_string().contains("\"signed\":\"passkey\""), "{verdict}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -234,7 +234,7 @@ async fn a_bearer_token_alone_is_no_presentation_and_goes_nowhere() {
     let text = body("get_ticket", &json!({"ticket_id": 8821}), None).to_string();
     let raw = send("POST", &world.url(), &with, text).await;
     assert_eq!(raw.code(), "not-authenticated");
-    assert_eq!(world.denial_codes(), ["presentation-missing"]);
+    assert_eq!(world.denial_codes(), ["presentation-malformed"]);
     assert!(world.tap.of("tools/call").is_empty());
 }
 

@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, and some write files or measure time"
 )]
 
+mod access;
 mod allowed;
 mod boundary;
 mod denied;

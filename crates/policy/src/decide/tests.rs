@@ -267,3 +267,21 @@ fn every_denial_code_is_a_reason_that_the_gateway_knows() {
         assert!(code.is_empty() || Reason::parse(code).is_some(), "{code}");
     }
 }
+
+#[test]
+fn a_bearer_reaches_only_reads_of_low_risk_that_are_listed_for_it() {
+    let ids = ids();
+    for (risk, effect) in Risk::ALL.iter().flat_map(|r| Effect::ALL.iter().map(move |e| (*r, *e))) {
+        for bearer in [false, true] {
+            let rating = Rating { bearer, ..rating(risk, effect) };
+            let input = strong(&ids, Some(&rating));
+            let decided = decide(&PolicyInput { assurance: Assurance::None, ..input.clone() });
+            let listed = bearer && (risk, effect) == (Risk::Low, Effect::Read);
+            let expected = if listed { "allow" } else { "deny" };
+            assert_eq!(decided.as_str(), expected, "{risk} {effect} {bearer}");
+            // It takes nothing from whoever proves more.
+            let unlisted = Rating { bearer: false, ..rating.clone() };
+            assert_eq!(decide(&input), decide(&strong(&ids, Some(&unlisted))));
+        }
+    }
+}

@@ -93,6 +93,7 @@ fn the_digest_changes_with_everything_that_is_said() {
         ("effect: read}", "effect: read, idempotent: true}"),
         ("effect: read}", "effect: read, data: [x]}"),
         ("effect: read}", "effect: read, timeout_seconds: 5}"),
+        ("effect: read}", "effect: read, bearer: true}"),
         ("id: integer", "id: string"),
         ("id: integer", "id: {type: integer, constraint: {constraint_type: range, min: 1}}"),
         ("d/get: {id: \"{id}\"}", "d/get: {id: \"{id}\", x: 1}"),
@@ -321,5 +322,19 @@ proptest! {
             let again = Workflow::parse(&workflow.canonical_json()).unwrap();
             prop_assert_eq!(again.digest(), workflow.digest());
         }
+    }
+}
+
+#[test]
+fn only_reads_of_low_risk_are_listed_for_bearers() {
+    for (from, to) in [
+        ("risk: low, effect: read}", "risk: medium, effect: read, bearer: true}"),
+        ("effect: write", "bearer: true, effect: write"),
+    ] {
+        let text = SMALL.replacen(from, to, 1);
+        assert_ne!(text, SMALL, "{to}");
+        let problems = Workflow::parse(&text).unwrap_err();
+        let codes: Vec<_> = problems.iter().map(|p| p.code.as_str()).collect();
+        assert_eq!(codes, ["workflow-bearer-too-risky"], "{to}");
     }
 }

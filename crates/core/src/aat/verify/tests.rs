@@ -13,6 +13,7 @@ use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use crate::limits::JsonLimits;
 use crate::scope::{ArgumentRules, Scope};
 
+mod access;
 mod generated;
 mod laws;
 

@@ -112,7 +112,7 @@ pub struct World {
     pub workflow: Workflow,
     pub workflow_digest: Digest,
     pub grant: GrantId,
-    issuer: SigningKey,
+    pub issuer: SigningKey,
     _dir: tempfile::TempDir,
     serving: JoinHandle<()>,
 }

@@ -1,0 +1,129 @@
+//! Callers that know OAuth: access tokens, bound to a key or to nobody.
+
+use bailiwick_core::access;
+use bailiwick_core::accountable::Authority;
+use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::dpop;
+use bailiwick_core::json::Object;
+use bailiwick_core::limits::ChainLimits;
+use bailiwick_gateway::ports::Host as _;
+use serde_json::{Value, json};
+
+use crate::support::{ISSUER, Raw, World, body, headers, key, random_id, send};
+
+const CLIENT: &str = "client-1";
+
+/// A token for `resource`, bound to key `holder` or to nobody.
+fn token(world: &World, holder: Option<u8>, resource: &str, shorthands: &[&str]) -> String {
+    let thumbprint = match holder {
+        Some(n) => key(n).public_key().thumbprint(),
+        None => access::bearer_thumbprint(CLIENT),
+    };
+    world.registry.enrol(thumbprint, world.hop(9, "agent:support-runner"));
+    let content = access::Content {
+        jti: random_id(world.host.as_ref()),
+        now: world.host.now(),
+        exp: world.host.now().seconds() + 300,
+        nbf: None,
+        key: holder.map(|n| key(n).public_key().thumbprint()),
+        scope: world.scope(shorthands),
+        shorthands: shorthands.iter().map(|s| (*s).to_owned()).collect(),
+        aud: resource.to_owned(),
+        budget: Object::new(),
+        status: None,
+    };
+    let authority = Authority { client: Some(CLIENT.into()), ..world.authority() };
+    let (claims, limits) = (authority.to_claims(), ChainLimits::DEFAULT);
+    access::issue(ISSUER, &content, &claims, &world.issuer, &limits).unwrap()
+}
+
+fn proof(world: &World, token: &str, by: u8) -> String {
+    let jti = random_id(world.host.as_ref());
+    dpop::prove(&key(by), &jti, world.host.now(), "POST", &world.url(), token)
+}
+
+async fn call(world: &World, tool: &str, arguments: Value, more: &[(&'static str, String)]) -> Raw {
+    let mut with = headers(tool);
+    with.extend(more.iter().cloned());
+    send("POST", &world.url(), &with, body(tool, &arguments, None).to_string()).await
+}
+
+fn bound(world: &World, token: &str, by: u8) -> [(&'static str, String); 2] {
+    [("authorization", format!("DPoP {token}")), ("dpop", proof(world, token, by))]
+}
+
+#[tokio::test]
+async fn a_bound_token_reads_and_the_record_says_what_was_proved() {
+    let world = World::new().await;
+    let token = token(&world, Some(7), &world.url(), &["ticket:8821"]);
+    let shown = bound(&world, &token, 7);
+    let raw = call(&world, "get_ticket", json!({"ticket_id": 8821}), &shown).await;
+    assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    let event = world.journal.decisions().remove(0).event;
+    assert_eq!(event.body.member("assurance").unwrap().as_str(), Some("token"));
+    // The same proof again, and one by another key.
+    let again = call(&world, "get_ticket", json!({"ticket_id": 8821}), &shown).await;
+    assert!(again.json()["error"].is_object());
+    let theirs = bound(&world, &token, 8);
+    let stolen = call(&world, "get_ticket", json!({"ticket_id": 8821}), &theirs).await;
+    assert_eq!((stolen.status, stolen.code().as_str()), (401, "not-authenticated"));
+    assert_eq!(world.denial_codes(), ["proof-replayed", "proof-invalid"]);
+    // Outside its scope.
+    let shown = bound(&world, &token, 7);
+    let other = call(&world, "get_ticket", json!({"ticket_id": 9000}), &shown).await;
+    assert_eq!(other.code(), "argument-not-delegated");
+    assert_eq!(world.desk.call_log().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_needs_more_than_a_tokens_key_is_denied_by_policy() {
+    let world = World::new().await;
+    let token = token(&world, Some(7), &world.url(), &["refund:10072"]);
+    let shown = bound(&world, &token, 7);
+    let refund = json!({"order_id": 10072, "amount_cents": 1, "reason": "x"});
+    let raw = call(&world, "refund_order", refund, &shown).await;
+    assert_eq!(raw.code(), "assurance-too-low");
+    assert!(world.desk.call_log().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_bearer_reaches_nothing_that_the_workflow_does_not_list_for_it() {
+    let world = World::new().await;
+    let token = token(&world, None, &world.url(), &["ticket:8821"]);
+    let shown = [("authorization", format!("Bearer {token}"))];
+    let raw = call(&world, "get_ticket", json!({"ticket_id": 8821}), &shown).await;
+    assert_eq!((raw.status, raw.code().as_str()), (200, "assurance-too-low"));
+    // Nor is it taken with a proof, or a bound one without.
+    let with_proof = bound(&world, &token, 7);
+    let raw = call(&world, "get_ticket", json!({"ticket_id": 8821}), &with_proof).await;
+    assert_eq!(raw.status, 401);
+    assert!(world.desk.call_log().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_for_another_tool_server_or_the_whole_gateway_is_refused() {
+    let world = World::new().await;
+    for resource in [format!("{}/other", world.audience()), world.audience()] {
+        let token = token(&world, Some(7), &resource, &["ticket:8821"]);
+        let shown = bound(&world, &token, 7);
+        let raw = call(&world, "get_ticket", json!({"ticket_id": 8821}), &shown).await;
+        assert_eq!((raw.status, raw.code().as_str()), (401, "not-authenticated"), "{resource}");
+        let challenge = raw.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{challenge}");
+    }
+    assert!(world.denial_codes().iter().all(|code| code == "audience-mismatch"));
+}
+
+#[tokio::test]
+async fn whoever_shows_nothing_is_told_where_to_ask() {
+    let world = World::new().await;
+    let raw = call(&world, "get_ticket", json!({"ticket_id": 8821}), &[]).await;
+    assert_eq!(raw.status, 401);
+    let all: Vec<_> = raw.headers.get_all("www-authenticate").iter().collect();
+    let metadata = format!(
+        "resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp/support-desk\"",
+        world.base
+    );
+    assert_eq!(all[0].to_str().unwrap(), format!("Bearer {metadata}"));
+    assert!(all[1].to_str().unwrap().starts_with("DPoP algs=\"ES256 "));
+}
