@@ -80,7 +80,7 @@ impl Subscription {
     /// See [`FeedError`].
     pub async fn ask(&self, follower: &RevocationFollower) -> Result<usize, FeedError> {
         let after = follower.position();
-        let request = self.request(&format!("{PATH}?after={after}")).timeout(PATIENCE);
+        let request = self.request(PATH, &format!("?after={after}")).timeout(PATIENCE);
         let answer = request.send().await.map_err(unavailable)?;
         let answer = accepted(answer)?;
         let mut body = Vec::new();
