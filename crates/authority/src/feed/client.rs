@@ -80,7 +80,7 @@ impl Subscription {
     /// See [`FeedError`].
     pub async fn ask(&self, follower: &RevocationFollower) -> Result<usize, FeedError> {
         let after = follower.position();
-        let request = self.request(&format!("{PATH}?after={after}")).timeout(PATIENCE);
+        let request = self.request(PATH, &format!("?after={after}")).timeout(PATIENCE);
         let answer = request.send().await.map_err(unavailable)?;
         let answer = accepted(answer)?;
         let mut body = Vec::new();
@@ -92,16 +92,16 @@ impl Subscription {
         self.take(follower, after, &body)
     }
 
-    fn request(&self, path: &str) -> reqwest::RequestBuilder {
+    fn request(&self, path: &str, query: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.issuer);
         let proof = proof::make(&self.maker, &url, self.host.now(), &*self.key);
-        self.http.get(url).header(header::AUTHORIZATION, proof)
+        self.http.get(url + query).header(header::AUTHORIZATION, proof)
     }
 
     /// Follows one stream until it ends.
     async fn stream(&self, follower: &RevocationFollower) -> Result<(), FeedError> {
         let mut after = follower.position();
-        let request = self.request(STREAM_PATH).header("last-event-id", after.to_string());
+        let request = self.request(STREAM_PATH, "").header("last-event-id", after.to_string());
         let answer = tokio::time::timeout(PATIENCE, request.send()).await;
         let answer = accepted(answer.map_err(unavailable)?.map_err(unavailable)?)?;
         let mut pieces = answer.bytes_stream();
@@ -110,7 +110,7 @@ impl Subscription {
             let piece = tokio::time::timeout(SILENCE, pieces.next()).await;
             let Some(piece) = piece.map_err(|_| FeedError::Silent)? else { return Ok(()) };
             events.feed(&piece.map_err(unavailable)?)?;
-            while let Some(data) = events.next() {
+            while let Some(data) = events.whole() {
                 self.take(follower, after, &data)?;
                 after = follower.position();
             }
@@ -167,7 +167,7 @@ impl Events {
     }
 
     /// The data of the next whole event.
-    fn next(&mut self) -> Option<Vec<u8>> {
+    fn whole(&mut self) -> Option<Vec<u8>> {
         let end = self.bytes.windows(2).position(|w| w == b"\n\n")?;
         let rest = self.bytes.split_off(end.saturating_add(2));
         let event = std::mem::replace(&mut self.bytes, rest);
@@ -189,7 +189,7 @@ mod tests {
             let mut found = Vec::new();
             for piece in text.chunks(size) {
                 events.feed(piece).unwrap();
-                while let Some(data) = events.next() {
+                while let Some(data) = events.whole() {
                     found.push(String::from_utf8(data).unwrap());
                 }
             }

@@ -149,7 +149,10 @@ fn after(headers: &HeaderMap, query: Option<&str>) -> Result<u64, Box<Response>>
     })
 }
 
-const NEVER_KEPT: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+fn answer(kind: &'static str, body: Body) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
+    (headers, body).into_response()
+}
 
 async fn one(
     State(server): State<RevocationServer>,
@@ -162,10 +165,7 @@ async fn one(
         Err(response) => return *response,
     };
     match server.batch(after).await {
-        Ok((_, body)) => {
-            let kind = (header::CONTENT_TYPE, "application/json");
-            ([kind, NEVER_KEPT], body).into_response()
-        }
+        Ok((_, body)) => answer("application/json", Body::from(body)),
         Err(_) => unavailable(),
     }
 }
@@ -182,7 +182,7 @@ struct Open {
 
 impl Open {
     /// The next event, when something was revoked or a second has passed.
-    async fn next(mut self) -> Option<(Bytes, Self)> {
+    async fn event(mut self) -> Option<(Bytes, Self)> {
         if !self.now {
             let seq = self.seq;
             let news = self.latest.wait_for(|latest| *latest > seq);
@@ -215,9 +215,8 @@ async fn stream(
     let latest = server.0.latest.subscribe();
     let open = Open { server, latest, seq, now: true, _place: place };
     let events = futures_util::stream::unfold(open, |open| async move {
-        let (event, open) = open.next().await?;
+        let (event, open) = open.event().await?;
         Some((Ok::<_, Infallible>(event), open))
     });
-    let kind = (header::CONTENT_TYPE, "text/event-stream");
-    ([kind, NEVER_KEPT], Body::from_stream(events)).into_response()
+    answer("text/event-stream", Body::from_stream(events))
 }

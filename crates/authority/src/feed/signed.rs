@@ -17,14 +17,11 @@ pub const TYPE: &str = "bailiwick-revocations+jwt";
 /// Bytes of a batch at most.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// Values of a row, with room.
-const ROW_VALUES: usize = 16;
+/// Values in a batch at most: 16 for a row leave room.
+const MAX_VALUES: usize = 16 * 4_097;
 
-const LIMITS: JsonLimits = JsonLimits {
-    max_bytes: MAX_BYTES,
-    max_depth: 6,
-    max_values: ROW_VALUES * (MAX_BATCH as usize + 1),
-};
+const LIMITS: JsonLimits =
+    JsonLimits { max_bytes: MAX_BYTES, max_depth: 6, max_values: MAX_VALUES };
 
 fn row_json(row: &Revocation) -> Json {
     Object::new()
@@ -109,7 +106,7 @@ pub fn open(
     if Digest::from_text(text("digest")?) != Some(digest(rows)) {
         return Err(bad("its rows are not those that were signed"));
     }
-    if rows.len() > MAX_BATCH as usize {
+    if u32::try_from(rows.len()).is_ok_and(|n| n > MAX_BATCH) {
         return Err(bad("it has too many rows"));
     }
     let previous = match claims.member("previous") {
