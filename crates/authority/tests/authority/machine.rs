@@ -384,8 +384,8 @@ fn an_assertion_counts_once_and_introspection_needs_one() {
     assert_eq!(public.error(), (401, "invalid_client".to_owned()));
     let nobody = served.post("/introspect", &[("token", &token)], &[]);
     assert_eq!(nobody.error(), (401, "invalid_client".to_owned()));
-    for other in ["x", "a.b.c", &token[..token.len() - 2]] {
-        let answer = served.introspect(other, other);
+    for (n, other) in ["x", "a.b.c", &token[..token.len() - 2]].into_iter().enumerate() {
+        let answer = served.introspect(other, &format!("other-{n}"));
         assert_eq!(answer.body, r#"{"active":false}"#);
     }
     // Whoever serves something else learns nothing.

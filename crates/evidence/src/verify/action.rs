@@ -122,7 +122,8 @@ pub(super) fn decision(
         decided.text(CHECK, "guarantee")? == redone.guarantee.as_str(),
         "the decision's guarantee",
     )?;
-    agree(CHECK, decided.text(CHECK, "assurance")? == "arguments", "the decision's assurance")?;
+    let proved = presented.form.assurance().as_str();
+    agree(CHECK, decided.text(CHECK, "assurance")? == proved, "the decision's assurance")?;
     agree(
         CHECK,
         decided.integer(CHECK, "staleness_ms")? == redone.staleness_ms,
