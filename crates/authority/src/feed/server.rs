@@ -52,7 +52,6 @@ impl RevocationServer {
     }
 
     /// `GET /revocations` and `GET /revocations/stream`.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new().route(PATH, get(one)).route(STREAM_PATH, get(stream)).with_state(self.clone())
     }

@@ -42,7 +42,7 @@ impl IssuedCode {
         Self {
             client: request.client.clone(),
             redirect_uri: request.redirect_uri.clone(),
-            challenge: request.challenge.clone(),
+            challenge: request.challenge,
             resource: request.resource.clone(),
             dpop_jkt: request.dpop_jkt,
             grant: grant.clone(),
