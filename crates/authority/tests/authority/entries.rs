@@ -13,8 +13,7 @@ use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, Target};
-use bailiwick_core::crypto::{Signer as _, from_base64url};
-use bailiwick_core::enrolment::IdentitySigningKey;
+use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
@@ -24,9 +23,9 @@ use bailiwick_store::{ClientSource, IdentityMode, Status, StoreError};
 
 /// Kinds that other makers write (the gateway, or whoever reads texts), and
 /// those of which a part is drawn by a library: what a passkey is registered
-/// with, and the refusals of the token endpoint. `people.rs` and `machine.rs`
-/// read these.
-const ELSEWHERE: [Kind; 9] = [
+/// with, the refusals of the token endpoint, and what follows an enrolment's
+/// ES256 signature. `people.rs`, `machine.rs` and `identities.rs` read these.
+const ELSEWHERE: [Kind; 10] = [
     Kind::ActionDecided,
     Kind::ActionCompleted,
     Kind::AuthorizationRefused,
@@ -34,16 +33,10 @@ const ELSEWHERE: [Kind; 9] = [
     Kind::CredentialChanged,
     Kind::DelegationSeen,
     Kind::DenialsSuppressed,
+    Kind::IdentityIssued,
     Kind::PlaintextRead,
     Kind::ToolChanged,
 ];
-
-/// A P-256 key for tests (PKCS #8).
-const IDENTITY: &str = concat!(
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgta21LYhfZ-PCdJRcw-tXWmeuhwvrCcxf",
-    "ibIROvB2KtmhRANCAAQ2P7RuKRbjrLi3owYLMT-a7cq7mJQb_aID2N3Qj-BgQ9al1xvUP0dvivnTR9dx",
-    "D1TxEQUPHR_BbBPClRVzA4WA",
-);
 
 /// The first entry of each kind that is in the ledger and not in `found`.
 fn collect(world: &World, found: &mut BTreeMap<String, Golden>) {
@@ -72,17 +65,6 @@ fn enrolment(world: &World) -> Json {
     let entry = golden::read("instance.enrolled");
     let (_, disclosed) = entry.disclosures.into_iter().find(|(f, _)| f == "enrolment").unwrap();
     disclosed.value
-}
-
-/// Another instance, whose identity key is always the same one, gets its
-/// identity token.
-fn admit(world: &World) {
-    let document = from_base64url(IDENTITY).unwrap();
-    let identity = IdentitySigningKey::from_pkcs8(&document).unwrap();
-    let statement = world.statement("agent:runner", 31, &identity);
-    let enrolment = statement.sign(&*key(31), &identity).unwrap();
-    let token = world.authority.instance_invite(&agent("agent:runner")).unwrap();
-    world.authority.instance_admit(&token, &enrolment).unwrap();
 }
 
 #[test]
@@ -138,7 +120,6 @@ fn the_authority_writes_the_golden_entries() {
         .unwrap();
     a.client_map(&client.id, &agent("agent:runner")).unwrap();
     a.role_change(&principal("user:owner"), Role::Operator, true).unwrap();
-    admit(&world);
     a.entitlements_publish("rules: [{who: {everybody: true}}]").unwrap();
     a.key_changed(Change {
         purpose: Purpose::Issuer,

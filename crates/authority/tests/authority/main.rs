@@ -19,6 +19,7 @@ mod erasure;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
+mod identities;
 mod inspecting;
 mod keys;
 mod machine;

@@ -151,7 +151,6 @@ async fn headers_of_the_caller_do_not_pass() {
     let arguments = json!({"ticket_id": 8821});
     let presentation = runner.present("get_ticket", &arguments);
     let mut with = headers("get_ticket");
-    with.push(("authorization", "Bearer client-token".into()));
     with.push(("cookie", "session=client".into()));
     with.push(("x-forwarded-for", "10.0.0.1".into()));
     with.push(("mcp-param-region", "client".into()));
@@ -164,6 +163,12 @@ async fn headers_of_the_caller_do_not_pass() {
     assert_eq!(call.header("authorization"), Some(format!("Bearer {CREDENTIAL}").as_str()));
     assert_eq!(call.header("mcp-method"), Some("tools/call"));
     assert_eq!(call.header("mcp-name"), Some("get_ticket"));
+    // Who shows two things is asked which one is meant.
+    with.push(("authorization", "Bearer client-token".into()));
+    let presentation = runner.present("get_ticket", &arguments);
+    let text = body("get_ticket", &arguments, Some(&presentation)).to_string();
+    assert_eq!(send("POST", &world.url(), &with, text).await.status, 401);
+    assert_eq!(world.denial_codes(), ["presentation-malformed"]);
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ async fn origins_media_types_and_verbs_are_held_to() {
     assert_eq!(raw.status, 401);
     let challenge = raw.headers["www-authenticate"].to_str().unwrap();
     assert!(
-        challenge.starts_with("DPoP")
+        challenge.starts_with("Bearer")
             && challenge.contains("/.well-known/oauth-protected-resource/mcp/support-desk")
     );
     for path in ["/mcp/..%2f", "/mcp/a%00b", "/mcp/%20"] {

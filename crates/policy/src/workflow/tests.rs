@@ -189,6 +189,7 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-member-unknown", "purpose: p", "purpose: p\npurpos: q", 5),
     ("workflow-member-unknown", "effect: read}", "effect: read, readOnlyHint: true}", 12),
     ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nrollback_plan: none", 9),
+    ("workflow-bearer-too-risky", "effect: write}", "effect: write, bearer: true}", 13),
     ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 0x3c", 7),
     ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 6_0", 7),
     ("workflow-number-invalid", "{id: \"{id}\"}", "{id: \"{id}\", x: 9007199254740993}", 18),
