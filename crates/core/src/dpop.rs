@@ -1,8 +1,8 @@
 //! DPoP proofs (RFC 9449): by a chain's leaf key for messages that are not
 //! calls ([`verify_presence`](crate::aat::verify::verify_presence), where `ath`
 //! is the hash of the leaf token's text), by the key of a bound access token at
-//! a resource ([`verify_for_token`]), and by any key at the token endpoint
-//! ([`verify_for_key`]).
+//! a resource ([`aat::verify`](crate::aat::verify)), and by any key at the token
+//! endpoint ([`verify_for_key`]).
 //!
 //! **`alg`**: `ES256`, `Ed25519` (RFC 9864) and its older name `EdDSA`, which
 //! must be the key's. DPoP is a standard of its own, whose libraries commonly
@@ -202,25 +202,6 @@ impl<'a> Unproved<'a> {
 /// [`Reason::TokenTooLarge`], [`Reason::PresentationMalformed`].
 pub fn verify_for_key(request: &Request<'_>, moment: &Moment<'_>) -> Result<Possession, Denial> {
     Unproved::parse(request)?.conclude(None, moment)
-}
-
-/// Verifies a proof that came with an access token (RFC 9449 §7.1): `ath` is
-/// the token's hash, and the key is the one that the verified token's
-/// `cnf.jkt` names.
-///
-/// # Errors
-/// As [`verify_for_key`].
-pub fn verify_for_token(
-    request: &Request<'_>,
-    token: &str,
-    bound_to: &Thumbprint,
-    moment: &Moment<'_>,
-) -> Result<Possession, Denial> {
-    let proof = Unproved::parse(request)?;
-    if proof.key.thumbprint() != *bound_to {
-        return Err(bad("jwk"));
-    }
-    proof.conclude(Some(token), moment)
 }
 
 /// `uri` with scheme and host in lower case, without the scheme's default port,

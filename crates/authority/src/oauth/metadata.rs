@@ -1,13 +1,11 @@
 //! What clients read before anything else: the metadata of the authorization
-//! server (RFC 8414) and of each protected resource (RFC 9728).
+//! server (RFC 8414). That of a protected resource is the gateway's to serve.
 
-use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 
 use super::client::{AuthMethod, GrantType};
 use super::details::TYPES;
 use super::pkce::METHOD;
-use super::resource::Resource;
 
 /// The endpoints, below the issuer.
 pub mod path {
@@ -29,8 +27,6 @@ pub mod path {
     pub const METADATA: &str = "/.well-known/oauth-authorization-server";
     /// The same document, where OpenID clients look (RFC 8414 §5).
     pub const OPENID: &str = "/.well-known/openid-configuration";
-    /// Before the path of a resource: its metadata (RFC 9728 §3.1).
-    pub const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 }
 
 /// The algorithms that signatures of clients and instances may have. Ed25519
@@ -78,32 +74,6 @@ pub fn authorization_server(issuer: &str) -> Json {
         .into()
 }
 
-/// The metadata of one tool server's resource. `bearer` says whether a
-/// workflow lists tools of it for bearer clients: without any, tokens there
-/// are bound to a key.
-///
-/// It is the same for names that are not there, so that it tells nobody which
-/// are.
-#[must_use]
-pub fn protected_resource(issuer: &str, server: &ServerName, bearer: bool) -> Json {
-    Object::new()
-        .with("resource", Resource::Server(server.clone()).uri(issuer))
-        .with("authorization_servers", texts([issuer]))
-        .with("bearer_methods_supported", texts(["header"]))
-        .with("dpop_signing_alg_values_supported", texts(SIGNING_ALGORITHMS))
-        .with("dpop_bound_access_tokens_required", !bearer)
-        .with("authorization_details_types_supported", texts(TYPES))
-        .with("bailiwick_audience", Resource::Gateway.uri(issuer))
-        .into()
-}
-
-/// Where [`protected_resource`] is served: the resource's path after the
-/// well-known one (RFC 9728 §3.1).
-#[must_use]
-pub fn protected_resource_url(issuer: &str, server: &ServerName) -> String {
-    format!("{issuer}{}/mcp/{server}", path::RESOURCE)
-}
-
 #[cfg(test)]
 mod tests {
     use bailiwick_core::limits::JsonLimits;
@@ -118,19 +88,5 @@ mod tests {
     fn the_authorization_servers_document_is_the_one_on_record() {
         let expected = file(include_str!("snapshots/authorization-server.json"));
         assert_eq!(authorization_server("https://as.example"), expected);
-    }
-
-    #[test]
-    fn the_resources_document_is_the_one_on_record() {
-        let server = ServerName::parse("support-desk").unwrap();
-        let expected = file(include_str!("snapshots/protected-resource.json"));
-        assert_eq!(protected_resource("https://as.example", &server, false), expected);
-        assert_eq!(
-            protected_resource_url("https://as.example", &server),
-            "https://as.example/.well-known/oauth-protected-resource/mcp/support-desk"
-        );
-        let bearer = protected_resource("https://as.example", &server, true);
-        let required = bearer.as_object().unwrap().member("dpop_bound_access_tokens_required");
-        assert_eq!(required, Some(&Json::Bool(false)));
     }
 }
