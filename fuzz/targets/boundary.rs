@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 // Private modules of the gateway, compiled here as they are: its crate would bring servers and
 // clients along.
-#[allow(dead_code, unreachable_pub, reason = "the target uses a part of it")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the target uses a part of it")]
 #[path = "../../crates/gateway/src/stages/boundary.rs"]
 mod boundary;
 #[allow(dead_code, unreachable_pub, reason = "the target uses a part of it")]
