@@ -27,5 +27,5 @@ pub use consent::{
 };
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
-pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage};
+pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use text::{Moment, Text};

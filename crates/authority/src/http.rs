@@ -1,5 +1,6 @@
 //! The HTTP side: thin handlers over the rules.
 
+pub mod api;
 pub mod console;
 pub mod documents;
 pub mod fetch;
@@ -10,5 +11,6 @@ pub mod machine;
 pub mod nonces;
 pub mod problem;
 
+pub use api::{Api, api_router};
 pub use console::{Console, console_router};
 pub use machine::{Machine, machine_router};

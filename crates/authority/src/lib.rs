@@ -45,6 +45,6 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, OwnPasskey,
-    PrepareOptions, PublishedKey, SignedIn, Statuses, Target, TokenAnswer,
+    Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, LOGIN_SECONDS,
+    Login, OwnPasskey, PrepareOptions, PublishedKey, SignedIn, Statuses, Target, TokenAnswer,
 };

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::ids::{Alias, EntryId, PrincipalId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -33,6 +33,7 @@ mod erasure;
 mod identities;
 mod introspection;
 mod keys;
+mod logins;
 mod people;
 mod registry;
 mod revocations;
@@ -43,14 +44,16 @@ pub use consent::{Asking, ConsentError};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};
+pub use logins::{LOGIN_SECONDS, Login};
 pub use people::{Invited, OwnPasskey, SignedIn};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
 
-/// The authority over one data dir; clones share everything.
+/// The authority over one data dir; clones share everything, but for whom they
+/// act.
 #[derive(Clone)]
-pub struct Authority(Arc<Shared>);
+pub struct Authority(Arc<Shared>, Option<Alias>);
 
 struct Shared {
     store: Store,
@@ -97,7 +100,14 @@ impl Authority {
         }
         let ceilings = Arc::default();
         let inner = Inner::new(store.clone(), Arc::clone(&host), ceilings, installation, keys)?;
-        Ok(Self(Arc::new(Shared { store, host, inner: RwLock::new(Arc::new(inner)) })))
+        Ok(Self(Arc::new(Shared { store, host, inner: RwLock::new(Arc::new(inner)) }), None))
+    }
+
+    /// The same for somebody who is signed in: every entry of what is changed
+    /// through it names them, beside what it says itself.
+    #[must_use]
+    pub fn by(&self, person: &SignedIn) -> Self {
+        Self(Arc::clone(&self.0), Some(person.principal.alias.clone()))
     }
 
     /// Installation and keys as of now.
@@ -186,8 +196,14 @@ impl Authority {
         &self,
         rule: impl FnOnce(&Inner, &Tx<'_>, &Moment<'_>) -> Result<Plan<T>, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        let person = self.1.clone();
         self.transact(move |cx, tx, moment| {
-            let plan = rule(cx, tx, moment)?;
+            let mut plan = rule(cx, tx, moment)?;
+            if let Some(person) = &person {
+                for step in &mut plan.steps {
+                    step.event.body.insert("person", person);
+                }
+            }
             cx.write(tx, plan)
         })
     }

@@ -144,14 +144,12 @@ impl<'a> Unproved<'a> {
         self,
         required: &Thumbprint,
         token: &str,
-        now: Timestamp,
-        limits: &ChainLimits,
+        moment: &Moment<'_>,
     ) -> Result<Possession, Denial> {
         if self.key.thumbprint() != *required {
             return Err(bad("jwk"));
         }
-        let moment = Moment { now, window_seconds: limits.pop_window, nonces: Nonces::NotAsked };
-        self.conclude(Some(token), &moment)
+        self.conclude(Some(token), moment)
     }
 
     /// What the list asks of signature and claims.
@@ -190,6 +188,21 @@ impl<'a> Unproved<'a> {
         let (key, thumbprint) = (self.key, self.key.thumbprint());
         Ok(Possession { key, thumbprint, jti: jti.to_owned(), iat, nonce })
     }
+}
+
+/// Verifies a proof for a token that is bound to the key with thumbprint
+/// `required` (RFC 9449 §4.3, §7.1).
+///
+/// # Errors
+/// [`Reason::ProofInvalid`] about the part that does not hold,
+/// [`Reason::ProofNotFresh`], [`Reason::ProofNonce`].
+pub fn verify_bound(
+    request: &Request<'_>,
+    required: &Thumbprint,
+    token: &str,
+    moment: &Moment<'_>,
+) -> Result<Possession, Denial> {
+    Unproved::parse(request)?.verify_bound(required, token, moment)
 }
 
 /// Verifies a proof where no token is presented yet, as at the token endpoint

@@ -62,6 +62,22 @@ pub struct ConfirmPage {
     pub is_final: bool,
 }
 
+/// `/login/program`: asks whether a command line may act for the person.
+#[derive(Clone, Debug, Template)]
+#[template(path = "program.html")]
+pub struct ProgramPage {
+    /// The frame.
+    pub frame: Frame,
+    /// What it calls itself.
+    pub name: Text,
+    /// The beginning of its key's thumbprint, which it shows as well.
+    pub mark: String,
+    /// For how long.
+    pub hours: i64,
+    /// Where the answer goes.
+    pub action: String,
+}
+
 /// Sends the browser back to a client. A page that navigates, because the
 /// policy on forms would stop a redirect to another origin.
 #[derive(Clone, Debug, Template)]

@@ -32,6 +32,7 @@ mod door;
 mod failure;
 mod form;
 mod pages;
+mod programs;
 mod take_back;
 mod views;
 
@@ -117,6 +118,7 @@ pub fn console_router(console: Console) -> Router {
         .route("/login", get(door::login))
         .route("/login/passkey/begin", post(door::login_begin))
         .route("/login/passkey/finish", post(door::login_finish))
+        .route("/login/program", get(programs::ask).post(programs::agree))
         .route("/logout", post(door::logout))
         .route("/enrol/{secret}", get(door::enrol))
         .route("/enrol/{secret}/begin", post(door::enrol_begin))

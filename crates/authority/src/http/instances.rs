@@ -41,13 +41,8 @@ fn members(body: &[u8], names: &[&str]) -> Option<Object> {
 }
 
 fn malformed(detail: &str) -> Response {
-    answer(&Problem {
-        status: 400,
-        code: "request-malformed",
-        detail: detail.to_owned(),
-        remedy: "send the members that the API description names, as strict JSON".to_owned(),
-        entry: None,
-    })
+    let remedy = "send the members that `/openapi.json` names, as strict JSON";
+    answer(&Problem::new(400, "request-malformed", detail, remedy))
 }
 
 fn answer(problem: &Problem) -> Response {

@@ -2,6 +2,7 @@
 
 use bailiwick_core::json::{Json, Object};
 
+use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
 
 /// The media type.
@@ -20,9 +21,23 @@ pub struct Problem {
     pub remedy: String,
     /// The entry that records it, if one does.
     pub entry: Option<String>,
+    /// Seconds after which it may be tried again: the header `Retry-After`.
+    pub retry_after_seconds: Option<u32>,
 }
 
 impl Problem {
+    /// One that no entry records.
+    #[must_use]
+    pub fn new(
+        status: u16,
+        code: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let (detail, remedy) = (detail.into(), remedy.into());
+        Self { status, code, detail, remedy, entry: None, retry_after_seconds: None }
+    }
+
     /// The body. The `type` is a name, not an address: nothing needs to be
     /// fetched to understand it.
     #[must_use]
@@ -51,8 +66,11 @@ impl From<&Refusal> for Problem {
             | Refusal::AlreadyRetired { .. }
             | Refusal::StatementChanged { .. }
             | Refusal::StillActive { .. } => 409,
-            Refusal::NotYours => 403,
-            Refusal::ClockBehind | Refusal::NoEntropy | Refusal::NotInitialised => 503,
+            Refusal::NotYours | Refusal::NotYourRole(_) | Refusal::Session(_) => 403,
+            Refusal::TicketGone { .. } => 410,
+            Refusal::Busy | Refusal::ClockBehind | Refusal::NoEntropy | Refusal::NotInitialised => {
+                503
+            }
             Refusal::Store(_) => 500,
             _ => 422,
         };
@@ -61,8 +79,13 @@ impl From<&Refusal> for Problem {
             Refusal::Store(_) => "the authority could not do it".to_owned(),
             other => other.to_string(),
         };
-        let remedy = refusal.remedy().into_owned();
-        Self { status, code: refusal.code(), detail, remedy, entry: None }
+        Self::new(status, refusal.code(), detail, refusal.remedy())
+    }
+}
+
+impl From<&IdempotencyError> for Problem {
+    fn from(error: &IdempotencyError) -> Self {
+        Self::new(error.status(), error.code(), error.to_string(), error.remedy())
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Deed {
     TendOwn,
     /// See every agent and instance.
     SeeAgents,
+    /// Register agents, and invite instances of any.
+    AddAgents,
     /// Suspend or resume any agent.
     PauseAgents,
     /// Retire any agent, for good.
@@ -83,9 +85,10 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TendOwn,
         Self::SeeAgents,
+        Self::AddAgents,
         Self::PauseAgents,
         Self::RetireAgents,
         Self::SeeClients,
@@ -102,7 +105,9 @@ impl Deed {
         match self {
             Self::TendOwn => None,
             Self::SeeAgents => Some(&[Owner, Operator, Approver, Auditor, Developer]),
-            Self::PauseAgents | Self::MapClients | Self::RevokeAny => Some(&[Owner, Operator]),
+            Self::AddAgents | Self::PauseAgents | Self::MapClients | Self::RevokeAny => {
+                Some(&[Owner, Operator])
+            }
             Self::RetireAgents | Self::TendPeople => Some(&[Owner]),
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
@@ -114,6 +119,7 @@ impl Deed {
         match self {
             Self::TendOwn => "see what is your own",
             Self::SeeAgents => "see the agents of others",
+            Self::AddAgents => "register agents or invite their instances",
             Self::PauseAgents => "suspend or resume agents",
             Self::RetireAgents => "retire agents",
             Self::SeeClients => "see registered clients",
@@ -188,6 +194,7 @@ mod tests {
     #[test]
     fn an_auditor_changes_nothing_and_an_owner_does_not_approve_by_that_role() {
         let changing = [
+            Deed::AddAgents,
             Deed::PauseAgents,
             Deed::RetireAgents,
             Deed::MapClients,

@@ -25,7 +25,7 @@ const LINK_SECONDS: i64 = 24 * 60 * 60;
 /// waits until some are over.
 const MAX_CEREMONIES: u64 = 10_000;
 
-const SESSION: &str = "session";
+pub(super) const SESSION: &str = "session";
 const LINK: &str = "enrolment";
 const CEREMONY: &str = "ceremony";
 /// The last counter of a passkey: no projection of the ledger, because a login
@@ -118,7 +118,7 @@ impl Used {
     }
 }
 
-fn parsed(text: &str) -> Option<Json> {
+pub(super) fn parsed(text: &str) -> Option<Json> {
     Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()
 }
 
@@ -131,6 +131,14 @@ fn person(view: &View<'_>, alias: &Alias) -> Result<Option<(Principal, Principal
     }
     let id = found.id.clone();
     Ok(id.map(|id| (found.row, id)))
+}
+
+/// The person of a session, with the roles of now, if they may sign in.
+pub(super) fn signed_in(view: &View<'_>, session: Session) -> Result<Option<SignedIn>, Refusal> {
+    let Some((principal, id)) = person(view, &session.principal)? else { return Ok(None) };
+    let roles = view.roles_of(&session.principal)?;
+    let roles = roles.iter().filter_map(|role| role.parse().ok()).collect();
+    Ok(Some(SignedIn { principal, id, roles, session }))
 }
 
 fn rows(found: Vec<Stored<Credential>>) -> Vec<Credential> {
@@ -367,12 +375,7 @@ impl Authority {
             let Some(ticket) = view.ticket(SESSION, &key, now)? else { return Ok(None) };
             let session = parsed(&ticket.value).as_ref().and_then(Session::from_json);
             let Some(session) = session.filter(|s| s.check(now).is_ok()) else { return Ok(None) };
-            let Some((principal, id)) = person(view, &session.principal)? else {
-                return Ok(None);
-            };
-            let roles = view.roles_of(&session.principal)?;
-            let roles = roles.iter().filter_map(|role| role.parse().ok()).collect();
-            Ok(Some(SignedIn { principal, id, roles, session }))
+            signed_in(view, session)
         })?;
         if let Some(touched) = found.as_ref().and_then(|person| person.session.touched(now)) {
             let secret = secret.clone();
@@ -397,15 +400,6 @@ impl Authority {
             tx.take_ticket(SESSION, &key, moment.now())?;
             Ok(())
         })
-    }
-
-    /// Ends every session of a person, for example when a device is lost.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub fn sessions_end(&self, alias: &Alias) -> Result<usize, Refusal> {
-        let alias = alias.clone();
-        self.transact(move |_, tx, _| Ok(tx.drop_tickets(SESSION, alias.as_str())?))
     }
 
     /// Gives a principal a role, or takes it.
@@ -505,7 +499,7 @@ fn keep_session(tx: &mut Tx<'_>, secret: &Secret, session: &Session) -> Result<(
     keep(tx, SESSION, secret, &family, &value, session.expires())
 }
 
-fn keep(
+pub(super) fn keep(
     tx: &mut Tx<'_>,
     kind: &'static str,
     secret: &Secret,

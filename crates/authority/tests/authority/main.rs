@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and may use the machine's randomness"
 )]
 
+mod api;
 mod authenticator;
 mod catalogue;
 mod console;

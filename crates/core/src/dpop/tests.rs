@@ -398,8 +398,7 @@ mod of_any_key {
         let es = fresh_p256();
         let bound_to = es.verifying_key().thumbprint();
         let judged = |proof: &str, token: &str, bound_to: &Thumbprint| {
-            let proof = Unproved::parse(&request(proof))?;
-            proof.verify_bound(bound_to, token, MOMENT.now, &ChainLimits::DEFAULT).map(drop)
+            verify_bound(&request(proof), bound_to, token, &MOMENT).map(drop)
         };
         let good = Occasion { token: Some(TOKEN), ..OCCASION }.prove(&es).unwrap();
         assert_eq!(judged(&good, TOKEN, &bound_to), Ok(()));

@@ -145,6 +145,7 @@ impl Failure {
             detail: Text::short(said.message.trim_end_matches('.'), 500).to_string(),
             remedy: Text::short(&said.remedy, 500).to_string(),
             entry: noted(cx, &said),
+            retry_after_seconds: None,
         };
         let kind = [(header::CONTENT_TYPE, MEDIA_TYPE)];
         let response = (said.status, kind, problem.to_json().canonical()).into_response();

@@ -91,7 +91,12 @@ fn possess<P: Profile>(
     let unbound = || Denial::new(Reason::ProofInvalid).of_token(0).about("cnf");
     let proof = match (&link.claims.holder, shown, unproved) {
         (Holder::Bound(key), Shown::Dpop(_), Some(unproved)) => {
-            let accepted = unproved.verify_bound(key, token.text, context.now, context.limits)?;
+            let moment = dpop::Moment {
+                now: context.now,
+                window_seconds: context.limits.pop_window,
+                nonces: dpop::Nonces::NotAsked,
+            };
+            let accepted = unproved.verify_bound(key, token.text, &moment)?;
             Proof {
                 jti: accepted.jti,
                 iat: accepted.iat,

@@ -1,0 +1,312 @@
+//! The table of routes.
+
+use super::{Answer, Call, agents, clients, grants, login, people};
+use crate::Login;
+use crate::http::problem::Problem;
+use crate::people::roles::Deed;
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Whoever proves a key.
+    Anyone,
+    /// Whoever is signed in; the handler looks at what is theirs.
+    SignedIn,
+    /// Whoever has a role for this.
+    Deed(Deed),
+}
+
+/// A handler.
+pub(super) type Handler = fn(&Call<'_>, Option<&Login>) -> Result<Answer, Problem>;
+
+/// One route.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    /// `operationId`.
+    pub(super) id: &'static str,
+    /// The path, in the form that both the router and OpenAPI read.
+    pub(super) path: &'static str,
+    /// What it does.
+    pub(super) summary: &'static str,
+    pub(super) access: Access,
+    /// Parameters of the query, by the names of the document.
+    pub(super) query: &'static [&'static str],
+    /// Whether it changes something: POST then, else GET.
+    pub(super) changes: bool,
+    /// The body's schema.
+    pub(super) body: Option<&'static str>,
+    /// Status and schema of the answer.
+    pub(super) answer: (u16, Option<&'static str>),
+    /// Whether it creates something, and so takes an `Idempotency-Key`.
+    pub(super) creates: bool,
+    /// What it may be refused with, beside what every route may.
+    pub(super) refusals: &'static [u16],
+    pub(super) run: Handler,
+}
+
+impl Route {
+    pub(super) const fn is_read(&self) -> bool {
+        !self.changes
+    }
+}
+
+const fn read(
+    id: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    access: Access,
+    schema: &'static str,
+    run: Handler,
+) -> Route {
+    Route {
+        id,
+        path,
+        summary,
+        access,
+        query: &[],
+        changes: false,
+        body: None,
+        answer: (200, Some(schema)),
+        creates: false,
+        refusals: &[],
+        run,
+    }
+}
+
+const fn change(
+    id: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    access: Access,
+    body: Option<&'static str>,
+    run: Handler,
+) -> Route {
+    Route {
+        id,
+        path,
+        summary,
+        access,
+        query: &[],
+        changes: true,
+        body,
+        answer: (204, None),
+        creates: false,
+        refusals: &[404, 409, 422],
+        run,
+    }
+}
+
+const fn create(
+    id: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    access: Access,
+    body: Option<&'static str>,
+    schema: &'static str,
+    run: Handler,
+) -> Route {
+    let answer = (201, Some(schema));
+    Route { answer, creates: true, ..change(id, path, summary, access, body, run) }
+}
+
+const SIGNED_IN: Access = Access::SignedIn;
+
+/// Every route.
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        answer: (201, Some("Login")),
+        refusals: &[410],
+        ..change(
+            "login",
+            "/api/v1/login",
+            "Redeem the code that the console gave a program for its key.",
+            Access::Anyone,
+            Some("LoginRequest"),
+            login::redeem,
+        )
+    },
+    Route {
+        refusals: &[],
+        ..change("logout", "/api/v1/logout", "End this login.", SIGNED_IN, None, login::end)
+    },
+    read("me", "/api/v1/me", "Who is signed in, with which roles.", SIGNED_IN, "Me", login::me),
+    Route {
+        refusals: &[404],
+        query: &["principal"],
+        ..read(
+            "grants",
+            "/api/v1/grants",
+            "One's own grants, newest first; with a role, anybody's.",
+            SIGNED_IN,
+            "Grants",
+            grants::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "grant",
+            "/api/v1/grants/{id}",
+            "One grant: what was signed, and the roots under it.",
+            SIGNED_IN,
+            "Grant",
+            grants::show,
+        )
+    },
+    change(
+        "revokeGrant",
+        "/api/v1/grants/{id}/revoke",
+        "Take a grant back, with every delegation under it.",
+        SIGNED_IN,
+        None,
+        grants::revoke,
+    ),
+    change(
+        "revokeDelegation",
+        "/api/v1/delegations/{root}/revoke",
+        "Take one delegation back, with what was derived from it; the grant stays.",
+        SIGNED_IN,
+        None,
+        grants::revoke_root,
+    ),
+    read(
+        "agents",
+        "/api/v1/agents",
+        "Registered agents; without a role, one's own.",
+        SIGNED_IN,
+        "Agents",
+        agents::list,
+    ),
+    create(
+        "addAgent",
+        "/api/v1/agents",
+        "Register an agent under its owner.",
+        Access::Deed(Deed::AddAgents),
+        Some("NewAgent"),
+        "Agent",
+        agents::add,
+    ),
+    Route {
+        refusals: &[404],
+        ..read(
+            "agent",
+            "/api/v1/agents/{id}",
+            "One agent with its instances.",
+            SIGNED_IN,
+            "Agent",
+            agents::show,
+        )
+    },
+    Route {
+        answer: (200, Some("Agent")),
+        ..change(
+            "setAgentStatus",
+            "/api/v1/agents/{id}/status",
+            "Suspend, resume or retire an agent.",
+            SIGNED_IN,
+            Some("NewStatus"),
+            agents::status,
+        )
+    },
+    create(
+        "inviteInstance",
+        "/api/v1/agents/{id}/invitations",
+        "Make a one-time token with which an instance of the agent enrols itself.",
+        SIGNED_IN,
+        None,
+        "Invitation",
+        agents::invite,
+    ),
+    read(
+        "clients",
+        "/api/v1/clients",
+        "OAuth clients and the agents that they are.",
+        Access::Deed(Deed::SeeClients),
+        "Clients",
+        clients::list,
+    ),
+    create(
+        "addClient",
+        "/api/v1/clients",
+        "Register a client from its metadata (RFC 7591).",
+        Access::Deed(Deed::MapClients),
+        Some("NewClient"),
+        "Client",
+        clients::add,
+    ),
+    Route {
+        answer: (200, Some("Client")),
+        ..change(
+            "mapClient",
+            "/api/v1/clients/{id}/agent",
+            "Say which registered agent a client is.",
+            Access::Deed(Deed::MapClients),
+            Some("Mapping"),
+            clients::map,
+        )
+    },
+    Route {
+        answer: (200, Some("Client")),
+        ..change(
+            "setClientStatus",
+            "/api/v1/clients/{id}/status",
+            "Suspend, resume or retire a client.",
+            Access::Deed(Deed::MapClients),
+            Some("NewStatus"),
+            clients::status,
+        )
+    },
+    read(
+        "principals",
+        "/api/v1/principals",
+        "Principals with their roles.",
+        Access::Deed(Deed::TendPeople),
+        "Principals",
+        people::list,
+    ),
+    create(
+        "addPrincipal",
+        "/api/v1/principals",
+        "Register a person, or a service with its public key.",
+        Access::Deed(Deed::TendPeople),
+        Some("NewPrincipal"),
+        "Principal",
+        people::add,
+    ),
+    create(
+        "linkPrincipal",
+        "/api/v1/principals/{id}/links",
+        "Make a one-time link by which a person enrols a passkey.",
+        Access::Deed(Deed::TendPeople),
+        None,
+        "Link",
+        people::link,
+    ),
+    change(
+        "setPrincipalStatus",
+        "/api/v1/principals/{id}/status",
+        "Suspend, resume or retire a principal.",
+        Access::Deed(Deed::TendPeople),
+        Some("NewStatus"),
+        people::status,
+    ),
+    change(
+        "setRole",
+        "/api/v1/principals/{id}/roles",
+        "Give a role, or take it back.",
+        Access::Deed(Deed::TendPeople),
+        Some("RoleChange"),
+        people::role,
+    ),
+    Route {
+        query: &["agent", "task", "tool", "decision", "kind", "before", "limit"],
+        ..read(
+            "activity",
+            "/api/v1/activity",
+            "Entries of the ledger, newest first; without a role, those about oneself.",
+            SIGNED_IN,
+            "Activity",
+            people::activity,
+        )
+    },
+];
