@@ -27,6 +27,19 @@ pub(crate) struct Args {
     /// Where state, keys and ledger live [default: bailiwick-data].
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Act at the authority with this URL, over its API, as who signed in there with `login`,
+    /// instead of on a data dir: agent, client, principal, grant, delegation, instance invite, revoke.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BAILIWICK_AT",
+        conflicts_with = "data_dir"
+    )]
+    pub(crate) at: Option<String>,
+    /// Where logins are kept [default: ~/.config/bailiwick].
+    #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_LOGINS", hide = true)]
+    pub(crate) logins: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -48,6 +61,21 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  bailiwick serve\n  bailiwick serve --listen 127.0.0.1:7417\n\nBeyond loopback it needs TLS: tls.certificate and tls.key in bailiwick.toml, which are taken up when they change. It warns when its port is not that of a localhost public_url."
     )]
     Serve(ServeArgs),
+    /// Sign in at an authority, so that --at works there.
+    #[command(
+        after_help = "Example:\n  bailiwick login https://gate.example.com\n  bailiwick --at https://gate.example.com grant list"
+    )]
+    Login(LoginArgs),
+    /// Sign out at an authority.
+    Logout {
+        /// Its URL.
+        authority: String,
+    },
+    /// Who is signed in at an authority.
+    Whoami {
+        /// Its URL.
+        authority: String,
+    },
     /// Principals: humans and services on whose authority agents act.
     #[command(subcommand)]
     Principal(PrincipalVerb),
@@ -187,6 +215,18 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one, which a localhost public_url does not name.
     #[arg(long)]
     pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LoginArgs {
+    /// The authority's public URL.
+    pub(crate) authority: String,
+    /// What the page calls this command line.
+    #[arg(long, default_value = "bailiwick command line")]
+    pub(crate) name: String,
+    /// Only print the address; open nothing.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
 }
 
 #[derive(Debug, Subcommand)]

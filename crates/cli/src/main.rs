@@ -36,6 +36,7 @@ mod presenter;
 mod table;
 mod tls;
 mod verbs;
+mod web;
 
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {

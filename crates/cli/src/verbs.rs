@@ -24,8 +24,10 @@ mod init;
 mod inspect;
 mod instance;
 mod keys;
+mod login;
 mod parse;
 mod principal;
+mod remote;
 mod revoke;
 mod scope;
 mod serve;
@@ -39,7 +41,20 @@ pub(crate) use serve::{runtime, stop_signal};
 pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
     let chosen = args.data_dir;
     let dir = chosen.clone().unwrap_or_else(|| "bailiwick-data".into());
+    let logins = args.logins;
+    if let Some(at) = &args.at {
+        let logins = login::folder(logins.as_deref())?;
+        remote::run(args.verb, at, &logins, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     match args.verb {
+        Verb::Login(verb) => login::run(&verb, &login::folder(logins.as_deref())?, out)?,
+        Verb::Logout { authority } => {
+            login::logout(&authority, &login::folder(logins.as_deref())?, out)?;
+        }
+        Verb::Whoami { authority } => {
+            login::whoami(&authority, &login::folder(logins.as_deref())?, out)?;
+        }
         Verb::Demo(verb) => return crate::demo::run(verb, chosen.as_deref(), out),
         Verb::Init(verb) => init::run(&verb, &dir, out)?,
         Verb::Serve(verb) => serve::run(&verb, &dir, out)?,

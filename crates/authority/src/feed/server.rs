@@ -9,12 +9,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use bailiwick_core::json::{Json, Object};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{PATH, STREAM_PATH, proof, signed};
 use crate::follower::{Batch, FeedError, RevocationFeed};
+use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::service::Authority;
 
 /// How often the state is looked at for the streams.
@@ -103,8 +103,9 @@ impl RevocationServer {
             Err(error) => {
                 tracing::debug!(code = error.code(), "a request for revocations was refused");
                 // Whoever is not authenticated learns only that.
+                let remedy = "prove a gateway's key of this installation";
                 let mut response =
-                    problem(StatusCode::UNAUTHORIZED, "not-a-gateway", "not authenticated");
+                    problem(&Problem::new(401, "not-a-gateway", "not authenticated", remedy));
                 let challenge = HeaderValue::from_static(proof::SCHEME);
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 Err(Box::new(response))
@@ -113,22 +114,15 @@ impl RevocationServer {
     }
 }
 
-/// RFC 9457.
-fn problem(status: StatusCode, code: &str, title: &str) -> Response {
-    let body = Object::new()
-        .with("status", u64::from(status.as_u16()))
-        .with("code", code)
-        .with("title", title);
-    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, Json::Object(body).canonical()).into_response()
+fn problem(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let kind = [(header::CONTENT_TYPE, MEDIA_TYPE)];
+    (status, kind, problem.to_json().canonical()).into_response()
 }
 
 fn unavailable() -> Response {
-    problem(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "feed-unavailable",
-        "the revocations cannot be read now; try again",
-    )
+    let (detail, remedy) = ("the revocations cannot be read now", "try again");
+    problem(&Problem::new(503, "feed-unavailable", detail, remedy))
 }
 
 /// The number to go on from: `Last-Event-ID` of a stream that is taken up
@@ -143,8 +137,9 @@ fn after(headers: &HeaderMap, query: Option<&str>) -> Result<u64, Box<Response>>
     let text = last.or(asked).unwrap_or("0");
     let number = text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok());
     number.filter(|n| n.to_string() == text).ok_or_else(|| {
-        let title = "`after` is a whole number, the last one that was seen";
-        Box::new(problem(StatusCode::BAD_REQUEST, "after-malformed", title))
+        let detail = "`after` is not a whole number";
+        let remedy = "send the last number that was seen, or nothing for all";
+        Box::new(problem(&Problem::new(400, "after-malformed", detail, remedy)))
     })
 }
 

@@ -53,7 +53,7 @@ const MAX_ANSWERS: usize = 4096;
 /// Callers that are remembered at once.
 const MAX_CALLERS: usize = 10_000;
 /// Calls of one address, and of one person.
-const RATE: Rate = Rate { burst: 120, per_minute: 1200 };
+const RATE: Rate = Rate { burst: 600, per_minute: 6000 };
 
 /// The API of one authority; clones share everything.
 #[derive(Clone)]

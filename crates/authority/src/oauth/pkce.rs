@@ -53,9 +53,7 @@ impl Challenge {
         let verifier = verifier.ok_or_else(|| {
             OAuthError::request("pkce-missing", "the parameter `code_verifier` is missing")
         })?;
-        // RFC 7636 §4.1: 43 to 128 unreserved characters.
-        let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(unreserved) {
+        if !is_verifier(verifier) {
             let text = "`code_verifier` must be 43 to 128 unreserved characters";
             return Err(OAuthError::request("pkce-verifier-malformed", text));
         }
@@ -66,6 +64,14 @@ impl Challenge {
         let text = "`code_verifier` is not the one of the authorization request";
         Err(OAuthError::new(Code::InvalidGrant, "pkce-mismatch", text))
     }
+}
+
+/// Whether `text` has a verifier's form: 43 to 128 unreserved characters
+/// (RFC 7636 §4.1).
+#[must_use]
+pub fn is_verifier(text: &str) -> bool {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    (43..=128).contains(&text.len()) && text.bytes().all(unreserved)
 }
 
 impl std::fmt::Display for Challenge {

@@ -149,6 +149,9 @@ fn a_program_gets_in_with_code_verifier_and_key_and_only_once() {
     assert_eq!(refused(&served.redeem(&code, VERIFIER, 80)), gone, "an attempt uses it up");
     let code = served.code("user:142", 80).reveal();
     assert_eq!(refused(&served.redeem(&code, VERIFIER, 81)), gone, "another key");
+    let malformed = (400, "request-malformed".to_owned());
+    assert_eq!(refused(&served.redeem(&code, "short", 80)), malformed);
+    assert_eq!(refused(&served.redeem("x", VERIFIER, 80)), malformed);
     let code = served.code("user:142", 80).reveal();
     served.world.host.advance(61_000);
     assert_eq!(refused(&served.redeem(&code, VERIFIER, 80)), gone, "a minute later");
@@ -396,7 +399,7 @@ fn what_is_malformed_is_refused_by_name() {
 fn whoever_calls_too_often_waits() {
     let served = Served::start();
     let me = served.log_in("user:142", 80);
-    let last = (0..140).map(|_| served.get(&me, "/api/v1/me")).find(|a| a.status != 200).unwrap();
+    let last = (0..800).map(|_| served.get(&me, "/api/v1/me")).find(|a| a.status != 200).unwrap();
     assert_eq!(refused(&last), (429, "rate-limited".to_owned()));
     assert!(last.header("retry-after").is_some());
     served.world.host.advance(5_000);

@@ -104,9 +104,9 @@ pub(crate) enum ClientVerb {
 pub(crate) enum GrantVerb {
     /// List what a principal granted, newest first.
     List {
-        /// The principal.
+        /// The principal [with --at: oneself].
         #[arg(long)]
-        principal: String,
+        principal: Option<String>,
     },
     /// Show one grant: what was signed, by which key, and the roots under it.
     Show {

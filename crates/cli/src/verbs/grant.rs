@@ -22,7 +22,12 @@ const MOST: u32 = 200;
 pub(super) fn run(verb: GrantVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
-        GrantVerb::List { principal } => list(&data, &PrincipalId::parse(&principal)?, out),
+        GrantVerb::List { principal } => {
+            let principal = principal.ok_or_else(|| {
+                CliError::usage("argument-missing", "whose grants?", "pass --principal user:NAME")
+            })?;
+            list(&data, &PrincipalId::parse(&principal)?, out)
+        }
         GrantVerb::Show { id } => show(&data, &GrantId::parse(&id)?, out),
     }
 }

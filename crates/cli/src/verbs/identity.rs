@@ -8,7 +8,6 @@ use bailiwick_authority::rules::identities::{REQUEST_TYPE, request_claims};
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::jose;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
 
 use super::instance::enrolment;
 use crate::datadir::DataDir;
@@ -16,10 +15,8 @@ use crate::error::CliError;
 use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
+use crate::web::{self, Sent};
 
-/// An answer of the authority has a few kilobytes.
-const MAX_ANSWER: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The share of its life after which a token is renewed, in percent.
 const RENEW_AFTER: u64 = 50;
 /// The pause after a renewal that failed.
@@ -143,45 +140,8 @@ fn keep(answer: &Object, file: Option<&Path>) -> Result<(), CliError> {
     bailiwick_store::write_durably(file, token.as_bytes()).map_err(CliError::from)
 }
 
-/// One request to the authority; a problem (RFC 9457) becomes an error.
 fn post(authority: &str, path: &str, body: &Json) -> Result<Object, CliError> {
-    let away = |e: reqwest::Error| {
-        let text = format!("`{authority}` cannot be reached: {}", e.without_url());
-        CliError::environment("authority-away", text, "check the URL and that it serves")
-    };
-    let (status, bytes) = super::runtime()?.block_on(async {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .no_proxy()
-            .build()
-            .map_err(away)?;
-        let request = client
-            .post(format!("{authority}{path}"))
-            .header("content-type", "application/json")
-            .body(body.canonical());
-        let mut answer = request.send().await.map_err(away)?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(away)? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > MAX_ANSWER {
-                break;
-            }
-        }
-        Ok::<_, CliError>((answer.status(), bytes))
-    })?;
-    let limits = JsonLimits { max_bytes: MAX_ANSWER, ..JsonLimits::DEFAULT };
-    let answer = match Json::parse(&bytes, &limits) {
-        Ok(Json::Object(answer)) => answer,
-        _ => Object::new(),
-    };
-    if status.is_success() && !answer.is_empty() {
-        return Ok(answer);
-    }
-    let text = |name: &str| answer.member(name).and_then(Json::as_str);
-    Err(CliError::refused(
-        text("title").unwrap_or("authority-refused"),
-        text("detail").map_or_else(|| format!("the authority answered {status}"), str::to_owned),
-        text("remedy").unwrap_or("check that this is the authority's URL"),
-    ))
+    let url = format!("{authority}{path}");
+    let (method, headers) = (reqwest::Method::POST, Vec::new());
+    web::send(Sent { method, url: &url, headers, body: Some(body) })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::follower::RevocationFollower;
+use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{Console, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
 use bailiwick_authority::http::fetch::WebFetch;
@@ -237,6 +238,7 @@ fn authority(data: &DataDir) -> Result<Router, CliError> {
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let console = Console::new(authority.clone(), documents, Vec::new());
     Ok(machine::machine_router(machine)
+        .merge(api_router(Api::new(authority.clone())))
         .merge(instances_router(authority))
         .merge(console_router(console)))
 }

@@ -2,11 +2,11 @@
 
 use bailiwick_core::json::{Json, Object};
 
-use super::{Answer, Call, me as person, stranger, unavailable};
+use super::{Answer, Call, malformed, me as person, stranger, unavailable};
 use crate::Login;
 use crate::http::problem::Problem;
+use crate::oauth::pkce;
 use crate::people::sessions::Secret;
-use crate::refusal::Refusal;
 
 fn whose(login: &Login) -> Object {
     let roles: Vec<Json> = login.person.roles.iter().map(|r| Json::from(r.as_str())).collect();
@@ -17,9 +17,12 @@ fn whose(login: &Login) -> Object {
 }
 
 pub(super) fn redeem(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
-    let gone = || Problem::from(&Refusal::TicketGone { what: "login" });
-    let code = Secret::parse(call.required("code")?).ok_or_else(gone)?;
+    let code = Secret::parse(call.required("code")?);
+    let code = code.ok_or_else(|| malformed("`code` is not of a login"))?;
     let verifier = call.required("code_verifier")?;
+    if !pkce::is_verifier(verifier) {
+        return Err(malformed("`code_verifier` is not 43 to 128 unreserved characters"));
+    }
     let (secret, login) =
         call.authority.login_redeem(&code, verifier, &call.proof).map_err(|e| Problem::from(&e))?;
     let body = whose(&login).with("token", secret.reveal()).with("token_type", "DPoP");

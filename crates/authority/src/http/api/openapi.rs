@@ -61,11 +61,23 @@ fn content(schema: &str) -> Object {
     Object::new().with("application/json", media)
 }
 
+/// What a path parameter looks like.
+fn example(path: &str) -> &'static str {
+    match path.split('/').nth(3) {
+        Some("agents") => "agent:support-runner",
+        Some("principals") => "user:142",
+        Some("grants") => "01a217df-3963-7cc4-85ff-4548a0f38598",
+        Some("delegations") => "6UDniRYia7tfMMjPcfJNlpHV7JAmh7fN-isJeQq_EwU",
+        _ => "kq3bX0cS0m4yGJmQd3nW5A",
+    }
+}
+
 fn operation(route: &Route) -> Object {
     let mut parameters: Vec<Json> = Vec::new();
     for name in route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
         let schema = Object::new().with("type", "string").with("minLength", 1u64);
         let parameter = Object::new()
+            .with("example", example(route.path))
             .with("name", name)
             .with("in", "path")
             .with("required", true)
@@ -73,7 +85,9 @@ fn operation(route: &Route) -> Object {
         parameters.push(parameter.into());
     }
     let key = route.creates.then_some("IdempotencyKey");
-    for name in route.query.iter().copied().chain(["DPoP"]).chain(key) {
+    // Elsewhere the proof is a part of the security scheme.
+    let proof = (route.access == Access::Anyone).then_some("DPoP");
+    for name in route.query.iter().copied().chain(proof).chain(key) {
         parameters.push(reference("parameters", name).into());
     }
     let (status, schema) = route.answer;

@@ -12,6 +12,8 @@ use crate::http::problem::Problem;
 use crate::people::roles::{Deed, Role};
 use crate::refusal::Refusal;
 
+/// The largest number that every JSON reader keeps (RFC 7493 §2.2).
+const LARGEST: u64 = (1 << 53) - 1;
 /// Entries in one answer at most, and where nothing is said.
 const MOST: u32 = 200;
 const USUAL: u32 = 50;
@@ -90,8 +92,8 @@ pub(super) fn activity(call: &Call<'_>, login: Option<&Login>) -> Result<Answer,
     let number = |name: &str| match call.query(name)? {
         None => Ok(None),
         Some(text) => match text.parse::<u64>() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(malformed(format!("`{name}` is no whole number"))),
+            Ok(number) if number <= LARGEST => Ok(Some(number)),
+            _ => Err(malformed(format!("`{name}` is no whole number up to 2^53 - 1"))),
         },
     };
     let kind = match call.query("kind")? {
