@@ -32,6 +32,8 @@ pub const MAX_ACTORS: usize = 8;
 /// Which part of the authority behind an exchange sets a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
+    /// How far authority reaches whose principal is absent.
+    Absence,
     /// What the principal may delegate at present.
     Ceiling,
     /// What the client restricts itself to.
@@ -49,6 +51,7 @@ impl Part {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Absence => "principal's absence",
             Self::Ceiling => "principal's ceiling",
             Self::Client => "client's registration",
             Self::Grant => "grant",
