@@ -8,18 +8,15 @@ use bailiwick_authority::rules::identities::{REQUEST_TYPE, request_claims};
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::jose;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
 
 use super::instance::enrolment;
+use super::remote;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
 
-/// An answer of the authority has a few kilobytes.
-const MAX_ANSWER: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The share of its life after which a token is renewed, in percent.
 const RENEW_AFTER: u64 = 50;
 /// The pause after a renewal that failed.
@@ -61,7 +58,7 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let keys = InstanceKeys::create(joining.key, &agent)?;
     let enrolment = enrolment(&keys, &agent, &owner, authority)?;
     let body = Object::new().with("token", joining.token).with("enrolment", enrolment);
-    let answer = post(authority, "/instances", &body.into())?;
+    let answer = remote::json(authority, "/instances", &body.into())?;
     keep(&answer, joining.identity)?;
     let text = |name: &str| answer.member(name).and_then(Json::as_str).unwrap_or_default();
     let said = format!(
@@ -127,13 +124,14 @@ pub(super) fn identity(
     }
 }
 
-fn renew(authority: &str, keys: &InstanceKeys) -> Result<Object, CliError> {
+/// A fresh identity token, with what is said beside it.
+pub(super) fn renew(authority: &str, keys: &InstanceKeys) -> Result<Object, CliError> {
     let jti = bailiwick_core::crypto::base64url(&host::random::<16>()?);
     let claims = request_claims(&keys.instance, authority, host::now(), &jti);
     let request = jose::sign(REQUEST_TYPE, None, &claims, &keys.identity)
         .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
     let body = Object::new().with("request", request);
-    post(authority, "/instances/identity", &body.into())
+    remote::json(authority, "/instances/identity", &body.into())
 }
 
 /// Writes the token where others read it; mode 0600.
@@ -141,47 +139,4 @@ fn keep(answer: &Object, file: Option<&Path>) -> Result<(), CliError> {
     let Some(file) = file else { return Ok(()) };
     let token = answer.member("identity_token").and_then(Json::as_str).unwrap_or_default();
     bailiwick_store::write_durably(file, token.as_bytes()).map_err(CliError::from)
-}
-
-/// One request to the authority; a problem (RFC 9457) becomes an error.
-fn post(authority: &str, path: &str, body: &Json) -> Result<Object, CliError> {
-    let away = |e: reqwest::Error| {
-        let text = format!("`{authority}` cannot be reached: {}", e.without_url());
-        CliError::environment("authority-away", text, "check the URL and that it serves")
-    };
-    let (status, bytes) = super::runtime()?.block_on(async {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .no_proxy()
-            .build()
-            .map_err(away)?;
-        let request = client
-            .post(format!("{authority}{path}"))
-            .header("content-type", "application/json")
-            .body(body.canonical());
-        let mut answer = request.send().await.map_err(away)?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(away)? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > MAX_ANSWER {
-                break;
-            }
-        }
-        Ok::<_, CliError>((answer.status(), bytes))
-    })?;
-    let limits = JsonLimits { max_bytes: MAX_ANSWER, ..JsonLimits::DEFAULT };
-    let answer = match Json::parse(&bytes, &limits) {
-        Ok(Json::Object(answer)) => answer,
-        _ => Object::new(),
-    };
-    if status.is_success() && !answer.is_empty() {
-        return Ok(answer);
-    }
-    let text = |name: &str| answer.member(name).and_then(Json::as_str);
-    Err(CliError::refused(
-        text("title").unwrap_or("authority-refused"),
-        text("detail").map_or_else(|| format!("the authority answered {status}"), str::to_owned),
-        text("remedy").unwrap_or("check that this is the authority's URL"),
-    ))
 }

@@ -232,7 +232,8 @@ fn authority(data: &DataDir) -> Result<Router, CliError> {
     let loopback = data.config.public_url().starts_with("http://");
     let fetch = Arc::new(WebFetch { loopback });
     let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
-    let options = machine::Options::default();
+    let serves = data.config.serves.resources(&data.config.audience());
+    let options = machine::Options { serves, ..machine::Options::default() };
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let console = Console::new(authority.clone(), documents, Vec::new());

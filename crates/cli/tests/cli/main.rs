@@ -24,6 +24,7 @@ mod ledger;
 mod privacy;
 mod records;
 mod revocation;
+mod services;
 mod stock_clients;
 mod strangers;
 mod tls;

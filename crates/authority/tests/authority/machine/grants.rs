@@ -144,9 +144,11 @@ fn an_assertion_that_is_not_this_principals_for_this_authority_now_grants_nothin
     let (text, prepared) = services.prepared("p1");
     let now = services.served.world.now().seconds();
     let with = |jti: &str, changes: &[(&str, Json)]| {
-        let claims = claims(&services.served, SERVICE, jti, changes)
-            .with("digest", prepared.statement.digest())
-            .with("grant", &prepared.statement.id);
+        let mut claims = claims(&services.served, SERVICE, jti, changes);
+        if claims.member("digest").is_none() {
+            claims.insert("digest", prepared.statement.digest());
+        }
+        claims.insert("grant", &prepared.statement.id);
         jose::sign(TYPE, None, &claims.into(), &*key(KEY)).unwrap()
     };
     let raw = |header: &str, claims: Object, signature: &[u8]| {
@@ -375,7 +377,7 @@ fn a_client_assertion_that_does_not_hold_opens_no_endpoint() {
         }
         let good = of("z", &[]);
         let first = ask(&good);
-        assert_ne!(first.text("error"), "invalid_client", "{path}: {}", first.body);
+        assert_ne!(first.status, 401, "{path}: {}", first.body);
         assert_eq!(ask(&good).error(), (401, "invalid_client".to_owned()), "{path}: replayed");
     }
 }

@@ -287,9 +287,9 @@ fn the_principals_present_ceiling_bounds_exchange_and_refresh_by_name() {
     let a = &served.world.authority;
     a.entitlements_publish(&entitlements("'*'")).unwrap();
     let (grant, _) = services.grant("g1");
+    let code = served.code("client-1", &[]);
     let runner = Runner::enrol(served, "agent:support-runner", 31);
     assert_eq!(runner.renew(&grant, "r1").status, 200);
-    let code = served.code("client-1", &[]);
     let first = served.redeem(&code, &[], &[&served.proof(50, "p1", None)]);
     assert_eq!(first.status, 200, "{}", first.body);
     // Orders may not be read any more.
