@@ -22,6 +22,7 @@ use crate::support::{URL, World, agent, json, key};
 
 mod exchange;
 mod grants;
+mod sections;
 mod standing;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

@@ -2,6 +2,7 @@
 //! signed request (RFC 7523 §2.1).
 
 use bailiwick_authority::rules::delegations::Prepared;
+use bailiwick_core::accountable::budget_beyond;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::grant::{AssertionClaims, Request, Statement};
 use bailiwick_core::json::{Json, Object};
@@ -119,11 +120,9 @@ fn is_asked(
     // The two clocks may differ by a little.
     let end = request.expires_at.plus_seconds(60).seconds();
     asked("end", statement.not_after <= end)?;
-    let wider = bailiwick_core::accountable::budget_beyond(
-        &parse::budget(&args.budget)?,
-        &statement.budget,
-    );
-    asked("budget", wider.is_none())
+    let wanted = parse::budget(&args.budget)?;
+    let kept = wanted.iter().all(|(member, _)| statement.budget.member(member).is_some());
+    asked("budget", kept && budget_beyond(&wanted, &statement.budget).is_none())
 }
 
 fn tell(args: &DelegateArgs, authority: &str, statement: &Statement, out: Output) {
@@ -156,4 +155,86 @@ fn tell(args: &DelegateArgs, authority: &str, statement: &Statement, out: Output
             statement.id
         ),
     ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_core::crypto::sha256;
+    use bailiwick_core::ids::{AgentId, GrantId, OrgId, PrincipalId, TaskId, WorkflowId};
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Verb};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+    const URL: &str = "https://gate.example.com";
+
+    fn request() -> Request {
+        Request {
+            principal: PrincipalId::parse("service:billing").unwrap(),
+            agent: AgentId::parse("agent:runner").unwrap(),
+            scope: vec!["orders:read".into()],
+            expires_at: NOW.plus_seconds(900),
+            purpose: "settle invoices".into(),
+            workflow: Some(WorkflowId::parse("support-tickets").unwrap()),
+        }
+    }
+
+    fn statement() -> Statement {
+        Statement {
+            id: GrantId::mint(NOW, [1; 10]),
+            org: OrgId::parse("default").unwrap(),
+            principal_issuer: URL.into(),
+            principal: request().principal,
+            agent: request().agent,
+            task: TaskId::mint(NOW, [2; 10]),
+            purpose: request().purpose,
+            workflow: WorkflowId::parse("support-tickets").unwrap(),
+            workflow_digest: sha256(b"w"),
+            requested: request().scope,
+            tools: Object::new(),
+            not_before: NOW.seconds(),
+            not_after: NOW.seconds() + 900,
+            max_depth: 1,
+            budget: Object::new().with("max_calls", 20u64),
+            audience: vec![format!("{URL}/mcp")],
+            salt: [3; 32],
+        }
+    }
+
+    fn judged(change: impl FnOnce(&mut Statement)) -> Result<(), String> {
+        let line = "bailiwick delegate --agent agent:runner --max-depth 1 --budget max_calls=20 \
+                    --key k --out o";
+        let args = Args::try_parse_from(line.split_whitespace()).unwrap();
+        let Verb::Delegate(args) = args.verb else { panic!("another verb") };
+        let mut statement = statement();
+        change(&mut statement);
+        is_asked(&statement, &args, URL, &request()).map_err(|e| e.message)
+    }
+
+    #[test]
+    fn nothing_is_signed_but_what_was_asked_for() {
+        assert_eq!(judged(|_| {}), Ok(()));
+        // Less is what was asked for as well.
+        assert_eq!(judged(|s| s.not_after -= 60), Ok(()));
+        assert_eq!(judged(|s| s.max_depth = 0), Ok(()));
+        assert_eq!(judged(|s| s.budget.insert("max_calls", 1u64)), Ok(()));
+        type Change = fn(&mut Statement);
+        let changes: [(&str, Change); 10] = [
+            ("principal", |s| s.principal = PrincipalId::parse("service:other").unwrap()),
+            ("authority", |s| s.principal_issuer = "https://other.example".into()),
+            ("agent", |s| s.agent = AgentId::parse("agent:other").unwrap()),
+            ("purpose", |s| s.purpose = "everything".into()),
+            ("scope", |s| s.requested.push("refund:1".into())),
+            ("depth", |s| s.max_depth = 2),
+            ("workflow", |s| s.workflow = WorkflowId::parse("other").unwrap()),
+            ("end", |s| s.not_after += 120),
+            ("budget", |s| s.budget.insert("max_calls", 21u64)),
+            ("budget", |s| s.budget = Object::new()),
+        ];
+        for (what, change) in changes {
+            let refused = judged(change).unwrap_err();
+            assert!(refused.contains(what), "{what}: {refused}");
+        }
+    }
 }
