@@ -264,8 +264,10 @@ pub enum ExchangeRefusal {
     #[error("the client authenticated with another key than the actor's instance has")]
     KeyOther,
     /// Nothing is left.
-    #[error("nothing that may be granted is left{}", at(resource))]
+    #[error("nothing that may be granted is left{}{}", at(resource), by(*part))]
     Nothing {
+        /// Which part left nothing of what the others allow.
+        part: Option<Part>,
         /// At which tool server.
         resource: Option<String>,
     },
@@ -285,6 +287,10 @@ pub enum ExchangeRefusal {
 
 fn at(resource: &Option<String>) -> String {
     resource.as_ref().map(|r| format!(" for `{r}`")).unwrap_or_default()
+}
+
+fn by(part: Option<Part>) -> String {
+    part.map(|part| format!(": the {} allows none of it", part.as_str())).unwrap_or_default()
 }
 
 impl ExchangeRefusal {
@@ -481,6 +487,7 @@ fn scope(exchange: &Exchange<'_>, resource: &Resource) -> Result<Scope, Exchange
         }
     };
     let bounds = exchange.bounds.iter().filter_map(|b| Some((b.part, b.scope.as_ref()?)));
+    let mut emptied = None;
     let scope = match &exchange.asked.scope {
         Some(asked) => {
             let asked = here(asked);
@@ -492,14 +499,21 @@ fn scope(exchange: &Exchange<'_>, resource: &Resource) -> Result<Scope, Exchange
             }
             asked
         }
-        None => bounds
-            .map(|(_, bound)| here(bound))
-            .reduce(|met, bound| met.meet(&bound))
-            .unwrap_or_default(),
+        None => {
+            let met = bounds.fold(None, |met: Option<Scope>, (part, bound)| {
+                let here = here(bound);
+                let met = met.map_or(here.clone(), |met| met.meet(&here));
+                if met.is_empty() {
+                    emptied.get_or_insert(part);
+                }
+                Some(met)
+            });
+            met.unwrap_or_default()
+        }
     };
     if scope.is_empty() {
         let resource = resource.server().map(ToString::to_string);
-        return Err(ExchangeRefusal::Nothing { resource });
+        return Err(ExchangeRefusal::Nothing { part: emptied, resource });
     }
     Ok(scope)
 }
