@@ -14,7 +14,7 @@ use bailiwick_core::dpop::Occasion;
 use bailiwick_core::jose;
 use bailiwick_core::json::Object;
 use bailiwick_testkit::http::{Request, Response};
-use bailiwick_testkit::present::{Chain, fresh_id, fresh_key, now};
+use bailiwick_testkit::present::{Call, Chain, fresh_id, fresh_key, now};
 use bailiwick_testkit::world::{RUNNER, command};
 use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
@@ -279,6 +279,19 @@ fn who_serves_a_tool_server_introspects_its_tokens_and_nobody_elses() {
     assert!(known["cnf"]["jkt"].is_string(), "{known}");
     let nothing = json!({"active": false});
     assert_eq!(introspect(&world, &elsewhere, &theirs, token), nothing);
+    // RFC 7009 §2.2.1: what a holder derived is no client's to give back.
+    let chain = Chain::read(Path::new(&out));
+    let child = world.attenuate(&chain, &world.runner, &world.reader, &[]);
+    let seen = Call::new(&child, &world.reader.key, "get_order", json!({"order_id": 10072}));
+    assert_eq!(world.send(&seen).status, 200);
+    let by = assertion(&world, &serving, &ours);
+    let pairs = [
+        ("client_assertion_type", ASSERTION),
+        ("client_assertion", by.as_str()),
+        ("token", child.leaf()),
+    ];
+    let answer = form(&world, "/revoke", &pairs, None);
+    assert!(answer.text().contains("unsupported_token_type"), "{}", answer.text());
     world.ok(&["revoke", "grant", &grant, "--reason", "done"]);
     assert_eq!(introspect(&world, &serving, &ours, token), nothing);
 }

@@ -243,22 +243,4 @@ mod rfc_7009 {
         assert_eq!(found.error(), (400, "unauthorized_client".to_owned()));
         assert_eq!(served.world.verdict(&[&root], 31), "allow");
     }
-
-    #[test]
-    fn section_2_2_1_a_derived_token_cannot_be_taken_back_here() {
-        use bailiwick_authority::{DelegationRef, Target};
-        let agents = Agents::start();
-        let served = &agents.served;
-        let subject = agents.subject("s", &[]);
-        let root = agents.exchange(&[("subject_token", &subject)], &[&agents.es256_proof("p")]);
-        let root = root.text("access_token");
-        let child = served.world.derive(&root, 31, 22);
-        let below = served.world.derive(&child, 22, 31);
-        // What is on record of a derived token, its revocation brings there.
-        let chain = vec![root.clone(), child.clone(), below.clone()];
-        let target = Target::Delegation(DelegationRef::Tokens(chain));
-        served.world.authority.revoke(&target, "finished", None).unwrap();
-        let found = served.post("/revoke", &[("client_id", "client-1"), ("token", &child)], &[]);
-        assert_eq!(found.error(), (400, "unsupported_token_type".to_owned()), "{}", found.body);
-    }
 }
