@@ -13,6 +13,7 @@ use bailiwick_core::grant::Statement;
 use bailiwick_core::ids::{Alias, EntryId, GrantId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::scope::Scope;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::entitlements::{Asked, Ceiling, Entitlements, Who};
 use bailiwick_policy::expand::{Part, expand};
@@ -197,6 +198,36 @@ fn ceiling(document: &Entitlements, principal: &Principal, facts: &Facts) -> Cei
         // Whose name was erased is nobody.
         None => Ceiling::nothing(),
     }
+}
+
+/// What a ceiling leaves of a grant: the scope of the shorthands that it
+/// honours, and the depth up to which it honours them. Nothing, where it
+/// bounds nothing.
+pub(crate) fn honoured(
+    ceiling: &Ceiling,
+    workflow: &Workflow,
+    statement: &Statement,
+) -> Result<Option<(Scope, u64)>, Refusal> {
+    if *ceiling == Ceiling::of_workflows() {
+        return Ok(None);
+    }
+    let parts = parts(workflow, &statement.requested, &statement.tools)?;
+    let window = statement.not_after.saturating_sub(statement.not_before);
+    let honours = |parts: &[Part], max_depth| {
+        let workflow = &statement.workflow;
+        let window_seconds = u64::try_from(window).unwrap_or(u64::MAX);
+        ceiling.honours(&Asked { workflow, parts, window_seconds, max_depth }).is_ok()
+    };
+    let kept: Vec<Part> =
+        parts.into_iter().filter(|part| honours(std::slice::from_ref(part), 0)).collect();
+    if kept.is_empty() {
+        return Ok(Some((Scope::empty(), 0)));
+    }
+    let shorthands: Vec<String> = kept.iter().map(|part| part.shorthand.clone()).collect();
+    let scope = expand(workflow, &shorthands)?.scope;
+    let deepest = statement.max_depth.min(workflow.max_depth);
+    let depth = (0..=deepest).rev().find(|depth| honours(&kept, *depth)).unwrap_or(0);
+    Ok(Some((scope, depth)))
 }
 
 /// The parts of a scope, each with the tools that are in the grant: what was

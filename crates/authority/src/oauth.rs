@@ -19,5 +19,6 @@ pub mod redirect;
 pub mod request;
 pub mod resource;
 pub mod revocation;
+pub mod signed_grant;
 pub mod status_list;
 pub mod token;

@@ -105,7 +105,7 @@ pub(crate) enum Verb {
     Task(TaskVerb),
     /// Sign a grant with the principal's key and get the delegation.
     #[command(
-        after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json"
+        after_help = "Examples:\n  bailiwick delegate --request request.json --key alice.key --out chain.json\n  bailiwick delegate --agent agent:support-runner --scope ticket:8821 --scope orders:read \\\n      --for 15m --purpose 'resolve support ticket' --key alice.key --out chain.json\n  bailiwick delegate --authority https://gate.example.com --agent agent:support-runner \\\n      --scope orders:read --for 50m --purpose 'settle invoices' --key service.key --out chain.json"
     )]
     Delegate(DelegateArgs),
     /// What principals granted.
@@ -476,6 +476,12 @@ pub(crate) struct DelegateArgs {
     /// Budget members such as `max_calls=20`.
     #[arg(long, value_name = "MEMBER=NUMBER")]
     pub(crate) budget: Vec<String>,
+    /// The authority's public URL, to grant over the network without its data dir.
+    #[arg(long, value_name = "URL", conflicts_with = "instance")]
+    pub(crate) authority: Option<String>,
+    /// With --authority: the instance's enrolment document, where the agent has more than one.
+    #[arg(long, value_name = "FILE", requires = "authority")]
+    pub(crate) to: Option<PathBuf>,
     /// Where to write the chain.
     #[arg(long)]
     pub(crate) out: PathBuf,
@@ -539,7 +545,8 @@ pub(crate) struct CallArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) presentation: Option<PathBuf>,
     /// Keep one connection and read calls from standard input, a line each:
-    /// `{"tool": NAME, "arguments": {…}}`, or `{}` to list the tools.
+    /// `{"tool": NAME, "arguments": {…}}`, or `{}` to list the tools. A chain file that is renewed
+    /// meanwhile is taken up.
     #[arg(long, requires = "chain", conflicts_with_all = ["direct", "save_presentation", "presentation", "tool"])]
     pub(crate) stdin: bool,
     /// The tool; without one, the tools that the delegation permits are listed.

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use crate::error::CliError;
 use crate::keyfile;
 
+mod serves;
+pub(crate) use serves::Serves;
+
 /// The file's name in the data dir.
 pub(crate) const FILE: &str = "bailiwick.toml";
 
@@ -39,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) behind_proxy: bool,
     pub(crate) tls: TlsOptions,
+    pub(crate) serves: Serves,
 }
 
 /// Where the listener's certificate and key are.
@@ -77,6 +81,7 @@ impl Default for Config {
             log: "info".into(),
             behind_proxy: false,
             tls: TlsOptions::default(),
+            serves: Serves::default(),
         }
     }
 }
@@ -226,6 +231,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "the certificate's private key, PEM without a passphrase",
         attacker: "who reads the key can stand in for this listener",
     },
+    OptionRow {
+        name: "serves",
+        range: "a table of client ids, each with a list of tool servers",
+        env: None,
+        meaning: "which client, by its key, may introspect the access tokens that are for these tool servers",
+        attacker: "learns of tokens that it is shown whether they hold, for whom and for what",
+    },
 ];
 
 impl Config {
@@ -268,7 +280,7 @@ impl Config {
             )
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 18] = [
+        let checks: [(&str, bool); 19] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -287,6 +299,7 @@ impl Config {
             ("behind_proxy", !self.behind_proxy || https),
             ("tls.certificate", self.tls.certificate.is_empty() || (self.tls.is_set() && https)),
             ("tls.key", self.tls.key.is_empty() || self.tls.is_set()),
+            ("serves", self.serves.is_well_formed()),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(bad(name)),
@@ -371,6 +384,7 @@ impl Config {
             "behind_proxy" => self.behind_proxy.into(),
             "tls.certificate" => self.tls.certificate.as_str().into(),
             "tls.key" => self.tls.key.as_str().into(),
+            "serves" => self.serves.to_json().into(),
             _ => Json::Null,
         }
     }

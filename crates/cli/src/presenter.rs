@@ -1,5 +1,8 @@
 //! The agent's side: presents a chain with proofs by the instance's holder key.
 
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bailiwick_core::aat::make::{ProofFor, Seen, prove_unchecked};
 use bailiwick_core::crypto::{Digest, SigningKey};
 use bailiwick_core::dpop;
@@ -12,11 +15,25 @@ use crate::chainfile::ChainFile;
 use crate::error::CliError;
 use crate::host;
 
-/// Signs calls and messages for one chain.
-pub(crate) struct ChainPresenter {
+/// A chain, and what of its last token goes into proofs.
+struct Shown {
     chain: ChainFile,
     leaf_jti: String,
     leaf_hash: Digest,
+}
+
+impl Shown {
+    fn new(chain: ChainFile) -> Result<Self, CliError> {
+        let seen = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
+        Ok(Self { leaf_jti: seen.jti, leaf_hash: seen.hash, chain })
+    }
+}
+
+/// Signs calls and messages for one chain.
+pub(crate) struct ChainPresenter {
+    shown: Mutex<Arc<Shown>>,
+    /// Where the chain is looked for again.
+    file: Option<PathBuf>,
     key: SigningKey,
 }
 
@@ -24,8 +41,27 @@ impl ChainPresenter {
     /// `key` need not be the leaf's holder: what a gateway says to that is
     /// its own matter (and part of the demonstration).
     pub(crate) fn new(chain: ChainFile, key: SigningKey) -> Result<Self, CliError> {
-        let seen = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
-        Ok(Self { leaf_jti: seen.jti, leaf_hash: seen.hash, chain, key })
+        Ok(Self { shown: Mutex::new(Arc::new(Shown::new(chain)?)), file: None, key })
+    }
+
+    /// The same, and takes up what `delegation renew` puts into `file`: a run
+    /// outlives its roots.
+    pub(crate) fn following(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
+    }
+
+    /// What to present now. A file that cannot be read changes nothing: the
+    /// chain of before says by itself when it is over.
+    fn shown(&self) -> Arc<Shown> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.file.as_deref().and_then(|file| ChainFile::read(file).ok());
+        if let Some(found) = found
+            && found.leaf() != shown.chain.leaf()
+            && let Ok(found) = Shown::new(found)
+        {
+            *shown = Arc::new(found);
+        }
+        Arc::clone(&shown)
     }
 }
 
@@ -46,7 +82,8 @@ impl Presenter for ChainPresenter {
     ) -> Result<Presentation, PresentError> {
         let arguments = strict(arguments)?;
         let jti = host::fresh_id().map_err(|e| PresentError::new(e.message))?;
-        let audience = Some(self.chain.audience.as_str()).filter(|a| !a.is_empty());
+        let shown = self.shown();
+        let audience = Some(shown.chain.audience.as_str()).filter(|a| !a.is_empty());
         let proof = ProofFor {
             jti: &jti,
             now: host::now(),
@@ -55,15 +92,16 @@ impl Presenter for ChainPresenter {
             audience,
             nonce: None,
         };
-        let aat_pop = prove_unchecked(&self.leaf_jti, self.leaf_hash, &proof, &self.key);
-        Ok(Presentation { aat_chain: self.chain.chain.clone(), aat_pop })
+        let aat_pop = prove_unchecked(&shown.leaf_jti, shown.leaf_hash, &proof, &self.key);
+        Ok(Presentation { aat_chain: shown.chain.chain.clone(), aat_pop })
     }
 
     fn for_message(&self, method: &str, url: &str) -> Result<MessageHeaders, PresentError> {
         let jti = host::fresh_id().map_err(|e| PresentError::new(e.message))?;
-        let leaf = self.chain.leaf();
+        let shown = self.shown();
+        let leaf = shown.chain.leaf();
         Ok(MessageHeaders {
-            aat_chain: self.chain.chain.join(","),
+            aat_chain: shown.chain.chain.join(","),
             dpop: dpop::prove(&self.key, &jti, host::now(), method, url, leaf),
         })
     }

@@ -11,8 +11,10 @@ use crate::limits::JsonLimits;
 use crate::time::Timestamp;
 use crate::webauthn::AssertionError;
 
+mod assertion;
 mod proof;
 pub use crate::id_token::{IdTokenIssuer, IdTokenProblem, MAX_LOGIN_AGE_SECONDS};
+pub use assertion::AssertionClaims;
 pub use proof::{Login, Moment, Passkey, Proof, Registered, SignedBy};
 
 /// The `typ` of a grant signed with a principal's key.

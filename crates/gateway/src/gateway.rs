@@ -30,7 +30,7 @@ use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
 use crate::strangers::{Admission, Strangers};
 use crate::upstream::Upstream;
-use crate::wire;
+use crate::{step_up, wire};
 
 /// The longest pause before a finished call's entry is tried again.
 const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
@@ -367,6 +367,12 @@ impl Gateway {
             assurance: request.presentation.assurance(),
         };
         let entry = self.write_denial(stopped, decision).await;
+        if let Some(challenge) = step_up::needed(self, request, stopped) {
+            let metadata = self.metadata_url(request.server.as_str());
+            let (id, denial, entry) = (&request.id, &stopped.denial, entry.as_str());
+            let challenge = (challenge.scheme, challenge.scope.as_str());
+            return wire::insufficient_scope(id, denial, entry, &metadata, challenge);
+        }
         let caller = (&request.server, request.presentation.form);
         self.answer(Some(&request.id), stopped, caller, &entry)
     }

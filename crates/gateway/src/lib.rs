@@ -33,6 +33,7 @@ mod sessions;
 mod sse;
 pub mod stages;
 mod stand;
+mod step_up;
 mod strangers;
 mod streams;
 #[cfg(feature = "testing")]

@@ -60,6 +60,28 @@ pub(crate) fn invalid_token(
     challenged(response, Some("invalid_token"), metadata)
 }
 
+/// A call that the caller's access token does not cover, and that another scope
+/// would (RFC 6750 §3.1, RFC 9449 §7.1; MCP authorization, "Scope Challenge
+/// Handling"). The body is that of any denied call.
+pub(crate) fn insufficient_scope(
+    id: &Json,
+    denial: &Denial,
+    decision: &str,
+    metadata: &str,
+    (scheme, scope): (&str, &str),
+) -> Response {
+    let (code, message, data) = data(denial, decision);
+    let mut response = json(StatusCode::FORBIDDEN, &rpc::error(Some(id), code, &message, data));
+    let challenge = format!(
+        "{scheme} error=\"insufficient_scope\", scope=\"{scope}\", resource_metadata=\"{metadata}\""
+    );
+    // A scope is of visible ASCII without quotes (RFC 6749 §3.3).
+    if let Ok(value) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
 /// Tells an unauthenticated caller where to get authority (RFC 9728 §5.1). The
 /// scheme that every client knows comes first.
 pub(crate) fn challenged(mut response: Response, error: Option<&str>, metadata: &str) -> Response {

@@ -23,6 +23,7 @@ pub mod grades;
 pub mod limits;
 pub mod mcp_methods;
 pub mod permit;
+pub mod step_up;
 pub mod workflow;
 
 pub use entitlements::Entitlements;

@@ -296,6 +296,22 @@ impl View<'_> {
         self.records(from, (self.org_text(), grant.as_str()))
     }
 
+    /// Roots issued under a grant to one holder key, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn delegations_to(
+        &self,
+        grant: &GrantId,
+        holder: &Thumbprint,
+        limit: u32,
+    ) -> Result<Vec<Stored<Delegation>>, StoreError> {
+        let from = "delegations t WHERE org = ?1 AND grant_id = ?2 AND holder = ?3
+                    ORDER BY issued DESC, root LIMIT ?4";
+        let holder = holder.bytes().as_slice();
+        self.records(from, (self.org_text(), grant.as_str(), holder, limit))
+    }
+
     /// Roots that have not ended at `now`, by token hash, after `after`.
     /// Walks the whole table page by page: for the rare case that everything
     /// under a key has to end.

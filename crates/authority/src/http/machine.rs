@@ -28,11 +28,15 @@ use crate::oauth::error::{Code, OAuthError};
 use crate::oauth::metadata::{self, path};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
 use crate::oauth::revocation;
+use crate::oauth::signed_grant::PrepareForm;
 use crate::oauth::token::{Presented, TokenForm};
 use crate::{Authority, PublishedKey, Statuses};
 
+use uncounted::Uncounted;
+
 mod answer;
 mod register;
+mod uncounted;
 
 /// Callers that are remembered at once.
 const MAX_CALLERS: usize = 10_000;
@@ -82,6 +86,8 @@ struct Inner {
     recorded: RateLimiter<String>,
     nonces: Nonces,
     statuses: Mutex<Statuses>,
+    /// Refusals that no entry tells of yet.
+    uncounted: Uncounted,
 }
 
 impl std::fmt::Debug for Machine {
@@ -108,6 +114,7 @@ impl Machine {
             recorded: RateLimiter::new(options.recorded, MAX_CALLERS, now),
             nonces: Nonces::new(secret),
             statuses: Mutex::new(Statuses::default()),
+            uncounted: Uncounted::default(),
             issuer: authority.installation().issuer.clone(),
             authority,
             documents,
@@ -125,11 +132,43 @@ pub fn machine_router(machine: Machine) -> Router {
         .route(path::STATUS_LISTS, get(status_lists))
         .route("/statuslists/1", get(status_list))
         .route(path::TOKEN, post(token))
+        .route(path::PREPARE, post(prepare))
         .route(path::REGISTER, post(register::register))
         .route(path::INTROSPECT, post(introspect))
         .route(path::REVOKE, post(revoke))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(machine)
+}
+
+impl Machine {
+    /// An error as an answer. One that has no entry of its own, because nobody
+    /// known asked or asked too often, is counted instead.
+    fn refused(&self, error: &OAuthError) -> Response {
+        // A nonce that is to be used first refuses nothing.
+        let counts = !error.recorded && error.code != Code::UseDpopNonce && error.status() < 500;
+        if counts && self.0.uncounted.add(self.0.now()) {
+            let machine = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(uncounted::PAUSE).await;
+                let told = tokio::task::spawn_blocking(move || machine.tell_uncounted()).await;
+                if told.is_err() {
+                    tracing::error!("a count of refusals was lost");
+                }
+            });
+        }
+        answer::refused(error)
+    }
+
+    /// Writes the count of refusals without an entry of their own, if there
+    /// are some. It is written a while after the first of them by itself; at
+    /// the end of the process somebody has to ask.
+    pub fn tell_uncounted(&self) {
+        let Some((count, since)) = self.0.uncounted.take() else { return };
+        if let Err(e) = self.0.authority.refusals_counted(count, since) {
+            tracing::error!(count, code = e.code(), "a count of refusals could not be recorded");
+            self.0.uncounted.put_back(count, since);
+        }
+    }
 }
 
 impl Inner {
@@ -186,7 +225,7 @@ async fn token(State(machine): State<Machine>, request: Request) -> Response {
     let answered = grant(&machine, request).await;
     let mut response = match answered {
         Ok(body) => answer::private(&body),
-        Err(error) => answer::refused(&error),
+        Err(error) => machine.refused(&error),
     };
     // A new nonce may come with any answer (RFC 9449 §8.2).
     if let Some(nonce) = nonce {
@@ -198,7 +237,7 @@ async fn token(State(machine): State<Machine>, request: Request) -> Response {
 async fn grant(machine: &Machine, request: Request) -> Result<Json, OAuthError> {
     let cx = &machine.0;
     let (headers, parameters) = form(cx, request).await?;
-    let presented = Presented::read(&parameters)?;
+    let presented = Presented::at_token_endpoint(&parameters)?;
     let client = caller(cx, &presented).await?;
     let form = TokenForm::read(&parameters, &cx.issuer)?;
     let proof = proof(cx, &headers)?;
@@ -207,6 +246,24 @@ async fn grant(machine: &Machine, request: Request) -> Result<Json, OAuthError> 
     let answered =
         blocking(move || authority.token(&presented, &form, proof.as_ref(), recorded)).await?;
     Ok(answered.to_json())
+}
+
+/// The grant that a principal is to sign, as the rules make it.
+async fn prepare(State(machine): State<Machine>, request: Request) -> Response {
+    let answered = async {
+        let cx = &machine.0;
+        let (_, parameters) = form(cx, request).await?;
+        let presented = Presented::read(&parameters)?;
+        let client = caller(cx, &presented).await?;
+        let form = PrepareForm::read(&parameters)?;
+        let recorded = cx.recorded.admit(client, cx.now()).is_ok();
+        let authority = cx.authority.clone();
+        blocking(move || authority.prepare_signed(&presented, &form, recorded)).await
+    };
+    match answered.await {
+        Ok(prepared) => answer::private(&prepared.to_json()),
+        Err(error) => machine.refused(&error),
+    }
 }
 
 async fn introspect(State(machine): State<Machine>, request: Request) -> Response {
@@ -225,7 +282,7 @@ async fn introspect(State(machine): State<Machine>, request: Request) -> Respons
     };
     match answered.await {
         Ok(body) => answer::private(&body),
-        Err(error) => answer::refused(&error),
+        Err(error) => machine.refused(&error),
     }
 }
 
@@ -241,7 +298,7 @@ async fn revoke(State(machine): State<Machine>, request: Request) -> Response {
     };
     match answered.await {
         Ok(()) => answer::empty(),
-        Err(error) => answer::refused(&error),
+        Err(error) => machine.refused(&error),
     }
 }
 

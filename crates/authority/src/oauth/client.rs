@@ -167,6 +167,8 @@ impl AuthMethod {
 pub enum GrantType {
     /// A person's consent in the browser.
     AuthorizationCode,
+    /// A principal's own signed grant (RFC 7523 §2.1).
+    JwtBearer,
     /// The next access token.
     RefreshToken,
     /// RFC 8693.
@@ -175,13 +177,15 @@ pub enum GrantType {
 
 impl GrantType {
     /// Every grant type.
-    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::TokenExchange];
+    pub const ALL: [Self; 4] =
+        [Self::AuthorizationCode, Self::JwtBearer, Self::RefreshToken, Self::TokenExchange];
 
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
@@ -326,6 +330,24 @@ impl ClientMetadata {
         }
     }
 
+    /// A party that is known by its own name and key, and is registered for
+    /// nothing else.
+    #[must_use]
+    pub fn of_key(name: &str, keys: ClientKeys, grant: GrantType) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            uri: None,
+            redirect_uris: Vec::new(),
+            application_type: ApplicationType::Web,
+            auth_method: AuthMethod::PrivateKeyJwt,
+            keys: Some(keys),
+            grant_types: BTreeSet::from([grant]),
+            scope: Vec::new(),
+            dpop_bound: false,
+            software: None,
+        }
+    }
+
     /// Whether the client may use `grant`.
     ///
     /// # Errors
@@ -379,7 +401,9 @@ fn grant_types(metadata: &Object) -> Result<BTreeSet<GrantType>, OAuthError> {
     };
     let mut types = BTreeSet::new();
     for text in list {
-        let Some(grant) = GrantType::parse(text) else {
+        // A grant is signed by a principal in its own name, not by a client.
+        let offered = GrantType::parse(text).filter(|g| *g != GrantType::JwtBearer);
+        let Some(grant) = offered else {
             let text: String = text.chars().take(64).collect();
             return Err(bad(MEMBER, &format!("holds `{text}`, which is not offered")));
         };

@@ -118,6 +118,8 @@ pub struct OAuthError {
     /// Seconds after which to try again; the answer's status is then 429 where
     /// the caller is to blame, 503 where we are.
     pub retry_after_seconds: Option<u32>,
+    /// Whether the refusal has an entry of its own.
+    pub recorded: bool,
 }
 
 /// `text` with the characters of RFC 6749 §5.2 only, cut to a bound.
@@ -138,7 +140,7 @@ impl OAuthError {
     #[must_use]
     pub fn new(code: Code, reason: &'static str, description: impl AsRef<str>) -> Self {
         let description = safe(description.as_ref());
-        Self { code, reason, description, nonce: None, retry_after_seconds: None }
+        Self { code, reason, description, nonce: None, retry_after_seconds: None, recorded: false }
     }
 
     /// `invalid_request` about one parameter.

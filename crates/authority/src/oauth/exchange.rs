@@ -32,6 +32,8 @@ pub const MAX_ACTORS: usize = 8;
 /// Which part of the authority behind an exchange sets a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
+    /// How far authority reaches whose principal is absent.
+    Absence,
     /// What the principal may delegate at present.
     Ceiling,
     /// What the client restricts itself to.
@@ -49,6 +51,7 @@ impl Part {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Absence => "principal's absence",
             Self::Ceiling => "principal's ceiling",
             Self::Client => "client's registration",
             Self::Grant => "grant",
@@ -261,8 +264,10 @@ pub enum ExchangeRefusal {
     #[error("the client authenticated with another key than the actor's instance has")]
     KeyOther,
     /// Nothing is left.
-    #[error("nothing that may be granted is left{}", at(resource))]
+    #[error("nothing that may be granted is left{}{}", at(resource), by(*part))]
     Nothing {
+        /// Which part left nothing of what the others allow.
+        part: Option<Part>,
         /// At which tool server.
         resource: Option<String>,
     },
@@ -282,6 +287,10 @@ pub enum ExchangeRefusal {
 
 fn at(resource: &Option<String>) -> String {
     resource.as_ref().map(|r| format!(" for `{r}`")).unwrap_or_default()
+}
+
+fn by(part: Option<Part>) -> String {
+    part.map(|part| format!(": the {} allows none of it", part.as_str())).unwrap_or_default()
 }
 
 impl ExchangeRefusal {
@@ -478,6 +487,7 @@ fn scope(exchange: &Exchange<'_>, resource: &Resource) -> Result<Scope, Exchange
         }
     };
     let bounds = exchange.bounds.iter().filter_map(|b| Some((b.part, b.scope.as_ref()?)));
+    let mut emptied = None;
     let scope = match &exchange.asked.scope {
         Some(asked) => {
             let asked = here(asked);
@@ -489,14 +499,21 @@ fn scope(exchange: &Exchange<'_>, resource: &Resource) -> Result<Scope, Exchange
             }
             asked
         }
-        None => bounds
-            .map(|(_, bound)| here(bound))
-            .reduce(|met, bound| met.meet(&bound))
-            .unwrap_or_default(),
+        None => {
+            let met = bounds.fold(None, |met: Option<Scope>, (part, bound)| {
+                let here = here(bound);
+                let met = met.map_or(here.clone(), |met| met.meet(&here));
+                if met.is_empty() {
+                    emptied.get_or_insert(part);
+                }
+                Some(met)
+            });
+            met.unwrap_or_default()
+        }
     };
     if scope.is_empty() {
         let resource = resource.server().map(ToString::to_string);
-        return Err(ExchangeRefusal::Nothing { resource });
+        return Err(ExchangeRefusal::Nothing { part: emptied, resource });
     }
     Ok(scope)
 }

@@ -13,6 +13,8 @@ pub mod path {
     pub const AUTHORIZE: &str = "/authorize";
     /// Token endpoint.
     pub const TOKEN: &str = "/token";
+    /// Where a principal has the grant made that it is to sign.
+    pub const PREPARE: &str = "/prepare";
     /// Dynamic registration (RFC 7591).
     pub const REGISTER: &str = "/register";
     /// Introspection (RFC 7662).
@@ -53,6 +55,7 @@ pub fn authorization_server(issuer: &str) -> Json {
         .with("registration_endpoint", at(path::REGISTER))
         .with("introspection_endpoint", at(path::INTROSPECT))
         .with("revocation_endpoint", at(path::REVOKE))
+        .with("bailiwick_grant_preparation_endpoint", at(path::PREPARE))
         .with("jwks_uri", at(path::JWKS))
         .with("status_list_aggregation_endpoint", at(path::STATUS_LISTS))
         .with("response_types_supported", texts(["code"]))

@@ -30,6 +30,12 @@ impl std::fmt::Debug for Parameters {
     }
 }
 
+/// `pairs` as a form.
+#[must_use]
+pub fn encode(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
 impl Parameters {
     /// Reads a query or form.
     ///

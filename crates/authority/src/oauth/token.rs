@@ -10,6 +10,7 @@ use super::details::{AuthorizationDetails, parse_scope};
 use super::error::{Code, OAuthError};
 use super::parameters::Parameters;
 use super::resource::Resource;
+use super::signed_grant::{self, SignedGrantForm};
 
 /// The only way in which a client authenticates (RFC 7523 §2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -36,6 +37,27 @@ impl std::fmt::Debug for Presented {
 }
 
 impl Presented {
+    /// As [`Presented::read`], at the token endpoint: a signed grant says by
+    /// itself who sends it (RFC 7521 §4.1).
+    ///
+    /// # Errors
+    /// As [`Presented::read`]; `invalid_grant` for an assertion that names
+    /// nobody.
+    pub fn at_token_endpoint(parameters: &Parameters) -> Result<Self, OAuthError> {
+        let says = |name: &str| parameters.first(name).is_some();
+        let silent = !["client_id", "client_assertion", "client_assertion_type", "client_secret"]
+            .into_iter()
+            .any(says);
+        let signed = parameters.first("grant_type") == Some(GrantType::JwtBearer.as_str());
+        match parameters.first("assertion") {
+            Some(assertion) if silent && signed => {
+                let client = Some(signed_grant::claimed(assertion)?);
+                Ok(Self { client, assertion: None })
+            }
+            _ => Self::read(parameters),
+        }
+    }
+
     /// Reads the parameters that identify and authenticate a client, at any
     /// endpoint.
     ///
@@ -83,6 +105,9 @@ pub enum TokenType {
     AccessToken,
     /// A delegation token of the draft that DESIGN §6 names.
     Delegation,
+    /// A grant on record, named by its id: the principal's signed word that its
+    /// agent may act while the principal is absent.
+    Grant,
     /// An OpenID Connect identity token.
     IdToken,
     /// Any JWT: a service's, an instance's identity token.
@@ -91,7 +116,8 @@ pub enum TokenType {
 
 impl TokenType {
     /// Every type.
-    pub const ALL: [Self; 4] = [Self::AccessToken, Self::Delegation, Self::IdToken, Self::Jwt];
+    pub const ALL: [Self; 5] =
+        [Self::AccessToken, Self::Delegation, Self::Grant, Self::IdToken, Self::Jwt];
 
     /// Its URI.
     #[must_use]
@@ -99,6 +125,7 @@ impl TokenType {
         match self {
             Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
             Self::Delegation => "urn:bailiwick:token-type:delegation",
+            Self::Grant => "urn:bailiwick:token-type:grant",
             Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
             Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
         }
@@ -169,6 +196,8 @@ pub enum TokenForm {
         /// The resource, if it is repeated.
         resource: Option<Resource>,
     },
+    /// A grant that its principal signed.
+    SignedGrant(Box<SignedGrantForm>),
     /// A token exchange.
     TokenExchange(Box<ExchangeForm>),
 }
@@ -207,6 +236,10 @@ impl TokenForm {
                 verifier: text("code_verifier"),
                 resource: resource()?,
             }),
+            GrantType::JwtBearer => Ok(Self::SignedGrant(Box::new(signed_grant::read(
+                parameters,
+                holder(parameters)?,
+            )?))),
             GrantType::RefreshToken => Ok(Self::RefreshToken {
                 token: bounded(parameters, "refresh_token", MAX_SECRET_BYTES)?,
                 scope: scope()?,
@@ -224,12 +257,17 @@ impl TokenForm {
         match self {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::SignedGrant(_) => GrantType::JwtBearer,
             Self::TokenExchange(_) => GrantType::TokenExchange,
         }
     }
 }
 
-fn bounded(parameters: &Parameters, name: &str, max: usize) -> Result<String, OAuthError> {
+pub(super) fn bounded(
+    parameters: &Parameters,
+    name: &str,
+    max: usize,
+) -> Result<String, OAuthError> {
     let value = parameters.required(name)?;
     if value.len() > max {
         let text = format!("the parameter `{name}` is too large");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::crypto::Digest;
+use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::{Proof, Registered, Request, Statement};
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use bailiwick_core::jose::VerifyingKey;
@@ -16,6 +16,7 @@ use bailiwick_store::{
 
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
+use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::delegations::{
     self, Issued, Options, Parties, Prepared, Submission, choose_instance, choose_workflow,
@@ -113,6 +114,93 @@ fn own_keys(principal: Option<&Principal>) -> Result<Vec<VerifyingKey>, Refusal>
     Ok(key.transpose()?.map(VerifyingKey::Ed25519).into_iter().collect())
 }
 
+/// Which instance a root is to name.
+pub(super) enum Pick {
+    /// The one whose holder key it is.
+    Holder(Thumbprint),
+    /// This one.
+    Id(InstanceId),
+    /// The only one.
+    Only,
+}
+
+/// Makes the statement that the principal is to sign.
+pub(super) fn prepared(
+    cx: &Inner,
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    request: &Request,
+    options: &PrepareOptions,
+) -> Result<Prepared, Refusal> {
+    let published = match &request.workflow {
+        Some(id) => Vec::from_iter(view.workflow(id)?),
+        None => view.workflows()?,
+    };
+    let published = published.iter().map(|row| cx.parsed.of(row)).collect::<Result<Vec<_>, _>>()?;
+    let workflow = choose_workflow(request, &published)?;
+    let mut state = State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
+    let mut task = None;
+    if let Some(id) = &options.task {
+        let found = view.task(id)?.ok_or_else(|| Refusal::unknown("task", id))?;
+        state.also_revoked(view, &[Subject::Task { id: id.clone() }])?;
+        let purpose = disclosed(view, &found.entry, "purpose")?;
+        let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
+        task = Some((found.row, purpose.to_owned()));
+    }
+    let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
+    let (installation, parties) = (&cx.installation, state.parties());
+    let options = &options.options;
+    let statement = delegations::prepare(
+        moment,
+        installation,
+        parties,
+        &state.workflow,
+        request,
+        options,
+        task,
+    )?;
+    Ok(Prepared::new(statement, moment.now(), &*cx.keys.maker))
+}
+
+/// What a grant that came back signed with a key of the principal's own makes.
+pub(super) fn submitted(
+    cx: &Inner,
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    prepared: &Prepared,
+    proof: &Proof,
+    pick: &Pick,
+) -> Result<Plan<Issued>, Refusal> {
+    let statement = &prepared.statement;
+    let (principal, agent) = (&statement.principal, &statement.agent);
+    let mut state = State::read(cx, view, principal, agent, &statement.workflow)?;
+    state.also_revoked(view, &[Subject::Task { id: statement.task.clone() }])?;
+    let task = view.task(&statement.task)?;
+    let instances = instances(view, agent)?;
+    let keys = own_keys(state.principal.as_deref())?;
+    let instance = match pick {
+        Pick::Holder(holder) => {
+            let found = instances.iter().find(|i| i.holder == *holder);
+            Some(&found.ok_or_else(|| Refusal::InstanceMissing { agent: agent.clone() })?.id)
+        }
+        Pick::Id(id) => Some(id),
+        Pick::Only => None,
+    };
+    let submission = Submission {
+        prepared,
+        proof,
+        registered: Registered { keys: &keys, ..Registered::NOTHING },
+        credential: None,
+        parties: state.parties(),
+        workflow: &state.workflow,
+        task: task.as_deref(),
+        grant_exists: view.grant(&statement.id)?.is_some(),
+        instances: &instances,
+        instance,
+    };
+    delegations::submit(moment, &cx.installation, &cx.keys, submission)
+}
+
 impl Authority {
     /// Makes the statement that the principal is to sign: resolves the
     /// workflow, expands the scope, mints task and grant ids. Nothing is
@@ -128,36 +216,7 @@ impl Authority {
         let moment = Moment::of(&*self.0.host);
         let inner = self.now();
         let cx = &*inner;
-        cx.store.read(|view| {
-            let published = match &request.workflow {
-                Some(id) => Vec::from_iter(view.workflow(id)?),
-                None => view.workflows()?,
-            };
-            let published =
-                published.iter().map(|row| cx.parsed.of(row)).collect::<Result<Vec<_>, _>>()?;
-            let workflow = choose_workflow(request, &published)?;
-            let mut state =
-                State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
-            let mut task = None;
-            if let Some(id) = &options.task {
-                let found = view.task(id)?.ok_or_else(|| Refusal::unknown("task", id))?;
-                state.also_revoked(view, &[Subject::Task { id: id.clone() }])?;
-                let purpose = disclosed(view, &found.entry, "purpose")?;
-                let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
-                task = Some((found.row, purpose.to_owned()));
-            }
-            let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
-            let statement = delegations::prepare(
-                &moment,
-                &cx.installation,
-                state.parties(),
-                &state.workflow,
-                request,
-                &options.options,
-                task,
-            )?;
-            Ok(Prepared::new(statement, moment.now(), &*cx.keys.maker))
-        })
+        cx.store.read(|view| prepared(cx, view, &moment, request, options))
     }
 
     /// Takes the grant back, signed with the principal's own key: records task
@@ -173,29 +232,8 @@ impl Authority {
     ) -> Result<Issued, Refusal> {
         self.workflow(&prepared.statement.workflow)?;
         let (prepared, proof) = (prepared.clone(), Proof::Request(signed.to_owned()));
-        let instance = instance.cloned();
-        self.commit(move |cx, tx, moment| {
-            let statement = &prepared.statement;
-            let (principal, agent) = (&statement.principal, &statement.agent);
-            let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
-            state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
-            let task = tx.task(&statement.task)?;
-            let instances = instances(tx, agent)?;
-            let keys = own_keys(state.principal.as_deref())?;
-            let submission = Submission {
-                prepared: &prepared,
-                proof: &proof,
-                registered: Registered { keys: &keys, ..Registered::NOTHING },
-                credential: None,
-                parties: state.parties(),
-                workflow: &state.workflow,
-                task: task.as_deref(),
-                grant_exists: tx.grant(&statement.id)?.is_some(),
-                instances: &instances,
-                instance: instance.as_ref(),
-            };
-            delegations::submit(moment, &cx.installation, &cx.keys, submission)
-        })
+        let pick = instance.map_or(Pick::Only, |id| Pick::Id(id.clone()));
+        self.commit(move |cx, tx, moment| submitted(cx, tx, moment, &prepared, &proof, &pick))
     }
 
     /// Issues another root under a grant that stands, for an active instance of

@@ -7,7 +7,7 @@
 use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::dpop::Possession;
 use bailiwick_core::grant::Statement;
-use bailiwick_core::ids::{GrantId, ServerName};
+use bailiwick_core::ids::{Alias, GrantId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -31,7 +31,9 @@ use crate::rules::delegations::{self, Issued, Recipient};
 mod exchange;
 mod families;
 mod known;
+mod own_name;
 mod refused;
+mod signed_grant;
 pub(super) use families::{end_issued, end_root};
 pub(super) use known::{KnownClient, known_client};
 pub(super) use refused::oauth;
@@ -88,6 +90,8 @@ impl TokenAnswer {
             .with("token_type", self.token_type)
             .with("expires_in", self.expires_in_seconds)
             .with("scope", self.scope.join(" "))
+            // The name that Grant Management for OAuth 2.0 gives it.
+            .with("grant_id", &self.issued.grant)
             .with("authorization_details", vec![Json::from(details)]);
         if let Some(kind) = self.issued_token_type {
             object.insert("issued_token_type", kind.as_str());
@@ -151,20 +155,57 @@ impl Authority {
     ) -> Result<TokenAnswer, OAuthError> {
         let (presented, form, proof) = (presented.clone(), form.clone(), proof.cloned());
         self.transact(move |cx, tx, moment| {
-            let known = match known_client(cx, tx, moment, &presented) {
+            let known = match &form {
+                TokenForm::SignedGrant(form) => {
+                    signed_grant::signer(cx, tx, moment, &presented, form)
+                }
+                _ => known_client(cx, tx, moment, &presented),
+            };
+            let known = match known {
                 Ok(known) => known,
                 Err(error) => return Ok(Err(error)),
             };
             let outcome = request(cx, tx, moment, &known, &form, proof.as_ref());
-            if let Err(error) = &outcome
-                && recorded
-            {
-                let step = refused::entry(cx, moment, &known.client, error)?;
-                cx.write(tx, Plan::one(step, ()))?;
-            }
-            Ok(outcome)
+            judged(cx, tx, moment, &known, outcome, recorded)
         })
         .map_err(oauth)?
+    }
+}
+
+impl Authority {
+    /// Records how many requests were refused since `since` without an entry of
+    /// their own.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn refusals_counted(&self, count: u64, since: Timestamp) -> Result<(), Refusal> {
+        self.commit(move |cx, _, moment| {
+            let step = Step::new(moment, &cx.installation.org, Kind::DenialsSuppressed)?
+                .with("count", count)
+                .with("unwritten", 0u64)
+                .with("from", since.to_string())
+                .with("to", moment.now().to_string());
+            Ok(Plan::one(step, ()))
+        })
+    }
+}
+
+/// What was decided; a refusal to somebody known gets its entry.
+fn judged<T>(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    known: &KnownClient,
+    outcome: Result<T, OAuthError>,
+    recorded: bool,
+) -> Result<Result<T, OAuthError>, Refusal> {
+    match outcome {
+        Err(error) if recorded => {
+            let step = refused::entry(cx, moment, known, &error)?;
+            cx.write(tx, Plan::one(step, ()))?;
+            Ok(Err(OAuthError { recorded: true, ..error }))
+        }
+        outcome => Ok(outcome),
     }
 }
 
@@ -195,6 +236,7 @@ fn request(
         TokenForm::RefreshToken { token, scope, resource } => {
             refresh(cx, tx, moment, known, token, scope, resource.as_ref(), proof)
         }
+        TokenForm::SignedGrant(form) => signed_grant::grant(cx, tx, moment, known, form),
         TokenForm::TokenExchange(form) => exchange::exchange(cx, tx, moment, known, form, proof),
     }
 }

@@ -21,6 +21,9 @@ use url::form_urlencoded::Serializer;
 use crate::support::{URL, World, agent, json, key};
 
 mod exchange;
+mod grants;
+mod sections;
+mod standing;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "http://127.0.0.1/callback";
@@ -30,6 +33,7 @@ const PUBLIC: &str = r#"{"grant_types":["authorization_code","refresh_token"],"r
 struct Served {
     world: World,
     address: SocketAddr,
+    machine: Machine,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -90,9 +94,10 @@ impl Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let service = machine_router(machine).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            machine_router(machine.clone()).into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { world, address, _runtime: runtime }
+        Self { world, address, machine, _runtime: runtime }
     }
 
     fn send(&self, head: &str, body: &str) -> Answer {

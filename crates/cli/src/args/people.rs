@@ -123,6 +123,31 @@ pub(crate) enum DelegationVerb {
         #[arg(long)]
         grant: String,
     },
+    /// On the instance's host: get a fresh root under a grant that stands, by the instance's own
+    /// keys, and keep the chain file fresh; nobody need be present.
+    #[command(
+        after_help = "A root lives a quarter of an hour at most; with --keep it is replaced in time, until the grant's end or until the grant is taken back, which ends the command with status 1.\n\nExample:\n  bailiwick delegation renew --authority https://gate.example.com --key instance.key \\\n      --grant GRANT --out chain.json --keep"
+    )]
+    Renew {
+        /// The authority's public URL.
+        #[arg(long)]
+        authority: String,
+        /// The instance's key file.
+        #[arg(long)]
+        key: PathBuf,
+        /// The grant's id.
+        #[arg(long)]
+        grant: String,
+        /// Shorthands of the grant to which the root is narrowed [default: all].
+        #[arg(long)]
+        scope: Vec<String>,
+        /// Where to write the chain; a chain that is there is replaced.
+        #[arg(long)]
+        out: PathBuf,
+        /// Replace it before it ends, again and again.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Issue another root under a grant that stands, for an enrolled instance.
     Reissue {
         /// The grant's id.

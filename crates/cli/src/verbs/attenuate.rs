@@ -69,7 +69,7 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
 
 /// The holder key of an enrolment document, whose signatures must hold: a key
 /// that nobody proved is not delegated to.
-fn next_holder(document: &Json) -> Result<PublicKey, CliError> {
+pub(super) fn next_holder(document: &Json) -> Result<PublicKey, CliError> {
     Ok(enrolment::Statement::verify(document)?.holder)
 }
 

@@ -25,6 +25,9 @@ use super::parse;
 
 mod lines;
 
+/// The protocol version with sessions.
+const SESSIONS: &str = "2025-11-25";
+
 /// Answers are larger than requests.
 const ANSWER_LIMITS: JsonLimits =
     JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
@@ -62,11 +65,16 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
 
 async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
     let recorder = match (&args.chain, &args.key) {
-        (Some(chain), Some(key)) => {
+        (Some(file), Some(key)) => {
             let keys = InstanceKeys::read(key)?;
-            let chain = ChainFile::read(chain)?;
+            let chain = ChainFile::read(file)?;
             warn(args, &chain, &keys, out)?;
-            let presenter = ChainPresenter::new(chain, keys.holder)?;
+            let mut presenter = ChainPresenter::new(chain, keys.holder)?;
+            // A session of the older protocol is bound to the root that opened
+            // it, and ends with it.
+            if args.stdin && args.protocol != SESSIONS {
+                presenter = presenter.following(file);
+            }
             Some(Arc::new(RecordingPresenter::new(presenter)))
         }
         _ => None,
@@ -136,7 +144,7 @@ async fn connect(
     let presenter: Arc<dyn Presenter> = presenter.ok_or_else(|| {
         CliError::usage("no-chain", "connecting needs --chain and --key", "pass both")
     })?;
-    let era = if args.protocol == "2025-11-25" { Era::Sessions } else { Era::Stateless };
+    let era = if args.protocol == SESSIONS { Era::Sessions } else { Era::Stateless };
     Connection::new(&args.url, server_of(&args.url), era)
         .presenting(presenter)
         .connect()

@@ -17,7 +17,7 @@ use crate::host;
 use crate::keyfile::{self, PrincipalKey, Reserved};
 use crate::output::{Output, one_line};
 
-use super::parse;
+use super::{delegate_remote, parse};
 
 pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), CliError> {
     let key = PrincipalKey::read(&args.key)?;
@@ -30,6 +30,9 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
             format!("the request is `{}`'s, the key is `{}`'s", request.principal, key.id),
             "sign with the key of the principal who grants",
         ));
+    }
+    if let Some(authority) = &args.authority {
+        return delegate_remote::run(args, authority.trim_end_matches('/'), &key, &request, out);
     }
     let data = DataDir::open(dir)?;
     // Before anything is granted: a grant whose chain nobody holds helps nobody.

@@ -16,6 +16,8 @@ use crate::host;
 use crate::output::Output;
 use crate::table::table;
 
+use super::renew;
+
 /// Grants shown at most.
 const MOST: u32 = 200;
 
@@ -132,8 +134,14 @@ fn root(d: &Stored<Delegation>) -> Object {
 }
 
 pub(super) fn delegation(verb: DelegationVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+    if let DelegationVerb::Renew { authority, key, grant, scope, out: file, keep } = &verb {
+        let renewal = renew::Renewal { authority, key, grant, scope, out: file, keep: *keep };
+        return renew::run(&renewal, out);
+    }
     let data = DataDir::open(dir)?;
     match verb {
+        // It needs no data dir and went its way above.
+        DelegationVerb::Renew { .. } => Ok(()),
         DelegationVerb::List { grant } => roots(&data, &GrantId::parse(&grant)?, out),
         DelegationVerb::Reissue { grant, instance, out: file } => {
             let instance = instance.map(|i| InstanceId::parse(&i)).transpose()?;

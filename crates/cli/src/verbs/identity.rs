@@ -15,7 +15,7 @@ use crate::error::CliError;
 use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
-use crate::web::{self, Sent};
+use crate::web;
 
 /// The share of its life after which a token is renewed, in percent.
 const RENEW_AFTER: u64 = 50;
@@ -58,7 +58,7 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let keys = InstanceKeys::create(joining.key, &agent)?;
     let enrolment = enrolment(&keys, &agent, &owner, authority)?;
     let body = Object::new().with("token", joining.token).with("enrolment", enrolment);
-    let answer = post(authority, "/instances", &body.into())?;
+    let answer = web::json(authority, "/instances", &body.into())?;
     keep(&answer, joining.identity)?;
     let text = |name: &str| answer.member(name).and_then(Json::as_str).unwrap_or_default();
     let said = format!(
@@ -124,13 +124,14 @@ pub(super) fn identity(
     }
 }
 
-fn renew(authority: &str, keys: &InstanceKeys) -> Result<Object, CliError> {
+/// A fresh identity token, with what is said beside it.
+pub(super) fn renew(authority: &str, keys: &InstanceKeys) -> Result<Object, CliError> {
     let jti = bailiwick_core::crypto::base64url(&host::random::<16>()?);
     let claims = request_claims(&keys.instance, authority, host::now(), &jti);
     let request = jose::sign(REQUEST_TYPE, None, &claims, &keys.identity)
         .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
     let body = Object::new().with("request", request);
-    post(authority, "/instances/identity", &body.into())
+    web::json(authority, "/instances/identity", &body.into())
 }
 
 /// Writes the token where others read it; mode 0600.
@@ -138,10 +139,4 @@ fn keep(answer: &Object, file: Option<&Path>) -> Result<(), CliError> {
     let Some(file) = file else { return Ok(()) };
     let token = answer.member("identity_token").and_then(Json::as_str).unwrap_or_default();
     bailiwick_store::write_durably(file, token.as_bytes()).map_err(CliError::from)
-}
-
-fn post(authority: &str, path: &str, body: &Json) -> Result<Object, CliError> {
-    let url = format!("{authority}{path}");
-    let (method, headers) = (reqwest::Method::POST, Vec::new());
-    web::send(Sent { method, url: &url, headers, body: Some(body) })
 }

@@ -122,7 +122,8 @@ impl Login {
         if method == Method::POST {
             headers.push(("idempotency-key", host::fresh_id()?));
         }
-        web::send(Sent { method, url: &url, headers, body })
+        let body = body.map(|body| ("application/json", body.canonical()));
+        web::api(&Sent { method, url: &url, headers, body })
     }
 }
 
@@ -205,8 +206,9 @@ pub(super) fn run(args: &LoginArgs, folder: &Path, out: Output) -> Result<(), Cl
     })?;
     let url = format!("{at}/api/v1/login");
     let headers = vec![("dpop", prove(&key, "POST", &url, None)?)];
-    let body = Object::new().with("code", answer.code).with("code_verifier", verifier).into();
-    let made = web::send(Sent { method: Method::POST, url: &url, headers, body: Some(&body) })?;
+    let body: Json = Object::new().with("code", answer.code).with("code_verifier", verifier).into();
+    let body = Some(("application/json", body.canonical()));
+    let made = web::api(&Sent { method: Method::POST, url: &url, headers, body })?;
     keep(&at, &made, &seed, folder)?;
     told(&at, &made, out);
     out.next(&[&format!("bailiwick --at {at} grant list"), &format!("bailiwick logout {at}")]);

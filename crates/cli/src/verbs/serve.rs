@@ -188,8 +188,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let revocations = RevocationServer::new(data.authority.clone());
     let router = bailiwick_gateway::router(gateway.clone())
         .merge(api::router(Arc::clone(&data))?)
-        .merge(revocations.router())
-        .merge(authority(&data)?);
+        .merge(revocations.router());
+    let (own, machine) = authority(&data)?;
+    let router = router.merge(own);
     tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
@@ -214,6 +215,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     // Open connections end with the process; what they waited for is done.
     let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
     tasks.stop();
+    if tokio::task::spawn_blocking(move || machine.tell_uncounted()).await.is_err() {
+        tracing::error!("a count of refusals was lost");
+    }
     let last = Arc::clone(&data);
     let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
     if !matches!(sequenced, Ok(Ok(()))) {
@@ -226,21 +230,23 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
 }
 
 /// The authority's own side: the authorization server, instances, the console.
-fn authority(data: &DataDir) -> Result<Router, CliError> {
+fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let authority = data.authority.clone();
     // Documents of clients on this very machine are for an authority that is
     // reached on this very machine.
     let loopback = data.config.public_url().starts_with("http://");
     let fetch = Arc::new(WebFetch { loopback });
     let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
-    let options = machine::Options::default();
+    let serves = data.config.serves.resources(&data.config.audience());
+    let options = machine::Options { serves, ..machine::Options::default() };
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let console = Console::new(authority.clone(), documents, Vec::new());
-    Ok(machine::machine_router(machine)
+    let router = machine::machine_router(machine.clone())
         .merge(api_router(Api::new(authority.clone())))
         .merge(instances_router(authority))
-        .merge(console_router(console)))
+        .merge(console_router(console));
+    Ok((router, machine))
 }
 
 fn announce(data: &DataDir, address: SocketAddr, out: Output) {

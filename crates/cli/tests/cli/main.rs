@@ -25,6 +25,7 @@ mod login;
 mod privacy;
 mod records;
 mod revocation;
+mod services;
 mod stock_clients;
 mod strangers;
 mod tls;

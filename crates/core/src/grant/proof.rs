@@ -2,7 +2,7 @@
 //! at an identity provider with the grant's digest as `nonce`, or by a signed
 //! request. A grant that nobody signed is attested by an administrator.
 
-use super::{GrantError, Statement, TYPE};
+use super::{GrantError, Statement, TYPE, assertion};
 use crate::crypto::KeyError;
 use crate::id_token::{self, Expected, IdTokenIssuer, IdTokenProblem};
 use crate::jose::{
@@ -24,7 +24,8 @@ const MAX_REQUEST_BYTES: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A compact JWS `{digest, grant}` of type [`TYPE`] by a key of the
-    /// principal: a person's, or a service's.
+    /// principal: a person's, or a service's. It may be an assertion
+    /// (RFC 7523 §3) as well, and then carries its claims beside them.
     Request(String),
     /// A passkey's assertion whose challenge is the digest.
     Passkey(Assertion),
@@ -190,7 +191,7 @@ impl Proof {
 
 impl Statement {
     /// The payload of a signed request.
-    fn request(&self) -> Object {
+    pub(super) fn request(&self) -> Object {
         Object::new().with("digest", self.digest()).with("grant", &self.id)
     }
 
@@ -216,13 +217,18 @@ impl Statement {
     ) -> Result<SignedBy, GrantError> {
         match proof {
             Proof::Attested => Ok(SignedBy::Attested),
-            Proof::Request(jws) => self.verify_request(jws, registered.keys),
+            Proof::Request(jws) => self.verify_request(jws, registered.keys, moment),
             Proof::Passkey(assertion) => self.verify_passkey(assertion, registered),
             Proof::IdToken { token, key } => self.verify_login(token, key, registered, moment),
         }
     }
 
-    fn verify_request(&self, jws: &str, keys: &[VerifyingKey]) -> Result<SignedBy, GrantError> {
+    fn verify_request(
+        &self,
+        jws: &str,
+        keys: &[VerifyingKey],
+        moment: &Moment,
+    ) -> Result<SignedBy, GrantError> {
         const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
         let jws = Jws::parse(jws, MAX_REQUEST_BYTES)
             .and_then(|jws| jws.check_header(&RULES))
@@ -230,7 +236,8 @@ impl Statement {
         let mut refusal = GrantError::NotRegistered;
         for key in keys.iter().filter(|k| k.accepts(jws.algorithm())) {
             match jws.verify(key) {
-                Ok(payload) if payload == self.request() => {
+                Ok(payload) if assertion::states(&payload, &self.request()) => {
+                    assertion::check(&payload, self, moment).map_err(GrantError::Jws)?;
                     let service = self.principal.as_str().starts_with("service:");
                     return Ok(if service { SignedBy::Service } else { SignedBy::Key });
                 }

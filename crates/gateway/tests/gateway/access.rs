@@ -72,6 +72,7 @@ async fn a_bound_token_reads_and_the_record_says_what_was_proved() {
     let shown = bound(&world, &token, 7);
     let other = call(&world, "get_ticket", json!({"ticket_id": 9000}), &shown).await;
     assert_eq!(other.code(), "argument-not-delegated");
+    assert_eq!(other.status, 403);
     assert_eq!(world.desk.call_log().unwrap().len(), 1);
 }
 
@@ -126,4 +127,66 @@ async fn whoever_shows_nothing_is_told_where_to_ask() {
     );
     assert_eq!(all[0].to_str().unwrap(), format!("Bearer {metadata}"));
     assert!(all[1].to_str().unwrap().starts_with("DPoP algs=\"ES256 "));
+}
+
+fn challenge(raw: &Raw) -> Option<String> {
+    let all: Vec<_> = raw.headers.get_all("www-authenticate").iter().collect();
+    assert!(all.len() <= 1, "{all:?}");
+    all.first().map(|value| value.to_str().unwrap().to_owned())
+}
+
+/// RFC 6750 §3.1, RFC 9449 §7.1, MCP authorization "Scope Challenge Handling".
+#[tokio::test]
+async fn a_call_that_more_scope_would_cover_is_told_which() {
+    let world = World::new().await;
+    let metadata = format!(
+        "resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp/support-desk\"",
+        world.base
+    );
+    let token = token(&world, Some(7), &world.url(), &["ticket:8821"]);
+    for (tool, arguments, scope, code) in [
+        ("get_ticket", json!({"ticket_id": 9000}), "ticket:9000", "argument-not-delegated"),
+        ("get_order", json!({"order_id": 10072}), "order:10072:read", "tool-not-delegated"),
+        ("list_orders", json!({"customer_id": 7}), "orders:read", "tool-not-delegated"),
+        ("search_customers", json!({"query": "x"}), "customers:search", "tool-not-delegated"),
+    ] {
+        let shown = bound(&world, &token, 7);
+        let raw = call(&world, tool, arguments, &shown).await;
+        assert_eq!((raw.status, raw.code().as_str()), (403, code), "{tool}: {}", raw.text);
+        assert_eq!(raw.json()["error"]["code"], -32040, "the JSON-RPC error stays");
+        let expected = format!("DPoP error=\"insufficient_scope\", scope=\"{scope}\", {metadata}");
+        assert_eq!(challenge(&raw), Some(expected));
+    }
+    assert!(world.desk.call_log().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_denial_that_more_scope_would_not_cure_is_no_challenge() {
+    let world = World::new().await;
+    let bound_token = token(&world, Some(7), &world.url(), &["ticket:8821"]);
+    let refund = json!({"order_id": 10072, "amount_cents": 1, "reason": "x"});
+    for (tool, arguments, code) in [
+        // Policy would refuse a client that proves its token only.
+        ("refund_order", refund, "tool-not-delegated"),
+        ("add_note", json!({"ticket_id": 8821, "text": "x"}), "tool-not-delegated"),
+        // No shorthand permits it.
+        ("drop_tables", json!({}), "tool-not-delegated"),
+        ("get_ticket", json!({"ticket_id": "x y"}), "argument-not-delegated"),
+    ] {
+        let shown = bound(&world, &bound_token, 7);
+        let raw = call(&world, tool, arguments, &shown).await;
+        assert_eq!((raw.status, raw.code().as_str()), (200, code), "{tool}: {}", raw.text);
+        assert_eq!(challenge(&raw), None, "{tool}");
+    }
+    // A bearer gets what is listed for bearers, whatever its scope.
+    let bearer = token(&world, None, &world.url(), &["ticket:8821"]);
+    let shown = [("authorization", format!("Bearer {bearer}"))];
+    let raw = call(&world, "get_order", json!({"order_id": 10072}), &shown).await;
+    assert_eq!((raw.status, raw.code().as_str()), (200, "tool-not-delegated"));
+    assert_eq!(challenge(&raw), None);
+    // Whoever is not authenticated learns nothing of scopes.
+    let stolen = bound(&world, &bound_token, 8);
+    let raw = call(&world, "get_order", json!({"order_id": 10072}), &stolen).await;
+    assert_eq!(raw.status, 401);
+    assert!(!format!("{:?}", raw.headers).contains("insufficient_scope"));
 }

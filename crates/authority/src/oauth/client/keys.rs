@@ -36,6 +36,14 @@ impl ClientKeys {
         Ok(Self(set))
     }
 
+    /// One key.
+    ///
+    /// # Errors
+    /// As [`ClientKeys::parse`].
+    pub fn of(jwk: &Object) -> Result<Self, OAuthError> {
+        Self::parse(&Object::new().with("keys", vec![Json::from(jwk.clone())]).into())
+    }
+
     /// The claims of `jws`, and the key under which its signature holds.
     ///
     /// # Errors

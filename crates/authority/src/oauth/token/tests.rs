@@ -63,6 +63,35 @@ fn each_grant_type_is_read_with_its_parameters() {
     assert!(!shown.contains("secret"), "{shown}");
 }
 
+/// RFC 7521 §4.1: the assertion says who sends it, unless the request does.
+#[test]
+fn a_signed_grant_says_by_itself_who_sends_it() {
+    let key = SigningKey::from_seed(&[7; 32]).unwrap();
+    let claims = Object::new().with("sub", "service:billing");
+    let typ = bailiwick_core::grant::TYPE;
+    let assertion = bailiwick_core::jose::sign(typ, None, &claims.into(), &key).unwrap();
+    let grant = GrantType::JwtBearer.as_str();
+    let pairs = [("grant_type", grant), ("assertion", assertion.as_str())];
+    let who = |pairs: &[(&str, &str)]| Presented::at_token_endpoint(&form(pairs));
+    assert_eq!(who(&pairs).unwrap().client.unwrap().as_str(), "service:billing");
+    let said = [pairs[0], pairs[1], ("client_id", "c")];
+    assert_eq!(who(&said).unwrap().client.unwrap().as_str(), "c");
+    // Elsewhere, and with another grant type, it is no way to say it.
+    assert_eq!(Presented::read(&form(&pairs)).unwrap_err().reason, "client-missing");
+    let other = [("grant_type", "refresh_token"), pairs[1]];
+    assert_eq!(who(&other).unwrap_err().reason, "client-missing");
+    let secret = [pairs[0], pairs[1], ("client_secret", "s")];
+    assert_eq!(who(&secret).unwrap_err().reason, "client-secret");
+    for (pairs, reason) in [
+        (vec![pairs[0]], "parameter-missing"),
+        (vec![pairs[0], pairs[1]], "parameter-missing"),
+        (vec![pairs[0], pairs[1], ("prepared", "{}")], "prepared-malformed"),
+        (vec![pairs[0], pairs[1], ("prepared", "[")], "prepared-malformed"),
+    ] {
+        assert_eq!(read(&pairs).unwrap_err().reason, reason, "{pairs:?}");
+    }
+}
+
 #[test]
 fn client_credentials_are_refused_with_a_clear_text() {
     let error = read(&[("grant_type", "client_credentials")]).unwrap_err();
@@ -71,7 +100,7 @@ fn client_credentials_are_refused_with_a_clear_text() {
     for other in [
         "password",
         "implicit",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
         "urn:openid:params:grant-type:ciba",
     ] {
         let error = read(&[("grant_type", other)]).unwrap_err();

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_core::aat::jws::Compact;
-use bailiwick_core::aat::{DETAILS_TYPE, TOKEN_TYPE};
-use bailiwick_core::accountable::{Authority as Claims, BUDGET};
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::ids::{AgentId, PrincipalId, ToolId};
-use bailiwick_core::jose::{HeaderRules, Jws, VerifyingKey};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::wit::{Expected, Identity, read_instance_spiffe_id};
 use bailiwick_policy::expand::expand;
 use bailiwick_store::Instance;
 
-use crate::oauth::assertion::{only_audience, window};
+use crate::ceilings::honoured;
 use crate::oauth::details::DelegationDetails;
 use crate::oauth::exchange::{
     Actor, Asked, Bound, Exchange, ExchangeRefusal, Output, Part, Standing, Subject as From, decide,
@@ -22,26 +19,21 @@ use crate::oauth::exchange::{
 use crate::oauth::token::{ExchangeForm, TokenType};
 use crate::rules::delegations::Within;
 use crate::rules::identities;
-use crate::service::introspection::issued_here;
 
 use super::*;
 
+mod subject;
+use subject::{Verified, subject};
+
+/// Seconds that a root lives at most whose principal is absent: until then it
+/// need not be asked again whether the grant stands.
+const ABSENT_SECONDS: i64 = 900;
 /// Grants of one principal that are looked through for one that stands.
 const MAX_GRANTS: u32 = 100;
-const MAX_JWT_BYTES: usize = 16 * 1024;
-const SUBJECT: &str = "subject-token";
 
 fn bad(reason: &'static str, text: impl AsRef<str>) -> OAuthError {
     // RFC 8693 §2.2.2: a subject or actor token that is not accepted.
     OAuthError::request(reason, text)
-}
-
-/// What the subject token says, verified.
-struct Verified {
-    subject: From,
-    bound: Bound,
-    /// The grant that it names itself.
-    grant: Option<GrantId>,
 }
 
 pub(super) fn exchange(
@@ -54,7 +46,8 @@ pub(super) fn exchange(
 ) -> Result<TokenAnswer, OAuthError> {
     let agent = known.agent()?.clone();
     let (actor, instance) = actor(cx, tx, moment, &form.actor.token)?;
-    let verified = subject(cx, tx, moment, form)?;
+    let verified: Verified = subject(cx, tx, moment, form, &actor)?;
+    one_key(known, form, proof)?;
     let details = form.details.delegation.clone().unwrap_or_default();
     let grant = match &verified.grant {
         Some(grant) => Some(grant.clone()),
@@ -79,7 +72,8 @@ pub(super) fn exchange(
         subject: &verified.subject,
         actor: &actor,
         client_agent: Some(&agent),
-        client_key: None,
+        // Known by its own name it is the very instance that acts.
+        client_key: known.authenticated.key().filter(|_| known.by_own_name),
         proof_key: proof.map(|p| p.thumbprint),
         grant: Some(&standing),
         bounds: &bounds,
@@ -137,6 +131,25 @@ pub(super) fn exchange(
     })
 }
 
+/// Where nothing but keys stands for the caller, they must be shown.
+fn one_key(
+    known: &KnownClient,
+    form: &ExchangeForm,
+    proof: Option<&Possession>,
+) -> Result<(), OAuthError> {
+    // The gateway takes access tokens of registered clients only.
+    if known.by_own_name && form.requested != TokenType::Delegation {
+        let text = "an instance by its own name gets delegations; register a client, \
+                    and have it mapped, for access tokens";
+        return Err(OAuthError::new(Code::UnauthorizedClient, "client-unregistered", text));
+    }
+    // An identity token is shown to many, and a grant's id is no secret.
+    if form.subject.kind == TokenType::Grant && proof.is_none() {
+        return Err(ExchangeRefusal::ProofMissing.into());
+    }
+    Ok(())
+}
+
 /// The instance whose identity token was presented, as it is on record now.
 fn actor(
     cx: &Inner,
@@ -168,122 +181,6 @@ fn actor(
     }
     let identity = VerifyingKey::P256(identity.key).thumbprint();
     Ok((Actor { agent, holder: instance.holder, identity }, instance))
-}
-
-/// Who the subject token speaks for. What a token is, its own `typ` says; the
-/// type that the request states must agree with it.
-fn subject(
-    cx: &Inner,
-    tx: &mut Tx<'_>,
-    moment: &Moment<'_>,
-    form: &ExchangeForm,
-) -> Result<Verified, OAuthError> {
-    let token = form.subject.token.as_str();
-    match form.subject.kind {
-        TokenType::AccessToken => {
-            issued_subject(cx, tx, moment, token, bailiwick_core::access::TYPE)
-        }
-        TokenType::Delegation => issued_subject(cx, tx, moment, token, TOKEN_TYPE),
-        TokenType::Jwt => signed_subject(cx, tx, moment, token),
-        TokenType::IdToken => {
-            let text = "identity tokens of providers are not accepted as subject tokens";
-            Err(bad("subject-type", text))
-        }
-    }
-}
-
-/// A token of ours.
-fn issued_subject(
-    cx: &Inner,
-    tx: &Tx<'_>,
-    moment: &Moment<'_>,
-    token: &str,
-    typ: &str,
-) -> Result<Verified, OAuthError> {
-    let refused = || bad("subject-invalid", "`subject_token` does not hold");
-    let jws = Compact::parse(token).map_err(|_| refused())?;
-    jws.check_header(typ).map_err(|_| refused())?;
-    let known = issued_here(tx, token)?.ok_or_else(refused)?;
-    let claims = Claims::from_claims(&known.claims).map_err(|_| refused())?;
-    let row = &known.delegation.row;
-    let subjects = [
-        Subject::Delegation { token: row.root },
-        Subject::HolderKey { holder: row.holder, root: row.root },
-    ];
-    if moment.now() >= row.expires || tx.is_revoked(&subjects)?.is_some() {
-        return Err(refused());
-    }
-    let number = |name: &str| {
-        let number = known.claims.member(name).and_then(|n| n.as_number()?.as_plain_integer());
-        number.and_then(|n| u64::try_from(n).ok())
-    };
-    let budget = known.claims.member(BUDGET).and_then(Json::as_object).cloned();
-    let bound = Bound {
-        scope: Some(scope_of(cx, &known.claims).ok_or_else(refused)?),
-        not_after: Some(row.expires),
-        // Nothing is derived from an access token, so no depth comes from one.
-        max_depth: Some(number("del_max_depth").unwrap_or(0)),
-        budget: budget.unwrap_or_default(),
-        ..Bound::new(Part::Subject)
-    };
-    let subject = From {
-        principal: claims.principal,
-        may_act: vec![claims.agent.clone()],
-        actors: vec![claims.agent.to_string()],
-    };
-    Ok(Verified { subject, bound, grant: Some(claims.grant) })
-}
-
-fn scope_of(cx: &Inner, claims: &Object) -> Option<Scope> {
-    let details = claims.member("authorization_details")?.as_array()?;
-    let of_type = |o: &&Object| o.member("type").and_then(Json::as_str) == Some(DETAILS_TYPE);
-    let entry = details.iter().filter_map(Json::as_object).find(of_type)?;
-    let tools = entry.member("tools")?.as_object()?;
-    let depth = cx.installation.limits.max_constraint_depth;
-    Scope::parse(tools, Dialect::Extended, depth).ok()
-}
-
-/// A principal's own statement that an agent may act, signed with its
-/// registered key: what services send.
-fn signed_subject(
-    cx: &Inner,
-    tx: &mut Tx<'_>,
-    moment: &Moment<'_>,
-    token: &str,
-) -> Result<Verified, OAuthError> {
-    let refused = |text: &str| bad("subject-invalid", format!("`subject_token`: {text}"));
-    let rules = HeaderRules::typed(&["JWT"]);
-    let jws = Jws::parse(token, MAX_JWT_BYTES)
-        .and_then(|jws| jws.check_header(&rules))
-        .map_err(|e| refused(&e.to_string()))?;
-    let unknown = || refused("its principal is not known, or has no key here");
-    let name = jws.claim_hint("sub").ok_or_else(unknown)?;
-    let id = PrincipalId::parse(&name).map_err(|_| unknown())?;
-    let principal = cx.principal(tx, &id)?.ok_or_else(unknown)?.row;
-    let jwk = principal.jwk.as_deref().ok_or_else(unknown)?;
-    let jwk = Json::parse(jwk.as_bytes(), &JsonLimits::DEFAULT).ok();
-    let key = jwk.as_ref().and_then(|jwk| VerifyingKey::from_jwk(jwk.as_object()?).ok());
-    let key = key.ok_or_else(unknown)?;
-    let claims = jws.verify(&key).map_err(|e| refused(&e.to_string()))?;
-    if claims.member("iss").and_then(Json::as_str) != Some(name.as_str()) {
-        return Err(refused("`iss` is not its principal"));
-    }
-    if !only_audience(&claims, &cx.installation.issuer) {
-        return Err(refused("`aud` must be the issuer and nothing else"));
-    }
-    let (jti, expires) = window(&claims, moment.now()).map_err(|e| OAuthError {
-        code: Code::InvalidRequest,
-        reason: "subject-invalid",
-        ..e
-    })?;
-    if spent_before(tx, moment, SUBJECT, &format!("{name}\n{jti}"), expires)? {
-        return Err(refused("it was used before"));
-    }
-    // `may_act` names the agent and nothing else (RFC 8693 §4.4).
-    let may_act = claims.member("may_act").and_then(Json::as_object).filter(|m| m.len() == 1);
-    let agent = may_act.and_then(|m| AgentId::parse(m.member("sub")?.as_str()?).ok());
-    let subject = From { principal: id, may_act: agent.into_iter().collect(), actors: Vec::new() };
-    Ok(Verified { subject, bound: Bound::new(Part::Subject), grant: None })
 }
 
 /// The principal's newest grant for this agent that stands: for the task and
@@ -365,7 +262,7 @@ fn bounds(
     let expanded = |shorthands: &[String]| {
         expand(workflow, shorthands).map(|e| e.scope).map_err(|e| oauth(e.into()))
     };
-    let ceiling = workflow.budget.max_calls;
+    let most = workflow.budget.max_calls;
     let mut bounds = vec![
         subject,
         Bound {
@@ -375,11 +272,12 @@ fn bounds(
             budget: statement.budget.clone(),
             ..Bound::new(Part::Grant)
         },
+        ceiling(state, statement)?,
         Bound {
             scope: Some(expanded(&statement.requested)?),
             not_after: Some(moment.now().plus_seconds(cx.installation.max_root_seconds)),
             max_depth: Some(workflow.max_depth),
-            budget: ceiling.map_or_else(Object::new, |max| Object::new().with("max_calls", max)),
+            budget: most.map_or_else(Object::new, |max| Object::new().with("max_calls", max)),
             ..Bound::new(Part::Policy)
         },
     ];
@@ -396,4 +294,15 @@ fn bounds(
         bounds.push(Bound { scope: Some(scope), ..Bound::new(Part::Client) });
     }
     Ok(bounds)
+}
+
+/// What the principal's present ceiling leaves of a grant.
+fn ceiling(state: &State, statement: &Statement) -> Result<Bound, OAuthError> {
+    let left = honoured(&state.ceiling, &state.workflow, statement).map_err(oauth)?;
+    Ok(match left {
+        Some((scope, max_depth)) => {
+            Bound { scope: Some(scope), max_depth: Some(max_depth), ..Bound::new(Part::Ceiling) }
+        }
+        None => Bound::new(Part::Ceiling),
+    })
 }

@@ -2,6 +2,7 @@
 
 use bailiwick_core::ids::{AgentId, InstanceId};
 
+use super::own_name::{OwnName, own_name};
 use super::*;
 
 /// A client that is on record, active, and proved what it is registered to
@@ -10,6 +11,10 @@ pub(in crate::service) struct KnownClient {
     pub(in crate::service) client: Client,
     pub(in crate::service) metadata: ClientMetadata,
     pub(in crate::service) authenticated: Authenticated,
+    /// The principal that it is, where it is one by its own name.
+    pub(in crate::service) principal: Option<Alias>,
+    /// Whether it is known by its own name, not by a registration.
+    pub(in crate::service) by_own_name: bool,
 }
 
 impl KnownClient {
@@ -45,13 +50,30 @@ pub(in crate::service) fn known_client(
         OAuthError::new(Code::InvalidClient, "client-unknown", text)
     };
     let id = id.ok_or_else(unknown)?;
-    let client = tx.client(id.as_str())?.ok_or_else(unknown)?.row;
+    let (issuer, now) = (cx.installation.issuer.as_str(), moment.now());
+    let registered = tx.client(id.as_str())?.map(|stored| stored.row);
+    let by_own_name = registered.is_none();
+    let (client, metadata, principal) = match registered {
+        Some(client) => {
+            let metadata = stored_metadata(&client)?;
+            (client, metadata, None)
+        }
+        None => {
+            let OwnName { client, metadata, principal } =
+                own_name(cx, tx, &id, now)?.ok_or_else(unknown)?;
+            (client, metadata, principal)
+        }
+    };
     if client.status != Status::Active {
         return Err(unknown());
     }
-    let metadata = stored_metadata(&client)?;
-    let (issuer, now) = (cx.installation.issuer.as_str(), moment.now());
-    let authenticated = authenticate(presented, assertion.as_ref(), &metadata, issuer, now)?;
+    let authenticated = authenticate(presented, assertion.as_ref(), &metadata, issuer, now);
+    // SECURITY: names of principals can be guessed. Who does not prove to be
+    // one hears what it hears of a name that nobody has.
+    let authenticated = authenticated.map_err(|e| match by_own_name {
+        true => OAuthError { description: unknown().description, ..e },
+        false => e,
+    })?;
     if let Some(proof) = &authenticated.proof {
         let id = format!("{}\n{}", client.id, proof.jti);
         if spent_before(tx, moment, ASSERTION, &id, proof.expires)? {
@@ -60,7 +82,7 @@ pub(in crate::service) fn known_client(
             return Err(OAuthError::new(Code::InvalidClient, reason, text));
         }
     }
-    Ok(KnownClient { client, metadata, authenticated })
+    Ok(KnownClient { client, metadata, authenticated, principal, by_own_name })
 }
 
 /// The metadata of a client on record, which were judged when it was registered.

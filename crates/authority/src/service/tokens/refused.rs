@@ -24,18 +24,36 @@ pub(in crate::service) fn oauth(refusal: Refusal) -> OAuthError {
         Refusal::AgentNotInWorkflow { .. } => Code::UnauthorizedClient,
         _ => Code::InvalidGrant,
     };
-    OAuthError::new(code, refusal.code(), format!("{refusal}; {}", refusal.remedy()))
+    let part = match &refusal {
+        Refusal::Exceeded(_) => "beyond the principal's ceiling: ",
+        _ => "",
+    };
+    OAuthError::new(code, refusal.code(), format!("{part}{refusal}; {}", refusal.remedy()))
+}
+
+/// What a principal hears of a grant that cannot be prepared as it was asked
+/// for: the part of its request that stood in the way.
+pub(super) fn unprepared(refusal: Refusal) -> OAuthError {
+    let error = oauth(refusal);
+    match error.code {
+        Code::InvalidGrant | Code::UnauthorizedClient => {
+            OAuthError { code: Code::InvalidAuthorizationDetails, ..error }
+        }
+        _ => error,
+    }
 }
 
 /// The entry of a refusal to a client that is known.
 pub(super) fn entry(
     cx: &Inner,
     moment: &Moment<'_>,
-    client: &Client,
+    known: &KnownClient,
     error: &OAuthError,
 ) -> Result<Step, Refusal> {
+    let client = &known.client;
     Step::new(moment, &cx.installation.org, Kind::AuthorizationRefused)?
         .about(|s| {
+            s.principal = known.principal.as_ref().map(ToString::to_string);
             s.agent = client.agent.as_ref().map(ToString::to_string);
             s.instance = client.instance.as_ref().map(ToString::to_string);
             s.reason = Some(error.reason.to_owned());

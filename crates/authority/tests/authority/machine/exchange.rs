@@ -11,11 +11,11 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 const DELEGATION: &str = "urn:bailiwick:token-type:delegation";
 
-struct Agents {
-    served: Served,
+pub(super) struct Agents {
+    pub(super) served: Served,
     /// An instance of the support runner, holder key 31.
     identity: IdentitySigningKey,
-    wit: String,
+    pub(super) wit: String,
 }
 
 /// Enrols an instance with the holder key of `seed`; gives its identity token.
@@ -30,7 +30,7 @@ fn enrol(served: &Served, name: &str, seed: u8, identity: &IdentitySigningKey) -
 }
 
 impl Agents {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let served = Served::with(serving_desk());
         let a = &served.world.authority;
         let metadata = format!(r#"{{"grant_types":["{EXCHANGE}"]}}"#);
@@ -44,7 +44,7 @@ impl Agents {
     }
 
     /// User 142's word that the runner may act, some of it changed.
-    fn subject(&self, jti: &str, changes: &[(&str, Json)]) -> String {
+    pub(super) fn subject(&self, jti: &str, changes: &[(&str, Json)]) -> String {
         let mut claims = Object::new()
             .with("iss", "user:142")
             .with("sub", "user:142")
@@ -58,7 +58,7 @@ impl Agents {
         jose::sign("JWT", None, &claims.into(), &*key(11)).unwrap()
     }
 
-    fn es256_proof(&self, jti: &str) -> String {
+    pub(super) fn es256_proof(&self, jti: &str) -> String {
         let jwk = self.identity.public_key().to_jwk();
         let header = Object::new().with("typ", "dpop+jwt").with("jwk", jwk);
         let claims = Object::new()
@@ -69,7 +69,7 @@ impl Agents {
         format!("DPoP: {}", sign_with(header, &claims.into(), &self.identity).unwrap())
     }
 
-    fn exchange(&self, changes: &[(&str, &str)], headers: &[&str]) -> Answer {
+    pub(super) fn exchange(&self, changes: &[(&str, &str)], headers: &[&str]) -> Answer {
         let mut pairs = vec![
             ("grant_type", EXCHANGE),
             ("client_id", "runner"),
