@@ -39,6 +39,14 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) behind_proxy: bool,
     pub(crate) tls: TlsOptions,
+    pub(crate) client_documents: ClientDocuments,
+}
+
+/// Where the metadata documents of OAuth clients may lie.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClientDocuments {
+    pub(crate) loopback: bool,
 }
 
 /// Where the listener's certificate and key are.
@@ -77,6 +85,7 @@ impl Default for Config {
             log: "info".into(),
             behind_proxy: false,
             tls: TlsOptions::default(),
+            client_documents: ClientDocuments::default(),
         }
     }
 }
@@ -226,6 +235,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "the certificate's private key, PEM without a passphrase",
         attacker: "who reads the key can stand in for this listener",
     },
+    OptionRow {
+        name: "client_documents.loopback",
+        range: "true or false; true only with an http://localhost `public_url`",
+        env: None,
+        meaning: "whether a client whose id is an http:// URL on this very machine may be taken up by its metadata document: for development",
+        attacker: "clients make the authority ask services on this machine, one GET each, and learn whether they answer with such a document",
+    },
 ];
 
 impl Config {
@@ -268,7 +284,7 @@ impl Config {
             )
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 18] = [
+        let checks: [(&str, bool); 19] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -287,6 +303,7 @@ impl Config {
             ("behind_proxy", !self.behind_proxy || https),
             ("tls.certificate", self.tls.certificate.is_empty() || (self.tls.is_set() && https)),
             ("tls.key", self.tls.key.is_empty() || self.tls.is_set()),
+            ("client_documents.loopback", !self.client_documents.loopback || !https),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(bad(name)),
@@ -371,6 +388,7 @@ impl Config {
             "behind_proxy" => self.behind_proxy.into(),
             "tls.certificate" => self.tls.certificate.as_str().into(),
             "tls.key" => self.tls.key.as_str().into(),
+            "client_documents.loopback" => self.client_documents.loopback.into(),
             _ => Json::Null,
         }
     }
@@ -560,6 +578,20 @@ mod tests {
         }
         refused(with_tls(url, "c.pem", ""), "tls.certificate");
         refused(with_tls(url, "", "k.pem"), "tls.key");
+    }
+
+    #[test]
+    fn documents_of_clients_on_this_machine_are_for_an_authority_on_localhost_that_says_so() {
+        let with = |public_url: &str, loopback: bool| Config {
+            public_url: public_url.into(),
+            client_documents: ClientDocuments { loopback },
+            ..Config::default()
+        };
+        assert!(!Config::default().client_documents.loopback);
+        assert!(with("http://localhost:7417", true).check().is_ok());
+        assert!(with("https://gate.example.com", false).check().is_ok());
+        let refused = with("https://gate.example.com", true).check().unwrap_err();
+        assert!(refused.message.contains("client_documents.loopback"), "{}", refused.message);
     }
 
     #[test]
