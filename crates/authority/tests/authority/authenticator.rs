@@ -33,11 +33,12 @@ impl Key {
                 cose
             }
             Self::Rsa(key) => {
-                let public = key.public_key();
+                // RFC 8017 §A.1.1: SEQUENCE { INTEGER n, INTEGER e }, 2048 bits.
+                let public = key.public_key().as_ref();
                 let mut cose = vec![0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59, 1, 0];
-                cose.extend_from_slice(public.modulus().big_endian_without_leading_zero());
+                cose.extend_from_slice(&public[9..265]);
                 cose.extend_from_slice(&[0x21, 0x43]);
-                cose.extend_from_slice(public.exponent().big_endian_without_leading_zero());
+                cose.extend_from_slice(&public[267..270]);
                 cose
             }
         }

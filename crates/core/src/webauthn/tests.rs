@@ -59,14 +59,14 @@ impl Passkey {
 
     fn rsa_key(&self, alg: &str) -> ThirdPartyKey {
         let Self::Rsa(key) = self else { panic!("no RSA key") };
-        let public = key.public_key();
-        let modulus = public.modulus().big_endian_without_leading_zero().to_vec();
-        let exponent = public.exponent().big_endian_without_leading_zero().to_vec();
+        // RFC 8017 §A.1.1: SEQUENCE { INTEGER n, INTEGER e }, 2048 bits.
+        let public = key.public_key().as_ref();
+        let (modulus, exponent) = (&public[9..265], &public[267..270]);
         let jwk = Object::new()
             .with("alg", alg)
             .with("kty", "RSA")
-            .with("n", base64url(&modulus))
-            .with("e", base64url(&exponent));
+            .with("n", base64url(modulus))
+            .with("e", base64url(exponent));
         ThirdPartyKey::from_jwk(&jwk).unwrap()
     }
 
