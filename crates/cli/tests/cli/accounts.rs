@@ -140,7 +140,7 @@ fn who_leaves_takes_nothing_along_and_their_agents_go_on_under_another() {
     assert_eq!(left["agents_moved"].as_array().unwrap().len(), 2, "{left}");
     assert_eq!(left["agents_moved"][1]["instances_retired"], json!([world.runner.instance]));
     assert_eq!(left["workflows"], json!(["support-tickets"]));
-    world.assert_denied(&call(), "instance-inactive");
+    world.assert_not_authenticated(&call(), "instance-inactive");
 
     let host = world.path("new-host");
     std::fs::create_dir(&host).unwrap();
@@ -166,7 +166,7 @@ fn who_leaves_takes_nothing_along_and_their_agents_go_on_under_another() {
     };
     assert_eq!(join(owner, &key).status, 0);
     let again = world.chain();
-    let signer = bailiwick_testkit::present::key_file(Path::new(&key));
+    let signer = bailiwick_testkit::present::Holder::read(Path::new(&host)).key;
     let call = |chain| {
         let arguments = json!({"ticket_id": 8821});
         world.send(&bailiwick_testkit::present::Call::new(chain, &signer, "get_ticket", arguments))
@@ -187,7 +187,7 @@ fn who_leaves_takes_nothing_along_and_their_agents_go_on_under_another() {
     let text = said(&world, &["principal", "offboard", PRINCIPAL, "--reason", "Left with Canary"]);
     assert_eq!(text.status, 0, "{}", text.err);
     assert!(text.out.contains(&format!("retired      {READER}")), "{}", text.out);
-    world.assert_denied(&call(&again), "principal-inactive");
+    world.assert_not_authenticated(&call(&again), "principal-inactive");
     let refused = world.run(&[
         "delegate",
         "--agent",

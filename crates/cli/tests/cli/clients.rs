@@ -111,6 +111,10 @@ fn people_read_what_a_client_is_and_what_to_do_next() {
     assert_eq!(said(&world, &["client", "list"]).out.trim(), "no client is registered");
     let hostile = METADATA.replace("desk bot", "desk\\u001b[31m\\nbot");
     let file = write(&world, &hostile);
+    let refused = said(&world, &["client", "add", &file]);
+    assert_eq!(refused.status, 2, "a name that steers a terminal is none");
+    assert!(refused.err.contains("[client-metadata-invalid]"), "{}", refused.err);
+    let file = write(&world, METADATA);
     let added = said(&world, &["client", "add", &file]);
     assert_eq!(added.status, 0, "{}", added.err);
     let listed = world.ok(&["client", "list"]);
@@ -123,7 +127,5 @@ fn people_read_what_a_client_is_and_what_to_do_next() {
     assert!(!mapped.out.contains("next:"), "nothing is left to do: {}", mapped.out);
     let listed = said(&world, &["client", "list"]);
     assert!(listed.out.contains(RUNNER) && listed.out.contains("configured"), "{}", listed.out);
-    for text in [&added.out, &mapped.out, &listed.out] {
-        assert!(!text.contains('\u{1b}'), "a name steers the terminal: {text:?}");
-    }
+    assert!(!refused.err.contains('\u{1b}'), "{:?}", refused.err);
 }

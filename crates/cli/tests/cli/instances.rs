@@ -99,11 +99,7 @@ fn an_instance_joins_over_the_network_acts_and_renews_its_identity() {
     let listed = world.ok(&["instance", "list"]);
     assert!(listed.to_string().contains(&instance), "{listed}");
     let chain = world.delegate(&["ticket:8821"], &["--instance", &instance]);
-    let holder = Holder {
-        home: host.path().to_owned(),
-        instance: instance.clone(),
-        key: bailiwick_testkit::present::key_file(&host.path().join("key.json")),
-    };
+    let holder = Holder::read(host.path());
     let call = |chain: &Chain| {
         world.send(&Call::new(chain, &holder.key, "get_ticket", json!({"ticket_id": 8821})))
     };
@@ -127,7 +123,7 @@ fn an_instance_joins_over_the_network_acts_and_renews_its_identity() {
     world.ok(&["instance", "retire", &instance]);
     let refused = renew(&[]);
     assert_eq!((refused.status, refused.code().as_str()), (1, "instance-unsuitable"));
-    world.assert_denied(&call(&chain), "instance-inactive");
+    world.assert_not_authenticated(&call(&chain), "instance-inactive");
     assert_eq!(world.ok(&["audit", "verify"])["holds"], true);
 }
 
