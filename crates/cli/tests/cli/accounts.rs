@@ -187,7 +187,7 @@ fn who_leaves_takes_nothing_along_and_their_agents_go_on_under_another() {
     let text = said(&world, &["principal", "offboard", PRINCIPAL, "--reason", "Left with Canary"]);
     assert_eq!(text.status, 0, "{}", text.err);
     assert!(text.out.contains(&format!("retired      {READER}")), "{}", text.out);
-    world.assert_not_authenticated(&call(&again), "principal-inactive");
+    world.assert_not_authenticated(&call(&again), "agent-inactive");
     let refused = world.run(&[
         "delegate",
         "--agent",
