@@ -303,9 +303,12 @@ fn the_signature_is_the_registered_keys_over_both_parts() {
     let mut signed = assertion.authenticator_data.clone();
     signed.extend_from_slice(sha256(&assertion.client_data_json).bytes());
     assertion.signature = key.sign(&signed).unwrap();
-    assert_eq!(judged(&assertion, &key.verifying_key()), Err(AssertionError::Signature));
+    assert_eq!(
+        judged(&assertion, &ThirdPartyKey::Own(key.verifying_key())),
+        Err(AssertionError::Signature)
+    );
     assertion.signature = der(&assertion.signature);
-    assert!(judged(&assertion, &key.verifying_key()).is_ok());
+    assert!(judged(&assertion, &ThirdPartyKey::Own(key.verifying_key())).is_ok());
 }
 
 #[test]
