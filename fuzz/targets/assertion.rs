@@ -6,7 +6,7 @@
 
 use bailiwick_core::crypto::{Signer, base64url, sha256};
 use bailiwick_core::grant::Proof;
-use bailiwick_core::jose::JwsSigner;
+use bailiwick_core::jose::{JwsSigner, ThirdPartyKey};
 use bailiwick_core::json::Json;
 use bailiwick_core::webauthn::{Assertion, RelyingParty};
 use bailiwick_fuzz::{JSON, KEYS, fields, joined, seed};
@@ -55,7 +55,7 @@ fuzz_target!(
         let Some(fields) = fields(data) else { return };
         let relying_party =
             RelyingParty { id: "console.example".to_owned(), origins: vec![ORIGIN.to_owned()] };
-        let key = KEYS[0].verifying_key();
+        let key = ThirdPartyKey::Own(KEYS[0].verifying_key());
         match fields.as_slice() {
             [kept] => {
                 let Ok(proof) = Proof::from_text(Some(kept)) else { return };
@@ -73,7 +73,7 @@ fuzz_target!(
                 assert_eq!(text("origin"), Some(ORIGIN));
                 assert_eq!(rest[0] & 0x05, 0x05);
                 assert!(asserted.backup_eligible || !asserted.backed_up);
-                let other = KEYS[1].verifying_key();
+                let other = ThirdPartyKey::Own(KEYS[1].verifying_key());
                 assert!(made.verify(&CHALLENGE, &other, &relying_party).is_err());
                 assert!(made.verify(&[8; 32], &key, &relying_party).is_err());
             }

@@ -15,6 +15,7 @@ mod frame;
 mod grants;
 pub mod headers;
 mod notices;
+mod people;
 mod text;
 
 pub use account::{EnrolPage, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -28,4 +29,5 @@ pub use consent::{
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
+pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
 pub use text::{Moment, Text};

@@ -219,6 +219,12 @@ pub enum Refusal {
     /// A text that cannot be read as a token.
     #[error("the token cannot be read: {0}")]
     Token(Denial),
+    /// An owner who would end or stop their own account in the console.
+    #[error("this is your own account")]
+    NotYourself,
+    /// Agents that would stay where they are.
+    #[error("the agents are this principal's already")]
+    SamePrincipal,
     /// The log has not begun.
     #[error("this data dir holds no installation yet")]
     NotInitialised,
@@ -236,6 +242,9 @@ pub enum Refusal {
     /// A principal that is not active.
     #[error("the principal is not active")]
     PrincipalInactive,
+    /// The end of an account without a reason in words, or with a long one.
+    #[error("the end of an account needs a reason in words, of at most 500 bytes")]
+    ReasonMissing,
     /// A reason that is no code.
     #[error("a reason is a code of lower-case letters, digits and `-`")]
     ReasonForm,
@@ -386,12 +395,15 @@ impl Refusal {
             Self::NotForBearer { .. } => "not-for-bearer",
             Self::NothingThere { .. } => "nothing-there",
             Self::NotYours => "not-yours",
+            Self::NotYourself => "not-yourself",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
             Self::NoSigningKey => "no-signing-key",
             Self::PrincipalInactive => "principal-inactive",
             Self::ReasonForm => "reason-malformed",
+            Self::ReasonMissing => "reason-empty",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
             Self::Revoked { .. } => "revoked",
+            Self::SamePrincipal => "same-principal",
             Self::SinceInFuture => "since-in-future",
             Self::StillActive { .. } => "still-active",
             Self::StatementChanged { .. } => "grant-outdated",
@@ -471,14 +483,17 @@ impl Refusal {
             Self::NotForBearer { .. } => "prove a key with DPoP",
             Self::NothingThere { .. } => "name a tool server that the grant reaches",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
+            Self::NotYourself => "ask another owner",
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",
             Self::ReasonForm => "write for example `finished` or `key-compromised`",
+            Self::ReasonMissing => "say in a few words why the person leaves",
             Self::RevocationStatement { .. } => {
                 "sign the revocation again with the principal's registered key"
             }
             Self::Revoked { .. } => "use another one: what was revoked does not come back",
+            Self::SamePrincipal => "name somebody else",
             Self::SinceInFuture => "name the earliest time at which somebody else may have had it",
             Self::StillActive { .. } => "suspend or retire it first",
             Self::StatementChanged { .. } => "prepare the grant again and look at what changed",

@@ -13,13 +13,15 @@
 //! |---|---|---|---|
 //! | `log.started` | | `org`, `trust_domain`, `issuer: {uri, jwk}`, `log: {origin, vkey}`, `makers: [{id, jwk, role}]`, `audience: [..]` | |
 //! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, id}` |
-//! | `principal.changed` | principal | `status` | |
+//! | `principal.changed` | principal, reason: `offboarded`? | `status`; when offboarded `by`, `session_of?` | |
+//! | `principal.invited` | principal, reason: `recovery`? | `until`, `by`: `operator` or `owner`, `session_of?` (alias) | |
 //! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
-//! | `credential.changed` | principal | `credential`, `status` | |
+//! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it | |
 //! | `role.changed` | principal | `role`, `held` | |
 //! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
+//! | the same, moved | principal (owner), agent, reason: `transferred` | `owner`, `former_owner` (aliases), `by`, `session_of?` | |
 //! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee` | `enrolment` = the signed statement |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
@@ -47,6 +49,7 @@ pub mod identities;
 pub mod init;
 pub mod instances;
 pub mod keys;
+pub mod life;
 pub mod pins;
 pub mod principals;
 pub mod revocations;

@@ -1,8 +1,8 @@
 //! JOSE for everything but delegation chains: compact JWS, keys and key sets.
 //!
 //! Chains are Ed25519 only and have their own reader (`aat::jws`). Here a
-//! signature is by Ed25519 or by ES256; what third parties sign (`id_token`s)
-//! may be RS256 or PS256 too, under a type of key of its own
+//! signature is by Ed25519 or by ES256; what third parties sign (`id_token`s) and
+//! what authenticators do (passkeys) may be RS256 or PS256 too, under a type of key of its own
 //! ([`ThirdPartyKey`]) that no other function takes.
 //!
 //! The order cannot be confused: [`Jws::parse`] frames, [`Jws::check_header`]

@@ -6,7 +6,7 @@
 //! it offline.
 
 use crate::crypto::{base64url, from_base64url, sha256};
-use crate::jose::VerifyingKey;
+use crate::jose::{ThirdPartyKey, Verifier, VerifyingKey};
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
 
@@ -18,8 +18,9 @@ const MAX_CREDENTIAL_ID: usize = 1023;
 /// 37 bytes, and room for extension outputs.
 const MAX_AUTHENTICATOR_DATA: usize = 1024;
 const MAX_CLIENT_DATA: usize = 4096;
-/// A signature in DER has at most 72 bytes.
-const MAX_SIGNATURE: usize = 80;
+/// An ECDSA signature in DER has at most 72 bytes, one by the RSA keys of
+/// authenticators (2048 bits) 256.
+const MAX_SIGNATURE: usize = 256;
 const CLIENT_DATA_JSON: JsonLimits =
     JsonLimits { max_bytes: MAX_CLIENT_DATA, max_depth: 4, max_values: 64 };
 
@@ -54,7 +55,7 @@ pub struct Assertion {
     pub authenticator_data: Vec<u8>,
     /// What the browser says, as it was signed.
     pub client_data_json: Vec<u8>,
-    /// ES256 in DER, or Ed25519.
+    /// ES256 in DER, RS256, or Ed25519.
     pub signature: Vec<u8>,
 }
 
@@ -210,7 +211,7 @@ impl Assertion {
     pub fn verify(
         &self,
         challenge: &[u8; 32],
-        key: &VerifyingKey,
+        key: &ThirdPartyKey,
         relying_party: &RelyingParty,
     ) -> Result<Asserted, AssertionError> {
         self.check_client_data(challenge, relying_party)?;
@@ -218,8 +219,10 @@ impl Assertion {
         let mut signed = self.authenticator_data.clone();
         signed.extend_from_slice(sha256(&self.client_data_json).bytes());
         let holds = match key {
-            VerifyingKey::Ed25519(key) => key.verify(&signed, &self.signature),
-            VerifyingKey::P256(key) => key.verify_der(&signed, &self.signature),
+            ThirdPartyKey::Own(VerifyingKey::Ed25519(key)) => key.verify(&signed, &self.signature),
+            ThirdPartyKey::Own(VerifyingKey::P256(key)) => key.verify_der(&signed, &self.signature),
+            // WebAuthn L3 §5.8.5: -257 is what authenticators with RSA have.
+            ThirdPartyKey::Rsa(_) => Verifier::verify(key, "RS256", &signed, &self.signature),
         };
         if holds { Ok(asserted) } else { Err(AssertionError::Signature) }
     }

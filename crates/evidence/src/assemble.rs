@@ -245,6 +245,19 @@ impl Assembly<'_> {
         }
     }
 
+    /// The owners to whom an agent was moved before the action, in order.
+    fn moves(&mut self, agent: &str, before: u64) -> Result<Vec<String>, AssembleError> {
+        let mut owners = Vec::new();
+        for located in self.source.entries(Kind::AgentChanged, Subject::Agent, agent)? {
+            let leaf = Leaf::read(Kind::AgentChanged, &located)?;
+            if leaf.index < before && leaf.body("owner").is_some() {
+                owners.push(leaf.body_text("owner")?.to_owned());
+                self.push(leaf, &[])?;
+            }
+        }
+        Ok(owners)
+    }
+
     fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
         self.parts
             .get(at)
@@ -343,8 +356,11 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
         let at = all.instance(&instance, decided_at)?;
         let agent = all.leaf(at)?.text("agent")?.to_owned();
         let at = all.add(Kind::AgentAdded, Subject::Agent, &agent, &[], any)?;
-        let owner = all.leaf(at)?.body_text("owner")?.to_owned();
-        all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
+        let mut owners = vec![all.leaf(at)?.body_text("owner")?.to_owned()];
+        owners.extend(all.moves(&agent, decided_at)?);
+        for owner in owners {
+            all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
+        }
     }
     all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
         leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)

@@ -32,7 +32,7 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 13] = [
     Kind::ActionDecided,
     Kind::ActionCompleted,
     Kind::DelegationIssued,
@@ -41,6 +41,7 @@ pub const KINDS: [Kind; 12] = [
     Kind::PrincipalAdded,
     Kind::CredentialAdded,
     Kind::AgentAdded,
+    Kind::AgentChanged,
     Kind::ClientChanged,
     Kind::InstanceEnrolled,
     Kind::WorkflowPublished,

@@ -32,14 +32,13 @@ use crate::strangers::{Admission, Strangers};
 use crate::upstream::Upstream;
 use crate::{step_up, wire};
 
+mod suppressed;
+
 /// The longest pause before a finished call's entry is tried again.
 const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often open sessions are looked at.
 const TEND_EVERY: Duration = Duration::from_secs(5);
-
-/// How long denials without an entry are counted before the count is written.
-const SUPPRESSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -480,34 +479,5 @@ impl Gateway {
             }
         }
         entry
-    }
-
-    /// Writes the count of denials without an entry in a while, and tries again
-    /// until the journal takes it.
-    fn write_suppressed_soon(&self) {
-        let gateway = self.clone();
-        self.tracker.spawn(async move {
-            loop {
-                let stopping = tokio::select! {
-                    () = tokio::time::sleep(SUPPRESSED_PAUSE) => false,
-                    () = gateway.stopping.cancelled() => true,
-                };
-                if gateway.write_suppressed().await || stopping {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// False, if there is a count that could not be written; it is kept.
-    async fn write_suppressed(&self) -> bool {
-        let Some(counted) = self.strangers.take() else { return true };
-        let event = evidence::suppressed(self, &counted);
-        if self.ports.journal.record_denial(event, Vec::new()).await.is_ok() {
-            return true;
-        }
-        tracing::error!(count = counted.count, "a count of denials could not be recorded");
-        self.strangers.put_back(counted);
-        false
     }
 }

@@ -141,6 +141,11 @@ impl View<'_> {
                 ),
                 "agent",
             ),
+            Row::AgentOwner { agent, owner } => self.change(
+                "UPDATE agents SET owner = ?3 WHERE org = ?1 AND id = ?2",
+                (org, agent.as_str(), owner.as_str()),
+                "agent",
+            ),
             Row::AgentStatus { agent, status } => self.change(
                 "UPDATE agents SET status = ?3 WHERE org = ?1 AND id = ?2",
                 (org, agent.as_str(), status.as_str()),

@@ -83,6 +83,15 @@ impl View<'_> {
         self.records("agents t WHERE org = ?1 ORDER BY id", [self.org_text()])
     }
 
+    /// The agents that a principal answers for, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn agents_of_owner(&self, owner: &Alias) -> Result<Vec<Stored<Agent>>, StoreError> {
+        let from = "agents t WHERE org = ?1 AND owner = ?2 ORDER BY id";
+        self.records(from, (self.org_text(), owner.as_str()))
+    }
+
     /// The instance with this id.
     ///
     /// # Errors

@@ -308,6 +308,13 @@ pub struct Derived {
 pub enum Row {
     /// A new agent.
     Agent(Agent),
+    /// An agent's new owner.
+    AgentOwner {
+        /// Which agent.
+        agent: AgentId,
+        /// Who answers for it from now on.
+        owner: Alias,
+    },
     /// An agent's new status.
     AgentStatus {
         /// Which agent.
@@ -384,7 +391,8 @@ impl Row {
     pub(crate) const fn is_public(&self) -> bool {
         matches!(
             self,
-            Self::AgentStatus { .. }
+            Self::AgentOwner { .. }
+                | Self::AgentStatus { .. }
                 | Self::Derived(_)
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }
@@ -400,7 +408,7 @@ impl Row {
 pub struct Stored<T> {
     /// The record.
     pub row: T,
-    /// The id of the entry that wrote it; a change of status keeps it.
+    /// The id of the entry that wrote it; a change of status or owner keeps it.
     pub entry: EntryId,
 }
 

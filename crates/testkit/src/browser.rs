@@ -145,6 +145,21 @@ impl Browser {
         }
     }
 
+    /// Shows pages from now on as on a screen this wide, by day or by night.
+    pub async fn show_as(&self, width: u32, is_dark: bool) {
+        let scheme = if is_dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1,
+            "mobile": width < 600});
+        for (command, parameters) in [
+            ("Emulation.setDeviceMetricsOverride", screen),
+            ("Emulation.setEmulatedMedia", json!({ "features": features })),
+        ] {
+            let body = json!({"cmd": command, "params": parameters});
+            self.raw(Method::POST, "goog/cdp/execute", body).await;
+        }
+    }
+
     /// Keeps a picture, if somebody wants to look.
     pub async fn picture(&self, name: &str) {
         if let Ok(dir) = std::env::var("BAILIWICK_SCREENSHOTS") {

@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use super::{Frame, Moment, Text};
+use super::{EntryLine, Frame, Moment, Text};
+use crate::OwnPasskey;
 
 /// An OpenID Connect provider that people may log in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,19 @@ pub struct PasskeyLine {
     pub used: Option<Moment>,
 }
 
+impl PasskeyLine {
+    /// A passkey as its page shows it.
+    #[must_use]
+    pub fn of(passkey: &OwnPasskey) -> Self {
+        Self {
+            id: passkey.id.clone(),
+            label: Text::of(&passkey.label),
+            added: Moment::of(passkey.added),
+            used: passkey.used.map(Moment::of),
+        }
+    }
+}
+
 /// `/account`
 #[derive(Clone, Debug, Template)]
 #[template(path = "passkeys.html")]
@@ -60,4 +74,6 @@ pub struct PasskeysPage {
     pub frame: Frame,
     /// The person's passkeys.
     pub passkeys: Vec<PasskeyLine>,
+    /// What happened to the account, newest first.
+    pub entries: Vec<EntryLine>,
 }

@@ -14,6 +14,8 @@ pub enum Section {
     Agents,
     /// OAuth clients.
     Clients,
+    /// People, for owners.
+    People,
     /// The ledger's entries.
     Activity,
     /// One's own passkeys.
@@ -29,6 +31,7 @@ impl Section {
             Self::Grants => ("My grants", "/grants"),
             Self::Agents => ("Agents", "/agents"),
             Self::Clients => ("Clients", "/clients"),
+            Self::People => ("People", "/people"),
             Self::Activity => ("Activity", "/activity"),
             Self::Account => ("Passkeys", "/account"),
         }
@@ -78,6 +81,7 @@ impl Frame {
             (Section::Grants, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
             (Section::Clients, Deed::SeeClients),
+            (Section::People, Deed::TendPeople),
             (Section::Activity, Deed::TendOwn),
         ];
         sections
@@ -120,6 +124,10 @@ mod tests {
         assert_eq!(
             names(&[Role::Auditor]),
             ["Overview", "My grants", "Agents", "Clients", "Activity"]
+        );
+        assert_eq!(
+            names(&[Role::Owner]),
+            ["Overview", "My grants", "Agents", "Clients", "People", "Activity"]
         );
         assert!(Frame::default().links().is_empty());
         assert!(!Frame::default().may(Deed::TendOwn));

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -32,12 +32,15 @@ mod door;
 mod failure;
 mod form;
 mod pages;
+mod people;
 mod programs;
 mod take_back;
 mod views;
+mod visit;
 
 use failure::Failure;
 use form::Form;
+use visit::{Asked, Visit};
 
 /// Bytes of a form or of a script's request at most.
 const MAX_BODY: usize = 128 * 1024;
@@ -140,6 +143,11 @@ pub fn console_router(console: Console) -> Router {
         .route("/agents", get(pages::agents))
         .route("/agents/{id}", get(pages::agent))
         .route("/agents/{id}/{verb}", get(take_back::ask_agent).post(take_back::agent))
+        .route("/people", get(people::list))
+        .route("/people/{alias}", get(people::person))
+        .route("/people/{alias}/offboard", get(people::ask_offboard).post(people::offboard))
+        .route("/people/{alias}/link", get(people::ask_link).post(people::link))
+        .route("/people/{alias}/{verb}", get(people::ask_status).post(people::status))
         .route("/clients", get(pages::clients))
         .route("/activity", get(pages::activity))
         .route("/activity/{index}", get(pages::entry))
@@ -200,111 +208,6 @@ impl Inner {
     }
 }
 
-/// What a page is asked for with.
-struct Asked {
-    headers: HeaderMap,
-    /// Path and query, to come back to after a login.
-    path: String,
-}
-
-impl Asked {
-    fn new(headers: HeaderMap, uri: &axum::http::Uri) -> Self {
-        let path = uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-        Self { headers, path }
-    }
-}
-
-impl Console {
-    /// Runs blocking work; what it fails with becomes a page.
-    async fn run(
-        &self,
-        asked: Asked,
-        work: impl FnOnce(&Inner, &Asked) -> Result<Response, Failure> + Send + 'static,
-    ) -> Response {
-        let inner = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&inner, &asked).unwrap_or_else(|failure| failure.page(&inner, &asked))
-        });
-        done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-    }
-
-    /// A page for whoever is signed in; others are sent to the login and come
-    /// back.
-    async fn read(
-        &self,
-        asked: Asked,
-        work: impl FnOnce(&Inner, &Me) -> Result<Response, Failure> + Send + 'static,
-    ) -> Response {
-        self.run(asked, |cx, asked| {
-            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
-            work(cx, &me)
-        })
-        .await
-    }
-
-    /// A change by whoever is signed in, from a form of ours.
-    async fn change(
-        &self,
-        asked: Asked,
-        body: String,
-        work: impl FnOnce(&Inner, &Me, &Form) -> Result<Response, Failure> + Send + 'static,
-    ) -> Response {
-        // A form is not sent again after a login: there is no page to come
-        // back to.
-        let asked = Asked { path: "/".to_owned(), ..asked };
-        self.run(asked, move |cx, asked| {
-            cx.check_origin(&asked.headers)?;
-            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
-            let form = Form::parse(&body);
-            me.secret.check_csrf(form.first("csrf")).map_err(Refusal::from)?;
-            work(cx, &me, &form)
-        })
-        .await
-    }
-
-    /// What the page's script asks; it answers in JSON, also when it fails.
-    async fn script(
-        &self,
-        asked: Asked,
-        body: axum::body::Bytes,
-        work: impl FnOnce(&Inner, &Asked, &Json) -> Result<Response, Failure> + Send + 'static,
-    ) -> Response {
-        let inner = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || {
-            let answer = || {
-                inner.check_origin(&asked.headers)?;
-                let kind = asked.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-                if kind.map(|k| k.split(';').next().unwrap_or_default().trim())
-                    != Some("application/json")
-                {
-                    return Err(Refusal::from(PasskeyError::Form).into());
-                }
-                let json = Json::parse(&body, &SCRIPT_JSON)
-                    .map_err(|_| Refusal::from(PasskeyError::Form))?;
-                work(&inner, &asked, &json)
-            };
-            answer().unwrap_or_else(|failure: Failure| failure.problem(&inner))
-        });
-        done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-    }
-
-    /// [`Console::script`] for whoever is signed in.
-    async fn script_signed_in(
-        &self,
-        asked: Asked,
-        body: axum::body::Bytes,
-        work: impl FnOnce(&Inner, &Me, &Asked, &Json) -> Result<Response, Failure> + Send + 'static,
-    ) -> Response {
-        self.script(asked, body, |cx, asked, json| {
-            let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
-            let token = asked.headers.get("x-csrf-token").and_then(|v| v.to_str().ok());
-            me.secret.check_csrf(token.unwrap_or_default()).map_err(Refusal::from)?;
-            work(cx, &me, asked, json)
-        })
-        .await
-    }
-}
-
 const SCRIPT_JSON: JsonLimits = JsonLimits { max_bytes: MAX_BODY, max_depth: 12, max_values: 500 };
 
 /// A rendered page with its headers.
@@ -348,30 +251,20 @@ fn with_headers(mut response: Response, headers: &[(&'static str, &'static str)]
 }
 
 /// A page for people who lost their way; programs hear the status only.
-async fn nowhere(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: axum::http::Uri,
-) -> Response {
-    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+async fn nowhere(visit: Visit) -> Response {
+    let accepts = visit.asked.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     if !accepts.is_some_and(|accepts| accepts.contains("text/html")) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    console.run(Asked::new(headers, &uri), |_, _| Err(Failure::NotFound)).await
+    visit.run(|_, _| Err(Failure::NotFound)).await
 }
 
-async fn asset(
-    State(console): State<Console>,
-    Path(name): Path<String>,
-    headers_in: HeaderMap,
-    uri: axum::http::Uri,
-) -> Response {
+async fn asset(Path(name): Path<String>, visit: Visit) -> Response {
     let Some(asset) = Asset::named(&name) else {
-        let asked = Asked::new(headers_in, &uri);
-        return console.run(asked, |_, _| Err(Failure::NotFound)).await;
+        return visit.run(|_, _| Err(Failure::NotFound)).await;
     };
     let tag = asset.etag();
-    let known = headers_in.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let known = visit.asked.headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
     let is_known = known.is_some_and(|known| known.split(',').any(|t| t.trim() == tag));
     let tagged = [(header::ETAG, tag), (header::CONTENT_TYPE, asset.media_type.to_owned())];
     let response = if is_known {

@@ -10,6 +10,7 @@
 
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::ids::Alias;
+use bailiwick_core::jose::{SetKey as _, ThirdPartyKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use url::Url;
@@ -30,8 +31,10 @@ pub const CEREMONY_SECONDS: i64 = 5 * 60;
 const CREDENTIAL_LIMITS: JsonLimits =
     JsonLimits { max_bytes: 64 * 1024, max_depth: 8, max_values: 200 };
 
-/// `ES256` (COSE -7): every authenticator has it, and the core verifies it.
-const ES256: i64 = -7;
+/// `ES256` (COSE -7), which nearly every authenticator has, and `RS256` (-257)
+/// for those that have no other, such as Windows Hello on older machines. What
+/// is not here is what the library does not verify: `EdDSA` (-8).
+const ALGORITHMS: [i64; 2] = [-7, -257];
 
 /// Why a passkey was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +55,7 @@ pub enum PasskeyError {
     #[error("this is the only passkey: without it nobody could sign in as this person")]
     Last,
     /// A key of a kind that grants cannot be signed with.
-    #[error("the passkey's key is of another kind than ES256")]
+    #[error("the passkey's key is of another kind than ES256 or RS256")]
     KeyKind,
     /// The person has no such passkey.
     #[error("this passkey is not registered here")]
@@ -208,8 +211,15 @@ impl Passkeys {
                 .with("kty", "EC")
                 .with("x", base64url(&key.x))
                 .with("y", base64url(&key.y)),
+            COSEKeyType::RSA(key) => Object::new()
+                .with("alg", "RS256")
+                .with("e", base64url(&key.e))
+                .with("kty", "RSA")
+                .with("n", base64url(&key.n)),
             _ => return Err(PasskeyError::KeyKind),
         };
+        // What the core cannot verify is never registered.
+        ThirdPartyKey::from_jwk(&jwk).map_err(|_| PasskeyError::KeyKind)?;
         let id = base64url(passkey.cred_id().as_ref());
         Ok(Enrolled { id, jwk, kept: to_text(&passkey)? })
     }
@@ -300,8 +310,8 @@ pub fn read(bytes: &[u8]) -> Result<Json, PasskeyError> {
 fn adjust(options: &mut Json) -> Option<()> {
     let Json::Object(outer) = options else { return None };
     let mut options = outer.member("publicKey")?.as_object()?.clone();
-    let kind = Object::new().with("type", "public-key").with("alg", ES256);
-    options.insert("pubKeyCredParams", vec![Json::from(kind)]);
+    let kinds = ALGORITHMS.map(|alg| Object::new().with("type", "public-key").with("alg", alg));
+    options.insert("pubKeyCredParams", kinds.map(Json::from).to_vec());
     let mut selection = options.member("authenticatorSelection")?.as_object()?.clone();
     selection.insert("residentKey", "required");
     selection.insert("requireResidentKey", true);
@@ -384,7 +394,10 @@ mod tests {
         assert_eq!(text("residentKey"), Some("required"));
         assert_eq!(text("userVerification"), Some("required"));
         let kinds = options.member("pubKeyCredParams").unwrap();
-        assert_eq!(kinds.canonical(), r#"[{"alg":-7,"type":"public-key"}]"#);
+        assert_eq!(
+            kinds.canonical(),
+            r#"[{"alg":-7,"type":"public-key"},{"alg":-257,"type":"public-key"}]"#
+        );
         // The handle that authenticators keep is the alias, not the name.
         let user = options.member("user").unwrap().as_object().unwrap();
         let handle = Uuid::parse_str(alias().as_str()).unwrap();

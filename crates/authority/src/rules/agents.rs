@@ -2,7 +2,7 @@
 //! nothing.
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::AgentId;
+use bailiwick_core::ids::{AgentId, InstanceId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_store::{Agent, Principal, Row, Status};
 
@@ -10,7 +10,9 @@ use crate::host::Moment;
 use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::life::{Administrator, Owned};
 use crate::rules::principals::{active, changes};
+use crate::rules::{clients, instances};
 
 /// Where an agent comes from, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,65 @@ pub fn change(
         .with("status", status.as_str())
         .row(Row::AgentStatus { agent: id.clone(), status });
     Ok(Plan::one(step, ()))
+}
+
+/// An agent that somebody else answers for now, and what ran as it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The agent.
+    pub agent: AgentId,
+    /// Instances that are retired with it.
+    pub instances: Vec<InstanceId>,
+    /// Clients that are mapped to no agent any more.
+    pub clients: Vec<String>,
+}
+
+/// Moves an agent to another owner. What runs as it was enrolled, or mapped,
+/// under the former one: its enrolment statement names that owner. So its
+/// instances are retired and its clients unmapped, and the new owner decides
+/// what runs as the agent from now on. Grants that name the agent stand.
+///
+/// Nothing is written when it is that owner's already.
+///
+/// # Errors
+/// [`Refusal::AlreadyRetired`], [`Refusal::Revoked`] for the agent.
+pub fn transfer(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    owned: &Owned,
+    to: &Principal,
+    by: &Administrator,
+) -> Result<Plan<Option<Moved>>, Refusal> {
+    let Owned { agent, revoked, instances, clients } = owned;
+    if agent.owner == to.alias {
+        return Ok(Plan::nothing(None));
+    }
+    if agent.status == Status::Retired {
+        return Err(Refusal::AlreadyRetired { name: agent.id.to_string() });
+    }
+    if let Some(kind) = revoked {
+        return Err(Refusal::Revoked { kind });
+    }
+    let step = Step::new(moment, &installation.org, Kind::AgentChanged)?
+        .about(|s| {
+            s.principal = Some(to.alias.to_string());
+            s.agent = Some(agent.id.to_string());
+            s.reason = Some("transferred".to_owned());
+        })
+        .with("owner", &to.alias)
+        .with("former_owner", &agent.owner)
+        .row(Row::AgentOwner { agent: agent.id.clone(), owner: to.alias.clone() });
+    let mut steps = vec![by.note(step)];
+    let mut moved = Moved { agent: agent.id.clone(), instances: Vec::new(), clients: Vec::new() };
+    for instance in instances.iter().filter(|i| i.status != Status::Retired) {
+        steps.extend(instances::retire(moment, installation, &instance.id, Some(instance))?.steps);
+        moved.instances.push(instance.id.clone());
+    }
+    for client in clients.iter().filter(|c| c.agent.as_ref() == Some(&agent.id)) {
+        steps.push(clients::unmap(moment, installation, client)?);
+        moved.clients.push(client.id.clone());
+    }
+    Ok(Plan { steps, outcome: Some(moved) })
 }
 
 /// The agent, if it and its owner are active.

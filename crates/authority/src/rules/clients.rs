@@ -115,6 +115,20 @@ pub fn map(
     Ok(Plan::one(step.about(|s| s.principal = Some(owner.clone())).with("owner", owner), row))
 }
 
+/// Takes a client's agent away: it gets nothing until it is mapped again, under
+/// another instance.
+pub(crate) fn unmap(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    client: &Client,
+) -> Result<Step, Refusal> {
+    let row = Client { agent: None, instance: None, ..client.clone() };
+    let step = entry(moment, installation, Kind::ClientChanged, &row)?;
+    let former = client.agent.as_ref().map(ToString::to_string);
+    // Not the instance: entries about one say what it is, not what it was.
+    Ok(step.about(|s| s.agent = former))
+}
+
 /// Suspends, resumes or retires a client.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use crate::installation::Installation;
 use crate::people::passkeys::{Enrolled, MAX_PASSKEYS, PasskeyError, check_removal, label};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::life::Administrator;
 use crate::rules::principals::active;
 
 /// By what a passkey is found: SHA-256 of its id.
@@ -130,13 +131,26 @@ pub fn remove_passkey(
     let found = existing.iter().find(|c| c.id == id && stands(c));
     let found = found.filter(|c| c.principal == principal.alias).ok_or(PasskeyError::Unknown)?;
     check_removal(existing.iter().filter(|c| stands(c)).count())?;
-    let row = Credential { status: Status::Retired, ..found.clone() };
+    Ok(Plan::one(retire(moment, installation, found, None)?, ()))
+}
+
+/// Retires a credential; `by` says who did it for its person.
+pub(crate) fn retire(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    credential: &Credential,
+    by: Option<&Administrator>,
+) -> Result<Step, Refusal> {
+    let row = Credential { status: Status::Retired, ..credential.clone() };
     let step = Step::new(moment, &installation.org, Kind::CredentialChanged)?
-        .about(|s| s.principal = Some(principal.alias.to_string()))
-        .with("credential", id)
+        .about(|s| s.principal = Some(row.principal.to_string()))
+        .with("credential", row.id.as_str())
         .with("status", row.status.as_str())
         .row(Row::Credential(row));
-    Ok(Plan::one(step, ()))
+    Ok(match by {
+        Some(by) => by.note(step),
+        None => step,
+    })
 }
 
 /// Whether a credential is a passkey that still proves anything.

@@ -138,6 +138,16 @@ pub struct Resolved {
     pub author: Option<Alias>,
 }
 
+impl Resolved {
+    /// A principal, with everything that it granted.
+    #[must_use]
+    pub fn principal(alias: &Alias) -> Self {
+        let about = Subjects { principal: Some(alias.to_string()), ..Subjects::default() };
+        let subject = Subject::Principal { alias: alias.clone() };
+        Self { subject, bars: None, about, author: None }
+    }
+}
+
 /// Who takes back.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::rules::principals::active;
 
 /// Gives a principal a role, or takes it. Nothing is written when it is so
-/// already.
+/// already. `others` are the holders beside this one who can sign in.
 ///
 /// # Errors
 /// [`Refusal::PrincipalInactive`] for who is to get one; [`Refusal::LastOwner`]
@@ -23,14 +23,14 @@ pub fn change(
     role: Role,
     is_held: bool,
     holds: bool,
-    holders: usize,
+    others: usize,
 ) -> Result<Plan<()>, Refusal> {
     if is_held == holds {
         return Ok(Plan::nothing(()));
     }
     if is_held {
         active(principal.alias.as_str(), Some(principal))?;
-    } else if role == Role::Owner && holders <= 1 {
+    } else if role == Role::Owner && others == 0 {
         return Err(Refusal::LastOwner);
     }
     let step = Step::new(moment, &installation.org, Kind::RoleChanged)?

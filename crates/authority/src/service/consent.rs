@@ -8,7 +8,7 @@ use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::sha256;
 use bailiwick_core::grant::{self, GrantError, Proof, Registered, Request};
 use bailiwick_core::ids::{AgentId, Alias, WorkflowId};
-use bailiwick_core::jose::VerifyingKey;
+use bailiwick_core::jose::{SetKey as _, ThirdPartyKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -480,7 +480,7 @@ fn signer<'a>(passkeys: &'a [Credential], assertion: &Assertion) -> Result<Signe
     let not_registered = || Refusal::from(GrantError::NotRegistered);
     let credential = passkeys.iter().find(|c| c.lookup == lookup).ok_or_else(not_registered)?;
     let kept = KeptPasskey::of(credential).ok_or_else(not_registered)?;
-    let key = VerifyingKey::from_jwk(&kept.jwk).map_err(|_| not_registered())?;
+    let key = ThirdPartyKey::from_jwk(&kept.jwk).map_err(|_| not_registered())?;
     let credential_id = assertion.credential_id.clone();
     Ok(Signer { credential, passkey: grant::Passkey { credential_id, key } })
 }

@@ -12,7 +12,7 @@ use crate::rules::identities::{self, Issued, Request};
 use crate::rules::instances;
 
 /// What a one-time enrolment token is kept as.
-const INVITATION: &str = "instance-invitation";
+pub(super) const INVITATION: &str = "instance-invitation";
 
 /// Seconds within which an enrolment token is used.
 const INVITATION_SECONDS: i64 = 3600;

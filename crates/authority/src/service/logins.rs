@@ -11,9 +11,9 @@ use bailiwick_core::dpop::Possession;
 use bailiwick_core::ids::Alias;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Ticket, View};
+use bailiwick_store::{Ticket, Tx, View};
 
-use super::people::{keep, parsed, signed_in};
+use super::people::{CEREMONY, SESSION, keep, parsed, signed_in};
 use super::{Authority, SignedIn};
 use crate::oauth::pkce::Challenge;
 use crate::people::sessions::{ABSOLUTE_SECONDS, Secret, Session};
@@ -177,12 +177,17 @@ impl Authority {
     /// [`Refusal::Store`].
     pub fn sessions_end(&self, alias: &Alias) -> Result<usize, Refusal> {
         let alias = alias.clone();
-        self.transact(move |_, tx, _| {
-            let mut ended = 0;
-            for kind in [super::people::SESSION, LOGIN, CODE] {
-                ended += tx.drop_tickets(kind, alias.as_str())?;
-            }
-            Ok(ended)
-        })
+        self.transact(move |_, tx, _| end_sessions(tx, &alias))
     }
+}
+
+/// Ends a person's sessions and logins, and ceremonies that one of them began;
+/// gives how many there were.
+pub(super) fn end_sessions(tx: &mut Tx<'_>, alias: &Alias) -> Result<usize, Refusal> {
+    tx.drop_tickets(CEREMONY, alias.as_str())?;
+    let mut ended = 0;
+    for kind in [SESSION, LOGIN, CODE] {
+        ended += tx.drop_tickets(kind, alias.as_str())?;
+    }
+    Ok(ended)
 }

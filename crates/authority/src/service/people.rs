@@ -9,6 +9,7 @@ use bailiwick_store::{
     Credential, CredentialKind, Principal, Status, Stored, Subject, Ticket, Tx, View,
 };
 
+use super::life::other_owners;
 use super::{Authority, Inner, revoked};
 use crate::host::Moment;
 use crate::people::passkeys::{Begun, CEREMONY_SECONDS, PasskeyError, Passkeys};
@@ -19,15 +20,13 @@ use crate::refusal::Refusal;
 use crate::rules::credentials::{self, KeptPasskey};
 use crate::rules::roles;
 
-/// Seconds for which an enrolment link may be used.
-const LINK_SECONDS: i64 = 24 * 60 * 60;
 /// Logins that strangers may have under way at once. Beyond it, the next one
 /// waits until some are over.
 const MAX_CEREMONIES: u64 = 10_000;
 
 pub(super) const SESSION: &str = "session";
-const LINK: &str = "enrolment";
-const CEREMONY: &str = "ceremony";
+pub(super) const LINK: &str = "enrolment";
+pub(super) const CEREMONY: &str = "ceremony";
 /// The last counter of a passkey: no projection of the ledger, because a login
 /// is no entry.
 const COUNTER: &str = "passkey";
@@ -123,7 +122,10 @@ pub(super) fn parsed(text: &str) -> Option<Json> {
 }
 
 /// A person who may sign in: known, active, not revoked.
-fn person(view: &View<'_>, alias: &Alias) -> Result<Option<(Principal, PrincipalId)>, Refusal> {
+pub(super) fn person(
+    view: &View<'_>,
+    alias: &Alias,
+) -> Result<Option<(Principal, PrincipalId)>, Refusal> {
     let subject = [Subject::Principal { alias: alias.clone() }];
     let Some(found) = view.principal_by_alias(alias)? else { return Ok(None) };
     if found.status != Status::Active || revoked(view, &subject)?.is_some() {
@@ -141,7 +143,7 @@ pub(super) fn signed_in(view: &View<'_>, session: Session) -> Result<Option<Sign
     Ok(Some(SignedIn { principal, id, roles, session }))
 }
 
-fn rows(found: Vec<Stored<Credential>>) -> Vec<Credential> {
+pub(super) fn rows(found: Vec<Stored<Credential>>) -> Vec<Credential> {
     found.into_iter().map(|stored| stored.row).collect()
 }
 
@@ -152,25 +154,27 @@ pub(super) fn passkeys_of(view: &View<'_>, alias: &Alias) -> Result<Vec<Credenti
     Ok(found)
 }
 
-impl Authority {
-    /// Makes a one-time link by which a principal enrols its first passkey, or
-    /// another one when the others are lost. Links that it had before end.
-    ///
-    /// # Errors
-    /// [`Refusal::Unknown`], [`Refusal::PrincipalInactive`].
-    pub fn enrolment_link(&self, id: &PrincipalId) -> Result<Secret, Refusal> {
-        let id = id.clone();
-        self.transact(move |cx, tx, moment| {
-            let found = cx.principal(tx, &id)?.ok_or_else(|| Refusal::unknown("principal", &id))?;
-            let (principal, _) = person(tx, &found.alias)?.ok_or(Refusal::PrincipalInactive)?;
-            let secret = Secret::mint(moment)?;
-            let family = principal.alias.to_string();
-            tx.drop_tickets(LINK, &family)?;
-            keep(tx, LINK, &secret, &family, "{}", moment.now().plus_seconds(LINK_SECONDS))?;
-            Ok(secret)
-        })
+pub(super) fn own_passkeys(
+    view: &View<'_>,
+    alias: &Alias,
+    now: Timestamp,
+) -> Result<Vec<OwnPasskey>, Refusal> {
+    let mut own = Vec::new();
+    for credential in passkeys_of(view, alias)? {
+        let Some(kept) = KeptPasskey::of(&credential) else { continue };
+        let used = Used::read(view, &credential, now)?;
+        own.push(OwnPasskey {
+            id: credential.id,
+            label: credential.label,
+            added: credential.added,
+            used: used.at,
+            credential_id: kept.id,
+        });
     }
+    Ok(own)
+}
 
+impl Authority {
     /// Whom a link is for, while it may be used.
     ///
     /// # Errors
@@ -274,21 +278,7 @@ impl Authority {
     /// [`Refusal::Store`].
     pub fn passkeys(&self, alias: &Alias) -> Result<Vec<OwnPasskey>, Refusal> {
         let now = self.0.host.now();
-        self.0.store.read(|view| {
-            let mut own = Vec::new();
-            for credential in passkeys_of(view, alias)? {
-                let Some(kept) = KeptPasskey::of(&credential) else { continue };
-                let used = Used::read(view, &credential, now)?;
-                own.push(OwnPasskey {
-                    id: credential.id,
-                    label: credential.label,
-                    added: credential.added,
-                    used: used.at,
-                    credential_id: kept.id,
-                });
-            }
-            Ok(own)
-        })
+        self.0.store.read(|view| own_passkeys(view, alias, now))
     }
 
     /// Retires a passkey of a person; never the last one.
@@ -410,10 +400,10 @@ impl Authority {
         let id = id.clone();
         self.commit(move |cx, tx, moment| {
             let found = cx.principal(tx, &id)?.ok_or_else(|| Refusal::unknown("principal", &id))?;
-            let holders = tx.holders_of_role(role.as_str())?;
-            let holds = holders.contains(&found.alias);
+            let holds = tx.roles_of(&found.alias)?.iter().any(|had| had == role.as_str());
+            let others = other_owners(tx, &found.alias)?.len();
             let installation = &cx.installation;
-            roles::change(moment, installation, &found, role, held, holds, holders.len())
+            roles::change(moment, installation, &found, role, held, holds, others)
         })
     }
 

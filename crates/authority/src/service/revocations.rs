@@ -185,9 +185,7 @@ pub(super) fn resolve(cx: &Inner, view: &View<'_>, target: &Target) -> Result<Re
         }
         Target::Principal(id) => {
             let unknown = || Refusal::unknown("principal", id);
-            let alias = cx.principal(view, id)?.ok_or_else(unknown)?.row.alias;
-            about.principal = Some(alias.to_string());
-            Subject::Principal { alias }
+            return Ok(Resolved::principal(&cx.principal(view, id)?.ok_or_else(unknown)?.alias));
         }
         Target::Task(id) => {
             let task = view.task(id)?.ok_or_else(|| Refusal::unknown("task", id))?;

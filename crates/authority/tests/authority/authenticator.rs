@@ -1,7 +1,10 @@
 //! A passkey in software: makes what a browser sends (WebAuthn L3 §6.5, §7).
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+};
 use bailiwick_core::crypto::{base64url, sha256};
 use bailiwick_core::json::{Json, Object};
 
@@ -9,8 +12,53 @@ const PRESENT: u8 = 1;
 const VERIFIED: u8 = 1 << 2;
 const ATTESTED: u8 = 1 << 6;
 
+enum Key {
+    /// `ES256`.
+    P256(EcdsaKeyPair),
+    /// `RS256`, as Windows Hello has it.
+    Rsa(RsaKeyPair),
+}
+
+impl Key {
+    /// RFC 9052 §7: `{1: 2, 3: -7, -1: 1, -2: x, -3: y}`, or RFC 8230 §4:
+    /// `{1: 3, 3: -257, -1: n, -2: e}`.
+    fn cose(&self) -> Vec<u8> {
+        match self {
+            Self::P256(key) => {
+                let point = key.public_key().as_ref();
+                let mut cose = vec![0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32];
+                cose.extend_from_slice(&point[1..33]);
+                cose.extend_from_slice(&[0x22, 0x58, 32]);
+                cose.extend_from_slice(&point[33..]);
+                cose
+            }
+            Self::Rsa(key) => {
+                // RFC 8017 §A.1.1: SEQUENCE { INTEGER n, INTEGER e }, 2048 bits.
+                let public = key.public_key().as_ref();
+                let mut cose = vec![0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59, 1, 0];
+                cose.extend_from_slice(&public[9..265]);
+                cose.extend_from_slice(&[0x21, 0x43]);
+                cose.extend_from_slice(&public[267..270]);
+                cose
+            }
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::P256(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+                signature
+            }
+        }
+    }
+}
+
 pub(crate) struct Authenticator {
-    key: EcdsaKeyPair,
+    key: Key,
     id: Vec<u8>,
     handle: String,
     pub(crate) counter: u32,
@@ -25,8 +73,19 @@ fn member<'a>(options: &'a Json, path: &[&str]) -> &'a Json {
 impl Authenticator {
     /// One that is used on pages of `origin`.
     pub(crate) fn new(origin: &str) -> Self {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        let id = sha256(key.public_key().as_ref()).bytes()[..16].to_vec();
+        Self::with(
+            Key::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()),
+            origin,
+        )
+    }
+
+    /// One that has RSA keys only.
+    pub(crate) fn with_rsa(origin: &str) -> Self {
+        Self::with(Key::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()), origin)
+    }
+
+    fn with(key: Key, origin: &str) -> Self {
+        let id = sha256(&key.cose()).bytes()[..16].to_vec();
         let (handle, origin) = (String::new(), origin.to_owned());
         Self { key, id, handle, counter: 0, is_verified: true, origin }
     }
@@ -55,15 +114,10 @@ impl Authenticator {
         data.extend_from_slice(&[0; 16]);
         data.extend_from_slice(&u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend_from_slice(&self.id);
-        // COSE: {1: 2, 3: -7, -1: 1, -2: x, -3: y}
-        let point = self.key.public_key().as_ref();
-        data.extend_from_slice(&[0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32]);
-        data.extend_from_slice(&point[1..33]);
-        data.extend_from_slice(&[0x22, 0x58, 32]);
-        data.extend_from_slice(&point[33..]);
+        data.extend_from_slice(&self.key.cose());
         let mut object = vec![0xa3, 0x63];
-        object.extend_from_slice(b"fmt\x64none\x67attStmt\xa0\x68authData\x58");
-        object.push(u8::try_from(data.len()).unwrap());
+        object.extend_from_slice(b"fmt\x64none\x67attStmt\xa0\x68authData\x59");
+        object.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
         object.extend_from_slice(&data);
         let response = Object::new()
             .with("attestationObject", base64url(&object))
@@ -78,11 +132,11 @@ impl Authenticator {
         let client_data = self.client_data("webauthn.get", challenge);
         let mut signed = data.clone();
         signed.extend_from_slice(sha256(&client_data).bytes());
-        let signature = self.key.sign(&SystemRandom::new(), &signed).unwrap();
+        let signature = self.key.sign(&signed);
         let response = Object::new()
             .with("authenticatorData", base64url(&data))
             .with("clientDataJSON", base64url(&client_data))
-            .with("signature", base64url(signature.as_ref()))
+            .with("signature", base64url(&signature))
             .with("userHandle", self.handle.as_str());
         self.credential(response)
     }

@@ -15,6 +15,8 @@ use bailiwick_store::{ClientSource, Filter, Status, StoreError, Ticket};
 
 use crate::support::{URL, World, agent, principal};
 
+mod life;
+
 struct Served {
     world: World,
     address: SocketAddr,

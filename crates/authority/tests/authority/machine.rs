@@ -516,3 +516,38 @@ fn metadata_and_keys_are_where_clients_look() {
     let keys = served.get("/jwks");
     assert!(keys.body.contains(&key(1).public_key().thumbprint().to_string()));
 }
+
+#[test]
+fn tokens_of_somebody_who_left_end_and_are_not_refreshed() {
+    use bailiwick_authority::rules::life::Administrator;
+    let served = Served::with(serving_desk());
+    let code = served.code("client-1", &[]);
+    let answer = served.redeem(&code, &[], &[&served.proof(50, "p1", None)]);
+    let waiting = served.code("client-1", &[]);
+    let (token, refresh) = (answer.text("access_token"), answer.text("refresh_token"));
+    assert!(served.is_active(&token, "i1"));
+    let who = crate::support::principal("user:142");
+    served.world.authority.offboard(&who, None, &Administrator::OnHost, "left").unwrap();
+    assert!(!served.is_active(&token, "i2"));
+    let refreshed = served.refresh(&refresh, &[], &[&served.proof(50, "p2", None)]);
+    assert_eq!(refreshed.error(), (400, "invalid_grant".to_owned()));
+    let redeemed = served.redeem(&waiting, &[], &[&served.proof(50, "p3", None)]);
+    assert_eq!(redeemed.error(), (400, "invalid_grant".to_owned()));
+}
+
+#[test]
+fn a_client_of_an_agent_that_moved_gets_nothing_until_it_is_mapped_again() {
+    use bailiwick_authority::rules::life::Administrator;
+    let served = Served::with(serving_desk());
+    let a = &served.world.authority;
+    let code = served.code("client-1", &[]);
+    let answer = served.redeem(&code, &[], &[&served.proof(50, "p1", None)]);
+    let refresh = answer.text("refresh_token");
+    let to = crate::support::principal("user:143");
+    a.agent_transfer(&agent("agent:support-runner"), &to, &Administrator::OnHost).unwrap();
+    let refused = served.refresh(&refresh, &[], &[&served.proof(50, "p2", None)]);
+    assert_eq!(refused.error(), (400, "unauthorized_client".to_owned()), "{}", refused.body);
+    a.client_map("client-1", &agent("agent:support-runner")).unwrap();
+    let refreshed = served.refresh(&refresh, &[], &[&served.proof(50, "p3", None)]);
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+}

@@ -23,6 +23,7 @@ mod golden;
 mod identities;
 mod inspecting;
 mod keys;
+mod life;
 mod machine;
 mod people;
 mod registry;

@@ -18,7 +18,7 @@ use bailiwick_store::{ClientSource, Filter, Status};
 use crate::authenticator::Authenticator;
 use crate::support::{URL, World, agent, principal};
 
-fn party() -> Passkeys {
+pub(crate) fn party() -> Passkeys {
     Passkeys::of(URL).unwrap()
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn enrol(world: &World, name: &str, passkey: &mut Authenticator) -> S
     a.enrolment_finish(&party(), &link, &ceremony, &made, "Work laptop").unwrap()
 }
 
-fn log_in(world: &World, passkey: &Authenticator) -> Result<Secret, Refusal> {
+pub(crate) fn log_in(world: &World, passkey: &Authenticator) -> Result<Secret, Refusal> {
     let (ceremony, options) = world.authority.login_begin(&party())?;
     let answer = passkey.log_in(&options);
     world.authority.login_finish(&party(), &ceremony, &answer)
@@ -61,9 +61,14 @@ fn request(world: &World) -> AuthorizationRequest {
         a.client_register(NewClient { id, source, name, metadata }).unwrap();
         a.client_map("client-1", &agent("agent:support-runner")).unwrap();
     }
-    let scope = vec!["ticket:8821".to_owned(), "refund:17".to_owned()];
+    asks("client-1", &["ticket:8821", "refund:17"])
+}
+
+/// A request of this client for these shorthands, with everything said.
+pub(crate) fn asks(client: &str, scope: &[&str]) -> AuthorizationRequest {
+    let scope: Vec<String> = scope.iter().map(|s| (*s).to_owned()).collect();
     AuthorizationRequest {
-        client: ClientId::parse("client-1").unwrap(),
+        client: ClientId::parse(client).unwrap(),
         redirect_uri: "http://127.0.0.1/callback".into(),
         state: Some("s".into()),
         challenge: Challenge::of("a-code-verifier-that-nobody-else-knows-012345"),
@@ -259,6 +264,32 @@ fn what_was_narrowed_is_signed_narrowed_and_the_page_before_signs_nothing() {
     let issued = a.reissue(&grants[0].id, None).unwrap();
     assert_eq!(issued.tools.len(), 1);
     assert!(issued.tools.member("mcp:support-desk:tools/get_ticket").is_some());
+}
+
+#[test]
+fn a_passkey_with_an_rsa_key_signs_in_and_signs_grants_too() {
+    let world = World::desk();
+    let mut key = Authenticator::with_rsa(URL);
+    enrol(&world, "user:142", &mut key);
+    key.counter = 1;
+    let session = log_in(&world, &key).unwrap();
+    let (me, a) = (person(&world, &session), &world.authority);
+    let page = a.consent_begin(&me, &request(&world)).unwrap();
+    let mut other = Authenticator::with_rsa(URL);
+    let them = enrol(&world, "user:142", &mut other);
+    key.counter = 2;
+    let digest = digest(&world, &page, &me);
+    let mut forged = key.sign(&digest);
+    // The signature of one key under the name of another.
+    if let (Json::Object(forged), Json::Object(by)) = (&mut forged, other.sign(&digest)) {
+        forged.insert("response", by.member("response").unwrap().clone());
+    }
+    let refused = a.consent_sign(&party(), &page, &me, &forged).unwrap_err();
+    assert_eq!(code_of(&refused), "assertion-signature-invalid");
+    a.consent_sign(&party(), &page, &me, &key.sign(&digest)).unwrap();
+    assert_eq!(count(&world, "grant.recorded"), 1);
+    let entries = a.passkeys(&person(&world, &them).principal.alias).unwrap();
+    assert_eq!(entries.len(), 2);
 }
 
 #[test]

@@ -13,4 +13,5 @@
 )]
 
 mod consent;
+mod people;
 mod site;

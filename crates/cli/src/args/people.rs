@@ -50,10 +50,54 @@ pub(crate) enum PrincipalVerb {
         /// The principal.
         id: String,
     },
-    /// Retire a principal for good.
+    /// Retire a principal for good; its agents stay its own and stop. For a person who leaves: offboard.
     Retire {
         /// The principal.
         id: String,
+    },
+    /// End a person's authority for good: grants, sessions, passkeys, roles; agents move or are retired.
+    #[command(
+        after_help = "One transaction. The last owner cannot leave: make somebody else an owner first.\n\nExamples:\n  bailiwick principal offboard user:alice --agents-to user:bob --reason 'left the company'\n  bailiwick principal offboard user:mallory --reason 'contract ended'"
+    )]
+    Offboard {
+        /// The principal.
+        id: String,
+        /// Who answers for their agents from now on [default: the agents are retired].
+        #[arg(long, value_name = "user:NAME")]
+        agents_to: Option<String>,
+        /// Why, in words: kept beside the ledger, which has a commitment to it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Passkeys of a person: list them, and retire those that are lost.
+    #[command(subcommand)]
+    Passkey(PasskeyVerb),
+    /// On the authority's host: let a person be owner again who lost every way in.
+    #[command(
+        after_help = "Access to the data dir is the proof; the ledger says that it was done here. It gives the role\nof an owner and a one-time passkey link, and ends the person's sessions.\n\nExample:\n  bailiwick principal recover user:alice"
+    )]
+    Recover {
+        /// The principal.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PasskeyVerb {
+    /// List a person's passkeys.
+    List {
+        /// The principal.
+        id: String,
+    },
+    /// Retire a lost passkey, or all; the person's sessions end.
+    #[command(
+        after_help = "When none is left it prints a new one-time link.\n\nExamples:\n  bailiwick principal passkey list user:alice\n  bailiwick principal passkey remove user:alice 0198c1b2-0000-7000-8000-000000000001\n  bailiwick principal passkey remove user:alice"
+    )]
+    Remove {
+        /// The principal.
+        id: String,
+        /// The passkey's id, as `list` shows it [default: all of them].
+        passkey: Option<String>,
     },
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::agents::{Moved, Provenance};
+use bailiwick_authority::rules::life::Administrator;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
@@ -48,6 +49,9 @@ pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliErr
             return Ok(());
         }
         AgentVerb::List => return list(&data, out),
+        AgentVerb::Transfer { id, to } => {
+            return transfer(&data, &AgentId::parse(&id)?, &PrincipalId::parse(&to)?, out);
+        }
         AgentVerb::Suspend { id } => (id, Status::Suspended),
         AgentVerb::Resume { id } => (id, Status::Active),
         AgentVerb::Retire { id } => (id, Status::Retired),
@@ -67,6 +71,62 @@ pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliErr
         format!("{id} is {}", status.as_str()),
     );
     Ok(())
+}
+
+fn transfer(data: &DataDir, id: &AgentId, to: &PrincipalId, out: Output) -> Result<(), CliError> {
+    let moved = data.authority.agent_transfer(id, to, &Administrator::OnHost)?;
+    let object = Object::new().with("agent", id).with("owner", to);
+    let Some(moved) = moved else {
+        out.result(object.with("changed", false), format!("{id} is owned by {to} already"));
+        return Ok(());
+    };
+    let text = format!("{id} is owned by {to} now{}", moved_lines(std::slice::from_ref(&moved)));
+    out.result(object.with("changed", true).with("moved", moved_json(&moved)), text);
+    let steps = steps_of_moved(&[moved], to);
+    out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// What ended with a move, as JSON.
+pub(super) fn moved_json(moved: &Moved) -> Json {
+    let instances: Vec<Json> = moved.instances.iter().map(Json::from).collect();
+    let clients: Vec<Json> = moved.clients.iter().map(|c| Json::from(c.as_str())).collect();
+    Object::new()
+        .with("agent", &moved.agent)
+        .with("instances_retired", instances)
+        .with("clients_unmapped", clients)
+        .into()
+}
+
+/// The same for people, each line begun by a line break.
+pub(super) fn moved_lines(moved: &[Moved]) -> String {
+    let mut text = String::new();
+    for moved in moved {
+        for instance in &moved.instances {
+            text.push_str(&format!("\n  retired   instance {instance} of {}", moved.agent));
+        }
+        for client in &moved.clients {
+            text.push_str(&format!("\n  unmapped  client {client} of {}", moved.agent));
+        }
+    }
+    text
+}
+
+/// What has to be done before a moved agent acts again.
+pub(super) fn steps_of_moved(moved: &[Moved], owner: &PrincipalId) -> Vec<String> {
+    let mut steps = Vec::new();
+    for moved in moved {
+        let agent = &moved.agent;
+        if !moved.instances.is_empty() {
+            steps.push(format!(
+                "bailiwick instance invite --agent {agent}   # join with --owner {owner}, and keys of its own"
+            ));
+        }
+        for client in &moved.clients {
+            steps.push(format!("bailiwick client map {client} --agent {agent}"));
+        }
+    }
+    steps
 }
 
 fn list(data: &DataDir, out: Output) -> Result<(), CliError> {

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_authority::people::roles::Role;
+use bailiwick_authority::people::sessions::Secret;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{Status, StoreError};
 
-use crate::args::PrincipalVerb;
+use crate::args::{PasskeyVerb, PrincipalVerb};
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile::PrincipalKey;
 use crate::output::Output;
 use crate::table::table;
+
+mod life;
 
 pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -39,6 +42,16 @@ pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), Cl
         PrincipalVerb::Resume { id } => {
             status(&data, &id, Status::Active, "its grants work again while they last", out)?;
         }
+        PrincipalVerb::Offboard { id, agents_to, reason } => {
+            life::offboard(&data, &id, agents_to.as_deref(), &reason, out)?;
+        }
+        PrincipalVerb::Passkey(PasskeyVerb::List { id }) => {
+            life::passkeys(&data, &PrincipalId::parse(&id)?, out)?;
+        }
+        PrincipalVerb::Passkey(PasskeyVerb::Remove { id, passkey }) => {
+            life::remove(&data, &PrincipalId::parse(&id)?, passkey.as_deref(), out)?;
+        }
+        PrincipalVerb::Recover { id } => life::recover(&data, &PrincipalId::parse(&id)?, out)?,
         PrincipalVerb::Retire { id } => {
             status(&data, &id, Status::Retired, "for good; nothing it granted works", out)?;
         }
@@ -111,8 +124,12 @@ fn add(
 
 /// The one-time link by which a person enrols a passkey.
 pub(super) fn enrolment_link(data: &DataDir, id: &PrincipalId) -> Result<String, CliError> {
-    let secret = data.authority.enrolment_link(id)?;
-    Ok(format!("{}/enrol/{}", data.config.public_url(), secret.reveal()))
+    Ok(address(data, &data.authority.enrolment_link(id)?))
+}
+
+/// Where a link leads.
+fn address(data: &DataDir, secret: &Secret) -> String {
+    format!("{}/enrol/{}", data.config.public_url(), secret.reveal())
 }
 
 fn link(data: &DataDir, id: &PrincipalId, out: Output) -> Result<(), CliError> {

@@ -232,9 +232,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
 /// The authority's own side: the authorization server, instances, the console.
 fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let authority = data.authority.clone();
-    // Documents of clients on this very machine are for an authority that is
-    // reached on this very machine.
-    let loopback = data.config.public_url().starts_with("http://");
+    let loopback = data.config.client_documents.loopback;
     let fetch = Arc::new(WebFetch { loopback });
     let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
     let serves = data.config.serves.resources(&data.config.audience());

@@ -8,9 +8,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod accounts;
 mod bad_input;
 mod bad_tools;
 mod client;
+mod clients;
 mod command_line;
 mod concurrency;
 mod crash;
@@ -18,7 +20,9 @@ mod demo;
 mod entitlements;
 mod evidence;
 mod faults;
+mod grants;
 mod installation;
+mod instances;
 mod keys;
 mod ledger;
 mod login;

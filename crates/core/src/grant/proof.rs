@@ -82,7 +82,7 @@ pub struct Passkey {
     /// Its credential id.
     pub credential_id: Vec<u8>,
     /// Its key.
-    pub key: VerifyingKey,
+    pub key: ThirdPartyKey,
 }
 
 /// How a principal is known at an identity provider.

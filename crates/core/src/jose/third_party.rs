@@ -1,5 +1,5 @@
-//! Keys of identity providers: they sign with RSA too. No other kind of
-//! statement is verified under one of these.
+//! Keys of identity providers and of passkeys: they sign with RSA too. No other
+//! kind of statement is verified under one of these.
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters, RsaPublicKeyComponents,
@@ -14,7 +14,8 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// 2^16 + 1, the least public exponent of FIPS 186-5 §5.1.
 const LEAST_EXPONENT: u64 = 65_537;
 
-/// A key that a third party signs `id_token`s with.
+/// A key that a third party signs `id_token`s with, or an authenticator its
+/// assertions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ThirdPartyKey {
     /// `Ed25519` or `ES256`.

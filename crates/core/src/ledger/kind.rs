@@ -32,11 +32,12 @@ kinds! {
     ActionCompleted = "action.completed",
     /// An agent was registered.
     AgentAdded = "agent.added",
-    /// An agent was suspended, resumed or retired.
+    /// An agent was suspended, resumed or retired, or moved to another owner.
     AgentChanged = "agent.changed",
     /// Somebody known asked for authority and was refused.
     AuthorizationRefused = "authorization.refused",
-    /// An OAuth client was mapped to an agent, suspended, resumed or retired.
+    /// An OAuth client was mapped to an agent or to none any more, suspended,
+    /// resumed or retired.
     ClientChanged = "client.changed",
     /// An OAuth client became known.
     ClientRegistered = "client.registered",
@@ -73,6 +74,8 @@ kinds! {
     PrincipalAdded = "principal.added",
     /// A principal was suspended, resumed or retired.
     PrincipalChanged = "principal.changed",
+    /// A one-time link was made by which a principal enrols a passkey.
+    PrincipalInvited = "principal.invited",
     /// Something was revoked.
     Revoked = "revoked",
     /// A principal was given a role or lost it.

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::crypto::{P256SigningKey, Signer, SigningKey, fresh_p256};
-use crate::jose::JwsSigner;
+use crate::jose::{JwsSigner, SetKey as _};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 
 const CHALLENGE: [u8; 32] = [7; 32];
 
@@ -20,6 +23,11 @@ pub(crate) fn relying_party() -> RelyingParty {
 pub(crate) enum Passkey {
     Ed25519(SigningKey),
     P256(P256SigningKey),
+    Rsa(RsaKeyPair),
+}
+
+fn rsa() -> Passkey {
+    Passkey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())
 }
 
 /// `r || s` as `SEQUENCE { INTEGER r, INTEGER s }`.
@@ -41,17 +49,37 @@ fn der(fixed: &[u8]) -> Vec<u8> {
 }
 
 impl Passkey {
-    pub(crate) fn key(&self) -> VerifyingKey {
+    pub(crate) fn key(&self) -> ThirdPartyKey {
         match self {
-            Self::Ed25519(key) => key.verifying_key(),
-            Self::P256(key) => key.verifying_key(),
+            Self::Ed25519(key) => ThirdPartyKey::Own(key.verifying_key()),
+            Self::P256(key) => ThirdPartyKey::Own(key.verifying_key()),
+            Self::Rsa(_) => self.rsa_key("RS256"),
         }
+    }
+
+    fn rsa_key(&self, alg: &str) -> ThirdPartyKey {
+        let Self::Rsa(key) = self else { panic!("no RSA key") };
+        // RFC 8017 §A.1.1: SEQUENCE { INTEGER n, INTEGER e }, 2048 bits.
+        let public = key.public_key().as_ref();
+        let (modulus, exponent) = (&public[9..265], &public[267..270]);
+        let jwk = Object::new()
+            .with("alg", alg)
+            .with("kty", "RSA")
+            .with("n", base64url(modulus))
+            .with("e", base64url(exponent));
+        ThirdPartyKey::from_jwk(&jwk).unwrap()
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => Signer::sign(key, message).to_vec(),
             Self::P256(key) => der(&key.sign(message).unwrap()),
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                let random = SystemRandom::new();
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+                signature
+            }
         }
     }
 
@@ -91,7 +119,7 @@ fn authenticator_data(flags: u8, counter: u32, extensions: &[u8]) -> Vec<u8> {
     data
 }
 
-fn judged(assertion: &Assertion, key: &VerifyingKey) -> Result<Asserted, AssertionError> {
+fn judged(assertion: &Assertion, key: &ThirdPartyKey) -> Result<Asserted, AssertionError> {
     assertion.verify(&CHALLENGE, key, &relying_party())
 }
 
@@ -109,13 +137,35 @@ fn authenticator(data: &[u8]) -> Result<Asserted, AssertionError> {
 }
 
 #[test]
-fn a_passkey_of_either_algorithm_signs_a_digest() {
-    for passkey in passkeys() {
+fn a_passkey_of_every_algorithm_signs_a_digest() {
+    for passkey in passkeys().into_iter().chain([rsa()]) {
         let assertion = passkey.assert(&CHALLENGE);
         let expected = Asserted { counter: 9, backup_eligible: false, backed_up: false };
         assert_eq!(judged(&assertion, &passkey.key()), Ok(expected));
         assert_eq!(Assertion::from_json(&assertion.to_json()), Ok(assertion));
     }
+}
+
+#[test]
+fn an_rsa_passkey_signs_by_its_own_algorithm_and_under_its_own_key_only() {
+    let (passkey, other) = (rsa(), rsa());
+    let mut assertion = passkey.assert(&CHALLENGE);
+    assert!(judged(&assertion, &passkey.key()).is_ok());
+    for key in [other.key(), passkey.rsa_key("PS256"), passkeys()[1].key()] {
+        assert_eq!(judged(&assertion, &key), Err(AssertionError::Signature));
+    }
+    assert_eq!(
+        judged(&passkeys()[1].assert(&CHALLENGE), &passkey.key()),
+        Err(AssertionError::Signature)
+    );
+    for at in [0, 100, 255] {
+        assertion.signature[at] ^= 1;
+        assert_eq!(judged(&assertion, &passkey.key()), Err(AssertionError::Signature), "{at}");
+        assertion.signature[at] ^= 1;
+    }
+    assertion.signature.push(0);
+    let kept = Assertion::from_json(&assertion.to_json());
+    assert_eq!(kept, Err(AssertionError::Member { member: "signature" }), "257 bytes");
 }
 
 #[test]
@@ -253,9 +303,12 @@ fn the_signature_is_the_registered_keys_over_both_parts() {
     let mut signed = assertion.authenticator_data.clone();
     signed.extend_from_slice(sha256(&assertion.client_data_json).bytes());
     assertion.signature = key.sign(&signed).unwrap();
-    assert_eq!(judged(&assertion, &key.verifying_key()), Err(AssertionError::Signature));
+    assert_eq!(
+        judged(&assertion, &ThirdPartyKey::Own(key.verifying_key())),
+        Err(AssertionError::Signature)
+    );
     assertion.signature = der(&assertion.signature);
-    assert!(judged(&assertion, &key.verifying_key()).is_ok());
+    assert!(judged(&assertion, &ThirdPartyKey::Own(key.verifying_key())).is_ok());
 }
 
 #[test]

@@ -191,24 +191,30 @@ fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, 
         .and_then(|token| Compact::parse(token).ok()?.claims(&ChainLimits::DEFAULT.json).ok());
     let named = claimed.as_ref().and_then(|c| c.member("client_id")?.as_str());
     agree(CHECK, named == Some(id), "the client that the token names")?;
-    let added = case.receipts.one(CHECK, Kind::AgentAdded, Subject::Agent, agent)?;
-    agree(CHECK, added.text(CHECK, "agent")? == agent, "the registered agent")?;
-    let owner = principal(case.receipts, added.text(CHECK, "owner")?)?;
+    let (alias, owned) = case.receipts.owner_of(CHECK, agent, of.index)?;
+    let owner = principal(case.receipts, alias)?;
     ensure(
-        owner.index < added.index && added.index < of.index && of.index < case.decided.index,
+        owner.index < owned && owned < of.index && of.index < case.decided.index,
         CHECK,
         || "owner, agent, mapping and decision are not in this order in the log".to_owned(),
     )?;
     let hop = Hop {
         instance: InstanceId::parse(instance).map_err(|_| malformed("instance"))?,
         agent: AgentId::parse(agent).map_err(|_| malformed("agent"))?,
-        owner: Some(owner.id),
+        owner: Some(owner_at_decision(case, agent)?),
         instance_active: true,
         agent_active: true,
         guarantee: Guarantee::parse(of.text(CHECK, "guarantee")?)
             .ok_or_else(|| malformed("guarantee"))?,
     };
     Ok(Enrolled { hop, holder })
+}
+
+/// Who answered for the agent when it was decided: what it enrolled under an
+/// earlier owner was retired when it moved.
+fn owner_at_decision(case: &Case<'_>, agent: &str) -> Result<PrincipalId, Failure> {
+    let (alias, _) = case.receipts.owner_of(Check::Enrolment, agent, case.decided.index)?;
+    Ok(principal(case.receipts, alias)?.id)
 }
 
 fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
@@ -242,23 +248,22 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
     ensure(case.trust.issuers.iter().any(|i| i.uri == statement.audience), CHECK, || {
         "the enrolment was made for another authority".to_owned()
     })?;
-    let added = case.receipts.one(CHECK, Kind::AgentAdded, Subject::Agent, agent)?;
-    agree(CHECK, added.text(CHECK, "agent")? == agent, "the registered agent")?;
-    let alias = added.text(CHECK, "owner")?;
+    let (alias, owned) = case.receipts.owner_of(CHECK, agent, of.index)?;
     agree(CHECK, of.text(CHECK, "owner")? == alias, "the agent's owner")?;
     let owner = principal(case.receipts, alias)?;
     agree(CHECK, statement.owner == owner.id, "the owner that the enrolment names")?;
     ensure(
-        owner.index < added.index && added.index < of.index && of.index < case.decided.index,
+        owner.index < owned && owned < of.index && of.index < case.decided.index,
         CHECK,
         || "owner, agent, enrolment and decision are not in this order in the log".to_owned(),
     )?;
+    let answers = owner_at_decision(case, agent)?;
     let guarantee = Guarantee::parse(of.text(CHECK, "guarantee")?)
         .ok_or_else(|| Failure::new(CHECK, "the guarantee is not known"))?;
     let hop = Hop {
         instance: statement.instance,
         agent: statement.agent,
-        owner: Some(statement.owner),
+        owner: Some(answers),
         // Whether they were active then only the gateway's record can say;
         // the next check takes it from there.
         instance_active: true,

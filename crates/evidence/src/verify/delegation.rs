@@ -237,7 +237,14 @@ fn inputs(
         .ok_or_else(|| malformed("inputs.staleness_bound"))?;
     let same = standing.hops.len() == enrolled.len()
         && standing.hops.iter().zip(enrolled).all(|(recorded, proved)| {
-            let active = |h: &Hop| Hop { instance_active: true, agent_active: true, ..h.clone() };
+            // Whether they were active then, the owner included, only the
+            // gateway's record can say.
+            let active = |h: &Hop| Hop {
+                instance_active: true,
+                agent_active: true,
+                owner: h.owner.clone().or_else(|| proved.hop.owner.clone()),
+                ..h.clone()
+            };
             recorded.as_ref().map(active).as_ref() == Some(&proved.hop)
         });
     ensure(same, CHECK, || "the retained inputs contradict the enrolments".to_owned())?;

@@ -178,6 +178,28 @@ impl Receipts {
         Ok(first)
     }
 
+    /// The alias of an agent's owner when the log had `before` entries: the one
+    /// of its registration, unless it was moved to another one since.
+    pub(super) fn owner_of(
+        &self,
+        check: Check,
+        agent: &str,
+        before: u64,
+    ) -> Result<(&str, u64), Failure> {
+        let added = self.one(check, Kind::AgentAdded, Subject::Agent, agent)?;
+        ensure(added.text(check, "agent")? == agent, check, || {
+            "the registered agent differs".to_owned()
+        })?;
+        let moves = self.opened.iter().filter(|o| {
+            o.entry.kind == Kind::AgentChanged
+                && Subject::Agent.of_entry(&o.entry) == Some(agent)
+                && o.body("owner").is_some()
+                && o.index < before
+        });
+        let last = moves.max_by_key(|o| o.index).unwrap_or(added);
+        Ok((last.text(check, "owner")?, last.index))
+    }
+
     /// The only registration of a credential.
     pub(super) fn credential(&self, check: Check, id: &str) -> Result<&Opened, Failure> {
         let is_it = |o: &&Opened| {

@@ -15,6 +15,7 @@
 
 mod holds;
 mod ledger;
+mod moved;
 mod mutations;
 mod retained;
 mod signed;

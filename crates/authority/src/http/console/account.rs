@@ -1,48 +1,66 @@
 //! One's own passkeys.
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::json::Object;
+use bailiwick_core::ledger::Kind;
+use bailiwick_store::{Filter, StoreError, StoredEntry, View};
 
 use super::door::{ceremony, label, member};
-use super::{Asked, Console, Failure, json, page, see, with_cookie};
-use crate::console::{ConfirmPage, Moment, PasskeyLine, PasskeysPage, Section, Text};
+use super::views::entry_line;
+use super::{Failure, Visit, json, page, see, with_cookie};
+use crate::SignedIn;
+use crate::console::{ConfirmPage, PasskeyLine, PasskeysPage, Section, Text};
 use crate::people::sessions::Cookie;
 use crate::refusal::Refusal;
 
-pub(super) async fn passkeys(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), |cx, me| {
+/// Entries about the account on its page.
+const LATEST: usize = 12;
+
+/// What others, or the person, did to the account: so that nobody is given a
+/// way in unseen.
+fn history(view: &View<'_>, person: &SignedIn) -> Result<Vec<StoredEntry>, StoreError> {
+    let kinds = [
+        Kind::PrincipalInvited,
+        Kind::CredentialAdded,
+        Kind::CredentialChanged,
+        Kind::RoleChanged,
+        Kind::PrincipalChanged,
+    ];
+    let mut found = Vec::new();
+    for kind in kinds {
+        let filter = Filter {
+            principal: Some(person.principal.alias.to_string()),
+            kind: Some(kind),
+            limit: u32::try_from(LATEST).unwrap_or(u32::MAX),
+            ..Filter::default()
+        };
+        found.extend(view.query(&filter)?);
+    }
+    Ok(found)
+}
+
+pub(super) async fn passkeys(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
             let own = cx.authority.passkeys(&me.person.principal.alias)?;
-            let line = |passkey: &crate::OwnPasskey| PasskeyLine {
-                id: passkey.id.clone(),
-                label: Text::of(&passkey.label),
-                added: Moment::of(passkey.added),
-                used: passkey.used.map(Moment::of),
-            };
+            let mut entries = cx.authority.store().read(|view| history(view, &me.person))?;
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.index));
+            entries.truncate(LATEST);
             let template = PasskeysPage {
                 frame: cx.frame(Some(me), Some(Section::Account)),
-                passkeys: own.iter().map(line).collect(),
+                passkeys: own.iter().map(PasskeyLine::of).collect(),
+                entries: entries.iter().map(entry_line).collect(),
             };
             Ok(page(StatusCode::OK, &template))
         })
         .await
 }
 
-pub(super) async fn begin(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script_signed_in(Asked::new(headers, &uri), body, |cx, me, _, _| {
+pub(super) async fn begin(visit: Visit) -> Response {
+    visit
+        .script_signed_in(|cx, me, _, _| {
             // Whoever sits down at an open session must not add a key of theirs.
             me.person.session.check_fresh(cx.authority.host().now()).map_err(Refusal::from)?;
             let (alias, name) = (&me.person.principal.alias, me.person.id.as_str());
@@ -52,14 +70,9 @@ pub(super) async fn begin(
         .await
 }
 
-pub(super) async fn finish(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script_signed_in(Asked::new(headers, &uri), body, |cx, me, asked, sent| {
+pub(super) async fn finish(visit: Visit) -> Response {
+    visit
+        .script_signed_in(|cx, me, asked, sent| {
             let (ceremony, made) = (ceremony(cx, asked)?, member(sent, "credential")?);
             let alias = &me.person.principal.alias;
             let party = cx.passkeys()?;
@@ -70,14 +83,9 @@ pub(super) async fn finish(
         .await
 }
 
-pub(super) async fn ask_remove(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn ask_remove(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let own = cx.authority.passkeys(&me.person.principal.alias)?;
             let found = own.iter().find(|p| p.id == id).ok_or(Failure::NotFound)?;
             let template = ConfirmPage {
@@ -98,15 +106,9 @@ pub(super) async fn ask_remove(
         .await
 }
 
-pub(super) async fn remove(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn remove(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, _| {
             cx.authority.passkey_remove(&me.person.principal.alias, &id)?;
             Ok(see("/account"))
         })

@@ -1,8 +1,7 @@
 //! From a client's request to a person's decision.
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::ids::{AgentId, WorkflowId};
 use bailiwick_core::json::Object;
@@ -11,7 +10,7 @@ use bailiwick_policy::grades::Risk;
 use super::door::member;
 use super::form::Form;
 use super::views::client_card;
-use super::{Asked, Console, Failure, Inner, Me, json, page, see};
+use super::{Asked, Failure, Inner, Me, Visit, json, page, see};
 use crate::console::{
     AgentCard, Beside, ChooseTaskPage, ConsentPage, LeavePage, Signing, Text, WorkflowChoice,
 };
@@ -28,27 +27,22 @@ use crate::{Asking, ConsentError};
 /// Seconds after a login within which `prompt=login` counts as met.
 const JUST_NOW: i64 = 60;
 
-pub(super) async fn authorize(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    let asked = Asked::new(headers, &uri);
-    let opened = Parameters::parse(uri.query().unwrap_or_default())
+pub(super) async fn authorize(visit: Visit) -> Response {
+    let opened = Parameters::parse(visit.query())
         .and_then(|parameters| Ok((Opening::read(&parameters)?, parameters)));
     let (opening, parameters) = match opened {
         Ok(opened) => opened,
-        Err(error) => return console.run(asked, |_, _| Err(Failure::Shown(error))).await,
+        Err(error) => return visit.run(|_, _| Err(Failure::Shown(error))).await,
     };
-    let metadata = match console.0.clients.metadata(&opening.client).await {
+    let metadata = match visit.console.0.clients.metadata(&opening.client).await {
         Ok(Some(metadata)) => metadata,
         Ok(None) => {
             let client = opening.client.as_str().to_owned();
-            return console.run(asked, |_, _| Err(Failure::Unmapped(client))).await;
+            return visit.run(|_, _| Err(Failure::Unmapped(client))).await;
         }
-        Err(error) => return console.run(asked, |_, _| Err(Failure::Shown(error))).await,
+        Err(error) => return visit.run(|_, _| Err(Failure::Shown(error))).await,
     };
-    console.run(asked, move |cx, asked| begin(cx, asked, &parameters, &opening, &metadata)).await
+    visit.run(move |cx, asked| begin(cx, asked, &parameters, &opening, &metadata)).await
 }
 
 fn begin(
@@ -132,17 +126,12 @@ fn agent_card(cx: &Inner, id: &AgentId) -> Result<AgentCard, Failure> {
     })
 }
 
-pub(super) async fn show(
-    State(console): State<Console>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn show(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let secret = secret(&text)?;
             let asking = cx.authority.consent(&secret, &me.person)?;
-            shown(cx, me, &secret, &asking, StatusCode::OK, None, &Form::parse(""))
+            shown(cx, me, &secret, &asking, StatusCode::OK, None, &Form::parse(b""))
         })
         .await
 }
@@ -247,15 +236,9 @@ fn again(
     }
 }
 
-pub(super) async fn choose(
-    State(console): State<Console>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, form| {
+pub(super) async fn choose(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, form| {
             let secret = secret(&text)?;
             let chosen = || {
                 let workflow = form.first("workflow");
@@ -279,15 +262,9 @@ pub(super) async fn choose(
         .await
 }
 
-pub(super) async fn narrow(
-    State(console): State<Console>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, form| {
+pub(super) async fn narrow(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, form| {
             let secret = secret(&text)?;
             let bad = |()| Refusal::from(crate::rules::delegations::NarrowError::Form);
             let narrowed = || {
@@ -308,15 +285,9 @@ pub(super) async fn narrow(
         .await
 }
 
-pub(super) async fn sign(
-    State(console): State<Console>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script_signed_in(Asked::new(headers, &uri), body, move |cx, me, _, sent| {
+pub(super) async fn sign(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .script_signed_in(move |cx, me, _, sent| {
             let (secret, assertion) = (secret(&text)?, member(sent, "credential")?);
             let party = cx.passkeys()?;
             let location = cx.authority.consent_sign(party, &secret, &me.person, assertion)?;
@@ -325,15 +296,9 @@ pub(super) async fn sign(
         .await
 }
 
-pub(super) async fn deny(
-    State(console): State<Console>,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn deny(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, _| {
             let secret = secret(&text)?;
             let client = client_card(&cx.authority.consent(&secret, &me.person)?);
             let url = cx.authority.consent_deny(&secret, &me.person)?;

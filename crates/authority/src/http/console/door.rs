@@ -1,14 +1,13 @@
 //! Coming in and going out.
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::json::{Json, Object};
 use serde::Deserialize;
 
-use super::{Asked, Console, Failure, Inner, json, page, see, with_cookie};
+use super::{Asked, Failure, Inner, Visit, json, page, see, with_cookie};
 use crate::console::{EnrolPage, LoginPage, Moment, Text};
 use crate::people::passkeys::PasskeyError;
 use crate::people::sessions::{Cookie, Secret, local_path};
@@ -23,14 +22,12 @@ pub(super) struct LoginQuery {
 }
 
 pub(super) async fn login(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
     query: Result<Query<LoginQuery>, QueryRejection>,
+    visit: Visit,
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
-    console
-        .run(Asked::new(headers, &uri), move |cx, asked| {
+    visit
+        .run(move |cx, asked| {
             let had = cx.secret(Cookie::Session, &asked.headers).is_some();
             let notice = match &cx.passkeys {
                 Err(e) => Some(format!("{e}: {}.", e.remedy())),
@@ -51,28 +48,18 @@ pub(super) async fn login(
         .await
 }
 
-pub(super) async fn login_begin(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script(Asked::new(headers, &uri), body, |cx, _, _| {
+pub(super) async fn login_begin(visit: Visit) -> Response {
+    visit
+        .script(|cx, _, _| {
             let (ceremony, options) = cx.authority.login_begin(cx.passkeys()?)?;
             Ok(with_cookie(json(options), &cx.cookies.set(Cookie::Ceremony, &ceremony)))
         })
         .await
 }
 
-pub(super) async fn login_finish(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script(Asked::new(headers, &uri), body, |cx, asked, sent| {
+pub(super) async fn login_finish(visit: Visit) -> Response {
+    visit
+        .script(|cx, asked, sent| {
             let ceremony = ceremony(cx, asked)?;
             let answer = member(sent, "credential")?;
             // A session that the browser had before ends: somebody may know it.
@@ -108,14 +95,9 @@ pub(super) fn label(sent: &Json) -> Result<&str, Failure> {
     member(sent, "label")?.as_str().ok_or(Failure::Refused(PasskeyError::Label.into()))
 }
 
-pub(super) async fn logout(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, |cx, me, _| {
+pub(super) async fn logout(visit: Visit) -> Response {
+    visit
+        .change(|cx, me, _| {
             cx.authority.session_end(&me.secret)?;
             Ok(with_cookie(see("/login"), &cx.cookies.clear(Cookie::Session)))
         })
@@ -126,14 +108,9 @@ fn link(secret: &str) -> Result<Secret, Failure> {
     Ok(Secret::parse(secret).ok_or(Refusal::TicketGone { what: "link" })?)
 }
 
-pub(super) async fn enrol(
-    State(console): State<Console>,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .run(Asked::new(headers, &uri), move |cx, _| {
+pub(super) async fn enrol(Path(secret): Path<String>, visit: Visit) -> Response {
+    visit
+        .run(move |cx, _| {
             let invited = cx.authority.invited(&link(&secret)?)?;
             cx.passkeys()?;
             let template = EnrolPage {
@@ -146,15 +123,9 @@ pub(super) async fn enrol(
         .await
 }
 
-pub(super) async fn enrol_begin(
-    State(console): State<Console>,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script(Asked::new(headers, &uri), body, move |cx, _, _| {
+pub(super) async fn enrol_begin(Path(secret): Path<String>, visit: Visit) -> Response {
+    visit
+        .script(move |cx, _, _| {
             let link = link(&secret)?;
             let (ceremony, options) = cx.authority.enrolment_begin(cx.passkeys()?, &link)?;
             Ok(with_cookie(json(options), &cx.cookies.set(Cookie::Ceremony, &ceremony)))
@@ -162,15 +133,9 @@ pub(super) async fn enrol_begin(
         .await
 }
 
-pub(super) async fn enrol_finish(
-    State(console): State<Console>,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response {
-    console
-        .script(Asked::new(headers, &uri), body, move |cx, asked, sent| {
+pub(super) async fn enrol_finish(Path(secret): Path<String>, visit: Visit) -> Response {
+    visit
+        .script(move |cx, asked, sent| {
             let (link, ceremony) = (link(&secret)?, ceremony(cx, asked)?);
             let made = member(sent, "credential")?;
             let party = cx.passkeys()?;

@@ -184,7 +184,7 @@ fn sentence(text: &str) -> String {
 fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Unknown { .. } => (StatusCode::NOT_FOUND, "There is nothing here"),
-        Refusal::NotYours | Refusal::NotYourRole(_) => {
+        Refusal::NotYours | Refusal::NotYourself | Refusal::NotYourRole(_) => {
             (StatusCode::FORBIDDEN, "This is not yours to do")
         }
         Refusal::Session(_) => (StatusCode::FORBIDDEN, "This request was not taken as yours"),

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    pub(super) fn parse(body: &str) -> Self {
-        Self(url::form_urlencoded::parse(body.as_bytes()).into_owned().collect())
+    pub(super) fn parse(body: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(body).into_owned().collect())
     }
 
     /// The first value of a field; empty when there is none.

@@ -1,8 +1,8 @@
 //! The pages that only show.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_core::json::Json;
@@ -12,7 +12,7 @@ use bailiwick_store::{Filter, StoreError, StoredEntry, Subject};
 use serde::Deserialize;
 
 use super::views::{agent_line, client_line, entry_line, grant_line, standing};
-use super::{Asked, Console, Failure, Inner, Me, page};
+use super::{Failure, Inner, Me, Visit, page};
 use crate::console::{
     ActivityFilter, ActivityPage, AgentPage, AgentsPage, ClientsPage, EntryPage, GrantLine,
     GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section, Text,
@@ -37,9 +37,9 @@ fn own_grants(cx: &Inner, me: &Me) -> Result<Vec<GrantLine>, Failure> {
     })?)
 }
 
-pub(super) async fn home(State(console): State<Console>, headers: HeaderMap, uri: Uri) -> Response {
-    console
-        .read(Asked::new(headers, &uri), |cx, me| {
+pub(super) async fn home(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
             let filter = Filter {
                 principal: Some(me.person.principal.alias.to_string()),
                 limit: LATEST,
@@ -63,13 +63,9 @@ pub(super) async fn home(State(console): State<Console>, headers: HeaderMap, uri
         .await
 }
 
-pub(super) async fn grants(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), |cx, me| {
+pub(super) async fn grants(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
             let grants = own_grants(cx, me)?;
             let (open, closed) = grants.into_iter().partition(|g| g.standing.is_open());
             let frame = cx.frame(Some(me), Some(Section::Grants));
@@ -78,14 +74,9 @@ pub(super) async fn grants(
         .await
 }
 
-pub(super) async fn grant(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let id = GrantId::parse(&id).map_err(|_| Failure::NotFound)?;
             let now = cx.authority.host().now();
             let found = cx.authority.store().read(|view| {
@@ -142,13 +133,9 @@ pub(super) async fn grant(
         .await
 }
 
-pub(super) async fn agents(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), |cx, me| {
+pub(super) async fn agents(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
             let own_only = !me.may(Deed::SeeAgents);
             let agents = cx.authority.store().read(|view| {
                 let mut agents = view.agents()?;
@@ -162,14 +149,9 @@ pub(super) async fn agents(
         .await
 }
 
-pub(super) async fn agent(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn agent(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;
             let found = cx.authority.store().read(|view| {
                 let Some(agent) = view.agent(&id)? else { return Ok(None) };
@@ -201,13 +183,9 @@ pub(super) async fn agent(
         .await
 }
 
-pub(super) async fn clients(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), |cx, me| {
+pub(super) async fn clients(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
             me.require(Deed::SeeClients)?;
             let found = cx.authority.store().read(|view| view.clients())?;
             let mut clients: Vec<_> = found.iter().map(|client| client_line(client)).collect();
@@ -256,14 +234,12 @@ impl ActivityQuery {
 }
 
 pub(super) async fn activity(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
     query: Result<Query<ActivityQuery>, QueryRejection>,
+    visit: Visit,
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+    visit
+        .read(move |cx, me| {
             let own_only = !me.may(Deed::SeeActivity);
             let text = |text: &str| Some(text.trim().to_owned()).filter(|t| !t.is_empty());
             let filter = Filter {
@@ -302,14 +278,9 @@ pub(super) async fn activity(
         .await
 }
 
-pub(super) async fn entry(
-    State(console): State<Console>,
-    Path(index): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn entry(Path(index): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let index: u64 = index.parse().map_err(|_| Failure::NotFound)?;
             let found = cx.authority.store().read(|view| view.entry(index))?;
             let found = found.filter(|entry| {

@@ -1,13 +1,12 @@
 //! Letting a command line act for whoever is signed in (RFC 8252: the program
 //! listens on this device's loopback address for the answer).
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::crypto::Thumbprint;
 use url::{Host, Url};
 
-use super::{Asked, Console, Failure, page};
+use super::{Failure, Visit, page};
 use crate::LOGIN_SECONDS;
 use crate::console::{LeavePage, ProgramPage, Text};
 use crate::oauth::error::OAuthError;
@@ -67,10 +66,10 @@ fn loopback(text: &str) -> Option<Url> {
     (here && plain && url.port().is_some()).then_some(url)
 }
 
-pub(super) async fn ask(State(console): State<Console>, headers: HeaderMap, uri: Uri) -> Response {
-    let query = uri.query().unwrap_or_default().to_owned();
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn ask(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
+    visit
+        .read(move |cx, me| {
             let asking = Asking::read(&query).map_err(Failure::Shown)?;
             let template = ProgramPage {
                 frame: cx.frame(Some(me), None),
@@ -84,15 +83,10 @@ pub(super) async fn ask(State(console): State<Console>, headers: HeaderMap, uri:
         .await
 }
 
-pub(super) async fn agree(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    let query = uri.query().unwrap_or_default().to_owned();
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn agree(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
+    visit
+        .change(move |cx, me, _| {
             let asking = Asking::read(&query).map_err(Failure::Shown)?;
             let code = cx.authority.login_code(&me.person, asking.challenge, asking.key)?;
             let issuer = cx.authority.installation().issuer.clone();

@@ -1,14 +1,14 @@
 //! Taking back, and what owners do to agents: each asks first.
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_store::{Status, StoreError};
 
 use super::views::grant_line;
-use super::{Asked, Console, Failure, Inner, Me, page, see};
+use super::{Failure, Inner, Me, Visit, page, see};
 use crate::console::{ConfirmPage, Section, Text};
 use crate::people::roles::Deed;
 use crate::{DelegationRef, Target};
@@ -30,14 +30,9 @@ fn own_grant(cx: &Inner, me: &Me, id: &GrantId) -> Result<(Text, Text), Failure>
     found.ok_or(Failure::NotFound)
 }
 
-pub(super) async fn ask_grant(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn ask_grant(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let id = GrantId::parse(&id).map_err(|_| Failure::NotFound)?;
             let (what, agent) = own_grant(cx, me, &id)?;
             let template = ConfirmPage {
@@ -60,15 +55,9 @@ pub(super) async fn ask_grant(
         .await
 }
 
-pub(super) async fn grant(
-    State(console): State<Console>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, _| {
             let id = GrantId::parse(&id).map_err(|_| Failure::NotFound)?;
             cx.authority.revoke_in_session(&Target::Grant(id.clone()), REASON, &me.person)?;
             Ok(see(&format!("/grants/{id}")))
@@ -82,14 +71,9 @@ fn grant_of(cx: &Inner, root: &Digest) -> Result<GrantId, Failure> {
     Ok(found.ok_or(Failure::NotFound)?.grant.row.id)
 }
 
-pub(super) async fn ask_root(
-    State(console): State<Console>,
-    Path(root): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn ask_root(Path(root): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let root = Digest::from_text(&root).ok_or(Failure::NotFound)?;
             let grant = grant_of(cx, &root)?;
             let (what, agent) = own_grant(cx, me, &grant)?;
@@ -111,15 +95,9 @@ pub(super) async fn ask_root(
         .await
 }
 
-pub(super) async fn root(
-    State(console): State<Console>,
-    Path(root): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn root(Path(root): Path<String>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, _| {
             let root = Digest::from_text(&root).ok_or(Failure::NotFound)?;
             let grant = grant_of(cx, &root)?;
             let target = Target::Delegation(DelegationRef::Hash(root));
@@ -165,14 +143,9 @@ fn verb(text: &str) -> Result<Verb, Failure> {
     })
 }
 
-pub(super) async fn ask_agent(
-    State(console): State<Console>,
-    Path((id, text)): Path<(String, String)>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    console
-        .read(Asked::new(headers, &uri), move |cx, me| {
+pub(super) async fn ask_agent(Path((id, text)): Path<(String, String)>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
             let verb = verb(&text)?;
             me.require(verb.deed)?;
             let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;
@@ -193,15 +166,9 @@ pub(super) async fn ask_agent(
         .await
 }
 
-pub(super) async fn agent(
-    State(console): State<Console>,
-    Path((id, text)): Path<(String, String)>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: String,
-) -> Response {
-    console
-        .change(Asked::new(headers, &uri), body, move |cx, me, _| {
+pub(super) async fn agent(Path((id, text)): Path<(String, String)>, visit: Visit) -> Response {
+    visit
+        .change(move |cx, me, _| {
             let verb = verb(&text)?;
             me.require(verb.deed)?;
             let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;

@@ -73,6 +73,7 @@ pub(super) fn grant_line(
         Subject::Grant { id: grant.id.clone() },
         Subject::Task { id: grant.task.clone() },
         Subject::Agent { id: grant.agent.clone() },
+        Subject::Principal { alias: grant.principal.clone() },
     ];
     let workflow = view.task(&grant.task)?.map(|task| task.row.workflow);
     let line = GrantLine {
@@ -152,6 +153,7 @@ pub(super) fn words(kind: &str) -> String {
         Some(Kind::ActionDecided) => "call decided",
         Some(Kind::ActionCompleted) => "call completed",
         Some(Kind::Revoked) => "taken back",
+        Some(Kind::PrincipalInvited) => "passkey link made",
         _ => "",
     };
     let text = if said.is_empty() { kind.replace(['.', '_'], " ") } else { said.to_owned() };

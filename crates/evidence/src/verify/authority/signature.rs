@@ -5,7 +5,7 @@ use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::grant::{
     IdTokenIssuer, Login, Moment, Passkey, Proof, Registered, SignedBy, Statement,
 };
-use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
+use bailiwick_core::jose::{SetKey as _, ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::Json;
 use bailiwick_core::webauthn::RelyingParty;
 
@@ -24,7 +24,7 @@ const SKEW_SECONDS: i64 = 60;
 /// What a registered credential is.
 enum Credential {
     Login(Login),
-    Passkey { lookup: Digest, key: VerifyingKey },
+    Passkey { lookup: Digest, key: ThirdPartyKey },
     Service(VerifyingKey),
 }
 
@@ -103,17 +103,15 @@ fn credential(
         "principal, credential and grant are not in this order in the log".to_owned()
     })?;
     let lookup = added.digest(CHECK, "lookup")?;
-    let key = || {
-        added
-            .body("jwk")
-            .and_then(Json::as_object)
-            .and_then(|jwk| VerifyingKey::from_jwk(jwk).ok())
-            .ok_or_else(|| Failure::new(CHECK, "the credential's key is not usable"))
-    };
+    let unusable = || Failure::new(CHECK, "the credential's key is not usable");
+    let jwk = || added.body("jwk").and_then(Json::as_object).ok_or_else(unusable);
     match added.text(CHECK, "credential_kind")? {
-        "passkey" => Ok(Some(Credential::Passkey { lookup, key: key()? })),
+        "passkey" => {
+            let key = ThirdPartyKey::from_jwk(jwk()?).map_err(|_| unusable())?;
+            Ok(Some(Credential::Passkey { lookup, key }))
+        }
         "service" => {
-            let key = key()?;
+            let key = VerifyingKey::from_jwk(jwk()?).map_err(|_| unusable())?;
             agree(CHECK, key.thumbprint().bytes() == lookup.bytes(), "the credential's key")?;
             Ok(Some(Credential::Service(key)))
         }

@@ -35,8 +35,10 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::expand::expand;
 use bailiwick_store::Status;
 
-const WORKFLOW: &str = include_str!("../../../workflows/support-tickets.yaml");
-const PAGES: [&str; 25] = [
+mod people;
+
+const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+const PAGES: [&str; 29] = [
     "login",
     "login-notice",
     "enrol",
@@ -62,6 +64,10 @@ const PAGES: [&str; 25] = [
     "account",
     "confirm",
     "error",
+    "people",
+    "person",
+    "offboard",
+    "link",
 ];
 
 #[tokio::main]
@@ -463,6 +469,7 @@ fn render(name: &str) -> Option<String> {
                     used: None,
                 },
             ],
+            entries: people::history(),
         }
         .render(),
         "confirm" => ConfirmPage {
@@ -498,7 +505,7 @@ fn render(name: &str) -> Option<String> {
             url: "/".into(),
         }
         .render(),
-        _ => return None,
+        other => return people::page(other),
     };
     Some(html.unwrap())
 }
