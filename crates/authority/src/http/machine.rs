@@ -14,13 +14,12 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bailiwick_core::denial::Reason;
-use bailiwick_core::dpop::{self, Moment, Nonces as Wanted, Possession};
+use bailiwick_core::dpop::{self, Moment, Nonces, Possession, Supplied};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 
 use super::documents::DocumentClients;
 use super::limits::{Rate, RateLimiter};
-use super::nonces::Nonces;
 use crate::keyring::AnyKey;
 use crate::oauth::assertion::Unverified;
 use crate::oauth::client::ClientId;
@@ -80,7 +79,7 @@ struct Inner {
     clients: RateLimiter<String>,
     registrations: RateLimiter<IpAddr>,
     recorded: RateLimiter<String>,
-    nonces: Nonces,
+    nonces: Supplied,
     statuses: Mutex<Statuses>,
 }
 
@@ -106,7 +105,7 @@ impl Machine {
             clients: RateLimiter::new(options.per_client, MAX_CALLERS, now),
             registrations: RateLimiter::new(options.registrations, MAX_CALLERS, now),
             recorded: RateLimiter::new(options.recorded, MAX_CALLERS, now),
-            nonces: Nonces::new(secret),
+            nonces: Supplied::new(secret),
             statuses: Mutex::new(Statuses::default()),
             issuer: authority.installation().issuer.clone(),
             authority,
@@ -297,7 +296,7 @@ fn proof(cx: &Inner, headers: &HeaderMap) -> Result<Option<Possession>, OAuthErr
     let proof = value.to_str().map_err(|_| bad("dpop-malformed", "the proof is no text"))?;
     let now = cx.now();
     let accepted = cx.nonces.accepted(now);
-    let nonces = if cx.options.require_nonce { Wanted::OneOf(&accepted) } else { Wanted::NotAsked };
+    let nonces = if cx.options.require_nonce { Nonces::OneOf(&accepted) } else { Nonces::NotAsked };
     let uri = format!("{}{}", &cx.issuer, path::TOKEN);
     let request = dpop::Request { proof, method: "POST", uri: &uri };
     let window_seconds = cx.authority.installation().limits.pop_window;
