@@ -14,7 +14,7 @@ use bailiwick_core::wit::{Expected, Identity, read_instance_spiffe_id};
 use bailiwick_policy::expand::expand;
 use bailiwick_store::Instance;
 
-use crate::oauth::assertion::{only_audience, window};
+use crate::oauth::assertion::{MAX_STATEMENT_SECONDS, only_audience, window};
 use crate::oauth::details::DelegationDetails;
 use crate::oauth::exchange::{
     Actor, Asked, Bound, Exchange, ExchangeRefusal, Output, Part, Standing, Subject as From, decide,
@@ -271,7 +271,8 @@ fn signed_subject(
     if !only_audience(&claims, &cx.installation.issuer) {
         return Err(refused("`aud` must be the issuer and nothing else"));
     }
-    let (jti, expires) = window(&claims, moment.now()).map_err(|e| OAuthError {
+    let spent = window(&claims, moment.now(), MAX_STATEMENT_SECONDS);
+    let (jti, expires) = spent.map_err(|e| OAuthError {
         code: Code::InvalidRequest,
         reason: "subject-invalid",
         ..e
