@@ -35,6 +35,7 @@ mod introspection;
 mod keys;
 mod logins;
 mod people;
+mod places;
 mod registry;
 mod revocations;
 mod statuses;

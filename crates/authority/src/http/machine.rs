@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bailiwick_core::denial::Reason;
 use bailiwick_core::dpop::{self, Moment, Nonces, Possession, Supplied};
@@ -122,7 +122,7 @@ pub fn machine_router(machine: Machine) -> Router {
         .route(path::OPENID, get(server_metadata))
         .route(path::JWKS, get(keys))
         .route(path::STATUS_LISTS, get(status_lists))
-        .route("/statuslists/1", get(status_list))
+        .route("/statuslists/{list}", get(status_list))
         .route(path::TOKEN, post(token))
         .route(path::REGISTER, post(register::register))
         .route(path::INTROSPECT, post(introspect))
@@ -164,18 +164,33 @@ async fn keys(State(machine): State<Machine>) -> Response {
 }
 
 async fn status_lists(State(machine): State<Machine>) -> Response {
-    let list = machine.0.authority.installation().status_list();
-    let body = Object::new().with("status_lists", vec![Json::from(list)]);
-    answer::public(&body.into(), "application/json")
+    let lists = blocking(move || {
+        machine.0.authority.status_lists().map_err(|_| OAuthError::unavailable("store"))
+    });
+    match lists.await {
+        Ok(lists) => {
+            let lists: Vec<Json> = lists.into_iter().map(Json::from).collect();
+            let body = Object::new().with("status_lists", lists);
+            answer::public(&body.into(), "application/json")
+        }
+        Err(error) => answer::refused(&error),
+    }
 }
 
-async fn status_list(State(machine): State<Machine>) -> Response {
+async fn status_list(State(machine): State<Machine>, Path(name): Path<String>) -> Response {
+    // One name for a list: without zeros in front.
+    let number = name.parse::<u32>().ok().filter(|number| number.to_string() == name);
+    let Some(list) = number.and_then(|number| number.checked_sub(1)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let made = blocking(move || {
         let mut kept = machine.0.statuses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        machine.0.authority.status_list(&mut kept).map_err(|_| OAuthError::unavailable("store"))
+        let made = machine.0.authority.status_list(&mut kept, list);
+        made.map_err(|_| OAuthError::unavailable("store"))
     });
     match made.await {
-        Ok(text) => answer::status_list(text),
+        Ok(Some(text)) => answer::status_list(text),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => answer::refused(&error),
     }
 }
