@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_core::crypto::base64url;
 use bailiwick_core::json::{Json, Object};
 use url::Url;
 
@@ -37,6 +38,13 @@ impl ClientId {
         }
         let text = "`client_id` is missing or malformed";
         Err(OAuthError::new(Code::InvalidClient, "client-id-malformed", text))
+    }
+
+    /// A new id, from 16 random bytes. It begins with a letter: nobody takes it
+    /// for a flag on a command line.
+    #[must_use]
+    pub fn mint(random: [u8; 16]) -> Self {
+        Self(format!("c{}", base64url(&random)))
     }
 
     /// The text.
