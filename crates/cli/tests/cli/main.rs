@@ -26,6 +26,7 @@ mod records;
 mod revocation;
 mod stock_clients;
 mod strangers;
+mod suites;
 mod tls;
 
 /// The binary under test.
