@@ -8,7 +8,6 @@ pub mod idempotency;
 pub mod instances;
 pub mod limits;
 pub mod machine;
-pub mod nonces;
 pub mod problem;
 
 pub use api::{Api, api_router};

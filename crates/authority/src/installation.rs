@@ -11,6 +11,7 @@ use bailiwick_tlog::LogKey;
 use url::{Host, Url};
 
 use crate::keyring::KeyRing;
+use crate::oauth::status_list::PLACES;
 use crate::refusal::Refusal;
 
 /// Seconds that a root lives at most: an hour. A grant may live longer; its
@@ -172,10 +173,17 @@ impl Installation {
         format!("{}/{server}", self.audience())
     }
 
-    /// Where the status list of roots is published (Token Status List).
+    /// Where a status list of roots is published (Token Status List); the first
+    /// is 0.
     #[must_use]
-    pub fn status_list(&self) -> String {
-        format!("{}/statuslists/1", self.issuer)
+    pub fn status_list(&self, list: u32) -> String {
+        format!("{}/statuslists/{}", self.issuer, u64::from(list).saturating_add(1))
+    }
+
+    /// The claim `status` of the token that has this place.
+    #[must_use]
+    pub fn status(&self, place: u32) -> (u32, String) {
+        (place % PLACES, self.status_list(place / PLACES))
     }
 
     /// An agent's SPIFFE ID.

@@ -36,6 +36,7 @@ mod keys;
 mod life;
 mod logins;
 mod people;
+mod places;
 mod registry;
 mod revocations;
 mod statuses;

@@ -446,12 +446,13 @@ pub(crate) struct RevokeArgs {
     #[arg(value_parser = ["delegation", "holder-key", "grant", "instance", "agent", "principal", "task", "workflow", "tool-server"])]
     pub(crate) kind: String,
     /// Which one; for a delegation the token hash, for a holder key its thumbprint, or use --chain.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) id: Option<String>,
     /// The chain whose last token, or its holder's key, is meant.
     #[arg(long, conflicts_with_all = ["id", "root"])]
     pub(crate) chain: Option<PathBuf>,
     /// The root's token hash under which a holder key is revoked.
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", allow_hyphen_values = true)]
     pub(crate) root: Option<String>,
     /// The principal's key, to revoke as that principal rather than as operator.
     #[arg(long)]
@@ -465,4 +466,23 @@ pub(crate) struct RevokeArgs {
 pub(crate) struct InspectArgs {
     /// The file; `-` reads standard input.
     pub(crate) file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Base64url, which hashes and one-time tokens are, may begin with a hyphen.
+    #[test]
+    fn a_hash_or_a_token_that_begins_with_a_hyphen_is_a_value() {
+        let parsed = |line: &str| Args::try_parse_from(line.split(' '));
+        for line in [
+            "bailiwick revoke delegation -9aB_c --reason why",
+            "bailiwick revoke delegation --reason why -9aB_c",
+            "bailiwick revoke holder-key -9aB_c --root --aB_c --reason why",
+            "bailiwick instance join --authority u --token -9aB_c --agent a --owner o --key k",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}: {}", parsed(line).unwrap_err());
+        }
+    }
 }

@@ -91,14 +91,21 @@ pub fn issue(
         claims.insert(accountable::BUDGET, content.budget.clone());
     }
     if let Some((index, list)) = &content.status {
-        let place = Object::new().with("idx", u64::from(*index)).with("uri", list.as_str());
-        claims.insert("status", Object::new().with("status_list", place));
+        claims.insert("status", status(*index, list));
     }
     for (name, value) in authority.iter() {
         claims.insert(name, value.clone());
     }
     let kid = signer.public_key().thumbprint().to_string();
     Ok(sign(TYPE, Some(&kid), &claims.into(), signer))
+}
+
+/// The claim `status` (Token Status List §6.2) of the token that has place
+/// `index` in the list at `uri`.
+#[must_use]
+pub fn status(index: u32, uri: &str) -> Object {
+    let place = Object::new().with("idx", u64::from(index)).with("uri", uri);
+    Object::new().with("status_list", place)
 }
 
 /// What stands for the key of a bearer token, which has none: its client, so

@@ -24,6 +24,9 @@ use crate::json::{Json, Object};
 use crate::limits::ChainLimits;
 use crate::time::Timestamp;
 
+mod supplied;
+pub use supplied::Supplied;
+
 #[cfg(test)]
 mod tests;
 

@@ -60,6 +60,10 @@ pub struct Config {
     /// Each may hold an answer of `max_response_bytes` and a connection to a
     /// tool server.
     pub max_calls: (usize, usize),
+    /// Whether DPoP proofs beside access tokens must carry a nonce of this
+    /// gateway; default no. Without one, a proof made ahead of time with a
+    /// stolen key is taken once its time has come.
+    pub require_dpop_nonce: bool,
     /// Entries for unknown callers: how many at once and how many a second;
     /// default 100 and 20. Larger values let strangers fill the ledger.
     pub stranger_entries: (u32, u32),
@@ -90,6 +94,7 @@ impl Config {
             max_sessions: (10_000, 64),
             session_idle_seconds: 1_800,
             max_calls: (256, 64),
+            require_dpop_nonce: false,
             stranger_entries: (100, 20),
         }
     }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::dpop::Supplied;
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::time::Timestamp;
@@ -85,6 +86,8 @@ pub struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) pins: Pins,
     pub(crate) schemas: Schemas,
+    /// Nonces for proofs, where they are asked for.
+    nonces: Option<Supplied>,
     strangers: Strangers,
     /// Calls that may be under way at once.
     calls: Arc<Semaphore>,
@@ -99,6 +102,16 @@ impl Inner {
     /// Whose roots are accepted at this moment.
     pub(crate) fn anchors(&self) -> Arc<Anchors> {
         Arc::clone(&self.anchors.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The nonces that are accepted now, where they are asked for.
+    pub(crate) fn accepted_nonces(&self, now: Timestamp) -> Option<[String; 2]> {
+        self.nonces.as_ref().map(|nonces| nonces.accepted(now))
+    }
+
+    /// The nonce to be used now, where one is asked for.
+    pub(crate) fn nonce(&self) -> Option<String> {
+        self.nonces.as_ref().map(|nonces| nonces.current(self.ports.host.now()))
     }
 }
 
@@ -136,6 +149,11 @@ impl Gateway {
     /// [`GatewayError`].
     pub fn new(config: Config, ports: Ports) -> Result<Self, GatewayError> {
         let now = ports.host.now();
+        let nonces = config.require_dpop_nonce.then(|| {
+            let mut secret = [0; 32];
+            ports.host.fill(&mut secret);
+            Supplied::new(secret)
+        });
         let inner = Inner {
             audience: config.audience(),
             anchors: RwLock::new(Arc::new(config.anchors.clone())),
@@ -143,6 +161,7 @@ impl Gateway {
             sessions: Sessions::default(),
             pins: Pins::default(),
             schemas: Schemas::default(),
+            nonces,
             strangers: Strangers::new(config.stranger_entries, now),
             calls: Arc::new(Semaphore::new(config.max_calls.0.min(Semaphore::MAX_PERMITS))),
             busy: Busy::new(config.max_calls.1),

@@ -76,14 +76,18 @@ async fn endpoint(
             return (StatusCode::METHOD_NOT_ALLOWED, allow).into_response();
         }
     };
-    match result {
+    let mut response = match result {
         Ok(response) => response,
         Err(malformed) => {
             let entry = gateway.deny_malformed(&server, &malformed).await;
             let metadata = gateway.metadata_url(server.as_str());
             wire::malformed(&malformed, entry.as_str(), &metadata)
         }
+    };
+    if let Some(nonce) = gateway.nonce().filter(|_| parts.headers.contains_key("dpop")) {
+        wire::with_nonce(&mut response, &nonce);
     }
+    response
 }
 
 async fn post(

@@ -1,7 +1,7 @@
 //! What callers are told: the one place where denials become HTTP and JSON-RPC.
 
 use axum::response::{IntoResponse as _, Response};
-use bailiwick_core::denial::Denial;
+use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
 use http::{HeaderValue, StatusCode, header};
 
@@ -57,7 +57,7 @@ pub(crate) fn invalid_token(
 ) -> Response {
     let (code, message, data) = data(denial, decision);
     let response = json(StatusCode::UNAUTHORIZED, &rpc::error(id, code, &message, data));
-    challenged(response, Some("invalid_token"), metadata)
+    challenged(response, denial, Some("invalid_token"), metadata)
 }
 
 /// A call that the caller's access token does not cover, and that another scope
@@ -84,12 +84,20 @@ pub(crate) fn insufficient_scope(
 
 /// Tells an unauthenticated caller where to get authority (RFC 9728 §5.1). The
 /// scheme that every client knows comes first.
-pub(crate) fn challenged(mut response: Response, error: Option<&str>, metadata: &str) -> Response {
+fn challenged(
+    mut response: Response,
+    denial: &Denial,
+    error: Option<&str>,
+    metadata: &str,
+) -> Response {
+    // RFC 9449 §9: the token holds, and the proof but for its nonce. Who came
+    // with a bound token has no use for another scheme.
+    let nonce = denial.reason == Reason::ProofNonce;
+    let error = if nonce { Some("use_dpop_nonce") } else { error };
     let error = error.map(|e| format!("error=\"{e}\", ")).unwrap_or_default();
-    let challenges = [
-        format!("Bearer {error}resource_metadata=\"{metadata}\""),
-        format!("DPoP {error}algs=\"{DPOP_ALGORITHMS}\", resource_metadata=\"{metadata}\""),
-    ];
+    let bearer = (!nonce).then(|| format!("Bearer {error}resource_metadata=\"{metadata}\""));
+    let dpop = format!("DPoP {error}algs=\"{DPOP_ALGORITHMS}\", resource_metadata=\"{metadata}\"");
+    let challenges: Vec<String> = bearer.into_iter().chain([dpop]).collect();
     for value in challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
         response.headers_mut().append(header::WWW_AUTHENTICATE, value);
     }
@@ -111,7 +119,10 @@ pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Resp
         if denial.caller_is_known() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
     let (_, _, data) = data(denial, decision);
     let response = json(status, &data.into());
-    if status == StatusCode::UNAUTHORIZED { challenged(response, None, metadata) } else { response }
+    if status == StatusCode::UNAUTHORIZED {
+        return challenged(response, denial, None, metadata);
+    }
+    response
 }
 
 /// A request that is not well-formed.
@@ -125,9 +136,16 @@ pub(crate) fn malformed(malformed: &Malformed, decision: &str, metadata: &str) -
     let body = rpc::error(malformed.id.as_ref(), malformed.code, malformed.message, data);
     let response = json(malformed.status, &body);
     if malformed.status == StatusCode::UNAUTHORIZED {
-        return challenged(response, None, metadata);
+        return challenged(response, &malformed.denial, None, metadata);
     }
     response
+}
+
+/// The nonce for the next proof, with any answer (RFC 9449 §9, §8.2).
+pub(crate) fn with_nonce(response: &mut Response, nonce: &str) {
+    if let Ok(value) = HeaderValue::from_str(nonce) {
+        response.headers_mut().insert("dpop-nonce", value);
+    }
 }
 
 /// An allowed request that the tool server failed.

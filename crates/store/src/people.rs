@@ -141,7 +141,7 @@ impl View<'_> {
         self.records(from, (self.org_text(), alias.as_str(), limit))
     }
 
-    /// Whether a place in the status list is taken.
+    /// Whether a place in the status lists is taken.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
@@ -150,7 +150,18 @@ impl View<'_> {
         Ok(self.one(sql, (self.org_text(), index), |r| r.get::<_, i64>(0))?.is_some())
     }
 
-    /// The places in the status list of the roots that end with `subject`.
+    /// The highest place in the status lists that was given out.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn newest_status_index(&self) -> Result<Option<u32>, StoreError> {
+        let sql = "SELECT status_index FROM delegations
+                   WHERE org = ?1 AND status_index IS NOT NULL
+                   ORDER BY status_index DESC LIMIT 1";
+        self.one(sql, (self.org_text(),), |r| r.get(0))
+    }
+
+    /// The places in the status lists of the roots that end with `subject`.
     ///
     /// # Errors
     /// [`StoreError::Fault`].

@@ -9,18 +9,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bailiwick_core::denial::Reason;
-use bailiwick_core::dpop::{self, Moment, Nonces as Wanted, Possession};
+use bailiwick_core::dpop::{self, Moment, Nonces, Possession, Supplied};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 
 use super::documents::DocumentClients;
 use super::limits::{Rate, RateLimiter};
-use super::nonces::Nonces;
 use crate::keyring::AnyKey;
 use crate::oauth::assertion::Unverified;
 use crate::oauth::client::ClientId;
@@ -84,7 +83,7 @@ struct Inner {
     clients: RateLimiter<String>,
     registrations: RateLimiter<IpAddr>,
     recorded: RateLimiter<String>,
-    nonces: Nonces,
+    nonces: Supplied,
     statuses: Mutex<Statuses>,
     /// Refusals that no entry tells of yet.
     uncounted: Uncounted,
@@ -112,7 +111,7 @@ impl Machine {
             clients: RateLimiter::new(options.per_client, MAX_CALLERS, now),
             registrations: RateLimiter::new(options.registrations, MAX_CALLERS, now),
             recorded: RateLimiter::new(options.recorded, MAX_CALLERS, now),
-            nonces: Nonces::new(secret),
+            nonces: Supplied::new(secret),
             statuses: Mutex::new(Statuses::default()),
             uncounted: Uncounted::default(),
             issuer: authority.installation().issuer.clone(),
@@ -130,7 +129,7 @@ pub fn machine_router(machine: Machine) -> Router {
         .route(path::OPENID, get(server_metadata))
         .route(path::JWKS, get(keys))
         .route(path::STATUS_LISTS, get(status_lists))
-        .route("/statuslists/1", get(status_list))
+        .route("/statuslists/{list}", get(status_list))
         .route(path::TOKEN, post(token))
         .route(path::PREPARE, post(prepare))
         .route(path::REGISTER, post(register::register))
@@ -204,18 +203,33 @@ async fn keys(State(machine): State<Machine>) -> Response {
 }
 
 async fn status_lists(State(machine): State<Machine>) -> Response {
-    let list = machine.0.authority.installation().status_list();
-    let body = Object::new().with("status_lists", vec![Json::from(list)]);
-    answer::public(&body.into(), "application/json")
+    let lists = blocking(move || {
+        machine.0.authority.status_lists().map_err(|_| OAuthError::unavailable("store"))
+    });
+    match lists.await {
+        Ok(lists) => {
+            let lists: Vec<Json> = lists.into_iter().map(Json::from).collect();
+            let body = Object::new().with("status_lists", lists);
+            answer::public(&body.into(), "application/json")
+        }
+        Err(error) => answer::refused(&error),
+    }
 }
 
-async fn status_list(State(machine): State<Machine>) -> Response {
+async fn status_list(State(machine): State<Machine>, Path(name): Path<String>) -> Response {
+    // One name for a list: without zeros in front.
+    let number = name.parse::<u32>().ok().filter(|number| number.to_string() == name);
+    let Some(list) = number.and_then(|number| number.checked_sub(1)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let made = blocking(move || {
         let mut kept = machine.0.statuses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        machine.0.authority.status_list(&mut kept).map_err(|_| OAuthError::unavailable("store"))
+        let made = machine.0.authority.status_list(&mut kept, list);
+        made.map_err(|_| OAuthError::unavailable("store"))
     });
     match made.await {
-        Ok(text) => answer::status_list(text),
+        Ok(Some(text)) => answer::status_list(text),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => answer::refused(&error),
     }
 }
@@ -354,7 +368,7 @@ fn proof(cx: &Inner, headers: &HeaderMap) -> Result<Option<Possession>, OAuthErr
     let proof = value.to_str().map_err(|_| bad("dpop-malformed", "the proof is no text"))?;
     let now = cx.now();
     let accepted = cx.nonces.accepted(now);
-    let nonces = if cx.options.require_nonce { Wanted::OneOf(&accepted) } else { Wanted::NotAsked };
+    let nonces = if cx.options.require_nonce { Nonces::OneOf(&accepted) } else { Nonces::NotAsked };
     let uri = format!("{}{}", &cx.issuer, path::TOKEN);
     let request = dpop::Request { proof, method: "POST", uri: &uri };
     let window_seconds = cx.authority.installation().limits.pop_window;

@@ -17,9 +17,12 @@ const MAX_BYTES: usize = 16 * 1024;
 const TYPES: [&str; 2] = ["client-authentication+jwt", "JWT"];
 const MAX_JTI_BYTES: usize = 256;
 
-/// Seconds that an assertion may be valid for: spent `jti`s are remembered for
-/// as long.
-pub const MAX_SECONDS: i64 = 600;
+/// Seconds that a client's assertion may be valid for: spent `jti`s are
+/// remembered for as long. Authlib, for one, makes them for an hour.
+pub const MAX_SECONDS: i64 = 3600;
+
+/// Seconds that a principal's own statement may be valid for.
+pub(crate) const MAX_STATEMENT_SECONDS: i64 = 600;
 /// Seconds by which clocks may differ.
 pub const SKEW_SECONDS: i64 = 30;
 
@@ -116,7 +119,7 @@ impl<'t> Unverified<'t> {
             let text = "`aud` of `client_assertion` must be the issuer and nothing else";
             return Err(bad("client-assertion-audience", text));
         }
-        let (jti, expires) = window(&claims, now)?;
+        let (jti, expires) = window(&claims, now, MAX_SECONDS)?;
         Ok(Accepted { jti, expires, key, claims })
     }
 }
@@ -133,8 +136,13 @@ pub(crate) fn only_audience(claims: &Object, issuer: &str) -> bool {
     }
 }
 
-/// `exp` is there and near, `iat` and `nbf` are not ahead, `jti` is there.
-pub(crate) fn window(claims: &Object, now: Timestamp) -> Result<(String, Timestamp), OAuthError> {
+/// `exp` is there and at most `max_seconds` away, `iat` and `nbf` are not ahead,
+/// `jti` is there.
+pub(crate) fn window(
+    claims: &Object,
+    now: Timestamp,
+    max_seconds: i64,
+) -> Result<(String, Timestamp), OAuthError> {
     let stale = |text: &str| bad("client-assertion-stale", text);
     let number = |claim: &str| match claims.member(claim) {
         None => Ok(None),
@@ -152,8 +160,10 @@ pub(crate) fn window(claims: &Object, now: Timestamp) -> Result<(String, Timesta
     if exp <= seconds.saturating_sub(SKEW_SECONDS) {
         return Err(stale("`client_assertion` is over"));
     }
-    if exp > seconds.saturating_add(MAX_SECONDS).saturating_add(SKEW_SECONDS) {
-        return Err(stale("`client_assertion` is valid for longer than ten minutes"));
+    if exp > seconds.saturating_add(max_seconds).saturating_add(SKEW_SECONDS) {
+        let minutes = max_seconds / 60;
+        let text = format!("`client_assertion` is valid for longer than {minutes} minutes");
+        return Err(stale(&text));
     }
     let ahead = |t: i64| t > seconds.saturating_add(SKEW_SECONDS);
     if number("iat")?.is_some_and(ahead) || number("nbf")?.is_some_and(ahead) {
@@ -298,14 +308,14 @@ mod tests {
         let at =
             |claim: &str, seconds: i64| claims().with(claim, NOW.plus_seconds(seconds).seconds());
         assert_eq!(reason(at("exp", -30)), "client-assertion-stale");
-        assert_eq!(reason(at("exp", 631)), "client-assertion-stale");
+        assert_eq!(reason(at("exp", 3631)), "client-assertion-stale");
         assert_eq!(reason(at("iat", 31)), "client-assertion-stale");
         assert_eq!(reason(at("nbf", 31)), "client-assertion-stale");
         assert_eq!(reason(without("exp")), "client-assertion-stale");
         assert_eq!(reason(claims().with("exp", "soon")), "client-assertion-invalid");
         assert_eq!(reason(claims().with("iat", "now")), "client-assertion-invalid");
         assert!(verify(&signed(at("exp", -29))).is_ok());
-        assert!(verify(&signed(at("exp", 630))).is_ok());
+        assert!(verify(&signed(at("exp", 3630))).is_ok());
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const TYPE: &str = "statuslist+jwt";
 /// Its media type.
 pub const MEDIA_TYPE: &str = "application/statuslist+jwt";
 
+/// Places in one list of ours: of one bit each, it has 128 KiB.
+pub const PLACES: u32 = 1 << 20;
+
 /// Bytes of a decompressed list at most: 2^23 tokens of one bit.
 pub const MAX_BYTES: usize = 1 << 20;
 /// Bytes of a list's token at most: what does not compress, in base64url twice.

@@ -422,6 +422,7 @@ impl Authority {
                 grant_exists: tx.grant(&statement.id)?.is_some(),
                 instances: &[],
                 instance: None,
+                status_index: None,
             };
             let plan = delegations::record(moment, &cx.installation, &cx.keys, submission)?;
             cx.write(tx, plan)?;

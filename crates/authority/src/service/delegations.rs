@@ -14,12 +14,14 @@ use bailiwick_store::{
     Agent, Delegation, Grant, Instance, Principal, Status, Stored, Subject, View,
 };
 
+use super::places::free_place;
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::delegations::{
-    self, Issued, Options, Parties, Prepared, Submission, choose_instance, choose_workflow,
+    self, Issued, Options, Parties, Prepared, Recipient, Submission, choose_instance,
+    choose_workflow,
 };
 use crate::rules::principals::signing_key;
 
@@ -197,6 +199,7 @@ pub(super) fn submitted(
         grant_exists: view.grant(&statement.id)?.is_some(),
         instances: &instances,
         instance,
+        status_index: free_place(view, moment)?,
     };
     delegations::submit(moment, &cx.installation, &cx.keys, submission)
 }
@@ -263,6 +266,8 @@ impl Authority {
             state.also_revoked(tx, &subjects)?;
             let instances = instances(tx, agent)?;
             let chosen = choose_instance(agent, &instances, instance.as_ref())?;
+            let status_index = free_place(tx, moment)?;
+            let to = Recipient::Holder { instance: chosen, status_index };
             delegations::reissue(
                 moment,
                 &cx.installation,
@@ -270,7 +275,7 @@ impl Authority {
                 &statement,
                 state.parties(),
                 &state.workflow,
-                chosen,
+                to,
             )
         })
     }

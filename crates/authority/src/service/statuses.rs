@@ -1,10 +1,13 @@
-//! The status list of roots, for third parties (Token Status List).
+//! The status lists of roots and access tokens, for third parties (Token Status
+//! List).
+
+use std::collections::BTreeMap;
 
 use bailiwick_core::time::Timestamp;
 
 use super::Authority;
-use super::tokens::STATUS_PLACES;
-use crate::oauth::status_list::StatusList;
+use super::places::newest_list;
+use crate::oauth::status_list::{PLACES, StatusList};
 use crate::refusal::Refusal;
 
 /// Seconds for which a published list may be kept.
@@ -16,54 +19,85 @@ const SIGNED_SECONDS: i64 = 10;
 /// Revocations read at once.
 const PIECE: u32 = 1000;
 
-/// The list as it was last made: what was revoked since is added to it.
-#[derive(Debug)]
+/// The lists as they were last made: what was revoked since is added to them.
+#[derive(Debug, Default)]
 pub struct Statuses {
-    list: StatusList,
+    lists: BTreeMap<u32, Kept>,
     upto: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    list: StatusList,
     signed: Option<(Timestamp, String)>,
 }
 
-impl Default for Statuses {
+impl Default for Kept {
     fn default() -> Self {
-        let places = usize::try_from(STATUS_PLACES).unwrap_or(usize::MAX);
-        Self { list: StatusList::valid(places), upto: 0, signed: None }
+        let places = usize::try_from(PLACES).unwrap_or(usize::MAX);
+        Self { list: StatusList::valid(places), signed: None }
+    }
+}
+
+impl Statuses {
+    fn invalidate(&mut self, place: u32) {
+        let kept = self.lists.entry(place / PLACES).or_default();
+        // A place is inside its list.
+        if kept.list.invalidate(u64::from(place % PLACES)).is_ok() {
+            kept.signed = None;
+        }
     }
 }
 
 impl Authority {
-    /// The signed list of this moment.
+    /// The signed list `list` of this moment, the first being 0; none, if there
+    /// are not so many.
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub fn status_list(&self, kept: &mut Statuses) -> Result<String, Refusal> {
+    pub fn status_list(
+        &self,
+        statuses: &mut Statuses,
+        list: u32,
+    ) -> Result<Option<String>, Refusal> {
         let cx = self.now();
-        let changed = cx.store.read(|view| {
-            let mut changed = false;
+        let newest = cx.store.read(|view| {
             loop {
-                let news = view.revocations_since(kept.upto, PIECE)?;
+                let news = view.revocations_since(statuses.upto, PIECE)?;
                 for revocation in &news.rows {
-                    for index in view.status_indices(&revocation.subject)? {
-                        // A place beyond the list is none that was given out.
-                        changed |= kept.list.invalidate(u64::from(index)).is_ok();
+                    for place in view.status_indices(&revocation.subject)? {
+                        statuses.invalidate(place);
                     }
                 }
-                kept.upto = news.upto;
+                statuses.upto = news.upto;
                 if !news.more {
-                    return Ok::<_, bailiwick_store::StoreError>(changed);
+                    return newest_list(view);
                 }
             }
         })?;
+        if list > newest {
+            return Ok(None);
+        }
+        let kept = statuses.lists.entry(list).or_default();
         let now = cx.host.now();
         if let Some((made, text)) = &kept.signed
-            && !changed
             && (0..SIGNED_SECONDS * 1000).contains(&now.millis_since(*made))
         {
-            return Ok(text.clone());
+            return Ok(Some(text.clone()));
         }
-        let uri = cx.installation.status_list();
+        let uri = cx.installation.status_list(list);
         let text = kept.list.sign(&uri, now, LIFETIME_SECONDS, TTL_SECONDS, &*cx.keys.issuer);
         kept.signed = Some((now, text.clone()));
-        Ok(text)
+        Ok(Some(text))
+    }
+
+    /// Where the status lists are published, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn status_lists(&self) -> Result<Vec<String>, Refusal> {
+        let cx = self.now();
+        let newest = cx.store.read(|view| newest_list(view))?;
+        Ok((0..=newest).map(|list| cx.installation.status_list(list)).collect())
     }
 }

@@ -15,6 +15,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Client, Status, Subject, Ticket, Tx};
 
 use super::delegations::State;
+use super::places::free_place;
 use super::{Authority, Inner};
 use crate::host::Moment;
 use crate::oauth::assertion::{Authenticated, Unverified, authenticate};
@@ -49,11 +50,6 @@ const PROOF: &str = "dpop-token";
 const USED_CODE: &str = "code-used";
 const REFRESH: &str = "refresh";
 const USED_REFRESH: &str = "refresh-used";
-
-/// Tries to find a free place in the status list.
-const STATUS_TRIES: usize = 16;
-/// Places in the status list: 2^20, which a list of one bit holds in 128 KiB.
-pub(super) const STATUS_PLACES: u32 = 1 << 20;
 
 /// What the token endpoint answers (RFC 6749 §5.1).
 #[derive(Clone, PartialEq)]
@@ -426,7 +422,7 @@ fn access(
             OAuthError::new(Code::InvalidTarget, "resource-missing", text)
         })?,
     };
-    let status_index = free_place(tx, moment)?;
+    let status_index = place(tx, moment)?;
     let uri = cx.installation.resource(&server);
     let to = Recipient::Client {
         id: &known.client.id,
@@ -500,13 +496,8 @@ pub(super) fn refresh_of(
     Ok(kept.map(|kept| (kept.client, kept.grant.to_string())))
 }
 
-/// A random place in the status list that no token had before.
-fn free_place(tx: &Tx<'_>, moment: &Moment<'_>) -> Result<u32, OAuthError> {
-    for _ in 0..STATUS_TRIES {
-        let place = u32::from_be_bytes(moment.random().map_err(oauth)?) % STATUS_PLACES;
-        if !tx.status_index_taken(place)? {
-            return Ok(place);
-        }
-    }
-    Err(OAuthError::unavailable("status-list-full"))
+/// A place in the status lists for an access token.
+fn place(tx: &Tx<'_>, moment: &Moment<'_>) -> Result<u32, OAuthError> {
+    let place = free_place(tx, moment).map_err(oauth)?;
+    place.ok_or_else(|| OAuthError::unavailable("status-list-full"))
 }

@@ -12,6 +12,7 @@ use bailiwick_authority::oauth::parameters::MAX_BYTES;
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::oauth::status_list::{Status, StatusList};
 use bailiwick_authority::rules::clients::NewClient;
+use bailiwick_authority::{DelegationRef, Target};
 use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::jose::{self, sign_with};
 use bailiwick_core::json::{Json, Object};
@@ -449,6 +450,36 @@ fn the_status_list_says_what_was_taken_back() {
     assert_eq!(revoked.status, 200);
     assert_eq!(status(), Status::Invalid);
     assert!(served.get("/statuslists").body.contains(uri));
+    // One list is enough here, and it has one name.
+    for other in ["/statuslists/0", "/statuslists/2", "/statuslists/01", "/statuslists/x"] {
+        assert_eq!(served.get(other).status, 404, "{other}");
+    }
+}
+
+#[test]
+fn a_root_has_a_place_of_its_own_in_the_status_list() {
+    let served = Served::start();
+    let place = |token: &str| {
+        let payload = token.split('.').nth(1).unwrap();
+        let claims = bailiwick_core::crypto::from_base64url(payload).unwrap();
+        let claims = json(std::str::from_utf8(&claims).unwrap());
+        let status = claims.as_object().unwrap().member("status").unwrap();
+        let place = status.as_object().unwrap().member("status_list").unwrap();
+        let index = place.as_object().unwrap().member("idx").unwrap().as_number().unwrap();
+        u64::try_from(index.as_plain_integer().unwrap()).unwrap()
+    };
+    let first = served.world.delegate();
+    let again = served.world.authority.reissue(&first.grant, None).unwrap();
+    let (one, two) = (place(&first.token), place(&again.token));
+    assert_ne!(one, two);
+    let root = DelegationRef::Hash(first.root);
+    served.world.authority.revoke(&Target::Delegation(root), "operator", None).unwrap();
+    let (now, key) = (served.world.now(), key(1).public_key());
+    let uri = format!("{URL}/statuslists/1");
+    let list = StatusList::verify(&served.get("/statuslists/1").body, &uri, &key, now, now);
+    let list = list.unwrap();
+    assert_eq!(list.status(one), Ok(Status::Invalid));
+    assert_eq!(list.status(two), Ok(Status::Valid));
 }
 
 #[test]

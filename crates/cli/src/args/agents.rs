@@ -88,7 +88,7 @@ pub(crate) enum InstanceVerb {
         #[arg(long)]
         authority: String,
         /// The one-time token.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         token: String,
         /// The agent.
         #[arg(long)]

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use bailiwick_authority::oauth::client::{ClientMetadata, Source};
+use bailiwick_authority::oauth::client::{ClientId, ClientMetadata, Source};
 use bailiwick_authority::rules::clients::NewClient;
-use bailiwick_core::crypto::base64url;
 use bailiwick_core::ids::AgentId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
@@ -55,7 +54,7 @@ fn add(
     let read = ClientMetadata::parse(object, Source::Operator).map_err(|e| {
         CliError::usage("client-metadata-invalid", e.to_string(), "correct the metadata")
     })?;
-    let id = base64url(&host::random::<16>()?);
+    let id = ClientId::mint(host::random()?).to_string();
     let new = NewClient {
         name: read.name.clone().unwrap_or_else(|| id.clone()),
         id: id.clone(),

@@ -133,6 +133,7 @@ fn gateway_following(
     config.max_request_bytes = c.max_request_bytes;
     config.max_response_bytes = c.max_response_bytes;
     config.max_calls = (c.max_calls, c.max_calls.div_ceil(4));
+    config.require_dpop_nonce = c.require_dpop_nonce;
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
     let ports = Ports {
         registry: Arc::new(data.authority.registry(Some(follower))),
@@ -235,8 +236,11 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let loopback = data.config.client_documents.loopback;
     let fetch = Arc::new(WebFetch { loopback });
     let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
-    let serves = data.config.serves.resources(&data.config.audience());
-    let options = machine::Options { serves, ..machine::Options::default() };
+    let options = machine::Options {
+        require_nonce: data.config.require_dpop_nonce,
+        serves: data.config.serves.resources(&data.config.audience()),
+        ..machine::Options::default()
+    };
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let console = Console::new(authority.clone(), documents, Vec::new());

@@ -32,6 +32,7 @@ mod revocation;
 mod services;
 mod stock_clients;
 mod strangers;
+mod suites;
 mod tls;
 
 /// The binary under test.

@@ -10,30 +10,30 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use bailiwick_testkit::World;
 use bailiwick_testkit::browser::Browser;
+use bailiwick_testkit::{Setup, World};
 use serde_json::{Value, json};
 
 use crate::EXE;
 
 const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
-const AGENT: &str = "agent:desk-assistant";
+pub(crate) const AGENT: &str = "agent:desk-assistant";
 const PERSON: &str = "user:alice";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the clients' packages are installed by `scripts/test`.
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients")
 }
 
 /// A program of somebody else, and what it says.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     said: Receiver<Value>,
 }
 
 impl Program {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("the program starts");
         let out = child.stdout.take().expect("it has an output");
@@ -63,9 +63,14 @@ impl Program {
         Self::start(&mut command)
     }
 
+    /// The next event; null when none comes.
+    pub(crate) fn next(&self) -> Value {
+        self.said.recv_timeout(PATIENCE).unwrap_or(Value::Null)
+    }
+
     /// The next event, which must be this one.
     fn expect(&self, event: &str) -> Value {
-        let said = self.said.recv_timeout(PATIENCE).unwrap_or(Value::Null);
+        let said = self.next();
         assert_eq!(said["event"], event, "{said}");
         said
     }
@@ -80,7 +85,12 @@ impl Drop for Program {
 
 /// A world with an assistant's workflow and a person who has a passkey.
 async fn world_with_person() -> (World, Browser) {
-    let world = World::new(EXE);
+    world_with_person_and(&Setup::default()).await
+}
+
+/// The same, of a world that differs.
+pub(crate) async fn world_with_person_and(setup: &Setup) -> (World, Browser) {
+    let world = World::with(EXE, setup);
     std::fs::write(world.base.path().join("assistant.yaml"), WORKFLOW).unwrap();
     world.ok(&["agent", "add", AGENT, "--owner", "user:owner"]);
     world.ok(&["workflow", "publish", &world.path("assistant.yaml")]);

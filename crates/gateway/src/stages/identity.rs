@@ -98,11 +98,13 @@ fn context<'a>(gateway: &'a Inner, anchors: &'a Anchors, now: Timestamp) -> Cont
 struct Resource<'g> {
     gateway: &'g Inner,
     uri: [String; 1],
+    nonces: Option<[String; 2]>,
 }
 
 impl<'g> Resource<'g> {
-    fn new(gateway: &'g Inner, server: &ServerName) -> Self {
-        Self { gateway, uri: [gateway.config.endpoint(server.as_str())] }
+    fn new(gateway: &'g Inner, server: &ServerName, now: Timestamp) -> Self {
+        let uri = [gateway.config.endpoint(server.as_str())];
+        Self { gateway, uri, nonces: gateway.accepted_nonces(now) }
     }
 
     fn uri(&self) -> &str {
@@ -111,7 +113,10 @@ impl<'g> Resource<'g> {
     }
 
     fn context<'a>(&'a self, anchors: &'a Anchors, now: Timestamp) -> Context<'a> {
-        Context { audiences: &self.uri, ..context(self.gateway, anchors, now) }
+        let context = context(self.gateway, anchors, now);
+        let accepted_nonces = self.nonces.as_ref().map(<[String; 2]>::as_slice);
+        let proof = ProofPolicy { accepted_nonces, ..context.proof };
+        Context { audiences: &self.uri, proof, ..context }
     }
 
     fn token<'t>(
@@ -178,7 +183,7 @@ pub(crate) fn identify(
             examine::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
         }
         Form::Dpop | Form::Bearer => {
-            let resource = Resource::new(gateway, &request.server);
+            let resource = Resource::new(gateway, &request.server, now);
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
             let shown = resource.shown(presentation, "POST");
             let context = resource.context(&anchors, now);
@@ -209,7 +214,7 @@ pub(crate) async fn identify_message(
     now: Timestamp,
 ) -> Result<Caller, Stopped> {
     let (limits, anchors) = (&gateway.config.chain, gateway.anchors());
-    let resource = Resource::new(gateway, server);
+    let resource = Resource::new(gateway, server, now);
     let (present, proof) = match presentation.form {
         Form::Chain => {
             let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();

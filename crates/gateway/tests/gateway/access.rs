@@ -6,10 +6,11 @@ use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::dpop;
 use bailiwick_core::json::Object;
 use bailiwick_core::limits::ChainLimits;
+use bailiwick_gateway::Config;
 use bailiwick_gateway::ports::Host as _;
 use serde_json::{Value, json};
 
-use crate::support::{ISSUER, Raw, World, body, headers, key, random_id, send};
+use crate::support::{ISSUER, Plan, Raw, World, body, headers, key, random_id, send};
 
 const CLIENT: &str = "client-1";
 
@@ -38,8 +39,14 @@ fn token(world: &World, holder: Option<u8>, resource: &str, shorthands: &[&str])
 }
 
 fn proof(world: &World, token: &str, by: u8) -> String {
-    let jti = random_id(world.host.as_ref());
-    dpop::prove(&key(by), &jti, world.host.now(), "POST", &world.url(), token)
+    proof_with(world, token, by, None)
+}
+
+fn proof_with(world: &World, token: &str, by: u8, nonce: Option<&str>) -> String {
+    let (jti, url) = (random_id(world.host.as_ref()), world.url());
+    let (now, token) = (world.host.now(), Some(token));
+    let occasion = dpop::Occasion { jti: &jti, now, method: "POST", uri: &url, token, nonce };
+    occasion.prove(&key(by)).unwrap()
 }
 
 async fn call(world: &World, tool: &str, arguments: Value, more: &[(&'static str, String)]) -> Raw {
@@ -189,4 +196,33 @@ async fn a_denial_that_more_scope_would_not_cure_is_no_challenge() {
     let raw = call(&world, "get_order", json!({"order_id": 10072}), &stolen).await;
     assert_eq!(raw.status, 401);
     assert!(!format!("{:?}", raw.headers).contains("insufficient_scope"));
+}
+
+#[tokio::test]
+async fn where_nonces_are_asked_for_a_proof_without_one_is_told_so() {
+    let config = Box::new(|config: &mut Config| config.require_dpop_nonce = true);
+    let world = World::with(Plan { config, ..Plan::default() }).await;
+    let token = token(&world, Some(7), &world.url(), &["ticket:8821"]);
+    let ticket = || json!({"ticket_id": 8821});
+    let shown = |by: u8, nonce: Option<&str>| {
+        let authorization = ("authorization", format!("DPoP {token}"));
+        [authorization, ("dpop", proof_with(&world, &token, by, nonce))]
+    };
+    let raw = call(&world, "get_ticket", ticket(), &shown(7, None)).await;
+    assert_eq!((raw.status, raw.code().as_str()), (401, "not-authenticated"));
+    let challenges: Vec<_> = raw.headers.get_all("www-authenticate").iter().collect();
+    assert_eq!(challenges.len(), 1);
+    assert!(challenges[0].to_str().unwrap().starts_with("DPoP error=\"use_dpop_nonce\", algs="));
+    let nonce = raw.headers["dpop-nonce"].to_str().unwrap().to_owned();
+    let old = call(&world, "get_ticket", ticket(), &shown(7, Some("a-nonce-of-somebody"))).await;
+    assert_eq!(old.status, 401);
+    // Somebody without the key is not told what is missing.
+    let theirs = call(&world, "get_ticket", ticket(), &shown(8, None)).await;
+    let challenge = theirs.headers["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{challenge}");
+    let raw = call(&world, "get_ticket", ticket(), &shown(7, Some(&nonce))).await;
+    assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    assert!(raw.headers.contains_key("dpop-nonce"));
+    assert_eq!(world.denial_codes(), ["proof-nonce", "proof-nonce", "proof-invalid"]);
+    assert_eq!(world.desk.call_log().unwrap().len(), 1);
 }

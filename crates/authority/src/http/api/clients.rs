@@ -1,6 +1,5 @@
 //! OAuth clients.
 
-use bailiwick_core::crypto::base64url;
 use bailiwick_core::ids::AgentId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::ClientSource;
@@ -10,7 +9,7 @@ use super::{Answer, Call, malformed};
 use crate::Login;
 use crate::host::Moment;
 use crate::http::problem::Problem;
-use crate::oauth::client::{ClientMetadata, Source};
+use crate::oauth::client::{ClientId, ClientMetadata, Source};
 use crate::refusal::Refusal;
 use crate::rules::clients::NewClient;
 
@@ -33,7 +32,7 @@ pub(super) fn add(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem>
         Problem::new(422, "client-metadata-invalid", e.to_string(), remedy)
     })?;
     let random = Moment::of(call.authority.host()).random::<16>().map_err(refused)?;
-    let id = base64url(&random);
+    let id = ClientId::mint(random).to_string();
     let new = NewClient {
         name: read.name.clone().unwrap_or_else(|| id.clone()),
         id: id.clone(),

@@ -1,11 +1,10 @@
 //! Dynamic registration (RFC 7591), for clients that publish no document.
 
-use bailiwick_core::crypto::base64url;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_store::ClientSource;
 
 use super::*;
-use crate::oauth::client::{ClientMetadata, Source};
+use crate::oauth::client::{ClientId, ClientMetadata, Source};
 use crate::rules::clients::NewClient;
 
 const MAX_METADATA: usize = 16 * 1024;
@@ -37,7 +36,7 @@ async fn registered(machine: &Machine, request: Request) -> Result<Json, OAuthEr
     let client = blocking(move || {
         let unavailable = |_| OAuthError::unavailable("registration");
         let moment = crate::host::Moment::of(authority.host());
-        let id = base64url(&moment.random::<16>().map_err(unavailable)?);
+        let id = ClientId::mint(moment.random().map_err(unavailable)?).to_string();
         let new = NewClient {
             name: metadata.name.clone().unwrap_or_else(|| "unnamed client".to_owned()),
             id,

@@ -1,5 +1,6 @@
 //! What a client is called: an id of ours, or the URL of its metadata document.
 
+use bailiwick_core::crypto::base64url;
 use url::Url;
 
 use super::MAX_URL_BYTES;
@@ -22,6 +23,13 @@ impl ClientId {
         }
         let text = "`client_id` is missing or malformed";
         Err(OAuthError::new(Code::InvalidClient, "client-id-malformed", text))
+    }
+
+    /// A new id, from 16 random bytes. It begins with a letter: nobody takes it
+    /// for a flag on a command line.
+    #[must_use]
+    pub fn mint(random: [u8; 16]) -> Self {
+        Self(format!("c{}", base64url(&random)))
     }
 
     /// The text.

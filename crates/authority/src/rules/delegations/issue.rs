@@ -105,7 +105,12 @@ pub fn choose_instance<'a>(
 #[derive(Clone, Copy, Debug)]
 pub enum Recipient<'a> {
     /// An enrolled instance: a delegation token, bound to its holder key.
-    Holder(&'a Instance),
+    Holder {
+        /// The instance.
+        instance: &'a Instance,
+        /// The root's place in the status lists.
+        status_index: Option<u32>,
+    },
     /// An OAuth client that is mapped to the agent: an access token, bound to a
     /// key by DPoP or, where the workflow lists tools for it, to nobody.
     Client {
@@ -119,7 +124,7 @@ pub enum Recipient<'a> {
         resource: &'a str,
         /// Seconds that it lives at most.
         max_seconds: i64,
-        /// Its place in the status list.
+        /// Its place in the status lists.
         status_index: Option<u32>,
     },
 }
@@ -183,7 +188,7 @@ pub fn issue_within(
     to: Recipient<'_>,
 ) -> Result<(Step, Issued), Refusal> {
     let lifetime = match to {
-        Recipient::Holder(_) => installation.max_root_seconds,
+        Recipient::Holder { .. } => installation.max_root_seconds,
         Recipient::Client { max_seconds, .. } => max_seconds.min(installation.max_root_seconds),
     };
     let starts = statement.not_before.max(moment.now().seconds());
@@ -194,14 +199,18 @@ pub fn issue_within(
     let (now, nbf, budget) = (moment.now(), Some(statement.not_before), within.budget.clone());
     let (issuer, limits) = (installation.issuer.as_str(), &installation.limits);
     let (token, max_depth, audience) = match to {
-        Recipient::Holder(instance) => {
+        Recipient::Holder { instance, status_index } => {
             let max_depth = statement.max_depth.min(within.max_depth);
             let aud = statement.audience.clone();
             let holder = key_of(&instance.holder_jwk)?;
             let scope = scope.clone();
             let content =
                 Content { jti, now, exp, nbf, holder, scope, max_depth, aud: aud.clone(), budget };
-            let claims = authority.to_claims();
+            let mut claims = authority.to_claims();
+            if let Some(place) = status_index {
+                let (index, list) = installation.status(place);
+                claims.insert("status", access::status(index, &list));
+            }
             (make::issue(issuer, &content, &claims, &*keys.issuer, limits)?, max_depth, aud)
         }
         Recipient::Client { key, resource, status_index, .. } => {
@@ -215,7 +224,7 @@ pub fn issue_within(
                 shorthands: within.shorthands.clone(),
                 aud: resource.to_owned(),
                 budget,
-                status: status_index.map(|index| (index, installation.status_list())),
+                status: status_index.map(|place| installation.status(place)),
             };
             let claims = authority.to_claims();
             let token = access::issue(issuer, &content, &claims, &*keys.issuer, limits)?;
@@ -244,14 +253,14 @@ pub fn issue_within(
 impl Recipient<'_> {
     fn instance(&self) -> &InstanceId {
         match self {
-            Self::Holder(instance) => &instance.id,
+            Self::Holder { instance, .. } => &instance.id,
             Self::Client { instance, .. } => instance,
         }
     }
 
     fn holder(&self) -> Thumbprint {
         match self {
-            Self::Holder(instance) => instance.holder,
+            Self::Holder { instance, .. } => instance.holder,
             Self::Client { key: Some(key), .. } => *key,
             Self::Client { id, .. } => access::bearer_thumbprint(id),
         }
@@ -259,7 +268,7 @@ impl Recipient<'_> {
 
     const fn form(&self) -> TokenForm {
         match self {
-            Self::Holder(_) => TokenForm::Aat,
+            Self::Holder { .. } => TokenForm::Aat,
             Self::Client { key: Some(_), .. } => TokenForm::Dpop,
             Self::Client { key: None, .. } => TokenForm::Bearer,
         }
@@ -271,7 +280,7 @@ fn authority(statement: &Statement, to: Recipient<'_>) -> Authority {
         principal: statement.principal.clone(),
         agent: statement.agent.clone(),
         client: match to {
-            Recipient::Holder(_) => None,
+            Recipient::Holder { .. } => None,
             Recipient::Client { id, .. } => Some(id.to_owned()),
         },
         task: statement.task.clone(),
@@ -299,7 +308,7 @@ fn entry(
     to: Recipient<'_>,
 ) -> Result<Step, Refusal> {
     let (client, status_index) = match to {
-        Recipient::Holder(_) => (None, None),
+        Recipient::Holder { status_index, .. } => (None, status_index),
         Recipient::Client { id, status_index, .. } => (Some(id.to_owned()), status_index),
     };
     let row = Delegation {
@@ -353,11 +362,10 @@ pub fn reissue(
     statement: &Statement,
     parties: Parties<'_>,
     workflow: &Workflow,
-    instance: &Instance,
+    to: Recipient<'_>,
 ) -> Result<Plan<Issued>, Refusal> {
     let principal = active(statement.principal.as_str(), parties.principal)?;
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
-    let to = Recipient::Holder(instance);
     let (step, issued) = issue(moment, installation, keys, statement, &scope, principal, to)?;
     Ok(Plan::one(step, issued))
 }

@@ -43,6 +43,8 @@ pub struct Submission<'a> {
     pub instances: &'a [Instance],
     /// Which of them is meant.
     pub instance: Option<&'a InstanceId>,
+    /// The root's place in the status lists.
+    pub status_index: Option<u32>,
 }
 
 /// Records task and grant and issues the root, in this order.
@@ -59,7 +61,7 @@ pub fn submit(
     let statement = &submission.prepared.statement;
     let principal = active(statement.principal.as_str(), submission.parties.principal)?;
     let instance = choose_instance(&statement.agent, submission.instances, submission.instance)?;
-    let to = Recipient::Holder(instance);
+    let to = Recipient::Holder { instance, status_index: submission.status_index };
     let (step, issued) = issue(moment, installation, keys, statement, &scope, principal, to)?;
     steps.push(step);
     Ok(Plan { steps, outcome: issued })

@@ -98,11 +98,12 @@ pub(super) fn exchange(
         status_index: Some(status_index),
     };
     let (to, token_type) = match granted.output {
-        Output::Root => (Recipient::Holder(&instance), "aat"),
-        Output::Bound { key } => {
-            (client(Some(key), ACCESS_SECONDS, free_place(tx, moment)?), "DPoP")
+        Output::Root => {
+            let status_index = free_place(tx, moment).map_err(oauth)?;
+            (Recipient::Holder { instance: &instance, status_index }, "aat")
         }
-        Output::Bearer => (client(None, BEARER_SECONDS, free_place(tx, moment)?), "Bearer"),
+        Output::Bound { key } => (client(Some(key), ACCESS_SECONDS, place(tx, moment)?), "DPoP"),
+        Output::Bearer => (client(None, BEARER_SECONDS, place(tx, moment)?), "Bearer"),
     };
     let rests = delegations::Standing {
         statement: &statement,

@@ -5,7 +5,7 @@ use bailiwick_core::ids::PrincipalId;
 
 use super::own_name::own_name;
 use super::*;
-use crate::oauth::assertion::{Accepted, only_audience, window};
+use crate::oauth::assertion::{Accepted, MAX_STATEMENT_SECONDS, only_audience, window};
 use crate::oauth::signed_grant::{PrepareForm, SignedGrantForm, claimed, framed};
 use crate::rules::delegations::{Options, Prepared};
 use crate::service::delegations::{Pick, PrepareOptions, prepared, submitted};
@@ -48,7 +48,7 @@ pub(super) fn signer(
         let text = "`aud` of `assertion` must be the issuer and nothing else";
         return Err(invalid_grant("assertion-audience", text));
     }
-    let (jti, expires) = window(&claims, moment.now()).map_err(|e| {
+    let (jti, expires) = window(&claims, moment.now(), MAX_STATEMENT_SECONDS).map_err(|e| {
         invalid_grant("assertion-stale", &e.description.replace("client_assertion", "assertion"))
     })?;
     if spent_before(tx, moment, SPENT, &format!("{name}\n{jti}"), expires)? {

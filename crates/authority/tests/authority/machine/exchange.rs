@@ -197,6 +197,7 @@ fn only_the_actors_own_keys_and_the_principals_own_word_count() {
             "invalid_request",
         ),
         ("over", subject("c9", &[("exp", (now - 60).into())]), vec![], true, "invalid_request"),
+        ("long", subject("c0", &[("exp", (now + 700).into())]), vec![], true, "invalid_request"),
         (
             "another type",
             plain("c10"),

@@ -94,7 +94,10 @@ fn possess<P: Profile>(
             let moment = dpop::Moment {
                 now: context.now,
                 window_seconds: context.limits.pop_window,
-                nonces: dpop::Nonces::NotAsked,
+                nonces: context
+                    .proof
+                    .accepted_nonces
+                    .map_or(dpop::Nonces::NotAsked, dpop::Nonces::OneOf),
             };
             let accepted = unproved.verify_bound(key, token.text, &moment)?;
             Proof {

@@ -15,7 +15,8 @@ use crate::aat::PROOF_TYPE;
 pub struct ProofPolicy<'a> {
     /// Whether `aat_aud` must be there (7d).
     pub require_audience: bool,
-    /// If set, a nonce is required and must be one of these (7h).
+    /// If set, a nonce is required and must be one of these (7h; RFC 9449 §9
+    /// where an access token is shown).
     pub accepted_nonces: Option<&'a [String]>,
     /// `jti` values that were accepted within the window (7i). An enforcement
     /// point with durable state leaves this empty and spends the `jti` with

@@ -6,7 +6,7 @@ use bailiwick_core::accountable::{Authority as Claims, BUDGET};
 use bailiwick_core::jose::{HeaderRules, Jws};
 
 use super::*;
-use crate::oauth::assertion::{only_audience, window};
+use crate::oauth::assertion::{MAX_STATEMENT_SECONDS, only_audience, window};
 use crate::service::introspection::issued_here;
 
 const MAX_JWT_BYTES: usize = 16 * 1024;
@@ -125,11 +125,8 @@ fn signed_subject(
     if !only_audience(&claims, &cx.installation.issuer) {
         return Err(refused("`aud` must be the issuer and nothing else"));
     }
-    let (jti, expires) = window(&claims, moment.now()).map_err(|e| OAuthError {
-        code: Code::InvalidRequest,
-        reason: "subject-invalid",
-        ..e
-    })?;
+    let (jti, expires) = window(&claims, moment.now(), MAX_STATEMENT_SECONDS)
+        .map_err(|e| OAuthError { code: Code::InvalidRequest, reason: "subject-invalid", ..e })?;
     if spent_before(tx, moment, SUBJECT, &format!("{name}\n{jti}"), expires)? {
         return Err(refused("it was used before"));
     }

@@ -1,24 +1,26 @@
-//! Nonces that DPoP proofs at the token endpoint must carry (RFC 9449 §8).
+//! Nonces that a server supplies, for proofs to carry (RFC 9449 §8, §9).
 
-use bailiwick_core::crypto::sha256;
-use bailiwick_core::time::Timestamp;
 use zeroize::Zeroizing;
+
+use crate::crypto::sha256;
+use crate::time::Timestamp;
 
 /// Seconds for which a nonce is the current one; the one before is accepted
 /// too.
 const EPOCH_SECONDS: i64 = 120;
 
 /// Nonces made from a secret and the time: nothing is kept per client, and a
-/// proof made ahead of time fits none.
-pub struct Nonces(Zeroizing<[u8; 32]>);
+/// proof made ahead of time fits none. Two servers never share a secret, so
+/// that the nonce of one is none of the other's.
+pub struct Supplied(Zeroizing<[u8; 32]>);
 
-impl std::fmt::Debug for Nonces {
+impl std::fmt::Debug for Supplied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Nonces(…)")
+        f.write_str("Supplied(…)")
     }
 }
 
-impl Nonces {
+impl Supplied {
     /// Nonces from 32 random bytes.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
@@ -53,14 +55,14 @@ mod tests {
 
     #[test]
     fn a_nonce_is_accepted_for_two_epochs_and_by_its_own_server_only() {
-        let nonces = Nonces::new([1; 32]);
+        let nonces = Supplied::new([1; 32]);
         let now = Timestamp::from_seconds(1_000_000);
         let nonce = nonces.current(now);
         assert!(nonces.accepted(now).contains(&nonce));
         assert!(nonces.accepted(now.plus_seconds(EPOCH_SECONDS)).contains(&nonce));
         assert!(!nonces.accepted(now.plus_seconds(2 * EPOCH_SECONDS)).contains(&nonce));
         assert!(!nonces.accepted(now.plus_seconds(-EPOCH_SECONDS)).contains(&nonce));
-        assert!(!Nonces::new([2; 32]).accepted(now).contains(&nonce));
-        assert_eq!(format!("{nonces:?}"), "Nonces(…)");
+        assert!(!Supplied::new([2; 32]).accepted(now).contains(&nonce));
+        assert_eq!(format!("{nonces:?}"), "Supplied(…)");
     }
 }
