@@ -10,6 +10,7 @@ pub mod limits;
 pub mod machine;
 pub mod nonces;
 pub mod problem;
+pub mod provider;
 
 pub use api::{Api, api_router};
 pub use console::{Console, console_router};

@@ -35,6 +35,7 @@ mod introspection;
 mod keys;
 mod logins;
 mod people;
+mod provider_logins;
 mod registry;
 mod revocations;
 mod statuses;
@@ -46,6 +47,7 @@ pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};
 pub use logins::{LOGIN_SECONDS, Login};
 pub use people::{Invited, OwnPasskey, SignedIn};
+pub use provider_logins::{OwnLogin, Then};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
@@ -172,7 +174,9 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Ok(rules::trust::export(&self.now().installation, Some(self.started()?)))
+        let mut trust = rules::trust::export(&self.now().installation, Some(self.started()?));
+        trust.id_tokens = self.read(provider_logins::provider_keys)?;
+        Ok(trust)
     }
 
     /// Revocations of this authority as a feed.

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use crate::error::CliError;
 use crate::keyfile;
 
+pub(crate) mod provider;
+use provider::ProviderOptions;
+
 /// The file's name in the data dir.
 pub(crate) const FILE: &str = "bailiwick.toml";
 
@@ -39,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) behind_proxy: bool,
     pub(crate) tls: TlsOptions,
+    pub(crate) provider: Vec<ProviderOptions>,
 }
 
 /// Where the listener's certificate and key are.
@@ -77,6 +81,7 @@ impl Default for Config {
             log: "info".into(),
             behind_proxy: false,
             tls: TlsOptions::default(),
+            provider: Vec::new(),
         }
     }
 }
@@ -290,7 +295,7 @@ impl Config {
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(bad(name)),
-            None => Ok(()),
+            None => provider::check_all(&self.provider),
         }
     }
 

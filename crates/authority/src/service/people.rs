@@ -23,7 +23,7 @@ use crate::rules::roles;
 const LINK_SECONDS: i64 = 24 * 60 * 60;
 /// Logins that strangers may have under way at once. Beyond it, the next one
 /// waits until some are over.
-const MAX_CEREMONIES: u64 = 10_000;
+pub(super) const MAX_CEREMONIES: u64 = 10_000;
 
 pub(super) const SESSION: &str = "session";
 const LINK: &str = "enrolment";
@@ -123,7 +123,10 @@ pub(super) fn parsed(text: &str) -> Option<Json> {
 }
 
 /// A person who may sign in: known, active, not revoked.
-fn person(view: &View<'_>, alias: &Alias) -> Result<Option<(Principal, PrincipalId)>, Refusal> {
+pub(super) fn person(
+    view: &View<'_>,
+    alias: &Alias,
+) -> Result<Option<(Principal, PrincipalId)>, Refusal> {
     let subject = [Subject::Principal { alias: alias.clone() }];
     let Some(found) = view.principal_by_alias(alias)? else { return Ok(None) };
     if found.status != Status::Active || revoked(view, &subject)?.is_some() {
@@ -215,7 +218,8 @@ impl Authority {
                 return Err(Refusal::TicketGone { what: "link" });
             }
             add(cx, tx, moment, &invited.alias, &enrolled, &label)?;
-            begin_session(tx, moment, &invited.alias, Method::Passkey)
+            let session = Session::begin(invited.alias, Method::Passkey, moment.now());
+            begin_session(tx, moment, &session)
         })
     }
 
@@ -342,7 +346,8 @@ impl Authority {
             let used = Used::read(tx, &credential, moment.now())?;
             let done = party.finish_login(&answer, &ticket.value, &passkey.kept, used.counter)?;
             Used::keep(tx, &credential, done.counter, moment.now())?;
-            begin_session(tx, moment, &alias, Method::Passkey)
+            let session = Session::begin(alias, Method::Passkey, moment.now());
+            begin_session(tx, moment, &session)
         });
         if matches!(&signed_in, Err(Refusal::Passkey(PasskeyError::Counter))) {
             self.passkey_suspected(&person_of)?;
@@ -482,15 +487,14 @@ fn add(
     cx.write(tx, plan)
 }
 
-fn begin_session(
+pub(super) fn begin_session(
     tx: &mut Tx<'_>,
     moment: &Moment<'_>,
-    alias: &Alias,
-    method: Method,
+    session: &Session,
 ) -> Result<Secret, Refusal> {
     // A session never takes over a secret that the browser had before.
     let secret = Secret::mint(moment)?;
-    keep_session(tx, &secret, &Session::begin(alias.clone(), method, moment.now()))?;
+    keep_session(tx, &secret, session)?;
     Ok(secret)
 }
 

@@ -235,7 +235,7 @@ fn authority(data: &DataDir) -> Result<Router, CliError> {
     let options = machine::Options::default();
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
-    let console = Console::new(authority.clone(), documents, Vec::new());
+    let console = Console::new(authority.clone(), documents, data.providers()?);
     Ok(machine::machine_router(machine)
         .merge(instances_router(authority))
         .merge(console_router(console)))

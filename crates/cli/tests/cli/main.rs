@@ -21,6 +21,7 @@ mod faults;
 mod installation;
 mod keys;
 mod ledger;
+mod oidc;
 mod privacy;
 mod records;
 mod revocation;

@@ -16,24 +16,24 @@ use serde_json::{Value, json};
 
 use crate::EXE;
 
-const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
-const AGENT: &str = "agent:desk-assistant";
+pub(crate) const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
+pub(crate) const AGENT: &str = "agent:desk-assistant";
 const PERSON: &str = "user:alice";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the clients' packages are installed by `scripts/test`.
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients")
 }
 
 /// A program of somebody else, and what it says.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     said: Receiver<Value>,
 }
 
 impl Program {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("the program starts");
         let out = child.stdout.take().expect("it has an output");
@@ -48,7 +48,7 @@ impl Program {
         Self { child, said }
     }
 
-    fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
+    pub(crate) fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
         let mut command = Command::new("node");
         command.arg(clients().join("mcp-client.mjs")).arg(world.endpoint()).arg(calls.to_string());
         if dpop {
@@ -64,7 +64,7 @@ impl Program {
     }
 
     /// The next event, which must be this one.
-    fn expect(&self, event: &str) -> Value {
+    pub(crate) fn expect(&self, event: &str) -> Value {
         let said = self.said.recv_timeout(PATIENCE).unwrap_or(Value::Null);
         assert_eq!(said["event"], event, "{said}");
         said
@@ -109,7 +109,7 @@ async fn consent(browser: &Browser, url: &str, scope: &str) {
     browser.arrive("/callback").await;
 }
 
-fn calls() -> Value {
+pub(crate) fn calls() -> Value {
     json!([
         {"tool": "get_ticket", "arguments": {"ticket_id": 8821}},
         {"tool": "search_customers", "arguments": {"query": "Purpose"}},

@@ -73,6 +73,9 @@ kinds! {
     PrincipalAdded = "principal.added",
     /// A principal was suspended, resumed or retired.
     PrincipalChanged = "principal.changed",
+    /// An identity provider's key signed a grant for the first time, or is no
+    /// longer published.
+    ProviderKeyChanged = "provider.key_changed",
     /// Something was revoked.
     Revoked = "revoked",
     /// A principal was given a role or lost it.
