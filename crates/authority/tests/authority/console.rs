@@ -19,7 +19,7 @@ use crate::support::{URL, World, agent, principal};
 pub(crate) struct Served {
     pub(crate) world: World,
     address: SocketAddr,
-    pub(crate) runtime: tokio::runtime::Runtime,
+    _runtime: tokio::runtime::Runtime,
 }
 
 pub(crate) struct Answer {
@@ -71,7 +71,7 @@ impl Served {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, console_router(console)).await });
-        Self { world, address, runtime }
+        Self { world, address, _runtime: runtime }
     }
 
     /// A session of this person, as if they had just signed in.

@@ -232,7 +232,7 @@ fn whatever_else_comes_back_gets_a_page_and_no_session() {
         ("exp", 1u64.into(), "id-token-not-fresh"),
         ("sub", "00u999".into(), "login-unknown"),
     ] {
-        refused(&judged(&good, &|claims| drop(claims.insert(claim, value.clone()))), code);
+        refused(&judged(&good, &|claims| claims.insert(claim, value.clone())), code);
     }
     // A provider that is not there.
     let dead = site.served.get("/login/provider/dead", None);
@@ -261,7 +261,7 @@ fn what_a_page_shows_is_signed_by_a_login_that_was_asked_for_it() {
     assert_eq!(sent["nonce"], digest);
     assert_eq!((sent["prompt"].as_str(), sent["max_age"].as_str()), ("login", "0"));
     let hour_ago = site.served.now().seconds() - 3600;
-    site.tell(&digest, |claims| drop(claims.insert("auth_time", hour_ago)));
+    site.tell(&digest, |claims| claims.insert("auth_time", hour_ago));
     let cookies = format!("{session}; bailiwick-login={secret}");
     refused(&site.back(&site.good(&sent), &cookies), "id-token-not-fresh");
     assert_eq!(site.served.count("authorization.refused"), 1);
