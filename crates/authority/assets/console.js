@@ -155,14 +155,17 @@
 
   // Somebody who unticked a tool must see the narrowed version first.
   const narrowing = document.getElementById("narrow");
-  if (narrowing && signing && window.PublicKeyCredential) {
+  const elsewhere = document.querySelectorAll("[data-sign-at]");
+  const button = signing && window.PublicKeyCredential ? signing.querySelector("button") : null;
+  if (narrowing && (button || elsewhere.length > 0)) {
     const before = () => new URLSearchParams(new FormData(narrowing)).toString();
     const shown = before();
     const compare = () => {
       const changed = before() !== shown;
       const notice = document.querySelector("[data-changed]");
       if (notice) notice.hidden = !changed;
-      signing.querySelector("button").disabled = changed;
+      if (button) button.disabled = changed;
+      for (const link of elsewhere) link.hidden = changed;
       if (changed) narrowing.closest("details").open = true;
     };
     document.addEventListener("input", compare);

@@ -9,6 +9,7 @@ pub mod instances;
 pub mod limits;
 pub mod machine;
 pub mod problem;
+pub mod provider;
 
 pub use api::{Api, api_router};
 pub use console::{Console, console_router};

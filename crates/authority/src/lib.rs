@@ -46,6 +46,6 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, LOGIN_SECONDS,
-    Login, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, SignedIn, Statuses,
-    Target, TokenAnswer,
+    Login, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, SignedIn,
+    Statuses, Target, Then, TokenAnswer,
 };

@@ -14,6 +14,7 @@ use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
 
+use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
@@ -54,6 +55,9 @@ pub enum Refusal {
     /// Roles do not reach.
     #[error(transparent)]
     NotYourRole(#[from] NotYourRole),
+    /// A login at an identity provider that was not taken.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// A passkey that was not taken.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
@@ -386,6 +390,7 @@ impl Refusal {
             Self::LastOwner => "last-owner",
             Self::Narrow(e) => e.code(),
             Self::NotYourRole(e) => e.code(),
+            Self::Oidc(e) => e.code(),
             Self::Passkey(e) => e.code(),
             Self::Session(e) => e.code(),
             Self::TicketGone { .. } => "link-used-or-expired",
@@ -472,6 +477,7 @@ impl Refusal {
             Self::LastOwner => "make somebody else an owner first",
             Self::Narrow(e) => e.remedy(),
             Self::NotYourRole(e) => e.remedy(),
+            Self::Oidc(e) => e.remedy(),
             Self::Passkey(e) => e.remedy(),
             Self::Session(e) => e.remedy(),
             Self::TicketGone { .. } => "begin again, or ask for a new link",

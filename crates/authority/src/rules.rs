@@ -15,8 +15,8 @@
 //! | `principal.added` | principal | `alias`, `jwk`, `thumbprint` | `principal` = `{issuer, id}` |
 //! | `principal.changed` | principal, reason: `offboarded`? | `status`; when offboarded `by`, `session_of?` | |
 //! | `principal.invited` | principal, reason: `recovery`? | `until`, `by`: `operator` or `owner`, `session_of?` (alias) | |
-//! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk` | `label` |
-//! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it | |
+//! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk?` | `label` of a passkey, `login` = `{issuer, subject}` |
+//! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it, `restated?`: a login states other groups or claims | |
 //! | `role.changed` | principal | `role`, `held` | |
 //! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
@@ -34,6 +34,7 @@
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `entitlements.published` | | `digest` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
+//! | `provider.key_changed` | | `issuer`, `client_id`, `jwk`, `status`: `active` or `retired` | |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
@@ -50,8 +51,10 @@ pub mod init;
 pub mod instances;
 pub mod keys;
 pub mod life;
+pub mod logins;
 pub mod pins;
 pub mod principals;
+pub mod provider_keys;
 pub mod revocations;
 pub mod roles;
 pub mod tasks;

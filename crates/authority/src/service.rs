@@ -37,6 +37,7 @@ mod life;
 mod logins;
 mod people;
 mod places;
+mod provider_logins;
 mod registry;
 mod revocations;
 mod statuses;
@@ -49,6 +50,7 @@ pub use keys::{Ended, PublishedKey};
 pub use life::{Recovered, Removed};
 pub use logins::{LOGIN_SECONDS, Login};
 pub use people::{Invited, OwnPasskey, SignedIn};
+pub use provider_logins::{OwnLogin, Then};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
@@ -175,7 +177,9 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Ok(rules::trust::export(&self.now().installation, Some(self.started()?)))
+        let mut trust = rules::trust::export(&self.now().installation, Some(self.started()?));
+        trust.id_tokens = self.read(provider_logins::provider_keys)?;
+        Ok(trust)
     }
 
     /// Revocations of this authority as a feed.

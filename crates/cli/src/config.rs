@@ -13,6 +13,8 @@ use crate::keyfile;
 
 mod serves;
 pub(crate) use serves::Serves;
+pub(crate) mod provider;
+use provider::ProviderOptions;
 
 /// The file's name in the data dir.
 pub(crate) const FILE: &str = "bailiwick.toml";
@@ -45,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) tls: TlsOptions,
     pub(crate) serves: Serves,
     pub(crate) client_documents: ClientDocuments,
+    pub(crate) provider: Vec<ProviderOptions>,
 }
 
 /// Where the metadata documents of OAuth clients may lie.
@@ -93,6 +96,7 @@ impl Default for Config {
             tls: TlsOptions::default(),
             serves: Serves::default(),
             client_documents: ClientDocuments::default(),
+            provider: Vec::new(),
         }
     }
 }
@@ -329,7 +333,7 @@ impl Config {
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(bad(name)),
-            None => Ok(()),
+            None => provider::check_all(&self.provider),
         }
     }
 

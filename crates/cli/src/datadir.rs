@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_authority::keyring::KeyRing;
+use bailiwick_authority::people::oidc::ProviderConfig;
 use bailiwick_authority::rules::trust::export;
 use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker, Refusal};
 use bailiwick_core::crypto::{Digest, Signer, SigningKey, sha256};
@@ -91,6 +92,11 @@ impl DataDir {
         self.gateway.replace(opened.gateway);
         *taken_up = opened.ring;
         Ok(true)
+    }
+
+    /// The identity providers at which people log in.
+    pub(crate) fn providers(&self) -> Result<Vec<ProviderConfig>, CliError> {
+        self.config.provider.iter().map(|options| options.read(&self.dir)).collect()
     }
 
     /// The store.

@@ -90,6 +90,15 @@ impl Browser {
         self.raw(Method::POST, &path, json!({ "isUserVerified": verified })).await;
     }
 
+    /// Whether the person prefers dark pages from now on.
+    pub async fn prefer_dark(&self, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let command =
+            json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
+        self.raw(Method::POST, "goog/cdp/execute", command).await;
+    }
+
     /// Opens a page.
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();

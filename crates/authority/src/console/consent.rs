@@ -17,7 +17,7 @@ use bailiwick_policy::catalogue::{Catalogue, Rating};
 use bailiwick_policy::expand::describe;
 use bailiwick_policy::grades::{Effect, Risk};
 
-use super::{Frame, Moment, Text};
+use super::{Frame, Moment, Provider, Text};
 
 /// The agent that would act.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +217,12 @@ pub enum Signing {
         /// The path.
         path: String,
     },
-    /// Nothing: there is no passkey to sign with.
+    /// Sign by a fresh login at one of these providers.
+    Provider {
+        /// Where the person is known.
+        providers: Vec<Provider>,
+    },
+    /// Nothing: there is no passkey and no login to sign with.
     Impossible,
 }
 

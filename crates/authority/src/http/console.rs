@@ -17,9 +17,10 @@ use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 
 use crate::console::assets::Asset;
-use crate::console::{Frame, Person, Provider, Section, Text, headers};
+use crate::console::{Frame, Person, Section, Text, headers};
 use crate::oauth::client::{ClientId, ClientMetadata, Source};
 use crate::oauth::error::OAuthError;
+use crate::people::oidc::{ProviderConfig, Providers};
 use crate::people::passkeys::{PasskeyError, Passkeys};
 use crate::people::roles::{Deed, require};
 use crate::people::sessions::{Cookie, Cookies, Secret, check_origin};
@@ -34,6 +35,7 @@ mod form;
 mod pages;
 mod people;
 mod programs;
+mod provider;
 mod take_back;
 mod views;
 mod visit;
@@ -90,7 +92,7 @@ pub struct Console(Arc<Inner>);
 struct Inner {
     authority: Authority,
     clients: Arc<dyn Clients>,
-    providers: Vec<Provider>,
+    providers: Providers,
     passkeys: Result<Passkeys, PasskeyError>,
     cookies: Cookies,
     host: String,
@@ -105,10 +107,15 @@ impl std::fmt::Debug for Console {
 impl Console {
     /// The console of `authority`; `providers` are offered at login.
     #[must_use]
-    pub fn new(authority: Authority, clients: Arc<dyn Clients>, providers: Vec<Provider>) -> Self {
+    pub fn new(
+        authority: Authority,
+        clients: Arc<dyn Clients>,
+        providers: Vec<ProviderConfig>,
+    ) -> Self {
         let installation = authority.installation();
         let issuer = &installation.issuer;
         let host = issuer.split_once("://").map_or(issuer.as_str(), |(_, host)| host).to_owned();
+        let providers = Providers::new(issuer, providers);
         let (passkeys, cookies) = (Passkeys::of(issuer), Cookies::of(issuer));
         Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host }))
     }
@@ -122,6 +129,8 @@ pub fn console_router(console: Console) -> Router {
         .route("/login/passkey/begin", post(door::login_begin))
         .route("/login/passkey/finish", post(door::login_finish))
         .route("/login/program", get(programs::ask).post(programs::agree))
+        .route("/login/provider/{name}", get(provider::begin))
+        .route("/login/callback", get(provider::callback))
         .route("/logout", post(door::logout))
         .route("/enrol/{secret}", get(door::enrol))
         .route("/enrol/{secret}/begin", post(door::enrol_begin))
@@ -135,6 +144,7 @@ pub fn console_router(console: Console) -> Router {
         .route("/consent/{secret}/task", post(consent::choose))
         .route("/consent/{secret}/narrow", post(consent::narrow))
         .route("/consent/{secret}/sign", post(consent::sign))
+        .route("/consent/{secret}/provider/{name}", get(provider::begin_signing))
         .route("/consent/{secret}/deny", post(consent::deny))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))

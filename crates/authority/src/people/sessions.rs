@@ -63,7 +63,14 @@ impl Secret {
     /// into the cookie.
     #[must_use]
     pub fn csrf_token(&self) -> String {
-        let mut input = Zeroizing::new(b"bailiwick-csrf-v1\n".to_vec());
+        self.derived("bailiwick-csrf-v1")
+    }
+
+    /// A value that only who has the secret can make, another one for each
+    /// purpose. It tells nothing about the secret or about the others.
+    #[must_use]
+    pub(crate) fn derived(&self, purpose: &str) -> String {
+        let mut input = Zeroizing::new(format!("{purpose}\n").into_bytes());
         input.extend_from_slice(self.0.as_slice());
         base64url(sha256(&input).bytes())
     }
@@ -170,6 +177,21 @@ impl Session {
     #[must_use]
     pub const fn begin(principal: Alias, method: Method, now: Timestamp) -> Self {
         Self { principal, method, started: now, authenticated: now, seen: now }
+    }
+
+    /// A session that begins now, of a person who was last asked to prove who
+    /// they are at `authenticated`: providers remember their people. Without a
+    /// time it counts as long ago.
+    #[must_use]
+    pub fn begin_remembered(
+        principal: Alias,
+        method: Method,
+        authenticated: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let long_ago = now.plus_seconds(-ABSOLUTE_SECONDS);
+        let authenticated = authenticated.map_or(long_ago, |time| time.min(now));
+        Self { authenticated, ..Self::begin(principal, method, now) }
     }
 
     /// Whether it still stands.

@@ -5,36 +5,32 @@
 //! makes another secret, so that an older page can sign nothing.
 
 use bailiwick_core::constraint::Dialect;
-use bailiwick_core::crypto::sha256;
-use bailiwick_core::grant::{self, GrantError, Proof, Registered, Request};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, Alias, WorkflowId};
-use bailiwick_core::jose::{SetKey as _, ThirdPartyKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::scope::Scope;
-use bailiwick_core::webauthn::{Assertion, RelyingParty};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::expand::expand;
 use bailiwick_policy::grades::Risk;
 use bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
-use bailiwick_store::{Client, Credential, Status, Ticket, Tx, View};
+use bailiwick_store::{Client, Status, Ticket, Tx, View};
 
-use super::delegations::State;
-use super::people::{SignedIn, Used, passkeys_of};
+use super::people::SignedIn;
 use super::{Authority, Inner, PrepareOptions};
 use crate::host::Moment;
-use crate::oauth::code::{self, IssuedCode};
 use crate::oauth::error::{Code, OAuthError};
 use crate::oauth::request::AuthorizationRequest;
-use crate::people::passkeys::{PasskeyError, Passkeys};
 use crate::people::sessions::Secret;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
-use crate::rules::credentials::KeptPasskey;
 use crate::rules::delegations::{
-    self, NarrowError, Narrowing, Options, Prepared, Submission, choose_workflow, narrow,
+    self, NarrowError, Narrowing, Options, Prepared, choose_workflow, narrow,
 };
+
+mod sign;
 
 const KIND: &str = "consent";
 /// Seconds for which a request waits for its person; a prepared grant is to be
@@ -140,15 +136,15 @@ fn gone() -> Refusal {
     Refusal::TicketGone { what: "request" }
 }
 
-/// The request under `secret`, if it is this person's.
+/// The request under the secret with this hash, if it is this person's.
 fn find(
     cx: &Inner,
     view: &View<'_>,
-    secret: &Secret,
+    key: &Digest,
     person: &Alias,
     moment: &Moment<'_>,
 ) -> Result<Kept, Refusal> {
-    let ticket = view.ticket(KIND, &secret.hash(), moment.now())?.ok_or_else(gone)?;
+    let ticket = view.ticket(KIND, key, moment.now())?.ok_or_else(gone)?;
     let kept = Kept::read(&ticket.value, &cx.installation.issuer).ok_or_else(gone)?;
     // SECURITY: what was shown to one person is signed by no other.
     if kept.principal != *person { Err(gone()) } else { Ok(kept) }
@@ -211,7 +207,7 @@ impl Authority {
         let moment = Moment::of(&*self.0.host);
         let inner = self.now();
         self.0.store.read(|view| {
-            let kept = find(&inner, view, secret, &person.principal.alias, &moment)?;
+            let kept = find(&inner, view, &secret.hash(), &person.principal.alias, &moment)?;
             let (client, agent) = mapped(view, kept.request.client.as_str())?;
             let Kept { request, prepared, is_narrowed, .. } = kept;
             Ok(Asking { request, client, agent, prepared, is_narrowed })
@@ -315,7 +311,7 @@ impl Authority {
     ) -> Result<Secret, Refusal> {
         let (secret, alias) = (secret.clone(), person.principal.alias.clone());
         self.transact(move |cx, tx, moment| {
-            let kept = find(cx, tx, &secret, &alias, moment)?;
+            let kept = find(cx, tx, &secret.hash(), &alias, moment)?;
             tx.take_ticket(KIND, &secret.hash(), moment.now())?;
             let kept = Kept { prepared: Some(prepared), is_narrowed, ..kept };
             kept.keep(cx, tx, moment)
@@ -356,93 +352,6 @@ impl Authority {
         self.prepare(&wanted, &PrepareOptions { options, task: details.task.clone() })
     }
 
-    /// The person's passkey signed the statement: records task and grant, and
-    /// makes the code. Gives where the browser goes.
-    ///
-    /// # Errors
-    /// [`Refusal::Session`] when the login is too old for the risk, and
-    /// whatever stands in the way of the grant.
-    pub fn consent_sign(
-        &self,
-        party: &Passkeys,
-        secret: &Secret,
-        person: &SignedIn,
-        assertion: &Json,
-    ) -> Result<String, ConsentError> {
-        let asking = self.consent(secret, person)?;
-        let prepared = asking.prepared.clone().ok_or_else(gone)?;
-        let assertion = Assertion::from_browser(assertion)
-            .map_err(GrantError::Assertion)
-            .map_err(Refusal::from)?;
-        let party = RelyingParty {
-            id: party.relying_party().to_owned(),
-            origins: vec![self.installation().issuer.clone()],
-        };
-        let alias = person.principal.alias.clone();
-        let (secret, person) = (secret.clone(), person.clone());
-        let signed = self.transact(move |cx, tx, moment| {
-            let kept = find(cx, tx, &secret, &person.principal.alias, moment)?;
-            if kept.prepared.as_ref() != Some(&prepared) {
-                return Err(gone());
-            }
-            tx.take_ticket(KIND, &secret.hash(), moment.now())?;
-            let statement = &prepared.statement;
-            let mut state =
-                State::read(cx, tx, &statement.principal, &statement.agent, &statement.workflow)?;
-            if highest_risk(&state.workflow, &statement.tools) > Risk::Low {
-                person.session.check_fresh(moment.now())?;
-            }
-            let task = bailiwick_store::Subject::Task { id: statement.task.clone() };
-            state.also_revoked(tx, &[task])?;
-            let task = tx.task(&statement.task)?;
-            let passkeys = passkeys_of(tx, &person.principal.alias)?;
-            let signer = signer(&passkeys, &assertion)?;
-            // The counter is judged as well: a copied passkey signs nothing.
-            let asserted = assertion
-                .verify(statement.digest().bytes(), &signer.passkey.key, &party)
-                .map_err(GrantError::Assertion)?;
-            let used = Used::read(tx, signer.credential, moment.now())?;
-            if !asserted.follows(used.counter) {
-                return Err(PasskeyError::Counter.into());
-            }
-            Used::keep(tx, signer.credential, asserted.counter, moment.now())?;
-            let proof = Proof::Passkey(assertion);
-            let submission = Submission {
-                prepared: &prepared,
-                proof: &proof,
-                registered: Registered {
-                    passkeys: std::slice::from_ref(&signer.passkey),
-                    relying_party: Some(&party),
-                    ..Registered::NOTHING
-                },
-                credential: Some(&signer.credential.id),
-                parties: state.parties(),
-                workflow: &state.workflow,
-                task: task.as_deref(),
-                grant_exists: tx.grant(&statement.id)?.is_some(),
-                instances: &[],
-                instance: None,
-                status_index: None,
-            };
-            let plan = delegations::record(moment, &cx.installation, &cx.keys, submission)?;
-            cx.write(tx, plan)?;
-            let code = Secret::mint(moment)?;
-            let issuer = &cx.installation.issuer;
-            tx.keep_ticket(&Ticket {
-                kind: code::KIND,
-                key: code.hash(),
-                family: statement.id.to_string(),
-                value: IssuedCode::of(&kept.request, &statement.id).to_json(issuer).canonical(),
-                expires: moment.now().plus_seconds(code::SECONDS),
-            })?;
-            Ok(kept.request.code_location(&code.reveal(), issuer))
-        });
-        if matches!(&signed, Err(Refusal::Passkey(PasskeyError::Counter))) {
-            self.passkey_suspected(&alias)?;
-        }
-        Ok(signed?)
-    }
-
     /// The person refuses; gives where the browser goes.
     ///
     /// # Errors
@@ -450,7 +359,7 @@ impl Authority {
     pub fn consent_deny(&self, secret: &Secret, person: &SignedIn) -> Result<String, Refusal> {
         let (secret, alias) = (secret.clone(), person.principal.alias.clone());
         self.transact(move |cx, tx, moment| {
-            let kept = find(cx, tx, &secret, &alias, moment)?;
+            let kept = find(cx, tx, &secret.hash(), &alias, moment)?;
             tx.take_ticket(KIND, &secret.hash(), moment.now())?;
             let client = kept.request.client.as_str();
             let agent = tx.client(client)?.and_then(|c| c.row.agent);
@@ -468,22 +377,6 @@ impl Authority {
             Ok(kept.request.error_location(&error, &cx.installation.issuer))
         })
     }
-}
-
-/// The registered passkey that an assertion names.
-struct Signer<'a> {
-    credential: &'a Credential,
-    passkey: grant::Passkey,
-}
-
-fn signer<'a>(passkeys: &'a [Credential], assertion: &Assertion) -> Result<Signer<'a>, Refusal> {
-    let lookup = sha256(&assertion.credential_id);
-    let not_registered = || Refusal::from(GrantError::NotRegistered);
-    let credential = passkeys.iter().find(|c| c.lookup == lookup).ok_or_else(not_registered)?;
-    let kept = KeptPasskey::of(credential).ok_or_else(not_registered)?;
-    let key = ThirdPartyKey::from_jwk(&kept.jwk).map_err(|_| not_registered())?;
-    let credential_id = assertion.credential_id.clone();
-    Ok(Signer { credential, passkey: grant::Passkey { credential_id, key } })
 }
 
 /// The highest risk that the workflow gives to any of these tools; a tool that

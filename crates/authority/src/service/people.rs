@@ -22,7 +22,7 @@ use crate::rules::roles;
 
 /// Logins that strangers may have under way at once. Beyond it, the next one
 /// waits until some are over.
-const MAX_CEREMONIES: u64 = 10_000;
+pub(super) const MAX_CEREMONIES: u64 = 10_000;
 
 pub(super) const SESSION: &str = "session";
 pub(super) const LINK: &str = "enrolment";
@@ -219,7 +219,8 @@ impl Authority {
                 return Err(Refusal::TicketGone { what: "link" });
             }
             add(cx, tx, moment, &invited.alias, &enrolled, &label)?;
-            begin_session(tx, moment, &invited.alias, Method::Passkey)
+            let session = Session::begin(invited.alias, Method::Passkey, moment.now());
+            begin_session(tx, moment, &session)
         })
     }
 
@@ -332,7 +333,8 @@ impl Authority {
             let used = Used::read(tx, &credential, moment.now())?;
             let done = party.finish_login(&answer, &ticket.value, &passkey.kept, used.counter)?;
             Used::keep(tx, &credential, done.counter, moment.now())?;
-            begin_session(tx, moment, &alias, Method::Passkey)
+            let session = Session::begin(alias, Method::Passkey, moment.now());
+            begin_session(tx, moment, &session)
         });
         if matches!(&signed_in, Err(Refusal::Passkey(PasskeyError::Counter))) {
             self.passkey_suspected(&person_of)?;
@@ -472,15 +474,14 @@ fn add(
     cx.write(tx, plan)
 }
 
-fn begin_session(
+pub(super) fn begin_session(
     tx: &mut Tx<'_>,
     moment: &Moment<'_>,
-    alias: &Alias,
-    method: Method,
+    session: &Session,
 ) -> Result<Secret, Refusal> {
     // A session never takes over a secret that the browser had before.
     let secret = Secret::mint(moment)?;
-    keep_session(tx, &secret, &Session::begin(alias.clone(), method, moment.now()))?;
+    keep_session(tx, &secret, session)?;
     Ok(secret)
 }
 

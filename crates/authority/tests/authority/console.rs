@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
 use bailiwick_authority::oauth::pkce::Challenge;
+use bailiwick_authority::people::oidc::ProviderConfig;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{FRESH_SECONDS, IDLE_SECONDS, Method, Secret, Session};
 use bailiwick_authority::rules::clients::NewClient;
@@ -15,28 +16,28 @@ use bailiwick_store::{ClientSource, Filter, Status, StoreError, Ticket};
 
 use crate::support::{URL, World, agent, principal};
 
-mod life;
+pub(crate) mod life;
 
-struct Served {
-    world: World,
+pub(crate) struct Served {
+    pub(crate) world: World,
     address: SocketAddr,
     _runtime: tokio::runtime::Runtime,
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         let mut found = lines.filter(|(n, _)| n.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.trim())
     }
 
-    fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.header("location").unwrap_or_default()
     }
 
@@ -50,6 +51,11 @@ impl Answer {
 
 impl Served {
     fn start() -> Self {
+        Self::with(tokio::runtime::Runtime::new().unwrap(), Vec::new())
+    }
+
+    /// The same where people may log in at these providers.
+    pub(crate) fn with(runtime: tokio::runtime::Runtime, providers: Vec<ProviderConfig>) -> Self {
         let world = World::desk();
         let a = &world.authority;
         for (id, mapped) in [("client-1", true), ("stranger", false)] {
@@ -63,8 +69,7 @@ impl Served {
         }
         a.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
         let clients = Arc::new(RecordedClients(a.clone()));
-        let console = Console::new(a.clone(), clients, Vec::new());
-        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let console = Console::new(a.clone(), clients, providers);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, console_router(console)).await });
@@ -72,7 +77,7 @@ impl Served {
     }
 
     /// A session of this person, as if they had just signed in.
-    fn sign_in(&self, name: &str) -> Secret {
+    pub(crate) fn sign_in(&self, name: &str) -> Secret {
         let now = self.now();
         let alias = self.world.authority.principal(&principal(name)).unwrap().row.alias;
         let secret = Secret::parse(&base64url(sha256(name.as_bytes()).bytes())).unwrap();
@@ -89,12 +94,18 @@ impl Served {
         secret
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         use bailiwick_authority::host::Host as _;
         self.world.host.now()
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, String)], body: &str) -> Answer {
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &str,
+    ) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
@@ -112,7 +123,7 @@ impl Served {
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str, me: Option<&Secret>) -> Answer {
+    pub(crate) fn get(&self, path: &str, me: Option<&Secret>) -> Answer {
         let cookie = me.map(|me| ("Cookie", format!("bailiwick={}", me.reveal())));
         self.send("GET", path, &Vec::from_iter(cookie), "")
     }
@@ -135,14 +146,14 @@ impl Served {
         self.send("POST", path, &headers, body)
     }
 
-    fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         let filter = Filter { limit: 1000, ..Filter::default() };
         let entries = self.world.authority.store().read(|view| view.query(&filter)).unwrap();
         entries.iter().filter(|e| e.kind == kind).count()
     }
 
     /// The page of a request with everything said; gives its path.
-    fn asking(&self, me: &Secret) -> String {
+    pub(crate) fn asking(&self, me: &Secret) -> String {
         let details = r#"[{"type":"urn:bailiwick:delegation","purpose":"Resolve it","scope":["ticket:8821","refund:17"]}]"#;
         let answer =
             self.get(&authorize("client-1", &[("authorization_details", details)]), Some(me));

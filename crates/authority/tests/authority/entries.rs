@@ -18,11 +18,13 @@ use bailiwick_authority::rules::credentials::add_passkey;
 use bailiwick_authority::rules::identities;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
+use bailiwick_authority::rules::provider_keys::used;
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, SignedIn, Target};
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::ServerName;
+use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::catalogue::DefinitionKind;
@@ -127,6 +129,17 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     a.consent_deny(&page, &person).unwrap();
 }
 
+/// That a provider's key signed a grant for the first time, as the rule says it.
+fn provider_key(world: &World) -> Golden {
+    let key = ThirdPartyKey::Own(VerifyingKey::Ed25519(key(30).public_key()));
+    let moment = Moment::of(&*world.host);
+    let provider = crate::logins::provider("user:*", false);
+    let published = std::slice::from_ref(&key);
+    let plan = used(&moment, &installation(), &provider, &key, published, &[]).unwrap();
+    let maker = installation().makers.remove(0).id;
+    Golden::seal(&plan.steps[0].event, &maker, &crate::support::key(2))
+}
+
 #[test]
 fn the_authority_writes_the_golden_entries() {
     let world = World::bare();
@@ -190,6 +203,7 @@ fn the_authority_writes_the_golden_entries() {
     .unwrap();
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
+    found.insert("provider.key_changed".to_owned(), provider_key(&world));
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {
         let name = kind.as_str();

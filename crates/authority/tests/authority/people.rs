@@ -52,7 +52,7 @@ fn passkey() -> Authenticator {
 }
 
 /// What a mapped client asks, with everything said.
-fn request(world: &World) -> AuthorizationRequest {
+pub(crate) fn request(world: &World) -> AuthorizationRequest {
     let a = &world.authority;
     if a.client("client-1").is_err() {
         let metadata = r#"{"grant_types":["authorization_code"],"redirect_uris":["http://127.0.0.1/callback"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#;

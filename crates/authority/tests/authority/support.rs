@@ -17,7 +17,7 @@ use bailiwick_core::aat::verify::{
     Anchors, Call, Context, ProofPolicy, Unverified, Verified, verify,
 };
 use bailiwick_core::accountable::{Accountable, Inputs, Registry};
-use bailiwick_core::crypto::{Signer, SigningKey, sha256};
+use bailiwick_core::crypto::{P256SigningKey, Signer, SigningKey, sha256};
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::{IdentitySigningKey, Statement};
 use bailiwick_core::grant::Request;
@@ -288,10 +288,20 @@ impl World {
     }
 }
 
-pub(crate) fn identity() -> IdentitySigningKey {
+/// A fresh key on P-256, as PKCS #8.
+fn p256() -> Vec<u8> {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-    IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap()
+    document.as_ref().to_vec()
+}
+
+pub(crate) fn identity() -> IdentitySigningKey {
+    IdentitySigningKey::from_pkcs8(&p256()).unwrap()
+}
+
+/// The key of an identity provider.
+pub(crate) fn provider_key() -> P256SigningKey {
+    P256SigningKey::from_pkcs8(&p256()).unwrap()
 }
 
 /// The code of a refusal.

@@ -8,7 +8,7 @@ use clap::Subcommand;
 pub(crate) enum PrincipalVerb {
     /// Register a principal, and make its own signing key or a passkey link.
     #[command(
-        after_help = "Examples:\n  bailiwick principal add user:142\n  bailiwick principal add user:alice --passkey --role operator"
+        after_help = "Examples:\n  bailiwick principal add user:142\n  bailiwick principal add user:alice --passkey --role operator\n  bailiwick principal add user:bob --provider acme --subject 00u142"
     )]
     Add {
         /// `user:NAME` or `service:NAME`.
@@ -19,6 +19,12 @@ pub(crate) enum PrincipalVerb {
         /// Make no key: print a one-time link by which the person enrols a passkey.
         #[arg(long, conflicts_with = "key")]
         passkey: bool,
+        /// Make no key: the person logs in at this provider of `bailiwick.toml`.
+        #[arg(long, requires = "subject", conflicts_with = "key")]
+        provider: Option<String>,
+        /// The person's `sub` at the provider.
+        #[arg(long, requires = "provider")]
+        subject: Option<String>,
         /// Roles in the console: owner, operator, approver, auditor, developer.
         #[arg(long)]
         role: Vec<String>,
@@ -27,6 +33,23 @@ pub(crate) enum PrincipalVerb {
     Link {
         /// The principal.
         id: String,
+    },
+    /// Say by which login at an identity provider a principal is known, or list them.
+    #[command(
+        after_help = "Examples:\n  bailiwick principal login user:bob\n  bailiwick principal login user:bob --provider acme --subject 00u142\n  bailiwick principal login user:bob --provider acme --subject 00u142 --remove"
+    )]
+    Login {
+        /// The principal.
+        id: String,
+        /// A provider of `bailiwick.toml`, by its name.
+        #[arg(long, requires = "subject")]
+        provider: Option<String>,
+        /// The person's `sub` there, which the provider never gives to anybody else.
+        #[arg(long, requires = "provider")]
+        subject: Option<String>,
+        /// Take it away; the person's sessions end.
+        #[arg(long, requires = "provider")]
+        remove: bool,
     },
     /// Give a principal a role in the console, or take it back.
     Role {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
 
 use crate::args::ConfigVerb;
-use crate::config::{Config, FILE, OPTIONS};
+use crate::config::provider::PROVIDER_OPTIONS;
+use crate::config::{Config, FILE, OPTIONS, OptionRow};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -36,7 +37,22 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
                     row.attacker,
                 ));
             }
-            out.result(config.to_json(), text.trim_end());
+            let mut object = config.to_json();
+            let mut providers = Vec::new();
+            for provider in &config.provider {
+                let members = provider.to_json();
+                text.push_str("[[provider]]\n");
+                for row in PROVIDER_OPTIONS {
+                    let value = members.member(row.name).cloned().unwrap_or(Json::Null);
+                    let OptionRow { name, range, meaning, attacker, .. } = row;
+                    text.push_str(&format!(
+                        "{name} = {value}\n  {meaning}\n  range: {range}\n  who controls it gains: {attacker}\n\n",
+                    ));
+                }
+                providers.push(Json::from(members));
+            }
+            object.insert("provider", providers);
+            out.result(object, text.trim_end());
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use bailiwick_authority::people::oidc::{ProviderConfig, Providers};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::StoreError;
@@ -67,6 +68,13 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
             Ok(format!("{workflows} published"))
         },
     });
+    let url = data.config.public_url();
+    for options in &data.config.provider {
+        let name = options.name.clone();
+        let result = options.read(&data.dir).and_then(|config| provider(config, &url));
+        let result = result.map(|()| format!("{name}: reached, with keys"));
+        checks.push(Check { what: "login provider", result });
+    }
     for server in data.authority.tool_servers()? {
         let pins = data.authority.pins(&server.name)?.len();
         let result = if pins == 0 {
@@ -94,6 +102,16 @@ fn clock(last: Option<Timestamp>) -> Result<String, CliError> {
         )),
         _ => Ok(now.to_string()),
     }
+}
+
+/// A provider must state its own issuer and have keys.
+fn provider(config: ProviderConfig, url: &str) -> Result<(), CliError> {
+    let (name, issuer) = (config.name.clone(), config.issuer.clone());
+    let providers = Providers::new(url, vec![config]);
+    let found = super::serve::runtime()?.block_on(providers.current(&issuer, host::now()));
+    found.map(drop).map_err(|error| {
+        CliError::environment(error.code(), format!("`{name}`: {error}"), error.remedy())
+    })
 }
 
 /// A call round the gateway, without a credential, must be refused.

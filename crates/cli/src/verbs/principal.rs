@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use bailiwick_authority::Refusal;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::Secret;
+use bailiwick_authority::rules::logins::check_namespace;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
@@ -17,11 +19,19 @@ use crate::output::Output;
 use crate::table::table;
 
 mod life;
+mod logins;
 
 pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
-        PrincipalVerb::Add { id, key, passkey, role } => add(&data, &id, key, passkey, &role, out)?,
+        PrincipalVerb::Add { id, key, passkey, provider, subject, role } => {
+            let new = New { key, passkey, login: provider.zip(subject) };
+            add(&data, &id, new, &role, out)?;
+        }
+        PrincipalVerb::Login { id, provider, subject, remove } => {
+            let id = PrincipalId::parse(&id)?;
+            logins::run(&data, &id, provider.zip(subject), remove, out)?;
+        }
         PrincipalVerb::Link { id } => link(&data, &PrincipalId::parse(&id)?, out)?,
         PrincipalVerb::Role { id, role, remove } => {
             let (id, role) = (PrincipalId::parse(&id)?, role_of(&role)?);
@@ -65,14 +75,15 @@ fn role_of(text: &str) -> Result<Role, CliError> {
     })
 }
 
-fn add(
-    data: &DataDir,
-    id: &str,
+/// What a new principal proves itself with.
+struct New {
     key: Option<PathBuf>,
     passkey: bool,
-    roles: &[String],
-    out: Output,
-) -> Result<(), CliError> {
+    /// Provider and subject.
+    login: Option<(String, String)>,
+}
+
+fn add(data: &DataDir, id: &str, new: New, roles: &[String], out: Output) -> Result<(), CliError> {
     let id = PrincipalId::parse(id)?;
     let roles = roles.iter().map(|r| role_of(r)).collect::<Result<Vec<_>, _>>()?;
     if data.authority.principal(&id).is_ok() {
@@ -81,6 +92,33 @@ fn add(
             format!("`{id}` is registered already"),
             "choose another name",
         ));
+    }
+    let New { key, passkey, login } = new;
+    if let Some((provider, subject)) = &login {
+        let provider = logins::provider(data, provider)?;
+        // Asked before, so that nobody is left without a way in.
+        check_namespace(&provider, Some(&id)).map_err(Refusal::from)?;
+        let principal = data.authority.principal_add(&id, None)?;
+        data.authority.login_add(&id, &provider, subject)?;
+        for role in roles {
+            data.authority.role_change(&id, role, true)?;
+        }
+        let link = if passkey { Some(enrolment_link(data, &id)?) } else { None };
+        let mut text = format!(
+            "registered {id}\n  ledger alias  {}\n  logs in at    {} as {subject}",
+            principal.alias, provider.label,
+        );
+        if let Some(link) = &link {
+            text.push_str(&format!("\n  passkey link  {link}"));
+        }
+        let object = Object::new()
+            .with("principal", &id)
+            .with("alias", &principal.alias)
+            .with("provider", provider.name.as_str())
+            .with("enrolment_link", link);
+        out.result(object, text);
+        out.next(&[&format!("open {}/login", data.config.public_url())]);
+        return Ok(());
     }
     if passkey {
         let principal = data.authority.principal_add(&id, None)?;

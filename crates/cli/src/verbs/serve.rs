@@ -243,7 +243,7 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     };
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
-    let console = Console::new(authority.clone(), documents, Vec::new());
+    let console = Console::new(authority.clone(), documents, data.providers()?);
     let router = machine::machine_router(machine.clone())
         .merge(api_router(Api::new(authority.clone())))
         .merge(instances_router(authority))

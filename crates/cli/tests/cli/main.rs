@@ -26,6 +26,7 @@ mod instances;
 mod keys;
 mod ledger;
 mod login;
+mod oidc;
 mod privacy;
 mod records;
 mod revocation;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::EXE;
 
-const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
+pub(crate) const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
 pub(crate) const AGENT: &str = "agent:desk-assistant";
 const PERSON: &str = "user:alice";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ impl Program {
         Self { child, said }
     }
 
-    fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
+    pub(crate) fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
         let mut command = Command::new("node");
         command.arg(clients().join("mcp-client.mjs")).arg(world.endpoint()).arg(calls.to_string());
         if dpop {
@@ -69,7 +69,7 @@ impl Program {
     }
 
     /// The next event, which must be this one.
-    fn expect(&self, event: &str) -> Value {
+    pub(crate) fn expect(&self, event: &str) -> Value {
         let said = self.next();
         assert_eq!(said["event"], event, "{said}");
         said
@@ -119,7 +119,7 @@ async fn consent(browser: &Browser, url: &str, scope: &str) {
     browser.arrive("/callback").await;
 }
 
-fn calls() -> Value {
+pub(crate) fn calls() -> Value {
     json!([
         {"tool": "get_ticket", "arguments": {"ticket_id": 8821}},
         {"tool": "search_customers", "arguments": {"query": "Purpose"}},

@@ -76,6 +76,9 @@ kinds! {
     PrincipalChanged = "principal.changed",
     /// A one-time link was made by which a principal enrols a passkey.
     PrincipalInvited = "principal.invited",
+    /// An identity provider's key signed a grant for the first time, or is no
+    /// longer published.
+    ProviderKeyChanged = "provider.key_changed",
     /// Something was revoked.
     Revoked = "revoked",
     /// A principal was given a role or lost it.

@@ -101,7 +101,7 @@ fn path(secret: &Secret) -> String {
     format!("/consent/{}", secret.reveal())
 }
 
-fn secret(text: &str) -> Result<Secret, Failure> {
+pub(super) fn secret(text: &str) -> Result<Secret, Failure> {
     Ok(Secret::parse(text).ok_or(Refusal::TicketGone { what: "request" })?)
 }
 
@@ -199,19 +199,24 @@ fn shown(
 }
 
 fn signing(cx: &Inner, me: &Me, path: &str, risk: Option<Risk>) -> Result<Signing, Failure> {
+    let own = cx.authority.passkeys(&me.person.principal.alias)?;
+    let party = cx.passkeys.as_ref().ok().filter(|_| !own.is_empty());
+    if party.is_none() {
+        let providers = super::provider::signing(cx, me, path)?;
+        // Such a signature is itself a fresh login, whatever the risk.
+        if !providers.is_empty() {
+            return Ok(Signing::Provider { providers });
+        }
+    }
     let now = cx.authority.host().now();
     // An unrated tool counts as above low; the service asks the same again.
     if risk != Some(Risk::Low) && me.person.session.check_fresh(now).is_err() {
         return Ok(Signing::SignInAgain { path: format!("/login?next={path}") });
     }
-    let own = cx.authority.passkeys(&me.person.principal.alias)?;
-    match &cx.passkeys {
-        Ok(party) if !own.is_empty() => Ok(Signing::Passkey {
-            credentials: own.iter().map(|p| p.credential_id.as_str()).collect::<Vec<_>>().join(" "),
-            relying_party: party.relying_party().to_owned(),
-        }),
-        _ => Ok(Signing::Impossible),
-    }
+    Ok(party.map_or(Signing::Impossible, |party| Signing::Passkey {
+        credentials: own.iter().map(|p| p.credential_id.as_str()).collect::<Vec<_>>().join(" "),
+        relying_party: party.relying_party().to_owned(),
+    }))
 }
 
 /// What was wrong with a form, shown on the page that it came from; everything

@@ -39,8 +39,8 @@ pub(super) async fn login(
             let next = local_path(&query.next).unwrap_or("/").to_owned();
             let template = LoginPage {
                 frame: cx.frame(None, None),
+                providers: super::provider::offered(cx, &next),
                 next,
-                providers: cx.providers.clone(),
                 notice,
             };
             Ok(page(StatusCode::OK, &template))

@@ -11,6 +11,7 @@ use crate::console::{ErrorPage, Text, headers};
 use crate::host::Moment;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::oauth::error::OAuthError;
+use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::refusal::Refusal;
 
@@ -71,7 +72,10 @@ impl Failure {
                     message: sentence(&refusal.to_string()),
                     remedy: refusal.remedy().into_owned(),
                     code: refusal.code(),
-                    command: None,
+                    command: match refusal {
+                        Refusal::Oidc(error) => login_command(error),
+                        _ => None,
+                    },
                 }
             }
             Self::Shown(error) => Said {
@@ -164,13 +168,28 @@ fn noted(cx: &Inner, said: &Said) -> Option<String> {
 
 /// The command with which an operator maps a client.
 pub(super) fn map_command(client: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/@%+,=".contains(&b);
-    let client = if !client.is_empty() && client.bytes().all(plain) {
-        client.to_owned()
-    } else {
-        format!("'{}'", client.replace('\'', "'\\''"))
+    format!("bailiwick client map {} --agent agent:NAME", quoted(client))
+}
+
+/// The command with which an operator registers somebody's login.
+fn login_command(error: &OidcError) -> Option<String> {
+    let (OidcError::Unknown { provider, subject } | OidcError::NameTaken { provider, subject }) =
+        error
+    else {
+        return None;
     };
-    format!("bailiwick client map {client} --agent agent:NAME")
+    let subject = quoted(subject);
+    Some(format!("bailiwick principal login user:NAME --provider {provider} --subject {subject}"))
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/@%+,=".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 fn sentence(text: &str) -> String {
@@ -192,6 +211,16 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Passkey(PasskeyError::Unknown | PasskeyError::Invalid | PasskeyError::Counter) => {
             (StatusCode::FORBIDDEN, "This passkey was not accepted")
         }
+        Refusal::Oidc(OidcError::Unreachable(_) | OidcError::Metadata { .. }) => {
+            (StatusCode::BAD_GATEWAY, "The identity provider cannot be used now")
+        }
+        Refusal::Oidc(
+            OidcError::Unknown { .. }
+            | OidcError::Namespace { .. }
+            | OidcError::Name { .. }
+            | OidcError::NameTaken { .. },
+        ) => (StatusCode::FORBIDDEN, "Nobody is known here by this login"),
+        Refusal::Oidc(_) => (StatusCode::FORBIDDEN, "This login was not accepted"),
         Refusal::Grant(_) => (StatusCode::FORBIDDEN, "The signature was not accepted"),
         Refusal::Passkey(_) => (StatusCode::UNPROCESSABLE_ENTITY, "This passkey was not taken"),
         Refusal::Busy | Refusal::NoEntropy | Refusal::ClockBehind | Refusal::Store(_) => {
