@@ -13,6 +13,8 @@ use super::details::{TYPES, parse_scope};
 use super::error::{Code, OAuthError};
 use super::redirect::{ApplicationType, RedirectUri};
 
+// Named, so that this file can be compiled apart from its crate (fuzz/src/oauth.rs).
+#[path = "client/keys.rs"]
 mod keys;
 pub use keys::ClientKeys;
 
