@@ -10,6 +10,8 @@ fuzz_target!(
     |data: &[u8]| {
         let Ok(json) = Json::parse(data, &JSON) else { return };
         assert!(json == json, "a value equals itself");
+        let library = serde_json_canonicalizer::to_string(&json).expect("a canonical form");
+        assert_eq!(json.canonical(), library, "another library writes it otherwise");
         // A number beyond doubles has no canonical form to read back.
         if !json.is_admissible() {
             return;

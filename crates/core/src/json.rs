@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::limits::JsonLimits;
 
+mod canonical;
 mod name;
 mod number;
 use name::Name;
@@ -120,7 +121,9 @@ impl Json {
     pub fn canonical(&self) -> String {
         // Every value that can be built has a canonical form: names are
         // unique and numbers finite.
-        serde_json_canonicalizer::to_string(self).unwrap_or_default()
+        let mut text = Vec::with_capacity(256);
+        canonical::write(self, &mut text);
+        String::from_utf8(text).unwrap_or_default()
     }
 
     /// The members, if this is an object.
