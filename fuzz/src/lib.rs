@@ -9,6 +9,9 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::time::Timestamp;
 
+#[allow(dead_code, reason = "the targets use a part of it")]
+pub mod oauth;
+
 /// Separates the fields of an input; no JSON text and no token contains it.
 pub const SEPARATOR: u8 = 0x1f;
 

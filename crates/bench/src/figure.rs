@@ -1,6 +1,7 @@
 //! The figures, one module each.
 
 pub(crate) mod attenuate;
+pub(crate) mod authority;
 pub(crate) mod denial;
 pub(crate) mod ledger;
 pub(crate) mod proxy;

@@ -18,12 +18,15 @@ use serde::Serialize;
 
 mod figure;
 mod fixture;
+mod installation;
+mod load;
 mod machine;
 mod measure;
 mod peer;
 mod place;
 mod report;
 mod server;
+mod usage;
 
 use measure::Plan;
 use place::Place;
@@ -40,7 +43,8 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; in each of them every side runs once [default: 200; of `ledger`: 50; of `proxy`: 5].
+    /// Rounds; in each of them every side runs once [default: 200; of `ledger`: 50; of `proxy` and
+    /// `authority`: 5; of `authority revocation`: 200].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// How long one side runs in one round, microseconds.
@@ -73,7 +77,15 @@ enum Figure {
         #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=20_000))]
         calls: u32,
     },
-    /// The tool server of `proxy`.
+    /// The authority: exchanges of tokens, revocations, and a million of each.
+    Authority {
+        #[command(subcommand)]
+        figure: OfAuthority,
+        /// A folder on a real disk [default: `target` here, or /var/tmp].
+        #[arg(long, global = true)]
+        dir: Option<PathBuf>,
+    },
+    /// The tool server of `proxy` and `authority`.
     #[command(hide = true)]
     ServeEcho,
     /// The bare reverse proxy of `proxy`.
@@ -82,6 +94,30 @@ enum Figure {
         /// Where it forwards to, such as `http://127.0.0.1:8080`.
         #[arg(long)]
         to: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum OfAuthority {
+    /// Token exchanges in a second, over HTTP and without it.
+    Exchange {
+        /// Exchanges of each side in one round.
+        #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+        requests: u32,
+    },
+    /// From taking a token back to the first call that is denied, under load.
+    Revocation,
+    /// Calls and exchanges with few delegations on record and with many.
+    Scale {
+        /// Live delegations, and as many revoked ones.
+        #[arg(long, default_value_t = 1_000_000)]
+        many: u32,
+        /// The same of the small side.
+        #[arg(long, default_value_t = 1_000)]
+        few: u32,
+        /// Requests of each side in one round.
+        #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+        requests: u32,
     },
 }
 
@@ -113,6 +149,26 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
         Figure::Proxy { dir, calls } => {
             let plan = figure::proxy::Plan { rounds: rounds.unwrap_or(5), calls };
             shown(&figure::proxy::report(plan, &Place::find(dir.as_deref())?)?, json)
+        }
+        Figure::Authority { figure: of, dir } => {
+            let place = Place::find(dir.as_deref())?;
+            let plan = |requests| {
+                let rounds = rounds.unwrap_or(5);
+                figure::authority::Plan { rounds, requests }
+            };
+            match of {
+                OfAuthority::Exchange { requests } => {
+                    shown(&figure::authority::exchange(plan(requests), &place)?, json)
+                }
+                OfAuthority::Revocation => {
+                    let rounds = rounds.unwrap_or(200);
+                    shown(&figure::authority::revocation(rounds, &place)?, json)
+                }
+                OfAuthority::Scale { many, few, requests } => {
+                    let plan = plan(requests);
+                    shown(&figure::authority::scale(plan, &[few, many], &place)?, json)
+                }
+            }
         }
         Figure::ServeEcho => server::echo::run().map(|()| String::new()),
         Figure::ServeBareProxy { to } => server::forward::run(to).map(|()| String::new()),

@@ -84,6 +84,24 @@ impl Browser {
         self.client.issue_cmd(Raw(method, path.to_owned(), body)).await.unwrap()
     }
 
+    async fn developer(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.raw(Method::POST, "goog/cdp/execute", body).await
+    }
+
+    /// Shows pages in this colour scheme (`light` or `dark`), so many pixels
+    /// wide and high, and without motion.
+    pub async fn appear(&self, scheme: &str, width: u32, height: u32) {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.developer("Emulation.setDeviceMetricsOverride", size).await;
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]});
+        self.developer("Emulation.setEmulatedMedia", features).await;
+    }
+
     /// Whether the authenticator verifies its person from now on.
     pub async fn verify_person(&self, verified: bool) {
         let path = format!("webauthn/authenticator/{}/uv", self.authenticator);
@@ -136,6 +154,11 @@ impl Browser {
     /// What a script on the page gives.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// What a script on the page hands to its last argument, a function.
+    pub async fn script_later(&self, script: &str) -> Value {
+        self.client.execute_async(script, Vec::new()).await.unwrap()
     }
 
     /// Waits until the address has this in it; gives the whole.

@@ -13,7 +13,10 @@ use super::details::{TYPES, parse_scope};
 use super::error::{Code, OAuthError};
 use super::redirect::{ApplicationType, RedirectUri};
 
+// Named, so that this file can be compiled apart from its crate (fuzz/src/oauth.rs).
+#[path = "client/id.rs"]
 mod id;
+#[path = "client/keys.rs"]
 mod keys;
 pub use id::{ClientId, DocumentUrl};
 pub use keys::ClientKeys;

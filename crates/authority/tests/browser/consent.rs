@@ -10,7 +10,7 @@ use bailiwick_testkit::browser::Browser;
 
 use crate::site::{Site, principal};
 
-const DETAILS: &str = r#"[{"type":"urn:bailiwick:delegation","workflow":"support-tickets","purpose":"Resolve ticket 8821: the parcel arrived broken","scope":["ticket:8821","orders:read","refund:17"],"expires_in":1800}]"#;
+pub(crate) const DETAILS: &str = r#"[{"type":"urn:bailiwick:delegation","workflow":"support-tickets","purpose":"Resolve ticket 8821: the parcel arrived broken","scope":["ticket:8821","orders:read","refund:17"],"expires_in":1800}]"#;
 
 pub(crate) async fn enrol(browser: &Browser, site: &Site, name: &'static str) {
     browser.open(&site.link(name).await).await;

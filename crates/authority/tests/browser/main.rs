@@ -1,6 +1,7 @@
 //! People in a real browser: headless Chromium with a virtual authenticator
 //! against the console over a real store. Needs `chromium` and `chromedriver`
-//! (Debian: `chromium`, `chromium-driver`); fails without them.
+//! (Debian: `chromium`, `chromium-driver`); fails without them. Accessibility
+//! is judged by axe-core, which `npm ci` in `clients/` installs.
 //!
 //! With `BAILIWICK_SCREENSHOTS=DIR` every page on the way is kept as a picture.
 #![allow(
@@ -12,6 +13,7 @@
     reason = "tests fail by panicking, on a real clock and a real network"
 )]
 
+mod accessibility;
 mod consent;
 mod people;
 mod site;

@@ -51,7 +51,7 @@ pub(crate) struct Site {
     answers: Arc<Mutex<Vec<String>>>,
 }
 
-fn key(seed: u8) -> Arc<SigningKey> {
+pub(crate) fn key(seed: u8) -> Arc<SigningKey> {
     Arc::new(SigningKey::from_seed(&[seed; 32]).unwrap())
 }
 
@@ -60,7 +60,17 @@ pub(crate) fn principal(name: &str) -> PrincipalId {
 }
 
 impl Site {
+    /// With everything that a person may come across.
     pub(crate) async fn start() -> Self {
+        Self::with(register).await
+    }
+
+    /// With an owner and a person, and nothing else.
+    pub(crate) async fn bare() -> Self {
+        Self::with(people).await
+    }
+
+    async fn with(setup: fn(&Authority)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let dir = tempfile::tempdir().unwrap();
@@ -78,8 +88,7 @@ impl Site {
             Router::new().route("/callback", get(answered)).with_state(Arc::clone(&answers));
         tokio::spawn(async move { axum::serve(waiting, client).await });
         let site = Self { _dir: dir, authority, url, callback, answers };
-        let setup = site.authority.clone();
-        tokio::task::spawn_blocking(move || register(&setup)).await.unwrap();
+        site.ask(setup).await;
         site
     }
 
@@ -131,6 +140,13 @@ async fn answered(State(answers): State<Arc<Mutex<Vec<String>>>>, uri: Uri) -> H
     Html("<p id=done>the client has its answer</p>")
 }
 
+/// A fresh P-256 key.
+pub(crate) fn identity_document() -> Vec<u8> {
+    let random = SystemRandom::new();
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+    document.unwrap().as_ref().to_vec()
+}
+
 fn authority(dir: &std::path::Path, url: &str) -> Authority {
     let org = || OrgId::parse("default").unwrap();
     let entropy = |out: &mut [u8]| SystemRandom::new().fill(out).is_ok();
@@ -147,22 +163,25 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
         limits: ChainLimits::DEFAULT,
         ring: KeyRing::default(),
     };
-    let random = SystemRandom::new();
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-    let identity = IdentitySigningKey::from_pkcs8(document.as_ref()).unwrap();
+    let identity = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
     let keys =
         Keys { issuer: key(1), maker: key(2), identity: Arc::new(identity), snapshot: key(5) };
     Authority::new(store, Arc::new(RealHost), installation, keys).unwrap()
 }
 
-/// An owner, a person, the workflow, an agent, a client that is mapped to it
-/// and one that is not.
-fn register(a: &Authority) {
+/// An owner and a person.
+fn people(a: &Authority) {
     a.init().unwrap();
     for name in ["user:owner", "user:142"] {
         a.principal_add(&principal(name), None).unwrap();
     }
     a.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
+}
+
+/// Also the workflow, an agent, a client that is mapped to it and one that is
+/// not.
+fn register(a: &Authority) {
+    people(a);
     a.workflow_publish(WORKFLOW).unwrap();
     let agent = AgentId::parse("agent:support-runner").unwrap();
     let provenance = Provenance {

@@ -2,28 +2,23 @@
 //! bare reverse proxy. Every server is a process of its own.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bailiwick_testkit::Daemon;
-use bailiwick_testkit::http::Request;
+use bailiwick_testkit::http::{Request, Response};
 use bailiwick_testkit::present::{Call, PRESENTATION, fresh_id};
-use bailiwick_testkit::world::command;
 use serde_json::{Value, json};
 
-mod client;
-mod installation;
 mod table;
-mod usage;
 
-use client::{Prepared, Turn, drive};
-use installation::Installation;
 use table::{Load, Report, Rounds};
 
 use crate::Failure;
+use crate::installation::{self, Installation, started};
+use crate::load::{Prepared, Turn, drive};
 use crate::machine::Machine;
 use crate::place::Place;
 use crate::server::echo::{PATH, TOOL};
+use crate::usage;
 
 /// Calls at the same time.
 const CONCURRENCY: [usize; 2] = [1, 32];
@@ -58,7 +53,7 @@ struct Side<'a> {
 
 pub(crate) fn report(plan: Plan, place: &Place) -> Result<Report, Failure> {
     let own = std::env::current_exe()?;
-    let gateway = beside(&own)?;
+    let gateway = installation::beside(&own)?;
     let folder = place.folder()?;
     let (echo, upstream) = started(&own, folder.path(), &["serve-echo"])?;
     let to = format!("http://{upstream}");
@@ -85,28 +80,6 @@ pub(crate) fn report(plan: Plan, place: &Place) -> Result<Report, Failure> {
         calls: plan.calls,
         loads: loads.into_iter().collect::<Result<_, _>>()?,
     })
-}
-
-/// The gateway's program, built beside this one.
-fn beside(own: &Path) -> Result<PathBuf, Failure> {
-    let program = own.with_file_name("bailiwick");
-    if program.is_file() {
-        return Ok(program);
-    }
-    let shown = program.display();
-    Err(format!(
-        "the gateway is not built: there is no {shown}; run `cargo build --release --locked`"
-    )
-    .into())
-}
-
-/// Starts a server that this program plays.
-fn started(own: &Path, home: &Path, args: &[&str]) -> Result<(Daemon, SocketAddr), Failure> {
-    let mut command = command(own, home);
-    let daemon = Daemon::start(command.args(args), &home.join("servers.log"))?;
-    let address = daemon.said.get("address").and_then(Value::as_str).unwrap_or_default();
-    let address = address.parse()?;
-    Ok((daemon, address))
 }
 
 /// A side that asks for no presentation.
@@ -139,6 +112,14 @@ fn load(plan: Plan, sides: &[Side<'_>], concurrency: usize) -> Result<Load, Fail
     Load::of(concurrency, &rounds)
 }
 
+/// Whether the answer is the tool's, to this call.
+pub(crate) fn echoes(answer: &Response, text: &str) -> bool {
+    let message = answer.json();
+    let echoed = message.pointer("/result/content/0/text").and_then(Value::as_str);
+    let is_error = message.pointer("/result/isError").and_then(Value::as_bool);
+    answer.status == 200 && echoed == Some(text) && is_error != Some(true)
+}
+
 impl Side<'_> {
     /// One turn. Requests are made, and signed, before its clock starts; a
     /// proof is fresh for 30 seconds.
@@ -146,7 +127,8 @@ impl Side<'_> {
         let run = fresh_id();
         let prepared = |n| {
             let text = format!("call {n} of run {run}");
-            Prepared::new(&(self.request)(&text), text)
+            let request = (self.request)(&text);
+            Prepared::new(&request, move |answer| echoes(answer, &text))
         };
         let requests: Vec<Prepared> = (0..calls).map(prepared).collect();
         let turn = drive(self.address, &requests, concurrency)
@@ -170,5 +152,27 @@ impl Side<'_> {
             before = after;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_text_that_was_sent_is_an_answer() {
+        let answer = |status, body: &str| Response {
+            status,
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+        };
+        let mine = r#"{"id":7,"result":{"content":[{"text":"mine"}]}}"#;
+        assert!(echoes(&answer(200, mine), "mine"));
+        assert!(echoes(&answer(200, &format!("data: {mine}\n\n")), "mine"));
+        assert!(!echoes(&answer(500, mine), "mine"));
+        assert!(!echoes(&answer(200, &mine.replace("mine", "another")), "mine"));
+        let failed = mine.replace("{\"content", "{\"isError\":true,\"content");
+        assert!(!echoes(&answer(200, &failed), "mine"));
+        assert!(!echoes(&answer(200, r#"{"id":7,"error":{"code":-32000}}"#), "mine"));
     }
 }

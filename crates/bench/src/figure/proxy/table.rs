@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::client::Turn;
 use crate::Failure;
+use crate::load::Turn;
 use crate::machine::Machine;
 use crate::measure::{median, percentile, sorted};
 

@@ -8,15 +8,21 @@ use bailiwick_testkit::http::Request;
 use bailiwick_testkit::present::{Call, Chain, Holder, SERVER};
 use bailiwick_testkit::world::{command, free_port};
 use bailiwick_testkit::{Answer, Daemon};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::server::echo::TOOL;
 
-const PRINCIPAL: &str = "user:142";
+/// Who grants.
+pub(crate) const PRINCIPAL: &str = "user:142";
 const OWNER: &str = "user:owner";
-const AGENT: &str = "agent:caller";
-const SCOPE: &str = "text:echo";
+/// Who acts.
+pub(crate) const AGENT: &str = "agent:caller";
+/// What is granted.
+pub(crate) const SCOPE: &str = "text:echo";
+
+/// The data dir, below the folder.
+const DATA: &str = "authority";
 
 const WORKFLOW: &str = r#"
 workflow: echo
@@ -42,9 +48,11 @@ shorthands:
 /// It serves until it is dropped.
 pub(crate) struct Installation {
     pub(crate) address: SocketAddr,
-    serve: Daemon,
-    chain: Chain,
-    holder: Holder,
+    pub(crate) cli: Cli,
+    pub(crate) chain: Chain,
+    pub(crate) holder: Holder,
+    /// Whether it serves at present.
+    serve: Option<Daemon>,
 }
 
 impl Installation {
@@ -69,11 +77,35 @@ impl Installation {
         let signed = ["--key", "principal.json", "--for", "1h", "--out", "chain.json"];
         cli.run(&[&["delegate"], &granted[..], &signed].concat())?;
         let chain = Chain::read(&folder.join("chain.json"));
-        Ok(Self { address, serve, chain, holder: Holder::read(folder) })
+        let holder = Holder::read(folder);
+        Ok(Self { address, cli, chain, holder, serve: Some(serve) })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.serve.pid()
+        self.serve.as_ref().map_or(0, Daemon::pid)
+    }
+
+    /// Its public name.
+    pub(crate) fn url(&self) -> String {
+        format!("http://localhost:{}", self.address.port())
+    }
+
+    /// Its data dir.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.cli.folder.join(DATA)
+    }
+
+    /// Stops it in good order: everything is published.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+        let Some(serve) = self.serve.take() else { return Ok(()) };
+        let status = serve.stop();
+        if status.success() { Ok(()) } else { Err(format!("serve ended with {status}").into()) }
+    }
+
+    /// Starts it again.
+    pub(crate) fn start(&mut self) -> Result<(), Failure> {
+        self.serve = Some(self.cli.serve()?);
+        Ok(())
     }
 
     /// A call with the chain and a fresh proof.
@@ -83,22 +115,22 @@ impl Installation {
 }
 
 /// The command line on one data dir.
-struct Cli {
+pub(crate) struct Cli {
     program: PathBuf,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Cli {
     fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = command(&self.program, &self.folder);
-        command.args(["--json", "--data-dir", "authority"]).args(args);
+        command.args(["--json", "--data-dir", DATA]).args(args);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Result<(), Failure> {
+    pub(crate) fn run(&self, args: &[&str]) -> Result<Answer, Failure> {
         let answer = Answer::of(&mut self.command(args));
         if answer.status == 0 {
-            return Ok(());
+            return Ok(answer);
         }
         Err(format!("`bailiwick {}` failed: {}{}", args.join(" "), answer.out, answer.err).into())
     }
@@ -107,4 +139,30 @@ impl Cli {
         let log = self.folder.join("serve.log");
         Ok(Daemon::start(&mut self.command(&["serve"]), &log)?)
     }
+}
+
+/// The gateway's program, built beside this one.
+pub(crate) fn beside(own: &Path) -> Result<PathBuf, Failure> {
+    let program = own.with_file_name("bailiwick");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let shown = program.display();
+    Err(format!(
+        "the gateway is not built: there is no {shown}; run `cargo build --release --locked`"
+    )
+    .into())
+}
+
+/// Starts a server that this program plays.
+pub(crate) fn started(
+    own: &Path,
+    home: &Path,
+    args: &[&str],
+) -> Result<(Daemon, SocketAddr), Failure> {
+    let mut command = command(own, home);
+    let daemon = Daemon::start(command.args(args), &home.join("servers.log"))?;
+    let address = daemon.said.get("address").and_then(Value::as_str).unwrap_or_default();
+    let address = address.parse()?;
+    Ok((daemon, address))
 }

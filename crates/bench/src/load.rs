@@ -1,14 +1,17 @@
 //! The load: blocking keep-alive connections with a thread each, so that what
 //! the client itself costs is small and the same for every side.
+//!
+//! Every connection comes from an address of its own: rate limits are per
+//! address, and a figure is not about them.
 
 use std::io::{Error, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::http::{Request, Response};
-use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::Failure;
 use crate::measure::sorted;
@@ -16,14 +19,20 @@ use crate::measure::sorted;
 /// How long an answer may take before the figure fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A request as it goes over the wire, and the text that must come back.
+/// Whether an answer is the expected one.
+type Expected = Box<dyn Fn(&Response) -> bool + Send + Sync>;
+
+/// A request as it goes over the wire, and what must come back.
 pub(crate) struct Prepared {
     bytes: Vec<u8>,
-    text: String,
+    expected: Expected,
 }
 
 impl Prepared {
-    pub(crate) fn new(request: &Request, text: String) -> Self {
+    pub(crate) fn new(
+        request: &Request,
+        expected: impl Fn(&Response) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let mut head = format!(
             "{} {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n",
             request.method,
@@ -36,19 +45,12 @@ impl Prepared {
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&request.body);
-        Self { bytes, text }
-    }
-
-    /// Whether the answer is the tool's, to this call.
-    fn is_answered_by(&self, answer: &Response) -> bool {
-        let message = answer.json();
-        let echoed = message.pointer("/result/content/0/text").and_then(Value::as_str);
-        let is_error = message.pointer("/result/isError").and_then(Value::as_bool);
-        answer.status == 200 && echoed == Some(&self.text) && is_error != Some(true)
+        Self { bytes, expected: Box::new(expected) }
     }
 }
 
 /// What one turn took.
+#[derive(Clone, Debug)]
 pub(crate) struct Turn {
     /// Sorted.
     pub(crate) latencies_ms: Vec<f64>,
@@ -66,7 +68,7 @@ pub(crate) fn drive(
     concurrency: usize,
 ) -> Result<Turn, Failure> {
     let connections: Vec<Connection> =
-        (0..concurrency).map(|_| Connection::open(address)).collect::<Result<_, _>>()?;
+        (0..concurrency).map(|n| Connection::open(address, n)).collect::<Result<_, _>>()?;
     let (next, barrier) = (AtomicUsize::new(0), Barrier::new(concurrency));
     let work = |connection| one_by_one(connection, requests, &next, &barrier);
     let workers: Vec<_> = std::thread::scope(|scope| {
@@ -79,7 +81,7 @@ pub(crate) fn drive(
         let worker = worker.map_err(|_| "a connection's thread panicked")??;
         spans.push((worker.start, worker.end));
         for (at, ms, answer) in worker.answers {
-            if !requests.get(at).is_some_and(|request| request.is_answered_by(&answer)) {
+            if !requests.get(at).is_some_and(|request| (request.expected)(&answer)) {
                 return Err(format!("a wrong answer: {} {}", answer.status, answer.text()).into());
             }
             latencies.push(ms);
@@ -117,20 +119,25 @@ fn one_by_one(
     Ok(Worker { start, end: Instant::now(), answers })
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address)?;
+    /// Connects from the loopback address of this number.
+    pub(crate) fn open(address: SocketAddr, number: usize) -> Result<Self, Error> {
+        let stream = from(address, number)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream, received: Vec::new() })
     }
 
-    /// Sends a request and reads its whole answer.
+    /// Sends a request and gives its whole answer, expected or not.
+    pub(crate) fn send(&mut self, request: &Prepared) -> Result<Response, Error> {
+        self.exchange(&request.bytes)
+    }
+
     fn exchange(&mut self, request: &[u8]) -> Result<Response, Error> {
         self.stream.write_all(request)?;
         self.received.clear();
@@ -146,6 +153,21 @@ impl Connection {
             }
         }
     }
+}
+
+/// The whole network 127.0.0.0/8 is this machine; the standard library binds no
+/// socket before it connects.
+fn from(address: SocketAddr, number: usize) -> Result<TcpStream, Error> {
+    let [third, fourth] = u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes();
+    let own = IpAddr::V4(Ipv4Addr::new(127, 1, third, fourth.saturating_add(1)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(own, 0))?;
+        socket.connect(address).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// The answer, once it is there from its first line to its end.
@@ -201,24 +223,5 @@ mod tests {
             assert_eq!(body(answer).as_deref(), Some("body"));
             assert!((0..answer.len()).all(|n| answer.get(..n).is_some_and(|a| body(a).is_none())));
         }
-    }
-
-    #[test]
-    fn only_the_text_that_was_sent_is_an_answer() {
-        let request = Request::post("/mcp", "{}");
-        let prepared = Prepared::new(&request, "mine".to_owned());
-        let answer = |status, body: &str| Response {
-            status,
-            headers: Vec::new(),
-            body: body.as_bytes().to_vec(),
-        };
-        let mine = r#"{"id":7,"result":{"content":[{"text":"mine"}]}}"#;
-        assert!(prepared.is_answered_by(&answer(200, mine)));
-        assert!(prepared.is_answered_by(&answer(200, &format!("data: {mine}\n\n"))));
-        assert!(!prepared.is_answered_by(&answer(500, mine)));
-        assert!(!prepared.is_answered_by(&answer(200, &mine.replace("mine", "another"))));
-        let failed = mine.replace("{\"content", "{\"isError\":true,\"content");
-        assert!(!prepared.is_answered_by(&answer(200, &failed)));
-        assert!(!prepared.is_answered_by(&answer(200, r#"{"id":7,"error":{"code":-32000}}"#)));
     }
 }

@@ -1,0 +1,235 @@
+//! Every page of the console, empty and full, light and dark, on a phone and
+//! on a screen: axe-core finds nothing, and nothing sticks out sideways.
+
+use bailiwick_authority::Maker;
+use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::enrolment::{IdentitySigningKey, Statement};
+use bailiwick_core::ids::{AgentId, EntryId, InstanceId, OrgId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_store::StoreError;
+use bailiwick_testkit::browser::Browser;
+use bailiwick_testkit::present::{fresh_key, now};
+
+use crate::consent::{DETAILS, enrol};
+use crate::site::{Site, key, principal};
+
+const AXE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/node_modules/axe-core/axe.min.js");
+/// What a person may have.
+const APPEARANCES: [(&str, u32); 4] =
+    [("light", 390), ("light", 1280), ("dark", 390), ("dark", 1280)];
+const JUDGE: &str = "const done = arguments[arguments.length - 1];
+    axe.run(document, { resultTypes: ['violations'] }).then(
+        (found) => done(found.violations.flatMap((v) => v.nodes.map((n) =>
+            `${v.impact} ${v.id}: ${v.help}: ${n.target.join(' ')}: ${n.failureSummary}`))),
+        (e) => done([`axe failed: ${e}`]));";
+const WIDER: &str = "return document.documentElement.scrollWidth - window.innerWidth";
+const HEIGHT: &str = "return document.documentElement.scrollHeight";
+
+/// Looks at pages and keeps what was found.
+struct Judge {
+    axe: String,
+    pages: usize,
+    found: Vec<String>,
+}
+
+impl Judge {
+    fn new() -> Self {
+        let axe = std::fs::read_to_string(AXE)
+            .unwrap_or_else(|e| panic!("{AXE}: {e}; run `npm ci` in clients/"));
+        Self { axe, pages: 0, found: Vec::new() }
+    }
+
+    /// Judges the page that the browser shows.
+    async fn look(&mut self, browser: &Browser, name: &str) {
+        browser.text("main h1").await;
+        browser.script(&self.axe).await;
+        for (scheme, width) in APPEARANCES {
+            browser.appear(scheme, width, 900).await;
+            let found = browser.script_later(JUDGE).await;
+            for violation in found.as_array().unwrap() {
+                let violation = violation.as_str().unwrap();
+                self.found.push(format!("{name}, {scheme}, {width}: {violation}"));
+            }
+            let wider = browser.script(WIDER).await.as_i64().unwrap();
+            if wider > 0 {
+                self.found.push(format!("{name}, {scheme}, {width}: {wider} pixels too wide"));
+            }
+            let height = u32::try_from(browser.script(HEIGHT).await.as_u64().unwrap()).unwrap();
+            browser.appear(scheme, width, height.clamp(900, 6000)).await;
+            browser.picture(&format!("{name}-{scheme}-{width}")).await;
+        }
+        browser.appear("light", 1280, 900).await;
+        self.pages += 1;
+    }
+
+    /// Opens a page and judges it.
+    async fn visit(&mut self, browser: &Browser, site: &Site, path: &str, name: &str) {
+        browser.open(&format!("{}{path}", site.url)).await;
+        self.look(browser, name).await;
+    }
+
+    fn verdict(self, pages: usize) {
+        assert_eq!(self.pages, pages);
+        assert!(self.found.is_empty(), "{}", self.found.join("\n"));
+    }
+}
+
+/// An instance of the agent.
+fn instance(site: &Site) -> Json {
+    let holder = fresh_key();
+    let identity = IdentitySigningKey::from_pkcs8(&crate::site::identity_document()).unwrap();
+    let statement = Statement {
+        instance: InstanceId::mint(now(), [7; 10]),
+        agent: AgentId::parse("agent:support-runner").unwrap(),
+        owner: principal("user:owner"),
+        audience: site.url.clone(),
+        made_at: now(),
+        holder: holder.public_key(),
+        identity: identity.public_key(),
+    };
+    statement.sign(&holder, &identity).unwrap()
+}
+
+/// What a gateway recorded of a call.
+fn decided(decision: &str, alias: &str, nth: u8) -> Event {
+    let text = |text: &str| Some(text.to_owned());
+    let reason = if decision == "deny" { text("argument-not-delegated") } else { None };
+    let id = EntryId::mint(now(), [nth; 10]);
+    Event {
+        time: now(),
+        org: OrgId::parse("default").unwrap(),
+        kind: Kind::ActionDecided,
+        subjects: Subjects {
+            principal: text(alias),
+            agent: text("agent:support-runner"),
+            workflow: text("support-tickets"),
+            action: text(id.as_str()),
+            tool: text("mcp:support-desk:tools/refund_order"),
+            decision: text(decision),
+            reason,
+            ..Subjects::default()
+        },
+        body: Object::new(),
+        disclosures: Vec::new(),
+        id,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_without_anything_on_it_is_accessible() {
+    let (site, browser, mut judge) = (Site::bare().await, Browser::start().await, Judge::new());
+    judge.visit(&browser, &site, "/login", "empty-login").await;
+    let link = site.link("user:owner").await;
+    browser.open(&link).await;
+    judge.look(&browser, "empty-enrol").await;
+    enrol(&browser, &site, "user:owner").await;
+    let pages = [
+        ("/", "empty-home"),
+        ("/grants", "empty-grants"),
+        ("/agents", "empty-agents"),
+        ("/clients", "empty-clients"),
+        ("/activity?agent=agent:nobody", "empty-activity"),
+        ("/account", "empty-account"),
+        ("/grants/grant:none", "not-found"),
+    ];
+    for (path, name) in pages {
+        judge.visit(&browser, &site, path, name).await;
+    }
+    judge.verdict(9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_with_something_on_it_is_accessible() {
+    let (site, browser, mut judge) = (Site::start().await, Browser::start().await, Judge::new());
+    let document = instance(&site);
+    site.ask(move |a| a.instance_enrol(&document).map(drop).unwrap()).await;
+    enrol(&browser, &site, "user:owner").await;
+
+    // A client asks without words; then with them, to be narrowed and signed.
+    browser.open(&site.authorize("client-1", &[("scope", "ticket:8821")])).await;
+    browser.arrive("/consent/").await;
+    judge.look(&browser, "choose-task").await;
+    browser.open(&site.authorize("stranger", &[("scope", "ticket:8821")])).await;
+    judge.look(&browser, "client-unmapped").await;
+    browser.open(&site.authorize("client-1", &[("authorization_details", DETAILS)])).await;
+    browser.arrive("/consent/").await;
+    judge.look(&browser, "consent").await;
+    browser.script("for (const d of document.querySelectorAll('details')) d.open = true").await;
+    browser.click("input[value='mcp:support-desk:tools/refund_order']").await;
+    judge.look(&browser, "consent-changed").await;
+    browser.click("#narrow button").await;
+    browser.text(".notice.good").await;
+    judge.look(&browser, "consent-narrowed").await;
+    let leaving = browser.script_later(LEAVING).await;
+    assert_eq!(leaving.as_str(), Some("shown"));
+    judge.look(&browser, "leave").await;
+    browser.open(&site.authorize("client-1", &[("authorization_details", DETAILS)])).await;
+    browser.arrive("/consent/").await;
+    browser.click("[data-sign] button").await;
+    browser.arrive("/callback").await;
+
+    let grant = site
+        .ask(|a| {
+            let alias = a.principal(&principal("user:owner")).unwrap().row.alias;
+            let grants = a.store().read(|view| view.grants_of_principal(&alias, 10));
+            let grant = grants.map_err(|e: StoreError| e).unwrap()[0].row.id.clone();
+            a.reissue(&grant, None).unwrap();
+            let (alias, maker) = (alias.to_string(), Maker::gateway(key(3).public_key()).id);
+            let written = a.store().write(move |tx| {
+                for (nth, decision) in (1..).zip(["allow", "deny"]) {
+                    tx.append(&maker, &*key(3), decided(decision, &alias, nth))?;
+                }
+                Ok::<_, StoreError>(())
+            });
+            written.wait().unwrap();
+            grant
+        })
+        .await;
+    let root = site
+        .ask({
+            let grant = grant.clone();
+            move |a| a.delegations(&grant).unwrap()[0].row.root.to_string()
+        })
+        .await;
+    let agent = "/agents/agent:support-runner";
+    let pages = [
+        ("/".to_owned(), "home"),
+        ("/grants".to_owned(), "grants"),
+        (format!("/grants/{grant}"), "grant"),
+        (format!("/grants/{grant}/revoke"), "grant-take-back"),
+        (format!("/delegations/{root}/revoke"), "delegation-take-back"),
+        ("/agents".to_owned(), "agents"),
+        (agent.to_owned(), "agent"),
+        (format!("{agent}/suspend"), "agent-suspend"),
+        (format!("{agent}/retire"), "agent-retire"),
+        ("/clients".to_owned(), "clients"),
+        ("/activity".to_owned(), "activity"),
+        ("/activity/0".to_owned(), "entry"),
+        ("/account".to_owned(), "account"),
+    ];
+    for (path, name) in &pages {
+        judge.visit(&browser, &site, path, name).await;
+    }
+    browser.click(".who form button").await;
+    browser.arrive("/login").await;
+    browser.open(&site.authorize("client-1", &[("authorization_details", DETAILS)])).await;
+    browser.arrive("/login?next=").await;
+    judge.look(&browser, "login").await;
+    judge.verdict(6 + pages.len() + 1);
+}
+
+/// Refuses by script and shows the answer, which leaves at once where a browser
+/// follows it.
+const LEAVING: &str = "const done = arguments[arguments.length - 1];
+    const form = document.querySelector(\"form[action$='/deny']\");
+    fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) })
+        .then((answer) => answer.text())
+        .then((text) => {
+            const page = new DOMParser().parseFromString(text, 'text/html');
+            page.querySelector('meta[http-equiv=refresh]').remove();
+            document.title = page.title;
+            document.body.innerHTML = page.body.innerHTML;
+            done('shown');
+        }, (e) => done(`${e}`));";
