@@ -38,6 +38,8 @@
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
+//! Whatever somebody changed while signed in has `session_of`, their alias.
+//!
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;

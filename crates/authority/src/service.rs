@@ -109,7 +109,7 @@ impl Authority {
     }
 
     /// The same for somebody who is signed in: every entry of what is changed
-    /// through it names them, beside what it says itself.
+    /// through it names them as `session_of`.
     #[must_use]
     pub fn by(&self, person: &SignedIn) -> Self {
         Self(Arc::clone(&self.0), Some(person.principal.alias.clone()))
@@ -208,7 +208,7 @@ impl Authority {
             let mut plan = rule(cx, tx, moment)?;
             if let Some(person) = &person {
                 for step in &mut plan.steps {
-                    step.event.body.insert("person", person);
+                    step.event.body.insert("session_of", person);
                 }
             }
             cx.write(tx, plan)

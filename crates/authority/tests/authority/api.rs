@@ -303,7 +303,7 @@ fn roles_open_what_the_table_says_and_the_ledger_names_who_did_it() {
     for kind in ["client.registered", "role.changed", "principal.changed"] {
         let named = served.entries(kind);
         assert!(!named.is_empty(), "{kind}");
-        assert!(named[0].contains(&format!(r#""person":"{alias}""#)), "{kind}: {named:?}");
+        assert!(named[0].contains(&format!(r#""session_of":"{alias}""#)), "{kind}: {named:?}");
     }
     // Their own agent: they see it and invite its instances, and do not retire it.
     assert_eq!(served.get(&me, "/api/v1/agents/agent:new").json()["owner"], "user:142");

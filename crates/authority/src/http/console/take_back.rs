@@ -172,7 +172,7 @@ pub(super) async fn agent(Path((id, text)): Path<(String, String)>, visit: Visit
             let verb = verb(&text)?;
             me.require(verb.deed)?;
             let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;
-            cx.authority.agent_status(&id, verb.status)?;
+            cx.authority.by(&me.person).agent_status(&id, verb.status)?;
             Ok(see(&format!("/agents/{id}")))
         })
         .await
