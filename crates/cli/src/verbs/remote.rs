@@ -90,7 +90,7 @@ fn local(what: &str) -> CliError {
 
 fn call(verb: Verb) -> Result<Call, CliError> {
     Ok(match verb {
-        Verb::Agent(verb) => agent(verb),
+        Verb::Agent(verb) => agent(verb)?,
         Verb::Client(verb) => client(verb)?,
         Verb::Principal(verb) => principal(verb)?,
         Verb::Grant(GrantVerb::List { principal }) => {
@@ -118,8 +118,8 @@ fn status(path: &str, id: &str, status: &str) -> Call {
     post(format!("/{path}/{}/status", segment(id)), body, Shown::Done(format!("{id} is {status}")))
 }
 
-fn agent(verb: AgentVerb) -> Call {
-    match verb {
+fn agent(verb: AgentVerb) -> Result<Call, CliError> {
+    Ok(match verb {
         AgentVerb::Add { id, owner, publisher, version_label, artifact } => {
             let mut body = Object::new().with("agent", id).with("owner", owner);
             let said =
@@ -137,7 +137,8 @@ fn agent(verb: AgentVerb) -> Call {
         AgentVerb::Suspend { id } => status("agents", &id, "suspended"),
         AgentVerb::Resume { id } => status("agents", &id, "active"),
         AgentVerb::Retire { id } => status("agents", &id, "retired"),
-    }
+        AgentVerb::Transfer { .. } => return Err(local("`agent transfer`")),
+    })
 }
 
 fn client(verb: ClientVerb) -> Result<Call, CliError> {
@@ -166,9 +167,16 @@ fn client(verb: ClientVerb) -> Result<Call, CliError> {
 
 fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
     Ok(match verb {
-        PrincipalVerb::Add { id, key: None, passkey: true, role } if role.is_empty() => {
+        PrincipalVerb::Add { id, key: None, passkey: true, provider: None, role, .. }
+            if role.is_empty() =>
+        {
             post("/principals", Object::new().with("principal", id), Shown::Thing)
         }
+        // The providers stand in the configuration, which is on that host.
+        PrincipalVerb::Login { .. } => return Err(local("`principal login`")),
+        PrincipalVerb::Offboard { .. } => return Err(local("`principal offboard`")),
+        PrincipalVerb::Passkey(_) => return Err(local("`principal passkey`")),
+        PrincipalVerb::Recover { .. } => return Err(local("`principal recover`")),
         PrincipalVerb::Link { id } => {
             post(format!("/principals/{}/links", segment(&id)), Object::new(), Shown::Thing)
         }
