@@ -49,6 +49,9 @@ pub(crate) fn json(authority: &str, path: &str, body: &Json) -> Result<Object, C
     api(&Sent { method: Method::POST, url: &url, headers: Vec::new(), body })
 }
 
+/// Makes a DPoP proof with the nonce that was asked for, if one was.
+type Prove<'p> = dyn Fn(Option<&str>) -> Result<String, CliError> + 'p;
+
 /// One form; the standard's error (RFC 6749 §5.2) becomes ours. `proof` makes
 /// a DPoP proof with the nonce that the authority asks for, if it does
 /// (RFC 9449 §8).
@@ -56,7 +59,7 @@ pub(crate) fn form(
     authority: &str,
     path: &str,
     pairs: &[(&str, &str)],
-    proof: Option<&dyn Fn(Option<&str>) -> Result<String, CliError>>,
+    proof: Option<&Prove<'_>>,
 ) -> Result<Object, CliError> {
     let ask = |nonce: Option<&str>| {
         let body = parameters::encode(pairs);
