@@ -309,7 +309,7 @@ impl Config {
             )
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 19] = [
+        let checks: [(&str, bool); 20] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),

@@ -90,7 +90,7 @@ fn local(what: &str) -> CliError {
 
 fn call(verb: Verb) -> Result<Call, CliError> {
     Ok(match verb {
-        Verb::Agent(verb) => agent(verb),
+        Verb::Agent(verb) => agent(verb)?,
         Verb::Client(verb) => client(verb)?,
         Verb::Principal(verb) => principal(verb)?,
         Verb::Grant(GrantVerb::List { principal }) => {
@@ -118,8 +118,8 @@ fn status(path: &str, id: &str, status: &str) -> Call {
     post(format!("/{path}/{}/status", segment(id)), body, Shown::Done(format!("{id} is {status}")))
 }
 
-fn agent(verb: AgentVerb) -> Call {
-    match verb {
+fn agent(verb: AgentVerb) -> Result<Call, CliError> {
+    Ok(match verb {
         AgentVerb::Add { id, owner, publisher, version_label, artifact } => {
             let mut body = Object::new().with("agent", id).with("owner", owner);
             let said =
@@ -137,7 +137,8 @@ fn agent(verb: AgentVerb) -> Call {
         AgentVerb::Suspend { id } => status("agents", &id, "suspended"),
         AgentVerb::Resume { id } => status("agents", &id, "active"),
         AgentVerb::Retire { id } => status("agents", &id, "retired"),
-    }
+        AgentVerb::Transfer { .. } => return Err(local("`agent transfer`")),
+    })
 }
 
 fn client(verb: ClientVerb) -> Result<Call, CliError> {
@@ -185,6 +186,15 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         PrincipalVerb::Suspend { id } => status("principals", &id, "suspended"),
         PrincipalVerb::Resume { id } => status("principals", &id, "active"),
         PrincipalVerb::Retire { id } => status("principals", &id, "retired"),
+        PrincipalVerb::Offboard { .. } | PrincipalVerb::Passkey(_) => {
+            return Err(CliError::usage(
+                "not-at",
+                "this works on a data dir, not with --at",
+                "leave --at out on the authority's host, or use the console's page `People`",
+            ));
+        }
+        // Access to the data dir is the proof.
+        PrincipalVerb::Recover { .. } => return Err(local("`principal recover`")),
         PrincipalVerb::Add { .. } => {
             return Err(CliError::usage(
                 "not-at",
