@@ -97,7 +97,7 @@ impl Authority {
     /// [`Refusal::Store`].
     pub fn status_lists(&self) -> Result<Vec<String>, Refusal> {
         let cx = self.now();
-        let newest = cx.store.read(|view| newest_list(view))?;
+        let newest = cx.store.read(newest_list)?;
         Ok((0..=newest).map(|list| cx.installation.status_list(list)).collect())
     }
 }

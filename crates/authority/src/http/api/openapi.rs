@@ -95,14 +95,14 @@ fn operation(route: &Route) -> Object {
     if let Some(schema) = schema {
         done.insert("content", content(schema));
     }
-    let mut responses = Object::new().with(&status.to_string(), done);
+    let mut responses = Object::new().with(status.to_string(), done);
     // What every route may answer: RFC 9457.
     let mut refusals = vec![400, 401, 403, 429, 500, 503];
     refusals.extend(route.changes.then_some(415));
     refusals.extend(route.refusals);
     refusals.sort_unstable();
     for status in refusals {
-        responses.insert(&status.to_string(), reference("responses", "Problem"));
+        responses.insert(status.to_string(), reference("responses", "Problem"));
     }
     let mut operation = Object::new()
         .with("operationId", route.id)

@@ -5,14 +5,14 @@
 //! cookie.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{Path, Query};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use bailiwick_core::crypto::Digest;
 use serde::Deserialize;
 
 use super::consent::secret as request_secret;
-use super::{Asked, Console, Failure, Inner, Me, see, with_cookie};
+use super::{Asked, Failure, Inner, Me, Visit, see, with_cookie};
 use crate::Then;
 use crate::console::{Provider, Text};
 use crate::host::Moment;
@@ -55,15 +55,12 @@ pub(super) fn signing(cx: &Inner, me: &Me, page: &str) -> Result<Vec<Provider>, 
 
 /// Begins a login at the provider of this name.
 pub(super) async fn begin(
-    State(console): State<Console>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    uri: Uri,
     query: Result<Query<BeginQuery>, QueryRejection>,
+    visit: Visit,
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
-    let asked = Asked::new(headers, &uri);
-    let opened = console.open(&asked, move |cx, asked| {
+    let opened = visit.open(move |cx, asked| {
         check_site(&asked.headers)?;
         let config = cx.providers.named(&name).ok_or(Failure::NotFound)?;
         // Whoever is signed in already comes to prove it again. And whose login
@@ -76,18 +73,15 @@ pub(super) async fn begin(
         Ok((config.issuer.clone(), purpose, Then::Page(next)))
     });
     let opened = opened.await;
-    console.leave(asked, opened).await
+    visit.leave(opened).await
 }
 
 /// Begins the login that signs the grant of a consent page.
 pub(super) async fn begin_signing(
-    State(console): State<Console>,
     Path((text, name)): Path<(String, String)>,
-    headers: HeaderMap,
-    uri: Uri,
+    visit: Visit,
 ) -> Response {
-    let asked = Asked::new(headers, &uri);
-    let opened = console.open(&asked, move |cx, asked| {
+    let opened = visit.open(move |cx, asked| {
         check_site(&asked.headers)?;
         let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
         let secret = request_secret(&text)?;
@@ -104,19 +98,15 @@ pub(super) async fn begin_signing(
         Ok((config.issuer.clone(), Purpose::SignGrant { digest }, then))
     });
     let opened = opened.await;
-    console.leave(asked, opened).await
+    visit.leave(opened).await
 }
 
 /// The provider sends the browser back.
-pub(super) async fn callback(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
+pub(super) async fn callback(mut visit: Visit) -> Response {
+    let (console, query) = (visit.console.clone(), visit.query().to_owned());
     // The answer is used up: there is nothing to come back to.
-    let asked = Asked { headers, path: "/".to_owned() };
-    let query = uri.query().unwrap_or_default().to_owned();
-    let taken = console.open(&asked, move |cx, asked| {
+    visit.asked.path = "/".to_owned();
+    let taken = visit.open(move |cx, asked| {
         let secret = cx.secret(Cookie::Ceremony, &asked.headers);
         let secret = secret.ok_or(Refusal::from(OidcError::State))?;
         let (begun, then) = cx.authority.provider_taken(&secret)?;
@@ -124,7 +114,7 @@ pub(super) async fn callback(
     });
     let (secret, begun, then, answer) = match taken.await {
         Ok(taken) => taken,
-        Err(failure) => return console.fail(asked, failure).await,
+        Err(failure) => return visit.fail(failure).await,
     };
     let finished = match answer {
         Ok(answer) => {
@@ -133,8 +123,8 @@ pub(super) async fn callback(
         }
         Err(error) => Err(error),
     };
-    let response = console
-        .run(asked, move |cx, asked| match (finished, then) {
+    let response = visit
+        .run(move |cx, asked| match (finished, then) {
             (Ok(person), Then::Page(next)) => sign_in(cx, asked, &begun, &person, &next),
             (Ok(person), Then::Sign { request, .. }) => sign(cx, asked, &begun, &request, &person),
             (Err(error), Then::Sign { person, .. }) => {
@@ -215,35 +205,35 @@ fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
 /// Where a login shall happen, what for, and where it leads.
 type Opened = (String, Purpose, Then);
 
-impl Console {
+impl Visit {
     /// Blocking work before a provider is asked.
     async fn open<T: Send + 'static>(
         &self,
-        asked: &Asked,
         work: impl FnOnce(&Inner, &Asked) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let inner = std::sync::Arc::clone(&self.0);
+        let inner = std::sync::Arc::clone(&self.console.0);
+        let asked = &self.asked;
         let asked = Asked { headers: asked.headers.clone(), path: asked.path.clone() };
         let done = tokio::task::spawn_blocking(move || work(&inner, &asked)).await;
         done.unwrap_or(Err(Failure::NotFound))
     }
 
-    async fn fail(&self, asked: Asked, failure: Failure) -> Response {
-        self.run(asked, |_, _| Err(failure)).await
+    async fn fail(self, failure: Failure) -> Response {
+        self.run(|_, _| Err(failure)).await
     }
 
     /// Sends the browser to the provider.
-    async fn leave(&self, asked: Asked, opened: Result<Opened, Failure>) -> Response {
+    async fn leave(self, opened: Result<Opened, Failure>) -> Response {
         let (issuer, purpose, then) = match opened {
             Ok(opened) => opened,
-            Err(failure) => return self.fail(asked, failure).await,
+            Err(failure) => return self.fail(failure).await,
         };
-        let now = self.0.authority.host().now();
-        let provider = match self.0.providers.current(&issuer, now).await {
+        let now = self.console.0.authority.host().now();
+        let provider = match self.console.0.providers.current(&issuer, now).await {
             Ok(provider) => provider,
-            Err(error) => return self.fail(asked, Refusal::from(error).into()).await,
+            Err(error) => return self.fail(Refusal::from(error).into()).await,
         };
-        self.run(asked, move |cx, _| {
+        self.run(move |cx, _| {
             let moment = Moment::of(cx.authority.host());
             let secret = Secret::mint(&moment)?;
             let (url, begun) = provider.begin(&secret, purpose, moment.now());
