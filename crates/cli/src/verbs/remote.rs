@@ -167,7 +167,14 @@ fn client(verb: ClientVerb) -> Result<Call, CliError> {
 
 fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
     Ok(match verb {
-        PrincipalVerb::Add { id, key: None, passkey: true, role } if role.is_empty() => {
+        PrincipalVerb::Add {
+            id,
+            key: None,
+            passkey: true,
+            role,
+            provider: None,
+            subject: None,
+        } if role.is_empty() => {
             post("/principals", Object::new().with("principal", id), Shown::Thing)
         }
         PrincipalVerb::Link { id } => {
@@ -186,6 +193,7 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         PrincipalVerb::Suspend { id } => status("principals", &id, "suspended"),
         PrincipalVerb::Resume { id } => status("principals", &id, "active"),
         PrincipalVerb::Retire { id } => status("principals", &id, "retired"),
+        PrincipalVerb::Login { .. } => return Err(local("`principal login`")),
         PrincipalVerb::Offboard { .. } | PrincipalVerb::Passkey(_) => {
             return Err(CliError::usage(
                 "not-at",
