@@ -150,3 +150,22 @@ pub fn tools(claims: &Json) -> Option<&Object> {
         .iter()
         .find_map(|d| d.as_object()?.member("tools")?.as_object())
 }
+
+/// What the readers of [`oauth`] take from the authority's module of this name.
+pub mod rules {
+    /// Grants that were prepared.
+    pub mod delegations {
+        use bailiwick_core::json::Json;
+
+        /// A prepared grant, unread: what it says is read elsewhere.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Prepared(Json);
+
+        impl Prepared {
+            /// Takes any object.
+            pub fn from_json(json: &Json) -> Result<Self, &'static str> {
+                json.as_object().map(|_| Self(json.clone())).ok_or("it is no object")
+            }
+        }
+    }
+}

@@ -13,6 +13,8 @@ pub mod parameters;
 pub mod redirect;
 #[path = "../../crates/authority/src/oauth/resource.rs"]
 pub mod resource;
+#[path = "../../crates/authority/src/oauth/signed_grant.rs"]
+pub mod signed_grant;
 #[path = "../../crates/authority/src/oauth/status_list.rs"]
 pub mod status_list;
 #[path = "../../crates/authority/src/oauth/token.rs"]

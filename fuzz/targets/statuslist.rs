@@ -15,6 +15,13 @@ use libfuzzer_sys::fuzz_target;
 const URI: &str = "https://auth.example.com/statuslists/1";
 const NOW: i64 = 1_704_067_500;
 
+/// The claims as the list that their issuer signed.
+fn signed(claims: &[u8]) -> String {
+    let header = format!(r#"{{"alg":"Ed25519","typ":"{TYPE}"}}"#);
+    let input = format!("{}.{}", base64url(header.as_bytes()), base64url(claims));
+    format!("{input}.{}", base64url(&KEYS[0].sign(input.as_bytes())))
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let now = Timestamp::from_seconds(NOW);
     let mut list = StatusList::valid(4096);
@@ -25,7 +32,11 @@ fn seeds() -> Vec<Vec<u8>> {
         let lst = list.as_object().and_then(|l| l.member("lst")?.as_str().map(str::to_owned));
         bailiwick_core::crypto::from_base64url(&lst.unwrap_or_default()).unwrap_or_default()
     };
-    let mut seeds = vec![payload(&token).expect("claims")];
+    let claims = payload(&token).expect("claims");
+    // The target reaches what it is about.
+    let read = StatusList::verify(&signed(&claims), URI, &public_key(0), now, now);
+    assert_eq!(read, Ok(list));
+    let mut seeds = vec![claims];
     seeds.extend([1, 300, MAX_BYTES].map(|bytes| [b"1".as_slice(), &compressed(bytes)].concat()));
     seeds.extend([b'2', b'4', b'8', b'3'].map(|bits| [&[bits], compressed(9).as_slice()].concat()));
     seeds
@@ -57,9 +68,7 @@ fuzz_target!(
             }
             return;
         }
-        let header = format!(r#"{{"alg":"EdDSA","typ":"{TYPE}"}}"#);
-        let input = format!("{}.{}", base64url(header.as_bytes()), base64url(data));
-        let token = format!("{input}.{}", base64url(&KEYS[0].sign(input.as_bytes())));
+        let token = signed(data);
         let (now, key) = (Timestamp::from_seconds(NOW), public_key(0));
         let Ok(list) = StatusList::verify(&token, URI, &key, now, now) else { return };
         let claims = Json::parse(data, &JSON).expect("claims");

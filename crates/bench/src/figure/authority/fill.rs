@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bailiwick_authority::host::Moment;
+use bailiwick_authority::oauth::status_list::PLACES;
 use bailiwick_authority::plan::Step;
 use bailiwick_authority::rules::delegations::{Recipient, issue};
 use bailiwick_authority::rules::revocations::{By, Resolved, revoke};
@@ -37,13 +38,16 @@ pub(super) fn fill(inside: &Inside, principal: &SigningKey, count: u32) -> Resul
     let instances = inside.authority.instances(Some(&agent))?;
     let instance = instances.first().ok_or("the agent has an instance")?;
     let mut writing = Writing::new(inside);
-    let mut left = count;
-    while left > 0 {
+    // Grants draw the places of their own roots in the first list.
+    let grants = (0..count.div_ceil(UNDER_ONE)).map(|_| granted(inside, principal));
+    let grants = grants.collect::<Result<Vec<_>, _>>()?;
+    let (mut place, mut left) = (PLACES, count);
+    for statement in &grants {
         let part = left.min(UNDER_ONE);
         left -= part;
-        let statement = granted(inside, principal)?;
         for n in 0..part * 2 {
-            let (step, root) = issued(inside, &statement, &granting, instance)?;
+            let (step, root) = issued(inside, statement, &granting, instance, place)?;
+            place = place.saturating_add(1);
             writing.take(step)?;
             if n % 2 == 1 {
                 for step in revoked(inside, root)? {
@@ -76,10 +80,11 @@ fn issued(
     statement: &Statement,
     principal: &Principal,
     instance: &Instance,
+    place: u32,
 ) -> Result<(Step, Subject), Failure> {
     let moment = Moment::of(&Here);
     let scope = Scope::parse(&statement.tools, Dialect::Extended, 16)?;
-    let to = Recipient::Holder(instance);
+    let to = Recipient::Holder { instance, status_index: Some(place) };
     let (installation, keys) = (&inside.installation, &inside.keys);
     let (step, issued) = issue(&moment, installation, keys, statement, &scope, principal, to)?;
     Ok((step, Subject::Delegation { token: issued.root }))

@@ -56,7 +56,7 @@ pub(super) fn open(data: &Path, url: &str) -> Result<Inside, Failure> {
     let options = Options::new(org.clone(), PlaintextKey::new(plaintext), Arc::new(entropy));
     let installation = Installation {
         org,
-        trust_domain: "localhost".to_owned(),
+        trust_domain: configured(data, "trust_domain")?,
         issuer: url.to_owned(),
         issuer_key: issuer.public_key(),
         makers: vec![Maker::authority(maker.public_key()), Maker::gateway(gateway.public_key())],
@@ -69,4 +69,12 @@ pub(super) fn open(data: &Path, url: &str) -> Result<Inside, Failure> {
     let store = Store::open(data, options)?;
     let authority = Authority::new(store, Arc::new(Here), installation.clone(), keys.clone())?;
     Ok(Inside { authority, installation, keys })
+}
+
+/// A text of the configuration.
+fn configured(data: &Path, option: &str) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(data.join("bailiwick.toml"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(option)?.trim().strip_prefix('='));
+    let value = value.and_then(|value| value.trim().strip_prefix('"')?.strip_suffix('"'));
+    Ok(value.ok_or_else(|| format!("`{option}` is not in bailiwick.toml"))?.to_owned())
 }
