@@ -8,7 +8,7 @@ use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::people::roles::Role;
-use bailiwick_authority::people::sessions::{Method, Secret, Session};
+use bailiwick_authority::people::sessions::{FRESH_SECONDS, Method, Secret, Session};
 use bailiwick_authority::{LOGIN_SECONDS, SignedIn};
 use bailiwick_core::crypto::{base64url, sha256};
 use bailiwick_core::dpop::Occasion;
@@ -312,6 +312,25 @@ fn roles_open_what_the_table_says_and_the_ledger_names_who_did_it() {
     assert_eq!(invited.json()["enrolment_token"].as_str().unwrap().len(), 43);
     let retire = served.post(&me, "/api/v1/agents/agent:new/status", &json!({"status": "retired"}));
     assert_eq!(refused(&retire), missing);
+}
+
+#[test]
+fn who_can_act_as_whom_changes_only_soon_after_a_person_proved_who_they_are() {
+    let served = Served::start();
+    let owner = served.log_in("user:owner", 80);
+    served.world.host.advance(FRESH_SECONDS * 1000);
+    let stale = (403, "authentication-not-fresh".to_owned());
+    for (path, body) in [
+        ("/api/v1/principals/user:143/links", json!({})),
+        ("/api/v1/principals/user:143/roles", json!({"role": "owner", "held": true})),
+    ] {
+        assert_eq!(refused(&served.post(&owner, path, &body)), stale, "{path}");
+    }
+    // What stops somebody is never made to wait; one's own account is.
+    let stop = json!({"status": "suspended"});
+    assert_eq!(served.post(&owner, "/api/v1/principals/user:143/status", &stop).status, 204);
+    let own = served.post(&owner, "/api/v1/principals/user:owner/status", &stop);
+    assert_eq!(refused(&own).1, "not-yourself");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::{Deed, Role};
 use crate::refusal::Refusal;
+use crate::rules::life::Administrator;
 
 /// The largest number that every JSON reader keeps (RFC 7493 §2.2).
 const LARGEST: u64 = (1 << 53) - 1;
@@ -63,7 +64,15 @@ fn named(call: &Call<'_>) -> Result<PrincipalId, Problem> {
     PrincipalId::parse(text).map_err(|_| refused(Refusal::unknown("principal", text)))
 }
 
-pub(super) fn link(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
+/// What decides who can act as whom takes a fresh proof of the person: a
+/// program that was let in hours ago does not do.
+fn check_fresh(call: &Call<'_>, login: Option<&Login>) -> Result<(), Problem> {
+    let session = &me(login)?.person.session;
+    session.check_fresh(call.authority.host().now()).map_err(|e| refused(e.into()))
+}
+
+pub(super) fn link(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    check_fresh(call, login)?;
     let id = named(call)?;
     let secret = call.authority.enrolment_link(&id).map_err(refused)?;
     let issuer = &call.authority.installation().issuer;
@@ -71,13 +80,15 @@ pub(super) fn link(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem
     Ok(Answer::created(Object::new().with("principal", &id).with("enrolment_link", link)))
 }
 
-pub(super) fn status(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
+pub(super) fn status(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let status = status_of(call)?;
-    call.authority.principal_status(&named(call)?, status).map_err(refused)?;
+    let by = Administrator::SignedIn(me(login)?.person.principal.alias.clone());
+    call.authority.principal_status_by(&named(call)?, status, &by).map_err(refused)?;
     Ok(Answer::done())
 }
 
-pub(super) fn role(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
+pub(super) fn role(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    check_fresh(call, login)?;
     let role: Role = Call::read(call.required("role")?, str::parse)?;
     let Some(Json::Bool(held)) = call.body.member("held") else {
         return Err(malformed("`held` is missing or not a boolean"));
