@@ -91,7 +91,7 @@ async fn play(world: &World, browser: Option<&Browser>, program: &Program) -> us
                 world.ok(&["revoke", "delegation", text("delegation"), "--reason", "test"]);
             }
             "check" => {
-                println!(
+                eprintln!(
                     "{}: {}",
                     if said["ok"] == true { "held" } else { "FAILED" },
                     text("name")

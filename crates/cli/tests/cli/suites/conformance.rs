@@ -41,7 +41,7 @@ async fn the_model_context_protocols_authorization_scenarios_pass() {
     let out = BufReader::new(suite.stdout.take().expect("it has an output"));
     let mut lines = Vec::new();
     for line in out.lines().map_while(Result::ok) {
-        println!("{line}");
+        eprintln!("{line}");
         if line.starts_with(&format!("{}/authorize?", world.public_url)) {
             allow(&browser, &line).await;
         }
