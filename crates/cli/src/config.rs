@@ -40,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) max_calls: usize,
     pub(crate) max_sessions: usize,
     pub(crate) drain_seconds: u64,
+    pub(crate) requests_per_minute: u32,
     pub(crate) require_dpop_nonce: bool,
     pub(crate) publish_ledger: bool,
     pub(crate) log: String,
@@ -89,6 +90,7 @@ impl Default for Config {
             max_calls: 256,
             max_sessions: 10_000,
             drain_seconds: 10,
+            requests_per_minute: 6000,
             require_dpop_nonce: false,
             publish_ledger: false,
             log: "info".into(),
@@ -212,6 +214,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         attacker: "delays a stop",
     },
     OptionRow {
+        name: "requests_per_minute",
+        range: "60 to 1000000",
+        env: None,
+        meaning: "how often one address, and one client or person, may call the authority's endpoints and API; a tenth of it at once",
+        attacker: "load; the answer beyond it is 429",
+    },
+    OptionRow {
         name: "require_dpop_nonce",
         range: "true or false",
         env: None,
@@ -309,7 +318,7 @@ impl Config {
             )
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 20] = [
+        let checks: [(&str, bool); 21] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -322,6 +331,7 @@ impl Config {
             ("max_response_bytes", (1024..=256 << 20).contains(&self.max_response_bytes)),
             ("max_connections", (1..=1_000_000).contains(&self.max_connections)),
             ("max_calls", (1..=1_000_000).contains(&self.max_calls)),
+            ("requests_per_minute", (60..=1_000_000).contains(&self.requests_per_minute)),
             ("max_sessions", (1..=1_000_000).contains(&self.max_sessions)),
             ("drain_seconds", self.drain_seconds <= 300),
             ("log", ["error", "warn", "info", "debug"].contains(&self.log.as_str())),
@@ -409,6 +419,7 @@ impl Config {
             "max_calls" => (self.max_calls as u64).into(),
             "max_sessions" => (self.max_sessions as u64).into(),
             "drain_seconds" => self.drain_seconds.into(),
+            "requests_per_minute" => u64::from(self.requests_per_minute).into(),
             "require_dpop_nonce" => self.require_dpop_nonce.into(),
             "publish_ledger" => self.publish_ledger.into(),
             "log" => self.log.as_str().into(),

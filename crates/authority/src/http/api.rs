@@ -52,8 +52,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const MAX_ANSWERS: usize = 4096;
 /// Callers that are remembered at once.
 const MAX_CALLERS: usize = 10_000;
-/// Calls of one address, and of one person.
-const RATE: Rate = Rate { burst: 600, per_minute: 6000 };
 
 /// The API of one authority; clones share everything.
 #[derive(Clone)]
@@ -75,9 +73,9 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The API of `authority`.
+    /// The API of `authority`; `rate` is that of one address, and of one person.
     #[must_use]
-    pub fn new(authority: Authority) -> Self {
+    pub fn new(authority: Authority, rate: Rate) -> Self {
         let now = authority.host().now();
         let issuer = authority.installation().issuer.clone();
         Self(Arc::new(Inner {
@@ -85,8 +83,8 @@ impl Api {
             issuer,
             authority,
             answers: Idempotency::new(MAX_ANSWERS),
-            addresses: RateLimiter::new(RATE, MAX_CALLERS, now),
-            people: RateLimiter::new(RATE, MAX_CALLERS, now),
+            addresses: RateLimiter::new(rate, MAX_CALLERS, now),
+            people: RateLimiter::new(rate, MAX_CALLERS, now),
         }))
     }
 }
@@ -304,6 +302,10 @@ impl Asked {
                 if let Access::Deed(deed) = self.route.access {
                     require(&person.roles, deed).map_err(|e| Problem::from(&Refusal::from(e)))?;
                 }
+                if self.route.fresh {
+                    let fresh = person.session.check_fresh(cx.authority.host().now());
+                    fresh.map_err(|e| Problem::from(&Refusal::from(e)))?;
+                }
                 (cx.authority.by(person), name)
             }
             None => (cx.authority.clone(), String::new()),
@@ -352,8 +354,10 @@ impl Asked {
                 (Some((secret, login)), proof.map_err(|_| stranger())?)
             }
         };
-        // A read that comes again changes nothing.
+        // A read that comes again changes nothing. Where nobody is signed in, what is
+        // redeemed is good for once, and strangers make no rows.
         let is_new = self.route.is_read()
+            || login.is_none()
             || cx.authority.login_proof(&proof, window_seconds).map_err(|e| Problem::from(&e))?;
         if is_new { Ok((login, proof)) } else { Err(stranger()) }
     }

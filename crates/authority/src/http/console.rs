@@ -5,17 +5,19 @@
 //! (`Origin`, `Sec-Fetch-Site`) and carry the session's CSRF token.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 
+use super::limits::{Rate, RateLimiter};
 use crate::console::assets::Asset;
 use crate::console::{Frame, Person, Section, Text, headers};
 use crate::oauth::client::{ClientId, ClientMetadata, Source};
@@ -96,7 +98,12 @@ struct Inner {
     passkeys: Result<Passkeys, PasskeyError>,
     cookies: Cookies,
     host: String,
+    /// Logins that one address begins and ends: each keeps something.
+    doors: RateLimiter<IpAddr>,
 }
+
+const LOGINS: Rate = Rate { burst: 600, per_minute: 600 };
+const MAX_CALLERS: usize = 10_000;
 
 impl std::fmt::Debug for Console {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -117,25 +124,30 @@ impl Console {
         let host = issuer.split_once("://").map_or(issuer.as_str(), |(_, host)| host).to_owned();
         let providers = Providers::new(issuer, providers);
         let (passkeys, cookies) = (Passkeys::of(issuer), Cookies::of(issuer));
-        Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host }))
+        let doors = RateLimiter::new(LOGINS, MAX_CALLERS, authority.host().now());
+        Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host, doors }))
     }
 }
 
 /// The console's pages and what their forms and script call.
 pub fn console_router(console: Console) -> Router {
-    Router::new()
-        .route("/", get(pages::home))
-        .route("/login", get(door::login))
+    let doors = Router::new()
         .route("/login/passkey/begin", post(door::login_begin))
-        .route("/login/passkey/finish", post(door::login_finish))
-        .route("/login/program", get(programs::ask).post(programs::agree))
         .route("/login/provider/{name}", get(provider::begin))
         .route("/login/callback", get(provider::callback))
+        .route_layer(middleware::from_fn_with_state(console.clone(), door::admit));
+    Router::new()
+        .merge(doors)
+        .route("/", get(pages::home))
+        .route("/login", get(door::login))
+        .route("/login/passkey/finish", post(door::login_finish))
+        .route("/login/program", get(programs::ask).post(programs::agree))
         .route("/logout", post(door::logout))
         .route("/enrol/{secret}", get(door::enrol))
         .route("/enrol/{secret}/begin", post(door::enrol_begin))
         .route("/enrol/{secret}/finish", post(door::enrol_finish))
         .route("/account", get(account::passkeys))
+        .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
         .route("/account/passkeys/begin", post(account::begin))
         .route("/account/passkeys/finish", post(account::finish))
         .route("/account/passkeys/{id}/remove", get(account::ask_remove).post(account::remove))

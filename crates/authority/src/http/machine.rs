@@ -250,9 +250,10 @@ async fn token(State(machine): State<Machine>, request: Request) -> Response {
 
 async fn grant(machine: &Machine, request: Request) -> Result<Json, OAuthError> {
     let cx = &machine.0;
+    let address = address(&request);
     let (headers, parameters) = form(cx, request).await?;
     let presented = Presented::at_token_endpoint(&parameters)?;
-    let client = caller(cx, &presented).await?;
+    let client = caller(cx, address, &presented).await?;
     let form = TokenForm::read(&parameters, &cx.issuer)?;
     let proof = proof(cx, &headers)?;
     let recorded = cx.recorded.admit(client, cx.now()).is_ok();
@@ -266,9 +267,10 @@ async fn grant(machine: &Machine, request: Request) -> Result<Json, OAuthError> 
 async fn prepare(State(machine): State<Machine>, request: Request) -> Response {
     let answered = async {
         let cx = &machine.0;
+        let address = address(&request);
         let (_, parameters) = form(cx, request).await?;
         let presented = Presented::read(&parameters)?;
-        let client = caller(cx, &presented).await?;
+        let client = caller(cx, address, &presented).await?;
         let form = PrepareForm::read(&parameters)?;
         let recorded = cx.recorded.admit(client, cx.now()).is_ok();
         let authority = cx.authority.clone();
@@ -283,9 +285,10 @@ async fn prepare(State(machine): State<Machine>, request: Request) -> Response {
 async fn introspect(State(machine): State<Machine>, request: Request) -> Response {
     let answered = async {
         let cx = &machine.0;
+        let address = address(&request);
         let (_, parameters) = form(cx, request).await?;
         let presented = Presented::read(&parameters)?;
-        caller(cx, &presented).await?;
+        caller(cx, address, &presented).await?;
         let (token, _) = revocation::token(&parameters)?;
         let (authority, serves) = (cx.authority.clone(), cx.options.serves.clone());
         blocking(move || {
@@ -303,9 +306,10 @@ async fn introspect(State(machine): State<Machine>, request: Request) -> Respons
 async fn revoke(State(machine): State<Machine>, request: Request) -> Response {
     let answered = async {
         let cx = &machine.0;
+        let address = address(&request);
         let (_, parameters) = form(cx, request).await?;
         let presented = Presented::read(&parameters)?;
-        caller(cx, &presented).await?;
+        caller(cx, address, &presented).await?;
         let (token, _) = revocation::token(&parameters)?;
         let authority = cx.authority.clone();
         blocking(move || authority.revoke_token(&presented, &token)).await
@@ -339,7 +343,10 @@ async fn form(cx: &Inner, request: Request) -> Result<(HeaderMap, Parameters), O
 
 /// The client that a request says it comes from, if it does not ask too often;
 /// one whose id is a URL has its document looked at.
-async fn caller(cx: &Inner, presented: &Presented) -> Result<String, OAuthError> {
+///
+/// The name is only claimed. So it counts by address: nobody elsewhere makes
+/// somebody wait by using their name. Gives both, for what else is bounded so.
+async fn caller(cx: &Inner, address: IpAddr, presented: &Presented) -> Result<String, OAuthError> {
     let claimed = match &presented.assertion {
         Some(assertion) => Some(Unverified::parse(assertion)?.client().clone()),
         None => None,
@@ -349,7 +356,7 @@ async fn caller(cx: &Inner, presented: &Presented) -> Result<String, OAuthError>
         let text = "the request does not say which client sends it";
         OAuthError::new(Code::InvalidClient, "client-missing", text)
     })?;
-    let name = id.as_str().to_owned();
+    let name = format!("{address} {}", id.as_str());
     cx.clients.admit(name.clone(), cx.now()).map_err(OAuthError::rate_limited)?;
     if id.is_url() {
         cx.documents.refresh(&id).await?;

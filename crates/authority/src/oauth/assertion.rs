@@ -119,6 +119,12 @@ impl<'t> Unverified<'t> {
             let text = "`aud` of `client_assertion` must be the issuer and nothing else";
             return Err(bad("client-assertion-audience", text));
         }
+        // SECURITY: a statement that lets an agent act (RFC 8693 §4.4) is handed to
+        // that agent. It must not be the one who made it.
+        if claims.member("may_act").is_some() {
+            let text = "`client_assertion` is a statement for a token exchange";
+            return Err(bad("client-assertion-confused", text));
+        }
         let (jti, expires) = window(&claims, now, MAX_SECONDS)?;
         Ok(Accepted { jti, expires, key, claims })
     }

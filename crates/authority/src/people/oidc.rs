@@ -143,6 +143,13 @@ impl Begun {
         })
     }
 
+    /// Whether `state` is that of the login which the browser with `secret`
+    /// began, in constant time.
+    #[must_use]
+    pub fn is_state(secret: &Secret, state: &str) -> bool {
+        Self::state(secret).as_bytes().ct_eq(state.as_bytes()).into()
+    }
+
     fn state(secret: &Secret) -> String {
         secret.derived("bailiwick-openid-state-v1")
     }

@@ -4,9 +4,10 @@
 use bailiwick_core::crypto::sha256;
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_core::ids::InstanceId;
+use bailiwick_core::ids::{AgentId, EntryId, InstanceId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
+use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Instance, Principal, Row, Status};
 
 use crate::host::Moment;
@@ -14,6 +15,7 @@ use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::agents::acting;
+use crate::rules::life::Administrator;
 use crate::rules::principals::{changes, signing_key};
 
 /// Minutes between the making of an enrolment and its arrival, either way.
@@ -110,6 +112,30 @@ pub fn enrol(
         .commit(moment, "enrolment", enrolment.clone())?
         .row(Row::Instance(row.clone()));
     Ok(Plan::one(step, row))
+}
+
+/// The entry of a one-time token by which an instance of an agent enrols
+/// itself: whoever uses it acts as that agent, so it is never made unseen. The
+/// enrolment names it.
+///
+/// # Errors
+/// [`Refusal::NoEntropy`].
+pub fn invited(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    agent: &AgentId,
+    by: &Administrator,
+    until: Timestamp,
+) -> Result<Plan<EntryId>, Refusal> {
+    let step = Step::new(moment, &installation.org, Kind::InstanceInvited)?
+        .about(|s| s.agent = Some(agent.to_string()))
+        .with("until", until.seconds());
+    let step = match by {
+        Administrator::OnHost => step.with("by", "operator"),
+        Administrator::SignedIn(person) => step.with("by", "principal").with("session_of", person),
+    };
+    let entry = step.event.id.clone();
+    Ok(Plan::one(step, entry))
 }
 
 /// Retires an instance, for good.

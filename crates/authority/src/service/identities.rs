@@ -10,6 +10,7 @@ use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
 use crate::rules::identities::{self, Issued, Request};
 use crate::rules::instances;
+use crate::rules::life::Administrator;
 
 /// What a one-time enrolment token is kept as.
 pub(super) const INVITATION: &str = "instance-invitation";
@@ -27,15 +28,19 @@ impl Authority {
     /// [`Refusal::Unknown`].
     pub fn instance_invite(&self, agent: &AgentId) -> Result<Secret, Refusal> {
         let agent = agent.clone();
-        self.transact(move |_, tx, moment| {
+        let by = self.1.clone().map_or(Administrator::OnHost, Administrator::SignedIn);
+        self.transact(move |cx, tx, moment| {
             tx.agent(&agent)?.ok_or_else(|| Refusal::unknown("agent", &agent))?;
             let secret = Secret::mint(moment)?;
+            let expires = moment.now().plus_seconds(INVITATION_SECONDS);
+            let plan = instances::invited(moment, &cx.installation, &agent, &by, expires)?;
+            let entry = cx.write(tx, plan)?;
             tx.keep_ticket(&Ticket {
                 kind: INVITATION,
                 key: secret.hash(),
                 family: agent.to_string(),
-                value: "{}".to_owned(),
-                expires: moment.now().plus_seconds(INVITATION_SECONDS),
+                value: entry.to_string(),
+                expires,
             })?;
             Ok(secret)
         })
@@ -51,16 +56,19 @@ impl Authority {
         let statement = instances::read(enrolment)?;
         let key = token.hash();
         let taken = self.transact(move |_, tx, moment| {
-            Ok(tx.take_ticket(INVITATION, &key, moment.now())?.map(|ticket| ticket.family))
+            tx.take_ticket(INVITATION, &key, moment.now()).map_err(Refusal::from)
         })?;
-        if taken.as_deref() != Some(statement.agent.as_str()) {
-            return Err(Refusal::TicketGone { what: "enrolment token" });
-        }
+        let gone = || Refusal::TicketGone { what: "enrolment token" };
+        let taken = taken.filter(|ticket| ticket.family == statement.agent.as_str());
+        let invitation = taken.ok_or_else(gone)?.value;
         let enrolment = enrolment.clone();
         self.transact(move |cx, tx, moment| {
             let state = enrolment_state(tx, &statement)?;
-            let plan =
+            let mut plan =
                 instances::enrol(moment, &cx.installation, &enrolment, &statement, state.known())?;
+            for step in &mut plan.steps {
+                step.event.body.insert("invitation", invitation.as_str());
+            }
             let instance = cx.write(tx, plan)?;
             let plan = issue(cx, tx, moment, &instance)?;
             cx.write(tx, plan)

@@ -50,6 +50,16 @@ impl std::fmt::Debug for Recovered {
     }
 }
 
+/// Whoever stops being active is signed out everywhere and has no link: to be
+/// active again later brings none of it back.
+pub(super) fn stop(tx: &mut Tx<'_>, alias: &Alias, status: Status) -> Result<(), Refusal> {
+    if status != Status::Active {
+        end_sessions(tx, alias)?;
+        tx.drop_tickets(LINK, alias.as_str())?;
+    }
+    Ok(())
+}
+
 impl Authority {
     /// Makes a one-time link by which a principal enrols its first passkey, or
     /// another one when the others are lost. Links that it had before end. The
@@ -91,14 +101,15 @@ impl Authority {
         by: &Administrator,
     ) -> Result<Alias, Refusal> {
         let (id, by) = (id.clone(), by.clone());
-        self.commit(move |cx, tx, moment| {
+        self.transact(move |cx, tx, moment| {
             let current = find(cx, tx, &id)?;
             by.check_other(&current.alias)?;
             let name = id.as_str();
             let mut plan =
                 principals::change(moment, &cx.installation, name, Some(&current), status)?;
             plan.steps = plan.steps.into_iter().map(|step| by.note(step)).collect();
-            Ok(plan)
+            stop(tx, &current.alias, status)?;
+            cx.write(tx, plan)
         })
     }
 

@@ -19,7 +19,8 @@ use crate::oauth::pkce::Challenge;
 use crate::people::sessions::{ABSOLUTE_SECONDS, Secret, Session};
 use crate::refusal::Refusal;
 
-/// Seconds for which a login of a program lasts.
+/// Seconds for which a login of a program lasts at most: it ends no later than
+/// the session in which the person agreed could have lasted.
 pub const LOGIN_SECONDS: i64 = ABSOLUTE_SECONDS;
 /// Seconds in which the program must come for it.
 const CODE_SECONDS: i64 = 60;
@@ -110,22 +111,27 @@ impl Authority {
         verifier: &str,
         proof: &Possession,
     ) -> Result<(Secret, Login), Refusal> {
-        let (code, key) = (code.hash(), proof.thumbprint);
-        let ticket = self.transact(move |_, tx, moment| {
-            tx.take_ticket(CODE, &code, moment.now())?.ok_or_else(gone)
-        })?;
-        let kept = Kept::read(&ticket.value).filter(|kept| kept.key == key).ok_or_else(gone)?;
-        let challenge = kept.challenge.ok_or_else(gone)?;
-        challenge.verify(Some(verifier)).map_err(|_| gone())?;
-        self.transact(move |_, tx, moment| {
+        let (code, key, verifier) = (code.hash(), proof.thumbprint, verifier.to_owned());
+        // One transaction: what ends a person's sessions in between finds the
+        // code or the login. A code that was tried is used up whatever follows.
+        let redeemed = self.transact(move |_, tx, moment| {
+            let Some(ticket) = tx.take_ticket(CODE, &code, moment.now())? else { return Ok(None) };
+            let fits = |kept: &Kept| {
+                kept.key == key && kept.challenge.is_some_and(|c| c.verify(Some(&verifier)).is_ok())
+            };
+            let Some(kept) = Kept::read(&ticket.value).filter(fits) else { return Ok(None) };
             let secret = Secret::mint(moment)?;
             let until = moment.now().plus_seconds(LOGIN_SECONDS);
+            // No longer than the session in which the person agreed.
+            let until = until.min(kept.session.started.plus_seconds(ABSOLUTE_SECONDS));
             let value = Kept { challenge: None, ..kept };
             keep(tx, LOGIN, &secret, &ticket.family, &value.text(), until)?;
-            let kept = tx.ticket(LOGIN, &secret.hash(), moment.now())?.ok_or_else(gone)?;
-            let login = login(tx, &kept)?.ok_or_else(gone)?;
-            Ok((secret, login))
-        })
+            let Some(kept) = tx.ticket(LOGIN, &secret.hash(), moment.now())? else {
+                return Ok(None);
+            };
+            Ok(login(tx, &kept)?.map(|login| (secret, login)))
+        })?;
+        redeemed.ok_or_else(gone)
     }
 
     /// The login with this secret, if it stands and its person may sign in.

@@ -10,6 +10,7 @@ use bailiwick_store::{
 };
 
 use super::life::other_owners;
+use super::logins::end_sessions;
 use super::{Authority, Inner, revoked};
 use crate::host::Moment;
 use crate::people::passkeys::{Begun, CEREMONY_SECONDS, PasskeyError, Passkeys};
@@ -282,16 +283,23 @@ impl Authority {
         self.0.store.read(|view| own_passkeys(view, alias, now))
     }
 
-    /// Retires a passkey of a person; never the last one.
+    /// Retires a passkey of a person; never the last one. The device that has
+    /// it may be gone: every session but the one in which it is done ends.
     ///
     /// # Errors
     /// [`Refusal::Passkey`].
-    pub fn passkey_remove(&self, alias: &Alias, id: &str) -> Result<(), Refusal> {
-        let (alias, id) = (alias.clone(), id.to_owned());
-        self.commit(move |cx, tx, moment| {
+    pub fn passkey_remove(&self, alias: &Alias, id: &str, session: &Secret) -> Result<(), Refusal> {
+        let (alias, id, session) = (alias.clone(), id.to_owned(), session.hash());
+        self.transact(move |cx, tx, moment| {
             let (principal, _) = person(tx, &alias)?.ok_or(Refusal::PrincipalInactive)?;
             let existing = passkeys_of(tx, &alias)?;
-            credentials::remove_passkey(moment, &cx.installation, &principal, &id, &existing)
+            let installation = &cx.installation;
+            let plan =
+                credentials::remove_passkey(moment, installation, &principal, &id, &existing)?;
+            cx.write(tx, plan)?;
+            let own = tx.ticket(SESSION, &session, moment.now())?;
+            end_sessions(tx, &alias)?;
+            own.map_or(Ok(()), |own| Ok(tx.keep_ticket(&own)?))
         })
     }
 

@@ -6,6 +6,7 @@ use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{Agent, Instance, Principal, Status, StoreError, Stored, Subject, View};
 
+use super::life::stop;
 use super::{Authority, revoked};
 use crate::refusal::Refusal;
 use crate::rules::agents::{self, Provenance};
@@ -111,10 +112,13 @@ impl Authority {
     /// See [`principals::change`].
     pub fn principal_status(&self, id: &PrincipalId, status: Status) -> Result<Alias, Refusal> {
         let id = id.clone();
-        self.commit(move |cx, tx, moment| {
+        self.transact(move |cx, tx, moment| {
             let current = cx.principal(tx, &id)?;
             let current = current.as_deref();
-            principals::change(moment, &cx.installation, id.as_str(), current, status)
+            let plan = principals::change(moment, &cx.installation, id.as_str(), current, status)?;
+            let alias = cx.write(tx, plan)?;
+            stop(tx, &alias, status)?;
+            Ok(alias)
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
+use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{FRESH_SECONDS, Method, Secret, Session};
@@ -40,7 +41,8 @@ impl Served {
         let a = world.authority.clone();
         a.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
         let console = Console::new(a.clone(), Arc::new(RecordedClients(a.clone())), Vec::new());
-        let router = api_router(Api::new(a)).merge(console_router(console));
+        let router = api_router(Api::new(a, Rate { burst: 600, per_minute: 6000 }))
+            .merge(console_router(console));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -225,13 +227,21 @@ fn a_login_ends_with_its_time_its_person_and_its_logout() {
     a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
     assert!(stranger(&served.get(&me, "/api/v1/me")), "suspended");
     a.principal_status(&principal("user:142"), Status::Active).unwrap();
+    assert!(stranger(&served.get(&me, "/api/v1/me")), "resumed, which brings nothing back");
+    let me = served.log_in("user:142", 80);
     assert_eq!(served.get(&me, "/api/v1/me").status, 200);
     let alias = a.principal(&principal("user:142")).unwrap().row.alias;
     assert!(a.sessions_end(&alias).unwrap() > 0);
     assert!(stranger(&served.get(&me, "/api/v1/me")), "sessions ended");
 
-    let me = served.log_in("user:142", 80);
-    served.world.host.advance(LOGIN_SECONDS * 1000);
+    // It lasts no longer than the session in which the person agreed could.
+    let code = served.code("user:142", 80).reveal();
+    served.world.host.advance(50_000);
+    let token = served.redeem(&code, VERIFIER, 80).json()["token"].as_str().unwrap().to_owned();
+    let me = Program { token, seed: 80 };
+    served.world.host.advance(LOGIN_SECONDS * 1000 - 51_000);
+    assert_eq!(served.get(&me, "/api/v1/me").status, 200);
+    served.world.host.advance(1000);
     assert!(stranger(&served.get(&me, "/api/v1/me")), "time is over");
 }
 
@@ -310,6 +320,9 @@ fn roles_open_what_the_table_says_and_the_ledger_names_who_did_it() {
     let invited = served.post(&me, "/api/v1/agents/agent:new/invitations", &json!({}));
     assert_eq!(invited.status, 201, "{}", invited.text());
     assert_eq!(invited.json()["enrolment_token"].as_str().unwrap().len(), 43);
+    let alias = served.world.authority.principal(&principal("user:142")).unwrap().row.alias;
+    let entry = &served.entries("instance.invited")[0];
+    assert!(entry.contains(&format!(r#""session_of":"{alias}""#)), "{entry}");
     let retire = served.post(&me, "/api/v1/agents/agent:new/status", &json!({"status": "retired"}));
     assert_eq!(refused(&retire), missing);
 }
@@ -320,15 +333,25 @@ fn who_can_act_as_whom_changes_only_soon_after_a_person_proved_who_they_are() {
     let owner = served.log_in("user:owner", 80);
     served.world.host.advance(FRESH_SECONDS * 1000);
     let stale = (403, "authentication-not-fresh".to_owned());
+    let stop = json!({"status": "suspended"});
+    let metadata = json!({"redirect_uris": ["http://127.0.0.1/c"]});
     for (path, body) in [
+        ("/api/v1/agents/agent:support-runner/invitations", json!({})),
+        ("/api/v1/clients", json!({"metadata": metadata})),
+        ("/api/v1/clients/c/agent", json!({"agent": "agent:support-runner"})),
+        ("/api/v1/principals", json!({"principal": "user:new"})),
         ("/api/v1/principals/user:143/links", json!({})),
+        ("/api/v1/principals/user:143/status", stop.clone()),
         ("/api/v1/principals/user:143/roles", json!({"role": "owner", "held": true})),
     ] {
         assert_eq!(refused(&served.post(&owner, path, &body)), stale, "{path}");
     }
-    // What stops somebody is never made to wait; one's own account is.
-    let stop = json!({"status": "suspended"});
-    assert_eq!(served.post(&owner, "/api/v1/principals/user:143/status", &stop).status, 204);
+    // What only stops an agent is never made to wait.
+    assert_eq!(served.post(&owner, "/api/v1/agents/agent:order-reader/status", &stop).status, 200);
+    let owner = served.log_in("user:owner", 80);
+    let end = json!({"status": "retired"});
+    let ended = served.post(&owner, "/api/v1/principals/user:143/status", &end);
+    assert_eq!(refused(&ended), (422, "offboard-instead".to_owned()));
     let own = served.post(&owner, "/api/v1/principals/user:owner/status", &stop);
     assert_eq!(refused(&own).1, "not-yourself");
 }
@@ -426,6 +449,44 @@ fn whoever_calls_too_often_waits() {
 }
 
 #[test]
+fn logins_begun_from_one_address_are_bounded_and_one_may_sign_out_everywhere() {
+    let served = Served::start();
+    let (session, _) = served.browser("user:142");
+    let me = served.log_in("user:142", 80);
+    let cookie = format!("bailiwick={}", session.reveal());
+    let out =
+        Request::post("/account/sign-out-everywhere", format!("csrf={}", session.csrf_token()))
+            .with("content-type", "application/x-www-form-urlencoded")
+            .and("origin", URL)
+            .and("cookie", &cookie);
+    assert_eq!(out.send(served.address).unwrap().status, 303);
+    assert!(stranger(&served.get(&me, "/api/v1/me")));
+    assert!(served.world.authority.session(&session).unwrap().is_none());
+
+    let begin = || {
+        let begin = Request::post("/login/passkey/begin", "{}").and("origin", URL);
+        begin.send(served.address).unwrap().status
+    };
+    let first: Vec<u16> = (0..600).map(|_| begin()).collect();
+    assert!(first.iter().all(|status| *status == 200), "{first:?}");
+    assert_eq!(begin(), 429);
+    served.world.host.advance(1000);
+    assert_eq!(begin(), 200);
+}
+
+#[test]
+fn strangers_who_redeem_nothing_leave_nothing_behind() {
+    let served = Served::start();
+    let before =
+        served.world.authority.store().read(|v| v.tickets_of("login-proof", "", served.now()));
+    let code = base64url(sha256(b"no code").bytes());
+    assert_eq!(served.redeem(&code, VERIFIER, 80).status, 410);
+    let after =
+        served.world.authority.store().read(|v| v.tickets_of("login-proof", "", served.now()));
+    assert_eq!((before.unwrap(), after.unwrap()), (0, 0));
+}
+
+#[test]
 fn the_description_is_served_and_a_person_lets_a_program_in_on_its_page() {
     let served = Served::start();
     let described = Request::bare("GET", "/openapi.json").send(served.address).unwrap();
@@ -449,6 +510,16 @@ fn the_description_is_served_and_a_person_lets_a_program_in_on_its_page() {
     assert_eq!(asked.status, 303, "the login comes first");
     let (session, _) = served.browser("user:142");
     let cookie = format!("bailiwick={}", session.reveal());
+    // Whoever sits down at an open session lets no program of theirs in.
+    served.world.host.advance(FRESH_SECONDS * 1000);
+    let stale = send(Request::bare("GET", &path).and("cookie", &cookie));
+    assert_eq!(stale.status, 303);
+    assert!(stale.header("location").unwrap().starts_with("/login?next=%2Flogin%2Fprogram"));
+    let csrf = format!("csrf={}", session.csrf_token());
+    let agree = Request::post(&path, csrf).and("origin", URL).and("cookie", &cookie);
+    let agree = agree.with("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(send(agree).status, 403);
+    let (session, _) = served.browser("user:142");
     let page = send(Request::bare("GET", &path).and("cookie", &cookie));
     assert!(page.text().contains(&key[..8]) && page.text().contains("on &#60;laptop&#62;"));
 

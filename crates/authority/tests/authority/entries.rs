@@ -92,6 +92,7 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     let a = &world.authority;
     let owner = a.principal(&principal("user:owner")).unwrap();
     a.enrolment_link(&principal("user:owner")).unwrap();
+    a.instance_invite(&instance.agent).unwrap();
     let jwk = json(
         r#"{"crv":"P-256","kty":"EC","x":"YP7UuiVanTHJYet0xjVtaMBJuJI7YfpsmlnNJyjAGYo","y":"eQP-EAigKoX_WNnskLaYnkhmV6LM8PEDpqvkGNMhYGI"}"#,
     );

@@ -295,7 +295,7 @@ fn a_login_signs_nothing_but_the_grant_that_was_shown_to_its_own_person() {
     // Another person's page.
     let session = a.provider_login(&everyone(), &logged_in(&world, "00u143")).unwrap();
     let other = Page { me: person(&world, &session), ..page(&world) };
-    assert_eq!(code(sign(&world, &other, &good)), "link-used-or-expired");
+    assert_eq!(code(sign(&world, &other, &good)), "login-not-theirs");
     // A provider that may not speak for this principal any more.
     let narrower = provider("user:acme-*", false);
     let (request, me) = (shown.secret.hash(), &shown.me);

@@ -328,7 +328,7 @@ fn a_second_passkey_signs_in_too_and_the_last_one_stays() {
     let (me, a) = (person(&world, &session), &world.authority);
     let alias = &me.principal.alias;
     let only = a.passkeys(alias).unwrap()[0].id.clone();
-    assert_eq!(a.passkey_remove(alias, &only).unwrap_err().code(), "passkey-last");
+    assert_eq!(a.passkey_remove(alias, &only, &session).unwrap_err().code(), "passkey-last");
     let (ceremony, options) = a.passkey_begin(&party(), alias, "user:142").unwrap();
     let made = second.make(&options);
     a.passkey_finish(&party(), alias, &ceremony, &made, "Phone").unwrap();
@@ -341,8 +341,11 @@ fn a_second_passkey_signs_in_too_and_the_last_one_stays() {
     assert!(a.invited(&link).is_ok(), "the link is used up by a passkey only");
     // Somebody else cannot remove it, its person can; then it signs nobody in.
     let other = a.principal(&principal("user:143")).unwrap().row.alias;
-    assert_eq!(a.passkey_remove(&other, &only).unwrap_err().code(), "passkey-unknown");
-    a.passkey_remove(alias, &only).unwrap();
+    assert_eq!(a.passkey_remove(&other, &only, &session).unwrap_err().code(), "passkey-unknown");
+    let elsewhere = log_in(&world, &first).unwrap();
+    a.passkey_remove(alias, &only, &session).unwrap();
+    assert!(a.session(&session).unwrap().is_some(), "here the person stays signed in");
+    assert!(a.session(&elsewhere).unwrap().is_none(), "on the lost device nobody is");
     assert_eq!(count(&world, "credential.changed"), 1);
     assert_eq!(log_in(&world, &first).unwrap_err().code(), "passkey-unknown");
 }

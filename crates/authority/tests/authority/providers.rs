@@ -166,14 +166,16 @@ fn a_browser_that_comes_back_with_its_own_answer_is_signed_in_and_goes_where_it_
 fn an_answer_is_taken_once_and_from_the_browser_that_began_only() {
     let site = Site::start();
     let (secret, sent) = site.leave("/login/provider/acme", None);
-    let (other, _) = site.leave("/login/provider/acme", None);
+    let (other, theirs) = site.leave("/login/provider/acme", None);
     site.tell(&sent["nonce"], |_| {});
     refused(&site.back(&site.good(&sent), ""), "login-state-unknown");
     let cookie_of = |secret: &str| format!("bailiwick-login={secret}");
     refused(&site.back(&site.good(&sent), &cookie_of(&other)), "login-state-unknown");
-    // The other browser's own login is over with that.
-    refused(&site.back(&site.good(&sent), &cookie_of(&other)), "login-state-unknown");
     let answer = site.back(&site.good(&sent), &cookie_of(&secret));
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    // The other browser's own login is not ended by an answer that is not its.
+    site.tell(&theirs["nonce"], |_| {});
+    let answer = site.back(&site.good(&theirs), &cookie_of(&other));
     assert_eq!(answer.status, 303, "{}", answer.body);
     refused(&site.back(&site.good(&sent), &cookie_of(&secret)), "login-state-unknown");
     // Whose login failed is asked for an account, whatever the provider remembers.

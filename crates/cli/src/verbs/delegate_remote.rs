@@ -40,7 +40,7 @@ pub(super) fn run(
     let place = Reserved::new(&args.out)?;
     let prepared = prepare(args, authority, key, request)?;
     let statement = &prepared.statement;
-    is_asked(statement, args, authority, request)?;
+    is_asked(statement, args, authority, request, host::now())?;
     let now = host::now();
     let jti = base64url(&host::random::<16>()?);
     let expires = now.plus_seconds(ASSERTION_SECONDS);
@@ -98,13 +98,15 @@ fn prepare(
     Ok(Prepared::from_json(&answer.into())?)
 }
 
-/// SECURITY: what is signed is what was asked for, or less, whatever the
-/// authority answered.
+/// SECURITY: what is signed has the parties, shorthands, window, depth and budget
+/// that were asked for, or less, whatever the authority answered. What the
+/// shorthands stand for is the workflow's, which is the authority's word.
 fn is_asked(
     statement: &Statement,
     args: &DelegateArgs,
     authority: &str,
     request: &Request,
+    now: Timestamp,
 ) -> Result<(), CliError> {
     let asked = |what: &str, holds: bool| match holds {
         true => Ok(()),
@@ -115,6 +117,11 @@ fn is_asked(
     asked("agent", statement.agent == request.agent)?;
     asked("purpose", statement.purpose == request.purpose)?;
     asked("scope", statement.requested == request.scope)?;
+    asked("gateway", statement.audience == [format!("{authority}/mcp")])?;
+    let begins = statement.not_before.saturating_sub(now.seconds());
+    asked("begin", begins.abs() <= 60)?;
+    let task = args.task.as_deref();
+    asked("task", task.is_none_or(|task| statement.task.as_str() == task))?;
     asked("depth", statement.max_depth <= args.max_depth)?;
     let workflow = request.workflow.as_ref();
     asked("workflow", workflow.is_none_or(|workflow| *workflow == statement.workflow))?;
@@ -210,7 +217,7 @@ mod tests {
         let Verb::Delegate(args) = args.verb else { panic!("another verb") };
         let mut statement = statement();
         change(&mut statement);
-        is_asked(&statement, &args, URL, &request()).map_err(|e| e.message)
+        is_asked(&statement, &args, URL, &request(), NOW).map_err(|e| e.message)
     }
 
     #[test]
@@ -219,6 +226,9 @@ mod tests {
         // Less is what was asked for as well.
         assert_eq!(judged(|s| s.not_after -= 60), Ok(()));
         assert_eq!(judged(|s| s.max_depth = 0), Ok(()));
+        assert!(judged(|s| s.audience.push("https://other.example/mcp".into())).is_err());
+        assert!(judged(|s| s.audience = vec!["https://other.example/mcp".into()]).is_err());
+        assert!(judged(|s| s.not_before += 600).is_err());
         assert_eq!(judged(|s| s.budget.insert("max_calls", 1u64)), Ok(()));
         type Change = fn(&mut Statement);
         let changes: [(&str, Change); 10] = [

@@ -65,11 +65,15 @@ fn file(folder: &Path, authority: &str) -> PathBuf {
 /// An authority's URL as it names itself.
 fn authority(text: &str) -> Result<String, CliError> {
     let text = text.trim_end_matches('/');
-    let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
-    let is_local = local
-        .iter()
-        .any(|l| text.strip_prefix(l).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
-    if text.starts_with("https://") || is_local {
+    let url = reqwest::Url::parse(text).ok();
+    let fits = url.is_some_and(|url| {
+        let local = ["localhost", "127.0.0.1", "[::1]"];
+        let is_local = url.host_str().is_some_and(|host| local.contains(&host));
+        let is_bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
+        let is_whole = url.query().is_none() && url.fragment().is_none();
+        is_bare && is_whole && (url.scheme() == "https" || (url.scheme() == "http" && is_local))
+    });
+    if fits {
         return Ok(text.to_owned());
     }
     Err(CliError::usage(
@@ -292,9 +296,14 @@ mod tests {
         for good in ["https://gate.example.com/", "http://localhost:7417", "http://127.0.0.1:80"] {
             assert!(authority(good).is_ok(), "{good}");
         }
-        for bad in
-            ["http://gate.example.com", "http://localhost.example", "gate.example.com", "ftp://x"]
-        {
+        for bad in [
+            "http://localhost:1@evil.example",
+            "https://gate.example.com@evil.example",
+            "http://gate.example.com",
+            "http://localhost.example",
+            "gate.example.com",
+            "ftp://x",
+        ] {
             assert_eq!(authority(bad).unwrap_err().code, "authority-url", "{bad}");
         }
     }

@@ -14,6 +14,7 @@ use bailiwick_authority::http::console::{Console, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
 use bailiwick_authority::http::fetch::WebFetch;
 use bailiwick_authority::http::instances::instances_router;
+use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::http::machine;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
@@ -236,7 +237,11 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let loopback = data.config.client_documents.loopback;
     let fetch = Arc::new(WebFetch { loopback });
     let documents = Arc::new(DocumentClients::new(authority.clone(), fetch, loopback));
+    let per_minute = data.config.requests_per_minute;
+    let rate = Rate { burst: (per_minute / 10).max(10), per_minute };
     let options = machine::Options {
+        per_address: rate,
+        per_client: rate,
         require_nonce: data.config.require_dpop_nonce,
         serves: data.config.serves.resources(&data.config.audience()),
         ..machine::Options::default()
@@ -245,7 +250,7 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let console = Console::new(authority.clone(), documents, data.providers()?);
     let router = machine::machine_router(machine.clone())
-        .merge(api_router(Api::new(authority.clone())))
+        .merge(api_router(Api::new(authority.clone(), rate)))
         .merge(instances_router(authority))
         .merge(console_router(console));
     Ok((router, machine))

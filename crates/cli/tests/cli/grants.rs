@@ -117,17 +117,19 @@ fn another_root_is_issued_while_the_grant_stands_and_not_afterwards() {
     let refused = reissue(&[]);
     assert_eq!((refused.status, refused.code().as_str()), (1, "revoked"), "{}", refused.out);
     assert!(!Path::new(&world.path("refused.json")).exists());
-    world.assert_denied(
-        &world.call(&again, "get_ticket", json!({"ticket_id": 8821})),
-        "grant-not-standing",
-    );
+    // The record of the grant says it at once, the feed of revocations some
+    // milliseconds later.
+    let denied = world.call(&again, "get_ticket", json!({"ticket_id": 8821}));
+    let code = denied.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned();
+    assert!(["grant-not-standing", "revoked"].contains(&code.as_str()), "{}", denied.text());
+    world.assert_denied(&denied, &code);
 }
 
 #[test]
 fn names_that_are_none_are_told_apart_from_what_is_not_there() {
     let world = World::new(EXE);
     for (args, expected) in [
-        (vec!["grant", "list"], (2, "usage")),
+        (vec!["grant", "list"], (2, "argument-missing")),
         (vec!["grant", "list", "--principal", "142"], (2, "id-malformed")),
         (vec!["grant", "list", "--principal", "user:nobody"], (1, "unknown-name")),
         (vec!["grant", "show", "x"], (2, "id-malformed")),

@@ -62,6 +62,8 @@ kinds! {
     InstanceChanged = "instance.changed",
     /// An instance's two keys were enrolled.
     InstanceEnrolled = "instance.enrolled",
+    /// A one-time token was made by which an instance enrols itself.
+    InstanceInvited = "instance.invited",
     /// A key of the installation was exchanged or given up.
     KeyChanged = "key.changed",
     /// The log begins: its origin, key and first makers.

@@ -59,6 +59,7 @@ fn visible(call: &Call<'_>, login: &Login, deed: Deed) -> Result<Stored<Grant>, 
 pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let grant = visible(call, me(login)?, Deed::SeeActivity)?;
     let now = call.authority.host().now();
+    let of = grant.principal.clone();
     let read = call.authority.store().read(|view| {
         let roots = view.delegations_of_grant(&grant.id)?;
         let roots: Vec<Json> = roots
@@ -74,6 +75,9 @@ pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
         Some((statement, signature)) => (json(&statement), json(&signature)),
         None => (None, None),
     };
+    // An `id_token` says more of a person than that they signed.
+    let own = of == me(login)?.person.principal.alias;
+    let signature = signature.filter(|_| own);
     let body = grant.with("roots", roots).with("statement", statement).with("signature", signature);
     Ok(Answer::ok(body))
 }

@@ -3,7 +3,7 @@
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
-use bailiwick_store::{Filter, Principal, StoreError, Stored};
+use bailiwick_store::{Filter, Principal, Status, StoreError, Stored};
 
 use super::views::{entry_json, status_of};
 use super::{Answer, Call, malformed, may, me};
@@ -64,15 +64,7 @@ fn named(call: &Call<'_>) -> Result<PrincipalId, Problem> {
     PrincipalId::parse(text).map_err(|_| refused(Refusal::unknown("principal", text)))
 }
 
-/// What decides who can act as whom takes a fresh proof of the person: a
-/// program that was let in hours ago does not do.
-fn check_fresh(call: &Call<'_>, login: Option<&Login>) -> Result<(), Problem> {
-    let session = &me(login)?.person.session;
-    session.check_fresh(call.authority.host().now()).map_err(|e| refused(e.into()))
-}
-
-pub(super) fn link(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    check_fresh(call, login)?;
+pub(super) fn link(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
     let id = named(call)?;
     let secret = call.authority.enrolment_link(&id).map_err(refused)?;
     let issuer = &call.authority.installation().issuer;
@@ -82,13 +74,17 @@ pub(super) fn link(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
 
 pub(super) fn status(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let status = status_of(call)?;
+    if status == Status::Retired {
+        let detail = "an account does not end here";
+        let remedy = "offboard the person in the console, or on the authority's host";
+        return Err(Problem::new(422, "offboard-instead", detail, remedy));
+    }
     let by = Administrator::SignedIn(me(login)?.person.principal.alias.clone());
     call.authority.principal_status_by(&named(call)?, status, &by).map_err(refused)?;
     Ok(Answer::done())
 }
 
-pub(super) fn role(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    check_fresh(call, login)?;
+pub(super) fn role(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
     let role: Role = Call::read(call.required("role")?, str::parse)?;
     let Some(Json::Bool(held)) = call.body.member("held") else {
         return Err(malformed("`held` is missing or not a boolean"));

@@ -29,6 +29,10 @@ pub(super) struct Route {
     /// What it does.
     pub(super) summary: &'static str,
     pub(super) access: Access,
+    /// Whether it decides who acts as whom, so that the person must have proved
+    /// who they are a few minutes ago: a program that was let in hours ago does
+    /// not do.
+    pub(super) fresh: bool,
     /// Parameters of the query, by the names of the document.
     pub(super) query: &'static [&'static str],
     /// Whether it changes something: POST then, else GET.
@@ -63,6 +67,7 @@ const fn read(
         path,
         summary,
         access,
+        fresh: false,
         query: &[],
         changes: false,
         body: None,
@@ -86,6 +91,7 @@ const fn change(
         path,
         summary,
         access,
+        fresh: false,
         query: &[],
         changes: true,
         body,
@@ -208,15 +214,18 @@ pub(super) static ROUTES: &[Route] = &[
             agents::status,
         )
     },
-    create(
-        "inviteInstance",
-        "/api/v1/agents/{id}/invitations",
-        "Make a one-time token with which an instance of the agent enrols itself.",
-        SIGNED_IN,
-        None,
-        "Invitation",
-        agents::invite,
-    ),
+    Route {
+        fresh: true,
+        ..create(
+            "inviteInstance",
+            "/api/v1/agents/{id}/invitations",
+            "Make a one-time token with which an instance of the agent enrols itself.",
+            SIGNED_IN,
+            None,
+            "Invitation",
+            agents::invite,
+        )
+    },
     read(
         "clients",
         "/api/v1/clients",
@@ -225,16 +234,20 @@ pub(super) static ROUTES: &[Route] = &[
         "Clients",
         clients::list,
     ),
-    create(
-        "addClient",
-        "/api/v1/clients",
-        "Register a client from its metadata (RFC 7591).",
-        Access::Deed(Deed::MapClients),
-        Some("NewClient"),
-        "Client",
-        clients::add,
-    ),
     Route {
+        fresh: true,
+        ..create(
+            "addClient",
+            "/api/v1/clients",
+            "Register a client from its metadata (RFC 7591).",
+            Access::Deed(Deed::MapClients),
+            Some("NewClient"),
+            "Client",
+            clients::add,
+        )
+    },
+    Route {
+        fresh: true,
         answer: (200, Some("Client")),
         ..change(
             "mapClient",
@@ -264,40 +277,52 @@ pub(super) static ROUTES: &[Route] = &[
         "Principals",
         people::list,
     ),
-    create(
-        "addPrincipal",
-        "/api/v1/principals",
-        "Register a person, or a service with its public key.",
-        Access::Deed(Deed::TendPeople),
-        Some("NewPrincipal"),
-        "Principal",
-        people::add,
-    ),
-    create(
-        "linkPrincipal",
-        "/api/v1/principals/{id}/links",
-        "Make a one-time link by which a person enrols a passkey.",
-        Access::Deed(Deed::TendPeople),
-        None,
-        "Link",
-        people::link,
-    ),
-    change(
-        "setPrincipalStatus",
-        "/api/v1/principals/{id}/status",
-        "Suspend, resume or retire a principal.",
-        Access::Deed(Deed::TendPeople),
-        Some("NewStatus"),
-        people::status,
-    ),
-    change(
-        "setRole",
-        "/api/v1/principals/{id}/roles",
-        "Give a role, or take it back.",
-        Access::Deed(Deed::TendPeople),
-        Some("RoleChange"),
-        people::role,
-    ),
+    Route {
+        fresh: true,
+        ..create(
+            "addPrincipal",
+            "/api/v1/principals",
+            "Register a person, or a service with its public key.",
+            Access::Deed(Deed::TendPeople),
+            Some("NewPrincipal"),
+            "Principal",
+            people::add,
+        )
+    },
+    Route {
+        fresh: true,
+        ..create(
+            "linkPrincipal",
+            "/api/v1/principals/{id}/links",
+            "Make a one-time link by which a person enrols a passkey.",
+            Access::Deed(Deed::TendPeople),
+            None,
+            "Link",
+            people::link,
+        )
+    },
+    Route {
+        fresh: true,
+        ..change(
+            "setPrincipalStatus",
+            "/api/v1/principals/{id}/status",
+            "Suspend, resume or retire a principal.",
+            Access::Deed(Deed::TendPeople),
+            Some("NewStatus"),
+            people::status,
+        )
+    },
+    Route {
+        fresh: true,
+        ..change(
+            "setRole",
+            "/api/v1/principals/{id}/roles",
+            "Give a role, or take it back.",
+            Access::Deed(Deed::TendPeople),
+            Some("RoleChange"),
+            people::role,
+        )
+    },
     Route {
         query: &["agent", "task", "tool", "decision", "kind", "before", "limit"],
         ..read(

@@ -58,6 +58,16 @@ pub(super) async fn passkeys(visit: Visit) -> Response {
         .await
 }
 
+/// Every session and every command line, this one too.
+pub(super) async fn sign_out_everywhere(visit: Visit) -> Response {
+    visit
+        .change(|cx, me, _| {
+            cx.authority.sessions_end(&me.person.principal.alias)?;
+            Ok(with_cookie(see("/login"), &cx.cookies.clear(Cookie::Session)))
+        })
+        .await
+}
+
 pub(super) async fn begin(visit: Visit) -> Response {
     visit
         .script_signed_in(|cx, me, _, _| {
@@ -95,6 +105,7 @@ pub(super) async fn ask_remove(Path(id): Path<String>, visit: Visit) -> Response
                 consequences: vec![
                     "Nobody can sign in or sign a grant with it any more.".to_owned(),
                     "What was granted with it stays as it is.".to_owned(),
+                    "You are signed out everywhere but here.".to_owned(),
                 ],
                 action: format!("/account/passkeys/{id}/remove"),
                 button: "Remove it".to_owned(),
@@ -109,7 +120,7 @@ pub(super) async fn ask_remove(Path(id): Path<String>, visit: Visit) -> Response
 pub(super) async fn remove(Path(id): Path<String>, visit: Visit) -> Response {
     visit
         .change(move |cx, me, _| {
-            cx.authority.passkey_remove(&me.person.principal.alias, &id)?;
+            cx.authority.passkey_remove(&me.person.principal.alias, &id, &me.secret)?;
             Ok(see("/account"))
         })
         .await

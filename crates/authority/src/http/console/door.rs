@@ -1,13 +1,16 @@
 //! Coming in and going out.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::Response;
 use bailiwick_core::json::{Json, Object};
 use serde::Deserialize;
 
-use super::{Asked, Failure, Inner, Visit, json, page, see, with_cookie};
+use super::{Asked, Console, Failure, Inner, Visit, json, page, see, with_cookie};
 use crate::console::{EnrolPage, LoginPage, Moment, Text};
 use crate::people::passkeys::PasskeyError;
 use crate::people::sessions::{Cookie, Secret, local_path};
@@ -46,6 +49,27 @@ pub(super) async fn login(
             Ok(page(StatusCode::OK, &template))
         })
         .await
+}
+
+/// Lets an address begin and end so many logins: each keeps something here, or
+/// asks an identity provider.
+pub(super) async fn admit(
+    State(console): State<Console>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let cx = &console.0;
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address =
+        connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    let Err(seconds) = cx.doors.admit(address, cx.authority.host().now()) else {
+        return next.run(request).await;
+    };
+    let asked = Asked { headers: request.headers().clone(), path: "/".to_owned() };
+    let mut response = Failure::from(Refusal::Busy).page(cx, &asked);
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 pub(super) async fn login_begin(visit: Visit) -> Response {

@@ -4,15 +4,18 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::crypto::Thumbprint;
+use url::form_urlencoded::byte_serialize;
 use url::{Host, Url};
 
-use super::{Failure, Visit, page};
+use super::{Failure, Visit, page, see};
 use crate::LOGIN_SECONDS;
 use crate::console::{LeavePage, ProgramPage, Text};
 use crate::oauth::error::OAuthError;
 use crate::oauth::parameters::Parameters;
 use crate::oauth::pkce::{Challenge, METHOD};
+use crate::refusal::Refusal;
 
+const PATH: &str = "/login/program";
 /// Characters of the key's thumbprint that people compare.
 const MARK: usize = 8;
 
@@ -71,12 +74,16 @@ pub(super) async fn ask(visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
             let asking = Asking::read(&query).map_err(Failure::Shown)?;
+            if me.person.session.check_fresh(cx.authority.host().now()).is_err() {
+                let next: String = byte_serialize(format!("{PATH}?{query}").as_bytes()).collect();
+                return Ok(see(&format!("/login?next={next}")));
+            }
             let template = ProgramPage {
                 frame: cx.frame(Some(me), None),
                 name: Text::short(&asking.name, 80),
                 mark: asking.mark(),
                 hours: LOGIN_SECONDS / 3600,
-                action: format!("/login/program?{query}"),
+                action: format!("{PATH}?{query}"),
             };
             Ok(page(StatusCode::OK, &template))
         })
@@ -88,6 +95,9 @@ pub(super) async fn agree(visit: Visit) -> Response {
     visit
         .change(move |cx, me, _| {
             let asking = Asking::read(&query).map_err(Failure::Shown)?;
+            // Whoever sits down at an open session must not let a program of
+            // theirs in.
+            me.person.session.check_fresh(cx.authority.host().now()).map_err(Refusal::from)?;
             let code = cx.authority.login_code(&me.person, asking.challenge, asking.key)?;
             let issuer = cx.authority.installation().issuer.clone();
             let mut url = asking.redirect;

@@ -106,9 +106,14 @@ pub(super) async fn callback(mut visit: Visit) -> Response {
     let answer = answer(visit.query());
     // The answer is used up: there is nothing to come back to.
     visit.asked.path = "/".to_owned();
-    let taken = visit.open(|cx, asked| {
+    let state = answer.as_ref().ok().and_then(|a| a.state.clone()).unwrap_or_default();
+    let taken = visit.open(move |cx, asked| {
         let secret = cx.secret(Cookie::Ceremony, &asked.headers);
         let secret = secret.ok_or(Refusal::from(OidcError::State))?;
+        // Another site can send the browser here; it cannot end a login with it.
+        if !Begun::is_state(&secret, &state) {
+            return Err(Refusal::from(OidcError::State).into());
+        }
         let (begun, then) = cx.authority.provider_taken(&secret)?;
         Ok((secret, begun, then))
     });

@@ -154,6 +154,7 @@ pub(super) fn words(kind: &str) -> String {
         Some(Kind::ActionCompleted) => "call completed",
         Some(Kind::Revoked) => "taken back",
         Some(Kind::PrincipalInvited) => "passkey link made",
+        Some(Kind::InstanceInvited) => "enrolment token made",
         _ => "",
     };
     let text = if said.is_empty() { kind.replace(['.', '_'], " ") } else { said.to_owned() };

@@ -29,6 +29,7 @@ use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::credentials::KeptPasskey;
 use crate::rules::delegations::{self, Prepared, Submission};
+use crate::rules::logins::{self, Facts};
 use crate::rules::provider_keys;
 
 /// A request whose page is used up, with the state that its grant rests on.
@@ -187,9 +188,13 @@ impl Authority {
         let (request, digest, signer) = (*request, *digest, person.clone());
         let signed = self.transact(move |cx, tx, moment| {
             let alias = &signer.principal.alias;
-            let taken = Taken::take(cx, tx, moment, &request, alias, &digest)?;
             let login = login_of(&provider, &logged_in);
             let credential = own_login(tx, alias, &signer.id, &provider, &login)?;
+            // What the provider says of the person now bounds this very grant.
+            let facts = Facts::of(&logged_in);
+            let plan = logins::restate(moment, &cx.installation, &credential, &login, &facts)?;
+            cx.write(tx, plan)?;
+            let taken = Taken::take(cx, tx, moment, &request, alias, &digest)?;
             let Proof::IdToken { key, .. } = &logged_in.proof else {
                 return Err(GrantError::NotRegistered.into());
             };

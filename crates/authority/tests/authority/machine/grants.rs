@@ -343,6 +343,7 @@ fn a_client_assertion_that_does_not_hold_opens_no_endpoint() {
             served.post(path, &pairs, &[])
         };
         let two = Json::Array(vec![URL.into(), "https://other.example".into()]);
+        let may_act = Json::from(Object::new().with("sub", "agent:support-runner"));
         let plain = |jti: &str| claims(served, "desk", &format!("{n}-{jti}"), &[]);
         let unsigned = {
             let body = base64url(Json::from(plain("c1")).canonical().as_bytes());
@@ -359,7 +360,8 @@ fn a_client_assertion_that_does_not_hold_opens_no_endpoint() {
             ("the endpoint as aud", of("c", &[("aud", format!("{URL}{path}").into())])),
             ("no aud", of("d", &[("aud", Json::Null)])),
             ("expired", of("e", &[("exp", (now - 31).into())])),
-            ("for an hour", of("f", &[("exp", (now + 3600).into())])),
+            ("for two hours", of("f", &[("exp", (now + 7200).into())])),
+            ("a statement for an exchange", of("o", &[("may_act", may_act.clone())])),
             ("no exp", of("g", &[("exp", Json::Null)])),
             ("of the future", of("h", &[("iat", (now + 60).into())])),
             ("no jti", of("i", &[("jti", Json::Null)])),

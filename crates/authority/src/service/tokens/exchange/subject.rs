@@ -11,8 +11,10 @@ use crate::service::introspection::issued_here;
 
 const MAX_JWT_BYTES: usize = 16 * 1024;
 const SUBJECT: &str = "subject-token";
-/// Roots of one instance under one grant that are looked at, newest first.
-const MAX_ROOTS: u32 = 64;
+/// Roots of one instance under one grant that are looked through: a month of
+/// renewals every ten minutes. Beyond it none is issued, because an older one
+/// could have been revoked.
+const MAX_ROOTS: u32 = 4096;
 
 /// What the subject token says, verified.
 pub(super) struct Verified {
@@ -158,7 +160,13 @@ fn granted_subject(
     let (statement, _) = standing_grant(cx, tx, &id)?;
     // SECURITY: who took a root of this instance back did not mean that it
     // gets the next one by itself.
-    for root in tx.delegations_to(&id, &actor.holder, MAX_ROOTS)? {
+    let roots = tx.delegations_to(&id, &actor.holder, MAX_ROOTS)?;
+    if roots.len() >= MAX_ROOTS as usize {
+        let text = "this instance had as many roots under the grant as are looked through; \
+                    ask the principal for a grant";
+        return Err(invalid_grant("roots-too-many", text));
+    }
+    for root in roots {
         let (holder, root) = (actor.holder, root.row.root);
         let subjects = [Subject::Delegation { token: root }, Subject::HolderKey { holder, root }];
         if tx.is_revoked(&subjects)?.is_some() {
