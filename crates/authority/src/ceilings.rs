@@ -16,7 +16,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::scope::Scope;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::entitlements::{Asked, Ceiling, Entitlements, Who};
-use bailiwick_policy::expand::{Part, expand};
+use bailiwick_policy::expand::{Part, expand_parts, expand_scope};
 use bailiwick_store::{Chain, CredentialKind, Principal, Status, StoreError, View};
 
 use crate::refusal::Refusal;
@@ -224,7 +224,7 @@ pub(crate) fn honoured(
         return Ok(Some((Scope::empty(), 0)));
     }
     let shorthands: Vec<String> = kept.iter().map(|part| part.shorthand.clone()).collect();
-    let scope = expand(workflow, &shorthands)?.scope;
+    let scope = expand_scope(workflow, &shorthands)?;
     let deepest = statement.max_depth.min(workflow.max_depth);
     let depth = (0..=deepest).rev().find(|depth| honours(&kept, *depth)).unwrap_or(0);
     Ok(Some((scope, depth)))
@@ -237,7 +237,7 @@ pub(crate) fn parts(
     requested: &[String],
     tools: &Object,
 ) -> Result<Vec<Part>, Refusal> {
-    let mut parts = expand(workflow, requested)?.parts;
+    let mut parts = expand_parts(workflow, requested)?;
     for part in &mut parts {
         part.tools.retain(|t| tools.member(t.tool.as_str()).is_some());
     }

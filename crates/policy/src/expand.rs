@@ -149,6 +149,28 @@ pub struct Expansion {
 /// # Errors
 /// The first thing that stands in the way.
 pub fn expand(workflow: &Workflow, shorthands: &[String]) -> Result<Expansion, ExpandError> {
+    let parts = expand_parts(workflow, shorthands)?;
+    Ok(Expansion {
+        workflow: workflow.id.clone(),
+        workflow_digest: workflow.digest(),
+        scope: merge::scope(&parts)?,
+        parts,
+    })
+}
+
+/// The scope of [`expand`] alone: what names the version takes longer to tell.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_scope(workflow: &Workflow, shorthands: &[String]) -> Result<Scope, ExpandError> {
+    merge::scope(&expand_parts(workflow, shorthands)?)
+}
+
+/// The parts of [`expand`] alone.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_parts(workflow: &Workflow, shorthands: &[String]) -> Result<Vec<Part>, ExpandError> {
     if shorthands.is_empty() || shorthands.len() > MAX_SHORTHANDS_ASKED {
         let (found, max) = (shorthands.len(), MAX_SHORTHANDS_ASKED);
         return Err(ExpandError::Count { found, max });
@@ -159,13 +181,7 @@ pub fn expand(workflow: &Workflow, shorthands: &[String]) -> Result<Expansion, E
             parts.push(part(workflow, text)?);
         }
     }
-    let scope = merge::scope(&parts)?;
-    Ok(Expansion {
-        workflow: workflow.id.clone(),
-        workflow_digest: workflow.digest(),
-        parts,
-        scope,
-    })
+    Ok(parts)
 }
 
 fn part(workflow: &Workflow, text: &str) -> Result<Part, ExpandError> {

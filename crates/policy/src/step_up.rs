@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 
-use crate::expand::expand;
+use crate::expand::expand_scope;
 use crate::workflow::{Shorthand, Workflow, fill};
 
 /// The narrowest of the workflow's shorthands that permits this very call, with
@@ -21,7 +21,7 @@ pub fn shorthand_for(workflow: &Workflow, tool: &ToolId, arguments: &Object) -> 
         .iter()
         .filter_map(|shorthand| {
             let text = filled(shorthand, tool, arguments)?;
-            let scope = expand(workflow, std::slice::from_ref(&text)).ok()?.scope;
+            let scope = expand_scope(workflow, std::slice::from_ref(&text)).ok()?;
             scope.permits(tool.as_str(), arguments).ok()?;
             let free = usize::from(shorthand.parameters().next().is_none());
             Some((scope.tools().len(), free, text))

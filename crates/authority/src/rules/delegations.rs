@@ -18,7 +18,7 @@ use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::entitlements::{Asked, Ceiling};
-use bailiwick_policy::expand::{Expansion, expand};
+use bailiwick_policy::expand::{Expansion, expand, expand_scope};
 use bailiwick_store::{Agent, Principal, Task};
 
 use crate::ceilings::parts;
@@ -368,8 +368,7 @@ fn still_holds(
         budget: statement.budget.clone(),
         // A tool that the statement leaves out was withheld; one that it adds
         // makes it another statement than the rules'.
-        withheld: expand(workflow, &statement.requested)?
-            .scope
+        withheld: expand_scope(workflow, &statement.requested)?
             .tools()
             .map(|(tool, _)| tool.to_owned())
             .filter(|tool| statement.tools.member(tool).is_none())

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{AgentId, PrincipalId, ToolId};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::wit::{Expected, Identity, read_instance_spiffe_id};
-use bailiwick_policy::expand::expand;
+use bailiwick_policy::expand::expand_scope;
 use bailiwick_store::Instance;
 
 use crate::ceilings::honoured;
@@ -232,8 +232,8 @@ fn asked(
         }
         (Some(tools), true) => Some(tools.clone()),
         (None, false) => {
-            let expansion = expand(&state.workflow, &shorthands);
-            Some(expansion.map_err(|e| oauth(e.into()))?.scope)
+            let scope = expand_scope(&state.workflow, &shorthands);
+            Some(scope.map_err(|e| oauth(e.into()))?)
         }
         (None, true) => None,
     };
@@ -260,9 +260,8 @@ fn bounds(
     let depth = cx.installation.limits.max_constraint_depth;
     let granted = Scope::parse(&statement.tools, Dialect::Extended, depth).map_err(|_| gone())?;
     let workflow = &state.workflow;
-    let expanded = |shorthands: &[String]| {
-        expand(workflow, shorthands).map(|e| e.scope).map_err(|e| oauth(e.into()))
-    };
+    let expanded =
+        |shorthands: &[String]| expand_scope(workflow, shorthands).map_err(|e| oauth(e.into()));
     let most = workflow.budget.max_calls;
     let mut bounds = vec![
         subject,
