@@ -193,6 +193,7 @@ async fn every_page_with_something_on_it_is_accessible() {
             move |a| a.delegations(&grant).unwrap()[0].row.root.to_string()
         })
         .await;
+    let other = site.ask(|a| a.principal_add(&principal("user:leaver"), None).unwrap().alias).await;
     let agent = "/agents/agent:support-runner";
     let pages = [
         ("/".to_owned(), "home"),
@@ -208,6 +209,11 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/activity".to_owned(), "activity"),
         ("/activity/0".to_owned(), "entry"),
         ("/account".to_owned(), "account"),
+        (PROGRAM.to_owned(), "program"),
+        ("/people".to_owned(), "people"),
+        (format!("/people/{other}"), "person"),
+        (format!("/people/{other}/link"), "person-link"),
+        (format!("/people/{other}/offboard"), "person-offboard"),
     ];
     for (path, name) in &pages {
         judge.visit(&browser, &site, path, name).await;
@@ -219,6 +225,11 @@ async fn every_page_with_something_on_it_is_accessible() {
     judge.look(&browser, "login").await;
     judge.verdict(6 + pages.len() + 1);
 }
+
+/// A command line that asks to be let in.
+const PROGRAM: &str = "/login/program?code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\
+    &dpop_jkt=0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I\
+    &redirect_uri=http://127.0.0.1:4242/&state=s&name=bailiwick%20command%20line";
 
 /// Refuses by script and shows the answer, which leaves at once where a browser
 /// follows it.
