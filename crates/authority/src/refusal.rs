@@ -8,7 +8,7 @@ use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
-use bailiwick_core::ids::{AgentId, InstanceId, ServerName, WorkflowId};
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, WorkflowId};
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
@@ -46,6 +46,12 @@ pub enum Refusal {
     /// As many logins are under way as this installation takes at once.
     #[error("too many logins are under way")]
     Busy,
+    /// What only people have.
+    #[error("`{id}` is a service: only people have passkeys and roles")]
+    NotAPerson {
+        /// Whose.
+        id: PrincipalId,
+    },
     /// The last owner of the installation cannot lose that role.
     #[error("nobody would be left who answers for this installation")]
     LastOwner,
@@ -387,6 +393,7 @@ impl Refusal {
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
             Self::Busy => "busy",
+            Self::NotAPerson { .. } => "not-a-person",
             Self::LastOwner => "last-owner",
             Self::Narrow(e) => e.code(),
             Self::NotYourRole(e) => e.code(),
@@ -474,6 +481,7 @@ impl Refusal {
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
             Self::Busy => "try again in a few minutes",
+            Self::NotAPerson { .. } => "name a person; a service signs requests with its key",
             Self::LastOwner => "make somebody else an owner first",
             Self::Narrow(e) => e.remedy(),
             Self::NotYourRole(e) => e.remedy(),

@@ -44,7 +44,14 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
     let chosen = args.data_dir;
     let dir = chosen.clone().unwrap_or_else(|| "bailiwick-data".into());
     let logins = args.logins;
-    if let Some(at) = &args.at {
+    // The variable is for those verbs that can use it, and where nobody chose
+    // a data dir.
+    let told = || std::env::var("BAILIWICK_AT").ok().filter(|at| !at.is_empty());
+    let at = match args.at {
+        None if chosen.is_none() && remote::is_offered(&args.verb) => told(),
+        at => at,
+    };
+    if let Some(at) = &at {
         let logins = login::folder(logins.as_deref())?;
         remote::run(args.verb, at, &logins, out)?;
         return Ok(ExitCode::SUCCESS);

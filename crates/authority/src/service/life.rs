@@ -293,7 +293,10 @@ fn invite(
     by: &Administrator,
     reason: Option<&'static str>,
 ) -> Result<Secret, Refusal> {
-    let (principal, _) = person(tx, alias)?.ok_or(Refusal::PrincipalInactive)?;
+    let (principal, id) = person(tx, alias)?.ok_or(Refusal::PrincipalInactive)?;
+    if is_service(&id) {
+        return Err(Refusal::NotAPerson { id });
+    }
     let until = moment.now().plus_seconds(LINK_SECONDS);
     let installation = &cx.installation;
     let plan = life::invited(moment, installation, &principal.alias, by, reason, until)?;
@@ -306,7 +309,13 @@ fn invite(
     Ok(secret)
 }
 
-/// Owners beside this one who can sign in.
+/// Services have keys and sign requests; they sign in nowhere.
+pub(super) fn is_service(id: &PrincipalId) -> bool {
+    id.as_str().starts_with("service:")
+}
+
+/// Owners beside this one who are active. One who has no passkey yet counts: a
+/// link, or [`Authority::recover`], gives it.
 pub(super) fn other_owners(view: &View<'_>, alias: &Alias) -> Result<Vec<PrincipalId>, Refusal> {
     let mut others = Vec::new();
     for holder in view.holders_of_role(Role::Owner.as_str())? {

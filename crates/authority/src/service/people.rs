@@ -9,6 +9,7 @@ use bailiwick_store::{
     Credential, CredentialKind, Principal, Status, Stored, Subject, Ticket, Tx, View,
 };
 
+use super::life::is_service;
 use super::life::other_owners;
 use super::logins::end_sessions;
 use super::{Authority, Inner, revoked};
@@ -407,6 +408,9 @@ impl Authority {
     /// # Errors
     /// See [`roles::change`]; [`Refusal::Unknown`].
     pub fn role_change(&self, id: &PrincipalId, role: Role, held: bool) -> Result<(), Refusal> {
+        if held && is_service(id) {
+            return Err(Refusal::NotAPerson { id: id.clone() });
+        }
         let id = id.clone();
         self.commit(move |cx, tx, moment| {
             let found = cx.principal(tx, &id)?.ok_or_else(|| Refusal::unknown("principal", &id))?;

@@ -171,13 +171,13 @@ fn agents_that_nobody_takes_over_are_retired() {
 }
 
 #[test]
-fn the_last_owner_who_can_sign_in_cannot_leave() {
+fn the_last_active_owner_cannot_leave() {
     let world = World::desk();
     let a = &world.authority;
     for name in ["user:owner", "user:142"] {
         a.role_change(&principal(name), Role::Owner, true).unwrap();
     }
-    // An owner who cannot sign in is none.
+    // An owner who is suspended is none.
     a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
     let before = world.log_size();
     let refused = a.offboard(&principal("user:owner"), None, &BY, "left");
@@ -187,6 +187,18 @@ fn the_last_owner_who_can_sign_in_cannot_leave() {
     assert_eq!(world.log_size(), before, "nothing was written");
     a.principal_status(&principal("user:142"), Status::Active).unwrap();
     a.offboard(&principal("user:owner"), None, &BY, "left").unwrap();
+}
+
+#[test]
+fn a_service_has_neither_passkeys_nor_roles() {
+    let world = World::desk();
+    let (a, service) = (&world.authority, principal("service:billing"));
+    a.principal_add(&service, None).unwrap();
+    let before = world.log_size();
+    assert_eq!(code(a.enrolment_link(&service)), "not-a-person");
+    assert_eq!(code(a.recover(&service)), "not-a-person");
+    assert_eq!(code(a.role_change(&service, Role::Owner, true)), "not-a-person");
+    assert_eq!(world.log_size(), before, "nothing was written");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bailiwick_authority::Refusal;
 use bailiwick_authority::oauth::client::{ClientId, ClientMetadata, Source};
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_core::ids::AgentId;
@@ -43,6 +44,12 @@ fn add(
     out: Output,
 ) -> Result<(), CliError> {
     let agent = agent.map(|a| AgentId::parse(&a)).transpose()?;
+    // Before anything is registered: a client that is nobody helps nobody.
+    if let Some(agent) = &agent
+        && data.store().read(|view| view.agent(agent))?.is_none()
+    {
+        return Err(Refusal::Unknown { what: "agent", name: agent.to_string() }.into());
+    }
     let json = Json::parse(&keyfile::read(metadata)?, &JsonLimits::DEFAULT)?;
     let object = json.as_object().ok_or_else(|| {
         CliError::usage(

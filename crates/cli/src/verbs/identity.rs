@@ -11,7 +11,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::instance::enrolment;
 use crate::datadir::DataDir;
-use crate::error::CliError;
+use crate::error::{Class, CliError};
 use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
@@ -58,7 +58,12 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let keys = InstanceKeys::create(joining.key, &agent)?;
     let enrolment = enrolment(&keys, &agent, &owner, authority)?;
     let body = Object::new().with("token", joining.token).with("enrolment", enrolment);
-    let answer = web::json(authority, "/instances", &body.into())?;
+    let answer = web::json(authority, "/instances", &body.into()).inspect_err(|e| {
+        // Keys that were not enrolled are nobody's. Where no answer came they may be.
+        if e.class == Class::Refused {
+            let _ = std::fs::remove_file(joining.key);
+        }
+    })?;
     keep(&answer, joining.identity)?;
     let text = |name: &str| answer.member(name).and_then(Json::as_str).unwrap_or_default();
     let said = format!(
@@ -110,8 +115,8 @@ pub(super) fn identity(
                 Duration::from_secs(seconds.saturating_mul(RENEW_AFTER) / 100).max(AGAIN)
             }
             // An authority that is away for a moment costs nothing: the token
-            // of before lives as long again.
-            Err(e) if keep_on => {
+            // of before lives as long again. A refusal is the end.
+            Err(e) if keep_on && e.class == Class::Environment => {
                 out.warn(&e);
                 AGAIN
             }

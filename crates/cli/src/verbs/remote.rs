@@ -54,6 +54,25 @@ pub(super) fn run(verb: Verb, at: &str, logins: &Path, out: Output) -> Result<()
     Ok(())
 }
 
+/// Whether a verb can be done elsewhere at all.
+pub(super) fn is_offered(verb: &Verb) -> bool {
+    match verb {
+        Verb::Agent(verb) => !matches!(verb, AgentVerb::Transfer { .. }),
+        Verb::Client(_) | Verb::Grant(_) => true,
+        Verb::Principal(verb) => !matches!(
+            verb,
+            PrincipalVerb::Login { .. }
+                | PrincipalVerb::Offboard { .. }
+                | PrincipalVerb::Passkey(_)
+                | PrincipalVerb::Recover { .. }
+        ),
+        Verb::Delegation(verb) => matches!(verb, DelegationVerb::List { .. }),
+        Verb::Instance(verb) => matches!(verb, InstanceVerb::Invite { .. }),
+        Verb::Revoke(args) => ["grant", "delegation"].contains(&args.kind.as_str()),
+        _ => false,
+    }
+}
+
 fn listed(answer: &Object, member: &str, columns: &[&str]) -> String {
     let items = answer.member(member).and_then(Json::as_array).unwrap_or_default();
     let cell = |item: &Object, name: &str| match item.member(name) {

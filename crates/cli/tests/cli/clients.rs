@@ -103,6 +103,11 @@ fn what_is_no_client_is_refused_and_nothing_is_registered() {
     assert_eq!((refused.status, refused.code().as_str()), (1, "agent-inactive"));
     let refused = world.run(&["client", "map", &client, "--agent", "agent:nobody"]);
     assert_eq!((refused.status, refused.code().as_str()), (1, "unknown-name"));
+    // Nothing is registered for an agent that nobody knows.
+    let before = world.ok(&["client", "list"]);
+    let refused = world.run(&["client", "add", &file, "--agent", "agent:nobody"]);
+    assert_eq!((refused.status, refused.code().as_str()), (1, "unknown-name"));
+    assert_eq!(world.ok(&["client", "list"]), before);
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn a_token_enrols_one_instance_of_its_agent_under_its_owner_once() {
     let token = invite(&world, RUNNER);
     let join = Join { owner: PRINCIPAL, ..Join::of(&world, &token) };
     refused(join, "d.json", (1, "enrolment-other-owner"));
+    assert!(!host.path().join("d.json").exists(), "keys that are not enrolled are nobody's");
     refused(Join::of(&world, &token), "e.json", gone);
     // Enrolled for another authority it would be another's.
     let token = invite(&world, RUNNER);

@@ -117,6 +117,18 @@ async fn a_person_signs_a_command_line_in_and_out_and_it_acts_for_them() {
     assert_eq!((refused.status, refused.code()), (1, "role-missing".to_owned()));
     assert_eq!(at(&world, &["grant", "show", "x"]).code(), "unknown-name");
     assert_eq!(at(&world, &["keys", "list"]).code(), "not-at");
+    // The variable does the same, and leaves verbs alone that cannot use it.
+    let told = |args: &[&str]| {
+        let mut command = command(Path::new(EXE), world.base.path());
+        command.env("BAILIWICK_AT", &world.public_url);
+        Answer::of(command.args(["--json", "--logins"]).arg(world.path("logins")).args(args))
+    };
+    assert_eq!(ok(told(&["agent", "list"]))["agents"].as_array().unwrap().len(), 3);
+    assert_eq!(told(&["completions", "bash"]).status, 0);
+    let data = world.data.display().to_string();
+    assert!(
+        ok(told(&["--data-dir", &data, "agent", "list"]))["agents"][0]["owner_alias"].is_string()
+    );
     assert_eq!(remote(&world, &["--at", "http://gate.example", "grant", "list"]).status, 2);
 
     ok(remote(&world, &["logout", &world.public_url]));

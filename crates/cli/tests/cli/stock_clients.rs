@@ -19,7 +19,7 @@ use crate::EXE;
 pub(crate) const WORKFLOW: &str = include_str!("../../../../workflows/desk-assistant.yaml");
 pub(crate) const AGENT: &str = "agent:desk-assistant";
 const PERSON: &str = "user:alice";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the clients' packages are installed by `scripts/test`.
 pub(crate) fn clients() -> PathBuf {

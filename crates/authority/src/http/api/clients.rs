@@ -25,6 +25,12 @@ pub(super) fn list(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem
 
 pub(super) fn add(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
     let agent = call.optional("agent")?.map(|a| Call::read(a, AgentId::parse)).transpose()?;
+    // Before anything is registered: a client that is nobody helps nobody.
+    if let Some(agent) = &agent {
+        let found = call.authority.store().read(|view| view.agent(agent));
+        let found = found.map_err(|e| refused(e.into()))?;
+        found.ok_or_else(|| refused(Refusal::unknown("agent", agent)))?;
+    }
     let metadata = call.body.member("metadata").and_then(Json::as_object);
     let metadata = metadata.ok_or_else(|| malformed("`metadata` is missing or no object"))?;
     let read = ClientMetadata::parse(metadata, Source::Operator).map_err(|e| {
