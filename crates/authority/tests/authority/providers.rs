@@ -194,11 +194,13 @@ fn an_answer_is_taken_once_and_from_the_browser_that_began_only() {
     refused(&site.back(&site.good(&sent), &cookie_of(&secret)), "login-state-unknown");
 }
 
+/// The answer's parameters, from those that were sent.
+type Query<'a> = dyn Fn(&HashMap<String, String>) -> Vec<(&'static str, String)> + 'a;
+
 #[test]
 fn whatever_else_comes_back_gets_a_page_and_no_session() {
     let site = Site::start();
-    let judged = |query: &dyn Fn(&HashMap<String, String>) -> Vec<(&'static str, String)>,
-                  edit: &dyn Fn(&mut Object)| {
+    let judged = |query: &Query<'_>, edit: &dyn Fn(&mut Object)| {
         let (secret, sent) = site.leave("/login/provider/acme", None);
         site.tell(&sent["nonce"], edit);
         let pairs = query(&sent);
