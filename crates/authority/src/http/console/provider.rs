@@ -103,10 +103,13 @@ pub(super) async fn begin_signing(
 
 /// The provider sends the browser back.
 pub(super) async fn callback(mut visit: Visit) -> Response {
-    let answer = answer(visit.query());
+    let answer = match answer(visit.query()) {
+        Ok(answer) => answer,
+        Err(error) => return visit.fail(Refusal::from(error).into()).await,
+    };
     // The answer is used up: there is nothing to come back to.
     visit.asked.path = "/".to_owned();
-    let state = answer.as_ref().ok().and_then(|a| a.state.clone()).unwrap_or_default();
+    let state = answer.state.clone().unwrap_or_default();
     let taken = visit.open(move |cx, asked| {
         let secret = cx.secret(Cookie::Ceremony, &asked.headers);
         let secret = secret.ok_or(Refusal::from(OidcError::State))?;
@@ -122,13 +125,8 @@ pub(super) async fn callback(mut visit: Visit) -> Response {
         Err(failure) => return visit.fail(failure).await,
     };
     let console = visit.console.clone();
-    let finished = match answer {
-        Ok(answer) => {
-            let host = console.0.authority.host();
-            console.0.providers.finish(&begun, &secret, &answer, host).await
-        }
-        Err(error) => Err(error),
-    };
+    let host = console.0.authority.host();
+    let finished = console.0.providers.finish(&begun, &secret, &answer, host).await;
     let response = visit
         .run(move |cx, asked| match (finished, then) {
             (Ok(person), Then::Page(next)) => sign_in(cx, asked, &begun, &person, &next),
