@@ -92,6 +92,12 @@ const TOO_MANY: &str = "\u{1}values";
 /// binary switched its `arbitrary_precision` feature on.
 const RAW_NUMBER_KEY: &str = "$serde_json::private::Number";
 
+/// The canonical form (RFC 8785) of what serializes as JSON without fail:
+/// unique names, finite numbers.
+pub(crate) fn canonical(value: &impl Serialize) -> String {
+    serde_json_canonicalizer::to_string(value).unwrap_or_default()
+}
+
 impl Json {
     /// Reads one JSON text.
     ///
@@ -118,9 +124,7 @@ impl Json {
     /// The canonical form (RFC 8785).
     #[must_use]
     pub fn canonical(&self) -> String {
-        // Every value that can be built has a canonical form: names are
-        // unique and numbers finite.
-        serde_json_canonicalizer::to_string(self).unwrap_or_default()
+        canonical(self)
     }
 
     /// The members, if this is an object.
@@ -208,18 +212,17 @@ impl Object {
     }
 
     /// Sets member `name`, replacing an earlier value.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Json>) {
-        let name = name.into();
+    pub fn insert(&mut self, name: impl AsRef<str> + Into<String>, value: impl Into<Json>) {
         let value = value.into();
-        match self.0.iter_mut().find(|(n, _)| n.as_str() == name) {
+        match self.0.iter_mut().find(|(n, _)| n.as_str() == name.as_ref()) {
             Some((_, slot)) => *slot = value,
-            None => self.0.push((name.into(), value)),
+            None => self.0.push((Name::new(name), value)),
         }
     }
 
     /// The same object with member `name` set.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+    pub fn with(mut self, name: impl AsRef<str> + Into<String>, value: impl Into<Json>) -> Self {
         self.insert(name, value);
         self
     }
@@ -228,6 +231,13 @@ impl Object {
     pub fn remove(&mut self, name: &str) -> Option<Json> {
         let at = self.0.iter().position(|(n, _)| n.as_str() == name)?;
         Some(self.0.remove(at).1)
+    }
+
+    /// The members whose names are less than `at`, and the others.
+    #[must_use]
+    pub fn split(self, at: &str) -> (Self, Self) {
+        let (before, after) = self.0.into_iter().partition(|(name, _)| name.as_str() < at);
+        (Self(before), Self(after))
     }
 
     /// The members in document order.

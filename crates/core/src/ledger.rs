@@ -11,7 +11,7 @@
 
 use crate::crypto::{Digest, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::ids::{EntryId, OrgId};
-use crate::json::{Json, JsonError, Object};
+use crate::json::{self, Json, JsonError, Object};
 use crate::limits::JsonLimits;
 use crate::time::Timestamp;
 
@@ -36,10 +36,21 @@ pub struct Disclosure {
 }
 
 impl Disclosure {
-    /// The commitment: SHA-256 of the canonical form of `{salt, value}`.
+    /// The commitment: SHA-256 of [`Disclosure::canonical`].
     #[must_use]
     pub fn commitment(&self) -> Digest {
-        sha256(self.to_json().canonical().as_bytes())
+        sha256(self.canonical().as_bytes())
+    }
+
+    /// The canonical form of `{salt, value}`.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        #[derive(serde::Serialize)]
+        struct Salted<'a> {
+            salt: String,
+            value: &'a Json,
+        }
+        json::canonical(&Salted { salt: base64url(&self.salt), value: &self.value })
     }
 
     /// `{"salt": base64url, "value": …}`
@@ -165,6 +176,8 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
     /// The maker's position after this entry.
     pub next: MakerPosition,
+    /// The canonical texts that it commits to, by field: what lies beside it.
+    pub texts: Vec<(String, String)>,
 }
 
 /// Why an entry cannot be made or read.
@@ -223,6 +236,12 @@ impl Event {
         position: MakerPosition,
         signer: &dyn Signer,
     ) -> Result<Sealed, EntryError> {
+        let texts: Vec<(String, String)> =
+            self.disclosures.iter().map(|(field, d)| (field.clone(), d.canonical())).collect();
+        let commits: Object = texts
+            .iter()
+            .map(|(field, text)| (field.clone(), Json::from(sha256(text.as_bytes()))))
+            .collect();
         let mut entry = Object::new()
             .with("v", 1u64)
             .with("id", &self.id)
@@ -242,15 +261,11 @@ impl Event {
                 entry.insert(name, value.as_str());
             }
         }
-        let commits: Object = self
-            .disclosures
-            .iter()
-            .map(|(field, d)| (field.clone(), Json::from(d.commitment())))
-            .collect();
         entry.insert("commits", commits);
         // Written once: the signature's member is set into the canonical text
         // where its name belongs.
-        let (before, after) = halves(&entry);
+        // There are members on both sides of it (`id` and `v`).
+        let (before, after) = entry.split(SIGNATURE);
         let (before, after) = (Json::from(before).canonical(), Json::from(after).canonical());
         let before = before.strip_suffix('}').unwrap_or_default();
         let after = after.strip_prefix('{').unwrap_or_default();
@@ -262,19 +277,8 @@ impl Event {
             return Err(EntryError::TooLarge { bytes: bytes.len() });
         }
         let next = MakerPosition { seq: position.seq.saturating_add(1), prev: sha256(&bytes) };
-        Ok(Sealed { bytes, next })
+        Ok(Sealed { bytes, next, texts })
     }
-}
-
-/// The members before and after the signature's in canonical order; there are
-/// always some on both sides (`id` and `v`).
-fn halves(entry: &Object) -> (Object, Object) {
-    let (mut before, mut after) = (Object::new(), Object::new());
-    for (name, value) in entry.iter() {
-        let half = if name < SIGNATURE { &mut before } else { &mut after };
-        half.insert(name, value.clone());
-    }
-    (before, after)
 }
 
 fn signing_input(unsigned: &Json) -> Vec<u8> {

@@ -158,7 +158,7 @@ pub fn expand(workflow: &Workflow, shorthands: &[String]) -> Result<Expansion, E
     })
 }
 
-/// The scope of [`expand`] alone: what names the version takes longer to tell.
+/// The scope of [`expand`] alone.
 ///
 /// # Errors
 /// As [`expand`].

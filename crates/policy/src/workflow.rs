@@ -67,6 +67,8 @@ pub struct Workflow {
     pub catalogue: Catalogue,
     /// What short scope texts stand for, ordered by their text.
     pub shorthands: Vec<Shorthand>,
+    /// The version's name; a version never changes.
+    digest: Digest,
 }
 
 /// Reads a document of entitlements with the reader of workflows.
@@ -85,7 +87,9 @@ impl Workflow {
     /// is not YAML has one problem only.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let document = yaml::parse(text).map_err(|problem| vec![problem])?;
-        read::workflow(&document)
+        let mut workflow = read::workflow(&document)?;
+        workflow.digest = sha256(workflow.canonical_json().as_bytes());
+        Ok(workflow)
     }
 
     /// Whether `agent` may run tasks under this workflow.
@@ -128,8 +132,8 @@ impl Workflow {
 
     /// SHA-256 over the canonical form: the name of this version.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        sha256(self.canonical_json().as_bytes())
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
 }
 

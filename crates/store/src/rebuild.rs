@@ -44,11 +44,15 @@ impl View<'_> {
 
 pub(crate) fn row_in_texts(texts: &[(String, Disclosure)]) -> Option<Row> {
     let (_, d) = texts.iter().find(|(field, _)| field == ROW)?;
-    serde_json::from_str(&d.value.canonical()).ok()
+    read_row(&d.value)
 }
 
 pub(crate) fn row_in_body(body: &Object) -> Option<Row> {
-    serde_json::from_str(&body.member(ROW)?.canonical()).ok()
+    read_row(body.member(ROW)?)
+}
+
+fn read_row(json: &Json) -> Option<Row> {
+    serde_json::from_slice(&serde_json::to_vec(json).ok()?).ok()
 }
 
 fn row_in_leaf(leaf: &[u8]) -> Option<Row> {

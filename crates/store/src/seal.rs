@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bailiwick_core::ids::{EntryId, OrgId};
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Disclosure;
 use bailiwick_core::limits::JsonLimits;
 use zeroize::Zeroizing;
@@ -71,20 +71,15 @@ fn associated(domain: &str, org: &OrgId, entry: &EntryId) -> Aad<Vec<u8>> {
     Aad::from(format!("{domain}\n{org}\n{entry}").into_bytes())
 }
 
-/// Encrypts the disclosures of `entry`.
+/// Encrypts the texts that `entry` commits to, as one JSON object.
 pub(crate) fn seal(
     key: &PlaintextKey,
     entropy: &dyn Entropy,
     org: &OrgId,
     entry: &EntryId,
-    disclosures: &[(String, Disclosure)],
+    texts: &[(String, String)],
 ) -> Result<SealedRecord, StoreError> {
-    let object: Object =
-        disclosures.iter().map(|(field, d)| (field.clone(), d.to_json())).collect();
-    // Any JSON text will do: what was committed to is made canonical again when
-    // it is read.
-    let mut ciphertext =
-        serde_json::to_vec(&object).map_err(|_| StoreError::Value { what: "the entry's texts" })?;
+    let mut ciphertext = object_of(texts);
     if ciphertext.len() > MAX_PLAINTEXT_BYTES {
         return Err(StoreError::Value { what: "length of the entry's texts" });
     }
@@ -117,6 +112,20 @@ pub(crate) fn seal(
     let mut key = nonce.to_vec();
     key.append(&mut wrapped);
     Ok(SealedRecord { key, ciphertext })
+}
+
+/// The JSON object with these texts, which are JSON, as members.
+fn object_of(texts: &[(String, String)]) -> Vec<u8> {
+    let mut object = String::from("{");
+    for (i, (field, text)) in texts.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        object.push_str(comma);
+        object.push_str(&Json::from(field.as_str()).canonical());
+        object.push(':');
+        object.push_str(text);
+    }
+    object.push('}');
+    object.into_bytes()
 }
 
 /// Decrypts what [`seal`] made.

@@ -174,9 +174,9 @@ impl Tx<'_> {
             (org, maker, signed(sealed.next.seq)?, sealed.next.prev.bytes().as_slice()),
             "maker",
         )?;
-        if !event.disclosures.is_empty() {
+        if !sealed.texts.is_empty() {
             let cx = self.view.cx;
-            let record = seal::seal(&cx.key, &*cx.entropy, &cx.org, &event.id, &event.disclosures)?;
+            let record = seal::seal(&cx.key, &*cx.entropy, &cx.org, &event.id, &sealed.texts)?;
             self.execute(
                 "INSERT INTO sealed (org, entry, key, ciphertext) VALUES (?1, ?2, ?3, ?4)",
                 (org, event.id.as_str(), record.key, record.ciphertext),

@@ -14,23 +14,15 @@ pub(super) enum Name {
 }
 
 impl Name {
+    pub(super) fn new(name: impl AsRef<str> + Into<String>) -> Self {
+        usual(name.as_ref()).map_or_else(|| Self::Other(name.into()), Self::Usual)
+    }
+
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Usual(name) => name,
             Self::Other(name) => name,
         }
-    }
-}
-
-impl From<String> for Name {
-    fn from(name: String) -> Self {
-        usual(&name).map_or(Self::Other(name), Self::Usual)
-    }
-}
-
-impl From<&str> for Name {
-    fn from(name: &str) -> Self {
-        usual(name).map_or_else(|| Self::Other(name.to_owned()), Self::Usual)
     }
 }
 
@@ -42,7 +34,7 @@ impl fmt::Debug for Name {
 
 macro_rules! usual {
     ($($name:literal)*) => {
-        /// The names that stand in nearly every token and proof. Which names
+        /// The names that stand in nearly every token, proof and entry. Which names
         /// are here decides nothing but what reading them costs.
         fn usual(name: &str) -> Option<&'static str> {
             match name { $($name => Some($name),)* _ => None }
@@ -62,6 +54,10 @@ usual! {
     "id" "digest" "max_calls"
     "urn:bailiwick:claim:task" "urn:bailiwick:claim:purpose" "urn:bailiwick:claim:workflow"
     "urn:bailiwick:claim:grant" "urn:bailiwick:claim:budget"
+    // entries
+    "v" "org" "time" "kind" "maker" "seq" "prev" "body" "commits" "sig" "salt" "row"
+    "principal" "agent" "instance" "task" "grant" "delegation" "action" "tool" "decision"
+    "reason" "workflow_digest" "grant_digest" "root" "pin" "guarantee" "audience"
 }
 
 /// Reads a name.
@@ -83,6 +79,6 @@ impl Visitor<'_> for Reading {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-        Ok(Name::from(name))
+        Ok(Name::new(name))
     }
 }

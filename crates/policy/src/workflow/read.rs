@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::limits::ChainLimits;
 
@@ -311,6 +312,8 @@ impl Reading {
             budget: budget?,
             catalogue: catalogue?,
             shorthands: shorthands?,
+            // Its name comes from all of the above.
+            digest: Digest::from_array([0; 32]),
         })
     }
 
