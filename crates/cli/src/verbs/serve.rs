@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::Router;
 use bailiwick_authority::feed::server::RevocationServer;
-use bailiwick_authority::follower::RevocationFollower;
 use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{Console, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
@@ -24,17 +23,13 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::args::ServeArgs;
 use crate::datadir::DataDir;
-use crate::error::{CliError, from_typed};
+use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
 
-from_typed!(Environment: bailiwick_authority::follower::FeedError);
-
-/// How often revocations are followed (DESIGN rule 8: within a second).
-const FOLLOW: Duration = Duration::from_millis(50);
 /// How often entries become leaves of the tree (within a second).
 const SEQUENCE: Duration = Duration::from_millis(500);
 /// How often what has ended is forgotten, and how much at once.
@@ -109,15 +104,6 @@ fn init_logs(level: &str) {
 
 /// The gateway of a data dir over `catalogue`.
 pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<Gateway, CliError> {
-    let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
-    gateway_following(data, catalogue, follower)
-}
-
-fn gateway_following(
-    data: &DataDir,
-    catalogue: Arc<dyn Catalogue>,
-    follower: Arc<RevocationFollower>,
-) -> Result<Gateway, CliError> {
     let installation = data.authority.installation();
     let anchors = data.authority.anchors()?;
     let c = &data.config;
@@ -137,7 +123,9 @@ fn gateway_following(
     config.require_dpop_nonce = c.require_dpop_nonce;
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
     let ports = Ports {
-        registry: Arc::new(data.authority.registry(Some(follower))),
+        // In one process the state itself is asked, so that memory does not
+        // grow with what was ever revoked.
+        registry: Arc::new(data.authority.registry(None)),
         journal: Arc::new(journal(data)),
         catalogue,
         host: Arc::new(SystemHost),
@@ -174,11 +162,10 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         .map_err(|e| CliError::environment("cannot-listen", e.to_string(), "try again"))?;
     // Nothing was answered yet.
     data.config.check_address(address)?;
-    let follower = Arc::new(RevocationFollower::start(Arc::new(data.authority.feed()))?);
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
-    let gateway = gateway_following(&data, catalogue, Arc::clone(&follower))?;
+    let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
-    let mut tasks = Background::start(&data, follower);
+    let mut tasks = Background::start(&data);
     let presented = tls.as_ref().map(|files| files.tls());
     let keys = Keys::new(Arc::clone(&data), gateway.clone());
     tasks.tasks.push(reloading(move || {
@@ -319,12 +306,7 @@ struct Background {
 }
 
 impl Background {
-    fn start(data: &Arc<DataDir>, follower: Arc<RevocationFollower>) -> Self {
-        let follow = every(FOLLOW, move || {
-            if let Err(e) = follower.poll() {
-                tracing::error!(code = e.code(), error = %e, "revocations cannot be followed");
-            }
-        });
+    fn start(data: &Arc<DataDir>) -> Self {
         let sequencing = Arc::clone(data);
         let sequence = every(SEQUENCE, move || {
             if let Err(e) = sequencing.sequence() {
@@ -338,7 +320,7 @@ impl Background {
                 tracing::warn!(code = e.code(), error = %e, "cannot forget what has ended");
             }
         });
-        Self { tasks: vec![follow, sequence, purge] }
+        Self { tasks: vec![sequence, purge] }
     }
 
     fn stop(self) {
