@@ -217,6 +217,11 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
     assert_eq!(shown["log"]["value"], "debug");
     assert_eq!(shown["publish_ledger"]["value"], false);
 
+    let mut wrong = command(Path::new(EXE), home);
+    let wrong = Answer::of(wrong.env("BAILIWICK_LISTEN", "here").args(["config", "check"]));
+    assert_eq!(wrong.status, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("environment variable BAILIWICK_LISTEN: "), "{}", wrong.err);
+
     let file = data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, code) in [
