@@ -20,7 +20,7 @@ pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, Prin
     about,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 done; 1 refused, denied or does not verify; 2 wrong usage or input; 3 a file, the store or the network.\n\nStart with `bailiwick demo`, or set up your own:\n  bailiwick init --yes\n  bailiwick principal add user:142\n  bailiwick serve"
+    after_help = "Exit status: 0 done; 1 refused, denied or does not verify; 2 wrong usage, or a file or URL that was named cannot be used; 3 the installation's files, the store or the network; 4 nothing by that name.\n\nStart with `bailiwick demo`, or set up your own:\n  bailiwick init --yes\n  bailiwick principal add user:142\n  bailiwick serve"
 )]
 pub(crate) struct Args {
     /// One JSON object per line instead of text.

@@ -22,7 +22,7 @@ impl File {
         if !path.exists() {
             return Ok(None);
         }
-        let text = String::from_utf8(keyfile::read(&path)?).map_err(|e| {
+        let text = String::from_utf8(keyfile::own(keyfile::read(&path))?).map_err(|e| {
             let before = String::from_utf8_lossy(
                 e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default(),
             );

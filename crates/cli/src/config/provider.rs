@@ -139,7 +139,7 @@ impl ProviderOptions {
             None
         } else {
             let path = dir.join(&self.client_secret_file);
-            let bytes = keyfile::read_private(&path)?;
+            let bytes = keyfile::own(keyfile::read_private(&path))?;
             let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
             if !(1..=MAX_SECRET).contains(&text.len()) || text.chars().any(char::is_control) {
                 return Err(CliError::environment(

@@ -19,7 +19,7 @@ fn read(path: &Path) -> Result<(String, Entitlements), CliError> {
     let parsed = Entitlements::parse(&text).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|p| format!("{p}\n    try: {}", p.remedy)).collect();
-        CliError::refused(
+        CliError::usage(
             problems.first().map_or("workflow-malformed", |p| p.code()),
             format!("`{}` is no valid document:\n  {}", path.display(), lines.join("\n  ")),
             "mend the file and check it again",

@@ -15,6 +15,7 @@ use crate::host;
 use crate::keyfile;
 use crate::keystore;
 use crate::output::Output;
+use crate::table::{NONE, table};
 
 pub(super) fn run(verb: KeysVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     match verb {
@@ -64,15 +65,17 @@ fn list(dir: &Path, out: Output) -> Result<(), CliError> {
             .with("jwk", k.key.to_jwk())
             .into()
     });
-    let text: Vec<String> = keys
+    let rows: Vec<Vec<String>> = keys
         .iter()
         .map(|k| {
-            let until = k.until.map(|t| format!(" until {t}")).unwrap_or_default();
             let (purpose, kid, from) = (k.purpose.as_str(), k.key.kid(), k.from.unwrap_or(began));
-            format!("{purpose:<15}  {kid}  {:<11}  from {from}{until}", state(k))
+            let until = k.until.map_or(NONE.to_owned(), |t| t.to_string());
+            let texts = [purpose.to_owned(), kid.to_string(), state(k).to_owned()];
+            texts.into_iter().chain([from.to_string(), until]).collect()
         })
         .collect();
-    out.result(Object::new().with("keys", list.collect::<Vec<_>>()), text.join("\n"));
+    let text = table(&["purpose", "key", "state", "accepted from", "until"], &rows);
+    out.result(Object::new().with("keys", list.collect::<Vec<_>>()), text);
     Ok(())
 }
 

@@ -24,14 +24,12 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::args::ServeArgs;
 use crate::datadir::DataDir;
-use crate::error::{CliError, from_typed};
+use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
-
-from_typed!(Environment: bailiwick_authority::follower::FeedError);
 
 /// How often revocations are followed (DESIGN rule 8: within a second).
 const FOLLOW: Duration = Duration::from_millis(50);
@@ -86,7 +84,7 @@ pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliEr
 /// Refuses to start with private files that others can read.
 fn check_modes(data: &DataDir) -> Result<(), CliError> {
     for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
-        keyfile::read_private(&data.dir.join("keys").join(name))?;
+        keyfile::own(keyfile::read_private(&data.dir.join("keys").join(name)))?;
     }
     Ok(())
 }
@@ -162,12 +160,17 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
     }
     let tls = TlsFiles::open(&data.dir, &data.config)?.map(Arc::new);
-    let listener = TcpListener::bind(listen).await.map_err(|e| {
-        CliError::environment(
+    let listener = TcpListener::bind(listen).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidInput => CliError::usage(
+            "listen-malformed",
+            format!("`{listen}` is no address to listen on"),
+            "write ADDRESS:PORT, such as 127.0.0.1:7417",
+        ),
+        _ => CliError::environment(
             "cannot-listen",
             format!("cannot listen on {listen}: {e}"),
             "choose another --listen, or stop what listens there",
-        )
+        ),
     })?;
     let address = listener
         .local_addr()

@@ -26,7 +26,7 @@ fn parse(text: &str, path: &Path) -> Result<Workflow, CliError> {
     Workflow::parse(text).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|p| format!("{p}\n    try: {}", p.remedy)).collect();
-        CliError::refused(
+        CliError::usage(
             problems.first().map_or("workflow-malformed", |p| p.code()),
             format!("`{}` is no valid workflow:\n  {}", path.display(), lines.join("\n  ")),
             "mend the file and check it again",

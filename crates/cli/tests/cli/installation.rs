@@ -275,6 +275,15 @@ fn doctor_says_what_is_well_and_what_is_not() {
     let bypass = failing(&world);
     assert!(bypass.iter().any(|c| c["code"] == "bypass-possible"), "{bypass:?}");
     assert!(bypass.iter().all(|c| c["remedy"].is_string()), "{bypass:?}");
+    // Where there is no data dir, that is the one thing to say.
+    let nowhere = tempfile::tempdir().unwrap();
+    let none = run(nowhere.path(), &["--json", "doctor", "--data-dir", "not-there"]);
+    assert_eq!(none.status, 1, "{}", none.out);
+    let none = none.json()["checks"].clone();
+    assert_eq!((none.as_array().unwrap().len(), &none[0]["code"]), (1, &json!("no-data-dir")));
+    let remedy = none[0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("bailiwick init --data-dir not-there"), "{remedy}");
+    assert!(!nowhere.path().join("not-there").exists());
     // A fresh installation can delegate nothing yet.
     let (base, _data) = initialised();
     let fresh = run(base.path(), &["--json", "doctor"]);
