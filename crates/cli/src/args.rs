@@ -463,20 +463,4 @@ pub(crate) struct InspectArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Base64url, which hashes and one-time tokens are, may begin with a hyphen.
-    #[test]
-    fn a_hash_or_a_token_that_begins_with_a_hyphen_is_a_value() {
-        let parsed = |line: &str| Args::try_parse_from(line.split(' '));
-        for line in [
-            "bailiwick revoke delegation -9aB_c --reason why",
-            "bailiwick revoke delegation --reason why -9aB_c",
-            "bailiwick revoke holder-key -9aB_c --root --aB_c --reason why",
-            "bailiwick instance join --authority u --token -9aB_c --agent a --owner o --key k",
-        ] {
-            assert!(parsed(line).is_ok(), "{line}: {}", parsed(line).unwrap_err());
-        }
-    }
-}
+mod tests;

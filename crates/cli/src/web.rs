@@ -137,13 +137,20 @@ fn read(url: &str, answered: Answered, code: &str, text: &str) -> Result<Object,
     if said(code).is_none() && status != 429 && status < 500 {
         return Err(stranger(url, &kind));
     }
-    let message =
-        said(text).map_or_else(|| format!("the authority answered {status}"), str::to_owned);
+    let text = said(text);
+    // OAuth has one text for both, with our remedy at its end.
+    let (message, advice) = match (text.and_then(|t| t.rsplit_once("; ")), said("remedy")) {
+        (Some((message, remedy)), None) => (message.to_owned(), Some(remedy)),
+        (_, remedy) => {
+            let message = text.map(str::to_owned);
+            (message.unwrap_or_else(|| format!("the authority answered {status}")), remedy)
+        }
+    };
     let code = said(code).unwrap_or("authority-refused");
     let class = Class::of_answer(status, code);
     let remedy = match class {
         Class::Environment => "try again after a while",
-        _ => said("remedy").unwrap_or("check the request, and that this is the authority's URL"),
+        _ => advice.unwrap_or("check the request, and that this is the authority's URL"),
     };
     Err(CliError::new(class, code, message, remedy))
 }

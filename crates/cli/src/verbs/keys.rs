@@ -145,19 +145,17 @@ fn rotate(dir: &Path, text: &str, out: Output) -> Result<(), CliError> {
             replaced.until
         ),
     );
-    next(purpose, out);
+    out.next(next(purpose).as_slice());
     Ok(())
 }
 
-fn next(purpose: Purpose, out: Output) {
+fn next(purpose: Purpose) -> Option<&'static str> {
     match purpose {
         Purpose::Issuer | Purpose::AuthorityMaker | Purpose::GatewayMaker => {
-            out.next(&["bailiwick keys trust -o trust.json   # hand it to auditors again"]);
+            Some("bailiwick keys trust -o trust.json   # hand it to auditors again")
         }
-        Purpose::Snapshot => {
-            out.next(&["hand the new key to gateways elsewhere: bailiwick keys list"])
-        }
-        Purpose::Identity => {}
+        Purpose::Snapshot => Some("bailiwick keys list   # hand the new key to gateways elsewhere"),
+        Purpose::Identity => None,
     }
 }
 
@@ -225,9 +223,11 @@ fn compromise(dir: &Path, key: &str, since: &str, out: Output) -> Result<(), Cli
         Object::new().with("grants", grants).with("instances", instances).with("more", ended.more),
     );
     out.result(object, text);
-    if purpose == Purpose::Issuer {
-        out.next(&["bailiwick delegate …   # a new root for each grant that stands"]);
-    }
-    next(purpose, out);
+    let reissue =
+        "bailiwick delegation reissue --grant GRANT --out chain.json   # for each that stands";
+    let mut steps: Vec<&str> =
+        (purpose == Purpose::Issuer).then_some(reissue).into_iter().collect();
+    steps.extend(next(purpose));
+    out.next(&steps);
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
-use crate::table::table_or;
+use crate::table::{table, table_or};
 
 pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -151,17 +151,13 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let subject = |name: &ServerName| Subject::ToolServer { name: name.clone() };
     let subjects: Vec<_> = rows.iter().map(|s| (subject(&s.name), s.status.as_str())).collect();
     let mut lines = Vec::new();
-    let mut pinned = String::new();
+    let mut pinned = Vec::new();
     let mut servers = Vec::new();
     for (server, state) in rows.iter().zip(data.states(&subjects)?) {
         let mut pins = Vec::new();
         for pin in data.authority.pins(&server.name)? {
-            pinned.push_str(&format!(
-                "\n  {:<50} {:<8} {}",
-                pin.tool,
-                pin.status.as_str(),
-                pin.digest
-            ));
+            let (tool, digest) = (pin.tool.to_string(), pin.digest.to_string());
+            pinned.push(vec![tool, pin.status.as_str().to_owned(), digest]);
             pins.push(Json::from(
                 Object::new()
                     .with("tool", &pin.tool)
@@ -182,7 +178,7 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let heads = ["tool server", "status", "pins", "url"];
     let mut text = table_or(&heads, &lines, "no tool server is catalogued");
     if !pinned.is_empty() {
-        text.push_str(&format!("\n\npinned{pinned}"));
+        text.push_str(&format!("\n\n{}", table(&["tool", "status", "digest"], &pinned)));
     }
     out.result(Object::new().with("tool_servers", servers), text);
     Ok(())
