@@ -109,6 +109,11 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         }
     }
     assert!(data.exists());
+    // Each problem of a file is one line that says where, what, and what to do, once.
+    let workflow = run(home, &["workflow", "check", "bad.yaml"]).err;
+    assert_eq!(workflow.lines().count(), 3, "{workflow}");
+    assert_eq!(workflow.matches("mend the line").count(), 1, "{workflow}");
+    assert!(workflow.contains("line 1, column "), "{workflow}");
     // A command that failed did nothing by halves.
     let known = run(home, &["--json", "principal", "list"]).out;
     assert!(known.contains("user:1") && !known.contains("user:2"), "{known}");
