@@ -25,7 +25,7 @@ struct Api {
 
 /// `/ledger/checkpoint`, `/ledger/tile/…`.
 pub(crate) fn router(data: Arc<DataDir>) -> Result<Router, CliError> {
-    let credential = keyfile::read_private(&data.dir.join("keys").join(ADMIN))?;
+    let credential = keyfile::own(keyfile::read_private(&data.dir.join("keys").join(ADMIN)))?;
     let admin = *sha256(credential.trim_ascii()).bytes();
     Ok(Router::new()
         .route("/ledger/{*path}", get(ledger))

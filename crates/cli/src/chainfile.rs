@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
 
 use crate::error::CliError;
 use crate::keyfile;
@@ -32,8 +31,7 @@ impl ChainFile {
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let bytes = keyfile::read(path)?;
-        let json = Json::parse(&bytes, &JsonLimits::DEFAULT)?;
+        let json = keyfile::read_json(path)?;
         let malformed = || {
             CliError::usage(
                 "chain-file-malformed",

@@ -9,9 +9,12 @@ use bailiwick_core::json::{Json, Object};
 use serde::Deserialize;
 
 use crate::error::CliError;
-use crate::keyfile;
 
+mod file;
+mod options;
 mod serves;
+use file::File;
+pub(crate) use options::{OPTIONS, OptionRow};
 pub(crate) use serves::Serves;
 pub(crate) mod provider;
 use provider::ProviderOptions;
@@ -21,6 +24,13 @@ pub(crate) const FILE: &str = "bailiwick.toml";
 
 /// The port when nothing else is said.
 pub(crate) const DEFAULT_PORT: u16 = 7417;
+
+/// An option that cannot be used.
+struct Fault {
+    /// Its name, dotted; a provider's as `provider.INDEX.MEMBER`.
+    option: String,
+    error: CliError,
+}
 
 /// The configuration in force.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -103,219 +113,49 @@ impl Default for Config {
     }
 }
 
-/// One option: name, range, environment variable, meaning, and what somebody
-/// who controls it gains.
-pub(crate) struct OptionRow {
-    pub(crate) name: &'static str,
-    pub(crate) range: &'static str,
-    pub(crate) env: Option<&'static str>,
-    pub(crate) meaning: &'static str,
-    pub(crate) attacker: &'static str,
-}
-
-/// Every option, in the order of the file.
-pub(crate) const OPTIONS: &[OptionRow] = &[
-    OptionRow {
-        name: "listen",
-        range: "ADDRESS:PORT; loopback unless told otherwise",
-        env: Some("BAILIWICK_LISTEN"),
-        meaning: "where `serve` listens; beyond loopback only with TLS (or `behind_proxy`); it warns when the port is not that of a localhost `public_url`",
-        attacker: "reach: who can try to call; no authority",
-    },
-    OptionRow {
-        name: "public_url",
-        range: "an http://localhost or https:// URL without path",
-        env: None,
-        meaning: "the only source of issuer, audience and redirect names; empty means http://localhost:PORT of `listen`",
-        attacker: "can make this installation deny everything, or accept delegations issued for another name",
-    },
-    OptionRow {
-        name: "org",
-        range: "letters, digits, `.`, `_`, `-`",
-        env: None,
-        meaning: "the organisation, in every key and entry",
-        attacker: "nothing: entries of another organisation are refused",
-    },
-    OptionRow {
-        name: "trust_domain",
-        range: "a DNS name",
-        env: None,
-        meaning: "the SPIFFE trust domain of the agents",
-        attacker: "how agents are named in records",
-    },
-    OptionRow {
-        name: "staleness_seconds",
-        range: "1 to 60",
-        env: None,
-        meaning: "how old knowledge of revocations may be before calls are denied",
-        attacker: "keeps revoked delegations alive up to this long while the store is away",
-    },
-    OptionRow {
-        name: "pin_check_seconds",
-        range: "1 to 3600",
-        env: None,
-        meaning: "how often a tool's definition is compared with its pin",
-        attacker: "a changed tool is used up to this long",
-    },
-    OptionRow {
-        name: "root_minutes",
-        range: "1 to 1440",
-        env: None,
-        meaning: "the longest life of a root token; the grant's end also bounds it",
-        attacker: "a stolen holder key works up to this long without revocation",
-    },
-    OptionRow {
-        name: "upstream_timeout_seconds",
-        range: "1 to 600",
-        env: None,
-        meaning: "how long a tool may take; the delegation's end also bounds it",
-        attacker: "holds connections open longer",
-    },
-    OptionRow {
-        name: "max_request_bytes",
-        range: "1024 to 16777216",
-        env: None,
-        meaning: "the largest request accepted",
-        attacker: "memory per request",
-    },
-    OptionRow {
-        name: "max_response_bytes",
-        range: "1024 to 268435456",
-        env: None,
-        meaning: "the largest answer taken from a tool",
-        attacker: "memory per call",
-    },
-    OptionRow {
-        name: "max_connections",
-        range: "1 to 1000000; with `max_calls` below the process's limit of open files",
-        env: None,
-        meaning: "connections open at once; others wait to be accepted",
-        attacker: "memory and open files",
-    },
-    OptionRow {
-        name: "max_calls",
-        range: "1 to 1000000",
-        env: None,
-        meaning: "calls under way at once, a quarter of them for one instance; others are refused",
-        attacker: "memory: each may hold an answer of `max_response_bytes`",
-    },
-    OptionRow {
-        name: "max_sessions",
-        range: "1 to 1000000",
-        env: None,
-        meaning: "sessions of the older protocol held at once",
-        attacker: "memory; beyond it new sessions are refused",
-    },
-    OptionRow {
-        name: "drain_seconds",
-        range: "0 to 300",
-        env: None,
-        meaning: "how long SIGTERM waits for calls under way",
-        attacker: "delays a stop",
-    },
-    OptionRow {
-        name: "requests_per_minute",
-        range: "60 to 1000000",
-        env: None,
-        meaning: "how often one address, and one client or person, may call the authority's endpoints and API; a tenth of it at once",
-        attacker: "load; the answer beyond it is 429",
-    },
-    OptionRow {
-        name: "require_dpop_nonce",
-        range: "true or false",
-        env: None,
-        meaning: "whether DPoP proofs must carry a nonce that the server supplied: at `/token`, and beside access tokens at tool servers' endpoints; costs a client one more request every few minutes",
-        attacker: "whoever had a client's key for a moment can use proofs made then within their time; with nonces, not even those",
-    },
-    OptionRow {
-        name: "publish_ledger",
-        range: "true or false",
-        env: None,
-        meaning: "whether tiles can be read without the admin credential",
-        attacker: "sees ids, aliases, codes and times of every action; no text",
-    },
-    OptionRow {
-        name: "log",
-        range: "error, warn, info, debug",
-        env: Some("BAILIWICK_LOG"),
-        meaning: "how much `serve` logs; secrets are never logged",
-        attacker: "noise",
-    },
-    OptionRow {
-        name: "behind_proxy",
-        range: "true or false; true only with an https:// `public_url`",
-        env: None,
-        meaning: "whether plain HTTP may be spoken beyond loopback, because only a proxy that ends TLS reaches this address",
-        attacker: "reads and changes chains, arguments and results on the way between proxy and listener",
-    },
-    OptionRow {
-        name: "tls.certificate",
-        range: "a file, from the data dir; with `tls.key` and an https:// `public_url`",
-        env: None,
-        meaning: "the certificate for the host of `public_url` and its issuers, PEM; taken up within a second when it changes, or on SIGHUP",
-        attacker: "nothing without the key but to keep clients away",
-    },
-    OptionRow {
-        name: "tls.key",
-        range: "a file of mode 0600, from the data dir",
-        env: None,
-        meaning: "the certificate's private key, PEM without a passphrase",
-        attacker: "who reads the key can stand in for this listener",
-    },
-    OptionRow {
-        name: "serves",
-        range: "a table of client ids, each with a list of tool servers",
-        env: None,
-        meaning: "which client, by its key, may introspect the access tokens that are for these tool servers",
-        attacker: "learns of tokens that it is shown whether they hold, for whom and for what",
-    },
-    OptionRow {
-        name: "client_documents.loopback",
-        range: "true or false; true only with an http://localhost `public_url`",
-        env: None,
-        meaning: "whether a client whose id is an http:// URL on this very machine may be taken up by its metadata document: for development",
-        attacker: "clients make the authority ask services on this machine, one GET each, and learn whether they answer with such a document",
-    },
-];
-
 impl Config {
     /// Reads `DIR/bailiwick.toml` where there is one, then the environment.
     pub(crate) fn load(dir: &Path) -> Result<Self, CliError> {
-        let path = dir.join(FILE);
-        let mut config = if path.exists() {
-            let bytes = keyfile::read(&path)?;
-            let text = String::from_utf8(bytes).map_err(|_| {
-                CliError::usage("config-malformed", "the file is not UTF-8", "save it as UTF-8")
-            })?;
-            toml::from_str(&text).map_err(|e| {
-                CliError::usage(
-                    "config-malformed",
-                    format!("`{}`: {}", path.display(), e.message()),
-                    "`bailiwick config show` lists every option with its range",
-                )
-            })?
-        } else {
-            Self::default()
+        let file = File::read(dir)?;
+        let mut config = file.as_ref().map(File::parse).transpose()?.unwrap_or_default();
+        let variables = OPTIONS.iter().filter_map(|row| Some((row.name, row.env?)));
+        let told: Vec<(&str, &str, String)> = variables
+            .filter_map(|(name, variable)| Some((name, variable, std::env::var(variable).ok()?)))
+            .collect();
+        for (name, _, value) in &told {
+            match *name {
+                "listen" => config.listen.clone_from(value),
+                "log" => config.log.clone_from(value),
+                _ => {}
+            }
+        }
+        let Some(Fault { option, mut error }) = config.fault() else { return Ok(config) };
+        let variable = told.iter().find(|(name, ..)| *name == option);
+        let place = match variable {
+            Some((_, variable, _)) => Some(format!("environment variable {variable}")),
+            None => file.map(|file| file.place(&option)),
         };
-        if let Ok(listen) = std::env::var("BAILIWICK_LISTEN") {
-            config.listen = listen;
+        if let Some(place) = place {
+            error.message = format!("{place}: {}", error.message);
         }
-        if let Ok(log) = std::env::var("BAILIWICK_LOG") {
-            config.log = log;
-        }
-        config.check()?;
-        Ok(config)
+        Err(error)
     }
 
     /// Checks every range.
     pub(crate) fn check(&self) -> Result<(), CliError> {
+        self.fault().map_or(Ok(()), |fault| Err(fault.error))
+    }
+
+    /// The first option that cannot be used.
+    fn fault(&self) -> Option<Fault> {
         let bad = |name: &str| {
             let range = OPTIONS.iter().find(|o| o.name == name).map_or("", |o| o.range);
-            CliError::usage(
+            let error = CliError::usage(
                 "config-out-of-range",
                 format!("option `{name}` is out of range"),
                 format!("`{name}` takes {range}"),
-            )
+            );
+            Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
         let checks: [(&str, bool); 21] = [
@@ -342,8 +182,8 @@ impl Config {
             ("client_documents.loopback", !self.client_documents.loopback || !https),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
-            Some((name, _)) => Err(bad(name)),
-            None => provider::check_all(&self.provider),
+            Some((name, _)) => Some(bad(name)),
+            None => provider::fault(&self.provider),
         }
     }
 

@@ -6,26 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bailiwick_authority::keyring::KeyRing;
 use bailiwick_authority::people::oidc::ProviderConfig;
 use bailiwick_authority::rules::trust::export;
-use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker, Refusal};
+use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker};
 use bailiwick_core::crypto::{Digest, Signer, SigningKey, sha256};
 use bailiwick_core::enrolment::IdentitySigningKey;
-use bailiwick_core::ids::OrgId;
+use bailiwick_core::ids::{Alias, OrgId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_evidence::Trust;
 use bailiwick_policy::Workflow;
-use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
+use bailiwick_store::{Options, PlaintextKey, Store, StoreError, Subject};
 use bailiwick_tlog::SeedSigner;
 
 use crate::config::Config;
-use crate::error::{CliError, from_typed};
+use crate::error::CliError;
 use crate::keyfile;
 use crate::keystore;
 use crate::output::Output;
 use crate::ports::{CurrentMaker, Maker, SystemHost};
-
-from_typed!(Environment: StoreError, bailiwick_authority::keyring::KeyRingError);
-from_typed!(Refused: Refusal, bailiwick_authority::inspect::InspectError);
+use crate::table::table_or;
 
 /// The files under `keys/`, each for one purpose.
 pub(crate) const KEY_FILES: [&str; 7] = [
@@ -104,6 +102,27 @@ impl DataDir {
         self.authority.store()
     }
 
+    /// Status of each row in one word: what was revoked is not active, whatever
+    /// its row says. Retired is for good as well.
+    pub(crate) fn states(
+        &self,
+        rows: &[(Subject, &'static str)],
+    ) -> Result<Vec<&'static str>, CliError> {
+        Ok(self.store().read(|v| -> Result<Vec<_>, StoreError> {
+            let state = |(subject, status): &(Subject, &'static str)| {
+                let revoked = v.is_revoked(std::slice::from_ref(subject))?.is_some();
+                Ok(if revoked && *status != "retired" { "revoked" } else { *status })
+            };
+            rows.iter().map(state).collect()
+        })?)
+    }
+
+    /// A principal's name; none when it was erased.
+    pub(crate) fn name(&self, alias: &Alias) -> Result<Option<String>, CliError> {
+        let row = self.store().read(|v| v.principal_by_alias(alias))?;
+        Ok(row.and_then(|p| p.row.id.map(|id| id.to_string())))
+    }
+
     /// Publishes what is not under a checkpoint yet.
     pub(crate) fn sequence(&self) -> Result<(), CliError> {
         self.store().sequence(&*self.log)?;
@@ -129,22 +148,31 @@ impl DataDir {
     /// Lists instances.
     pub(crate) fn list_instances(&self, out: Output) -> Result<(), CliError> {
         let rows = self.authority.instances(None)?;
+        let subjects: Vec<_> = rows
+            .iter()
+            .map(|i| (Subject::Instance { id: i.id.clone() }, i.status.as_str()))
+            .collect();
+        let states = self.states(&subjects)?;
         let list: Vec<Json> = rows
             .iter()
-            .map(|i| {
+            .zip(&states)
+            .map(|(i, state)| {
                 Object::new()
                     .with("instance", &i.id)
                     .with("agent", &i.agent)
                     .with("holder", i.holder)
-                    .with("status", i.status.as_str())
+                    .with("status", *state)
                     .into()
             })
             .collect();
-        let text: Vec<String> =
-            rows.iter().map(|i| format!("{}  {}  {}", i.id, i.status.as_str(), i.agent)).collect();
+        let lines: Vec<Vec<String>> = rows
+            .iter()
+            .zip(&states)
+            .map(|(i, state)| vec![i.id.to_string(), i.agent.to_string(), (*state).to_owned()])
+            .collect();
         out.result(
             Object::new().with("instances", list),
-            or_none(&text, "no instance is enrolled"),
+            table_or(&["instance", "agent", "status"], &lines, "no instance is enrolled"),
         );
         Ok(())
     }
@@ -169,21 +197,34 @@ impl DataDir {
     /// Lists workflows.
     pub(crate) fn list_workflows(&self, out: Output) -> Result<(), CliError> {
         let rows = self.authority.workflows()?;
-        let list: Vec<Json> = rows
-            .iter()
-            .map(|w| {
+        let subjects: Vec<_> =
+            rows.iter().map(|w| (Subject::Workflow { id: w.id.clone() }, "published")).collect();
+        let states = self.states(&subjects)?;
+        let mut list = Vec::with_capacity(rows.len());
+        let mut lines = Vec::with_capacity(rows.len());
+        for (w, state) in rows.iter().zip(states) {
+            let (_, parsed) = self.authority.workflow(&w.id)?;
+            let published = w.published.to_string();
+            lines.push(vec![
+                w.id.to_string(),
+                parsed.owner.to_string(),
+                state.to_owned(),
+                published.clone(),
+                w.digest.to_string(),
+            ]);
+            list.push(Json::from(
                 Object::new()
                     .with("workflow", &w.id)
+                    .with("owner", &parsed.owner)
+                    .with("status", state)
                     .with("digest", w.digest)
-                    .with("published", w.published.to_string())
-                    .into()
-            })
-            .collect();
-        let text: Vec<String> =
-            rows.iter().map(|w| format!("{}  {}  {}", w.id, w.published, w.digest)).collect();
+                    .with("published", published),
+            ));
+        }
+        let heads = ["workflow", "owner", "status", "published", "digest"];
         out.result(
             Object::new().with("workflows", list),
-            or_none(&text, "no workflow is published"),
+            table_or(&heads, &lines, "no workflow is published"),
         );
         Ok(())
     }
@@ -220,14 +261,14 @@ impl Opened {
         let ring = KeyRing::parse(&bytes)?;
         keystore::settle(dir, &ring)?;
         let key = |name: &str| -> Result<Arc<SigningKey>, CliError> {
-            Ok(Arc::new(keyfile::read_key(&keys.join(name))?))
+            Ok(Arc::new(keyfile::own(keyfile::read_key(&keys.join(name)))?))
         };
         let (issuer, maker, gateway) =
             (key("issuer.jwk")?, key("authority.jwk")?, key("gateway.jwk")?);
         let identity: Arc<IdentitySigningKey> =
-            Arc::new(keyfile::read_identity(&keys.join("identity.jwk"))?);
+            Arc::new(keyfile::own(keyfile::read_identity(&keys.join("identity.jwk")))?);
         let snapshot = key("snapshot.jwk")?;
-        let seed = keyfile::read_seed(&keys.join("log.jwk"))?;
+        let seed = keyfile::own(keyfile::read_seed(&keys.join("log.jwk")))?;
         let log = SeedSigner::new(&log_origin(&config), &seed).map_err(|e| {
             CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
         })?;
@@ -265,15 +306,20 @@ pub(crate) fn own_trust(dir: &Path) -> Result<Trust, CliError> {
 
 /// The key that wraps every text's key.
 pub(crate) fn plaintext_key(dir: &Path) -> Result<PlaintextKey, CliError> {
-    Ok(PlaintextKey::new(*keyfile::read_seed(&dir.join("keys").join("plaintext.jwk"))?))
+    Ok(PlaintextKey::new(*keyfile::own(keyfile::read_seed(
+        &dir.join("keys").join("plaintext.jwk"),
+    ))?))
 }
 
 /// A folder that holds no installation.
 pub(crate) fn no_data_dir(dir: &Path) -> CliError {
     CliError::environment(
         "no-data-dir",
-        format!("`{}` is no initialised data dir", dir.display()),
-        "run `bailiwick init`, or pass --data-dir",
+        format!("there is no data dir at `{}`", dir.display()),
+        format!(
+            "make one with `bailiwick init --data-dir {}`, or name yours with --data-dir",
+            dir.display()
+        ),
     )
 }
 

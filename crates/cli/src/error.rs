@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use bailiwick_core::json::Object;
 
+mod classes;
+
 /// What a verb can end with besides success.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -18,15 +20,35 @@ pub(crate) struct CliError {
     pub(crate) remedy: String,
 }
 
-/// Exit statuses, documented in `bailiwick help exit-codes`.
+/// Exit statuses, documented in `bailiwick --help`. Which error has which
+/// class is said in [`classes`] and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// 1: refused, denied, or does not verify.
     Refused,
-    /// 2: the command line or an input file is wrong.
+    /// 2: the command line, or a file that it names, cannot be used.
     Usage,
-    /// 3: a file, the store or the network is not as it must be.
+    /// 3: the installation's own files, the store or the network are not as
+    /// they must be.
     Environment,
+    /// 4: there is nothing by that name.
+    NotFound,
+}
+
+impl Class {
+    pub(crate) fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::Environment => 3,
+            Self::NotFound => 4,
+        })
+    }
+}
+
+/// How a verb ends whose answer is a verdict, already printed.
+pub(crate) fn ended(holds: bool) -> ExitCode {
+    if holds { ExitCode::SUCCESS } else { Class::Refused.exit_code() }
 }
 
 impl CliError {
@@ -63,7 +85,15 @@ impl CliError {
         Self::new(Class::Environment, code, message, remedy)
     }
 
-    /// A file that cannot be read or written.
+    pub(crate) fn not_found(
+        code: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Class::NotFound, code, message, remedy)
+    }
+
+    /// A file that cannot be written.
     pub(crate) fn file(path: &std::path::Path, what: &str, e: &std::io::Error) -> Self {
         Self::environment(
             "file",
@@ -78,49 +108,5 @@ impl CliError {
             .with("code", self.code.as_str())
             .with("message", self.message.as_str())
             .with("remedy", self.remedy.as_str())
-    }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.class {
-            Class::Refused => 1,
-            Class::Usage => 2,
-            Class::Environment => 3,
-        })
-    }
-}
-
-/// Errors of our crates that have `code()` and `remedy()`.
-macro_rules! from_typed {
-    ($class:ident: $($type:ty),* $(,)?) => {$(
-        impl From<$type> for CliError {
-            fn from(e: $type) -> Self {
-                Self::new($crate::error::Class::$class, e.code(), e.to_string(), e.remedy())
-            }
-        }
-    )*};
-}
-pub(crate) use from_typed;
-
-from_typed!(Usage:
-    bailiwick_core::grant::GrantError,
-    bailiwick_core::enrolment::EnrolmentError,
-    bailiwick_core::aat::make::MakeError,
-);
-
-impl From<bailiwick_core::ids::IdError> for CliError {
-    fn from(e: bailiwick_core::ids::IdError) -> Self {
-        Self::usage("id-malformed", e.to_string(), "see `bailiwick help` for the forms of names")
-    }
-}
-
-impl From<bailiwick_core::json::JsonError> for CliError {
-    fn from(e: bailiwick_core::json::JsonError) -> Self {
-        Self::usage(e.code(), e.to_string(), "check the file; it must be strict JSON")
-    }
-}
-
-impl From<bailiwick_core::denial::Denial> for CliError {
-    fn from(d: bailiwick_core::denial::Denial) -> Self {
-        Self::refused(d.reason.code(), d.to_string(), d.reason.remedy())
     }
 }

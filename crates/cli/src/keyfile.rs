@@ -13,7 +13,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use zeroize::Zeroizing;
 
-use crate::error::CliError;
+use crate::error::{Class, CliError};
 use crate::host;
 
 /// Bytes of a key or configuration file at most.
@@ -65,10 +65,28 @@ impl Drop for Reserved {
     }
 }
 
+/// What is wrong with a file of our own, which nobody named, is the
+/// installation's fault.
+pub(crate) fn own<T>(read: Result<T, CliError>) -> Result<T, CliError> {
+    read.map_err(|e| CliError { class: Class::Environment, ..e })
+}
+
+/// A file that was named and cannot be read.
+fn unreadable(path: &Path, e: &std::io::Error) -> CliError {
+    CliError { class: Class::Usage, ..CliError::file(path, "read", e) }
+}
+
+/// Strict JSON from a file.
+pub(crate) fn json(path: &Path, bytes: &[u8]) -> Result<Json, CliError> {
+    Json::parse(bytes, &JsonLimits::DEFAULT).map_err(|e| {
+        let message = format!("`{}`: {e}", path.display());
+        CliError::usage(e.code(), message, "check the file; it must be strict JSON")
+    })
+}
+
 /// Reads a private file; refuses one that group or others can read.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let mode =
-        fs::metadata(path).map_err(|e| CliError::file(path, "read", &e))?.permissions().mode();
+    let mode = fs::metadata(path).map_err(|e| unreadable(path, &e))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(CliError::environment(
             "key-permissions",
@@ -86,11 +104,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 
 /// Reads a file of at most `max` bytes.
 pub(crate) fn read_up_to(path: &Path, max: u64) -> Result<Vec<u8>, CliError> {
-    let file = fs::File::open(path).map_err(|e| CliError::file(path, "read", &e))?;
+    let file = fs::File::open(path).map_err(|e| unreadable(path, &e))?;
     let mut bytes = Vec::new();
-    file.take(max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| CliError::file(path, "read", &e))?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     if u64::try_from(bytes.len()).is_ok_and(|n| n > max) {
         return Err(CliError::usage(
             "file-too-large",
@@ -103,7 +119,7 @@ pub(crate) fn read_up_to(path: &Path, max: u64) -> Result<Vec<u8>, CliError> {
 
 /// Reads strict JSON.
 pub(crate) fn read_json(path: &Path) -> Result<Json, CliError> {
-    Ok(Json::parse(&read(path)?, &JsonLimits::DEFAULT)?)
+    json(path, &read(path)?)
 }
 
 fn malformed(path: &Path) -> CliError {
@@ -162,7 +178,7 @@ fn create_identity(path: &Path) -> Result<(), CliError> {
 
 /// Reads a P-256 key for identity tokens.
 pub(crate) fn read_identity(path: &Path) -> Result<IdentitySigningKey, CliError> {
-    let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+    let json = json(path, &read_private(path)?)?;
     let text = json.as_object().and_then(|o| o.member("pkcs8")?.as_str());
     let document = text.and_then(from_base64url).map(Zeroizing::new);
     let document = document.ok_or_else(|| malformed(path))?;
@@ -183,7 +199,7 @@ pub(crate) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
 
 /// Reads a plain Ed25519 key's seed.
 pub(crate) fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, CliError> {
-    let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+    let json = json(path, &read_private(path)?)?;
     json.as_object().and_then(seed_of).ok_or_else(|| malformed(path))
 }
 
@@ -206,7 +222,7 @@ impl PrincipalKey {
 
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+        let json = json(path, &read_private(path)?)?;
         let o = json.as_object().ok_or_else(|| malformed(path))?;
         let id = o.member("principal").and_then(Json::as_str).ok_or_else(|| malformed(path))?;
         let seed = o
@@ -247,7 +263,7 @@ impl InstanceKeys {
 
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let json = Json::parse(&read_private(path)?, &JsonLimits::DEFAULT)?;
+        let json = json(path, &read_private(path)?)?;
         let o = json.as_object().ok_or_else(|| malformed(path))?;
         let text = |m: &str| o.member(m).and_then(Json::as_str).ok_or_else(|| malformed(path));
         let seed = o

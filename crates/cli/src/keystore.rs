@@ -40,8 +40,8 @@ fn next(dir: &Path, purpose: Purpose) -> PathBuf {
 /// The public half of a key file.
 fn public(purpose: Purpose, path: &Path) -> Result<AnyKey, CliError> {
     Ok(match purpose {
-        Purpose::Identity => AnyKey::P256(keyfile::read_identity(path)?.public_key()),
-        _ => AnyKey::Ed25519(keyfile::read_key(path)?.public_key()),
+        Purpose::Identity => AnyKey::P256(keyfile::own(keyfile::read_identity(path))?.public_key()),
+        _ => AnyKey::Ed25519(keyfile::own(keyfile::read_key(path))?.public_key()),
     })
 }
 
@@ -50,7 +50,7 @@ fn public(purpose: Purpose, path: &Path) -> Result<AnyKey, CliError> {
 pub(crate) fn ring_bytes(dir: &Path) -> Result<Vec<u8>, CliError> {
     let path = dir.join("keys").join(RING);
     if path.exists() {
-        return Ok(keyfile::read_private(&path)?.to_vec());
+        return Ok(keyfile::own(keyfile::read_private(&path))?.to_vec());
     }
     Ok(KeyRing::default().to_json().canonical().into_bytes())
 }

@@ -23,6 +23,7 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+mod address;
 mod api;
 mod args;
 mod chainfile;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             output.error(&e);
-            e.exit_code()
+            e.class.exit_code()
         }
     }
 }
@@ -69,7 +70,7 @@ fn usage(e: &clap::Error) -> ExitCode {
     if !e.use_stderr() || !json {
         // A closed pipe is the reader's choice, not an error.
         let _ = e.print();
-        return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        return if e.use_stderr() { error::Class::Usage.exit_code() } else { ExitCode::SUCCESS };
     }
     let text = e.render().to_string();
     let what = text.split("\n\n").next().unwrap_or_default();
@@ -81,5 +82,5 @@ fn usage(e: &clap::Error) -> ExitCode {
         "see `bailiwick help` and `bailiwick VERB --help`",
     );
     output::Output { json }.error(&error);
-    error.exit_code()
+    error.class.exit_code()
 }

@@ -7,7 +7,7 @@ pub(crate) const ACTION_COLUMNS: [&str; 7] =
     ["user", "agent", "task", "requested", "decision", "reason", "outcome"];
 
 /// What stands where nothing is known or nothing applies.
-const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// An action as `audit query` gives it, by [`ACTION_COLUMNS`].
 pub(crate) fn action_row(action: &Object, outcome: &str) -> [String; 7] {
@@ -58,6 +58,11 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut lines = vec![line(&mut heads.iter().copied())];
     lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
     lines.join("\n")
+}
+
+/// The same, or a sentence where there is no row.
+pub(crate) fn table_or(heads: &[&str], rows: &[Vec<String>], none: &str) -> String {
+    if rows.is_empty() { none.to_owned() } else { table(heads, rows) }
 }
 
 #[cfg(test)]

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_core::crypto::{Digest, sha256};
-use bailiwick_gateway::{Tls, TlsError};
+use bailiwick_gateway::Tls;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, host_of};
-use crate::error::{CliError, from_typed};
+use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
-
-from_typed!(Environment: TlsError);
 
 /// The files and what is served of them.
 pub(crate) struct TlsFiles {
@@ -93,5 +91,8 @@ impl TlsFiles {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Read, CliError> {
-    Ok(Read { certificate: keyfile::read(certificate)?, key: keyfile::read_private(key)? })
+    Ok(Read {
+        certificate: keyfile::own(keyfile::read(certificate))?,
+        key: keyfile::own(keyfile::read_private(key))?,
+    })
 }

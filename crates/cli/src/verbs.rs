@@ -52,17 +52,16 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         at => at,
     };
     if let Some(at) = &at {
-        let logins = login::folder(logins.as_deref())?;
-        remote::run(args.verb, at, &logins, out)?;
+        remote::run(args.verb, at, logins.as_deref(), out)?;
         return Ok(ExitCode::SUCCESS);
     }
     match args.verb {
-        Verb::Login(verb) => login::run(&verb, &login::folder(logins.as_deref())?, out)?,
+        Verb::Login(verb) => login::run(&verb, logins.as_deref(), out)?,
         Verb::Logout { authority } => {
-            login::logout(&authority, &login::folder(logins.as_deref())?, out)?;
+            login::logout(&authority, logins.as_deref(), out)?;
         }
         Verb::Whoami { authority } => {
-            login::whoami(&authority, &login::folder(logins.as_deref())?, out)?;
+            login::whoami(&authority, logins.as_deref(), out)?;
         }
         Verb::Demo(verb) => return crate::demo::run(verb, chosen.as_deref(), out),
         Verb::Init(verb) => init::run(&verb, &dir, out)?,

@@ -122,6 +122,8 @@ pub struct Heir<'a> {
 pub struct Offboarded {
     /// Their alias: their name may be erased from now on.
     pub alias: Alias,
+    /// Whether anything was left to end; nothing is written otherwise.
+    pub changed: bool,
     /// Agents that somebody else answers for now.
     pub moved: Vec<Moved>,
     /// Agents that are retired.
@@ -164,6 +166,7 @@ pub fn offboard(
     let mut steps = Vec::new();
     let mut outcome = Offboarded {
         alias: alias.clone(),
+        changed: false,
         moved: Vec::new(),
         retired: Vec::new(),
         roles: leaving.roles.to_vec(),
@@ -200,6 +203,7 @@ pub fn offboard(
         }
     }
     steps.extend(end(moment, installation, leaving, by, reason)?);
+    outcome.changed = !steps.is_empty();
     Ok(Plan { steps, outcome })
 }
 

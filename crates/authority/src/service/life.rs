@@ -218,7 +218,9 @@ impl Authority {
             let plan = life::offboard(moment, &cx.installation, &leaving, heir, &by, &reason)?;
             let now = moment.now();
             let grants = tx.grants_of_principal(alias, MAX_COUNTED)?;
-            let open = grants.iter().filter(|grant| grant.expires > now).count();
+            // What was ended before does not end again.
+            let stands = |expires| revoked.is_none() && expires > now;
+            let open = grants.iter().filter(|grant| stands(grant.expires)).count();
             for owned in &agents {
                 tx.drop_tickets(super::identities::INVITATION, owned.agent.id.as_str())?;
             }

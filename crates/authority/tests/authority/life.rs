@@ -66,6 +66,7 @@ fn nothing_of_somebody_who_left_works() {
     let link = a.enrolment_link(&principal("user:142")).unwrap();
 
     let left = a.offboard(&principal("user:142"), None, &BY, "left the company").unwrap();
+    assert!(left.changed);
     assert_eq!((left.grants, left.credentials, left.sessions), (1, 1, 1));
     assert_eq!(left.roles, [Role::Operator]);
 
@@ -107,6 +108,7 @@ fn nothing_of_somebody_who_left_works() {
     let before = world.log_size();
     let again = a.offboard(&principal("user:142"), None, &BY, "again").unwrap();
     assert_eq!((again.credentials, again.sessions, again.roles.len()), (0, 0, 0));
+    assert_eq!((again.changed, again.grants), (false, 0));
     assert_eq!(world.log_size(), before);
     // The state can still be made from the ledger.
     rebuild(&world);

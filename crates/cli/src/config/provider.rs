@@ -8,7 +8,7 @@ use bailiwick_core::json::{Json, Object};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::OptionRow;
+use super::{Fault, OptionRow};
 use crate::error::CliError;
 use crate::keyfile;
 
@@ -116,18 +116,21 @@ const fn row(
 }
 
 impl ProviderOptions {
-    /// Checks what can be checked without the secret's file.
-    pub(super) fn check(&self) -> Result<(), CliError> {
-        self.config(None).and_then(|config| config.check()).map_err(|error| {
-            let OidcError::Config { member, expected } = &error else {
-                return CliError::usage(error.code(), error.to_string(), error.remedy());
-            };
-            CliError::usage(
-                "config-out-of-range",
-                format!("option `{member}` of provider `{}` cannot be used", self.name),
-                format!("`{member}` takes {expected}"),
-            )
-        })
+    /// The member that cannot be used, as far as can be said without the
+    /// secret's file.
+    fn fault(&self) -> Option<(&'static str, CliError)> {
+        let error = self.config(None).and_then(|config| config.check()).err()?;
+        let OidcError::Config { member, expected } = &error else {
+            // The namespace is the one member that is parsed.
+            let said = CliError::usage(error.code(), error.to_string(), error.remedy());
+            return Some(("principals", said));
+        };
+        let said = CliError::usage(
+            "config-out-of-range",
+            format!("option `{member}` of provider `{}` cannot be used", self.name),
+            format!("`{member}` takes {expected}"),
+        );
+        Some((member, said))
     }
 
     /// The provider, with its client secret read from its file.
@@ -136,7 +139,7 @@ impl ProviderOptions {
             None
         } else {
             let path = dir.join(&self.client_secret_file);
-            let bytes = keyfile::read_private(&path)?;
+            let bytes = keyfile::own(keyfile::read_private(&path))?;
             let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
             if !(1..=MAX_SECRET).contains(&text.len()) || text.chars().any(char::is_control) {
                 return Err(CliError::environment(
@@ -205,29 +208,35 @@ impl ProviderOptions {
     }
 }
 
-/// Whether the providers can stand beside each other.
-pub(super) fn check_all(providers: &[ProviderOptions]) -> Result<(), CliError> {
+/// The first thing for which the providers cannot stand beside each other.
+pub(super) fn fault(providers: &[ProviderOptions]) -> Option<Fault> {
     if providers.len() > MAX_PROVIDERS {
-        return Err(CliError::usage(
+        let error = CliError::usage(
             "config-out-of-range",
             format!("there are more than {MAX_PROVIDERS} providers"),
             "remove some of them",
-        ));
+        );
+        return Some(Fault { option: format!("provider.{MAX_PROVIDERS}"), error });
     }
-    for (i, provider) in providers.iter().enumerate() {
-        provider.check()?;
+    providers.iter().enumerate().find_map(|(i, provider)| {
+        let at = |member: &str| format!("provider.{i}.{member}");
+        if let Some((member, error)) = provider.fault() {
+            return Some(Fault { option: at(member), error });
+        }
         let same = |other: &&ProviderOptions| {
             other.name == provider.name || other.issuer == provider.issuer
         };
-        if let Some(other) = providers.iter().take(i).find(same) {
-            return Err(CliError::usage(
-                "config-out-of-range",
-                format!("two providers are alike: `{}` and `{}`", other.name, provider.name),
-                "give every provider a name and an issuer of its own",
-            ));
-        }
-    }
-    Ok(())
+        let other = providers.iter().take(i).find(same)?;
+        let error = CliError::usage(
+            "config-out-of-range",
+            format!("two providers are alike: `{}` and `{}`", other.name, provider.name),
+            "give every provider a name and an issuer of its own",
+        );
+        Some(Fault {
+            option: at(if other.name == provider.name { "name" } else { "issuer" }),
+            error,
+        })
+    })
 }
 
 #[cfg(test)]

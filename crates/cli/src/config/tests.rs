@@ -143,3 +143,80 @@ fn the_host_of_a_public_url_is_its_name_alone() {
         assert_eq!(host_of(url), "a.example");
     }
 }
+
+/// What loading a data dir with this file says.
+fn told(text: &[u8]) -> CliError {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(FILE), text).unwrap();
+    let mut error = Config::load(dir.path()).unwrap_err();
+    // The folder has another name every time.
+    error.message = error.message.replace(&dir.path().display().to_string(), "DIR");
+    error
+}
+
+#[test]
+fn what_is_wrong_with_the_file_is_said_with_file_line_column_and_a_remedy() {
+    let provider =
+        "[[provider]]\nname = \"a\"\nissuer = \"https://a.example\"\nclient_id = \"b\"\n";
+    let alike = format!("{provider}\n{provider}");
+    for (text, code, place, said, remedy) in [
+        (
+            "org = \"a\"\norg = \"b\"\n",
+            "config-malformed",
+            "2, column 1",
+            "`org` stands twice",
+            "once",
+        ),
+        (
+            "[tls]\nkey = \"a\"\n[tls]\n",
+            "config-malformed",
+            "3, column 2",
+            "`tls` stands twice",
+            "once",
+        ),
+        ("a = 1\n", "config-malformed", "1, column 1", "unknown field `a`", "mend this line"),
+        ("\n  root_minutes = \"x\"\n", "config-malformed", "2, column 18", "invalid type", "mend"),
+        ("org = \"é\"  x\n", "config-malformed", "1, column 12", "", "mend this line"),
+        ("listen = \n", "config-malformed", "1, column 10", "", "mend this line"),
+        (
+            "org = \"a\"\nroot_minutes = 0\n",
+            "config-out-of-range",
+            "2, column 1",
+            "`root_minutes`",
+            "1440",
+        ),
+        ("tls.key = \"k\"\n", "config-out-of-range", "1, column 5", "`tls.key`", "0600"),
+        (
+            "[serves]\n\"a b\" = []\n",
+            "config-out-of-range",
+            "1, column 2",
+            "`serves`",
+            "tool servers",
+        ),
+        (&alike, "config-out-of-range", "7, column 1", "alike", "of its own"),
+        (
+            &provider.replace("https", "ftp"),
+            "config-out-of-range",
+            "3, column 1",
+            "`issuer`",
+            "https",
+        ),
+    ] {
+        let error = told(text.as_bytes());
+        assert_eq!(error.code, code, "{text}: {}", error.message);
+        let place = format!("`DIR/bailiwick.toml`, line {place}: ");
+        assert!(error.message.starts_with(&place), "{text}: {}", error.message);
+        assert!(error.message.contains(said), "{text}: {}", error.message);
+        assert!(error.remedy.contains(remedy), "{text}: {}", error.remedy);
+        assert!(!error.message.contains('\n'), "{text}: {}", error.message);
+    }
+    let error = told(b"org = \"a\"\nlog = \"\xff\"\n");
+    assert!(error.message.contains("line 2, column 8: the file is not UTF-8"), "{}", error.message);
+    // Of two options that do not fit together, the first.
+    let error = told(b"tls.certificate = \"c\"\ntls.key = \"k\"\n");
+    assert!(
+        error.message.contains("line 1, column 5: option `tls.certificate`"),
+        "{}",
+        error.message
+    );
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use bailiwick_core::json::Object;
 
-use crate::error::CliError;
+use crate::error::{CliError, ended};
 use crate::host;
 use crate::output::Output;
 
@@ -110,7 +110,7 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
     }
     let next: Vec<&str> = next.iter().map(String::as_str).collect();
     out.next(&next);
-    Ok(ExitCode::from(u8::from(!ok)))
+    Ok(ended(ok))
 }
 
 fn what_is_left(base: &Path, temporary: bool) -> String {

@@ -7,12 +7,13 @@ use bailiwick_authority::rules::life::Administrator;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_store::{Status, StoreError, Subject};
+use bailiwick_store::{Status, Subject};
 
 use crate::args::AgentVerb;
-use crate::datadir::{DataDir, or_none};
+use crate::datadir::DataDir;
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, one_line};
+use crate::table::{NONE, table_or};
 
 pub(super) fn run(verb: AgentVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -131,33 +132,30 @@ pub(super) fn steps_of_moved(moved: &[Moved], owner: &PrincipalId) -> Vec<String
 
 fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let rows = data.authority.agents()?;
-    // What was revoked is not active, whatever its row says.
-    let revoked = data.store().read(|v| -> Result<Vec<bool>, StoreError> {
-        rows.iter()
-            .map(|a| Ok(v.is_revoked(&[Subject::Agent { id: a.id.clone() }])?.is_some()))
-            .collect()
-    })?;
-    let status = |agent: &bailiwick_store::Agent, revoked: bool| {
-        if revoked { "revoked" } else { agent.status.as_str() }
-    };
-    let list: Vec<Json> = rows
-        .iter()
-        .zip(&revoked)
-        .map(|(a, revoked)| {
+    let subjects: Vec<_> =
+        rows.iter().map(|a| (Subject::Agent { id: a.id.clone() }, a.status.as_str())).collect();
+    let mut list = Vec::with_capacity(rows.len());
+    let mut lines = Vec::with_capacity(rows.len());
+    for (a, state) in rows.iter().zip(data.states(&subjects)?) {
+        let owner = data.name(&a.owner)?;
+        lines.push(vec![
+            a.id.to_string(),
+            owner.clone().unwrap_or_else(|| "(erased)".to_owned()),
+            state.to_owned(),
+            a.version.as_deref().map_or(NONE.to_owned(), one_line),
+        ]);
+        list.push(Json::from(
             Object::new()
                 .with("agent", &a.id)
+                .with("owner", owner)
                 .with("owner_alias", &a.owner)
-                .with("status", status(a, *revoked))
+                .with("status", state)
                 .with("publisher", a.publisher.clone())
-                .with("version", a.version.clone())
-                .into()
-        })
-        .collect();
-    let text: Vec<String> = rows
-        .iter()
-        .zip(&revoked)
-        .map(|(a, revoked)| format!("{:<32} {}", a.id, status(a, *revoked)))
-        .collect();
-    out.result(Object::new().with("agents", list), or_none(&text, "no agent is registered"));
+                .with("version", a.version.clone()),
+        ));
+    }
+    let heads = ["agent", "owner", "status", "version"];
+    let text = table_or(&heads, &lines, "no agent is registered");
+    out.result(Object::new().with("agents", list), text);
     Ok(())
 }

@@ -7,6 +7,7 @@ use bailiwick_core::enrolment;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::scope::Scope;
+use bailiwick_core::time::Timestamp;
 
 use crate::args::AttenuateArgs;
 use crate::chainfile::ChainFile;
@@ -48,15 +49,16 @@ pub(super) fn run(args: &AttenuateArgs, out: Output) -> Result<(), CliError> {
         .with("chain", args.out.display().to_string())
         .with("token", hash)
         .with("depth", parent.depth.saturating_add(1))
-        .with("expires", exp)
+        .with("expires", Timestamp::from_seconds(exp).to_string())
         .with("tools", content.scope.to_json())
         .with("untouched", untouched.iter().map(Untouched::to_json).collect::<Vec<_>>());
     let notes: String = untouched.iter().map(Untouched::note).collect();
     let text = format!(
-        "derived {} for key {} (depth {}), written to {}\n{}{notes}",
+        "derived {} for key {} (depth {}), until {}, written to {}\n{}{notes}",
         hash,
         next.thumbprint(),
         parent.depth.saturating_add(1),
+        Timestamp::from_seconds(exp),
         args.out.display(),
         scope_text(&content.scope),
     );

@@ -73,7 +73,8 @@ fn tail(data: &DataDir, lines: u64, follow: bool, out: Output) -> Result<(), Cli
 fn alias(data: &DataDir, text: &str) -> Result<String, CliError> {
     match PrincipalId::parse(text) {
         Ok(id) => Ok(data.authority.principal(&id)?.row.alias.to_string()),
-        Err(_) => Ok(text.to_owned()),
+        // What is neither is told as the name that it was meant to be.
+        Err(e) => Alias::parse(text).map(|alias| alias.to_string()).map_err(|_| e.into()),
     }
 }
 
@@ -222,7 +223,7 @@ fn tool_id(data: &DataDir, text: &str) -> Result<String, CliError> {
 }
 
 fn no_such(what: &str, text: &str) -> CliError {
-    CliError::refused(
+    CliError::not_found(
         "unknown-name",
         format!("there is no {what} `{text}`"),
         "see `bailiwick audit query` without this filter",
@@ -251,7 +252,7 @@ fn show(data: &DataDir, id: &str, plaintext: bool, out: Output) -> Result<(), Cl
         _ => None,
     };
     let Some(entry) = entry else {
-        return Err(CliError::refused(
+        return Err(CliError::not_found(
             "not-found",
             format!("the ledger has no action or entry `{id}`"),
             "look with `bailiwick audit query` or `audit tail`",

@@ -14,12 +14,14 @@ use bailiwick_demo::agent::{
 
 use rmcp::model::JsonObject;
 
+use crate::address;
 use crate::args::CallArgs;
 use crate::chainfile::ChainFile;
-use crate::error::CliError;
+use crate::error::{Class, CliError, ended};
 use crate::keyfile::{self, InstanceKeys};
 use crate::output::{Output, one_line};
 use crate::presenter::ChainPresenter;
+use crate::web::{self, Found};
 
 use super::parse;
 
@@ -64,6 +66,7 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
 }
 
 async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
+    address::endpoint(&args.url)?;
     let recorder = match (&args.chain, &args.key) {
         (Some(file), Some(key)) => {
             let keys = InstanceKeys::read(key)?;
@@ -145,18 +148,35 @@ async fn connect(
         CliError::usage("no-chain", "connecting needs --chain and --key", "pass both")
     })?;
     let era = if args.protocol == SESSIONS { Era::Sessions } else { Era::Stateless };
-    Connection::new(&args.url, server_of(&args.url), era)
-        .presenting(presenter)
-        .connect()
-        .await
-        .map_err(|e| match e {
-            AgentError::Denied(denial) => Stop::Denied(denial),
-            other => Stop::Failed(CliError::environment(
-                "cannot-connect",
-                other.to_string(),
-                "check the URL, and that `bailiwick serve` runs",
-            )),
-        })
+    let connection = Connection::new(&args.url, server_of(&args.url), era).presenting(presenter);
+    match connection.connect().await {
+        Ok(client) => Ok(client),
+        Err(AgentError::Denied(denial)) => Err(Stop::Denied(denial)),
+        Err(other) => Err(Stop::Failed(not_connected(&args.url, &other).await)),
+    }
+}
+
+/// Why there is no connection, by what answers at the URL.
+async fn not_connected(url: &str, e: &AgentError) -> CliError {
+    let error =
+        |text: String, remedy: String| CliError::environment("cannot-connect", text, remedy);
+    let origin = address::origin(url);
+    let endpoint = format!("the endpoint is {origin}/mcp/SERVER, as `tool-server list` names it");
+    match web::look(url).await {
+        Found::Nobody { why } => error(
+            format!("`{origin}` cannot be reached: {why}"),
+            "check host and port, and that `bailiwick serve` runs there".to_owned(),
+        ),
+        Found::Stranger { answered } => error(
+            format!("what answers at `{url}` is no Bailiwick gateway: {answered}"),
+            "check host and port; `bailiwick config show` there has the right `public_url`"
+                .to_owned(),
+        ),
+        Found::Bailiwick { answered } if !url.starts_with(&format!("{origin}/mcp/")) => {
+            error(format!("`{url}` is no tool server's endpoint: {answered}"), endpoint)
+        }
+        Found::Bailiwick { .. } => error(e.to_string(), endpoint),
+    }
 }
 
 fn arguments(args: &CallArgs) -> Result<JsonObject, CliError> {
@@ -294,5 +314,8 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
         text.push_str(&format!("\n  decision {}", one_line(&id)));
     }
     out.result(object, text);
-    ExitCode::from(1)
+    match outcome {
+        Outcome::Transport { .. } => Class::Environment.exit_code(),
+        _ => ended(false),
+    }
 }

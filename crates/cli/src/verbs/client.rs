@@ -7,7 +7,6 @@ use bailiwick_authority::oauth::client::{ClientId, ClientMetadata, Source};
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_core::ids::AgentId;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
 use bailiwick_store::{Client, ClientSource, Status};
 
 use crate::args::ClientVerb;
@@ -50,7 +49,7 @@ fn add(
     {
         return Err(Refusal::Unknown { what: "agent", name: agent.to_string() }.into());
     }
-    let json = Json::parse(&keyfile::read(metadata)?, &JsonLimits::DEFAULT)?;
+    let json = keyfile::read_json(metadata)?;
     let object = json.as_object().ok_or_else(|| {
         CliError::usage(
             "client-metadata-invalid",

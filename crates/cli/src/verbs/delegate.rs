@@ -7,8 +7,9 @@ use bailiwick_authority::rules::delegations::Options;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, InstanceId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
 
+use crate::address;
 use crate::args::DelegateArgs;
 use crate::chainfile::ChainFile;
 use crate::datadir::DataDir;
@@ -20,6 +21,7 @@ use crate::output::{Output, one_line};
 use super::{delegate_remote, parse};
 
 pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+    let authority = args.authority.as_deref().map(address::authority).transpose()?;
     let key = PrincipalKey::read(&args.key)?;
     let request = request(args, &key)?;
     // SECURITY: only whose key it is can grant; the operator's rights to the
@@ -31,8 +33,8 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
             "sign with the key of the principal who grants",
         ));
     }
-    if let Some(authority) = &args.authority {
-        return delegate_remote::run(args, authority.trim_end_matches('/'), &key, &request, out);
+    if let Some(authority) = authority {
+        return delegate_remote::run(args, &authority, &key, &request, out);
     }
     let data = DataDir::open(dir)?;
     // Before anything is granted: a grant whose chain nobody holds helps nobody.
@@ -60,7 +62,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         .with("agent", &issued.agent)
         .with("instance", &issued.instance)
         .with("tools", statement.tools.clone())
-        .with("not_after", statement.not_after);
+        .with("not_after", Timestamp::from_seconds(statement.not_after).to_string());
     let tools: Vec<&str> = statement.tools.iter().map(|(tool, _)| tool).collect();
     let text = format!(
         "{} delegates to {} for \"{}\"\n  task      {}\n  grant     {} (signed with {}'s own key)\n  instance  {}\n  until     {}\n  tools     {}\n  chain     {}",
@@ -71,7 +73,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         issued.grant,
         statement.principal,
         issued.instance,
-        bailiwick_core::time::Timestamp::from_seconds(statement.not_after),
+        Timestamp::from_seconds(statement.not_after),
         tools.join("\n            "),
         args.out.display(),
     );
@@ -102,7 +104,7 @@ fn request(args: &DelegateArgs, key: &PrincipalKey) -> Result<Request, CliError>
         } else {
             keyfile::read(path)?
         };
-        return Ok(Request::from_json(&Json::parse(&bytes, &JsonLimits::DEFAULT)?)?);
+        return Ok(Request::from_json(&keyfile::json(path, &bytes)?)?);
     }
     let missing = |what: &str| {
         CliError::usage(

@@ -143,7 +143,7 @@ fn tell(args: &DelegateArgs, authority: &str, statement: &Statement, out: Output
         .with("task", &statement.task)
         .with("agent", &statement.agent)
         .with("tools", statement.tools.clone())
-        .with("not_after", statement.not_after);
+        .with("not_after", Timestamp::from_seconds(statement.not_after).to_string());
     let text = format!(
         "{} delegates to {} for \"{}\"\n  task      {}\n  grant     {} (signed with {}'s own key)\n  until     {}\n  tools     {}\n  chain     {file}",
         statement.principal,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bailiwick_authority::people::oidc::{ProviderConfig, Providers};
 use bailiwick_core::json::{Json, Object};
@@ -9,11 +10,15 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_store::StoreError;
 
 use crate::config::Config;
-use crate::datadir::{ADMIN, DataDir, KEY_FILES};
-use crate::error::CliError;
+use crate::datadir::{ADMIN, DataDir, KEY_FILES, no_data_dir};
+use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
+use crate::web;
+
+/// How long a tool server may take to refuse.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One thing looked at.
 struct Check {
@@ -22,6 +27,9 @@ struct Check {
 }
 
 pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
+    if !dir.join("keys").is_dir() {
+        return report(&[Check { what: "data dir", result: Err(no_data_dir(dir)) }], out);
+    }
     let mut checks = vec![Check {
         what: "configuration",
         result: Config::load(dir).map(|c| format!("reached as {}", c.public_url())),
@@ -36,6 +44,10 @@ pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
         Err(e) => checks.push(Check { what: "data dir", result: Err(e) }),
         Ok(data) => state(&data, &mut checks)?,
     }
+    report(&checks, out)
+}
+
+fn report(checks: &[Check], out: Output) -> Result<ExitCode, CliError> {
     let failed = checks.iter().filter(|c| c.result.is_err()).count();
     let lines: Vec<String> = checks.iter().map(line).collect();
     let list: Vec<Json> = checks.iter().map(json).collect();
@@ -47,7 +59,7 @@ pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
             if failed == 0 { "all is well" } else { "something needs attention" }
         ),
     );
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    Ok(ended(failed == 0))
 }
 
 fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
@@ -117,12 +129,7 @@ fn provider(config: ProviderConfig, url: &str) -> Result<(), CliError> {
 /// A call round the gateway, without a credential, must be refused.
 fn direct_call(url: &str) -> Result<String, CliError> {
     super::serve::runtime()?.block_on(async {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(std::time::Duration::from_secs(5))
-            .no_proxy()
-            .build()
-            .map_err(|e| CliError::environment("http-client", e.to_string(), "try again"))?;
+        let client = web::client(PATIENCE)?;
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
         let answer = client
             .post(url)

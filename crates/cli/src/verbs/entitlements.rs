@@ -5,6 +5,7 @@ use std::path::Path;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::Entitlements;
 
+use super::workflow::invalid;
 use crate::args::EntitlementsVerb;
 use crate::datadir::DataDir;
 use crate::error::CliError;
@@ -16,15 +17,8 @@ fn read(path: &Path) -> Result<(String, Entitlements), CliError> {
     let text = String::from_utf8(keyfile::read(path)?).map_err(|_| {
         CliError::usage("entitlements-not-utf8", "the file is not UTF-8", "save it as UTF-8")
     })?;
-    let parsed = Entitlements::parse(&text).map_err(|problems| {
-        let lines: Vec<String> =
-            problems.iter().map(|p| format!("{p}\n    try: {}", p.remedy)).collect();
-        CliError::refused(
-            problems.first().map_or("workflow-malformed", |p| p.code()),
-            format!("`{}` is no valid document:\n  {}", path.display(), lines.join("\n  ")),
-            "mend the file and check it again",
-        )
-    })?;
+    let parsed = Entitlements::parse(&text)
+        .map_err(|problems| invalid(path, "document of entitlements", &problems))?;
     Ok((text, parsed))
 }
 

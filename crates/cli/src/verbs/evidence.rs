@@ -14,12 +14,10 @@ use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TreeReader};
 
 use crate::args::EvidenceVerb;
 use crate::datadir::DataDir;
-use crate::error::{CliError, from_typed};
+use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
-
-from_typed!(Refused: bailiwick_evidence::AssembleError);
 
 /// Bundles are larger than other files.
 const MAX_BUNDLE: u64 = 8 << 20;
@@ -109,7 +107,7 @@ fn offline(
         other => Object::new().with("verdict", other),
     };
     out.result(object, verdict.report().trim_end());
-    Ok(ExitCode::from(u8::from(!verdict.holds())))
+    Ok(ended(verdict.holds()))
 }
 
 /// A checkpoint that somebody kept.

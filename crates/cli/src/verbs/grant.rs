@@ -93,13 +93,14 @@ fn show(data: &DataDir, id: &GrantId, out: Output) -> Result<(), CliError> {
         .and_then(|(text, _)| Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok());
     let read = statement.as_ref().and_then(|json| Statement::from_json(json).ok());
     let roots = data.authority.delegations(id)?;
+    let states = root_states(data, &grant, &roots)?;
     let object = Object::new()
         .with("grant", id)
         .with("digest", grant.digest)
         .with("state", state)
         .with("statement", statement)
         .with("signature", texts.map(|(_, signature)| signature))
-        .with("roots", roots.iter().map(|d| Json::from(root(d))).collect::<Vec<_>>());
+        .with("roots", listed(&roots, &states));
     let what = match &read {
         Some(s) => format!(
             "  principal  {}\n  agent      {}\n  task       {}\n  purpose    {}\n  scope      {}\n",
@@ -124,13 +125,39 @@ fn show(data: &DataDir, id: &GrantId, out: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-fn root(d: &Stored<Delegation>) -> Object {
+fn root(d: &Stored<Delegation>, state: &str) -> Object {
     Object::new()
         .with("root", d.root)
         .with("form", d.form.as_str())
         .with("client", d.client.as_deref())
         .with("issued", d.issued.to_string())
         .with("expires", d.expires.to_string())
+        .with("state", state)
+}
+
+fn listed(roots: &[Stored<Delegation>], states: &[&str]) -> Vec<Json> {
+    roots.iter().zip(states).map(|(d, state)| root(d, state).into()).collect()
+}
+
+/// Whether each root stands: by itself, and by its grant.
+fn root_states(
+    data: &DataDir,
+    of: &Grant,
+    roots: &[Stored<Delegation>],
+) -> Result<Vec<&'static str>, CliError> {
+    let (of, now) = (state(data, of)?, host::now());
+    let subjects: Vec<_> = roots
+        .iter()
+        .map(|d| {
+            let state = match of {
+                "revoked" => "revoked",
+                _ if now >= d.expires => "over",
+                other => other,
+            };
+            (Subject::Delegation { token: d.root }, state)
+        })
+        .collect();
+    data.states(&subjects)
 }
 
 pub(super) fn delegation(verb: DelegationVerb, dir: &Path, out: Output) -> Result<(), CliError> {
@@ -169,24 +196,26 @@ pub(super) fn delegation(verb: DelegationVerb, dir: &Path, out: Output) -> Resul
 }
 
 fn roots(data: &DataDir, grant: &GrantId, out: Output) -> Result<(), CliError> {
-    data.authority.grant(grant)?;
     let roots = data.authority.delegations(grant)?;
+    let states = root_states(data, &*data.authority.grant(grant)?, &roots)?;
     let rows: Vec<Vec<String>> = roots
         .iter()
-        .map(|d| {
+        .zip(&states)
+        .map(|(d, state)| {
             vec![
                 d.root.to_string(),
                 d.form.as_str().to_owned(),
                 d.issued.to_string(),
                 d.expires.to_string(),
+                (*state).to_owned(),
             ]
         })
         .collect();
     let text = match rows.as_slice() {
         [] => "no root was issued under it".to_owned(),
-        rows => table(&["root", "form", "issued", "expires"], rows),
+        rows => table(&["root", "form", "issued", "expires", "state"], rows),
     };
-    let list: Vec<Json> = roots.iter().map(|d| root(d).into()).collect();
+    let list = listed(&roots, &states);
     out.result(Object::new().with("grant", grant).with("roots", list), text);
     Ok(())
 }

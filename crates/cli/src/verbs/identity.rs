@@ -10,6 +10,7 @@ use bailiwick_core::jose;
 use bailiwick_core::json::{Json, Object};
 
 use super::instance::enrolment;
+use crate::address;
 use crate::datadir::DataDir;
 use crate::error::{Class, CliError};
 use crate::host;
@@ -54,13 +55,14 @@ pub(super) struct Joining<'a> {
 /// Makes an instance's keys and enrols it over the network.
 pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let (agent, owner) = (AgentId::parse(joining.agent)?, PrincipalId::parse(joining.owner)?);
-    let authority = joining.authority.trim_end_matches('/');
+    let authority = &address::authority(joining.authority)?;
     let keys = InstanceKeys::create(joining.key, &agent)?;
     let enrolment = enrolment(&keys, &agent, &owner, authority)?;
     let body = Object::new().with("token", joining.token).with("enrolment", enrolment);
     let answer = web::json(authority, "/instances", &body.into()).inspect_err(|e| {
-        // Keys that were not enrolled are nobody's. Where no answer came they may be.
-        if e.class == Class::Refused {
+        // Keys that were not enrolled are nobody's. Where an authority was
+        // reached and no answer came, they may be enrolled.
+        if e.class != Class::Environment || web::NEVER_ASKED.contains(&e.code.as_str()) {
             let _ = std::fs::remove_file(joining.key);
         }
     })?;
@@ -89,7 +91,7 @@ pub(super) fn identity(
     keep_on: bool,
     out: Output,
 ) -> Result<(), CliError> {
-    let authority = authority.trim_end_matches('/');
+    let authority = &address::authority(authority)?;
     let keys = InstanceKeys::read(key)?;
     loop {
         let renewed = renew(authority, &keys).and_then(|answer| {

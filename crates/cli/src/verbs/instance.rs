@@ -8,6 +8,7 @@ use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 
 use super::identity;
+use crate::address;
 use crate::args::InstanceVerb;
 use crate::config::Config;
 use crate::datadir::DataDir;
@@ -20,7 +21,7 @@ pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), Cli
     match verb {
         InstanceVerb::New { agent, owner, authority, key, out: document } => {
             let authority = match authority {
-                Some(url) => url,
+                Some(url) => address::authority(&url)?,
                 None if dir.join("keys").is_dir() => Config::load(dir)?.public_url(),
                 // On another host nothing here knows the authority's name.
                 None => {

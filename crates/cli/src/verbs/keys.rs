@@ -15,6 +15,7 @@ use crate::host;
 use crate::keyfile;
 use crate::keystore;
 use crate::output::Output;
+use crate::table::{NONE, table};
 
 pub(super) fn run(verb: KeysVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     match verb {
@@ -64,15 +65,17 @@ fn list(dir: &Path, out: Output) -> Result<(), CliError> {
             .with("jwk", k.key.to_jwk())
             .into()
     });
-    let text: Vec<String> = keys
+    let rows: Vec<Vec<String>> = keys
         .iter()
         .map(|k| {
-            let until = k.until.map(|t| format!(" until {t}")).unwrap_or_default();
             let (purpose, kid, from) = (k.purpose.as_str(), k.key.kid(), k.from.unwrap_or(began));
-            format!("{purpose:<15}  {kid}  {:<11}  from {from}{until}", state(k))
+            let until = k.until.map_or(NONE.to_owned(), |t| t.to_string());
+            let texts = [purpose.to_owned(), kid.to_string(), state(k).to_owned()];
+            texts.into_iter().chain([from.to_string(), until]).collect()
         })
         .collect();
-    out.result(Object::new().with("keys", list.collect::<Vec<_>>()), text.join("\n"));
+    let text = table(&["purpose", "key", "state", "accepted from", "until"], &rows);
+    out.result(Object::new().with("keys", list.collect::<Vec<_>>()), text);
     Ok(())
 }
 
@@ -142,19 +145,17 @@ fn rotate(dir: &Path, text: &str, out: Output) -> Result<(), CliError> {
             replaced.until
         ),
     );
-    next(purpose, out);
+    out.next(next(purpose).as_slice());
     Ok(())
 }
 
-fn next(purpose: Purpose, out: Output) {
+fn next(purpose: Purpose) -> Option<&'static str> {
     match purpose {
         Purpose::Issuer | Purpose::AuthorityMaker | Purpose::GatewayMaker => {
-            out.next(&["bailiwick keys trust -o trust.json   # hand it to auditors again"]);
+            Some("bailiwick keys trust -o trust.json   # hand it to auditors again")
         }
-        Purpose::Snapshot => {
-            out.next(&["hand the new key to gateways elsewhere: bailiwick keys list"])
-        }
-        Purpose::Identity => {}
+        Purpose::Snapshot => Some("bailiwick keys list   # hand the new key to gateways elsewhere"),
+        Purpose::Identity => None,
     }
 }
 
@@ -222,9 +223,11 @@ fn compromise(dir: &Path, key: &str, since: &str, out: Output) -> Result<(), Cli
         Object::new().with("grants", grants).with("instances", instances).with("more", ended.more),
     );
     out.result(object, text);
-    if purpose == Purpose::Issuer {
-        out.next(&["bailiwick delegate …   # a new root for each grant that stands"]);
-    }
-    next(purpose, out);
+    let reissue =
+        "bailiwick delegation reissue --grant GRANT --out chain.json   # for each that stands";
+    let mut steps: Vec<&str> =
+        (purpose == Purpose::Issuer).then_some(reissue).into_iter().collect();
+    steps.extend(next(purpose));
+    out.next(&steps);
     Ok(())
 }

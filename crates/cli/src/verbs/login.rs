@@ -17,13 +17,13 @@ use bailiwick_core::crypto::{SigningKey, base64url, from_base64url};
 use bailiwick_core::dpop::Occasion;
 use bailiwick_core::jose::JwsSigner as _;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
 use reqwest::Method;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::address::authority;
 use crate::args::LoginArgs;
 use crate::error::CliError;
 use crate::host;
@@ -45,7 +45,7 @@ pub(super) struct Login {
 }
 
 /// Where logins are kept.
-pub(super) fn folder(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
+fn folder(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
     let beside = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let found = chosen
         .map(Path::to_owned)
@@ -62,31 +62,10 @@ fn file(folder: &Path, authority: &str) -> PathBuf {
     folder.join(format!("login-{}.json", host.chars().map(plain).collect::<String>()))
 }
 
-/// An authority's URL as it names itself.
-fn authority(text: &str) -> Result<String, CliError> {
-    let text = text.trim_end_matches('/');
-    let url = reqwest::Url::parse(text).ok();
-    let fits = url.is_some_and(|url| {
-        let local = ["localhost", "127.0.0.1", "[::1]"];
-        let is_local = url.host_str().is_some_and(|host| local.contains(&host));
-        let is_bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
-        let is_whole = url.query().is_none() && url.fragment().is_none();
-        is_bare && is_whole && (url.scheme() == "https" || (url.scheme() == "http" && is_local))
-    });
-    if fits {
-        return Ok(text.to_owned());
-    }
-    Err(CliError::usage(
-        "authority-url",
-        format!("`{text}` is not reached by https"),
-        "pass the authority's public URL, for example https://gate.example.com",
-    ))
-}
-
 impl Login {
-    pub(super) fn read(at: &str, folder: &Path) -> Result<Self, CliError> {
+    pub(super) fn read(at: &str, logins: Option<&Path>) -> Result<Self, CliError> {
         let at = authority(at)?;
-        let path = file(folder, &at);
+        let path = file(&folder(logins)?, &at);
         if !path.exists() {
             return Err(CliError::refused(
                 "not-signed-in",
@@ -94,12 +73,13 @@ impl Login {
                 format!("bailiwick login {at}"),
             ));
         }
-        let json = Json::parse(&keyfile::read_private(&path)?, &JsonLimits::DEFAULT)?;
+        let json =
+            keyfile::own(keyfile::json(&path, &keyfile::own(keyfile::read_private(&path))?))?;
         let text = |name: &str| json.as_object()?.member(name)?.as_str();
         let seed = text("seed").and_then(from_base64url).map(Zeroizing::new);
         let seed: Option<[u8; 32]> = seed.and_then(|seed| seed.as_slice().try_into().ok());
         let malformed = || {
-            CliError::usage(
+            CliError::environment(
                 "login-file-malformed",
                 format!("`{}` is no login", path.display()),
                 format!("bailiwick login {at}"),
@@ -163,8 +143,9 @@ async fn brought(
     )
 }
 
-pub(super) fn run(args: &LoginArgs, folder: &Path, out: Output) -> Result<(), CliError> {
+pub(super) fn run(args: &LoginArgs, logins: Option<&Path>, out: Output) -> Result<(), CliError> {
     let at = authority(&args.authority)?;
+    let folder = folder(logins)?;
     let seed = keyfile::fresh_seed()?;
     let key = keyfile::signing_key(&seed)?;
     let thumbprint = key.verifying_key().thumbprint().to_string();
@@ -213,7 +194,7 @@ pub(super) fn run(args: &LoginArgs, folder: &Path, out: Output) -> Result<(), Cl
     let body: Json = Object::new().with("code", answer.code).with("code_verifier", verifier).into();
     let body = Some(("application/json", body.canonical()));
     let made = web::api(&Sent { method: Method::POST, url: &url, headers, body })?;
-    keep(&at, &made, &seed, folder)?;
+    keep(&at, &made, &seed, &folder)?;
     told(&at, &made, out);
     out.next(&[&format!("bailiwick --at {at} grant list"), &format!("bailiwick logout {at}")]);
     Ok(())
@@ -266,15 +247,15 @@ fn told(at: &str, who: &Object, out: Output) {
     );
 }
 
-pub(super) fn whoami(at: &str, folder: &Path, out: Output) -> Result<(), CliError> {
-    let login = Login::read(at, folder)?;
+pub(super) fn whoami(at: &str, logins: Option<&Path>, out: Output) -> Result<(), CliError> {
+    let login = Login::read(at, logins)?;
     told(&login.authority, &login.call(Method::GET, "/api/v1/me", None)?, out);
     Ok(())
 }
 
-pub(super) fn logout(at: &str, folder: &Path, out: Output) -> Result<(), CliError> {
-    let login = Login::read(at, folder)?;
-    let path = file(folder, &login.authority);
+pub(super) fn logout(at: &str, logins: Option<&Path>, out: Output) -> Result<(), CliError> {
+    let login = Login::read(at, logins)?;
+    let path = file(&folder(logins)?, &login.authority);
     let ended = login.call(Method::POST, "/api/v1/logout", None);
     std::fs::remove_file(&path).map_err(|e| CliError::file(&path, "remove", &e))?;
     match ended {
@@ -290,23 +271,6 @@ pub(super) fn logout(at: &str, folder: &Path, out: Output) -> Result<(), CliErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_goes_over_https_or_stays_on_this_device() {
-        for good in ["https://gate.example.com/", "http://localhost:7417", "http://127.0.0.1:80"] {
-            assert!(authority(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://localhost:1@evil.example",
-            "https://gate.example.com@evil.example",
-            "http://gate.example.com",
-            "http://localhost.example",
-            "gate.example.com",
-            "ftp://x",
-        ] {
-            assert_eq!(authority(bad).unwrap_err().code, "authority-url", "{bad}");
-        }
-    }
 
     #[test]
     fn each_authority_has_a_file_of_its_own() {

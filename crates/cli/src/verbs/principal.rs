@@ -9,7 +9,7 @@ use bailiwick_authority::rules::logins::check_namespace;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_store::{Status, StoreError};
+use bailiwick_store::{Status, StoreError, Subject};
 
 use crate::args::{PasskeyVerb, PrincipalVerb};
 use crate::datadir::DataDir;
@@ -187,14 +187,20 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let roles = data.store().read(|v| -> Result<Vec<Vec<String>>, StoreError> {
         rows.iter().map(|p| v.roles_of(&p.alias)).collect()
     })?;
+    let subjects: Vec<_> = rows
+        .iter()
+        .map(|p| (Subject::Principal { alias: p.alias.clone() }, p.status.as_str()))
+        .collect();
+    let states = data.states(&subjects)?;
     let list: Vec<Json> = rows
         .iter()
         .zip(&roles)
-        .map(|(p, roles)| {
+        .zip(&states)
+        .map(|((p, roles), state)| {
             Object::new()
                 .with("principal", name(p))
                 .with("alias", &p.alias)
-                .with("status", p.status.as_str())
+                .with("status", *state)
                 .with("roles", roles.iter().map(|r| Json::from(r.as_str())).collect::<Vec<_>>())
                 .into()
         })
@@ -202,8 +208,9 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
     let lines: Vec<Vec<String>> = rows
         .iter()
         .zip(&roles)
-        .map(|(p, roles)| {
-            vec![name(p), p.status.as_str().to_owned(), roles.join(" "), p.alias.to_string()]
+        .zip(&states)
+        .map(|((p, roles), state)| {
+            vec![name(p), (*state).to_owned(), roles.join(" "), p.alias.to_string()]
         })
         .collect();
     let text = match lines.as_slice() {

@@ -40,7 +40,12 @@ fn post(path: impl Into<String>, body: Object, shown: Shown) -> Call {
     Call { method: Method::POST, path: path.into(), body: Some(body), shown }
 }
 
-pub(super) fn run(verb: Verb, at: &str, logins: &Path, out: Output) -> Result<(), CliError> {
+pub(super) fn run(
+    verb: Verb,
+    at: &str,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
     let call = call(verb)?;
     let login = Login::read(at, logins)?;
     let body = call.body.map(Json::from);

@@ -10,11 +10,12 @@ use bailiwick_core::ids::GrantId;
 use bailiwick_core::json::{Json, Object};
 
 use super::identity;
+use crate::address;
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::host;
 use crate::keyfile::InstanceKeys;
-use crate::output::Output;
+use crate::output::{Output, one_line};
 use crate::web;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -46,7 +47,7 @@ struct Renewed {
 }
 
 pub(super) fn run(renewal: &Renewal<'_>, out: Output) -> Result<(), CliError> {
-    let authority = renewal.authority.trim_end_matches('/');
+    let authority = &address::authority(renewal.authority)?;
     let grant = GrantId::parse(renewal.grant)?;
     let keys = InstanceKeys::read(renewal.key)?;
     loop {
@@ -57,7 +58,7 @@ pub(super) fn run(renewal: &Renewal<'_>, out: Output) -> Result<(), CliError> {
         let pause = match renewed {
             Ok(renewed) => {
                 tell(&grant, renewal, &renewed, out);
-                Duration::from_secs(renewed.seconds.saturating_mul(RENEW_AFTER) / 100).max(AGAIN)
+                pause(renewed.seconds)
             }
             // An authority that is away for a moment costs nothing: the root of
             // before lives on. A refusal is the end: the grant does not stand.
@@ -134,12 +135,37 @@ fn write(file: &Path, authority: &str, root: &str) -> Result<(), CliError> {
 fn tell(grant: &GrantId, renewal: &Renewal<'_>, renewed: &Renewed, out: Output) {
     let until = host::now().plus_seconds(i64::try_from(renewed.seconds).unwrap_or(i64::MAX));
     let file = renewal.out.display().to_string();
+    let again = pause(renewed.seconds).as_secs();
+    let text = format!(
+        "renewed the chain {file}\n  under  {grant}\n  scope  {}\n  until  {until}",
+        one_line(&renewed.scope),
+    );
     out.result(
         Object::new()
             .with("grant", grant)
             .with("scope", renewed.scope.as_str())
+            .with("not_after", until.to_string())
             .with("expires_in", renewed.seconds)
             .with("chain", file.as_str()),
-        format!("a root under {grant} until {until}\n  chain  {file}"),
+        text,
     );
+    if renewal.keep {
+        out.say(format!(
+            "  next   renewed again in {again} s; a running `call --stdin` takes it up"
+        ));
+        return;
+    }
+    let key = renewal.key.display();
+    out.next(&[
+        &format!(
+            "bailiwick call --url {}/mcp/SERVER --chain {file} --key {key}   # lists what is permitted",
+            renewal.authority.trim_end_matches('/'),
+        ),
+        "the same again before it ends, or --keep to have it done",
+    ]);
+}
+
+/// How long a root of this life is used before it is replaced.
+fn pause(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.saturating_mul(RENEW_AFTER) / 100).max(AGAIN)
 }

@@ -81,7 +81,7 @@ pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliEr
 /// Refuses to start with private files that others can read.
 fn check_modes(data: &DataDir) -> Result<(), CliError> {
     for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
-        keyfile::read_private(&data.dir.join("keys").join(name))?;
+        keyfile::own(keyfile::read_private(&data.dir.join("keys").join(name)))?;
     }
     Ok(())
 }
@@ -150,12 +150,17 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
     }
     let tls = TlsFiles::open(&data.dir, &data.config)?.map(Arc::new);
-    let listener = TcpListener::bind(listen).await.map_err(|e| {
-        CliError::environment(
+    let listener = TcpListener::bind(listen).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidInput => CliError::usage(
+            "listen-malformed",
+            format!("`{listen}` is no address to listen on"),
+            "write ADDRESS:PORT, such as 127.0.0.1:7417",
+        ),
+        _ => CliError::environment(
             "cannot-listen",
             format!("cannot listen on {listen}: {e}"),
             "choose another --listen, or stop what listens there",
-        )
+        ),
     })?;
     let address = listener
         .local_addr()

@@ -9,16 +9,16 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::Catalogue as _;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::IdentityMode;
+use bailiwick_store::{IdentityMode, Subject};
 
+use crate::address;
 use crate::args::ToolServerVerb;
 use crate::datadir::{DataDir, or_none};
-use crate::error::{CliError, from_typed};
+use crate::error::CliError;
 use crate::keyfile;
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
-
-from_typed!(Environment: bailiwick_gateway::GatewayError);
+use crate::table::{table, table_or};
 
 pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -38,6 +38,7 @@ fn add(
     credential: Option<std::path::PathBuf>,
     out: Output,
 ) -> Result<(), CliError> {
+    let url = address::tool_server(&url)?;
     let credential = match credential {
         None => None,
         Some(path) => {
@@ -76,7 +77,7 @@ fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Res
             )
         })?
         .ok_or_else(|| {
-            CliError::refused(
+            CliError::not_found(
                 "not-found",
                 format!("no tool server `{name}`"),
                 "add it with `bailiwick tool-server add`",
@@ -146,13 +147,17 @@ fn line(pinned: &Pinned) -> String {
 }
 
 fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
+    let rows = data.authority.tool_servers()?;
+    let subject = |name: &ServerName| Subject::ToolServer { name: name.clone() };
+    let subjects: Vec<_> = rows.iter().map(|s| (subject(&s.name), s.status.as_str())).collect();
     let mut lines = Vec::new();
+    let mut pinned = Vec::new();
     let mut servers = Vec::new();
-    for server in data.authority.tool_servers()? {
-        lines.push(format!("{}  {}  {}", server.name, server.status.as_str(), server.url));
+    for (server, state) in rows.iter().zip(data.states(&subjects)?) {
         let mut pins = Vec::new();
         for pin in data.authority.pins(&server.name)? {
-            lines.push(format!("  {:<50} {:<8} {}", pin.tool, pin.status.as_str(), pin.digest));
+            let (tool, digest) = (pin.tool.to_string(), pin.digest.to_string());
+            pinned.push(vec![tool, pin.status.as_str().to_owned(), digest]);
             pins.push(Json::from(
                 Object::new()
                     .with("tool", &pin.tool)
@@ -160,17 +165,21 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
                     .with("digest", pin.digest),
             ));
         }
+        let count = pins.len().to_string();
+        lines.push(vec![server.name.to_string(), state.to_owned(), count, server.url.clone()]);
         servers.push(Json::from(
             Object::new()
                 .with("tool_server", &server.name)
                 .with("url", server.url.as_str())
-                .with("status", server.status.as_str())
+                .with("status", state)
                 .with("pins", pins),
         ));
     }
-    out.result(
-        Object::new().with("tool_servers", servers),
-        or_none(&lines, "no tool server is catalogued"),
-    );
+    let heads = ["tool server", "status", "pins", "url"];
+    let mut text = table_or(&heads, &lines, "no tool server is catalogued");
+    if !pinned.is_empty() {
+        text.push_str(&format!("\n\n{}", table(&["tool", "status", "digest"], &pinned)));
+    }
+    out.result(Object::new().with("tool_servers", servers), text);
     Ok(())
 }

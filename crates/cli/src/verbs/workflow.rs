@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::Workflow;
+use bailiwick_policy::workflow::Problem;
 
 use crate::args::WorkflowVerb;
 use crate::datadir::DataDir;
@@ -23,15 +24,22 @@ fn text(path: &Path) -> Result<String, CliError> {
 }
 
 fn parse(text: &str, path: &Path) -> Result<Workflow, CliError> {
-    Workflow::parse(text).map_err(|problems| {
-        let lines: Vec<String> =
-            problems.iter().map(|p| format!("{p}\n    try: {}", p.remedy)).collect();
-        CliError::refused(
-            problems.first().map_or("workflow-malformed", |p| p.code()),
-            format!("`{}` is no valid workflow:\n  {}", path.display(), lines.join("\n  ")),
-            "mend the file and check it again",
-        )
-    })
+    Workflow::parse(text).map_err(|problems| invalid(path, "workflow", &problems))
+}
+
+/// A file with problems, each on a line with what to do about it. The error has
+/// the first one's code.
+pub(super) fn invalid(path: &Path, what: &str, problems: &[Problem]) -> CliError {
+    let code = problems.first().map_or("workflow-malformed", Problem::code);
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let lines = lines.join("\n  ");
+    // Its own code is shown after the message.
+    let lines = lines.strip_suffix(&format!(" [{code}]")).unwrap_or(&lines);
+    CliError::usage(
+        code,
+        format!("`{}` is no valid {what}:\n  {lines}", path.display()),
+        "mend the file and check it again",
+    )
 }
 
 pub(super) fn run(verb: WorkflowVerb, dir: &Path, out: Output) -> Result<(), CliError> {

@@ -49,7 +49,7 @@ fn roles_are_given_and_taken_and_the_last_owner_stays() {
     let text = said(&world, &["principal", "role", PRINCIPAL, "auditor", "--remove"]);
     assert_eq!(text.out.trim(), format!("{PRINCIPAL} is no longer auditor"));
     refused(&world, &["principal", "role", PRINCIPAL, "king"], (2, "role-unknown"));
-    refused(&world, &["principal", "role", "user:nobody", "owner"], (1, "unknown-name"));
+    refused(&world, &["principal", "role", "user:nobody", "owner"], (4, "unknown-name"));
     refused(&world, &["principal", "role", "nobody", "owner"], (2, "id-malformed"));
     world.ok(&["principal", "suspend", PRINCIPAL]);
     refused(&world, &["principal", "role", PRINCIPAL, "auditor"], (1, "principal-inactive"));
@@ -75,7 +75,7 @@ fn a_link_is_for_who_may_sign_in_and_a_later_one_replaces_it() {
     world.ok(&["principal", "suspend", PRINCIPAL]);
     assert_eq!(open(&second), 410);
     refused(&world, &["principal", "link", PRINCIPAL], (1, "principal-inactive"));
-    refused(&world, &["principal", "link", "user:nobody"], (1, "unknown-name"));
+    refused(&world, &["principal", "link", "user:nobody"], (4, "unknown-name"));
     refused(&world, &["principal", "link", "nobody"], (2, "id-malformed"));
     world.ok(&["principal", "resume", PRINCIPAL]);
     let text = said(&world, &["principal", "link", PRINCIPAL]);
@@ -94,7 +94,7 @@ fn passkeys_that_are_none_are_told_and_an_owner_is_recovered_loudly() {
     assert!(text.out.contains(&format!("bailiwick principal link {PRINCIPAL}")), "{}", text.out);
     let remove = ["principal", "passkey", "remove", PRINCIPAL];
     refused(&world, &remove, (1, "passkey-unknown"));
-    refused(&world, &["principal", "passkey", "list", "user:nobody"], (1, "unknown-name"));
+    refused(&world, &["principal", "passkey", "list", "user:nobody"], (4, "unknown-name"));
 
     let recovered = world.ok(&["principal", "recover", PRINCIPAL]);
     assert_eq!(recovered["role_given"], true);
@@ -111,7 +111,7 @@ fn passkeys_that_are_none_are_told_and_an_owner_is_recovered_loudly() {
     );
     assert!(text.out.contains(&format!("also owner    {PRINCIPAL}")), "{}", text.out);
     assert!(text.out.contains("next:"), "{}", text.out);
-    refused(&world, &["principal", "recover", "user:nobody"], (1, "unknown-name"));
+    refused(&world, &["principal", "recover", "user:nobody"], (4, "unknown-name"));
     let kinds = kinds(&world);
     assert_eq!(kinds.iter().filter(|k| *k == "principal.invited").count(), 2);
     assert_eq!(kinds.iter().filter(|k| *k == "role.changed").count(), 2);
@@ -187,6 +187,15 @@ fn who_leaves_takes_nothing_along_and_their_agents_go_on_under_another() {
     let text = said(&world, &["principal", "offboard", PRINCIPAL, "--reason", "Left with Canary"]);
     assert_eq!(text.status, 0, "{}", text.err);
     assert!(text.out.contains(&format!("retired      {READER}")), "{}", text.out);
+    // A second time there is nothing to do, and nothing is written.
+    let size = || world.ok(&["audit", "checkpoint"])["entries"].clone();
+    let before = size();
+    let leave = ["principal", "offboard", PRINCIPAL, "--reason", "again"];
+    let twice = said(&world, &leave);
+    assert_eq!(twice.status, 0, "{}", twice.err);
+    assert_eq!(twice.out, format!("{PRINCIPAL} is offboarded already; nothing was written\n"));
+    assert_eq!(world.ok(&leave)["changed"], false);
+    assert_eq!(size(), before);
     world.assert_not_authenticated(&call(&again), "agent-inactive");
     let refused = world.run(&[
         "delegate",
@@ -220,7 +229,7 @@ fn an_agent_moves_to_another_owner_and_says_what_has_to_be_done() {
     assert!(text.out.contains(&next), "{}", text.out);
     let again = world.ok(&["agent", "transfer", RUNNER, "--to", PRINCIPAL]);
     assert_eq!(again, json!({"agent": RUNNER, "owner": PRINCIPAL, "changed": false}));
-    refused(&world, &["agent", "transfer", RUNNER, "--to", "user:nobody"], (1, "unknown-name"));
+    refused(&world, &["agent", "transfer", RUNNER, "--to", "user:nobody"], (4, "unknown-name"));
     refused(&world, &["agent", "transfer", "runner", "--to", OWNER], (2, "id-malformed"));
     refused(&world, &["agent", "transfer", RUNNER], (2, "usage"));
     world.ok(&["revoke", "agent", READER, "--reason", "x"]);

@@ -201,7 +201,7 @@ fn the_ledger_is_searched_by_the_names_that_it_shows() {
     }
     for args in [["--tool", "get_tickets"], ["--task", "nothing"]] {
         let answer = world.run(&["audit", "query", args[0], args[1]]);
-        assert_eq!((answer.status, answer.code().as_str()), (1, "unknown-name"), "{}", answer.out);
+        assert_eq!((answer.status, answer.code().as_str()), (4, "unknown-name"), "{}", answer.out);
     }
 }
 

@@ -83,16 +83,16 @@ fn what_is_no_client_is_refused_and_nothing_is_registered() {
         (2, "json-duplicate-member"),
     );
     let missing = world.run(&["client", "add", &world.path("nowhere.json")]);
-    assert_eq!((missing.status, missing.code().as_str()), (3, "file"));
+    assert_eq!((missing.status, missing.code().as_str()), (2, "file"));
     let file = write(&world, METADATA);
     let malformed = world.run(&["client", "add", &file, "--agent", "runner"]);
     assert_eq!((malformed.status, malformed.code().as_str()), (2, "id-malformed"));
     for verb in ["suspend", "resume", "retire"] {
         let unknown = world.run(&["client", verb, "nobody"]);
-        assert_eq!((unknown.status, unknown.code().as_str()), (1, "unknown-name"), "{verb}");
+        assert_eq!((unknown.status, unknown.code().as_str()), (4, "unknown-name"), "{verb}");
     }
     let unknown = world.run(&["client", "map", "nobody", "--agent", RUNNER]);
-    assert_eq!((unknown.status, unknown.code().as_str()), (1, "unknown-name"));
+    assert_eq!((unknown.status, unknown.code().as_str()), (4, "unknown-name"));
     let usage = world.run(&["client", "map", "nobody"]);
     assert_eq!((usage.status, usage.code().as_str()), (2, "usage"));
     assert_eq!(world.ok(&["client", "list"])["clients"], json!([]));
@@ -102,11 +102,11 @@ fn what_is_no_client_is_refused_and_nothing_is_registered() {
     let refused = world.run(&["client", "map", &client, "--agent", READER]);
     assert_eq!((refused.status, refused.code().as_str()), (1, "agent-inactive"));
     let refused = world.run(&["client", "map", &client, "--agent", "agent:nobody"]);
-    assert_eq!((refused.status, refused.code().as_str()), (1, "unknown-name"));
+    assert_eq!((refused.status, refused.code().as_str()), (4, "unknown-name"));
     // Nothing is registered for an agent that nobody knows.
     let before = world.ok(&["client", "list"]);
     let refused = world.run(&["client", "add", &file, "--agent", "agent:nobody"]);
-    assert_eq!((refused.status, refused.code().as_str()), (1, "unknown-name"));
+    assert_eq!((refused.status, refused.code().as_str()), (4, "unknown-name"));
     assert_eq!(world.ok(&["client", "list"]), before);
 }
 

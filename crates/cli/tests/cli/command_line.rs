@@ -11,12 +11,12 @@ use crate::EXE;
 const WORKFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows/support-tickets.yaml");
 
 /// Runs the binary in a folder.
-fn run(home: &Path, args: &[&str]) -> Answer {
+pub(crate) fn run(home: &Path, args: &[&str]) -> Answer {
     Answer::of(command(Path::new(EXE), home).args(args))
 }
 
 /// A data dir that was just initialised.
-fn initialised() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn initialised() -> (tempfile::TempDir, PathBuf) {
     let base = tempfile::tempdir().unwrap();
     let listen = format!("127.0.0.1:{}", free_port());
     let answer = run(base.path(), &["init", "--yes", "--listen", &listen]);
@@ -26,7 +26,7 @@ fn initialised() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Every verb, as its help lists them.
-fn verbs(home: &Path, above: &[&str]) -> Vec<Vec<String>> {
+pub(crate) fn verbs(home: &Path, above: &[&str]) -> Vec<Vec<String>> {
     let help = run(home, &[above, &["--help"]].concat()).out;
     let listed = help.split("Commands:\n").nth(1).unwrap_or_default();
     let listed = listed.split("\n\n").next().unwrap_or_default();
@@ -69,24 +69,25 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
     let cases: &[(&[&str], i32, &str)] = &[
         // 1: refused.
         (&["init", "--yes"], 1, "already-initialised"),
-        (&["audit", "show", "no-such-thing"], 1, "not-found"),
         (&["principal", "add", "user:1", "--key", "two.key"], 1, "already-exists"),
-        (&["agent", "add", "agent:a", "--owner", "user:nobody"], 1, "unknown-name"),
-        (&["tool-server", "pin", "nobody"], 1, "not-found"),
         // 2: wrong usage or input.
         (&["nonsense"], 2, "usage"),
         (&["audit", "show"], 2, "usage"),
         (&["principal", "add", "nobody"], 2, "id-malformed"),
         (&["evidence", "verify", "bad.json"], 2, "no-trust-file"),
         (&["audit", "verify", "--ledger", "."], 2, "no-trust-file"),
-        (&["workflow", "check", "bad.yaml"], 1, "workflow-malformed"),
+        (&["workflow", "check", "bad.yaml"], 2, "workflow-malformed"),
+        (&["instance", "enrol", "missing.json"], 2, "file"),
         (&["instance", "enrol", "bad.json"], 2, "json-duplicate-member"),
         (&["audit", "query", "--from", "yesterday"], 2, "time-malformed"),
         // 3: the environment.
-        (&["instance", "enrol", "missing.json"], 3, "file"),
         (&["audit", "verify", "--data-dir", "nowhere"], 3, "no-data-dir"),
         (&["serve", "--data-dir", "nowhere"], 3, "no-data-dir"),
         (&["principal", "add", "user:2", "--key", "one.key"], 3, "file-exists"),
+        // 4: nothing by that name.
+        (&["audit", "show", "no-such-thing"], 4, "not-found"),
+        (&["agent", "add", "agent:a", "--owner", "user:nobody"], 4, "unknown-name"),
+        (&["tool-server", "pin", "nobody"], 4, "not-found"),
     ];
     for (args, status, code) in cases {
         let told = run(home, args);
@@ -108,6 +109,11 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
         }
     }
     assert!(data.exists());
+    // Each problem of a file is one line that says where, what, and what to do, once.
+    let workflow = run(home, &["workflow", "check", "bad.yaml"]).err;
+    assert_eq!(workflow.lines().count(), 3, "{workflow}");
+    assert_eq!(workflow.matches("mend the line").count(), 1, "{workflow}");
+    assert!(workflow.contains("line 1, column "), "{workflow}");
     // A command that failed did nothing by halves.
     let known = run(home, &["--json", "principal", "list"]).out;
     assert!(known.contains("user:1") && !known.contains("user:2"), "{known}");

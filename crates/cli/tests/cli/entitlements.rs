@@ -54,7 +54,7 @@ fn what_principals_may_is_published_shown_and_counts_at_each_call() {
 
     std::fs::write(&file, "rules: [{who: {}}]\n").unwrap();
     let refused = world.run(&["entitlements", "publish", &file]);
-    assert_eq!((refused.status, refused.code().as_str()), (1, "workflow-value-unknown"));
+    assert_eq!((refused.status, refused.code().as_str()), (2, "workflow-value-unknown"));
     let report = world.ok(&["audit", "verify"]);
     assert_eq!(report["holds"], true, "{report}");
 }

@@ -84,7 +84,7 @@ fn without_a_trust_file_nothing_is_verified_and_another_one_proves_nothing() {
     assert_eq!(world.run(&["evidence", "get", &id, "-o", &file]).status, 3);
     let unknown = "01890000-0000-7000-8000-000000000000";
     let missing = world.run(&["evidence", "get", unknown, "-o", &world.path("x.json")]);
-    assert_eq!(missing.status, 1, "{}", missing.out);
+    assert_eq!(missing.status, 4, "{}", missing.out);
     assert!(!Path::new(&world.path("x.json")).exists());
 }
 

@@ -131,13 +131,13 @@ fn names_that_are_none_are_told_apart_from_what_is_not_there() {
     for (args, expected) in [
         (vec!["grant", "list"], (2, "argument-missing")),
         (vec!["grant", "list", "--principal", "142"], (2, "id-malformed")),
-        (vec!["grant", "list", "--principal", "user:nobody"], (1, "unknown-name")),
+        (vec!["grant", "list", "--principal", "user:nobody"], (4, "unknown-name")),
         (vec!["grant", "show", "x"], (2, "id-malformed")),
-        (vec!["grant", "show", NOBODYS], (1, "unknown-name")),
+        (vec!["grant", "show", NOBODYS], (4, "unknown-name")),
         (vec!["delegation", "list", "--grant", "x"], (2, "id-malformed")),
-        (vec!["delegation", "list", "--grant", NOBODYS], (1, "unknown-name")),
+        (vec!["delegation", "list", "--grant", NOBODYS], (4, "unknown-name")),
         (vec!["delegation", "reissue", "--grant", NOBODYS], (2, "usage")),
-        (vec!["delegation", "reissue", "--grant", NOBODYS, "--out", "x"], (1, "unknown-name")),
+        (vec!["delegation", "reissue", "--grant", NOBODYS, "--out", "x"], (4, "unknown-name")),
     ] {
         let refused = world.run(&args);
         assert_eq!(
@@ -149,6 +149,6 @@ fn names_that_are_none_are_told_apart_from_what_is_not_there() {
         assert!(refused.json()["error"]["remedy"].as_str().is_some_and(|r| !r.is_empty()));
     }
     let text = said(&world, &["grant", "show", NOBODYS]);
-    assert_eq!((text.status, text.out.as_str()), (1, ""));
+    assert_eq!((text.status, text.out.as_str()), (4, ""));
     assert!(text.err.contains("[unknown-name]") && text.err.contains("try:"), "{}", text.err);
 }

@@ -217,6 +217,11 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
     assert_eq!(shown["log"]["value"], "debug");
     assert_eq!(shown["publish_ledger"]["value"], false);
 
+    let mut wrong = command(Path::new(EXE), home);
+    let wrong = Answer::of(wrong.env("BAILIWICK_LISTEN", "here").args(["config", "check"]));
+    assert_eq!(wrong.status, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("environment variable BAILIWICK_LISTEN: "), "{}", wrong.err);
+
     let file = data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, code) in [
@@ -270,6 +275,15 @@ fn doctor_says_what_is_well_and_what_is_not() {
     let bypass = failing(&world);
     assert!(bypass.iter().any(|c| c["code"] == "bypass-possible"), "{bypass:?}");
     assert!(bypass.iter().all(|c| c["remedy"].is_string()), "{bypass:?}");
+    // Where there is no data dir, that is the one thing to say.
+    let nowhere = tempfile::tempdir().unwrap();
+    let none = run(nowhere.path(), &["--json", "doctor", "--data-dir", "not-there"]);
+    assert_eq!(none.status, 1, "{}", none.out);
+    let none = none.json()["checks"].clone();
+    assert_eq!((none.as_array().unwrap().len(), &none[0]["code"]), (1, &json!("no-data-dir")));
+    let remedy = none[0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("bailiwick init --data-dir not-there"), "{remedy}");
+    assert!(!nowhere.path().join("not-there").exists());
     // A fresh installation can delegate nothing yet.
     let (base, _data) = initialised();
     let fresh = run(base.path(), &["--json", "doctor"]);

@@ -143,7 +143,7 @@ fn a_token_enrols_one_instance_of_its_agent_under_its_owner_once() {
     let before = world.ok(&["instance", "list"])["instances"].as_array().unwrap().len();
     let made_up = "A".repeat(43);
     refused(Join::of(&world, &made_up), "a.json", gone);
-    refused(Join::of(&world, "short"), "b.json", (1, "request-malformed"));
+    refused(Join::of(&world, "short"), "b.json", (2, "request-malformed"));
     // For another agent, or under another owner, it is spent for nothing.
     let token = invite(&world, READER);
     refused(Join::of(&world, &token), "c.json", gone);
@@ -171,7 +171,7 @@ fn a_token_enrols_one_instance_of_its_agent_under_its_owner_once() {
     refused(join, "i.json", (2, "id-malformed"));
     assert!(!host.path().join("i.json").exists());
     let unknown = world.run(&["instance", "invite", "--agent", "agent:nobody"]);
-    assert_eq!((unknown.status, unknown.code().as_str()), (1, "unknown-name"));
+    assert_eq!((unknown.status, unknown.code().as_str()), (4, "unknown-name"));
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod privacy;
 mod records;
 mod revocation;
 mod services;
+mod shown;
+mod statuses;
 mod stock_clients;
 mod strangers;
 mod suites;

@@ -224,8 +224,8 @@ fn somebody_elses_key_takes_nothing_back_and_only_once_it_is_new() {
     revoke(&world, &["delegation", "--chain", &path]);
     let again = world.ok(&["revoke", "delegation", "--chain", &path, "--reason", "x"]);
     assert_eq!(again["changed"], false, "{again}");
-    assert_eq!(world.run(&["revoke", "delegation", &"A".repeat(43), "--reason", "x"]).status, 1);
-    assert_eq!(world.run(&["revoke", "agent", "agent:nobody", "--reason", "x"]).status, 1);
+    assert_eq!(world.run(&["revoke", "delegation", &"A".repeat(43), "--reason", "x"]).status, 4);
+    assert_eq!(world.run(&["revoke", "agent", "agent:nobody", "--reason", "x"]).status, 4);
     assert_eq!(world.run(&["revoke", "agent", RUNNER, "--reason", " "]).status, 2);
 }
 

@@ -81,6 +81,8 @@ impl DirectCaller {
             .send()
             .await?;
         let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let kind = kind.unwrap_or("without a media type").to_owned();
         let mut bytes = Vec::new();
         let mut stream = response.bytes_stream();
         while let Some(piece) = stream.next().await {
@@ -108,6 +110,7 @@ impl DirectCaller {
                 "the server refused the caller (HTTP {status})"
             ))));
         }
-        Ok(Outcome::Transport { reason: format!("HTTP {status} without a JSON-RPC message") })
+        let reason = format!("HTTP {status}, {kind}, which is no JSON-RPC message");
+        Ok(Outcome::Transport { reason })
     }
 }

@@ -13,7 +13,7 @@ use bailiwick_tlog::SignedCheckpoint;
 
 use crate::args::VerifyArgs;
 use crate::datadir::{no_data_dir, own_trust, plaintext_key};
-use crate::error::CliError;
+use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &VerifyArgs, dir: &Path, out: Output) -> Result<ExitCode
     if holds && since.is_none() && !examined.files_only {
         out.next(&["bailiwick audit checkpoint --save FILE   # keep it elsewhere; verify later with --since FILE"]);
     }
-    Ok(ExitCode::from(u8::from(!holds)))
+    Ok(ended(holds))
 }
 
 /// Checkpoint and tiles, as an outsider has them.
@@ -63,7 +63,7 @@ fn files(
         )
     })?;
     if !ledger.is_dir() {
-        return Err(CliError::environment(
+        return Err(CliError::usage(
             "no-ledger",
             format!("`{}` is no folder", ledger.display()),
             "pass the folder that holds `checkpoint` and `tile`, such as a copy of a data dir's `ledger`",

@@ -30,6 +30,11 @@ pub(super) fn offboard(
     }
     let by = Administrator::OnHost;
     let left = data.authority.offboard(&id, to.as_ref(), &by, reason)?;
+    if !left.changed {
+        let text = format!("{id} is offboarded already; nothing was written");
+        out.result(left_json(&id, &left), text);
+        return Ok(());
+    }
     out.result(left_json(&id, &left), left_text(&id, to.as_ref(), &left));
     let mut steps = to.as_ref().map(|to| steps_of_moved(&left.moved, to)).unwrap_or_default();
     steps.extend(left.workflows.iter().map(|workflow| {
@@ -46,6 +51,7 @@ fn left_json(id: &PrincipalId, left: &Offboarded) -> Object {
     Object::new()
         .with("principal", id)
         .with("alias", &left.alias)
+        .with("changed", left.changed)
         .with("status", "retired")
         .with("grants_ended", count(left.grants))
         .with("sessions_ended", count(left.sessions))

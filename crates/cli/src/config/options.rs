@@ -1,0 +1,177 @@
+//! The table of options, from which `config show`, the written file and the
+//! documentation are made.
+
+/// One option: name, range, environment variable, meaning, and what somebody
+/// who controls it gains.
+pub(crate) struct OptionRow {
+    pub(crate) name: &'static str,
+    pub(crate) range: &'static str,
+    pub(crate) env: Option<&'static str>,
+    pub(crate) meaning: &'static str,
+    pub(crate) attacker: &'static str,
+}
+
+/// Every option, in the order of the file.
+pub(crate) const OPTIONS: &[OptionRow] = &[
+    OptionRow {
+        name: "listen",
+        range: "ADDRESS:PORT; loopback unless told otherwise",
+        env: Some("BAILIWICK_LISTEN"),
+        meaning: "where `serve` listens; beyond loopback only with TLS (or `behind_proxy`); it warns when the port is not that of a localhost `public_url`",
+        attacker: "reach: who can try to call; no authority",
+    },
+    OptionRow {
+        name: "public_url",
+        range: "an http://localhost or https:// URL without path",
+        env: None,
+        meaning: "the only source of issuer, audience and redirect names; empty means http://localhost:PORT of `listen`",
+        attacker: "can make this installation deny everything, or accept delegations issued for another name",
+    },
+    OptionRow {
+        name: "org",
+        range: "letters, digits, `.`, `_`, `-`",
+        env: None,
+        meaning: "the organisation, in every key and entry",
+        attacker: "nothing: entries of another organisation are refused",
+    },
+    OptionRow {
+        name: "trust_domain",
+        range: "a DNS name",
+        env: None,
+        meaning: "the SPIFFE trust domain of the agents",
+        attacker: "how agents are named in records",
+    },
+    OptionRow {
+        name: "staleness_seconds",
+        range: "1 to 60",
+        env: None,
+        meaning: "how old knowledge of revocations may be before calls are denied",
+        attacker: "keeps revoked delegations alive up to this long while the store is away",
+    },
+    OptionRow {
+        name: "pin_check_seconds",
+        range: "1 to 3600",
+        env: None,
+        meaning: "how often a tool's definition is compared with its pin",
+        attacker: "a changed tool is used up to this long",
+    },
+    OptionRow {
+        name: "root_minutes",
+        range: "1 to 1440",
+        env: None,
+        meaning: "the longest life of a root token; the grant's end also bounds it",
+        attacker: "a stolen holder key works up to this long without revocation",
+    },
+    OptionRow {
+        name: "upstream_timeout_seconds",
+        range: "1 to 600",
+        env: None,
+        meaning: "how long a tool may take; the delegation's end also bounds it",
+        attacker: "holds connections open longer",
+    },
+    OptionRow {
+        name: "max_request_bytes",
+        range: "1024 to 16777216",
+        env: None,
+        meaning: "the largest request accepted",
+        attacker: "memory per request",
+    },
+    OptionRow {
+        name: "max_response_bytes",
+        range: "1024 to 268435456",
+        env: None,
+        meaning: "the largest answer taken from a tool",
+        attacker: "memory per call",
+    },
+    OptionRow {
+        name: "max_connections",
+        range: "1 to 1000000; with `max_calls` below the process's limit of open files",
+        env: None,
+        meaning: "connections open at once; others wait to be accepted",
+        attacker: "memory and open files",
+    },
+    OptionRow {
+        name: "max_calls",
+        range: "1 to 1000000",
+        env: None,
+        meaning: "calls under way at once, a quarter of them for one instance; others are refused",
+        attacker: "memory: each may hold an answer of `max_response_bytes`",
+    },
+    OptionRow {
+        name: "max_sessions",
+        range: "1 to 1000000",
+        env: None,
+        meaning: "sessions of the older protocol held at once",
+        attacker: "memory; beyond it new sessions are refused",
+    },
+    OptionRow {
+        name: "drain_seconds",
+        range: "0 to 300",
+        env: None,
+        meaning: "how long SIGTERM waits for calls under way",
+        attacker: "delays a stop",
+    },
+    OptionRow {
+        name: "requests_per_minute",
+        range: "60 to 1000000",
+        env: None,
+        meaning: "how often one address, and one client or person, may call the authority's endpoints and API; a tenth of it at once",
+        attacker: "load; the answer beyond it is 429",
+    },
+    OptionRow {
+        name: "require_dpop_nonce",
+        range: "true or false",
+        env: None,
+        meaning: "whether DPoP proofs must carry a nonce that the server supplied: at `/token`, and beside access tokens at tool servers' endpoints; costs a client one more request every few minutes",
+        attacker: "whoever had a client's key for a moment can use proofs made then within their time; with nonces, not even those",
+    },
+    OptionRow {
+        name: "publish_ledger",
+        range: "true or false",
+        env: None,
+        meaning: "whether tiles can be read without the admin credential",
+        attacker: "sees ids, aliases, codes and times of every action; no text",
+    },
+    OptionRow {
+        name: "log",
+        range: "error, warn, info, debug",
+        env: Some("BAILIWICK_LOG"),
+        meaning: "how much `serve` logs; secrets are never logged",
+        attacker: "noise",
+    },
+    OptionRow {
+        name: "behind_proxy",
+        range: "true or false; true only with an https:// `public_url`",
+        env: None,
+        meaning: "whether plain HTTP may be spoken beyond loopback, because only a proxy that ends TLS reaches this address",
+        attacker: "reads and changes chains, arguments and results on the way between proxy and listener",
+    },
+    OptionRow {
+        name: "tls.certificate",
+        range: "a file, from the data dir; with `tls.key` and an https:// `public_url`",
+        env: None,
+        meaning: "the certificate for the host of `public_url` and its issuers, PEM; taken up within a second when it changes, or on SIGHUP",
+        attacker: "nothing without the key but to keep clients away",
+    },
+    OptionRow {
+        name: "tls.key",
+        range: "a file of mode 0600, from the data dir",
+        env: None,
+        meaning: "the certificate's private key, PEM without a passphrase",
+        attacker: "who reads the key can stand in for this listener",
+    },
+    OptionRow {
+        name: "serves",
+        range: "a table of client ids, each with a list of tool servers",
+        env: None,
+        meaning: "which client, by its key, may introspect the access tokens that are for these tool servers",
+        attacker: "learns of tokens that it is shown whether they hold, for whom and for what",
+    },
+    OptionRow {
+        name: "client_documents.loopback",
+        range: "true or false; true only with an http://localhost `public_url`",
+        env: None,
+        meaning: "whether a client whose id is an http:// URL on this very machine may be taken up by its metadata document: for development",
+        attacker: "clients make the authority ask services on this machine, one GET each, and learn whether they answer with such a document",
+    },
+];
