@@ -314,12 +314,13 @@ pub(super) fn is_service(id: &PrincipalId) -> bool {
     id.as_str().starts_with("service:")
 }
 
-/// Owners beside this one who are active. One who has no passkey yet counts: a
-/// link, or [`Authority::recover`], gives it.
+/// Owners beside this one who can sign in: active, with a passkey or a login
+/// that counts. One who has none would leave the installation to nobody.
 pub(super) fn other_owners(view: &View<'_>, alias: &Alias) -> Result<Vec<PrincipalId>, Refusal> {
     let mut others = Vec::new();
     for holder in view.holders_of_role(Role::Owner.as_str())? {
-        if holder != *alias {
+        let has_way_in = view.credentials_of(&holder)?.iter().any(|c| c.status == Status::Active);
+        if holder != *alias && has_way_in {
             others.extend(person(view, &holder)?.map(|(_, id)| id));
         }
     }
