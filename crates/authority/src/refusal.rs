@@ -482,7 +482,7 @@ impl Refusal {
             Self::Make(e) => e.remedy(),
             Self::Busy => "try again in a few minutes",
             Self::NotAPerson { .. } => "name a person; a service signs requests with its key",
-            Self::LastOwner => "make somebody else an owner first",
+            Self::LastOwner => "make somebody else an owner who can sign in first",
             Self::Narrow(e) => e.remedy(),
             Self::NotYourRole(e) => e.remedy(),
             Self::Oidc(e) => e.remedy(),
