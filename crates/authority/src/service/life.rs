@@ -4,7 +4,8 @@ use bailiwick_core::ids::{AgentId, Alias, PrincipalId};
 use bailiwick_store::{Principal, Status, StoreError, Stored, Subject, Ticket, Tx, View};
 
 use super::logins::end_sessions;
-use super::people::{LINK, OwnPasskey, own_passkeys, person, rows};
+use super::passkeys::{OwnPasskey, own_passkeys};
+use super::people::{LINK, person, rows};
 use super::registry::revoked_of;
 use super::{Authority, Inner, revoked};
 use crate::host::Moment;
