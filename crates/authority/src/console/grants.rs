@@ -20,7 +20,7 @@ pub enum Standing {
 impl Standing {
     /// In a word, for programs.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub const fn state(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Waiting => "waiting",
@@ -34,7 +34,7 @@ impl Standing {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Waiting => "not yet begun",
-            other => other.code(),
+            other => other.state(),
         }
     }
 

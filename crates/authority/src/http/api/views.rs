@@ -29,7 +29,7 @@ pub(super) fn grant_json(
         .with("digest", grant.digest)
         .with("not_before", grant.starts.to_string())
         .with("not_after", grant.expires.to_string())
-        .with("state", standing::of_grant(view, grant, now)?.code()))
+        .with("state", standing::of_grant(view, grant, now)?.state()))
 }
 
 pub(super) fn root_json(
@@ -44,7 +44,7 @@ pub(super) fn root_json(
         .with("client", root.client.as_deref())
         .with("issued", root.issued.to_string())
         .with("expires", root.expires.to_string())
-        .with("state", standing::of_root(view, root, grant, now)?.code()))
+        .with("state", standing::of_root(view, root, grant, now)?.state()))
 }
 
 pub(super) fn agent_json(

@@ -188,7 +188,7 @@ fn a_grant_and_its_roots_stand_no_better_than_what_they_rest_on() {
         let states = || {
             let shown = served.get(&owner, &format!("/api/v1/grants/{}", issued.grant)).json();
             let cookie = format!("bailiwick={}", session.reveal());
-            let page = Request::bare("GET", &format!("/grants/{}", issued.grant));
+            let page = Request::bare("GET", format!("/grants/{}", issued.grant));
             let page = page.and("cookie", &cookie).send(served.address).unwrap().text();
             let html = scraper::Html::parse_document(&page);
             let badge = scraper::Selector::parse("main .badge").unwrap();
