@@ -17,8 +17,16 @@ import {
 const [url, calls, ...options] = process.argv.slice(2);
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 
-let arrived;
-const callback = new Promise((resolve) => (arrived = resolve));
+// What the browser brings back, in order.
+const arrived = [];
+let waiting;
+const callback = () =>
+    new Promise((resolve) => (arrived.length ? resolve(arrived.shift()) : (waiting = resolve)));
+const bring = (parameters) => {
+    if (!waiting) return arrived.push(parameters);
+    waiting(parameters);
+    waiting = undefined;
+};
 const listener = http.createServer((request, response) => {
     const at = new URL(request.url, 'http://127.0.0.1');
     if (at.pathname !== '/callback') {
@@ -26,7 +34,7 @@ const listener = http.createServer((request, response) => {
         return;
     }
     response.writeHead(200, { 'content-type': 'text/plain' }).end('You may close this page.');
-    arrived(at.searchParams);
+    bring(at.searchParams);
 });
 await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
 const redirectUrl = `http://127.0.0.1:${listener.address().port}/callback`;
@@ -63,27 +71,47 @@ const provider = {
     ...(session ? { dpop: () => session } : {}),
 };
 
+// Looks on; what is done about it is the client's own.
+const watched = async (...request) => {
+    const response = await fetch(...request);
+    if (response.status === 403) say('challenged', { challenge: response.headers.get('www-authenticate') });
+    return response;
+};
+
 const connect = async () => {
     const client = new Client({ name: 'desk-assistant', version: '1.0.0' });
-    const transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: provider });
+    const options = { authProvider: provider, fetch: watched };
+    const transport = new StreamableHTTPClientTransport(new URL(url), options);
     try {
         await client.connect(transport);
-        return client;
+        return { client, transport };
     } catch (error) {
         if (!(error instanceof UnauthorizedError)) throw error;
-        const parameters = await callback;
-        await transport.finishAuth(parameters);
+        await transport.finishAuth(await callback());
         return undefined;
     }
 };
 
+// A call that needs more than was granted: the client itself asks for it and sends
+// the user to the browser; whoever calls it waits for them and calls again.
+const call = async ({ client, transport }, request) => {
+    try {
+        return await client.callTool(request);
+    } catch (error) {
+        if (!(error instanceof UnauthorizedError)) throw error;
+        await transport.finishAuth(await callback());
+        return client.callTool(request);
+    }
+};
+
 try {
-    const client = (await connect()) ?? (await connect());
+    const connected = (await connect()) ?? (await connect());
+    const { client } = connected;
     const { tools } = await client.listTools();
     say('tools', { tools: tools.map((tool) => tool.name).sort() });
     for (const { tool, arguments: args } of JSON.parse(calls)) {
         try {
-            const result = await client.callTool({ name: tool, arguments: args });
+            const result = await call(connected, { name: tool, arguments: args });
             const decision = result._meta?.['io.bailiwick/decision']?.id;
             say('result', { tool, is_error: result.isError === true, decision, content: result.content });
         } catch (error) {

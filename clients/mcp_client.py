@@ -71,7 +71,7 @@ async def main(url, calls):
     async def from_browser():
         while not Callback.arrived:
             await asyncio.sleep(0.05)
-        found = {name: values[0] for name, values in Callback.arrived[0].items()}
+        found = {name: values[0] for name, values in Callback.arrived.pop(0).items()}
         return AuthorizationCodeResult(
             code=found.get("code"), state=found.get("state"), iss=found.get("iss")
         )
@@ -89,7 +89,13 @@ async def main(url, calls):
         redirect_handler=to_browser,
         callback_handler=from_browser,
     )
-    async with httpx2.AsyncClient(auth=provider, timeout=60) as http:
+    # Looks on; what is done about it is the client's own.
+    async def watch(response):
+        if response.status_code == 403:
+            say("challenged", challenge=response.headers.get("www-authenticate"))
+
+    hooks = {"response": [watch]}
+    async with httpx2.AsyncClient(auth=provider, timeout=60, event_hooks=hooks) as http:
         async with streamable_http_client(url, http_client=http) as streams:
             async with ClientSession(streams[0], streams[1]) as session:
                 await session.initialize()

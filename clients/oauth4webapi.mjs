@@ -1,7 +1,8 @@
 // npm's oauth4webapi against the authorization server and a tool server's endpoint,
 // everything that the library offers and this server has: metadata, registration,
 // code with PKCE, `private_key_jwt`, DPoP with the nonces of both servers,
-// authorization details, resource, refresh, exchange, introspection, revocation.
+// authorization details, resource, refresh, exchange, introspection
+// (plain and signed), revocation.
 //
 //   node oauth4webapi.mjs CONFIG
 //
@@ -218,6 +219,20 @@ await check('introspection by the client itself', async () => {
     must(found.active === true && found.token_type === 'DPoP', JSON.stringify(found));
     must(found.cnf.jkt === JSON.parse(claims).cnf.jkt, 'the key');
 });
+
+let signed;
+await check('signed introspection (RFC 9701), its signature by the published keys', async () => {
+    const options = { requestJwtResponse: true, ...insecure };
+    const response = await oauth.introspectionRequest(as, keyed, auth, tokens.access_token, options);
+    must(response.headers.get('content-type') === 'application/token-introspection+jwt', 'its media type');
+    signed = await response.clone().text();
+    const found = await oauth.processIntrospectionResponse(as, keyed, response);
+    await oauth.validateApplicationLevelSignature(as, response, insecure);
+    must(found.active === true && found.aud === resource.href, JSON.stringify(found));
+});
+await refused('a signed introspection answer as an access token', isChallenge('invalid_token'), () =>
+    call(signed, dpop),
+);
 
 const before = tokens;
 tokens = await check('refresh with rotation', async () => {

@@ -18,7 +18,7 @@ mod notices;
 mod people;
 mod text;
 
-pub use account::{EnrolPage, LoginPage, PasskeyLine, PasskeysPage, Provider};
+pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
 pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
 pub use clients::{ClientLine, ClientsPage};

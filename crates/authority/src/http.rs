@@ -10,6 +10,7 @@ pub mod limits;
 pub mod machine;
 pub mod problem;
 pub mod provider;
+mod standing;
 
 pub use api::{Api, api_router};
 pub use console::{Console, console_router};

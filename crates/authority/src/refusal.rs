@@ -1,8 +1,6 @@
 //! Refusals: why the authority did not do what it was asked, each with a
 //! stable code and what to do about it.
 
-use std::borrow::Cow;
-
 use bailiwick_core::aat::make::MakeError;
 use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
@@ -19,6 +17,8 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::delegations::NarrowError;
+
+mod told;
 
 /// Why a request was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -357,173 +357,5 @@ fn first(problems: &[Problem]) -> String {
 impl Refusal {
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
         Self::Unknown { what, name: name.to_string() }
-    }
-
-    /// The stable code.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::AgentInactive { .. } => "agent-inactive",
-            Self::AgentNotInWorkflow { .. } => "agent-not-in-workflow",
-            Self::AlreadyInitialised => "already-initialised",
-            Self::AlreadyRetired { .. } => "already-retired",
-            Self::BudgetInvalid { .. } => "budget-invalid",
-            Self::BudgetTooLarge { .. } => "budget-too-large",
-            Self::ChainIncomplete => "chain-incomplete",
-            Self::ClockBehind => "clock-behind",
-            Self::CredentialForm => "credential-not-a-reference",
-            Self::DepthTooLarge { .. } => "depth-too-large",
-            Self::Enrolment(e) => e.code(),
-            Self::EnrolmentNotFresh { .. } => "enrolment-not-fresh",
-            Self::EnrolmentOtherAudience { .. } => "enrolment-other-audience",
-            Self::EnrolmentOtherOwner { .. } => "enrolment-other-owner",
-            Self::EntitlementsInvalid(_) => "entitlements-invalid",
-            Self::Exceeded(e) => e.code(),
-            Self::Exists { .. } => "already-exists",
-            Self::Expand(e) => e.code(),
-            Self::Grant(e) => e.code(),
-            Self::GrantUsed => "grant-used",
-            Self::Installation { .. } => "installation-invalid",
-            Self::InstanceAmbiguous { .. } => "instance-ambiguous",
-            Self::InstanceMissing { .. } => "instance-missing",
-            Self::InstanceUnsuitable { .. } => "instance-unsuitable",
-            Self::Key(_) => "key-unacceptable",
-            Self::IdentityRequest { .. } => "identity-request-unacceptable",
-            Self::KeyTaken { .. } => "key-taken",
-            Self::ListingForm { .. } => "listing-malformed",
-            Self::Make(e) => e.code(),
-            Self::Busy => "busy",
-            Self::NotAPerson { .. } => "not-a-person",
-            Self::LastOwner => "last-owner",
-            Self::Narrow(e) => e.code(),
-            Self::NotYourRole(e) => e.code(),
-            Self::Oidc(e) => e.code(),
-            Self::Passkey(e) => e.code(),
-            Self::Session(e) => e.code(),
-            Self::TicketGone { .. } => "link-used-or-expired",
-            Self::NoEntropy => "no-entropy",
-            Self::NoWorkflow { .. } => "no-workflow",
-            Self::NotInitialised => "not-initialised",
-            Self::NotForBearer { .. } => "not-for-bearer",
-            Self::NothingThere { .. } => "nothing-there",
-            Self::NotYours => "not-yours",
-            Self::NotYourself => "not-yourself",
-            Self::PreparedUnknown { .. } => "grant-not-prepared",
-            Self::NoSigningKey => "no-signing-key",
-            Self::PrincipalInactive => "principal-inactive",
-            Self::ReasonForm => "reason-malformed",
-            Self::ReasonMissing => "reason-empty",
-            Self::RevocationStatement { .. } => "revocation-statement-invalid",
-            Self::Revoked { .. } => "revoked",
-            Self::SamePrincipal => "same-principal",
-            Self::SinceInFuture => "since-in-future",
-            Self::StillActive { .. } => "still-active",
-            Self::StatementChanged { .. } => "grant-outdated",
-            Self::Store(e) => e.code(),
-            Self::TaskMismatch { .. } => "task-mismatch",
-            Self::Token(d) => d.reason.code(),
-            Self::Unknown { .. } => "unknown-name",
-            Self::Url { .. } => "url-unacceptable",
-            Self::WindowInvalid => "window-invalid",
-            Self::WindowTooLong { .. } => "window-too-long",
-            Self::WorkflowAmbiguous { .. } => "workflow-ambiguous",
-            Self::WorkflowInvalid(_) => "workflow-invalid",
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn remedy(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::AgentInactive { .. } => "ask the agent's owner, or resume it",
-            Self::AgentNotInWorkflow { .. } => "ask the workflow's owner to list the agent",
-            Self::AlreadyInitialised => "use it as it is, or name another data dir",
-            Self::AlreadyRetired { .. } => "register a new one under another name",
-            Self::BudgetInvalid { .. } => {
-                "use `max_calls`, `max_calls/TOOL` or `sum/TOOL/ARGUMENT` with an integer"
-            }
-            Self::BudgetTooLarge { .. } => "ask for less",
-            Self::ChainIncomplete => "pass the whole chain, root first",
-            Self::ClockBehind => "mend the clock, then try again",
-            Self::CredentialForm => {
-                "write the credential into a file of mode 600 and name that file"
-            }
-            Self::DepthTooLarge { .. } => "ask for a smaller depth",
-            Self::Enrolment(e) => e.remedy(),
-            Self::EnrolmentNotFresh { .. } => {
-                "check the clocks, and make the enrolment again on the instance's host"
-            }
-            Self::EnrolmentOtherAudience { .. } => "make the enrolment for this authority's URL",
-            Self::EnrolmentOtherOwner { .. } => "make the enrolment with the agent's present owner",
-            Self::EntitlementsInvalid(problems) => {
-                return Cow::Owned(problems.first().map_or_else(
-                    || "publish the entitlements again".to_owned(),
-                    |p| p.remedy.clone(),
-                ));
-            }
-            Self::Exceeded(e) => e.remedy(),
-            Self::Exists { .. } => "choose another name, or change the one that exists",
-            Self::Expand(e) => return Cow::Owned(e.remedy()),
-            Self::Grant(e) => e.remedy(),
-            Self::GrantUsed => "prepare a new grant",
-            Self::Installation { .. } => "correct it in `bailiwick.toml` or on the command line",
-            Self::InstanceAmbiguous { instances, .. } => {
-                let list: Vec<_> = instances.iter().map(InstanceId::as_str).collect();
-                return Cow::Owned(format!("name one of `{}`", list.join("`, `")));
-            }
-            Self::InstanceMissing { .. } => "enrol an instance of the agent first",
-            Self::InstanceUnsuitable { .. } => "name an active instance of that very agent",
-            Self::Key(_) => "send a public Ed25519 key as a JWK, without private members",
-            Self::IdentityRequest { .. } => {
-                "sign a fresh request with the identity key that the instance enrolled"
-            }
-            Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
-            Self::ListingForm { .. } => "pass the tool server's answer as it was received",
-            Self::Make(e) => e.remedy(),
-            Self::Busy => "try again in a few minutes",
-            Self::NotAPerson { .. } => "name a person; a service signs requests with its key",
-            Self::LastOwner => "make somebody else an owner first",
-            Self::Narrow(e) => e.remedy(),
-            Self::NotYourRole(e) => e.remedy(),
-            Self::Oidc(e) => e.remedy(),
-            Self::Passkey(e) => e.remedy(),
-            Self::Session(e) => e.remedy(),
-            Self::TicketGone { .. } => "begin again, or ask for a new link",
-            Self::NoEntropy => "check the system's random number source, then try again",
-            Self::NoWorkflow { .. } => {
-                "publish a workflow that lists the agent and all shorthands, or ask for less"
-            }
-            Self::NotInitialised => "run `bailiwick init` first",
-            Self::NotForBearer { .. } => "prove a key with DPoP",
-            Self::NothingThere { .. } => "name a tool server that the grant reaches",
-            Self::NotYours => "ask the operator, or the principal whose delegation it is",
-            Self::NotYourself => "ask another owner",
-            Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
-            Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
-            Self::PrincipalInactive => "ask the operator",
-            Self::ReasonForm => "write for example `finished` or `key-compromised`",
-            Self::ReasonMissing => "say in a few words why the person leaves",
-            Self::RevocationStatement { .. } => {
-                "sign the revocation again with the principal's registered key"
-            }
-            Self::Revoked { .. } => "use another one: what was revoked does not come back",
-            Self::SamePrincipal => "name somebody else",
-            Self::SinceInFuture => "name the earliest time at which somebody else may have had it",
-            Self::StillActive { .. } => "suspend or retire it first",
-            Self::StatementChanged { .. } => "prepare the grant again and look at what changed",
-            Self::Store(e) => e.remedy(),
-            Self::TaskMismatch { .. } => "use the task for what it was made, or make a new one",
-            Self::Token(d) => d.reason.remedy(),
-            Self::Unknown { .. } => "check the name, or add it first",
-            Self::Url { .. } => {
-                "use https, or http on this machine, without credentials in the URL"
-            }
-            Self::WindowInvalid => "choose an end in the future, after the begin",
-            Self::WindowTooLong { .. } => "choose an earlier end",
-            Self::WorkflowAmbiguous { .. } => "name the workflow in the request",
-            Self::WorkflowInvalid(problems) => {
-                return Cow::Owned(problems.first().map(|p| p.remedy.clone()).unwrap_or_default());
-            }
-        })
     }
 }

@@ -1,7 +1,7 @@
 //! Sessions of protocol 2025-11-25.
 //!
 //! The id that a client sees is minted here, unguessable, and bound to the
-//! leaf key and the root that opened it; the tool server's own id stays on its
+//! leaf key and the root that opened it, or to the client and person of an access token; the tool server's own id stays on its
 //! side. A session ends with its chain: expired, revoked, idle or closed.
 
 use std::collections::HashMap;
@@ -19,7 +19,9 @@ use crate::ports::{Host, Recheck};
 pub(crate) struct Owner {
     pub(crate) server: ServerName,
     pub(crate) key: Thumbprint,
-    /// The root; for access tokens, which are renewed, the grant.
+    /// The root. For access tokens, which are renewed and give way to those of
+    /// another grant when more is needed: whose they are, for which agent and
+    /// client.
     pub(crate) root: Digest,
 }
 
@@ -130,7 +132,10 @@ impl Sessions {
             return Err(NoSession::Ended);
         }
         held.used = now;
-        if held.lease.expires < lease.expires {
+        // A later token keeps it open for longer. One of another grant is what
+        // the client goes on with, so that the revocation of that ends it.
+        let of_grant = |lease: &Lease| lease.recheck.authority.grant_digest;
+        if held.lease.expires < lease.expires || of_grant(&held.lease) != of_grant(&lease) {
             held.lease = lease;
         }
         drop(held);

@@ -21,8 +21,9 @@ use bailiwick_authority::console::{
     ActivityFilter, ActivityPage, AgentCard, AgentLine, AgentPage, AgentsPage, Beside,
     ChooseTaskPage, ClientCard, ClientLine, ClientsPage, ConfirmPage, ConsentPage, EnrolPage,
     EntryLine, EntryPage, ErrorPage, Frame, GrantLine, GrantPage, GrantsPage, HomePage,
-    InstanceLine, LeavePage, Limit, LoginPage, Moment, PasskeyLine, PasskeysPage, Person, Provider,
-    RootLine, Section, Signing, Standing, Text, ToolCard, WorkflowChoice, headers,
+    InstanceLine, LeavePage, Limit, LoginLine, LoginPage, Moment, PasskeyLine, PasskeysPage,
+    Person, Provider, RootLine, Section, Signing, Standing, Text, ToolCard, WorkflowChoice,
+    headers,
 };
 use bailiwick_authority::people::roles::Role;
 use bailiwick_core::crypto::sha256;
@@ -469,6 +470,15 @@ fn render(name: &str) -> Option<String> {
                     used: None,
                 },
             ],
+            logins: vec![LoginLine {
+                provider: Text::of("Acme"),
+                subject: Text::of("00u142"),
+                added: moment(-700_000),
+            }],
+            providers: vec![Provider {
+                name: Text::of("Example Login"),
+                path: "/account/logins/example".into(),
+            }],
             entries: people::history(),
         }
         .render(),

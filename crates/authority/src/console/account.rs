@@ -66,6 +66,17 @@ impl PasskeyLine {
     }
 }
 
+/// A login at an identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginLine {
+    /// Where.
+    pub provider: Text,
+    /// As whom.
+    pub subject: Text,
+    /// When it was added.
+    pub added: Moment,
+}
+
 /// `/account`
 #[derive(Clone, Debug, Template)]
 #[template(path = "passkeys.html")]
@@ -74,6 +85,10 @@ pub struct PasskeysPage {
     pub frame: Frame,
     /// The person's passkeys.
     pub passkeys: Vec<PasskeyLine>,
+    /// Their logins that count.
+    pub logins: Vec<LoginLine>,
+    /// Providers at which they can add one.
+    pub providers: Vec<Provider>,
     /// What happened to the account, newest first.
     pub entries: Vec<EntryLine>,
 }

@@ -18,14 +18,23 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// In a word.
+    /// In a word, for programs.
+    #[must_use]
+    pub const fn state(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Waiting => "waiting",
+            Self::Ended => "ended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// In a word, for people.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Active => "active",
             Self::Waiting => "not yet begun",
-            Self::Ended => "ended",
-            Self::Revoked => "revoked",
+            other => other.state(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! details (RFC 9457). A call that creates something may carry an
 //! `Idempotency-Key`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, any, get};
 use bailiwick_core::dpop::{self, Nonces, Possession};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
@@ -25,6 +26,7 @@ use bailiwick_core::limits::JsonLimits;
 use super::idempotency::{Admission, Idempotency};
 use super::limits::{Rate, RateLimiter};
 use super::problem::{MEDIA_TYPE, Problem};
+use crate::people::oidc::ProviderConfig;
 use crate::people::roles::{Deed, require};
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
@@ -63,7 +65,7 @@ struct Inner {
     answers: Arc<Idempotency<Answer>>,
     addresses: RateLimiter<IpAddr>,
     people: RateLimiter<String>,
-    document: String,
+    providers: Vec<ProviderConfig>,
 }
 
 impl std::fmt::Debug for Api {
@@ -73,15 +75,16 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The API of `authority`; `rate` is that of one address, and of one person.
+    /// The API of `authority`; `providers` are those of its console, `rate` is
+    /// that of one address, and of one person.
     #[must_use]
-    pub fn new(authority: Authority, rate: Rate) -> Self {
+    pub fn new(authority: Authority, providers: Vec<ProviderConfig>, rate: Rate) -> Self {
         let now = authority.host().now();
         let issuer = authority.installation().issuer.clone();
         Self(Arc::new(Inner {
-            document: openapi::document(&issuer).canonical(),
             issuer,
             authority,
+            providers,
             answers: Idempotency::new(MAX_ANSWERS),
             addresses: RateLimiter::new(rate, MAX_CALLERS, now),
             people: RateLimiter::new(rate, MAX_CALLERS, now),
@@ -91,19 +94,30 @@ impl Api {
 
 /// `/api/v1/…` and `/openapi.json`.
 pub fn api_router(api: Api) -> Router {
-    let document = api.clone();
-    let described = get(move || async move {
+    let described = get(|| async {
         let kind = [(header::CONTENT_TYPE, "application/vnd.oai.openapi+json;version=3.1")];
-        secured((kind, document.0.document.clone()).into_response())
+        secured((kind, openapi::document().canonical()).into_response())
     });
-    ROUTES.iter().fold(Router::new().route("/openapi.json", described), |router, route| {
-        router.route(route.path, served(api.clone(), route))
+    let elsewhere = ["/api/v1", "/api/v1/", "/api/v1/{*rest}"].into_iter();
+    let router = elsewhere.fold(Router::new(), |router, path| router.route(path, any(nowhere)));
+    let mut paths: BTreeMap<&str, Vec<&'static Route>> = BTreeMap::new();
+    for route in ROUTES {
+        paths.entry(route.path).or_default().push(route);
+    }
+    paths.into_iter().fold(router.route("/openapi.json", described), |router, (path, routes)| {
+        let methods: Vec<&str> =
+            routes.iter().map(|route| if route.is_read() { "GET, HEAD" } else { "POST" }).collect();
+        let allow = methods.join(", ");
+        let served = routes
+            .iter()
+            .fold(MethodRouter::new(), |methods, route| served(methods, api.clone(), route));
+        router.route(path, served.fallback(move || async move { other_method(&allow) }))
     })
 }
 
-fn served(api: Api, route: &'static Route) -> MethodRouter {
+fn served(methods: MethodRouter, api: Api, route: &'static Route) -> MethodRouter {
     let filter = if route.is_read() { MethodFilter::GET } else { MethodFilter::POST };
-    on(
+    methods.on(
         filter,
         move |path: Result<RawPathParams, RawPathParamsRejection>, request: Request| async move {
             let read = |path: RawPathParams| {
@@ -118,9 +132,26 @@ fn served(api: Api, route: &'static Route) -> MethodRouter {
     )
 }
 
+/// The description says what there is, so a stranger may learn what is not.
+async fn nowhere() -> Response {
+    let (detail, remedy) = ("the API has no such path", "see `/openapi.json` for what it has");
+    refused(&Problem::new(404, "not-found", detail, remedy))
+}
+
+/// RFC 9110 §15.5.6: with the methods that there are.
+fn other_method(allow: &str) -> Response {
+    let (detail, remedy) = (format!("this path takes {allow}"), "call it with one of these");
+    let mut response = refused(&Problem::new(405, "method-not-allowed", detail, remedy));
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
 /// What a handler is asked.
 struct Call<'a> {
     authority: &'a Authority,
+    providers: &'a [ProviderConfig],
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Object,
@@ -325,8 +356,15 @@ impl Asked {
         };
         let (secret, login) =
             login.map_or((None, None), |(secret, login)| (Some(secret), Some(login)));
-        let call =
-            Call { authority: &authority, path: self.path, query: self.query, body, proof, secret };
+        let call = Call {
+            authority: &authority,
+            providers: &cx.providers,
+            path: self.path,
+            query: self.query,
+            body,
+            proof,
+            secret,
+        };
         let answer = (self.route.run)(&call, login.as_ref())?;
         if let Some(place) = place {
             place.answer(answer.clone());

@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::{Authority, SignedIn};
 
 mod account;
+mod confirm;
 mod consent;
 mod door;
 mod failure;
@@ -148,6 +149,7 @@ pub fn console_router(console: Console) -> Router {
         .route("/enrol/{secret}/finish", post(door::enrol_finish))
         .route("/account", get(account::passkeys))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/account/logins/{name}", get(provider::begin_linking))
         .route("/account/passkeys/begin", post(account::begin))
         .route("/account/passkeys/finish", post(account::finish))
         .route("/account/passkeys/{id}/remove", get(account::ask_remove).post(account::remove))

@@ -24,6 +24,7 @@ use crate::keyring::AnyKey;
 use crate::oauth::assertion::Unverified;
 use crate::oauth::client::ClientId;
 use crate::oauth::error::{Code, OAuthError};
+use crate::oauth::introspection::{Answer, Form};
 use crate::oauth::metadata::{self, path};
 use crate::oauth::parameters::{MAX_BYTES, Parameters};
 use crate::oauth::revocation;
@@ -286,19 +287,22 @@ async fn introspect(State(machine): State<Machine>, request: Request) -> Respons
     let answered = async {
         let cx = &machine.0;
         let address = address(&request);
-        let (_, parameters) = form(cx, request).await?;
+        let (headers, parameters) = form(cx, request).await?;
+        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        let wanted = Form::of_accept(&accept.collect::<Vec<_>>().join(","));
         let presented = Presented::read(&parameters)?;
         caller(cx, address, &presented).await?;
         let (token, _) = revocation::token(&parameters)?;
         let (authority, serves) = (cx.authority.clone(), cx.options.serves.clone());
         blocking(move || {
             let of = |client: &str| serves.get(client).cloned().unwrap_or_default();
-            authority.introspect(&presented, &token, &of)
+            authority.introspect(&presented, &token, &of, wanted)
         })
         .await
     };
     match answered.await {
-        Ok(body) => answer::private(&body),
+        Ok(Answer::Json(body)) => answer::private(&body),
+        Ok(Answer::Signed(token)) => answer::introspection(token),
         Err(error) => machine.refused(&error),
     }
 }

@@ -1,10 +1,82 @@
-//! Introspection (RFC 7662): what a token is worth, told to who may know.
+//! Introspection (RFC 7662): what a token is worth, told to who may know, as
+//! JSON or signed (RFC 9701).
 
-use bailiwick_core::crypto::Thumbprint;
+use bailiwick_core::aat::jws::sign;
+use bailiwick_core::crypto::{Signer, Thumbprint};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 
 use super::client::ClientId;
+
+/// The `typ` of a signed answer (RFC 9701 §5): no other reader of tokens takes
+/// it.
+pub const TYPE: &str = "token-introspection+jwt";
+/// Its media type (RFC 9701 §4).
+pub const MEDIA_TYPE: &str = "application/token-introspection+jwt";
+/// What signed answers are signed with: the key of the issuer.
+pub const SIGNING_ALGORITHM: &str = "Ed25519";
+
+/// The form that a caller wants its answer in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON (RFC 7662 §2.2).
+    Json,
+    /// A signed JWT (RFC 9701).
+    Signed,
+}
+
+impl Form {
+    /// What the header `Accept` asks for: signed where its media type is named
+    /// and JSON, if that is named too, is not liked better (RFC 9110 §12.5.1).
+    /// A wildcard never means the signed form.
+    #[must_use]
+    pub fn of_accept(accept: &str) -> Self {
+        let liking = |kind: &str| {
+            accept.split(',').find_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let named = parts.next()?.eq_ignore_ascii_case(kind);
+                let weight = parts.find_map(|p| p.strip_prefix("q=").or(p.strip_prefix("Q=")));
+                // A weight that does not read is none.
+                let weight = weight.map_or(1.0, |q| q.parse().unwrap_or(0.0));
+                named.then_some(weight)
+            })
+        };
+        match (liking(MEDIA_TYPE), liking("application/json")) {
+            (Some(signed), json) if signed > 0.0_f32 && signed >= json.unwrap_or(0.0) => {
+                Self::Signed
+            }
+            _ => Self::Json,
+        }
+    }
+}
+
+/// The answer in its form.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// RFC 7662.
+    Json(Json),
+    /// RFC 9701, compact.
+    Signed(String),
+}
+
+/// The signed form of `answer`, for `caller` alone. It has neither `sub` nor
+/// `exp`, so that nobody takes it for an access token (RFC 9701 §5, §8.1).
+#[must_use]
+pub fn signed(
+    issuer: &str,
+    caller: &Caller,
+    answer: Json,
+    now: Timestamp,
+    signer: &dyn Signer,
+) -> String {
+    let claims = Object::new()
+        .with("iss", issuer)
+        .with("aud", caller.client.as_str())
+        .with("iat", now.seconds())
+        .with("token_introspection", answer);
+    let kid = signer.public_key().thumbprint().to_string();
+    sign(TYPE, Some(&kid), &claims.into(), signer)
+}
 
 /// What is known of a token that was issued here.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +216,30 @@ mod tests {
         assert!(ask(&caller("c1", &[]), Some(&token())).contains(r#""active":true"#));
         let bearer = TokenState { key: None, ..token() };
         assert!(ask(&caller("c1", &[]), Some(&bearer)).contains(r#""token_type":"Bearer""#));
+    }
+
+    #[test]
+    fn the_signed_form_is_for_who_names_it_and_likes_nothing_better() {
+        for accept in [
+            MEDIA_TYPE,
+            "application/json;q=0.5, application/token-introspection+jwt",
+            "application/json, Application/Token-Introspection+JWT",
+            "*/*, application/token-introspection+jwt;q=0.1",
+        ] {
+            assert_eq!(Form::of_accept(accept), Form::Signed, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "application/*",
+            "application/json",
+            "application/jwt",
+            "application/json, application/token-introspection+jwt;q=0.5",
+            "application/token-introspection+jwt;q=0",
+            "application/token-introspection+jwt;q=x",
+        ] {
+            assert_eq!(Form::of_accept(accept), Form::Json, "{accept}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::client::{AuthMethod, GrantType};
 use super::details::TYPES;
+use super::introspection::SIGNING_ALGORITHM;
 use super::pkce::METHOD;
 
 /// The endpoints, below the issuer.
@@ -68,6 +69,7 @@ pub fn authorization_server(issuer: &str) -> Json {
         .with("revocation_endpoint_auth_signing_alg_values_supported", texts(SIGNING_ALGORITHMS))
         .with("introspection_endpoint_auth_methods_supported", texts(keyed))
         .with("introspection_endpoint_auth_signing_alg_values_supported", texts(SIGNING_ALGORITHMS))
+        .with("introspection_signing_alg_values_supported", texts([SIGNING_ALGORITHM]))
         .with("dpop_signing_alg_values_supported", texts(SIGNING_ALGORITHMS))
         .with("authorization_details_types_supported", texts(TYPES))
         .with("authorization_response_iss_parameter_supported", true)

@@ -69,6 +69,8 @@ pub enum Deed {
     PauseAgents,
     /// Retire any agent, for good.
     RetireAgents,
+    /// Give any agent to another owner.
+    TransferAgents,
     /// See registered clients.
     SeeClients,
     /// Map clients to agents, and unmap them.
@@ -85,12 +87,13 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
         Self::PauseAgents,
         Self::RetireAgents,
+        Self::TransferAgents,
         Self::SeeClients,
         Self::MapClients,
         Self::SeeActivity,
@@ -108,7 +111,7 @@ impl Deed {
             Self::AddAgents | Self::PauseAgents | Self::MapClients | Self::RevokeAny => {
                 Some(&[Owner, Operator])
             }
-            Self::RetireAgents | Self::TendPeople => Some(&[Owner]),
+            Self::RetireAgents | Self::TransferAgents | Self::TendPeople => Some(&[Owner]),
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
             Self::Approve => Some(&[Approver]),
@@ -122,6 +125,7 @@ impl Deed {
             Self::AddAgents => "register agents or invite their instances",
             Self::PauseAgents => "suspend or resume agents",
             Self::RetireAgents => "retire agents",
+            Self::TransferAgents => "give agents to another owner",
             Self::SeeClients => "see registered clients",
             Self::MapClients => "map clients to agents",
             Self::SeeActivity => "read the activity of others",
@@ -197,6 +201,7 @@ mod tests {
             Deed::AddAgents,
             Deed::PauseAgents,
             Deed::RetireAgents,
+            Deed::TransferAgents,
             Deed::MapClients,
             Deed::RevokeAny,
             Deed::Approve,
@@ -208,6 +213,7 @@ mod tests {
         }
         assert!(require(&[Role::Owner], Deed::Approve).is_err());
         assert!(require(&[Role::Operator], Deed::RetireAgents).is_err());
+        assert!(require(&[Role::Operator], Deed::TransferAgents).is_err());
         assert!(require(&[Role::Owner, Role::Approver], Deed::Approve).is_ok());
     }
 }

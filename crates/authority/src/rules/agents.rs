@@ -3,6 +3,7 @@
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, InstanceId};
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_store::{Agent, Principal, Row, Status};
 
@@ -113,6 +114,19 @@ pub struct Moved {
     pub clients: Vec<String>,
 }
 
+impl Moved {
+    /// What ended with the move, as programs read it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let instances: Vec<Json> = self.instances.iter().map(Json::from).collect();
+        let clients: Vec<Json> = self.clients.iter().map(|c| Json::from(c.as_str())).collect();
+        Object::new()
+            .with("agent", &self.agent)
+            .with("instances_retired", instances)
+            .with("clients_unmapped", clients)
+    }
+}
+
 /// Moves an agent to another owner. What runs as it was enrolled, or mapped,
 /// under the former one: its enrolment statement names that owner. So its
 /// instances are retired and its clients unmapped, and the new owner decides
@@ -151,11 +165,12 @@ pub fn transfer(
     let mut steps = vec![by.note(step)];
     let mut moved = Moved { agent: agent.id.clone(), instances: Vec::new(), clients: Vec::new() };
     for instance in instances.iter().filter(|i| i.status != Status::Retired) {
-        steps.extend(instances::retire(moment, installation, &instance.id, Some(instance))?.steps);
+        let retired = instances::retire(moment, installation, &instance.id, Some(instance))?;
+        steps.extend(retired.steps.into_iter().map(|step| by.note(step)));
         moved.instances.push(instance.id.clone());
     }
     for client in clients.iter().filter(|c| c.agent.as_ref() == Some(&agent.id)) {
-        steps.push(clients::unmap(moment, installation, client)?);
+        steps.push(by.note(clients::unmap(moment, installation, client)?));
         moved.clients.push(client.id.clone());
     }
     Ok(Plan { steps, outcome: Some(moved) })

@@ -142,15 +142,24 @@ pub(crate) fn retire(
     by: Option<&Administrator>,
 ) -> Result<Step, Refusal> {
     let row = Credential { status: Status::Retired, ..credential.clone() };
-    let step = Step::new(moment, &installation.org, Kind::CredentialChanged)?
-        .about(|s| s.principal = Some(row.principal.to_string()))
-        .with("credential", row.id.as_str())
-        .with("status", row.status.as_str())
-        .row(Row::Credential(row));
+    let step = changed(moment, installation, row)?;
     Ok(match by {
         Some(by) => by.note(step),
         None => step,
     })
+}
+
+/// The entry of a credential that is something else now.
+pub(super) fn changed(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    row: Credential,
+) -> Result<Step, Refusal> {
+    Ok(Step::new(moment, &installation.org, Kind::CredentialChanged)?
+        .about(|s| s.principal = Some(row.principal.to_string()))
+        .with("credential", row.id.as_str())
+        .with("status", row.status.as_str())
+        .row(Row::Credential(row)))
 }
 
 /// Whether a credential is a passkey that still proves anything.

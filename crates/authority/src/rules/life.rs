@@ -1,6 +1,7 @@
 //! The life of an account: a way in for who lost theirs, and the end.
 
 use bailiwick_core::ids::{AgentId, Alias, PrincipalId};
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Client, Credential, Instance, Principal, Revocation, Status};
@@ -19,6 +20,8 @@ use crate::rules::{credentials, principals, roles};
 pub const OFFBOARDED: &str = "offboarded";
 /// The reason's code of a link by which an owner comes back.
 pub const RECOVERY: &str = "recovery";
+/// Bytes of the reason for which somebody leaves, at most.
+const MAX_REASON: usize = 500;
 
 /// Who tends the accounts of others. Neither can act as one of them without
 /// leaving an entry.
@@ -140,13 +143,37 @@ pub struct Offboarded {
     pub workflows: Vec<String>,
 }
 
+impl Offboarded {
+    /// What ended with `id`, as programs read it.
+    #[must_use]
+    pub fn to_json(&self, id: &PrincipalId) -> Object {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let workflows: Vec<Json> = self.workflows.iter().map(|w| Json::from(w.as_str())).collect();
+        let roles: Vec<Json> = self.roles.iter().map(|role| Json::from(role.as_str())).collect();
+        let moved: Vec<Json> = self.moved.iter().map(|moved| moved.to_json().into()).collect();
+        Object::new()
+            .with("principal", id)
+            .with("alias", &self.alias)
+            .with("changed", self.changed)
+            .with("status", Status::Retired.as_str())
+            .with("grants_ended", count(self.grants))
+            .with("sessions_ended", count(self.sessions))
+            .with("credentials_retired", count(self.credentials))
+            .with("roles_taken", roles)
+            .with("agents_moved", moved)
+            .with("agents_retired", self.retired.iter().map(Json::from).collect::<Vec<_>>())
+            .with("workflows", workflows)
+    }
+}
+
 /// Ends a person's authority: one revocation ends every grant with all that was
 /// derived from it, roles are taken, credentials and the account are retired,
 /// agents move to `heir` or are retired. What is so already is not written
 /// again.
 ///
 /// # Errors
-/// [`Refusal::LastOwner`], [`Refusal::NotYourself`]; [`Refusal::SamePrincipal`],
+/// [`Refusal::LastOwner`], [`Refusal::NotYourself`]; [`Refusal::ReasonMissing`]
+/// when `reason` is empty or too long to be one; [`Refusal::SamePrincipal`],
 /// [`Refusal::Unknown`], [`Refusal::PrincipalInactive`] or [`Refusal::Revoked`]
 /// for the heir.
 pub fn offboard(
@@ -160,6 +187,10 @@ pub fn offboard(
     let principal = leaving.principal;
     let alias = &principal.alias;
     by.check_other(alias)?;
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > MAX_REASON {
+        return Err(Refusal::ReasonMissing);
+    }
     if leaving.roles.contains(&Role::Owner) && leaving.other_owners == 0 {
         return Err(Refusal::LastOwner);
     }
@@ -177,9 +208,8 @@ pub fn offboard(
     };
     for role in leaving.roles {
         let others = leaving.other_owners;
-        steps.extend(
-            roles::change(moment, installation, principal, *role, false, true, others)?.steps,
-        );
+        let taken = roles::change(moment, installation, principal, *role, false, true, others)?;
+        steps.extend(taken.steps.into_iter().map(|step| by.note(step)));
     }
     for credential in leaving.credentials.iter().filter(|c| c.status != Status::Retired) {
         steps.push(credentials::retire(moment, installation, credential, Some(by))?);
@@ -197,7 +227,7 @@ pub fn offboard(
             None => {
                 let (id, agent) = (&owned.agent.id, Some(&owned.agent));
                 let plan = agents::change(moment, installation, id, agent, Status::Retired)?;
-                steps.extend(plan.steps);
+                steps.extend(plan.steps.into_iter().map(|step| by.note(step)));
                 outcome.retired.push(id.clone());
             }
         }

@@ -18,7 +18,11 @@ use crate::installation::Installation;
 use crate::people::oidc::{LoggedIn, OidcError, ProviderConfig};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::credentials;
 use crate::rules::principals::{self, Known, active};
+
+/// Logins that a person may have, of those that they add themselves.
+pub const MAX_LOGINS: usize = 20;
 
 /// By what a login is found: SHA-256 of its canonical form.
 #[must_use]
@@ -132,6 +136,33 @@ pub fn add(
     Ok(Plan::one(step, row))
 }
 
+/// Adds a login that a signed-in person just proved to be theirs. The same
+/// again writes nothing.
+///
+/// # Errors
+/// [`OidcError::TooMany`]; [`OidcError::Taken`], also for one of their own that
+/// was taken away: whoever took it gives it back. See [`add`].
+pub fn link(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    principal: &Principal,
+    provider: &ProviderConfig,
+    person: &LoggedIn,
+    own: &[Credential],
+    existing: Option<&Credential>,
+) -> Result<Plan<Credential>, Refusal> {
+    let counts = |c: &&Credential| c.kind == CredentialKind::Login && c.status == Status::Active;
+    match existing {
+        Some(existing) if existing.status != Status::Active => return Err(OidcError::Taken.into()),
+        None if own.iter().filter(counts).count() >= MAX_LOGINS => {
+            return Err(OidcError::TooMany.into());
+        }
+        _ => {}
+    }
+    let facts = Facts::of(person);
+    add(moment, installation, principal, provider, &person.subject, &facts, existing)
+}
+
 /// Whether a provider may speak for the principal of this name.
 ///
 /// # Errors
@@ -160,12 +191,7 @@ pub fn status(
         return Ok(Plan::nothing(credential.clone()));
     }
     let row = Credential { status, ..credential.clone() };
-    let step = Step::new(moment, &installation.org, Kind::CredentialChanged)?
-        .about(|s| s.principal = Some(row.principal.to_string()))
-        .with("credential", row.id.as_str())
-        .with("status", row.status.as_str())
-        .row(Row::Credential(row.clone()));
-    Ok(Plan::one(step, row))
+    Ok(Plan::one(credentials::changed(moment, installation, row.clone())?, row))
 }
 
 /// Keeps what the login states about its person now. The same again writes
@@ -185,12 +211,7 @@ pub fn restate(
         return Ok(Plan::nothing(()));
     }
     let row = Credential { data: kept.to_text(), ..credential.clone() };
-    let step = Step::new(moment, &installation.org, Kind::CredentialChanged)?
-        .about(|s| s.principal = Some(row.principal.to_string()))
-        .with("credential", row.id.as_str())
-        .with("status", row.status.as_str())
-        .with("restated", true)
-        .row(Row::Credential(row));
+    let step = credentials::changed(moment, installation, row)?.with("restated", true);
     Ok(Plan::one(step, ()))
 }
 

@@ -12,7 +12,7 @@ use super::tokens::{end_issued, end_root, known_client, oauth};
 use super::{Authority, Inner};
 use crate::oauth::client::ClientId;
 use crate::oauth::error::{Code, OAuthError};
-use crate::oauth::introspection::{Caller, TokenState, answer};
+use crate::oauth::introspection::{Answer, Caller, Form, TokenState, answer, signed};
 use crate::oauth::revocation::TokenKind;
 use crate::oauth::token::Presented;
 use crate::people::sessions::Secret;
@@ -77,9 +77,9 @@ impl Known {
 }
 
 impl Authority {
-    /// Answers an introspection request (RFC 7662). Only clients that
-    /// authenticate with a key may ask; `resources` are those that the
-    /// operator says the client serves.
+    /// Answers an introspection request (RFC 7662) in the form that was asked
+    /// for (RFC 9701). Only clients that authenticate with a key may ask;
+    /// `resources` are those that the operator says the client serves.
     ///
     /// # Errors
     /// `invalid_client`.
@@ -88,14 +88,21 @@ impl Authority {
         presented: &Presented,
         token: &str,
         resources: &dyn Fn(&str) -> Vec<String>,
-    ) -> Result<Json, OAuthError> {
+        form: Form,
+    ) -> Result<Answer, OAuthError> {
         let client = self.authenticated(presented)?;
         let caller = Caller { resources: resources(client.as_str()), client };
         let now = self.0.host.now();
         let known = self.0.store.read(|view| issued_here(view, token))?;
         let registry = self.registry(None);
         let state = known.and_then(|known| known.state(&registry, now));
-        Ok(answer(&self.now().installation.issuer, &caller, state.as_ref(), now))
+        let cx = self.now();
+        let issuer = &cx.installation.issuer;
+        let answer = answer(issuer, &caller, state.as_ref(), now);
+        Ok(match form {
+            Form::Json => Answer::Json(answer),
+            Form::Signed => Answer::Signed(signed(issuer, &caller, answer, now, &*cx.keys.issuer)),
+        })
     }
 
     fn authenticated(&self, presented: &Presented) -> Result<ClientId, OAuthError> {

@@ -4,7 +4,8 @@ use bailiwick_core::ids::{AgentId, Alias, PrincipalId};
 use bailiwick_store::{Principal, Status, StoreError, Stored, Subject, Ticket, Tx, View};
 
 use super::logins::end_sessions;
-use super::people::{LINK, OwnPasskey, own_passkeys, person, rows};
+use super::passkeys::{OwnPasskey, own_passkeys};
+use super::people::{LINK, person, rows};
 use super::registry::revoked_of;
 use super::{Authority, Inner, revoked};
 use crate::host::Moment;
@@ -316,12 +317,13 @@ pub(super) fn is_service(id: &PrincipalId) -> bool {
     id.as_str().starts_with("service:")
 }
 
-/// Owners beside this one who are active. One who has no passkey yet counts: a
-/// link, or [`Authority::recover`], gives it.
+/// Owners beside this one who can sign in: active, with a passkey or a login
+/// that counts. One who has none would leave the installation to nobody.
 pub(super) fn other_owners(view: &View<'_>, alias: &Alias) -> Result<Vec<PrincipalId>, Refusal> {
     let mut others = Vec::new();
     for holder in view.holders_of_role(Role::Owner.as_str())? {
-        if holder != *alias {
+        let has_way_in = view.credentials_of(&holder)?.iter().any(|c| c.status == Status::Active);
+        if holder != *alias && has_way_in {
             others.extend(person(view, &holder)?.map(|(_, id)| id));
         }
     }

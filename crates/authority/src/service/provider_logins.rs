@@ -13,7 +13,7 @@ use bailiwick_store::{
 };
 
 use super::Authority;
-use super::people::{MAX_CEREMONIES, begin_session, person};
+use super::people::{MAX_CEREMONIES, begin_session, person, rows};
 use crate::people::oidc::{Begun, LoggedIn, OidcError, ProviderConfig};
 use crate::people::sessions::{Method, Secret, Session};
 use crate::refusal::Refusal;
@@ -25,14 +25,19 @@ const KIND: &str = "provider-login";
 /// Seconds for which a login may be under way: a person may have to find a
 /// second factor.
 const SECONDS: i64 = 600;
-/// Logins that one person may have under way to sign grants.
-const MAX_SIGNING: u64 = 100;
+/// Logins that one person may have under way beside that of signing in.
+const MAX_OWN: u64 = 100;
 
 /// Where a login leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Into a session, and to this page.
     Page(String),
+    /// To one more login of this person, who is signed in.
+    Link {
+        /// Whose it becomes.
+        person: Alias,
+    },
     /// To the grant of a request that waits for its person.
     Sign {
         /// The hash of the request's secret.
@@ -69,9 +74,10 @@ impl Authority {
         let object = Object::new().with("begun", begun.to_json());
         let (family, most, object) = match then {
             Then::Page(next) => (String::new(), MAX_CEREMONIES, object.with("next", next.as_str())),
+            Then::Link { person } => (person.to_string(), MAX_OWN, object.with("link", person)),
             Then::Sign { request, person } => (
                 person.to_string(),
-                MAX_SIGNING,
+                MAX_OWN,
                 object.with("request", *request).with("person", person),
             ),
         };
@@ -168,6 +174,32 @@ impl Authority {
         })
     }
 
+    /// Adds the login that a signed-in person just proved to be theirs: from now
+    /// on they are known by it too. A refusal has an entry as well.
+    ///
+    /// # Errors
+    /// See [`logins::link`]; [`Refusal::PrincipalInactive`].
+    pub fn login_link(
+        &self,
+        alias: &Alias,
+        provider: &ProviderConfig,
+        logged_in: &LoggedIn,
+    ) -> Result<Credential, Refusal> {
+        let (whose, provider, logged_in) = (alias.clone(), provider.clone(), logged_in.clone());
+        let linked = self.commit(move |cx, tx, moment| {
+            let (principal, _) = person(tx, &whose)?.ok_or(Refusal::PrincipalInactive)?;
+            let lookup = logins::lookup(&login_of(&provider, &logged_in));
+            let existing = tx.credential_by_lookup(CredentialKind::Login, &lookup)?;
+            let (own, existing) = (rows(tx.credentials_of(&whose)?), existing.as_deref());
+            let installation = &cx.installation;
+            logins::link(moment, installation, &principal, &provider, &logged_in, &own, existing)
+        });
+        if let Err(Refusal::Oidc(error)) = &linked {
+            self.login_refused(alias, error)?;
+        }
+        linked
+    }
+
     /// Takes a login away from a principal, and ends its sessions.
     ///
     /// # Errors
@@ -206,11 +238,13 @@ fn read(ticket: &Ticket) -> Option<(Begun, Then)> {
     let json = Json::parse(ticket.value.as_bytes(), &JsonLimits::DEFAULT).ok()?;
     let o = json.as_object()?;
     let begun = Begun::from_json(o.member("begun")?)?;
-    let then = match o.member("next") {
-        Some(next) => Then::Page(next.as_str()?.to_owned()),
-        None => Then::Sign {
+    let alias = |member: &Json| Alias::parse(member.as_str()?).ok();
+    let then = match (o.member("next"), o.member("link")) {
+        (Some(next), _) => Then::Page(next.as_str()?.to_owned()),
+        (None, Some(person)) => Then::Link { person: alias(person)? },
+        (None, None) => Then::Sign {
             request: Digest::from_text(o.member("request")?.as_str()?)?,
-            person: Alias::parse(o.member("person")?.as_str()?).ok()?,
+            person: alias(o.member("person")?)?,
         },
     };
     Some((begun, then))

@@ -6,6 +6,7 @@ use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::Secret;
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::rules::life::Administrator;
+use bailiwick_core::grant::Login;
 use bailiwick_core::ledger::Kind;
 use bailiwick_store::{ClientSource, Filter, Status, StoreError, StoredEntry};
 
@@ -179,6 +180,7 @@ fn the_last_active_owner_cannot_leave() {
     for name in ["user:owner", "user:142"] {
         a.role_change(&principal(name), Role::Owner, true).unwrap();
     }
+    enrol(&world, "user:142", &mut passkey());
     // An owner who is suspended is none.
     a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
     let before = world.log_size();
@@ -189,6 +191,34 @@ fn the_last_active_owner_cannot_leave() {
     assert_eq!(world.log_size(), before, "nothing was written");
     a.principal_status(&principal("user:142"), Status::Active).unwrap();
     a.offboard(&principal("user:owner"), None, &BY, "left").unwrap();
+}
+
+#[test]
+fn an_owner_who_cannot_sign_in_does_not_make_another_one_dispensable() {
+    let world = World::desk();
+    let a = &world.authority;
+    let (owner, other) = (principal("user:owner"), principal("user:142"));
+    for id in [&owner, &other] {
+        a.role_change(id, Role::Owner, true).unwrap();
+    }
+    let refused = || {
+        let taken = code(a.role_change(&owner, Role::Owner, false));
+        (taken, code(a.offboard(&owner, None, &BY, "left")))
+    };
+    let last = ("last-owner", "last-owner");
+    assert_eq!(refused(), last, "no credential at all");
+    a.enrolment_link(&other).unwrap();
+    assert_eq!(refused(), last, "a link that nobody used");
+    let provider = crate::logins::provider("user:*", false);
+    a.login_add(&other, &provider, "00u142").unwrap();
+    let login = Login { issuer: provider.issuer.clone(), subject: "00u142".to_owned() };
+    a.login_remove(&other, &login).unwrap();
+    assert_eq!(refused(), last, "a login that was taken away");
+    enrol(&world, "user:142", &mut passkey());
+    a.passkeys_lost(&other, None, &BY).unwrap();
+    assert_eq!(refused(), last, "a passkey that is lost");
+    a.login_add(&other, &provider, "00u142").unwrap();
+    a.offboard(&owner, None, &BY, "left").unwrap();
 }
 
 #[test]

@@ -150,6 +150,58 @@ fn a_login_that_was_one_principals_is_never_anothers() {
 }
 
 #[test]
+fn a_person_adds_a_login_of_their_own_and_is_known_by_it() {
+    let world = known();
+    let session = world.authority.provider_login(&everyone(), &logged_in(&world, SUBJECT));
+    let me = person(&world, &session.unwrap());
+    let a = world.authority.by(&me);
+    let alias = me.principal.alias;
+    let elsewhere =
+        ProviderConfig { issuer: "https://id.example".to_owned(), ..provider("user:1*", false) };
+    let added = a.login_link(&alias, &elsewhere, &logged_in(&world, "x7")).unwrap();
+    assert_eq!(added.principal, alias);
+    let session = a.provider_login(&elsewhere, &logged_in(&world, "x7")).unwrap();
+    assert_eq!(person(&world, &session).id, principal(PERSON));
+    let entry = &entries(&world, "credential.added")[0];
+    let leaf = String::from_utf8_lossy(&entry.leaf).into_owned();
+    assert_eq!(entry.subjects.principal.as_deref(), Some(alias.as_str()));
+    assert!(leaf.contains(&format!(r#""session_of":"{alias}""#)), "{leaf}");
+    // Who somebody is elsewhere is committed to, not written.
+    assert!(!leaf.contains("id.example") && !leaf.contains("x7"), "{leaf}");
+    let size = world.log_size();
+    a.login_link(&alias, &elsewhere, &logged_in(&world, "x7")).unwrap();
+    assert_eq!(world.log_size(), size, "the same again writes nothing");
+}
+
+#[test]
+fn a_login_that_is_not_a_persons_to_add_is_refused_and_that_is_recorded() {
+    let world = known();
+    let a = &world.authority;
+    let other = a.principal(&principal("user:143")).unwrap().row.alias;
+    let own = a.principal(&principal(PERSON)).unwrap().row.alias;
+    let link = |who, config: &ProviderConfig, subject: &str| {
+        code(a.login_link(who, config, &logged_in(&world, subject)))
+    };
+    assert_eq!(link(&other, &everyone(), SUBJECT), "login-taken", "somebody else's");
+    let narrower = provider("user:acme-*", false);
+    assert_eq!(link(&other, &narrower, "00u143"), "login-outside-namespace");
+    let login = Login { issuer: ISSUER.to_owned(), subject: SUBJECT.to_owned() };
+    a.login_remove(&principal(PERSON), &login).unwrap();
+    // What an operator took away is theirs to give back, not the person's.
+    assert_eq!(link(&own, &everyone(), SUBJECT), "login-taken", "taken away");
+    assert_eq!(link(&other, &everyone(), SUBJECT), "login-taken", "was somebody else's");
+    let refusals = entries(&world, "authorization.refused");
+    assert_eq!(refusals.len(), 4);
+    assert!(refusals.iter().all(|e| e.subjects.reason.is_some() && e.subjects.principal.is_some()));
+    for n in 0..20 {
+        a.login_link(&other, &everyone(), &logged_in(&world, &format!("s{n}"))).unwrap();
+    }
+    assert_eq!(link(&other, &everyone(), "s20"), "logins-too-many");
+    a.principal_status(&principal("user:143"), Status::Suspended).unwrap();
+    assert_eq!(link(&other, &everyone(), "s21"), "principal-inactive");
+}
+
+#[test]
 fn a_provider_speaks_for_nobody_outside_its_namespace() {
     let world = known();
     let a = &world.authority;

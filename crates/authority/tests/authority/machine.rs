@@ -209,11 +209,15 @@ impl Served {
     }
 
     fn introspect(&self, token: &str, jti: &str) -> Answer {
+        self.introspect_as(token, jti, &[])
+    }
+
+    fn introspect_as(&self, token: &str, jti: &str, headers: &[&str]) -> Answer {
         let assertion = self.assertion(jti);
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let pairs =
             [("token", token), ("client_assertion_type", kind), ("client_assertion", &assertion)];
-        self.post("/introspect", &pairs, &[])
+        self.post("/introspect", &pairs, headers)
     }
 
     fn is_active(&self, token: &str, jti: &str) -> bool {

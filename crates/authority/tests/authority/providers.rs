@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use bailiwick_authority::http::provider::Network;
 use bailiwick_authority::people::oidc::ProviderConfig;
-use bailiwick_authority::people::sessions::Secret;
+use bailiwick_authority::people::sessions::{FRESH_SECONDS, Secret};
 use bailiwick_core::crypto::P256SigningKey;
 use bailiwick_core::jose::{self, JwsSigner as _};
 use bailiwick_core::json::{Json, Object};
@@ -288,4 +288,70 @@ fn what_a_page_shows_is_signed_by_a_login_that_was_asked_for_it() {
     let begun = site.served.get(&format!("{page}/provider/acme"), Some(&other));
     refused(&begun, "login-not-theirs");
     assert!(site.served.get(&path, None).location().starts_with("/login?"));
+}
+
+#[test]
+fn a_person_who_just_proved_who_they_are_adds_a_login_on_their_page() {
+    let site = Site::start();
+    let me = site.served.sign_in("user:143");
+    let path = "/account/logins/acme";
+    let page = site.served.get("/account", Some(&me)).body;
+    assert!(page.contains(path) && page.contains("Add a login at Acme"), "{page}");
+    let (secret, sent) = site.leave(path, Some(&me));
+    // The provider is to ask whoever sits there, whatever it remembers.
+    assert_eq!((sent["prompt"].as_str(), sent["max_age"].as_str()), ("login", "0"));
+    site.tell(&sent["nonce"], |claims| claims.insert("sub", "00u143"));
+    let cookies = format!("bailiwick={}; bailiwick-login={secret}", me.reveal());
+    let answer = site.back(&site.good(&sent), &cookies);
+    assert_eq!((answer.status, answer.location()), (303, "/account"), "{}", answer.body);
+    let page = site.served.get("/account", Some(&me)).body;
+    assert!(page.contains("as 00u143"), "{page}");
+    // From now on it is a way in.
+    let (secret, sent) = site.leave("/login/provider/acme", None);
+    site.tell(&sent["nonce"], |claims| claims.insert("sub", "00u143"));
+    let answer = site.back(&site.good(&sent), &format!("bailiwick-login={secret}"));
+    let session = Secret::parse(&cookie(&answer, "bailiwick")).unwrap();
+    let known = site.served.world.authority.session(&session).unwrap().unwrap();
+    assert_eq!(known.id, principal("user:143"));
+}
+
+#[test]
+fn nobody_else_adds_a_login_to_an_account_and_no_stale_one_is_added() {
+    let site = Site::start();
+    let me = site.served.sign_in("user:143");
+    let path = "/account/logins/acme";
+    let added = || site.served.count("credential.added");
+    let before = added();
+    assert!(site.served.get(path, None).location().starts_with("/login?"));
+    assert_eq!(site.served.get("/account/logins/nobody", Some(&me)).status, 404);
+    // Another site does not begin it.
+    let cookies = format!("bailiwick={}", me.reveal());
+    let headers = [("Cookie", cookies.clone()), ("Sec-Fetch-Site", "cross-site".to_owned())];
+    refused(&site.served.send("GET", path, &headers, ""), "cross-site");
+    // An account that is somebody's already, or a login of an hour ago: refused, recorded.
+    let judged = |session: &str, edit: &dyn Fn(&mut Object)| {
+        let (secret, sent) = site.leave(path, Some(&me));
+        site.tell(&sent["nonce"], edit);
+        site.back(&site.good(&sent), &format!("{session}; bailiwick-login={secret}"))
+    };
+    let hour_ago = site.served.now().seconds() - 3600;
+    let fresh = |claims: &mut Object| claims.insert("sub", "00u143");
+    refused(&judged(&cookies, &|_| {}), "login-taken");
+    let stale = |claims: &mut Object| {
+        fresh(claims);
+        claims.insert("auth_time", hour_ago);
+    };
+    refused(&judged(&cookies, &stale), "id-token-not-fresh");
+    assert_eq!(site.served.count("authorization.refused"), 2);
+    // Without the session in which it began, or in another one, it is nobody's.
+    assert!(judged("x=y", &fresh).location().starts_with("/login"));
+    let other = site.served.sign_in(PERSON);
+    let other = format!("bailiwick={}", other.reveal());
+    refused(&judged(&other, &fresh), "login-state-unknown");
+    // Whoever sits down at an open session adds no way in of theirs.
+    site.served.world.host.advance(FRESH_SECONDS * 1000);
+    refused(&site.served.get(path, Some(&me)), "authentication-not-fresh");
+    let page = site.served.get("/account", Some(&me)).body;
+    assert!(!page.contains(path) && page.contains("/login?next=/account"), "{page}");
+    assert_eq!(added(), before);
 }

@@ -80,7 +80,7 @@ pub(crate) enum PrincipalVerb {
     },
     /// End a person's authority for good: grants, sessions, passkeys, roles; agents move or are retired.
     #[command(
-        after_help = "One transaction. The last owner cannot leave: make somebody else an owner first.\n\nExamples:\n  bailiwick principal offboard user:alice --agents-to user:bob --reason 'left the company'\n  bailiwick principal offboard user:mallory --reason 'contract ended'"
+        after_help = "One transaction. The last owner cannot leave: make somebody else an owner who can sign in first.\n\nExamples:\n  bailiwick principal offboard user:alice --agents-to user:bob --reason 'left the company'\n  bailiwick principal offboard user:mallory --reason 'contract ended'"
     )]
     Offboard {
         /// The principal.

@@ -82,24 +82,13 @@ fn transfer(data: &DataDir, id: &AgentId, to: &PrincipalId, out: Output) -> Resu
         return Ok(());
     };
     let text = format!("{id} is owned by {to} now{}", moved_lines(std::slice::from_ref(&moved)));
-    out.result(object.with("changed", true).with("moved", moved_json(&moved)), text);
+    out.result(object.with("changed", true).with("moved", moved.to_json()), text);
     let steps = steps_of_moved(&[moved], to);
     out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     Ok(())
 }
 
-/// What ended with a move, as JSON.
-pub(super) fn moved_json(moved: &Moved) -> Json {
-    let instances: Vec<Json> = moved.instances.iter().map(Json::from).collect();
-    let clients: Vec<Json> = moved.clients.iter().map(|c| Json::from(c.as_str())).collect();
-    Object::new()
-        .with("agent", &moved.agent)
-        .with("instances_retired", instances)
-        .with("clients_unmapped", clients)
-        .into()
-}
-
-/// The same for people, each line begun by a line break.
+/// What ended with moves, for people, each line begun by a line break.
 pub(super) fn moved_lines(moved: &[Moved]) -> String {
     let mut text = String::new();
     for moved in moved {

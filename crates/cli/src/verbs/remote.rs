@@ -62,14 +62,10 @@ pub(super) fn run(
 /// Whether a verb can be done elsewhere at all.
 pub(super) fn is_offered(verb: &Verb) -> bool {
     match verb {
-        Verb::Agent(verb) => !matches!(verb, AgentVerb::Transfer { .. }),
-        Verb::Client(_) | Verb::Grant(_) => true,
+        Verb::Agent(_) | Verb::Client(_) | Verb::Grant(_) => true,
         Verb::Principal(verb) => !matches!(
             verb,
-            PrincipalVerb::Login { .. }
-                | PrincipalVerb::Offboard { .. }
-                | PrincipalVerb::Passkey(_)
-                | PrincipalVerb::Recover { .. }
+            PrincipalVerb::Login { .. } | PrincipalVerb::Passkey(_) | PrincipalVerb::Recover { .. }
         ),
         Verb::Delegation(verb) => matches!(verb, DelegationVerb::List { .. }),
         Verb::Instance(verb) => matches!(verb, InstanceVerb::Invite { .. }),
@@ -161,7 +157,10 @@ fn agent(verb: AgentVerb) -> Result<Call, CliError> {
         AgentVerb::Suspend { id } => status("agents", &id, "suspended"),
         AgentVerb::Resume { id } => status("agents", &id, "active"),
         AgentVerb::Retire { id } => status("agents", &id, "retired"),
-        AgentVerb::Transfer { .. } => return Err(local("`agent transfer`")),
+        AgentVerb::Transfer { id, to } => {
+            let body = Object::new().with("owner", to);
+            post(format!("/agents/{}/owner", segment(&id)), body, Shown::Thing)
+        }
     })
 }
 
@@ -198,7 +197,13 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         }
         // The providers stand in the configuration, which is on that host.
         PrincipalVerb::Login { .. } => return Err(local("`principal login`")),
-        PrincipalVerb::Offboard { .. } => return Err(local("`principal offboard`")),
+        PrincipalVerb::Offboard { id, agents_to, reason } => {
+            let mut body = Object::new().with("reason", reason);
+            if let Some(to) = agents_to {
+                body.insert("agents_to", to);
+            }
+            post(format!("/principals/{}/offboard", segment(&id)), body, Shown::Thing)
+        }
         PrincipalVerb::Passkey(_) => return Err(local("`principal passkey`")),
         PrincipalVerb::Recover { .. } => return Err(local("`principal recover`")),
         PrincipalVerb::Link { id } => {

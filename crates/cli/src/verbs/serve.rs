@@ -240,9 +240,10 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     };
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
-    let console = Console::new(authority.clone(), documents, data.providers()?);
+    let providers = data.providers()?;
+    let console = Console::new(authority.clone(), documents, providers.clone());
     let router = machine::machine_router(machine.clone())
-        .merge(api_router(Api::new(authority.clone(), rate)))
+        .merge(api_router(Api::new(authority.clone(), providers, rate)))
         .merge(instances_router(authority))
         .merge(console_router(console));
     Ok((router, machine))

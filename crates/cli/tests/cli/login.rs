@@ -132,6 +132,18 @@ async fn a_person_signs_a_command_line_in_and_out_and_it_acts_for_them() {
     );
     assert_eq!(remote(&world, &["--at", "http://gate.example", "grant", "list"]).status, 2);
 
+    // An owner gives agents to somebody else, and ends accounts; an operator does not.
+    let transfer = ["agent", "transfer", "agent:new", "--to", "user:142"];
+    let leave = ["--agents-to", "user:owner", "--reason", "left the company"];
+    let offboard = [["principal", "offboard", "user:142"].as_slice(), &leave].concat();
+    assert_eq!(at(&world, &transfer).code(), "role-missing");
+    assert_eq!(at(&world, &offboard).code(), "role-missing");
+    world.ok(&["principal", "role", PERSON, "owner"]);
+    let moved = ok(at(&world, &transfer));
+    assert_eq!((&moved["changed"], &moved["owner"]), (&json!(true), &json!("user:142")));
+    let left = ok(at(&world, &offboard));
+    assert_eq!(left["agents_moved"][0]["agent"], "agent:new");
+
     ok(remote(&world, &["logout", &world.public_url]));
     assert_eq!(at(&world, &["grant", "list"]).code(), "not-signed-in");
     world.stop_serve();

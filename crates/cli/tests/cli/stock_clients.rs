@@ -108,9 +108,14 @@ pub(crate) async fn world_with_person_and(setup: &Setup) -> (World, Browser) {
 async fn consent(browser: &Browser, url: &str, scope: &str) {
     browser.open(url).await;
     browser.arrive("/consent/").await;
-    // A client that sent no details: the person says what for.
-    browser.fill("#purpose", "Look up what ticket 8821 is about").await;
     browser.fill("#scope", scope).await;
+    agree(browser).await;
+}
+
+/// The person says what for, which the client did not, and signs what the page
+/// shows.
+async fn agree(browser: &Browser) {
+    browser.fill("#purpose", "Look up what ticket 8821 is about").await;
     browser.picture("assistant-task").await;
     browser.click("form.stack button.primary").await;
     browser.text("[data-sign] button").await;
@@ -168,6 +173,83 @@ async fn play(world: &World, browser: &Browser, program: &Program, proves: bool)
         );
         assert!(verdict.to_string().contains("\"signed\":\"passkey\""), "{verdict}");
     }
+}
+
+/// A token for one thing, a call for another: the client hears which scope it
+/// lacks, asks for it beside what it has, and the person allows that too.
+async fn step_up(world: &World, browser: &Browser, program: &Program, scheme: &str) {
+    let registered = program.expect("registered");
+    let id = registered["client_id"].as_str().expect("an id");
+    world.ok(&["client", "map", id, "--agent", AGENT]);
+    let url = program.expect("authorize")["url"].as_str().expect("a URL").to_owned();
+    consent(browser, &url, "tickets:read").await;
+    program.expect("tokens");
+    program.expect("tools");
+    assert_eq!(program.expect("result")["tool"], "get_ticket");
+
+    // 403, and in the challenge what is missing.
+    let challenged = program.expect("challenged");
+    let challenge = challenged["challenge"].as_str().expect("a challenge");
+    assert!(
+        challenge.starts_with(&format!("{scheme} error=\"insufficient_scope\"")),
+        "{challenge}"
+    );
+    assert!(challenge.contains("scope=\"orders:read\""), "{challenge}");
+    let url = program.expect("authorize")["url"].as_str().expect("a URL").to_owned();
+    let asked = reqwest::Url::parse(&url).expect("a URL");
+    let scope = asked.query_pairs().find(|(name, _)| name == "scope").expect("a scope").1;
+    let mut scopes: Vec<&str> = scope.split(' ').collect();
+    scopes.sort_unstable();
+    assert_eq!(scopes, ["orders:read", "tickets:read"]);
+    // The page has what the client asked for; the person leaves it so.
+    browser.open(&url).await;
+    browser.arrive("/consent/").await;
+    let shown = browser.script("return document.querySelector('#scope').value").await;
+    assert_eq!(shown, json!(scope));
+    agree(browser).await;
+    program.expect("tokens");
+
+    // The very same call works now, and what worked before still does.
+    for tool in ["get_order", "get_ticket"] {
+        let result = program.expect("result");
+        assert_eq!(
+            (&result["tool"], &result["is_error"]),
+            (&json!(tool), &json!(false)),
+            "{result}"
+        );
+    }
+    program.expect("done");
+}
+
+fn beyond() -> Value {
+    json!([
+        {"tool": "get_ticket", "arguments": {"ticket_id": 8821}},
+        {"tool": "get_order", "arguments": {"order_id": 10072}},
+        {"tool": "get_ticket", "arguments": {"ticket_id": 8821}},
+    ])
+}
+
+const STEPPED_UP: [&str; 3] = ["get_ticket", "get_order", "get_ticket"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn npms_mcp_client_asks_for_more_when_a_call_needs_it() {
+    let (mut world, browser) = world_with_person().await;
+    for (dpop, scheme) in [(false, "Bearer"), (true, "DPoP")] {
+        let program = Program::npm(&world, &beyond(), dpop);
+        step_up(&world, &browser, &program, scheme).await;
+    }
+    let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
+    assert_eq!(executed, [STEPPED_UP, STEPPED_UP].concat());
+    world.stop_serve();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pypis_mcp_client_asks_for_more_when_a_call_needs_it() {
+    let (mut world, browser) = world_with_person().await;
+    step_up(&world, &browser, &Program::pypi(&world, &beyond()), "Bearer").await;
+    let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
+    assert_eq!(executed, STEPPED_UP);
+    world.stop_serve();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop;
 use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 
@@ -70,7 +71,14 @@ fn owner(chain: &Chain, facts: &Facts, server: &ServerName) -> Option<Owner> {
     let leaf = chain.links().last()?;
     let root = match leaf.claims.holder.key() {
         Some(_) => chain.root_hash(),
-        None => facts.authority.grant_digest,
+        None => {
+            let who = &facts.authority;
+            let whose = Object::new()
+                .with("principal", &who.principal)
+                .with("agent", &who.agent)
+                .with("client", who.client.as_deref());
+            sha256(Json::from(whose).canonical().as_bytes())
+        }
     };
     Some(Owner { server: server.clone(), key: leaf.claims.holder.thumbprint(), root })
 }

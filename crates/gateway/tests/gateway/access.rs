@@ -1,9 +1,11 @@
 //! Callers that know OAuth: access tokens, bound to a key or to nobody.
 
+use bailiwick_core::aat::jws::Compact;
 use bailiwick_core::access;
 use bailiwick_core::accountable::Authority;
-use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::crypto::{Digest, Signer as _};
 use bailiwick_core::dpop;
+use bailiwick_core::ids::{GrantId, PrincipalId};
 use bailiwick_core::json::Object;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::Config;
@@ -16,6 +18,17 @@ const CLIENT: &str = "client-1";
 
 /// A token for `resource`, bound to key `holder` or to nobody.
 fn token(world: &World, holder: Option<u8>, resource: &str, shorthands: &[&str]) -> String {
+    let authority = Authority { client: Some(CLIENT.into()), ..world.authority() };
+    token_of(world, holder, resource, shorthands, &authority)
+}
+
+fn token_of(
+    world: &World,
+    holder: Option<u8>,
+    resource: &str,
+    shorthands: &[&str],
+    authority: &Authority,
+) -> String {
     let thumbprint = match holder {
         Some(n) => key(n).public_key().thumbprint(),
         None => access::bearer_thumbprint(CLIENT),
@@ -33,7 +46,6 @@ fn token(world: &World, holder: Option<u8>, resource: &str, shorthands: &[&str])
         budget: Object::new(),
         status: None,
     };
-    let authority = Authority { client: Some(CLIENT.into()), ..world.authority() };
     let (claims, limits) = (authority.to_claims(), ChainLimits::DEFAULT);
     access::issue(ISSUER, &content, &claims, &world.issuer, &limits).unwrap()
 }
@@ -225,4 +237,70 @@ async fn where_nonces_are_asked_for_a_proof_without_one_is_told_so() {
     assert!(raw.headers.contains_key("dpop-nonce"));
     assert_eq!(world.denial_codes(), ["proof-nonce", "proof-nonce", "proof-invalid"]);
     assert_eq!(world.desk.call_log().unwrap().len(), 1);
+}
+
+/// A message of protocol 2025-11-25, in a session or to open one.
+async fn in_session(world: &World, token: &str, by: u8, id: Option<&str>, body: &Value) -> Raw {
+    let mut headers = vec![
+        ("accept", "application/json, text/event-stream".to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    headers.extend(bound(world, token, by));
+    if let Some(id) = id {
+        headers.push(("mcp-session-id", id.to_owned()));
+        headers.push(("mcp-protocol-version", "2025-11-25".to_owned()));
+    }
+    send("POST", &world.url(), &headers, body.to_string()).await
+}
+
+/// A client that was given more asks under another grant than before: its
+/// session is with the person and the client, each call with its own grant.
+#[tokio::test]
+async fn a_session_goes_on_under_the_next_grant_of_its_person_and_under_nobody_elses() {
+    let world = World::new().await;
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "0"},
+    }});
+    let called = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+        "name": "get_ticket", "arguments": {"ticket_id": 8821},
+    }});
+    let url = world.url();
+    let own = Authority { client: Some(CLIENT.into()), ..world.authority() };
+    let of = |holder: u8, authority: &Authority| {
+        token_of(&world, Some(holder), &url, &["ticket:8821"], authority)
+    };
+    let opened = in_session(&world, &of(7, &own), 7, None, &initialize).await;
+    let id = opened.headers["mcp-session-id"].to_str().unwrap().to_owned();
+    let next = Authority {
+        grant: GrantId::mint(world.host.now(), [8; 10]),
+        grant_digest: Digest::from_array([8; 32]),
+        ..own.clone()
+    };
+    world.stand_grant_of(&next, false);
+    for authority in [&own, &next, &own, &next] {
+        let raw = in_session(&world, &of(7, authority), 7, Some(&id), &called).await;
+        assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    }
+    // Another person of the same client, another client of the person, another key.
+    let person = PrincipalId::parse("user:143").unwrap();
+    let theirs = Authority { principal: person, ..own.clone() };
+    let client = Authority { client: Some("client-2".into()), ..own.clone() };
+    for (holder, authority) in [(7, &theirs), (7, &client), (8, &own)] {
+        let raw = in_session(&world, &of(holder, authority), holder, Some(&id), &called).await;
+        assert_eq!(raw.code(), "not-authenticated");
+        assert_eq!(world.denial_codes().pop().unwrap(), "session-mismatch");
+    }
+    assert_eq!(world.desk.call_log().unwrap().len(), 4);
+    // It ends with what it was used under last, not with what it began under.
+    let last = of(7, &next);
+    for token in [&of(7, &own), &last] {
+        let raw = in_session(&world, token, 7, Some(&id), &called).await;
+        assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    }
+    world.registry.revoke_token(Compact::parse(&last).unwrap().hash());
+    world.gateway.tend_once();
+    let raw = in_session(&world, &of(7, &own), 7, Some(&id), &called).await;
+    assert_eq!(raw.status, 404, "{}", raw.text);
 }

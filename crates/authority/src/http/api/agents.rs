@@ -12,6 +12,7 @@ use crate::http::problem::Problem;
 use crate::people::roles::{Deed, require};
 use crate::refusal::Refusal;
 use crate::rules::agents::Provenance;
+use crate::rules::life::Administrator;
 
 /// Agents in one answer at most.
 const MOST: usize = 1000;
@@ -84,6 +85,18 @@ pub(super) fn status(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, P
     require(&login.person.roles, deed).map_err(|e| Problem::from(&Refusal::from(e)))?;
     call.authority.agent_status(&agent.id, status).map_err(|e| Problem::from(&e))?;
     show(call, Some(login))
+}
+
+pub(super) fn transfer(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    let login = me(login)?;
+    let agent = visible(call, login)?;
+    let to = Call::read(call.required("owner")?, PrincipalId::parse)?;
+    let by = Administrator::SignedIn(login.person.principal.alias.clone());
+    let moved = call.authority.agent_transfer(&agent.id, &to, &by);
+    let moved = moved.map_err(|e| Problem::from(&e))?;
+    let body = Object::new().with("agent", &agent.id).with("owner", &to);
+    let body = body.with("changed", moved.is_some());
+    Ok(Answer::ok(body.with("moved", moved.map(|moved| moved.to_json()))))
 }
 
 /// An owner invites instances of what is theirs.

@@ -64,7 +64,7 @@ pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
         let roots = view.delegations_of_grant(&grant.id)?;
         let roots: Vec<Json> = roots
             .iter()
-            .map(|root| Ok(root_json(view, root, now)?.into()))
+            .map(|root| Ok(root_json(view, root, &grant, now)?.into()))
             .collect::<Result<_, StoreError>>()?;
         let texts = view.grant_texts(&grant.id)?;
         Ok::<_, StoreError>((grant_json(view, &grant, now)?, roots, texts))

@@ -38,3 +38,30 @@ pub(super) fn end(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem>
 pub(super) fn me(_: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     Ok(Answer::ok(whose(person(login)?)))
 }
+
+/// A login is added in a browser, where the provider can ask its person: a
+/// program could only be told that somebody logged in.
+pub(super) fn logins(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    let person = &person(login)?.person;
+    let own = call.authority.logins(&person.principal.alias).map_err(|e| Problem::from(&e))?;
+    let own = own.iter().map(|own| {
+        let object = Object::new()
+            .with("login", own.id.as_str())
+            .with("issuer", own.login.issuer.as_str())
+            .with("subject", own.login.subject.as_str())
+            .with("status", own.status.as_str())
+            .with("added", own.added.to_string());
+        Json::from(object)
+    });
+    let issuer = &call.authority.installation().issuer;
+    let offers = call.providers.iter().filter(|provider| provider.speaks_for(&person.id));
+    let offers = offers.map(|provider| {
+        let object = Object::new()
+            .with("provider", provider.name.as_str())
+            .with("label", provider.label.as_str())
+            .with("add_at", format!("{issuer}/account/logins/{}", provider.name));
+        Json::from(object)
+    });
+    let body = Object::new().with("logins", own.collect::<Vec<_>>());
+    Ok(Answer::ok(body.with("providers", offers.collect::<Vec<_>>())))
+}

@@ -76,12 +76,22 @@ pub(super) fn status(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, P
     let status = status_of(call)?;
     if status == Status::Retired {
         let detail = "an account does not end here";
-        let remedy = "offboard the person in the console, or on the authority's host";
+        let remedy = "offboard the person: `/principals/{id}/offboard`";
         return Err(Problem::new(422, "offboard-instead", detail, remedy));
     }
     let by = Administrator::SignedIn(me(login)?.person.principal.alias.clone());
     call.authority.principal_status_by(&named(call)?, status, &by).map_err(refused)?;
     Ok(Answer::done())
+}
+
+pub(super) fn offboard(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    let id = named(call)?;
+    let heir = call.optional("agents_to")?;
+    let heir = heir.map(|text| Call::read(text, PrincipalId::parse)).transpose()?;
+    let by = Administrator::SignedIn(me(login)?.person.principal.alias.clone());
+    let reason = call.required("reason")?;
+    let left = call.authority.offboard(&id, heir.as_ref(), &by, reason).map_err(refused)?;
+    Ok(Answer::ok(left.to_json(&id)))
 }
 
 pub(super) fn role(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {

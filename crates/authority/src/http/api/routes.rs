@@ -136,6 +136,14 @@ pub(super) static ROUTES: &[Route] = &[
         ..change("logout", "/api/v1/logout", "End this login.", SIGNED_IN, None, login::end)
     },
     read("me", "/api/v1/me", "Who is signed in, with which roles.", SIGNED_IN, "Me", login::me),
+    read(
+        "logins",
+        "/api/v1/logins",
+        "One's own logins at identity providers, and where one could add another.",
+        SIGNED_IN,
+        "Logins",
+        login::logins,
+    ),
     Route {
         refusals: &[404],
         query: &["principal"],
@@ -212,6 +220,18 @@ pub(super) static ROUTES: &[Route] = &[
             SIGNED_IN,
             Some("NewStatus"),
             agents::status,
+        )
+    },
+    Route {
+        fresh: true,
+        answer: (200, Some("Transfer")),
+        ..change(
+            "transferAgent",
+            "/api/v1/agents/{id}/owner",
+            "Give an agent to another owner; what ran as it is enrolled and mapped again.",
+            Access::Deed(Deed::TransferAgents),
+            Some("NewOwner"),
+            agents::transfer,
         )
     },
     Route {
@@ -310,6 +330,18 @@ pub(super) static ROUTES: &[Route] = &[
             Access::Deed(Deed::TendPeople),
             Some("NewStatus"),
             people::status,
+        )
+    },
+    Route {
+        fresh: true,
+        answer: (200, Some("Offboarded")),
+        ..change(
+            "offboardPrincipal",
+            "/api/v1/principals/{id}/offboard",
+            "End a person's authority for good; their agents move or are retired.",
+            Access::Deed(Deed::TendPeople),
+            Some("Offboarding"),
+            people::offboard,
         )
     },
     Route {

@@ -6,7 +6,7 @@ use super::openapi;
 use super::routes::ROUTES;
 
 fn document() -> serde_json::Value {
-    let text = openapi::document("https://gate.example").canonical();
+    let text = openapi::document().canonical();
     serde_json::from_str(&text).unwrap()
 }
 

@@ -10,37 +10,13 @@ use bailiwick_store::{
 
 use super::{Call, malformed};
 use crate::http::problem::Problem;
-
-/// How something with a window stands, in a word.
-fn standing(
-    view: &View<'_>,
-    subjects: &[Subject],
-    starts: Timestamp,
-    expires: Timestamp,
-    now: Timestamp,
-) -> Result<&'static str, StoreError> {
-    Ok(if view.is_revoked(subjects)?.is_some() {
-        "revoked"
-    } else if expires <= now {
-        "ended"
-    } else if starts > now {
-        "waiting"
-    } else {
-        "active"
-    })
-}
+use crate::http::standing;
 
 pub(super) fn grant_json(
     view: &View<'_>,
     grant: &Stored<Grant>,
     now: Timestamp,
 ) -> Result<Object, StoreError> {
-    let subjects = [
-        Subject::Grant { id: grant.id.clone() },
-        Subject::Task { id: grant.task.clone() },
-        Subject::Agent { id: grant.agent.clone() },
-        Subject::Principal { alias: grant.principal.clone() },
-    ];
     let purpose = view.grant_texts(&grant.id)?.and_then(|(text, _)| {
         let json = Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()?;
         Some(Statement::from_json(&json).ok()?.purpose)
@@ -53,23 +29,22 @@ pub(super) fn grant_json(
         .with("digest", grant.digest)
         .with("not_before", grant.starts.to_string())
         .with("not_after", grant.expires.to_string())
-        .with("state", standing(view, &subjects, grant.starts, grant.expires, now)?))
+        .with("state", standing::of_grant(view, grant, now)?.state()))
 }
 
 pub(super) fn root_json(
     view: &View<'_>,
     root: &Stored<Delegation>,
+    grant: &Stored<Grant>,
     now: Timestamp,
 ) -> Result<Object, StoreError> {
-    let subjects =
-        [Subject::Delegation { token: root.root }, Subject::Grant { id: root.grant.clone() }];
     Ok(Object::new()
         .with("root", root.root)
         .with("form", root.form.as_str())
         .with("client", root.client.as_deref())
         .with("issued", root.issued.to_string())
         .with("expires", root.expires.to_string())
-        .with("state", standing(view, &subjects, root.issued, root.expires, now)?))
+        .with("state", standing::of_root(view, root, grant, now)?.state()))
 }
 
 pub(super) fn agent_json(

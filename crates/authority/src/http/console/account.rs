@@ -1,19 +1,21 @@
-//! One's own passkeys.
+//! One's own passkeys and logins.
 
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::Kind;
-use bailiwick_store::{Filter, StoreError, StoredEntry, View};
+use bailiwick_store::{Filter, Status, StoreError, StoredEntry, View};
 
+use super::confirm::Question;
 use super::door::{ceremony, label, member};
+use super::provider::linking;
 use super::views::entry_line;
-use super::{Failure, Visit, json, page, see, with_cookie};
-use crate::SignedIn;
-use crate::console::{ConfirmPage, PasskeyLine, PasskeysPage, Section, Text};
+use super::{Failure, Inner, Visit, json, page, see, with_cookie};
+use crate::console::{LoginLine, Moment, PasskeyLine, PasskeysPage, Section, Text};
 use crate::people::sessions::Cookie;
 use crate::refusal::Refusal;
+use crate::{OwnLogin, SignedIn};
 
 /// Entries about the account on its page.
 const LATEST: usize = 12;
@@ -41,16 +43,30 @@ fn history(view: &View<'_>, person: &SignedIn) -> Result<Vec<StoredEntry>, Store
     Ok(found)
 }
 
+/// A login that counts, by the name of its provider while that is configured.
+fn login_line(cx: &Inner, own: &OwnLogin) -> Option<LoginLine> {
+    let provider = cx.providers.of_issuer(&own.login.issuer);
+    (own.status == Status::Active).then(|| LoginLine {
+        provider: Text::of(provider.map_or(&own.login.issuer, |config| &config.label)),
+        subject: Text::of(&own.login.subject),
+        added: Moment::of(own.added),
+    })
+}
+
 pub(super) async fn passkeys(visit: Visit) -> Response {
     visit
         .read(|cx, me| {
-            let own = cx.authority.passkeys(&me.person.principal.alias)?;
+            let alias = &me.person.principal.alias;
+            let own = cx.authority.passkeys(alias)?;
+            let logins = cx.authority.logins(alias)?;
             let mut entries = cx.authority.store().read(|view| history(view, &me.person))?;
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.index));
             entries.truncate(LATEST);
             let template = PasskeysPage {
                 frame: cx.frame(Some(me), Some(Section::Account)),
                 passkeys: own.iter().map(PasskeyLine::of).collect(),
+                logins: logins.iter().filter_map(|own| login_line(cx, own)).collect(),
+                providers: linking(cx, me),
                 entries: entries.iter().map(entry_line).collect(),
             };
             Ok(page(StatusCode::OK, &template))
@@ -98,9 +114,8 @@ pub(super) async fn ask_remove(Path(id): Path<String>, visit: Visit) -> Response
         .read(move |cx, me| {
             let own = cx.authority.passkeys(&me.person.principal.alias)?;
             let found = own.iter().find(|p| p.id == id).ok_or(Failure::NotFound)?;
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::Account)),
-                title: "Remove this passkey?".to_owned(),
+            let question = Question {
+                title: "Remove this passkey?",
                 what: Text::of(&found.label),
                 consequences: vec![
                     "Nobody can sign in or sign a grant with it any more.".to_owned(),
@@ -108,11 +123,11 @@ pub(super) async fn ask_remove(Path(id): Path<String>, visit: Visit) -> Response
                     "You are signed out everywhere but here.".to_owned(),
                 ],
                 action: format!("/account/passkeys/{id}/remove"),
-                button: "Remove it".to_owned(),
+                button: "Remove it",
                 back: "/account".to_owned(),
                 is_final: true,
             };
-            Ok(page(StatusCode::OK, &template))
+            Ok(question.page(cx, me, Section::Account))
         })
         .await
 }

@@ -8,16 +8,17 @@ use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_store::{Filter, StoreError, StoredEntry, Subject};
+use bailiwick_store::{Filter, StoreError, StoredEntry};
 use serde::Deserialize;
 
-use super::views::{agent_line, client_line, entry_line, grant_line, standing};
+use super::views::{agent_line, client_line, entry_line, grant_line};
 use super::{Failure, Inner, Me, Visit, page};
 use crate::console::{
     ActivityFilter, ActivityPage, AgentPage, AgentsPage, ClientsPage, EntryPage, GrantLine,
     GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section, Text,
     ToolCard,
 };
+use crate::http::standing;
 use crate::people::roles::Deed;
 
 /// Grants and agents on one page at most.
@@ -87,15 +88,11 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
                 let (line, statement) = grant_line(view, &grant, now)?;
                 let mut roots = Vec::new();
                 for root in view.delegations_of_grant(&id)? {
-                    let subjects = [
-                        Subject::Delegation { token: root.root },
-                        Subject::Grant { id: id.clone() },
-                    ];
                     roots.push(RootLine {
                         hash: root.root.to_string(),
                         issued: Moment::of(root.issued),
                         until: Moment::of(root.expires),
-                        standing: standing(view, &subjects, root.issued, root.expires, now)?,
+                        standing: standing::of_root(view, &root, &grant, now)?,
                     });
                 }
                 Ok::<_, StoreError>(Some((grant, line, statement, roots)))

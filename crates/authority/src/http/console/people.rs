@@ -7,11 +7,12 @@ use bailiwick_core::ids::{Alias, PrincipalId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Principal, Status, StoreError, Stored, Subject, View};
 
+use super::confirm::{Question, Verb};
 use super::views::agent_line;
 use super::{Failure, Inner, Me, Visit, page, see};
 use crate::console::{
-    ConfirmPage, HeirChoice, LinkPage, Moment, OffboardPage, PasskeyLine, PeoplePage, PersonLine,
-    PersonPage, Section, Text,
+    HeirChoice, LinkPage, Moment, OffboardPage, PasskeyLine, PeoplePage, PersonLine, PersonPage,
+    Section, Text,
 };
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
@@ -21,8 +22,6 @@ use crate::rules::life::Administrator;
 const MAX_PEOPLE: usize = 500;
 /// Grants that are counted.
 const MAX_GRANTS: u32 = 1000;
-/// Bytes of the reason for which somebody leaves, at most.
-const MAX_REASON: usize = 500;
 
 fn person_line(view: &View<'_>, found: &Principal) -> Result<PersonLine, StoreError> {
     let alias = &found.alias;
@@ -125,9 +124,8 @@ pub(super) async fn ask_link(Path(alias): Path<String>, visit: Visit) -> Respons
             if is_fresh(cx, me).is_err() {
                 return Ok(see(&format!("/login?next=/people/{alias}/link")));
             }
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::People)),
-                title: "Make a new passkey link?".to_owned(),
+            let question = Question {
+                title: "Make a new passkey link?",
                 what: Text::of(id.as_str()),
                 consequences: vec![
                     format!("Whoever opens it first becomes {}.", Text::of(id.as_str())),
@@ -136,11 +134,11 @@ pub(super) async fn ask_link(Path(alias): Path<String>, visit: Visit) -> Respons
                     "The ledger says that you made it, and they see that on their own page.".to_owned(),
                 ],
                 action: format!("/people/{alias}/link"),
-                button: "Make the link".to_owned(),
+                button: "Make the link",
                 back: format!("/people/{alias}"),
                 is_final: false,
             };
-            Ok(page(StatusCode::OK, &template))
+            Ok(question.page(cx, me, Section::People))
         })
         .await
 }
@@ -166,13 +164,6 @@ pub(super) async fn link(Path(alias): Path<String>, visit: Visit) -> Response {
 }
 
 /// What may be done to an account for a while.
-struct Verb {
-    status: Status,
-    title: &'static str,
-    button: &'static str,
-    consequence: &'static str,
-}
-
 fn verb(text: &str) -> Result<Verb, Failure> {
     Ok(match text {
         "suspend" => Verb {
@@ -197,19 +188,9 @@ pub(super) async fn ask_status(
 ) -> Response {
     visit
         .read(move |cx, me| {
-            let verb = verb(&text)?;
             let (_, id) = named(cx, me, &alias)?;
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::People)),
-                title: verb.title.to_owned(),
-                what: Text::of(id.as_str()),
-                consequences: vec![verb.consequence.to_owned()],
-                action: format!("/people/{alias}/{text}"),
-                button: verb.button.to_owned(),
-                back: format!("/people/{alias}"),
-                is_final: false,
-            };
-            Ok(page(StatusCode::OK, &template))
+            let (what, back) = (Text::of(id.as_str()), format!("/people/{alias}"));
+            Ok(verb(&text)?.question(what, back, &text).page(cx, me, Section::People))
         })
         .await
 }
@@ -267,15 +248,11 @@ pub(super) async fn offboard(Path(alias): Path<String>, visit: Visit) -> Respons
         .change(move |cx, me, form| {
             let (_, id) = named(cx, me, &alias)?;
             is_fresh(cx, me)?;
-            let reason = form.first("reason").trim();
-            if reason.is_empty() || reason.len() > MAX_REASON {
-                return Err(Refusal::ReasonMissing.into());
-            }
             let to = match form.first("agents_to") {
                 "" => None,
                 heir => Some(named(cx, me, heir)?.1),
             };
-            cx.authority.offboard(&id, to.as_ref(), &by(me), reason)?;
+            cx.authority.offboard(&id, to.as_ref(), &by(me), form.first("reason"))?;
             Ok(see(&format!("/people/{alias}")))
         })
         .await

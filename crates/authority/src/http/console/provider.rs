@@ -1,4 +1,5 @@
-//! Logging in at an identity provider: to be signed in, or to sign a grant.
+//! Logging in at an identity provider: to be signed in, to sign a grant, or to
+//! be known by one more login.
 //!
 //! A login is begun by following a link, not by a form: the policy of our pages
 //! lets forms lead to ourselves only. It changes nothing but the browser's own
@@ -9,6 +10,7 @@ use axum::extract::{Path, Query};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::Alias;
 use serde::Deserialize;
 
 use super::consent::secret as request_secret;
@@ -20,6 +22,7 @@ use crate::oauth::parameters::Parameters;
 use crate::people::oidc::{Begun, Callback, LoggedIn, OidcError, ProviderConfig, Purpose};
 use crate::people::sessions::{Cookie, Secret, SessionError, local_path};
 use crate::refusal::Refusal;
+use crate::rules::logins;
 
 #[derive(Default, Deserialize)]
 pub(super) struct BeginQuery {
@@ -71,6 +74,36 @@ pub(super) async fn begin(
         let purpose = if again { Purpose::Again } else { Purpose::SignIn };
         let next = local_path(&query.next).unwrap_or("/").to_owned();
         Ok((config.issuer.clone(), purpose, Then::Page(next)))
+    });
+    let opened = opened.await;
+    visit.leave(opened).await
+}
+
+/// The providers at which this person could add a login of theirs.
+pub(super) fn linking(cx: &Inner, me: &Me) -> Vec<Provider> {
+    let is_fresh = me.person.session.check_fresh(cx.authority.host().now()).is_ok();
+    let button = |config: &ProviderConfig| Provider {
+        name: Text::of(&config.label),
+        path: match is_fresh {
+            true => format!("/account/logins/{}", config.name),
+            // The provider's answer comes from another site, and may begin nothing.
+            false => "/login?next=/account".to_owned(),
+        },
+    };
+    cx.providers.configs().filter(|c| c.speaks_for(&me.person.id)).map(button).collect()
+}
+
+/// Begins the login that becomes one more of who is signed in.
+pub(super) async fn begin_linking(Path(name): Path<String>, visit: Visit) -> Response {
+    let opened = visit.open(move |cx, asked| {
+        check_site(&asked.headers)?;
+        let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
+        // Whoever sits down at an open session must not add a way in of theirs.
+        me.person.session.check_fresh(cx.authority.host().now()).map_err(Refusal::from)?;
+        let config = cx.providers.named(&name).ok_or(Failure::NotFound)?;
+        logins::check_namespace(config, Some(&me.person.id)).map_err(Refusal::from)?;
+        let then = Then::Link { person: me.person.principal.alias };
+        Ok((config.issuer.clone(), Purpose::Again, then))
     });
     let opened = opened.await;
     visit.leave(opened).await
@@ -131,7 +164,8 @@ pub(super) async fn callback(mut visit: Visit) -> Response {
         .run(move |cx, asked| match (finished, then) {
             (Ok(person), Then::Page(next)) => sign_in(cx, asked, &begun, &person, &next),
             (Ok(person), Then::Sign { request, .. }) => sign(cx, asked, &begun, &request, &person),
-            (Err(error), Then::Sign { person, .. }) => {
+            (Ok(person), Then::Link { person: of }) => link(cx, asked, &begun, &of, &person),
+            (Err(error), Then::Sign { person, .. } | Then::Link { person }) => {
                 cx.authority.login_refused(&person, &error)?;
                 Err(Refusal::from(error).into())
             }
@@ -178,6 +212,22 @@ fn sign_in(
     }
     let response = see(local_path(next).unwrap_or("/"));
     Ok(with_cookie(response, &cx.cookies.set(Cookie::Session, &session)))
+}
+
+fn link(
+    cx: &Inner,
+    asked: &Asked,
+    begun: &Begun,
+    of: &Alias,
+    person: &LoggedIn,
+) -> Result<Response, Failure> {
+    let me = cx.me(&asked.headers)?.ok_or(Failure::NotSignedIn)?;
+    // Somebody else signed in meanwhile, in the same browser.
+    if me.person.principal.alias != *of {
+        return Err(Refusal::from(OidcError::State).into());
+    }
+    cx.authority.by(&me.person).login_link(of, config(cx, begun)?, person)?;
+    Ok(see("/account"))
 }
 
 fn sign(

@@ -1,15 +1,15 @@
 //! Taking back, and what owners do to agents: each asks first.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_store::{Status, StoreError};
 
+use super::confirm::{Question, Verb};
 use super::views::grant_line;
-use super::{Failure, Inner, Me, Visit, page, see};
-use crate::console::{ConfirmPage, Section, Text};
+use super::{Failure, Inner, Me, Visit, see};
+use crate::console::{Section, Text};
 use crate::people::roles::Deed;
 use crate::{DelegationRef, Target};
 
@@ -35,9 +35,8 @@ pub(super) async fn ask_grant(Path(id): Path<String>, visit: Visit) -> Response 
         .read(move |cx, me| {
             let id = GrantId::parse(&id).map_err(|_| Failure::NotFound)?;
             let (what, agent) = own_grant(cx, me, &id)?;
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::Grants)),
-                title: "Take this grant back?".to_owned(),
+            let question = Question {
+                title: "Take this grant back?",
                 what,
                 consequences: vec![
                     format!("{agent} may no longer act under it, within a second."),
@@ -46,11 +45,11 @@ pub(super) async fn ask_grant(Path(id): Path<String>, visit: Visit) -> Response 
                     "What was done so far stays done, and stays in the ledger.".to_owned(),
                 ],
                 action: format!("/grants/{id}/revoke"),
-                button: "Take it back".to_owned(),
+                button: "Take it back",
                 back: format!("/grants/{id}"),
                 is_final: true,
             };
-            Ok(page(StatusCode::OK, &template))
+            Ok(question.page(cx, me, Section::Grants))
         })
         .await
 }
@@ -77,20 +76,19 @@ pub(super) async fn ask_root(Path(root): Path<String>, visit: Visit) -> Response
             let root = Digest::from_text(&root).ok_or(Failure::NotFound)?;
             let grant = grant_of(cx, &root)?;
             let (what, agent) = own_grant(cx, me, &grant)?;
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::Grants)),
-                title: "Take this delegation back?".to_owned(),
+            let question = Question {
+                title: "Take this delegation back?",
                 what,
                 consequences: vec![
                     format!("{agent} may no longer use this one, within a second."),
                     "The grant stays: another delegation may be issued under it.".to_owned(),
                 ],
                 action: format!("/delegations/{root}/revoke"),
-                button: "Take it back".to_owned(),
+                button: "Take it back",
                 back: format!("/grants/{grant}"),
                 is_final: true,
             };
-            Ok(page(StatusCode::OK, &template))
+            Ok(question.page(cx, me, Section::Grants))
         })
         .await
 }
@@ -107,61 +105,55 @@ pub(super) async fn root(Path(root): Path<String>, visit: Visit) -> Response {
         .await
 }
 
-/// What may be done to an agent.
-struct Verb {
-    status: Status,
-    deed: Deed,
-    title: &'static str,
-    button: &'static str,
-    consequence: &'static str,
-}
-
-fn verb(text: &str) -> Result<Verb, Failure> {
+/// What may be done to an agent, and what it takes.
+fn verb(text: &str) -> Result<(Deed, Verb), Failure> {
     Ok(match text {
-        "suspend" => Verb {
-            status: Status::Suspended,
-            deed: Deed::PauseAgents,
-            title: "Suspend this agent?",
-            button: "Suspend it",
-            consequence: "None of its instances can act until it is resumed.",
-        },
-        "resume" => Verb {
-            status: Status::Active,
-            deed: Deed::PauseAgents,
-            title: "Resume this agent?",
-            button: "Resume it",
-            consequence: "Its instances can act again under what stands.",
-        },
-        "retire" => Verb {
-            status: Status::Retired,
-            deed: Deed::RetireAgents,
-            title: "Retire this agent?",
-            button: "Retire it",
-            consequence: "None of its instances can ever act again. Its history stays.",
-        },
+        "suspend" => (
+            Deed::PauseAgents,
+            Verb {
+                status: Status::Suspended,
+                title: "Suspend this agent?",
+                button: "Suspend it",
+                consequence: "None of its instances can act until it is resumed.",
+            },
+        ),
+        "resume" => (
+            Deed::PauseAgents,
+            Verb {
+                status: Status::Active,
+                title: "Resume this agent?",
+                button: "Resume it",
+                consequence: "Its instances can act again under what stands.",
+            },
+        ),
+        "retire" => (
+            Deed::RetireAgents,
+            Verb {
+                status: Status::Retired,
+                title: "Retire this agent?",
+                button: "Retire it",
+                consequence: "None of its instances can ever act again. Its history stays.",
+            },
+        ),
         _ => return Err(Failure::NotFound),
     })
+}
+
+/// What is asked for, by somebody who may do it.
+fn allowed(me: &Me, id: &str, text: &str) -> Result<(AgentId, Verb), Failure> {
+    let (deed, verb) = verb(text)?;
+    me.require(deed)?;
+    Ok((AgentId::parse(id).map_err(|_| Failure::NotFound)?, verb))
 }
 
 pub(super) async fn ask_agent(Path((id, text)): Path<(String, String)>, visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
-            let verb = verb(&text)?;
-            me.require(verb.deed)?;
-            let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;
+            let (id, verb) = allowed(me, &id, &text)?;
             let found = cx.authority.store().read(|view| view.agent(&id))?;
             found.ok_or(Failure::NotFound)?;
-            let template = ConfirmPage {
-                frame: cx.frame(Some(me), Some(Section::Agents)),
-                title: verb.title.to_owned(),
-                what: Text::of(id.as_str()),
-                consequences: vec![verb.consequence.to_owned()],
-                action: format!("/agents/{id}/{text}"),
-                button: verb.button.to_owned(),
-                back: format!("/agents/{id}"),
-                is_final: verb.status == Status::Retired,
-            };
-            Ok(page(StatusCode::OK, &template))
+            let (what, back) = (Text::of(id.as_str()), format!("/agents/{id}"));
+            Ok(verb.question(what, back, &text).page(cx, me, Section::Agents))
         })
         .await
 }
@@ -169,9 +161,7 @@ pub(super) async fn ask_agent(Path((id, text)): Path<(String, String)>, visit: V
 pub(super) async fn agent(Path((id, text)): Path<(String, String)>, visit: Visit) -> Response {
     visit
         .change(move |cx, me, _| {
-            let verb = verb(&text)?;
-            me.require(verb.deed)?;
-            let id = AgentId::parse(&id).map_err(|_| Failure::NotFound)?;
+            let (id, verb) = allowed(me, &id, &text)?;
             cx.authority.by(&me.person).agent_status(&id, verb.status)?;
             Ok(see(&format!("/agents/{id}")))
         })

@@ -10,9 +10,8 @@ use url::Url;
 
 use super::failure::map_command;
 use crate::Asking;
-use crate::console::{
-    AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Standing, Text,
-};
+use crate::console::{AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Text};
+use crate::http::standing;
 
 /// The client of a request.
 pub(super) fn client_card(asking: &Asking) -> ClientCard {
@@ -43,25 +42,6 @@ pub(super) fn statement_of(text: &str) -> Option<Statement> {
     Statement::from_json(&json).ok()
 }
 
-/// How something with a window stands.
-pub(super) fn standing(
-    view: &View<'_>,
-    subjects: &[Subject],
-    starts: Timestamp,
-    expires: Timestamp,
-    now: Timestamp,
-) -> Result<Standing, StoreError> {
-    Ok(if view.is_revoked(subjects)?.is_some() {
-        Standing::Revoked
-    } else if expires <= now {
-        Standing::Ended
-    } else if starts > now {
-        Standing::Waiting
-    } else {
-        Standing::Active
-    })
-}
-
 /// A grant with its purpose, while that is kept.
 pub(super) fn grant_line(
     view: &View<'_>,
@@ -69,12 +49,6 @@ pub(super) fn grant_line(
     now: Timestamp,
 ) -> Result<(GrantLine, Option<Statement>), StoreError> {
     let statement = view.grant_texts(&grant.id)?.and_then(|(text, _)| statement_of(&text));
-    let subjects = [
-        Subject::Grant { id: grant.id.clone() },
-        Subject::Task { id: grant.task.clone() },
-        Subject::Agent { id: grant.agent.clone() },
-        Subject::Principal { alias: grant.principal.clone() },
-    ];
     let workflow = view.task(&grant.task)?.map(|task| task.row.workflow);
     let line = GrantLine {
         id: grant.id.to_string(),
@@ -82,7 +56,7 @@ pub(super) fn grant_line(
         purpose: statement.as_ref().map(|s| Text::short(&s.purpose, 300)),
         workflow: workflow.map(|w| Text::of(w.as_str())).unwrap_or_default(),
         until: Moment::of(grant.expires),
-        standing: standing(view, &subjects, grant.starts, grant.expires, now)?,
+        standing: standing::of_grant(view, grant, now)?,
     };
     Ok((line, statement))
 }

@@ -9,7 +9,7 @@ use bailiwick_core::json::Json;
 use futures_util::StreamExt as _;
 
 use crate::oauth::error::OAuthError;
-use crate::oauth::status_list::MEDIA_TYPE;
+use crate::oauth::{introspection, status_list};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +50,12 @@ pub(super) fn empty() -> Response {
 
 /// A signed status list; its own `ttl` says how long it may be kept.
 pub(super) fn status_list(token: String) -> Response {
-    with_type(StatusCode::OK, MEDIA_TYPE, token, "public, max-age=10")
+    with_type(StatusCode::OK, status_list::MEDIA_TYPE, token, "public, max-age=10")
+}
+
+/// A signed introspection answer (RFC 9701 §5).
+pub(super) fn introspection(token: String) -> Response {
+    with_type(StatusCode::OK, introspection::MEDIA_TYPE, token, "no-store")
 }
 
 /// The one place where an error becomes an answer.

@@ -3,6 +3,7 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::limits::JsonLimits;
 
 use super::*;
+use crate::oauth::error::OAuthError;
 
 const GET: &str = "mcp:desk:tools/get_order";
 const REFUND: &str = "mcp:desk:tools/refund_order";

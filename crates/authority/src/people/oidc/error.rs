@@ -3,6 +3,7 @@
 use bailiwick_core::id_token::IdTokenProblem;
 
 use crate::http::provider::ProviderHttpError;
+use crate::rules::logins::MAX_LOGINS;
 
 /// A login that did not succeed. Nothing was issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,9 +82,12 @@ pub enum OidcError {
         /// `sub` there.
         subject: String,
     },
-    /// The login is, or was, another principal's.
-    #[error("this login belongs, or belonged, to another principal")]
+    /// The login is, or was, another principal's, or was taken away.
+    #[error("this login belongs, or belonged, to another principal, or was taken away")]
     Taken,
+    /// The person has as many logins as one may add.
+    #[error("a person adds at most {MAX_LOGINS} logins")]
+    TooMany,
     /// The person signs in elsewhere than at this provider.
     #[error("you are not known by a login at this provider")]
     NotTheirs,
@@ -109,6 +113,7 @@ impl OidcError {
             Self::Name { .. } => "login-name-unusable",
             Self::NameTaken { .. } => "login-name-taken",
             Self::Taken => "login-taken",
+            Self::TooMany => "logins-too-many",
             Self::NotTheirs => "login-not-theirs",
         }
     }
@@ -134,7 +139,8 @@ impl OidcError {
                 "ask the operator: `principals` of this provider does not name you"
             }
             Self::Name { .. } => "ask an operator to register you and this login",
-            Self::Taken => "register the principal under a login that was nobody else's",
+            Self::Taken => "use a login that was nobody else's, or ask an operator to give it back",
+            Self::TooMany => "have an operator take one away first",
             Self::NotTheirs => "sign where you are known, or ask an operator to register the login",
         }
     }

@@ -16,7 +16,8 @@ use bailiwick_policy::grades::Risk;
 use bailiwick_store::{Credential, Subject, Task, Ticket, Tx};
 
 use super::super::delegations::State;
-use super::super::people::{SignedIn, Used, passkeys_of};
+use super::super::passkeys::{Used, passkeys_of};
+use super::super::people::SignedIn;
 use super::super::provider_logins::{login_of, own_login, provider_keys};
 use super::super::{Authority, Inner};
 use super::{ConsentError, KIND, Kept, find, gone, highest_risk};

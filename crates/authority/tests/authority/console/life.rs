@@ -47,6 +47,8 @@ fn an_owner_offboards_a_person_and_the_agents_go_on_under_another() {
     let served = Served::start();
     let a = &served.world.authority;
     a.role_change(&principal("user:142"), Role::Owner, true).unwrap();
+    // Whoever stays can come back in.
+    a.login_add(&principal("user:142"), &crate::logins::provider("user:*", false), "x").unwrap();
     let me = served.sign_in("user:142");
     let leaving = served.sign_in("user:owner");
     let page = page_of(&served, "user:owner");

@@ -1,4 +1,4 @@
-//! One test per MUST of token exchange (RFC 8693), introspection (RFC 7662) and
+//! One test per MUST of token exchange (RFC 8693), introspection (RFC 7662, RFC 9701) and
 //! revocation (RFC 7009), over HTTP, filed under its section. Client
 //! authentication (RFC 7523) and signed grants are in [`super::grants`].
 
@@ -190,6 +190,89 @@ mod rfc_7662 {
         }
         served.world.host.advance(16 * 60_000);
         assert_eq!(served.introspect(&token, "late").body, inactive);
+    }
+}
+
+mod rfc_9701 {
+    use bailiwick_core::aat::jws::Compact;
+    use bailiwick_core::limits::JsonLimits;
+
+    use super::*;
+
+    const SIGNED: &str = "accept: application/token-introspection+jwt";
+
+    /// The claims of a signed answer, its signature verified by the issuer's key.
+    fn claims(served: &Served, token: &str, jti: &str) -> (Answer, Object) {
+        let answer = served.introspect_as(token, jti, &[SIGNED]);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.header("content-type"), Some("application/token-introspection+jwt"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let jws = Compact::parse(&answer.body).unwrap();
+        jws.check_header("token-introspection+jwt").unwrap();
+        assert!(jws.verify(&key(1).public_key()));
+        let claims = jws.claims(&JsonLimits::DEFAULT).unwrap();
+        (answer, claims)
+    }
+
+    #[test]
+    fn section_5_a_signed_answer_is_for_its_caller_and_says_what_the_plain_one_does() {
+        let agents = Agents::start();
+        let served = &agents.served;
+        let token = bound_token(&agents, "t").text("access_token");
+        let (_, claims) = claims(served, &token, "s1");
+        // Neither `sub` nor `exp`: that would look like an access token (§5).
+        let names: Vec<&str> = claims.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert_eq!(claims.member("iss").unwrap().as_str(), Some(URL));
+        assert_eq!(claims.member("aud").unwrap().as_str(), Some("desk"));
+        let now = served.world.now().seconds();
+        assert_eq!(claims.member("iat").unwrap().canonical(), now.to_string());
+        let inside = claims.member("token_introspection").unwrap();
+        let plain = served.introspect(&token, "s2");
+        assert_eq!(plain.header("content-type"), Some("application/json"));
+        assert_eq!(inside.canonical(), plain.body);
+        assert!(plain.body.contains(r#""active":true"#));
+    }
+
+    #[test]
+    fn section_5_what_is_not_active_or_not_for_the_caller_is_inactive_and_nothing_else() {
+        let agents = Agents::start();
+        let served = &agents.served;
+        let token = bound_token(&agents, "t").text("access_token");
+        let inside = |served: &Served, token: &str, jti: &str| {
+            claims(served, token, jti).1.member("token_introspection").unwrap().canonical()
+        };
+        assert_eq!(inside(served, "x", "s1"), r#"{"active":false}"#);
+        served.world.host.advance(16 * 60_000);
+        assert_eq!(inside(served, &token, "s2"), r#"{"active":false}"#);
+        // Whoever serves something else learns nothing, and that signed.
+        let other = Served::start();
+        let code = other.code("client-1", &[]);
+        let token = other.redeem(&code, &[], &[&other.proof(50, "p1", None)]).text("access_token");
+        assert_eq!(inside(&other, &token, "s3"), r#"{"active":false}"#);
+    }
+
+    #[test]
+    fn section_4_a_refusal_is_json_and_nobody_unknown_gets_a_signature() {
+        let served = Served::with(serving_desk());
+        let public = [("token", "x"), ("client_id", "client-1")];
+        let found = served.post("/introspect", &public, &[SIGNED]);
+        assert_eq!(found.header("content-type"), Some("application/json"));
+        assert_eq!(found.error(), (401, "invalid_client".to_owned()));
+    }
+
+    #[test]
+    fn section_8_1_a_signed_answer_is_no_token_of_any_kind() {
+        let agents = Agents::start();
+        let served = &agents.served;
+        let token = bound_token(&agents, "t").text("access_token");
+        let answer = claims(served, &token, "s1").0.body;
+        assert_eq!(served.introspect(&answer, "s2").body, r#"{"active":false}"#);
+        for (i, kind) in [ACCESS, JWT, DELEGATION].into_iter().enumerate() {
+            let pairs = [("subject_token", answer.as_str()), ("subject_token_type", kind)];
+            let found = agents.exchange(&pairs, &[&agents.es256_proof(&format!("e{i}"))]);
+            assert_eq!(found.error(), (400, "invalid_request".to_owned()), "{kind}");
+        }
     }
 }
 

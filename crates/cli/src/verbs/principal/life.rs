@@ -10,7 +10,7 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::table::table;
-use crate::verbs::agent::{moved_json, moved_lines, steps_of_moved};
+use crate::verbs::agent::{moved_lines, steps_of_moved};
 
 pub(super) fn offboard(
     data: &DataDir,
@@ -32,34 +32,16 @@ pub(super) fn offboard(
     let left = data.authority.offboard(&id, to.as_ref(), &by, reason)?;
     if !left.changed {
         let text = format!("{id} is offboarded already; nothing was written");
-        out.result(left_json(&id, &left), text);
+        out.result(left.to_json(&id), text);
         return Ok(());
     }
-    out.result(left_json(&id, &left), left_text(&id, to.as_ref(), &left));
+    out.result(left.to_json(&id), left_text(&id, to.as_ref(), &left));
     let mut steps = to.as_ref().map(|to| steps_of_moved(&left.moved, to)).unwrap_or_default();
     steps.extend(left.workflows.iter().map(|workflow| {
         format!("bailiwick workflow publish FILE   # `{workflow}` names {id} as its owner")
     }));
     out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     Ok(())
-}
-
-fn left_json(id: &PrincipalId, left: &Offboarded) -> Object {
-    let texts = |list: &[String]| list.iter().map(|t| Json::from(t.as_str())).collect::<Vec<_>>();
-    let retired: Vec<Json> = left.retired.iter().map(Json::from).collect();
-    let roles: Vec<Json> = left.roles.iter().map(|role| Json::from(role.as_str())).collect();
-    Object::new()
-        .with("principal", id)
-        .with("alias", &left.alias)
-        .with("changed", left.changed)
-        .with("status", "retired")
-        .with("grants_ended", count(left.grants))
-        .with("sessions_ended", count(left.sessions))
-        .with("credentials_retired", count(left.credentials))
-        .with("roles_taken", roles)
-        .with("agents_moved", left.moved.iter().map(moved_json).collect::<Vec<_>>())
-        .with("agents_retired", retired)
-        .with("workflows", texts(&left.workflows))
 }
 
 fn left_text(id: &PrincipalId, to: Option<&PrincipalId>, left: &Offboarded) -> String {

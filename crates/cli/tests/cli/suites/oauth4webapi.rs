@@ -16,7 +16,7 @@ async fn oauth4webapi_gets_what_is_granted_and_is_refused_every_trick() {
         "identity_token": identity,
     });
     let held = play(&world, Some(&browser), &program(node(), "oauth4webapi.mjs", &config)).await;
-    assert_eq!(held, 38);
+    assert_eq!(held, 40);
     let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
     assert_eq!(executed, ["get_ticket"; 3]);
     world.stop_serve();

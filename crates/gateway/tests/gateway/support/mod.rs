@@ -204,13 +204,18 @@ impl World {
     }
 
     pub fn stand_grant(&self, ended: bool) {
+        self.stand_grant_of(&self.authority(), ended);
+    }
+
+    /// The grant of this authority, standing or ended.
+    pub fn stand_grant_of(&self, authority: &Authority, ended: bool) {
         let standing = GrantStanding {
-            digest: Digest::from_array([9; 32]),
+            digest: authority.grant_digest,
             not_after: self.host.now().plus_seconds(3600),
             attested: false,
             ended,
         };
-        self.registry.grant(self.grant.clone(), standing);
+        self.registry.grant(authority.grant.clone(), standing);
     }
 
     pub fn enrol(&self, n: u8, agent: &str) {
