@@ -7,6 +7,7 @@ use bailiwick_core::json::{Json, Object};
 use reqwest::Method;
 
 use super::login::Login;
+use super::principal::read_public;
 use crate::args::{
     AgentVerb, ClientVerb, DelegationVerb, GrantVerb, InstanceVerb, PrincipalVerb, RevokeArgs, Verb,
 };
@@ -62,6 +63,7 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         Verb::Principal(verb) => !matches!(
             verb,
             PrincipalVerb::Login { .. }
+                | PrincipalVerb::Key { .. }
                 | PrincipalVerb::Offboard { .. }
                 | PrincipalVerb::Passkey(_)
                 | PrincipalVerb::Recover { .. }
@@ -186,6 +188,10 @@ fn client(verb: ClientVerb) -> Result<Call, CliError> {
 
 fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
     Ok(match verb {
+        PrincipalVerb::Add { id, jwk: Some(path), role, .. } if role.is_empty() => {
+            let body = Object::new().with("principal", id).with("jwk", read_public(&path)?);
+            post("/principals", body, Shown::Thing)
+        }
         PrincipalVerb::Add { id, key: None, passkey: true, provider: None, role, .. }
             if role.is_empty() =>
         {
@@ -193,6 +199,7 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         }
         // The providers stand in the configuration, which is on that host.
         PrincipalVerb::Login { .. } => return Err(local("`principal login`")),
+        PrincipalVerb::Key { .. } => return Err(local("`principal key`")),
         PrincipalVerb::Offboard { .. } => return Err(local("`principal offboard`")),
         PrincipalVerb::Passkey(_) => return Err(local("`principal passkey`")),
         PrincipalVerb::Recover { .. } => return Err(local("`principal recover`")),
@@ -215,7 +222,7 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         PrincipalVerb::Add { .. } => {
             return Err(CliError::usage(
                 "not-at",
-                "with --at a person is added with --passkey and without a role",
+                "with --at a principal is added with --passkey or --jwk, and without a role",
                 "add it so, then use `principal link` and `principal role`",
             ));
         }
