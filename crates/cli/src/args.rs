@@ -352,7 +352,7 @@ pub(crate) struct DelegateArgs {
     /// How deep the agent may delegate further.
     #[arg(long, default_value_t = 2)]
     pub(crate) max_depth: u64,
-    /// Budget members such as `max_calls=20`.
+    /// Budget members such as `max_calls=20`, or per clock hour `per/3600/max_calls=20`.
     #[arg(long, value_name = "MEMBER=NUMBER")]
     pub(crate) budget: Vec<String>,
     /// The authority's public URL, to grant over the network without its data dir.
@@ -389,7 +389,7 @@ pub(crate) struct AttenuateArgs {
     /// How long at most.
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) lasts: Option<String>,
-    /// Budget members such as `max_calls=1`.
+    /// Budget members such as `max_calls=1`, or per clock hour `per/3600/max_calls=1`.
     #[arg(long, value_name = "MEMBER=NUMBER")]
     pub(crate) budget: Vec<String>,
     /// Let the next holder delegate further, up to the parent's depth.

@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use bailiwick_core::crypto::{Signer, SigningKey, base64url, from_base64url};
+use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use bailiwick_core::crypto::{P256SigningKey, Signer, SigningKey, base64url, from_base64url};
 use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
+use bailiwick_core::jose::JwsSigner;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use zeroize::Zeroizing;
@@ -192,6 +194,18 @@ fn fresh_p256() -> Result<aws_lc_rs::pkcs8::Document, CliError> {
         .map_err(|_| CliError::environment("key", "cannot make an identity key", "try again"))
 }
 
+/// A fresh P-256 key as a private JWK (RFC 7518 §6.2.2).
+fn fresh_p256_jwk() -> Result<Object, CliError> {
+    let failed = || CliError::environment("key", "cannot make a P-256 key", "try again");
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| failed())?;
+    let secret: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().map_err(|_| failed())?;
+    let [4, point @ ..] = pair.public_key().as_ref() else { return Err(failed()) };
+    let (x, y) = point.split_at_checked(32).ok_or_else(failed)?;
+    let public = Object::new().with("kty", "EC").with("crv", "P-256");
+    let public = public.with("x", base64url(x)).with("y", base64url(y));
+    Ok(public.with("d", base64url(secret.as_ref())))
+}
+
 /// Reads a plain Ed25519 key.
 pub(crate) fn read_key(path: &Path) -> Result<SigningKey, CliError> {
     signing_key(&*read_seed(path)?)
@@ -203,21 +217,45 @@ pub(crate) fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, CliError> {
     json.as_object().and_then(seed_of).ok_or_else(|| malformed(path))
 }
 
+/// What a principal signs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Algorithm {
+    /// RFC 9864.
+    #[value(name = "Ed25519")]
+    Ed25519,
+    /// ECDSA on P-256 (RFC 7518 §3.4).
+    #[value(name = "ES256")]
+    Es256,
+}
+
 /// A principal's own signing key.
 pub(crate) struct PrincipalKey {
     /// The principal.
     pub(crate) id: PrincipalId,
     /// Its key.
-    pub(crate) key: SigningKey,
+    pub(crate) key: Box<dyn JwsSigner>,
 }
 
 impl PrincipalKey {
     /// Makes the key and writes the file.
-    pub(crate) fn create(path: &Path, id: &PrincipalId) -> Result<Self, CliError> {
-        let seed = fresh_seed()?;
-        let file = Object::new().with("principal", id).with("key", private_jwk(&seed)?);
+    pub(crate) fn create(
+        path: &Path,
+        id: &PrincipalId,
+        algorithm: Algorithm,
+    ) -> Result<Self, CliError> {
+        let jwk = match algorithm {
+            Algorithm::Ed25519 => private_jwk(&*fresh_seed()?)?,
+            Algorithm::Es256 => fresh_p256_jwk()?,
+        };
+        let key = principal_key(&jwk).ok_or_else(|| malformed(path))?;
+        let file = Object::new().with("principal", id).with("key", jwk);
         write_new(path, &Json::Object(file).canonical())?;
-        Ok(Self { id: id.clone(), key: signing_key(&seed)? })
+        Ok(Self { id: id.clone(), key })
+    }
+
+    /// The public JWK.
+    pub(crate) fn jwk(&self) -> Object {
+        self.key.verifying_key().to_jwk()
     }
 
     /// Reads the file.
@@ -225,13 +263,17 @@ impl PrincipalKey {
         let json = json(path, &read_private(path)?)?;
         let o = json.as_object().ok_or_else(|| malformed(path))?;
         let id = o.member("principal").and_then(Json::as_str).ok_or_else(|| malformed(path))?;
-        let seed = o
-            .member("key")
-            .and_then(Json::as_object)
-            .and_then(seed_of)
-            .ok_or_else(|| malformed(path))?;
-        Ok(Self { id: PrincipalId::parse(id)?, key: signing_key(&seed)? })
+        let key = o.member("key").and_then(Json::as_object).and_then(principal_key);
+        Ok(Self { id: PrincipalId::parse(id)?, key: key.ok_or_else(|| malformed(path))? })
     }
+}
+
+/// The key of a private JWK.
+fn principal_key(jwk: &Object) -> Option<Box<dyn JwsSigner>> {
+    if jwk.member("kty").and_then(Json::as_str) == Some("EC") {
+        return Some(Box::new(P256SigningKey::from_jwk(jwk).ok()?));
+    }
+    Some(Box::new(signing_key(&*seed_of(jwk)?).ok()?))
 }
 
 /// An instance's two keys. They are made and stay on its host.

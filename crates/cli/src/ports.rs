@@ -248,19 +248,19 @@ fn write_decision(
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
         return refuse(RecordRefusal::Replayed);
     }
-    let charges: Vec<Charge> = charges
-        .into_iter()
+    let counted: Vec<Charge> = charges
+        .iter()
         .map(|c| Charge {
             account: c.account,
-            counter: c.member,
+            counter: c.counter.clone(),
             amount: c.amount,
             limit: c.limit,
             expires: c.expires,
         })
         .collect();
-    if let Charged::Exceeded { which, .. } = tx.charge(&charges)? {
-        let member = charges.get(which).map(|c| c.counter.clone()).unwrap_or_default();
-        return refuse(RecordRefusal::BudgetSpent { member });
+    if let Charged::Exceeded { which, .. } = tx.charge(&counted)? {
+        let spent = charges.get(which).map(RecordRefusal::spent);
+        return refuse(spent.unwrap_or(RecordRefusal::Unavailable));
     }
     note_derived(tx, maker, &event, &derived, &entry_random)?;
     let appended = tx.append(&maker.id, &*maker.key, event)?;

@@ -3,7 +3,8 @@
 //! The claims are read from the root only, where the issuer signed them; a
 //! child that states another value is denied. Two claims attenuate by rules of
 //! their own: `nbf` (honoured in every token, children not earlier) and the
-//! budget (each member at most the parent's; absent means inherited).
+//! budget (each member at most the parent's; absent means inherited; a new
+//! window beside what is inherited only limits further).
 
 use crate::aat::claims::Strictness;
 use crate::aat::verify::{Chain, Context, Profile, Unaccounted, private};
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 
 mod budget;
 mod retained;
-pub use budget::{Charge, ChargeError, budget_beyond};
+pub use budget::{BudgetMember, BudgetWindow, Charge, ChargeError, Counted, budget_beyond};
 
 /// Claim: the task's id.
 pub const TASK: &str = "urn:bailiwick:claim:task";

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::time::Timestamp;
+
 /// A stage of DESIGN §4 that may stop an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -150,6 +152,7 @@ reasons! {
     ArgumentsInvalid, "arguments-invalid", Authority, "DESIGN §4.3", "the arguments do not fit the tool's pinned schema", "send arguments that fit the schema in `tools/list`";
     TooManyCalls, "too-many-calls", Authority, "DESIGN §9", "too many calls of this instance are under way", "wait until some of them have ended";
     BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
+    BudgetWindowSpent, "budget-window-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent until its next window", "send the call again, with a fresh proof, from `retry_at` on";
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
     NoPolicy, "no-policy", Policy, "DESIGN §4.4", "no rule allows this call", "ask the workflow's owner";
@@ -173,13 +176,15 @@ pub struct Denial {
     pub token: Option<usize>,
     /// Which tool, argument or claim, by name; never a value.
     pub subject: Option<String>,
+    /// From when on the same call may pass, if only waiting helps.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl Denial {
     /// A denial for `reason`.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, step: None, token: None, subject: None }
+        Self { reason, step: None, token: None, subject: None, retry_at: None }
     }
 
     /// With the step of draft -02.
@@ -203,6 +208,13 @@ impl Denial {
         self
     }
 
+    /// With the moment from which on it is worth trying again.
+    #[must_use]
+    pub const fn until(mut self, retry_at: Timestamp) -> Self {
+        self.retry_at = Some(retry_at);
+        self
+    }
+
     /// Whether the caller was authenticated when it was denied, and so may
     /// learn the reason (DESIGN §3.4).
     #[must_use]
@@ -218,12 +230,18 @@ impl Denial {
                 Some(subject) => format!("{} (`{}`)", self.reason.message(), subject),
                 None => self.reason.message().to_owned(),
             };
-            WireDenial { code: self.reason.code(), message, remedy: self.reason.remedy() }
+            WireDenial {
+                code: self.reason.code(),
+                message,
+                remedy: self.reason.remedy(),
+                retry_at: self.retry_at,
+            }
         } else {
             WireDenial {
                 code: NOT_AUTHENTICATED,
                 message: "the caller is not authenticated".to_owned(),
                 remedy: "present a current delegation for this gateway with a fresh proof by its key; the operator sees the reason under the decision id",
+                retry_at: None,
             }
         }
     }
@@ -241,6 +259,8 @@ pub struct WireDenial {
     pub message: String,
     /// What to do.
     pub remedy: &'static str,
+    /// From when on the same call may pass, if only waiting helps.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl fmt::Display for Denial {
@@ -254,6 +274,9 @@ impl fmt::Display for Denial {
         }
         if let Some(step) = self.step {
             write!(f, " [step {step}]")?;
+        }
+        if let Some(retry_at) = self.retry_at {
+            write!(f, " [until {retry_at}]")?;
         }
         Ok(())
     }

@@ -119,6 +119,8 @@ pub enum RecordRefusal {
     BudgetSpent {
         /// Which one.
         member: String,
+        /// When it counts from nothing again, if it does.
+        reopens: Option<Timestamp>,
     },
     /// Something of the chain was revoked since it was verified.
     #[error("revoked: {kind}")]
@@ -132,6 +134,14 @@ pub enum RecordRefusal {
     /// It could not be written, or whether it was is unknown.
     #[error("the journal is not available")]
     Unavailable,
+}
+
+impl RecordRefusal {
+    /// The refusal of `charge`.
+    #[must_use]
+    pub fn spent(charge: &Charge) -> Self {
+        Self::BudgetSpent { member: charge.member.clone(), reopens: charge.reopens }
+    }
 }
 
 /// The durable record. Every method returns after the entry was synced to

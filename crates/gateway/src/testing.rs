@@ -278,19 +278,19 @@ impl MemoryJournal {
         if written.spent.contains(&spend) {
             return Err(RecordRefusal::Replayed);
         }
-        let counted = |written: &Written, token: Digest, member: &str| {
-            written.counters.get(&(token, member.to_owned())).copied().unwrap_or(0)
+        let counted = |written: &Written, account: Digest, counter: &str| {
+            written.counters.get(&(account, counter.to_owned())).copied().unwrap_or(0)
         };
         for charge in &record.charges {
             let sum =
-                counted(&written, charge.account, &charge.member).saturating_add(charge.amount);
+                counted(&written, charge.account, &charge.counter).saturating_add(charge.amount);
             if sum > charge.limit {
-                return Err(RecordRefusal::BudgetSpent { member: charge.member.clone() });
+                return Err(RecordRefusal::spent(charge));
             }
         }
         for charge in &record.charges {
             let counter =
-                written.counters.entry((charge.account, charge.member.clone())).or_default();
+                written.counters.entry((charge.account, charge.counter.clone())).or_default();
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);

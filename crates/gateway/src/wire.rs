@@ -33,11 +33,14 @@ pub(crate) fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
 fn data(denial: &Denial, decision: &str) -> (i64, String, Object) {
     let wire = denial.on_the_wire();
     let code = if denial.caller_is_known() { DENIED } else { NOT_AUTHENTICATED };
-    let data = Object::new()
+    let mut data = Object::new()
         .with("code", wire.code)
         .with("reason", wire.message.as_str())
         .with("remedy", wire.remedy)
         .with("decision_id", decision);
+    if let Some(retry_at) = wire.retry_at {
+        data.insert("retry_at", retry_at.to_string());
+    }
     (code, wire.message, data)
 }
 

@@ -25,5 +25,9 @@ pub const MAX_SHORTHAND_BYTES: usize = 256;
 pub const MAX_INTEGER_DIGITS: usize = 15;
 /// Characters of a string parameter.
 pub const MAX_PARAMETER_CHARS: usize = 128;
+/// Members of a workflow's budget, as many as a request may ask for.
+pub const MAX_BUDGET_MEMBERS: usize = 16;
+/// The largest ceiling of a budget's member: an exact double.
+pub const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 /// Flags reported for one tool definition.
 pub const MAX_FLAGS: usize = 32;

@@ -32,13 +32,29 @@ pub use terms::{Terms, TermsError};
 pub(crate) use rules::fill;
 pub(crate) use shorthand::Fit;
 
-/// Ceilings on what a delegation under the workflow may spend; what is absent
-/// has no ceiling of its own.
+/// Ceilings on what a grant under the workflow may spend: members of a budget
+/// ([`BudgetMember`]). What is absent has no ceiling of its own.
+///
+/// [`BudgetMember`]: bailiwick_core::accountable::BudgetMember
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetCeilings {
-    /// Calls, counted when they are allowed.
-    pub max_calls: Option<u64>,
+    /// By the member's name.
+    pub members: BTreeMap<String, u64>,
+}
+
+impl BudgetCeilings {
+    /// The most calls in all, if that is limited.
+    #[must_use]
+    pub fn max_calls(&self) -> Option<u64> {
+        self.members.get("max_calls").copied()
+    }
+
+    /// As members of a budget.
+    #[must_use]
+    pub fn to_object(&self) -> Object {
+        self.members.iter().map(|(name, most)| (name.clone(), Json::from(*most))).collect()
+    }
 }
 
 /// One version of a workflow, well-formed.
@@ -118,8 +134,8 @@ impl Workflow {
             .with("max_depth", self.max_depth)
             .with("tool_servers", self.catalogue.to_json())
             .with("shorthands", shorthands);
-        if let Some(max_calls) = self.budget.max_calls {
-            object.insert("budget", Object::new().with("max_calls", max_calls));
+        if !self.budget.members.is_empty() {
+            object.insert("budget", self.budget.to_object());
         }
         object.into()
     }

@@ -140,6 +140,16 @@ impl View<'_> {
         })
     }
 
+    /// The instance with this identity key, its public JWK in canonical form.
+    /// Looks through all instances: for registrations, not for calls.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn instance_by_identity(&self, jwk: &str) -> Result<Option<Stored<Instance>>, StoreError> {
+        let from = "instances t WHERE org = ?1 AND identity_jwk = ?2 LIMIT 1";
+        self.record(from, (self.org_text(), jwk))
+    }
+
     // Catalogue.
 
     /// The current version of a workflow.

@@ -229,6 +229,8 @@ impl Tx<'_> {
                 if charge.amount < 0 {
                     return Err(StoreError::Value { what: "amount of a charge" });
                 }
+                // SECURITY: a counter that may have been forgotten counts as
+                // spent; a clock that was stepped back opens no window again.
                 if horizon.is_some_and(|h| charge.expires < h) {
                     return Err(StoreError::Value { what: "expiry of a charged account" });
                 }

@@ -347,6 +347,42 @@ fn a_budget_is_kept_until_the_last_end_that_anybody_named() {
 }
 
 #[test]
+fn a_window_is_counted_over_restarts_and_one_that_was_forgotten_never_opens_again() {
+    let f = fixture();
+    // The counter of the window [0, 60), kept a while after it.
+    let charge = |start: i64, expires: i64| Charge {
+        account: digest("grant"),
+        counter: format!("per/60/max_calls@{}", NOW.seconds() + start),
+        amount: 1,
+        limit: 2,
+        expires: NOW.plus_seconds(expires),
+    };
+    let charged = |store: &Store, start: i64, expires: i64| {
+        let charge = charge(start, expires);
+        store.write(move |tx: &mut Tx<'_>| tx.charge(&[charge])).wait()
+    };
+    let purge = |store: &Store, seconds: i64| {
+        let now = NOW.plus_seconds(seconds);
+        store.write(move |tx: &mut Tx<'_>| tx.purge_expired(now, 100)).wait().unwrap()
+    };
+    assert_eq!(charged(&f.store, 0, 120), Ok(Charged::All(vec![1])));
+    assert_eq!(purge(&f.store, 59), 0);
+    let again = reopen(&f.path);
+    assert_eq!(charged(&again, 0, 120), Ok(Charged::All(vec![2])));
+    assert_eq!(charged(&again, 0, 120), Ok(Charged::Exceeded { which: 0, spent: 2 }));
+    // The next window starts from nothing; the clock steps back into the first.
+    assert_eq!(charged(&again, 60, 180), Ok(Charged::All(vec![1])));
+    assert_eq!(charged(&again, 0, 120), Ok(Charged::Exceeded { which: 0, spent: 2 }));
+    // Also when the first was forgotten meanwhile.
+    assert_eq!(purge(&again, 121), 1);
+    assert_eq!(charged(&again, 0, 120).unwrap_err().code(), "value-out-of-range");
+    assert_eq!(charged(&again, 60, 180), Ok(Charged::All(vec![2])));
+    // What the ledger is rebuilt into says nothing of guards.
+    again.write(|tx: &mut Tx<'_>| tx.rebuild()).wait().unwrap();
+    assert_eq!(charged(&again, 60, 180), Ok(Charged::Exceeded { which: 0, spent: 2 }));
+}
+
+#[test]
 fn an_allowed_call_has_exactly_one_outcome_and_open_ones_are_found_after_a_restart() {
     let f = fixture();
     let (done, open, denied) = (action(), action(), action());

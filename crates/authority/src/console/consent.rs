@@ -5,6 +5,7 @@
 //! not part of the grant.
 
 use askama::Template;
+use bailiwick_core::accountable::{BudgetMember, BudgetWindow, Counted};
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::grant::{GrantError, Statement};
@@ -187,18 +188,31 @@ impl Limit {
 
     fn of(member: &str, value: &Json) -> Self {
         let value = value.canonical();
-        let words = if member == "max_calls" {
-            format!("at most {value} calls in all")
-        } else if let Some(tool) = member.strip_prefix("max_calls/") {
-            format!("at most {value} calls of {tool}")
-        } else if let Some((tool, argument)) =
-            member.strip_prefix("sum/").and_then(|rest| rest.rsplit_once('/'))
-        {
-            format!("all {argument} of {tool} together at most {value}")
-        } else {
-            format!("{member}: {value}")
+        let read = BudgetMember::parse(member);
+        let window = read.and_then(|m| m.window);
+        let often = window.map(|w| format!(" {}", each(w))).unwrap_or_default();
+        let words = match read.map(|m| m.counted) {
+            Some(Counted::Calls) if window.is_none() => format!("at most {value} calls in all"),
+            Some(Counted::Calls) => format!("at most {value} calls{often}"),
+            Some(Counted::CallsOf { tool }) => format!("at most {value} calls of {tool}{often}"),
+            Some(Counted::Sum { tool, argument }) => {
+                format!("all {argument} of {tool} together at most {value}{often}")
+            }
+            None => format!("{member}: {value}"),
         };
         Self { member: Text::of(member), words: Text::of(words), value }
+    }
+}
+
+/// How often a window comes, in words, exactly.
+fn each(window: BudgetWindow) -> String {
+    let seconds = window.seconds();
+    let units = [(86_400, "a", "day"), (3600, "an", "hour"), (60, "a", "minute")];
+    let unit = units.into_iter().find(|(length, ..)| seconds % length == 0);
+    let (length, article, name) = unit.unwrap_or((1, "a", "second"));
+    match seconds / length {
+        1 => format!("{article} {name}"),
+        n => format!("every {n} {name}s"),
     }
 }
 

@@ -6,11 +6,13 @@
 //! because it would be granted as something else than was meant.
 
 use bailiwick_core::aat::DETAILS_TYPE;
+use bailiwick_core::accountable::BudgetMember;
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::ids::{AgentId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::scope::Scope;
+use bailiwick_policy::limits::MAX_BUDGET_MEMBERS;
 
 use super::error::{Code, OAuthError};
 
@@ -25,7 +27,6 @@ const JSON: JsonLimits = JsonLimits { max_bytes: 64 * 1024, max_depth: 96, max_v
 const MAX_SHORTHANDS: usize = 64;
 const MAX_SHORTHAND_BYTES: usize = 256;
 const MAX_PURPOSE_BYTES: usize = 2000;
-const MAX_BUDGET_MEMBERS: usize = 16;
 
 /// A delegation as it is asked for. What is absent is chosen by the workflow,
 /// the client's agent and the person who consents.
@@ -166,10 +167,12 @@ impl DelegationDetails {
                 }
                 "budget" => {
                     let budget = value.as_object().ok_or_else(|| malformed(name))?;
-                    let fits = |v: &Json| {
-                        v.as_number().and_then(|n| n.as_plain_integer()).is_some_and(|n| n >= 0)
+                    // A limit that is not understood cannot be kept.
+                    let fits = |(member, limit): (&str, &Json)| {
+                        let limit = limit.as_number().and_then(|n| n.as_plain_integer());
+                        BudgetMember::parse(member).is_some() && limit.is_some_and(|n| n >= 0)
                     };
-                    if budget.len() > MAX_BUDGET_MEMBERS || !budget.iter().all(|(_, v)| fits(v)) {
+                    if budget.len() > MAX_BUDGET_MEMBERS || !budget.iter().all(fits) {
                         return Err(malformed(name));
                     }
                     details.budget = budget.clone();
@@ -265,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_delegation_and_a_narrowing_read_back() {
-        let text = r#"[{"agent":"agent:runner","budget":{"max_calls":3},"expires_in":900,
+        let text = r#"[{"agent":"agent:runner","budget":{"max_calls":3,"per/3600/max_calls":2},"expires_in":900,
             "max_depth":0,"purpose":"p","scope":["orders:read","ticket:8821"],
             "task":"018cc251-f400-7000-8000-000000000000","type":"urn:bailiwick:delegation",
             "workflow":"support-tickets"},
@@ -320,6 +323,10 @@ mod tests {
             r#""max_depth":"1""#,
             r#""budget":[]"#,
             r#""budget":{"max_calls":-1}"#,
+            r#""budget":{"max_call":1}"#,
+            r#""budget":{"per/0/max_calls":1}"#,
+            r#""budget":{"per/060/max_calls":1}"#,
+            r#""budget":{"per/31536001/max_calls":1}"#,
         ] {
             assert_eq!(reason(&ours(&format!(",{member}"))), "details-malformed", "{member}");
         }
@@ -328,7 +335,8 @@ mod tests {
         let many: Vec<String> = (0..65).map(|i| format!("\"s{i}\"")).collect();
         let many = format!(r#","scope":[{}]"#, many.join(","));
         assert_eq!(reason(&ours(&many)), "details-malformed");
-        let budget: Vec<String> = (0..17).map(|i| format!("\"m{i}\":1")).collect();
+        let budget: Vec<String> =
+            (0..17).map(|i| format!("\"per/{}/max_calls\":1", i + 1)).collect();
         let budget = format!(r#","budget":{{{}}}"#, budget.join(","));
         assert_eq!(reason(&ours(&budget)), "details-malformed");
     }

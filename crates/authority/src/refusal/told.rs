@@ -88,7 +88,7 @@ impl Refusal {
             Self::AlreadyInitialised => "use it as it is, or name another data dir",
             Self::AlreadyRetired { .. } => "register a new one under another name",
             Self::BudgetInvalid { .. } => {
-                "use `max_calls`, `max_calls/TOOL` or `sum/TOOL/ARGUMENT` with an integer"
+                "use `max_calls`, `max_calls/TOOL` or `sum/TOOL/ARGUMENT` with an integer, with `per/SECONDS/` before it for each window of 1 to 31536000 seconds"
             }
             Self::BudgetTooLarge { .. } => "ask for less",
             Self::ChainIncomplete => "pass the whole chain, root first",

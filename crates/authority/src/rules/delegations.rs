@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bailiwick_core::accountable::budget_beyond;
+use bailiwick_core::accountable::{BudgetMember, budget_beyond};
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, TaskId, ToolId};
@@ -158,7 +158,7 @@ pub fn prepare(
         starts => starts.unwrap_or(moment.now()).seconds(),
     };
     let mut budget = options.budget.clone();
-    for (member, ceiling) in ceilings(workflow).iter() {
+    for (member, ceiling) in workflow.budget.to_object().iter() {
         if budget.member(member).is_none() {
             budget.insert(member, ceiling.clone());
         }
@@ -303,11 +303,6 @@ fn check_window(
     Ok(())
 }
 
-/// The workflow's ceilings as budget members.
-fn ceilings(workflow: &Workflow) -> Object {
-    workflow.budget.max_calls.map_or_else(Object::new, |max| Object::new().with("max_calls", max))
-}
-
 fn check_budget(workflow: &Workflow, budget: &Object) -> Result<(), Refusal> {
     for (member, value) in budget.iter() {
         let number = value.as_number().and_then(|n| n.as_plain_integer());
@@ -315,7 +310,7 @@ fn check_budget(workflow: &Workflow, budget: &Object) -> Result<(), Refusal> {
             return Err(Refusal::BudgetInvalid { member: member.chars().take(200).collect() });
         }
     }
-    let ceilings = ceilings(workflow);
+    let ceilings = workflow.budget.to_object();
     if let Some((absent, _)) = ceilings.iter().find(|(m, _)| budget.member(m).is_none()) {
         return Err(Refusal::BudgetTooLarge { member: absent.to_owned() });
     }
@@ -326,13 +321,8 @@ fn check_budget(workflow: &Workflow, budget: &Object) -> Result<(), Refusal> {
 }
 
 fn is_member(member: &str) -> bool {
-    let is_tool = |text: &str| ToolId::parse(text).is_ok();
-    member == "max_calls"
-        || member.strip_prefix("max_calls/").is_some_and(is_tool)
-        || member
-            .strip_prefix("sum/")
-            .and_then(|rest| rest.rsplit_once('/'))
-            .is_some_and(|(tool, argument)| is_tool(tool) && !argument.is_empty())
+    BudgetMember::parse(member)
+        .is_some_and(|m| m.counted.tool().is_none_or(|tool| ToolId::parse(tool).is_ok()))
 }
 
 /// Whether a task is the statement's: a grant for one task reaches no other.

@@ -5,6 +5,7 @@ use bailiwick_core::crypto::sha256;
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, EntryId, InstanceId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -77,7 +78,8 @@ pub fn enrol(
     if known.holder_enrolled {
         return Err(Refusal::KeyTaken { whose: "instance" });
     }
-    if signing_key(owner).is_ok_and(|key| key == statement.holder) {
+    let keys = [VerifyingKey::from(statement.holder), VerifyingKey::from(statement.identity)];
+    if signing_key(owner).is_ok_and(|key| keys.contains(&key)) {
         return Err(Refusal::KeyTaken { whose: "principal" });
     }
     if known.instance_exists {

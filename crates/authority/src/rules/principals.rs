@@ -1,10 +1,12 @@
 //! Principals: who authority comes from. Their private keys are made and stay
 //! on their side; the authority sees public keys only (DESIGN rule 6).
 
-use bailiwick_core::crypto::PublicKey;
+use bailiwick_core::crypto::{KeyError, PublicKey};
 use bailiwick_core::ids::{Alias, PrincipalId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::JsonLimits;
 use bailiwick_store::{Principal, Row, Status};
 
 use crate::host::Moment;
@@ -17,12 +19,12 @@ use crate::refusal::Refusal;
 pub struct Known<'a> {
     /// The principal of this name.
     pub same_name: Option<&'a Principal>,
-    /// Whether the key is an instance's holder key.
-    pub is_holder_key: bool,
+    /// Whether the key is an instance's, for either of its purposes.
+    pub is_instance_key: bool,
 }
 
-/// Registers a principal under a random alias, with its public signing key if
-/// it has one of its own.
+/// Registers a principal under a random alias, with its public signing key
+/// (Ed25519 or P-256) if it has one of its own.
 ///
 /// # Errors
 /// [`Refusal::Exists`], [`Refusal::Key`], [`Refusal::KeyTaken`].
@@ -33,12 +35,12 @@ pub fn add(
     jwk: Option<&Object>,
     known: Known<'_>,
 ) -> Result<Plan<Principal>, Refusal> {
-    let key = jwk.map(PublicKey::from_jwk).transpose()?;
+    let key = jwk.map(VerifyingKey::from_jwk).transpose()?;
     if known.same_name.is_some() {
         return Err(Refusal::Exists { what: "principal", name: id.to_string() });
     }
     // SECURITY: an agent must never be able to grant to itself.
-    if known.is_holder_key {
+    if known.is_instance_key {
         return Err(Refusal::KeyTaken { whose: "instance" });
     }
     let row = Principal {
@@ -107,15 +109,19 @@ pub(crate) fn active<'a>(
 }
 
 /// A principal's own signing key.
-pub(crate) fn signing_key(principal: &Principal) -> Result<PublicKey, Refusal> {
-    key_of(principal.jwk.as_deref().ok_or(Refusal::NoSigningKey)?)
+pub(crate) fn signing_key(principal: &Principal) -> Result<VerifyingKey, Refusal> {
+    let jwk = stored(principal.jwk.as_deref().ok_or(Refusal::NoSigningKey)?)?;
+    Ok(VerifyingKey::from_jwk(&jwk)?)
 }
 
-/// A stored public key.
-pub(crate) fn key_of(jwk: &str) -> Result<PublicKey, Refusal> {
-    use bailiwick_core::crypto::KeyError;
-    use bailiwick_core::limits::JsonLimits;
-    let json = Json::parse(jwk.as_bytes(), &JsonLimits::DEFAULT);
-    let json = json.map_err(|_| KeyError::Encoding)?;
-    Ok(PublicKey::from_jwk(json.as_object().ok_or(KeyError::Encoding)?)?)
+/// A stored holder key.
+pub(crate) fn holder_key(jwk: &str) -> Result<PublicKey, Refusal> {
+    Ok(PublicKey::from_jwk(&stored(jwk)?)?)
+}
+
+fn stored(jwk: &str) -> Result<Object, KeyError> {
+    match Json::parse(jwk.as_bytes(), &JsonLimits::DEFAULT) {
+        Ok(Json::Object(jwk)) => Ok(jwk),
+        _ => Err(KeyError::Encoding),
+    }
 }

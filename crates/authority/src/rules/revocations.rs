@@ -1,8 +1,9 @@
 //! Taking back: one entry and one row for everything that ends.
 
-use bailiwick_core::aat::jws::{Compact, sign};
-use bailiwick_core::crypto::{PublicKey, Signer};
+use bailiwick_core::aat::jws::Compact;
+use bailiwick_core::crypto::KeyError;
 use bailiwick_core::ids::{Alias, EntryId, PrincipalId};
+use bailiwick_core::jose::{self, HeaderRules, Jws, JwsSigner, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::limits::JsonLimits;
@@ -20,6 +21,9 @@ pub const TYPE: &str = "bailiwick-revocation+jwt";
 
 /// Minutes between the making of a signed revocation and its arrival.
 pub const FRESH_MINUTES: i64 = 10;
+
+/// Bytes of a signed revocation at most.
+const MAX_SIGNED_BYTES: usize = 4096;
 
 /// Characters of a reason's code at most.
 const MAX_REASON: usize = 64;
@@ -54,9 +58,11 @@ impl Statement {
     }
 
     /// Signs it with the principal's own key.
-    #[must_use]
-    pub fn sign(&self, signer: &dyn Signer) -> String {
-        sign(TYPE, None, &self.to_json(), signer)
+    ///
+    /// # Errors
+    /// [`KeyError`] when the library refuses to sign.
+    pub fn sign(&self, signer: &dyn JwsSigner) -> Result<String, KeyError> {
+        jose::sign(TYPE, None, &self.to_json(), signer)
     }
 
     /// Reads a signed revocation without checking its signature: to learn whose
@@ -67,7 +73,6 @@ impl Statement {
     pub fn read(signed: &str) -> Result<Self, Refusal> {
         let malformed = || Refusal::RevocationStatement { what: "it is malformed" };
         let jws = Compact::parse(signed).map_err(|_| malformed())?;
-        jws.check_header(TYPE).map_err(|_| malformed())?;
         let claims = jws.claims(&JsonLimits::DEFAULT).map_err(|_| malformed())?;
         let text = |name| claims.member(name).and_then(Json::as_str).ok_or_else(malformed);
         let statement = Self {
@@ -90,13 +95,15 @@ impl Statement {
     fn check(
         &self,
         signed: &str,
-        key: &PublicKey,
+        key: &VerifyingKey,
         issuer: &str,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let bad = |what| Err(Refusal::RevocationStatement { what });
-        let holds = Compact::parse(signed).is_ok_and(|jws| jws.verify(key));
-        if !holds {
+        const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
+        let holds = Jws::parse(signed, MAX_SIGNED_BYTES)
+            .and_then(|jws| jws.check_header(&RULES)?.verify(key));
+        if holds.is_err() {
             return bad("the signature does not hold under the principal's key");
         }
         if self.audience != issuer {

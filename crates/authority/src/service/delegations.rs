@@ -113,7 +113,7 @@ fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal>
 /// The key with which a principal signs by itself.
 fn own_keys(principal: Option<&Principal>) -> Result<Vec<VerifyingKey>, Refusal> {
     let key = principal.filter(|p| p.status == Status::Active).map(signing_key);
-    Ok(key.transpose()?.map(VerifyingKey::Ed25519).into_iter().collect())
+    Ok(key.transpose()?.into_iter().collect())
 }
 
 /// Which instance a root is to name.

@@ -1,8 +1,8 @@
 //! Principals, agents, instances.
 
-use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{AgentId, Alias, InstanceId, PrincipalId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{Agent, Instance, Principal, Status, StoreError, Stored, Subject, View};
 
@@ -63,6 +63,17 @@ pub(super) fn enrolment_state(
     })
 }
 
+fn is_instance_key(view: &View<'_>, key: &VerifyingKey) -> Result<bool, StoreError> {
+    match key {
+        VerifyingKey::Ed25519(key) => {
+            view.instance_by_holder(&key.thumbprint()).map(|i| i.is_some())
+        }
+        VerifyingKey::P256(key) => {
+            view.instance_by_identity(&Json::from(key.to_jwk()).canonical()).map(|i| i.is_some())
+        }
+    }
+}
+
 impl Authority {
     /// Registers a principal, with the public key that was made on its side if
     /// it is to sign with one.
@@ -76,12 +87,12 @@ impl Authority {
     ) -> Result<Principal, Refusal> {
         let (id, jwk) = (id.clone(), jwk.cloned());
         self.commit(move |cx, tx, moment| {
-            let key = jwk.as_ref().map(PublicKey::from_jwk).transpose()?;
+            let key = jwk.as_ref().map(VerifyingKey::from_jwk).transpose()?;
             let same_name = cx.principal(tx, &id)?;
             let known = principals::Known {
                 same_name: same_name.as_deref(),
-                is_holder_key: match key {
-                    Some(key) => tx.instance_by_holder(&key.thumbprint())?.is_some(),
+                is_instance_key: match key {
+                    Some(key) => is_instance_key(tx, &key)?,
                     None => false,
                 },
             };

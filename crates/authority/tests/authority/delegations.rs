@@ -262,11 +262,21 @@ fn depth_and_budget_stay_within_the_workflow() {
         r#"{"max_call":1}"#,
         r#"{"max_calls/get_order":1}"#,
         r#"{"sum/mcp:d:tools/x":"1"}"#,
+        r#"{"per/0/max_calls":1}"#,
+        r#"{"per/01/max_calls":1}"#,
+        r#"{"per/31536001/max_calls":1}"#,
+        r#"{"per/99999999999999999999/max_calls":1}"#,
+        r#"{"per/60/max_calls/get_order":1}"#,
+        r#"{"per/60/max_calls":1.5}"#,
+        r#"{"per/60/per/60/max_calls":1}"#,
     ] {
         assert_eq!(code(prepare(None, odd)), "budget-invalid", "{odd}");
     }
     let sum = r#"{"max_calls":5,"sum/mcp:support-desk:tools/refund_order/amount_cents":100}"#;
     assert_eq!(prepare(None, sum).unwrap().statement.budget.len(), 2);
+    let window = r#"{"per/3600/max_calls":20,"per/60/max_calls/mcp:support-desk:tools/x":1}"#;
+    let budget = prepare(None, window).unwrap().statement.budget;
+    assert_eq!((budget.len(), budget.member("max_calls")), (3, Some(&500u64.into())));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::{Authority, Keys};
 use bailiwick_core::crypto::Signer;
 use bailiwick_core::ids::InstanceId;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Entry;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_store::Status;
@@ -99,6 +99,36 @@ fn a_principal_needs_a_name_and_a_key_of_its_own() {
     let private = jwk.clone().with("d", "AA");
     assert_eq!(code(a.principal_add(&principal("user:9"), Some(&private))), "key-unacceptable");
     assert_eq!(world.authority.principals().unwrap().len(), 3);
+}
+
+#[test]
+fn a_principals_key_is_ed25519_or_p256_and_of_no_instance() {
+    let world = World::desk();
+    let a = &world.authority;
+    let add = |name: &str, jwk: &Object| code(a.principal_add(&principal(name), Some(jwk)));
+    let good = provider_key().public_key().to_jwk();
+    let coordinate = good.member("x").unwrap().clone();
+    for (what, jwk) in [
+        ("a private key", good.clone().with("d", "AA")),
+        ("a symmetric key", good.clone().with("k", "AA")),
+        ("P-384", good.clone().with("crv", "P-384")),
+        ("secp256k1", good.clone().with("crv", "secp256k1")),
+        ("Ed25519 that says EC", good.clone().with("crv", "Ed25519")),
+        ("RSA", Object::new().with("kty", "RSA").with("n", "AAAA").with("e", "AQAB")),
+        ("beside the curve", good.clone().with("y", coordinate)),
+        ("for encryption", good.clone().with("use", "enc")),
+        ("for another algorithm", good.clone().with("alg", "EdDSA")),
+    ] {
+        assert_eq!(add("service:billing", &jwk), "key-unacceptable", "{what}");
+    }
+    assert!(a.principal(&principal("service:billing")).is_err());
+    // An agent must never be able to grant to itself, by neither of its keys.
+    let identity = identity();
+    let statement = world.statement("agent:support-runner", 40, &identity);
+    a.instance_enrol(&statement.sign(&*key(40), &identity).unwrap()).unwrap();
+    assert_eq!(add("service:billing", &identity.public_key().to_jwk()), "key-taken");
+    let added = a.principal_add(&principal("service:billing"), Some(&good)).unwrap();
+    assert_eq!(added.jwk, Some(Json::from(good).canonical()));
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn signed_with(
         made_at: world.now(),
     };
     change(&mut statement);
-    statement.sign(&*key(seed))
+    statement.sign(&*key(seed)).unwrap()
 }
 
 #[test]

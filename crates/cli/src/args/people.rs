@@ -16,6 +16,9 @@ pub(crate) enum PrincipalVerb {
         /// Where to write the private key [default: ID.key in the current folder].
         #[arg(long)]
         key: Option<PathBuf>,
+        /// Make no key: register this public JWK (Ed25519 or P-256), whose private key stays where it was made.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "passkey", "provider"])]
+        jwk: Option<PathBuf>,
         /// Make no key: print a one-time link by which the person enrols a passkey.
         #[arg(long, conflicts_with = "key")]
         passkey: bool,
@@ -28,6 +31,23 @@ pub(crate) enum PrincipalVerb {
         /// Roles in the console: owner, operator, approver, auditor, developer.
         #[arg(long)]
         role: Vec<String>,
+    },
+    /// Make a principal's key on its own host: the private file to sign with, and the public JWK to register.
+    #[command(
+        after_help = "Examples:\n  bailiwick principal key service:billing --algorithm ES256 --key service.key --jwk service.jwk   # on the service's host\n  bailiwick principal add service:billing --jwk service.jwk                                       # on the authority's"
+    )]
+    Key {
+        /// `user:NAME` or `service:NAME`, as it is to be registered.
+        id: String,
+        /// What it signs with.
+        #[arg(long, value_enum, default_value = "Ed25519")]
+        algorithm: crate::keyfile::Algorithm,
+        /// Where to write the private key [default: ID.key in the current folder].
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// Where to write the public JWK [default: ID.jwk in the current folder].
+        #[arg(long)]
+        jwk: Option<PathBuf>,
     },
     /// Print a new one-time passkey link, for a first passkey or after a loss.
     Link {

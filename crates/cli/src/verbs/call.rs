@@ -295,12 +295,19 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
         }
         _ => Default::default(),
     };
-    let object = Object::new()
+    let mut object = Object::new()
         .with("decision", decision)
         .with("code", code.as_str())
         .with("message", message.as_str())
         .with("remedy", remedy.as_str())
         .with("decision_id", id.clone());
+    let retry_at = match outcome {
+        Outcome::Denied(d) => d.retry_at.as_deref(),
+        _ => None,
+    };
+    if let Some(at) = retry_at {
+        object.insert("retry_at", at);
+    }
     let what = match decision {
         Some("deny") => "denied",
         Some(_) => "allowed, and the call failed",
@@ -309,6 +316,9 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     let mut text = format!("{what}: {} [{code}]", one_line(&message));
     if !remedy.is_empty() {
         text.push_str(&format!("\n  try: {}", one_line(&remedy)));
+    }
+    if let Some(at) = retry_at {
+        text.push_str(&format!("\n  again from {}", one_line(at)));
     }
     if let Some(id) = id {
         text.push_str(&format!("\n  decision {}", one_line(&id)));

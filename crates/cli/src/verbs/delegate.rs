@@ -17,6 +17,7 @@ use crate::error::CliError;
 use crate::host;
 use crate::keyfile::{self, PrincipalKey, Reserved};
 use crate::output::{Output, one_line};
+use crate::web;
 
 use super::{delegate_remote, parse};
 
@@ -47,7 +48,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         ..Options::default()
     };
     let prepared = data.authority.prepare(&request, &PrepareOptions { options, task })?;
-    let signed = prepared.statement.sign(&key.key);
+    let signed = prepared.statement.sign_request(&*key.key).map_err(web::signing)?;
     let instance = args.instance.as_deref().map(InstanceId::parse).transpose()?;
     let issued = data.authority.submit(&prepared, &signed, instance.as_ref())?;
     let chain = ChainFile { chain: vec![issued.token], audience: data.config.audience() };

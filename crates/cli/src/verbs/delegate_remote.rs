@@ -45,7 +45,7 @@ pub(super) fn run(
     let jti = base64url(&host::random::<16>()?);
     let expires = now.plus_seconds(ASSERTION_SECONDS);
     let assertion = statement
-        .sign_assertion(&AssertionClaims { jti: &jti, issued: now, expires }, &key.key)
+        .sign_assertion(&AssertionClaims { jti: &jti, issued: now, expires }, &*key.key)
         .map_err(web::signing)?;
     let text = prepared.to_json().canonical();
     let mut pairs =
@@ -88,7 +88,7 @@ fn prepare(
         details.insert("task", task.as_str());
     }
     let details = Json::Array(vec![details.into()]).canonical();
-    let assertion = web::client_assertion(authority, key.id.as_str(), &key.key)?;
+    let assertion = web::client_assertion(authority, key.id.as_str(), &*key.key)?;
     let pairs = [
         ("client_assertion_type", ASSERTION),
         ("client_assertion", assertion.as_str()),

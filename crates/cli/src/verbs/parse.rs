@@ -1,5 +1,6 @@
 //! Small texts of the command line.
 
+use bailiwick_core::accountable::BudgetMember;
 use bailiwick_core::json::{Json, Number, Object};
 use bailiwick_core::limits::JsonLimits;
 
@@ -52,20 +53,29 @@ pub(super) fn arguments(pairs: &[String]) -> Result<Object, CliError> {
     Ok(object)
 }
 
-/// `MEMBER=NUMBER` pairs as a budget.
+/// `MEMBER=NUMBER` pairs as a budget. A member that is not understood is
+/// refused here: offline, nobody else would say so before the first call.
 pub(super) fn budget(pairs: &[String]) -> Result<Object, CliError> {
+    let refused = |text: String| {
+        CliError::usage(
+            "budget-malformed",
+            text,
+            "write max_calls=20, max_calls/TOOL=5 or sum/TOOL/ARGUMENT=10000, or for each window per/SECONDS/ and one of these: per/3600/max_calls=20",
+        )
+    };
     let mut object = Object::new();
     for pair in pairs {
         let parsed = pair.rsplit_once('=').and_then(|(member, number)| {
             Some((member, number.parse::<u64>().ok().map(Number::from)?))
         });
-        let (member, number) = parsed.ok_or_else(|| {
-            CliError::usage(
-                "budget-malformed",
-                format!("`{pair}` is not MEMBER=NUMBER"),
-                "write max_calls=20, max_calls/TOOL=5 or sum/TOOL/ARGUMENT=10000",
-            )
-        })?;
+        let (member, number) =
+            parsed.ok_or_else(|| refused(format!("`{pair}` is not MEMBER=NUMBER")))?;
+        if BudgetMember::parse(member).is_none() {
+            return Err(refused(format!("a budget has no member `{member}`")));
+        }
+        if object.member(member).is_some() {
+            return Err(refused(format!("`{member}` stands twice")));
+        }
         object.insert(member, number);
     }
     Ok(object)
@@ -86,5 +96,13 @@ mod tests {
         assert!(arguments(&["a=1".into(), "a=2".into()]).is_err());
         let budget = budget(&["sum/mcp:d:tools/x/amount=5".into()]).unwrap();
         assert_eq!(Json::from(budget).canonical(), r#"{"sum/mcp:d:tools/x/amount":5}"#);
+        let window = super::budget(&["per/3600/max_calls=5".into()]).unwrap();
+        assert_eq!(Json::from(window).canonical(), r#"{"per/3600/max_calls":5}"#);
+        for bad in
+            ["max_calls", "max_calls=x", "max_call=1", "per/0/max_calls=1", "per/01/max_calls=1"]
+        {
+            assert_eq!(super::budget(&[bad.into()]).unwrap_err().code, "budget-malformed", "{bad}");
+        }
+        assert!(super::budget(&["max_calls=1".into(), "max_calls=2".into()]).is_err());
     }
 }

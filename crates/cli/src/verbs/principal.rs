@@ -6,26 +6,33 @@ use bailiwick_authority::Refusal;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::Secret;
 use bailiwick_authority::rules::logins::check_namespace;
-use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{Status, StoreError, Subject};
 
 use crate::args::{PasskeyVerb, PrincipalVerb};
 use crate::datadir::DataDir;
 use crate::error::CliError;
-use crate::keyfile::PrincipalKey;
+use crate::keyfile::{Algorithm, PrincipalKey};
 use crate::output::Output;
 use crate::table::table;
 
+mod keys;
 mod life;
 mod logins;
+pub(super) use keys::read_public;
 
 pub(super) fn run(verb: PrincipalVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+    // A key is made where it stays: no data dir is needed.
+    if let PrincipalVerb::Key { id, algorithm, key, jwk } = verb {
+        return keys::make(&PrincipalId::parse(&id)?, algorithm, key, jwk, out);
+    }
     let data = DataDir::open(dir)?;
     match verb {
-        PrincipalVerb::Add { id, key, passkey, provider, subject, role } => {
-            let new = New { key, passkey, login: provider.zip(subject) };
+        PrincipalVerb::Key { .. } => {}
+        PrincipalVerb::Add { id, key, jwk, passkey, provider, subject, role } => {
+            let new = New { key, jwk, passkey, login: provider.zip(subject) };
             add(&data, &id, new, &role, out)?;
         }
         PrincipalVerb::Login { id, provider, subject, remove } => {
@@ -77,7 +84,10 @@ fn role_of(text: &str) -> Result<Role, CliError> {
 
 /// What a new principal proves itself with.
 struct New {
+    /// Where the key that is made for it goes.
     key: Option<PathBuf>,
+    /// The public key that it made itself.
+    jwk: Option<PathBuf>,
     passkey: bool,
     /// Provider and subject.
     login: Option<(String, String)>,
@@ -93,7 +103,7 @@ fn add(data: &DataDir, id: &str, new: New, roles: &[String], out: Output) -> Res
             "choose another name",
         ));
     }
-    let New { key, passkey, login } = new;
+    let New { key, jwk, passkey, login } = new;
     if let Some((provider, subject)) = &login {
         let provider = logins::provider(data, provider)?;
         // Asked before, so that nobody is left without a way in.
@@ -138,9 +148,15 @@ fn add(data: &DataDir, id: &str, new: New, roles: &[String], out: Output) -> Res
         );
         return Ok(());
     }
-    let path = key.unwrap_or_else(|| format!("{}.key", id.as_str().replace(':', "-")).into());
-    let made = PrincipalKey::create(&path, &id)?;
-    let jwk = made.key.public_key().to_jwk();
+    let (jwk, path) = match jwk {
+        Some(path) => (read_public(&path)?, None),
+        None => {
+            let path = key.unwrap_or_else(|| keys::file(&id, "key"));
+            let made = PrincipalKey::create(&path, &id, Algorithm::Ed25519)?;
+            (made.jwk(), Some(path))
+        }
+    };
+    let thumbprint = VerifyingKey::from_jwk(&jwk).map_err(Refusal::from)?.thumbprint();
     let principal = data.authority.principal_add(&id, Some(&jwk))?;
     for role in roles {
         data.authority.role_change(&id, role, true)?;
@@ -148,13 +164,17 @@ fn add(data: &DataDir, id: &str, new: New, roles: &[String], out: Output) -> Res
     let object = Object::new()
         .with("principal", &id)
         .with("alias", &principal.alias)
-        .with("key", path.display().to_string())
-        .with("thumbprint", made.key.public_key().thumbprint());
-    let text = format!(
-        "registered {id}\n  ledger alias  {}\n  signing key   {} (the principal's own; keep it with the principal, mode 0600)",
-        principal.alias,
-        path.display(),
-    );
+        .with("key", path.as_ref().map(|path| path.display().to_string()))
+        .with("thumbprint", thumbprint);
+    let key = match path {
+        Some(path) => format!(
+            "{} (the principal's own; keep it with the principal, mode 0600)",
+            path.display()
+        ),
+        None => format!("{thumbprint} (public; the private one stays where it was made)"),
+    };
+    let text =
+        format!("registered {id}\n  ledger alias  {}\n  signing key   {key}", principal.alias);
     out.result(object, text);
     out.next(&["bailiwick agent add agent:NAME --owner user:NAME"]);
     Ok(())

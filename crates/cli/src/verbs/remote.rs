@@ -7,6 +7,7 @@ use bailiwick_core::json::{Json, Object};
 use reqwest::Method;
 
 use super::login::Login;
+use super::principal::read_public;
 use crate::args::{
     AgentVerb, ClientVerb, DelegationVerb, GrantVerb, InstanceVerb, PrincipalVerb, RevokeArgs, Verb,
 };
@@ -65,7 +66,10 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         Verb::Agent(_) | Verb::Client(_) | Verb::Grant(_) => true,
         Verb::Principal(verb) => !matches!(
             verb,
-            PrincipalVerb::Login { .. } | PrincipalVerb::Passkey(_) | PrincipalVerb::Recover { .. }
+            PrincipalVerb::Login { .. }
+                | PrincipalVerb::Key { .. }
+                | PrincipalVerb::Passkey(_)
+                | PrincipalVerb::Recover { .. }
         ),
         Verb::Delegation(verb) => matches!(verb, DelegationVerb::List { .. }),
         Verb::Instance(verb) => matches!(verb, InstanceVerb::Invite { .. }),
@@ -190,6 +194,10 @@ fn client(verb: ClientVerb) -> Result<Call, CliError> {
 
 fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
     Ok(match verb {
+        PrincipalVerb::Add { id, jwk: Some(path), role, .. } if role.is_empty() => {
+            let body = Object::new().with("principal", id).with("jwk", read_public(&path)?);
+            post("/principals", body, Shown::Thing)
+        }
         PrincipalVerb::Add { id, key: None, passkey: true, provider: None, role, .. }
             if role.is_empty() =>
         {
@@ -197,6 +205,7 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         }
         // The providers stand in the configuration, which is on that host.
         PrincipalVerb::Login { .. } => return Err(local("`principal login`")),
+        PrincipalVerb::Key { .. } => return Err(local("`principal key`")),
         PrincipalVerb::Offboard { id, agents_to, reason } => {
             let mut body = Object::new().with("reason", reason);
             if let Some(to) = agents_to {
@@ -225,7 +234,7 @@ fn principal(verb: PrincipalVerb) -> Result<Call, CliError> {
         PrincipalVerb::Add { .. } => {
             return Err(CliError::usage(
                 "not-at",
-                "with --at a person is added with --passkey and without a role",
+                "with --at a principal is added with --passkey or --jwk, and without a role",
                 "add it so, then use `principal link` and `principal role`",
             ));
         }

@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::host;
 use crate::keyfile::PrincipalKey;
 use crate::output::Output;
+use crate::web;
 
 pub(super) fn run(args: &RevokeArgs, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -36,7 +37,8 @@ pub(super) fn run(args: &RevokeArgs, dir: &Path, out: Output) -> Result<(), CliE
                 reason: code.to_owned(),
                 made_at: host::now(),
             };
-            data.authority.revoke_signed(&target, &statement.sign(&key.key), detail)?
+            let signed = statement.sign(&*key.key).map_err(web::signing)?;
+            data.authority.revoke_signed(&target, &signed, detail)?
         }
     };
     let subjects: Vec<Json> = taken

@@ -85,6 +85,27 @@ fn siblings_at_once_cannot_overspend_their_parent() {
 }
 
 #[test]
+fn of_twenty_siblings_calls_at_once_a_window_lets_its_number_through_also_after_a_restart() {
+    let mut world = World::new(EXE);
+    // Of a year, so that no edge of a window falls into the test.
+    let budget = "per/31536000/max_calls=5";
+    let chain = world.delegate(&["ticket:8821"], &["--budget", budget]);
+    let mut all = calls(&world, &chain);
+    for _ in 0..CROWD {
+        let child = world.reader.key.public_key();
+        let child = chain.child(&world.runner.key, &child, |_| {});
+        all.push(Call::new(&child, &world.reader.key, "get_ticket", ticket()));
+    }
+    let answers = at_once(&world, &all);
+    // The year ends after the grant: waiting is of no use.
+    assert_passed(&world, &answers, 5, Some("budget-spent"));
+    world.kill_serve();
+    world.start_serve();
+    let late = Call::new(&chain, &world.runner.key, "get_ticket", ticket());
+    world.assert_denied(&late.request().send(world.address).unwrap(), "budget-spent");
+}
+
+#[test]
 fn a_summed_argument_stays_within_its_budget_however_it_is_cut() {
     let world = World::new(EXE);
     let order = bailiwick_demo::desk::ORDER_OF_TICKET_8821;

@@ -93,6 +93,55 @@ fn a_service_grants_over_the_network_and_what_it_signed_is_proved_offline() {
 }
 
 #[test]
+fn a_services_own_es256_key_never_leaves_its_host_and_evidence_verifies_what_it_signed() {
+    let world = World::new(EXE);
+    let (key, jwk) = (world.path("service.key"), world.path("service.jwk"));
+    // On the service's host.
+    let make = ["principal", "key", SERVICE, "--algorithm", "ES256", "--key", &key, "--jwk", &jwk];
+    let made = run(&world, &make);
+    assert_eq!(made.status, 0, "{}{}", made.out, made.err);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let read = |path: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let (private, public) = (read(&key), read(&jwk));
+    assert_eq!((&public["kty"], &public["crv"]), (&json!("EC"), &json!("P-256")));
+    assert_eq!(public["d"], Value::Null);
+    // On the authority's: a private key is refused and nobody is registered.
+    let stray = world.path("stray.jwk");
+    std::fs::write(&stray, private["key"].to_string()).unwrap();
+    for (file, code) in [(&stray, "key-unacceptable"), (&key, "key-unacceptable")] {
+        assert_eq!(world.run(&["principal", "add", SERVICE, "--jwk", file]).code(), code, "{file}");
+    }
+    let added = world.ok(&["principal", "add", SERVICE, "--jwk", &jwk]);
+    assert_eq!(added["thumbprint"], made.json()["thumbprint"]);
+    assert_eq!(added["key"], Value::Null);
+    // The private key is nowhere in the data dir, and the grant is proved offline.
+    let out = world.path("granted.json");
+    let granted = delegate(&world, "20m", &out);
+    assert_eq!(granted.status, 0, "{}{}", granted.out, granted.err);
+    let chain = Chain::read(Path::new(&out));
+    let answered = world.call(&chain, "get_order", json!({"order_id": 10072}));
+    let answered: Value = serde_json::from_slice(&answered.body).unwrap();
+    let decision = answered["result"]["_meta"]["io.bailiwick/decision"]["id"].as_str().unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    let (bundle, trust) = (world.path("bundle.json"), world.path("trust.json"));
+    world.ok(&["evidence", "get", decision, "-o", &bundle]);
+    world.ok(&["keys", "trust", "-o", &trust]);
+    let verdict = run(&world, &["evidence", "verify", &bundle, "--trust", &trust]);
+    assert_eq!(verdict.status, 0, "{}{}", verdict.out, verdict.err);
+    assert!(verdict.out.contains("\"signed\":\"service\""), "{}", verdict.out);
+    // It takes back what it granted, by the same key.
+    let grant = granted.json()["grant"].as_str().unwrap().to_owned();
+    let revoke = ["revoke", "grant", &grant, "--reason", "settled", "--key", &key];
+    world.ok(&revoke);
+    let late = world.call(&chain, "get_order", json!({"order_id": 10072}));
+    world.assert_denied(&late, "revoked");
+}
+
+#[test]
 fn a_run_with_nobody_present_outlives_its_roots_and_ends_with_the_grant() {
     let world = world_with_service();
     let (first, kept, key) =

@@ -7,6 +7,8 @@ use aws_lc_rs::signature::{
     KeyPair, ParsedPublicKey, UnparsedPublicKey,
 };
 
+use zeroize::Zeroizing;
+
 use super::{KeyError, PRIVATE_MEMBERS, Thumbprint, array_from_base64url, base64url, sha256};
 use crate::json::{Json, Object};
 
@@ -119,6 +121,25 @@ impl P256SigningKey {
         Ok(Self { pair, public })
     }
 
+    /// Reads a private EC JWK on P-256 (RFC 7518 §6.2.2), whose public part must
+    /// be that of its private one.
+    ///
+    /// # Errors
+    /// As [`P256PublicKey::from_jwk`]; [`KeyError::Encoding`] for `d`.
+    pub fn from_jwk(jwk: &Object) -> Result<Self, KeyError> {
+        let (secret, public): (Vec<_>, Vec<_>) = jwk.iter().partition(|(name, _)| *name == "d");
+        let public = public.into_iter().map(|(name, value)| (name.to_owned(), value.clone()));
+        let public = P256PublicKey::from_jwk(&public.collect())?;
+        let secret = secret.first().and_then(|(_, d)| array_from_base64url::<32>(d.as_str()?));
+        let secret = Zeroizing::new(secret.ok_or(KeyError::Encoding)?);
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &*secret,
+            &public.point(),
+        );
+        Ok(Self { pair: pair.map_err(|_| KeyError::Encoding)?, public })
+    }
+
     /// The public key.
     #[must_use]
     pub fn public_key(&self) -> P256PublicKey {
@@ -216,5 +237,61 @@ mod tests {
         let key = P256PublicKey::from_jwk(&rfc_7515().with("kid", "x").with("use", "sig")).unwrap();
         let canonical = r#"{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
         assert_eq!(key.thumbprint().bytes(), sha256(canonical.as_bytes()).bytes());
+    }
+
+    /// RFC 7515 §A.3.1, the private part.
+    const SECRET: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+
+    #[test]
+    fn a_private_jwk_signs_and_must_be_of_one_key() {
+        let jwk = rfc_7515().with("d", SECRET);
+        let key = P256SigningKey::from_jwk(&jwk).unwrap();
+        assert!(key.public_key().verify(b"m", &key.sign(b"m").unwrap()));
+        assert!(!format!("{key:?}").contains(SECRET));
+        for d in ["", "AA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"] {
+            let other = rfc_7515().with("d", d);
+            assert_eq!(P256SigningKey::from_jwk(&other).unwrap_err(), KeyError::Encoding, "{d}");
+        }
+        assert_eq!(P256SigningKey::from_jwk(&rfc_7515()).unwrap_err(), KeyError::Encoding);
+        let odd = jwk.with("k", "AA");
+        assert_eq!(P256SigningKey::from_jwk(&odd).unwrap_err(), KeyError::Private);
+    }
+
+    #[test]
+    fn malformed_signatures_do_not_hold_and_the_twin_with_the_other_s_does() {
+        let key = fresh();
+        let (public, good) = (key.public_key(), key.sign(b"m").unwrap());
+        let (r, s) = good.split_at(32);
+        // The order of the group; `n` and `0` are no scalars (FIPS 186-5 §6.4.2).
+        const N: [u8; 32] = [
+            0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+            0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63,
+            0x25, 0x51,
+        ];
+        for bad in [
+            [r, &[0; 32]].concat(),
+            [&[0; 32], s].concat(),
+            [r, &N].concat(),
+            [&N, s].concat(),
+            [r, &[0xff; 32]].concat(),
+            [s, r].concat(),
+            [&good[..], &[0]].concat(),
+            good[..63].to_vec(),
+            Vec::new(),
+        ] {
+            assert!(!public.verify(b"m", &bad), "{bad:?}");
+        }
+        // RFC 7518 §3.4 asks for no half of `s`, and libraries write either: an
+        // ECDSA signature has a twin. So nothing may be told apart by the bytes
+        // of a signature: proofs are spent by `jti`, tokens named by what was
+        // signed.
+        let mut twin = [0; 32];
+        let mut borrow = 0;
+        for i in (0..32).rev() {
+            let difference = i16::from(N[i]) - i16::from(s[i]) - borrow;
+            borrow = i16::from(difference < 0);
+            twin[i] = difference.rem_euclid(256) as u8;
+        }
+        assert!(public.verify(b"m", &[r, &twin].concat()));
     }
 }

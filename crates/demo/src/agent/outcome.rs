@@ -26,6 +26,9 @@ pub struct Denial {
     pub remedy: String,
     /// Id of the decision in the ledger, where the answer named one.
     pub decision_id: Option<String>,
+    /// From when on the same call may pass (RFC 3339), where only waiting helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
 }
 
 /// `error.data` of a denial. Members may be missing: it comes from outside.
@@ -36,6 +39,7 @@ struct DenialData {
     reason: Option<String>,
     remedy: Option<String>,
     decision_id: Option<String>,
+    retry_at: Option<String>,
 }
 
 impl Denial {
@@ -57,6 +61,7 @@ impl Denial {
             reason: data.reason.unwrap_or_else(|| error.message.to_string()),
             remedy: data.remedy.unwrap_or_default(),
             decision_id: data.decision_id,
+            retry_at: data.retry_at,
         })
     }
 
@@ -68,6 +73,7 @@ impl Denial {
             reason: reason.into(),
             remedy: String::new(),
             decision_id: None,
+            retry_at: None,
         }
     }
 }
@@ -306,13 +312,15 @@ mod tests {
 
     #[test]
     fn a_denial_s_data_is_read_and_missing_members_are_filled_in() {
-        let data = json!({"code": "constraint-violated", "reason": "no", "remedy": "ask", "decision_id": "d1"});
+        let data = json!({"code": "constraint-violated", "reason": "no", "remedy": "ask", "decision_id": "d1",
+            "retry_at": "2027-01-15T08:01:00.000Z"});
         let denial =
             Denial::from_rpc(&ErrorData::new(ErrorCode(DENIED), "denied", Some(data))).unwrap();
         assert_eq!(
             (denial.code.as_str(), denial.decision_id.as_deref()),
             ("constraint-violated", Some("d1"))
         );
+        assert_eq!(denial.retry_at.as_deref(), Some("2027-01-15T08:01:00.000Z"));
         let bare =
             Denial::from_rpc(&ErrorData::new(ErrorCode(NOT_AUTHENTICATED), "who?", None)).unwrap();
         assert_eq!((bare.code.as_str(), bare.reason.as_str()), ("not-authenticated", "who?"));

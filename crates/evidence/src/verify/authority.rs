@@ -5,12 +5,13 @@ use bailiwick_core::aat::jws::Compact;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::access;
 use bailiwick_core::accountable::Hop;
-use bailiwick_core::crypto::{PublicKey, Thumbprint};
+use bailiwick_core::crypto::Thumbprint;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment;
 use bailiwick_core::grant::{self, SignedBy};
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::ChainLimits;
@@ -28,7 +29,7 @@ pub(super) struct Principal {
     pub(super) id: PrincipalId,
     pub(super) issuer: String,
     pub(super) alias: String,
-    pub(super) key: Option<PublicKey>,
+    pub(super) key: Option<VerifyingKey>,
     pub(super) index: u64,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn principal(receipts: &Receipts, alias: &str) -> Result<Principal, F
         .body("jwk")
         .map(|jwk| {
             jwk.as_object()
-                .and_then(|jwk| PublicKey::from_jwk(jwk).ok())
+                .and_then(|jwk| VerifyingKey::from_jwk(jwk).ok())
                 .ok_or_else(|| Failure::new(CHECK, "the registration's key is not usable"))
         })
         .transpose()?;

@@ -120,8 +120,11 @@ async fn check(
             Some(pin.clone())
         }
     };
-    let charged = (verified.chain(), verified.facts());
-    let charges = Charge::of(charged.0, charged.1, tool.as_str(), &request.call.arguments)
+    let (chain, facts) = (verified.chain(), verified.facts());
+    // INVARIANT: windows are those of the decision's own time, which its entry
+    // states, not of the moment at which it is written.
+    let arguments = &request.call.arguments;
+    let charges = Charge::of(chain, facts, tool.as_str(), arguments, verified.now())
         .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
     Ok((server, pin, charges))
 }

@@ -130,7 +130,12 @@ pub(crate) async fn record(
 fn denial(refusal: RecordRefusal) -> Denial {
     match refusal {
         RecordRefusal::Replayed => Denial::new(Reason::ProofReplayed).at_step("7i"),
-        RecordRefusal::BudgetSpent { member } => Denial::new(Reason::BudgetSpent).about(member),
+        RecordRefusal::BudgetSpent { member, reopens: None } => {
+            Denial::new(Reason::BudgetSpent).about(member)
+        }
+        RecordRefusal::BudgetSpent { member, reopens: Some(at) } => {
+            Denial::new(Reason::BudgetWindowSpent).about(member).until(at)
+        }
         RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
         RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
         RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),

@@ -10,6 +10,7 @@ use bailiwick_core::denial::{Reason, Stage};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::limits::ChainLimits;
+use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::{Era, Presentation};
 use bailiwick_gateway::ports::Host as _;
 use bailiwick_gateway::testing::Fault;
@@ -378,6 +379,35 @@ async fn a_spent_budget_denies_and_siblings_cannot_overspend() {
     is_denied(&ticket(&world, &holder).await, "budget-spent");
     assert_eq!(last_denial(&world), ("budget-spent".to_owned(), true));
     assert_eq!(world.tap.of("tools/call").len(), 2);
+}
+
+#[tokio::test]
+async fn a_window_that_is_spent_says_when_it_opens_again() {
+    let world = World::new().await;
+    // A window whose end is a while away, so that the test stays within it.
+    let now = world.host.now().seconds();
+    let seconds = (300..600).find(|s| now % s < s / 2).unwrap();
+    let member = format!("per/{seconds}/max_calls");
+    let root =
+        world.issue(1, &["ticket:8821"], |c| c.budget = Object::new().with(member.as_str(), 2u64));
+    let holder = world.holder(1, vec![root]);
+    for _ in 0..2 {
+        assert!(ticket(&world, &holder).await.json()["result"].is_object());
+    }
+    let denied = ticket(&world, &holder).await;
+    is_denied(&denied, "budget-window-spent");
+    let opens = Timestamp::from_seconds(now - now % seconds + seconds).to_string();
+    let data = &denied.json()["error"]["data"];
+    assert_eq!(data["retry_at"], opens);
+    assert!(data["reason"].as_str().unwrap().contains(&member), "{data}");
+    assert_eq!(last_denial(&world), ("budget-window-spent".to_owned(), true));
+    assert_eq!(world.tap.of("tools/call").len(), 2);
+    // Where waiting is of no use, nobody is told to wait.
+    let none = Object::new().with(member.as_str(), 0u64);
+    let root = world.issue(1, &["ticket:8821"], |c| c.budget = none);
+    let denied = ticket(&world, &world.holder(1, vec![root])).await;
+    is_denied(&denied, "budget-spent");
+    assert_eq!(denied.json()["error"]["data"]["retry_at"], Value::Null);
 }
 
 #[tokio::test]

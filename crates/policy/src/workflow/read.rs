@@ -16,6 +16,7 @@ use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
 
+mod budget;
 mod entitlements;
 mod shorthands;
 
@@ -291,11 +292,11 @@ impl Reading {
         let max_depth = self.field(&top, "max_depth", |r, n| {
             r.integer(n, 0, ChainLimits::DEFAULT.max_delegation_depth)
         });
+        let catalogue = self.field(&top, "tool_servers", Self::catalogue);
         let budget = match top.node("budget") {
-            Some(node) => self.within("budget", |r| r.budget(node)),
+            Some(node) => self.within("budget", |r| r.budget(node, catalogue.as_ref())),
             None => Some(BudgetCeilings::default()),
         };
-        let catalogue = self.field(&top, "tool_servers", Self::catalogue);
         // Shorthands are read even without a catalogue, to report their own
         // problems; tools are then not looked up.
         let shorthands =
@@ -315,15 +316,6 @@ impl Reading {
             // Its name comes from all of the above.
             digest: Digest::from_array([0; 32]),
         })
-    }
-
-    fn budget(&mut self, node: &Node) -> Option<BudgetCeilings> {
-        let members = self.members(node, &["max_calls"])?;
-        let max_calls = match members.node("max_calls") {
-            Some(node) => Some(self.within("max_calls", |r| r.integer(node, 1, 1_000_000_000))?),
-            None => None,
-        };
-        Some(BudgetCeilings { max_calls })
     }
 
     fn catalogue(&mut self, node: &Node) -> Option<Catalogue> {

@@ -80,10 +80,10 @@ impl Workflow {
         self.within("the window in seconds", 1, self.window_seconds, asked.window_seconds)?;
         self.within("the depth", 0, self.max_depth, asked.max_depth)?;
         if let Some(calls) = asked.max_calls {
-            let ceiling = self.budget.max_calls.unwrap_or(u64::MAX);
+            let ceiling = self.budget.max_calls().unwrap_or(u64::MAX);
             self.within("the number of calls", 1, ceiling, calls)?;
         }
-        Ok(Terms { max_calls: asked.max_calls.or(self.budget.max_calls), ..asked.clone() })
+        Ok(Terms { max_calls: asked.max_calls.or(self.budget.max_calls()), ..asked.clone() })
     }
 
     fn within(&self, what: &'static str, min: u64, max: u64, found: u64) -> Result<(), TermsError> {

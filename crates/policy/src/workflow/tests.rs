@@ -88,6 +88,7 @@ fn the_digest_changes_with_everything_that_is_said() {
         ("window_seconds: 60", "window_seconds: 61"),
         ("max_depth: 1", "max_depth: 2"),
         ("max_depth: 1", "max_depth: 1\nbudget: {max_calls: 5}"),
+        ("max_depth: 1", "max_depth: 1\nbudget: {per/60/max_calls: 5}"),
         ("risk: low", "risk: medium"),
         ("effect: read}", "effect: write}"),
         ("effect: read}", "effect: read, idempotent: true}"),
@@ -113,6 +114,17 @@ fn the_canonical_form_is_itself_a_workflow_with_the_same_digest() {
         assert_eq!(again, workflow);
         assert_eq!(again.digest(), workflow.digest());
     }
+}
+
+#[test]
+fn ceilings_are_of_every_form_of_budget_and_of_windows() {
+    let budget = "budget:\n  max_calls: 9\n  per/3600/max_calls: 5\n  \
+                  per/60/max_calls/mcp:d:tools/get: 2\n  sum/mcp:d:tools/put/cents: 700";
+    let text = SMALL.replacen("max_depth: 1", &format!("max_depth: 1\n{budget}"), 1);
+    let workflow = Workflow::parse(&text).unwrap();
+    insta::assert_snapshot!(Json::from(workflow.budget.to_object()).canonical(), @r#"{"max_calls":9,"per/3600/max_calls":5,"per/60/max_calls/mcp:d:tools/get":2,"sum/mcp:d:tools/put/cents":700}"#);
+    assert_eq!(workflow.budget.max_calls(), Some(9));
+    assert_eq!(Workflow::parse(&workflow.canonical_json()).unwrap(), workflow);
 }
 
 #[test]
@@ -189,6 +201,23 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-member-unknown", "purpose: p", "purpose: p\npurpos: q", 5),
     ("workflow-member-unknown", "effect: read}", "effect: read, readOnlyHint: true}", 12),
     ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nrollback_plan: none", 9),
+    ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nbudget: {max_call: 1}", 9),
+    ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nbudget: {per/0/max_calls: 1}", 9),
+    ("workflow-member-unknown", "max_depth: 1", "max_depth: 1\nbudget: {per/060/max_calls: 1}", 9),
+    (
+        "workflow-member-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nbudget: {per/31536001/max_calls: 1}",
+        9,
+    ),
+    ("workflow-identifier-invalid", "max_depth: 1", "max_depth: 1\nbudget: {max_calls/get: 1}", 9),
+    (
+        "workflow-tool-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nbudget: {per/60/max_calls/mcp:d:tools/got: 1}",
+        9,
+    ),
+    ("workflow-out-of-range", "max_depth: 1", "max_depth: 1\nbudget: {per/60/max_calls: 0}", 9),
     ("workflow-bearer-too-risky", "effect: write}", "effect: write, bearer: true}", 13),
     ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 0x3c", 7),
     ("workflow-number-invalid", "window_seconds: 60", "window_seconds: 6_0", 7),

@@ -36,6 +36,7 @@ fn statement() -> Statement {
         max_depth: 2,
         budget: Object::new()
             .with("max_calls", 500u64)
+            .with("per/3600/max_calls", 20u64)
             .with("sum/mcp:support-desk:tools/refund_order/amount_cents", 20_000u64),
         audience: vec!["http://localhost:4000/mcp".into()],
         salt: [3; 32],
@@ -233,5 +234,29 @@ fn durations_are_said_in_two_units_at_most() {
         (90_000, "1 day 1 hour"),
     ] {
         assert_eq!(duration(seconds), words);
+    }
+}
+
+#[test]
+fn a_budget_is_said_in_words_with_its_windows() {
+    let tool = "mcp:desk:tools/pay";
+    for (member, words) in [
+        ("max_calls".to_owned(), "at most 20 calls in all"),
+        (format!("max_calls/{tool}"), "at most 20 calls of mcp:desk:tools/pay"),
+        ("per/3600/max_calls".to_owned(), "at most 20 calls an hour"),
+        ("per/86400/max_calls".to_owned(), "at most 20 calls a day"),
+        ("per/60/max_calls".to_owned(), "at most 20 calls a minute"),
+        ("per/1/max_calls".to_owned(), "at most 20 calls a second"),
+        ("per/90/max_calls".to_owned(), "at most 20 calls every 90 seconds"),
+        ("per/3660/max_calls".to_owned(), "at most 20 calls every 61 minutes"),
+        ("per/604800/max_calls".to_owned(), "at most 20 calls every 7 days"),
+        (
+            format!("per/86400/sum/{tool}/cents"),
+            "all cents of mcp:desk:tools/pay together at most 20 a day",
+        ),
+        ("per/0/max_calls".to_owned(), "per/0/max_calls: 20"),
+    ] {
+        let limits = Limit::list(&Object::new().with(member, 20u64));
+        assert_eq!(limits[0].words, Text::of(words));
     }
 }

@@ -213,7 +213,7 @@ fn what_is_asked_for_beyond_any_part_is_refused_by_name() {
     assert_eq!(refused(|w| w.asked.max_depth = Some(3)), "beyond-bound");
     assert_eq!(
         refused(|w| {
-            w.bounds[1].budget = object(r#"{"max_calls":5}"#);
+            w.bounds[1].budget = object(r#"{"max_calls":5,"per/60/max_calls":5}"#);
             w.asked.budget = object(r#"{"max_calls":6}"#);
         }),
         "beyond-bound"
@@ -265,10 +265,14 @@ fn what_is_granted_is_never_longer_wider_or_deeper_than_any_part() {
 #[test]
 fn the_smallest_of_every_budget_counts() {
     let mut world = World::good();
-    world.bounds[0].budget = object(r#"{"max_calls":5,"max_calls/mcp:d:tools/t":9}"#);
-    world.bounds[1].budget = object(r#"{"max_calls":9,"max_calls/mcp:d:tools/t":2}"#);
+    world.bounds[0].budget =
+        object(r#"{"max_calls":5,"max_calls/mcp:d:tools/t":9,"per/60/max_calls":3}"#);
+    world.bounds[1].budget =
+        object(r#"{"max_calls":9,"max_calls/mcp:d:tools/t":2,"per/60/max_calls":4}"#);
+    world.asked.budget = object(r#"{"per/3600/max_calls":7}"#);
     let granted = world.decide().unwrap();
-    assert_eq!(granted.budget, object(r#"{"max_calls":5,"max_calls/mcp:d:tools/t":2}"#));
+    let met = r#"{"max_calls":5,"max_calls/mcp:d:tools/t":2,"per/60/max_calls":3,"per/3600/max_calls":7}"#;
+    assert_eq!(granted.budget, object(met));
 }
 
 #[test]

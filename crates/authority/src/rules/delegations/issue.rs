@@ -19,7 +19,7 @@ use crate::host::Moment;
 use crate::installation::{Installation, Keys};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
-use crate::rules::principals::{active, key_of};
+use crate::rules::principals::{active, holder_key};
 
 /// An issued root.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,7 +202,7 @@ pub fn issue_within(
         Recipient::Holder { instance, status_index } => {
             let max_depth = statement.max_depth.min(within.max_depth);
             let aud = statement.audience.clone();
-            let holder = key_of(&instance.holder_jwk)?;
+            let holder = holder_key(&instance.holder_jwk)?;
             let scope = scope.clone();
             let content =
                 Content { jti, now, exp, nbf, holder, scope, max_depth, aud: aud.clone(), budget };

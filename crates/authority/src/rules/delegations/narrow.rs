@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_core::accountable::BudgetMember;
 use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
@@ -134,11 +135,7 @@ fn budget(
 ) -> Result<Object, NarrowError> {
     let mut budget = Object::new();
     for (member, value) in statement.budget.iter() {
-        let tool = match member.split_once('/') {
-            None => None,
-            Some(("sum", rest)) => rest.rsplit_once('/').map(|(tool, _)| tool),
-            Some((_, tool)) => Some(tool),
-        };
+        let tool = BudgetMember::parse(member).and_then(|m| m.counted.tool());
         if tool.is_none_or(|tool| tools.contains(tool)) {
             budget.insert(member, value.clone());
         }
@@ -185,7 +182,9 @@ mod tests {
             budget: Object::new()
                 .with("max_calls", 100u64)
                 .with("max_calls/mcp:d:tools/b", 5u64)
-                .with("sum/mcp:d:tools/b/cents", 900u64),
+                .with("sum/mcp:d:tools/b/cents", 900u64)
+                .with("per/60/max_calls/mcp:d:tools/b", 2u64)
+                .with("per/3600/max_calls", 20u64),
             audience: vec!["http://localhost:4000/mcp".into()],
             salt: [3; 32],
         }
@@ -220,7 +219,8 @@ mod tests {
         assert_eq!(request.scope, ["ticket:1"]);
         assert_eq!(request.expires_at.seconds(), statement().not_before + 900);
         assert_eq!(options.max_depth, Some(0));
-        assert_eq!(options.budget, Object::new().with("max_calls", 10u64));
+        let left = Object::new().with("max_calls", 10u64).with("per/3600/max_calls", 20u64);
+        assert_eq!(options.budget, left);
         assert_eq!(Vec::from_iter(&options.withheld), ["mcp:d:tools/b"]);
     }
 

@@ -262,7 +262,6 @@ fn bounds(
     let workflow = &state.workflow;
     let expanded =
         |shorthands: &[String]| expand_scope(workflow, shorthands).map_err(|e| oauth(e.into()));
-    let most = workflow.budget.max_calls;
     let mut bounds = vec![
         subject,
         Bound {
@@ -277,7 +276,7 @@ fn bounds(
             scope: Some(expanded(&statement.requested)?),
             not_after: Some(moment.now().plus_seconds(cx.installation.max_root_seconds)),
             max_depth: Some(workflow.max_depth),
-            budget: most.map_or_else(Object::new, |max| Object::new().with("max_calls", max)),
+            budget: workflow.budget.to_object(),
             ..Bound::new(Part::Policy)
         },
     ];

@@ -2,13 +2,13 @@
 //! over HTTP, with nothing but its name and its key.
 
 use bailiwick_authority::rules::delegations::Prepared;
-use bailiwick_core::crypto::{SigningKey, base64url};
+use bailiwick_core::crypto::{base64url, from_base64url};
 use bailiwick_core::grant::{AssertionClaims, Moment, Proof, Registered, SignedBy, TYPE};
 use bailiwick_core::ids::GrantId;
-use bailiwick_core::jose::VerifyingKey;
+use bailiwick_core::jose::{JwsSigner, VerifyingKey};
 
 use super::*;
-use crate::support::principal;
+use crate::support::{principal, provider_key};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -56,9 +56,12 @@ impl Services {
 
     /// Asks for the grant as `name` with the key of `seed`.
     fn prepare_as(&self, name: &str, seed: u8, jti: &str, details: &str) -> Answer {
+        self.prepare_by(name, &*key(seed), jti, details)
+    }
+
+    fn prepare_by(&self, name: &str, key: &dyn JwsSigner, jti: &str, details: &str) -> Answer {
         let claims = claims(&self.served, name, jti, &[]);
-        let assertion =
-            jose::sign("client-authentication+jwt", None, &claims.into(), &*key(seed)).unwrap();
+        let assertion = jose::sign("client-authentication+jwt", None, &claims.into(), key).unwrap();
         let pairs = [
             ("client_assertion_type", ASSERTION),
             ("client_assertion", &assertion),
@@ -74,7 +77,7 @@ impl Services {
         (answer.body, prepared)
     }
 
-    fn signed(&self, prepared: &Prepared, jti: &str, by: &SigningKey) -> String {
+    fn signed(&self, prepared: &Prepared, jti: &str, by: &dyn JwsSigner) -> String {
         let issued = self.served.world.now();
         let claims = AssertionClaims { jti, issued, expires: issued.plus_seconds(60) };
         prepared.statement.sign_assertion(&claims, by).unwrap()
@@ -90,7 +93,7 @@ impl Services {
     /// A grant of the service: its id and the first root.
     pub(super) fn grant(&self, jti: &str) -> (GrantId, String) {
         let (text, prepared) = self.prepared(jti);
-        let answer = self.submit(&self.signed(&prepared, jti, &key(KEY)), &text, &[]);
+        let answer = self.submit(&self.signed(&prepared, jti, &*key(KEY)), &text, &[]);
         assert_eq!(answer.status, 200, "{}", answer.body);
         (GrantId::parse(&answer.text("grant_id")).unwrap(), answer.text("access_token"))
     }
@@ -104,7 +107,7 @@ fn a_service_grants_with_one_signature_that_evidence_verifies() {
     let (text, prepared) = services.prepared("p1");
     assert_eq!(world.log_size(), before, "a preparation writes nothing");
     assert_eq!(prepared.statement.principal.as_str(), SERVICE);
-    let assertion = services.signed(&prepared, "g1", &key(KEY));
+    let assertion = services.signed(&prepared, "g1", &*key(KEY));
     let answer = services.submit(&assertion, &text, &[]);
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -131,10 +134,84 @@ fn a_service_grants_with_one_signature_that_evidence_verifies() {
     assert_eq!(signed_by, SignedBy::Service);
     // It counts once.
     assert_eq!(services.submit(&assertion, &text, &[]).error(), (400, "invalid_grant".into()));
-    let again = services.signed(&prepared, "g2", &key(KEY));
+    let again = services.signed(&prepared, "g2", &*key(KEY));
     let again = services.submit(&again, &text, &[]);
     assert_eq!(again.error(), (400, "invalid_grant".to_owned()));
     assert!(again.text("error_description").contains("submitted before"), "{}", again.body);
+}
+
+/// The signature's twin (`n - s` for `s`), which holds as well.
+fn twin(jws: &str) -> String {
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let (input, signature) = jws.rsplit_once('.').unwrap();
+    let mut bytes = from_base64url(signature).unwrap();
+    let mut borrow = 0;
+    for i in (0..32).rev() {
+        let difference = i16::from(N[i]) - i16::from(bytes[32 + i]) - borrow;
+        borrow = i16::from(difference < 0);
+        bytes[32 + i] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    format!("{input}.{}", base64url(&bytes))
+}
+
+#[test]
+fn a_service_with_a_p256_key_grants_by_es256_and_by_nothing_that_looks_like_it() {
+    let services = Services::start();
+    let world = &services.served.world;
+    let (own, name) = (provider_key(), "service:modern");
+    world.authority.principal_add(&principal(name), Some(&own.public_key().to_jwk())).unwrap();
+    // Whoever it is not does not even get a statement.
+    for other in [&provider_key() as &dyn JwsSigner, &*key(KEY)] {
+        let answer = services.prepare_by(name, other, "p0", DETAILS);
+        assert_eq!(answer.error(), (401, "invalid_client".to_owned()), "{}", answer.body);
+    }
+    let answer = services.prepare_by(name, &own, "p1", DETAILS);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (text, prepared) = (answer.body.clone(), Prepared::from_json(&json(&answer.body)).unwrap());
+    let good = services.signed(&prepared, "g1", &own);
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let (_, payload) = input.split_once('.').unwrap();
+    let resigned = |header: &str, key: &dyn JwsSigner| {
+        let input = format!("{}.{payload}", base64url(header.as_bytes()));
+        format!("{input}.{}", base64url(&key.sign_jws(input.as_bytes()).unwrap()))
+    };
+    let bytes = from_base64url(signature).unwrap();
+    let with = |signature: &[u8]| format!("{input}.{}", base64url(signature));
+    let half = |from: &[u8]| [from, &[0; 32]].concat();
+    for (what, assertion) in [
+        // RFC 8725 §3.1: the key settles the algorithm, not the header.
+        ("EdDSA over P-256", resigned(r#"{"alg":"EdDSA","typ":"bailiwick-grant+jwt"}"#, &own)),
+        ("Ed25519 over P-256", resigned(r#"{"alg":"Ed25519","typ":"bailiwick-grant+jwt"}"#, &own)),
+        ("ES384", resigned(r#"{"alg":"ES384","typ":"bailiwick-grant+jwt"}"#, &own)),
+        (
+            "an Ed25519 key's ES256",
+            resigned(r#"{"alg":"ES256","typ":"bailiwick-grant+jwt"}"#, &*key(KEY)),
+        ),
+        ("another P-256 key", services.signed(&prepared, "g2", &provider_key())),
+        ("no s", with(&half(&bytes[..32]))),
+        ("short", with(&bytes[..63])),
+        ("long", with(&[&bytes[..], &[0]].concat())),
+        (
+            "in DER",
+            with(&[&[0x30, 0x44, 0x02, 0x20], &bytes[..32], &[0x02, 0x20], &bytes[32..]].concat()),
+        ),
+        ("empty", with(&[])),
+    ] {
+        let answer = services.submit(&assertion, &text, &[]);
+        assert_eq!(answer.error(), (400, "invalid_grant".to_owned()), "{what}: {}", answer.body);
+    }
+    assert!(!world.kinds().iter().any(|k| k == "grant.recorded"));
+    let answer = services.submit(&good, &text, &[]);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(world.verdict(&[&answer.text("access_token")], 21), "allow");
+    // Another `s` for the same words is not another assertion.
+    for again in [good.clone(), twin(&good)] {
+        let again = services.submit(&again, &text, &[]);
+        assert_eq!(again.error(), (400, "invalid_grant".to_owned()), "{}", again.body);
+    }
 }
 
 /// RFC 7523 §3, items 1 to 10; draft-ietf-oauth-rfc7523bis §4.
@@ -178,7 +255,7 @@ fn an_assertion_that_is_not_this_principals_for_this_authority_now_grants_nothin
         ("without a jti", with("a14", &[("jti", Json::Null)])),
         ("with a claim that nobody looks at", with("a15", &[("scope", "refund:1".into())])),
         ("over another grant", with("a16", &[("digest", "x".into())])),
-        ("another's signature", services.signed(&prepared, "a17", &key(46))),
+        ("another's signature", services.signed(&prepared, "a17", &*key(46))),
         ("unsigned", raw(r#"{"alg":"none","typ":"bailiwick-grant+jwt"}"#, claimed("a18"), &none)),
         (
             "by the public key as a secret",
@@ -200,7 +277,7 @@ fn an_assertion_that_is_not_this_principals_for_this_authority_now_grants_nothin
 fn what_is_submitted_is_what_was_prepared_for_the_same_principal_a_while_ago() {
     let services = Services::start();
     let (text, prepared) = services.prepared("p1");
-    let good = |jti: &str| services.signed(&prepared, jti, &key(KEY));
+    let good = |jti: &str| services.signed(&prepared, jti, &*key(KEY));
     // Somebody else's grant, under the own key.
     let theirs = services.prepare_as("service:other", 46, "p2", DETAILS);
     let other = Prepared::from_json(&json(&theirs.body)).unwrap();
@@ -213,7 +290,7 @@ fn what_is_submitted_is_what_was_prepared_for_the_same_principal_a_while_ago() {
     // A statement that was changed, or sealed by nobody.
     let mut longer = prepared.clone();
     longer.statement.not_after += 600;
-    let changed = services.signed(&longer, "c1", &key(KEY));
+    let changed = services.signed(&longer, "c1", &*key(KEY));
     let answer = services.submit(&changed, &longer.to_json().canonical(), &[]);
     assert_eq!(answer.error(), (400, "invalid_grant".to_owned()));
     assert!(answer.text("error_description").contains("prepared"), "{}", answer.body);
@@ -245,12 +322,12 @@ fn of_several_instances_the_one_with_the_named_key_gets_the_root() {
     let world = &services.served.world;
     world.enrol("agent:support-runner", 31).unwrap();
     let (text, prepared) = services.prepared("p1");
-    let unsaid = services.submit(&services.signed(&prepared, "s1", &key(KEY)), &text, &[]);
+    let unsaid = services.submit(&services.signed(&prepared, "s1", &*key(KEY)), &text, &[]);
     assert_eq!(unsaid.error(), (400, "invalid_grant".to_owned()));
     assert!(unsaid.text("error_description").contains("2 active instances"), "{}", unsaid.body);
     let holder = Object::new().with("jwk", key(31).public_key().to_jwk());
     let holder = Json::from(holder).canonical();
-    let assertion = services.signed(&prepared, "s2", &key(KEY));
+    let assertion = services.signed(&prepared, "s2", &*key(KEY));
     let answer = services.submit(&assertion, &text, &[("req_cnf", &holder)]);
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(world.verdict(&[&answer.text("access_token")], 31), "allow");
@@ -310,7 +387,7 @@ fn a_principal_that_is_suspended_or_revoked_neither_prepares_nor_grants() {
     let (text, prepared) = services.prepared("p1");
     let target = bailiwick_authority::Target::Principal(principal(SERVICE));
     services.served.world.authority.revoke(&target, "stolen-key", None).unwrap();
-    let assertion = services.signed(&prepared, "g1", &key(KEY));
+    let assertion = services.signed(&prepared, "g1", &*key(KEY));
     let answer = services.submit(&assertion, &text, &[]);
     assert_eq!(answer.error(), (400, "invalid_grant".to_owned()));
     let again = services.prepare_as(SERVICE, KEY, "p2", DETAILS);

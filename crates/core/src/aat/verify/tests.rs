@@ -3,7 +3,7 @@
 use super::*;
 use crate::aat::make::{Content, ProofFor, derive, issue, prove_unchecked};
 use crate::accountable::{
-    Accountable, Authority, Charge, GrantStanding, Hop, Inputs, Question, Registry, Standing,
+    self, Accountable, Authority, Charge, GrantStanding, Hop, Inputs, Question, Registry, Standing,
     Unavailable,
 };
 use crate::constraint::{Constraint, Dialect};
@@ -473,8 +473,9 @@ fn a_call_is_charged_to_its_grant_and_to_every_derived_token_until_each_ends() {
     presented.tokens = vec![first, second];
     presented.prove(NOW, &key(2));
     let verified = presented.verified();
-    let charged =
-        |arguments: &Object| Charge::of(verified.chain(), verified.facts(), TOOL, arguments);
+    let charged = |arguments: &Object| {
+        Charge::of(verified.chain(), verified.facts(), TOOL, arguments, verified.now())
+    };
     let charges = charged(&amount(50)).unwrap();
     let seen: Vec<_> =
         charges.iter().map(|c| (c.account, c.expires.seconds(), c.amount, c.limit)).collect();
@@ -492,5 +493,109 @@ fn a_call_is_charged_to_its_grant_and_to_every_derived_token_until_each_ends() {
     // What the tool would take by itself cannot be counted.
     for free in [Object::new(), Object::new().with("amount", "50")] {
         assert_eq!(charged(&free).unwrap_err().argument, "amount");
+    }
+}
+
+#[test]
+fn a_window_has_a_counter_of_its_own_that_outlives_it_and_says_when_it_opens_again() {
+    let (hourly, daily) = ("per/3600/max_calls", "per/86400/max_calls");
+    let mut presented = Presented::good();
+    let budget = Object::new()
+        .with(hourly, 5u64)
+        .with("per/60/max_calls", 2u64)
+        .with(format!("per/60/{SUM}"), 100u64)
+        .with("max_calls", 9u64)
+        .with("per/60/max_calls/mcp:desk:tools/other", 1u64);
+    let first = root(&Content { budget, ..content(0) }, &key(0));
+    let budget = Object::new().with(daily, 3u64);
+    let second = child(&first, &Content { exp: NOW + 600, budget, ..content(1) }, 1);
+    presented.tokens = vec![first, second];
+    presented.prove(NOW, &key(2));
+    let verified = presented.verified();
+    let (grant, leaf) = (sha256(b"g"), verified.chain().leaf_hash());
+    let charged = |at: i64, cents: i64| {
+        let (chain, facts) = (verified.chain(), verified.facts());
+        let now = Timestamp::from_seconds(at);
+        let charges = Charge::of(chain, facts, TOOL, &amount(cents), now).unwrap();
+        let seen = charges.into_iter().map(|c| {
+            let reopens = c.reopens.map(|at| at.seconds() - NOW);
+            (c.account, c.counter, c.expires.seconds() - NOW, c.amount, reopens)
+        });
+        seen.collect::<Vec<_>>()
+    };
+    // NOW is the first second of an hour, of a minute, and not of a day. The
+    // grant ends after 900 seconds and so before the hour: waiting for the
+    // next is of no use, and neither is it for the leaf's next day. What
+    // waiting does not mend comes first.
+    let day = NOW - NOW % 86_400;
+    let sum = format!("per/60/{SUM}@{NOW}");
+    assert_eq!(
+        charged(NOW, 50),
+        [
+            (grant, "max_calls".to_owned(), 900, 1, None),
+            (grant, format!("{hourly}@{NOW}"), 3660, 1, None),
+            (leaf, format!("{daily}@{day}"), day - NOW + 86_460, 1, None),
+            (grant, format!("per/60/max_calls@{NOW}"), 120, 1, Some(60)),
+            (grant, sum.clone(), 120, 50, Some(60)),
+        ]
+    );
+    // The last second of the window, and the first of the next.
+    let sum_of = |at, amount| charged(at, amount).into_iter().find(|c| c.1.contains("sum/"));
+    assert_eq!(sum_of(NOW + 59, 50), Some((grant, sum.clone(), 120, 50, Some(60))));
+    let next = format!("per/60/{SUM}@{}", NOW + 60);
+    assert_eq!(sum_of(NOW + 60, 50), Some((grant, next, 180, 50, Some(120))));
+    // More than a window ever allows fits into no window.
+    assert_eq!(sum_of(NOW, 101), Some((grant, sum, 120, 101, None)));
+}
+
+#[test]
+fn a_budget_with_a_member_that_is_not_understood_is_denied() {
+    for name in [
+        "per/0/max_calls",
+        "per/060/max_calls",
+        "per/31536001/max_calls",
+        "per/-1/max_calls",
+        "per/99999999999999999999/max_calls",
+        "per/60/max",
+        "per/60/per/60/max_calls",
+        "max_call",
+    ] {
+        for depth in [0, 1] {
+            let with = |at: u8| Content {
+                budget: if at == depth { Object::new().with(name, 5u64) } else { Object::new() },
+                ..content(at)
+            };
+            let mut presented = Presented::good();
+            let first = root(&with(0), &key(0));
+            let second = child(&first, &with(1), 1);
+            presented.tokens = vec![first, second];
+            presented.prove(NOW, &key(2));
+            let denial = presented.verdict().unwrap_err();
+            let seen = (denial.reason, denial.token, denial.subject.as_deref());
+            let expected = (Reason::ClaimsMalformed, Some(usize::from(depth)), Some(name));
+            assert_eq!(seen, expected);
+        }
+    }
+}
+
+#[test]
+fn a_windows_limit_only_sinks_along_a_chain_and_other_windows_may_be_added() {
+    let verdict = |above: &[(&str, u64)], below: &[(&str, u64)]| {
+        let members = |list: &[(&str, u64)]| -> Object {
+            list.iter().map(|(m, n)| ((*m).to_owned(), Json::from(*n))).collect()
+        };
+        let mut presented = Presented::good();
+        let first = root(&Content { budget: members(above), ..content(0) }, &key(0));
+        let second = child(&first, &content(1), 1);
+        // Whoever derives may use other software than ours.
+        let second = edited(&second, &key(1), |c| c.insert(accountable::BUDGET, members(below)));
+        presented.tokens = vec![first, second];
+        presented.prove(NOW, &key(2));
+        presented.verdict().map_err(|d| d.reason)
+    };
+    let hourly = "per/3600/max_calls";
+    assert_eq!(verdict(&[(hourly, 5)], &[(hourly, 6)]), Err(Reason::BudgetWidened));
+    for child in [&[][..], &[(hourly, 5)], &[(hourly, 0)], &[("per/60/max_calls", 900)]] {
+        assert_eq!(verdict(&[(hourly, 5)], child), Ok(()), "{child:?}");
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn verify(
     // principal was registered with where it names nothing.
     let (mut keys, mut passkeys, mut logins) = (Vec::new(), Vec::new(), Vec::new());
     match credential {
-        None => keys.extend(principal.key.map(VerifyingKey::from)),
+        None => keys.extend(principal.key),
         Some(Credential::Service(key)) => keys.push(key),
         Some(Credential::Login(login)) => logins.push(login),
         Some(Credential::Passkey { lookup, key }) => {

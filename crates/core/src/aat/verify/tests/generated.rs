@@ -15,7 +15,16 @@ use crate::limits::JsonLimits;
 
 pub(super) const TOOLS: [&str; 2] = [TOOL, "mcp:desk:tools/read"];
 const ARGUMENTS: [&str; 2] = ["amount", "path"];
-const MEMBERS: [&str; 3] = ["max_calls", "max_calls/mcp:desk:tools/read", SUM];
+const MEMBERS: [&str; 6] = [
+    "max_calls",
+    "max_calls/mcp:desk:tools/read",
+    SUM,
+    "per/60/max_calls",
+    "per/300/max_calls/mcp:desk:tools/read",
+    "per/300/sum/mcp:desk:tools/refund/amount",
+];
+/// The least that a first limit is.
+const FIRST: [u64; 6] = [2, 1, 60, 1, 1, 40];
 
 /// For each argument, constraints each of which narrows the one before. All of
 /// them permit [`lowest`].
@@ -71,7 +80,7 @@ struct Statement {
     nbf: Option<i64>,
     depth: i64,
     max_depth: i64,
-    budget: [Option<u64>; 3],
+    budget: [Option<u64>; 6],
     aud: Option<&'static str>,
     /// A claim that only a root may state.
     stated: Option<(&'static str, &'static str)>,
@@ -87,7 +96,7 @@ pub(super) struct Change {
     without_second: bool,
     earlier: i64,
     later: Option<i64>,
-    less: [Option<u64>; 3],
+    less: [Option<u64>; 6],
     holder: u8,
     odd: Option<Odd>,
 }
@@ -126,7 +135,7 @@ fn odd() -> impl Strategy<Value = Odd> {
         1 => prop::option::of(seconds()).prop_map(Odd::Nbf),
         1 => (-1..2_i64).prop_map(Odd::Depth),
         1 => (-1..4_i64).prop_map(Odd::MaxDepth),
-        2 => (0..3_usize, prop::option::of(0..8_u64))
+        2 => (0..MEMBERS.len(), prop::option::of(0..8_u64))
             .prop_map(|(member, limit)| Odd::Budget { member, limit }),
         1 => select(vec![None, Some(GATEWAY), Some("https://elsewhere.example")])
             .prop_map(Odd::Aud),
@@ -136,7 +145,7 @@ fn odd() -> impl Strategy<Value = Odd> {
 }
 
 fn change(odd: BoxedStrategy<Option<Odd>>) -> impl Strategy<Value = Change> {
-    use prop::array::{uniform2, uniform3};
+    use prop::array::{uniform2, uniform6};
     let flag = || prop::bool::weighted(0.3);
     (
         uniform2(uniform2(select(vec![0, 0, 0, 1, 2_usize]))),
@@ -145,7 +154,7 @@ fn change(odd: BoxedStrategy<Option<Odd>>) -> impl Strategy<Value = Change> {
         prop::bool::weighted(0.2),
         0..100_i64,
         prop::option::of(0..50_i64),
-        uniform3(prop::option::of(0..4_u64)),
+        uniform6(prop::option::of(0..4_u64)),
         // Few holders, so that the same key often signs in several places.
         1..4_u8,
         odd,
@@ -205,7 +214,7 @@ impl Statement {
             nbf: None,
             depth: -1,
             max_depth: 4,
-            budget: [None; 3],
+            budget: [None; 6],
             aud: Some(GATEWAY),
             stated: None,
             holder: 0,
@@ -220,10 +229,10 @@ impl Statement {
         if let Some(later) = change.later {
             next.nbf = Some(next.nbf.map_or(NOW - 200, |nbf| (nbf + later).min(NOW)));
         }
-        for (limit, less) in next.budget.iter_mut().zip(change.less) {
+        for ((limit, less), first) in next.budget.iter_mut().zip(change.less).zip(FIRST) {
             *limit = match (*limit, less) {
                 (Some(limit), Some(less)) => Some(limit.saturating_sub(less)),
-                (None, Some(less)) => Some(100 + less),
+                (None, Some(less)) => Some(first + less),
                 (limit, None) => limit,
             };
         }

@@ -26,7 +26,8 @@ fn for_all<S: Strategy>(cases: S, law: impl Fn(S::Value) -> Result<(), TestCaseE
 fn permitted(tokens: &[String], asked: &Asked) -> Option<(Verified<Accountable>, Vec<Charge>)> {
     let verified = presented(tokens, asked).examined().ok()?;
     let (tool, arguments) = (verified.tool(), verified.arguments());
-    let charges = Charge::of(verified.chain(), verified.facts(), tool, arguments).ok()?;
+    let now = verified.now();
+    let charges = Charge::of(verified.chain(), verified.facts(), tool, arguments, now).ok()?;
     Some((verified, charges))
 }
 
@@ -65,6 +66,52 @@ fn adding_a_link_never_adds_a_permitted_call() {
         });
     // Of the eight or so links under calls in a case, enough are of either kind.
     assert!(kept.get() > cases / 2 && taken.get() > cases / 4, "{kept:?} {taken:?}");
+}
+
+/// Counters as a ledger keeps them.
+#[derive(Default)]
+struct Counters(std::collections::HashMap<(Digest, String), i64>);
+
+impl Counters {
+    /// Charges all or nothing; whether it went through.
+    fn charge(&mut self, charges: &[Charge]) -> bool {
+        let mut after = self.0.clone();
+        for charge in charges {
+            let spent = after.entry((charge.account, charge.counter.clone())).or_default();
+            *spent += charge.amount;
+            if *spent > charge.limit {
+                return false;
+            }
+        }
+        self.0 = after;
+        true
+    }
+}
+
+#[test]
+fn what_passed_under_a_derived_token_in_its_windows_passes_under_every_token_above() {
+    let (passed, spent) = (Cell::new(0), Cell::new(0));
+    let cases =
+        for_all((any_derivations(), prop::collection::vec(asked(), 12)), |(changes, calls)| {
+            let tokens = chain(&changes);
+            for length in 2..=tokens.len() {
+                let (mut below, mut above) = (Counters::default(), Counters::default());
+                for call in &calls {
+                    let Some((_, charges)) = permitted(&tokens[..length], call) else { continue };
+                    if !below.charge(&charges) {
+                        spent.set(spent.get() + 1);
+                        continue;
+                    }
+                    passed.set(passed.get() + 1);
+                    let over = permitted(&tokens[..length - 1], call);
+                    let fits = over.is_some_and(|(_, charges)| above.charge(&charges));
+                    prop_assert!(fits, "link {length} adds {call:?}: {changes:#?}");
+                }
+            }
+            Ok(())
+        });
+    // The law says something only where budgets ran out and calls passed.
+    assert!(passed.get() > cases && spent.get() > cases, "{passed:?} {spent:?}");
 }
 
 #[test]
