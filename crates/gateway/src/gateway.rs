@@ -19,12 +19,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::busy::{Busy, Place};
 use crate::config::Config;
+use crate::external::Awaited;
 use crate::pins::Pins;
 use crate::ports::Ports;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
-use crate::stages::boundary::{CallRequest, Form, Malformed, Presentation};
+use crate::stages::boundary::{CallRequest, Enforcement, Form, Malformed, Presentation};
 use crate::stages::effect::Recorded;
 use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
@@ -89,6 +90,8 @@ pub struct Inner {
     /// Nonces for proofs, where they are asked for.
     nonces: Option<Supplied>,
     strangers: Strangers,
+    /// Calls that other enforcement points make.
+    pub(crate) awaited: Awaited,
     /// Calls that may be under way at once.
     calls: Arc<Semaphore>,
     busy: Arc<Busy>,
@@ -163,6 +166,7 @@ impl Gateway {
             schemas: Schemas::default(),
             nonces,
             strangers: Strangers::new(config.stranger_entries, now),
+            awaited: Awaited::default(),
             calls: Arc::new(Semaphore::new(config.max_calls.0.min(Semaphore::MAX_PERMITS))),
             busy: Busy::new(config.max_calls.1),
             tracker: TaskTracker::new(),
@@ -336,12 +340,19 @@ impl Gateway {
     }
 
     /// Stages 2 to 6, up to the durable record.
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         request: Arc<CallRequest>,
         now: Timestamp,
     ) -> Result<(Recorded<Permit>, Place), Stopped> {
+        let claimed = Arc::clone(&request);
         let identified = identity::identify(self, request, now)?;
+        if let Enforcement::External(claimed) = &claimed.enforcement
+            && !claimed.agrees(identified.verified.facts())
+        {
+            let denial = Denial::new(Reason::AgentMismatch).about("subject");
+            return Err(Stopped::known(denial, identified.verified));
+        }
         let Some(place) = identified.holder().and_then(|key| self.busy.enter(key)) else {
             let denial = Denial::new(Reason::TooManyCalls);
             return Err(Stopped::known(denial, identified.verified));
@@ -356,7 +367,7 @@ impl Gateway {
     /// calls were under way, since none is allowed meanwhile. Only the end of
     /// the process leaves a decision without an outcome; the next start
     /// records it as `unknown`.
-    async fn complete(&self, event: bailiwick_core::ledger::Event) {
+    pub(crate) async fn complete(&self, event: bailiwick_core::ledger::Event) {
         let mut pause = Duration::from_millis(50);
         while self.ports.journal.complete(event.clone()).await.is_err() {
             tracing::error!(entry = %event.id, "an outcome waits for the journal");
@@ -371,6 +382,24 @@ impl Gateway {
         stopped: &Stopped,
         now: Timestamp,
     ) -> Response {
+        let entry = self.record_denied_call(request, stopped, now).await;
+        if let Some(challenge) = step_up::needed(self, request, stopped) {
+            let metadata = self.metadata_url(request.server.as_str());
+            let (id, denial, entry) = (&request.id, &stopped.denial, entry.as_str());
+            let challenge = (challenge.scheme, challenge.scope.as_str());
+            return wire::insufficient_scope(id, denial, entry, &metadata, challenge);
+        }
+        let caller = (&request.server, request.presentation.form);
+        self.answer(Some(&request.id), stopped, caller, &entry)
+    }
+
+    /// Records the denial of a call.
+    pub(crate) async fn record_denied_call(
+        &self,
+        request: &CallRequest,
+        stopped: &Stopped,
+        now: Timestamp,
+    ) -> EntryId {
         let decision = Decision {
             now,
             server: &request.server,
@@ -383,16 +412,9 @@ impl Gateway {
             finding: stopped.finding.as_ref(),
             ground: stopped.ground.as_ref(),
             assurance: request.presentation.assurance(),
+            enforcement: request.enforcement.as_str(),
         };
-        let entry = self.write_denial(stopped, decision).await;
-        if let Some(challenge) = step_up::needed(self, request, stopped) {
-            let metadata = self.metadata_url(request.server.as_str());
-            let (id, denial, entry) = (&request.id, &stopped.denial, entry.as_str());
-            let challenge = (challenge.scheme, challenge.scope.as_str());
-            return wire::insufficient_scope(id, denial, entry, &metadata, challenge);
-        }
-        let caller = (&request.server, request.presentation.form);
-        self.answer(Some(&request.id), stopped, caller, &entry)
+        self.write_denial(stopped, decision).await
     }
 
     /// Records the denial of a message that is not a call.
@@ -416,6 +438,7 @@ impl Gateway {
             finding: None,
             ground: None,
             assurance: presentation.assurance(),
+            enforcement: "gateway",
         };
         self.write_denial(stopped, decision).await
     }
@@ -438,8 +461,34 @@ impl Gateway {
             finding: None,
             ground: None,
             assurance: Assurance::None,
+            enforcement: "gateway",
         };
         self.write_denial(&Stopped::stranger(malformed.denial.clone()), decision).await
+    }
+
+    /// Records a question of another enforcement point that names no call of
+    /// the tool server, or shows no chain and proof.
+    pub(crate) async fn deny_question(
+        &self,
+        server: &bailiwick_core::ids::ServerName,
+        resource: &str,
+        denial: &Denial,
+    ) -> EntryId {
+        let decision = Decision {
+            now: self.ports.host.now(),
+            server,
+            action: Some(resource),
+            arguments: None,
+            presentation: None,
+            known: None,
+            decision: "deny",
+            denial: Some(denial),
+            finding: None,
+            ground: None,
+            assurance: Assurance::None,
+            enforcement: "external",
+        };
+        self.write_denial(&Stopped::stranger(denial.clone()), decision).await
     }
 
     pub(crate) fn answer(

@@ -19,14 +19,15 @@ use crate::stages::boundary::{self, Malformed, WellFormed};
 use crate::streams::{body_of, events_response};
 use crate::wire;
 
-/// The gateway's endpoints: `/mcp/{server}`, its metadata, `/healthz`,
-/// `/readyz`.
+/// The gateway's endpoints: `/mcp/{server}`, its metadata, the decision API
+/// ([`crate::authzen`]), `/healthz`, `/readyz`.
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .route("/mcp/{server}", any(endpoint))
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(crate::authzen::router())
         .with_state(gateway)
 }
 
@@ -170,7 +171,7 @@ fn streamed(first: Vec<u8>, running: Running) -> Response {
 }
 
 /// Reads a body up to `max` bytes within `limit`.
-async fn read(
+pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     max: usize,

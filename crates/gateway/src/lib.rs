@@ -16,9 +16,11 @@
     )
 )]
 
+mod authzen;
 mod busy;
 pub mod config;
 mod definitions;
+mod external;
 mod gateway;
 pub mod http;
 mod listing;

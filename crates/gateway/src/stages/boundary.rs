@@ -5,8 +5,9 @@
 //! framed as the binding says. Nothing is trusted yet and nothing is looked
 //! up, so what is refused here says nothing about the catalogue.
 
+use bailiwick_core::accountable::Facts;
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_core::ids::ServerName;
+use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, JsonError, Object};
 use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, Treatment};
 use http::{HeaderMap, StatusCode};
@@ -18,8 +19,8 @@ use crate::rpc::Message;
 #[path = "boundary/presentation.rs"]
 mod presentation;
 
-pub(crate) use presentation::of_message;
 pub use presentation::{Form, PRESENTATION, Presentation};
+pub(crate) use presentation::{of_body, of_message};
 
 use presentation::{of_call, take_presentation};
 
@@ -53,6 +54,46 @@ pub struct CallRequest {
     pub(crate) presentation: Presentation,
     pub(crate) session: Option<String>,
     pub(crate) accepts_events: bool,
+    pub(crate) enforcement: Enforcement,
+}
+
+/// Who makes a call that is allowed (DESIGN §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Enforcement {
+    /// This gateway.
+    Gateway,
+    /// Another enforcement point, which says for whom it asks.
+    External(Claimed),
+}
+
+/// Whom an enforcement point takes the caller for. It is no fact: chain and
+/// proof say who calls, and must agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// The agent that acts.
+    Agent(String),
+    /// The principal on whose authority it acts.
+    Principal(String),
+}
+
+impl Enforcement {
+    /// Its name in records.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::External(_) => "external",
+        }
+    }
+}
+
+impl Claimed {
+    /// Whether these are the facts.
+    pub(crate) fn agrees(&self, facts: &Facts) -> bool {
+        match self {
+            Self::Agent(id) => facts.caller().is_some_and(|hop| hop.agent.as_str() == id),
+            Self::Principal(id) => facts.authority.principal.as_str() == id,
+        }
+    }
 }
 
 /// Any other well-formed message of a client.
@@ -207,7 +248,7 @@ pub(crate) fn check_post(headers: &HeaderMap) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn parse_json(config: &Config, body: &[u8]) -> Result<Json, Malformed> {
+pub(crate) fn parse_json(config: &Config, body: &[u8]) -> Result<Json, Malformed> {
     Json::parse(body, &config.request_json()).map_err(|error| {
         let reason = match error {
             JsonError::TooLarge { .. } => Reason::RequestTooLarge,
@@ -310,7 +351,55 @@ fn read_message(
         presentation,
         session,
         accepts_events,
+        enforcement: Enforcement::Gateway,
     })))
+}
+
+impl CallRequest {
+    /// A call that another enforcement point makes if it is allowed: the tool's
+    /// operation says which request it would be here.
+    ///
+    /// # Errors
+    /// The denial of what is no call of a tool, prompt or resource.
+    pub(crate) fn external(
+        tool: &ToolId,
+        arguments: Object,
+        presentation: Presentation,
+        claimed: Claimed,
+    ) -> Result<Self, Denial> {
+        let malformed = || Denial::new(Reason::RequestMalformed).about(tool.as_str());
+        let server = ServerName::parse(tool.server()).map_err(|_| malformed())?;
+        let (name, params) = match tool.operation().split_once('/') {
+            Some(("tools", name)) => {
+                ("tools/call", Object::new().with("name", name).with("arguments", arguments))
+            }
+            Some(("prompts", name)) => {
+                ("prompts/get", Object::new().with("name", name).with("arguments", arguments))
+            }
+            // Its only argument is a parameter by itself.
+            _ if tool.operation() == "resources/read" => ("resources/read", arguments),
+            _ => return Err(malformed()),
+        };
+        let era = Era::Stateless;
+        let method = mcp_methods::method(name, era, Sender::Client, Shape::Request);
+        let method = method.ok_or_else(malformed)?;
+        let call = method.call(&server, &params).map_err(|_| malformed())?;
+        let (session, accepts_events) = (None, false);
+        let enforcement = Enforcement::External(claimed);
+        let id = Json::Null;
+        Ok(Self {
+            server,
+            era,
+            id,
+            method,
+            params,
+            call,
+            presentation,
+            session,
+            accepts_events,
+            enforcement,
+        })
+    }
 }
 
 /// Which protocol the message speaks.

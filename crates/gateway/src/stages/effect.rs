@@ -69,6 +69,12 @@ impl<P> Recorded<P> {
         self.recheck.clone()
     }
 
+    /// For an enforcement point that makes the call itself: the decision's
+    /// entry, what it is about, and its digest. The permit ends here.
+    pub(crate) fn handed_over(self) -> (EntryId, Subjects, Option<Digest>) {
+        (self.entry, self.subjects, self.action_digest)
+    }
+
     pub(crate) fn upstream_session(&self) -> Option<String> {
         self.call.session.as_ref().and_then(|s| s.upstream.clone())
     }
@@ -100,6 +106,7 @@ pub(crate) async fn record(
                 finding: Some(case.finding()),
                 ground: Some(&call.ground),
                 assurance: permit.case().assurance(),
+                enforcement: call.request.enforcement.as_str(),
             },
         )
     };
@@ -167,6 +174,7 @@ impl Completed {
             bytes: self.bytes,
             is_error: self.is_error,
             result: self.result,
+            reported: None,
         }
     }
 }

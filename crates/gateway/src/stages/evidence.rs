@@ -45,6 +45,7 @@ pub(crate) struct Decision<'a> {
     pub(crate) finding: Option<&'a Finding>,
     pub(crate) ground: Option<&'a Ground>,
     pub(crate) assurance: Assurance,
+    pub(crate) enforcement: &'static str,
 }
 
 /// An event and the action's digest, if the action was known well enough.
@@ -148,7 +149,7 @@ fn known_body(
     body.insert("workflow_digest", facts.authority.workflow_digest);
     body.insert("grant_digest", facts.authority.grant_digest);
     body.insert("audience", gateway.audience.as_str());
-    body.insert("enforcement", "gateway");
+    body.insert("enforcement", decision.enforcement);
     if let Some(finding) = decision.finding {
         body.insert("rule", finding.rule.as_ref());
     }
@@ -234,6 +235,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Reads its name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Ok, Self::Error, Self::Timeout, Self::NotExecuted, Self::Unknown];
+        all.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
     /// Its name in records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -255,6 +262,9 @@ pub(crate) struct Finished {
     pub(crate) is_error: bool,
     /// Digest of the result's canonical form.
     pub(crate) result: Option<Digest>,
+    /// Another enforcement point made the call: whether it said what came of
+    /// it.
+    pub(crate) reported: Option<bool>,
 }
 
 /// Writes an outcome down; `subjects` are those of the decision.
@@ -272,6 +282,10 @@ pub(crate) fn completed(
         .with("duration_ms", finished.duration_ms)
         .with("bytes", bytes)
         .with("is_error", finished.is_error);
+    let body = match finished.reported {
+        Some(reported) => body.with("reported", reported),
+        None => body,
+    };
     let disclosures = finished.result.map(|digest| {
         let result = Object::new().with("sha256", digest).with("bytes", bytes);
         ("result".to_owned(), draw.disclose(result))

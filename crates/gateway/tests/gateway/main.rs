@@ -12,6 +12,7 @@
 
 mod access;
 mod allowed;
+mod authzen;
 mod boundary;
 mod denied;
 mod entries;

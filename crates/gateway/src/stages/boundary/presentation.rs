@@ -122,17 +122,21 @@ pub(super) fn of_call(
             let chain = split_chain(config, chain)?;
             Ok(Presentation { form: Form::Chain, chain, proof: proof.to_owned() })
         }
-        (Some(Json::Object(o)), None, None) if o.len() == 2 => {
-            let chain = o.member("aat_chain").and_then(Json::as_array).ok_or_else(malformed)?;
-            let proof = o.member("aat_pop").and_then(Json::as_str).ok_or_else(malformed)?;
-            let chain: Option<Vec<String>> =
-                chain.iter().map(|t| t.as_str().map(str::to_owned)).collect();
-            let chain = bounded(config, chain.ok_or_else(malformed)?)?;
-            Ok(Presentation { form: Form::Chain, chain, proof: proof.to_owned() })
-        }
+        (Some(in_body), None, None) => of_body(config, &in_body),
         // Both forms at once, or half of one.
         _ => Err(malformed()),
     }
+}
+
+/// Chain and proof as the draft's presentation object.
+pub(crate) fn of_body(config: &Config, in_body: &Json) -> Result<Presentation, Denial> {
+    let malformed = || Denial::new(Reason::PresentationMalformed);
+    let o = in_body.as_object().filter(|o| o.len() == 2).ok_or_else(malformed)?;
+    let chain = o.member("aat_chain").and_then(Json::as_array).ok_or_else(malformed)?;
+    let proof = o.member("aat_pop").and_then(Json::as_str).ok_or_else(malformed)?;
+    let chain: Option<Vec<String>> = chain.iter().map(|t| t.as_str().map(str::to_owned)).collect();
+    let chain = bounded(config, chain.ok_or_else(malformed)?)?;
+    Ok(Presentation { form: Form::Chain, chain, proof: proof.to_owned() })
 }
 
 /// Chain and DPoP proof of a message that is not a call.
