@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bailiwick_core::grant::SignedBy;
 use bailiwick_core::ids::PrincipalId;
 
-use crate::verdict::{Accountability, Proven, Verdict};
+use crate::verdict::{Accountability, Enforcement, Proven, Verdict};
 
 /// Text from the bundle, safe to print: control and invisible characters are
 /// escaped, so that a purpose cannot forge a line of the report.
@@ -134,6 +134,9 @@ impl Accountability {
         page.line("arguments", &format!("sha-256 {}", self.arguments_digest));
         page.line("digest", &format!("{} (action)", self.action_digest));
         page.line("proved", &format!("assurance {}, guarantee {}", self.assurance, self.guarantee));
+        if self.enforcement == Enforcement::External {
+            page.line("enforced", "by another enforcement point, which asked for this decision");
+        }
         page.line("staleness", &format!("revocations known as of {} ms before", self.staleness_ms));
     }
 }

@@ -124,6 +124,33 @@ pub struct Accountability {
     pub guarantee: Guarantee,
     /// Age of what the gateway knew of revocations, milliseconds.
     pub staleness_ms: i64,
+    /// Who made the call if it was allowed.
+    pub enforcement: Enforcement,
+}
+
+/// Who makes an allowed call (DESIGN §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// The gateway that decided.
+    Gateway,
+    /// Another enforcement point, which asked it.
+    External,
+}
+
+impl Enforcement {
+    /// Its name in entries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::External => "external",
+        }
+    }
+
+    /// Reads its name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Gateway, Self::External].into_iter().find(|e| e.as_str() == name)
+    }
 }
 
 /// What became of the call, as the gateway saw it.
@@ -170,6 +197,10 @@ impl Proven {
         vec!["an honest log operator, or a checkpoint held elsewhere"]
     }
 
+    fn enforcement(&self) -> Enforcement {
+        self.authority.as_ref().map_or(Enforcement::Gateway, |a| a.enforcement)
+    }
+
     /// What this evidence does not prove.
     #[must_use]
     pub fn not_proved(&self) -> Vec<&'static str> {
@@ -211,9 +242,15 @@ impl Proven {
             (Recomputed::Agrees, _) => {}
         }
         match (&self.outcome, self.decision.decision.as_str()) {
-            (Some(_), _) => {
-                list.push("what the tool really did: the outcome is what the gateway saw")
-            }
+            (Some(_), _) => list.push(match self.enforcement() {
+                Enforcement::Gateway => {
+                    "what the tool really did: the outcome is what the gateway saw"
+                }
+                Enforcement::External => {
+                    "that the call was made, and as decided: another enforcement point made it, \
+                     and the outcome is what it reported"
+                }
+            }),
             (None, "allow") => list.push("what became of the call: this bundle has no outcome"),
             (None, _) => {}
         }
@@ -342,6 +379,7 @@ impl Accountability {
             .with("assurance", self.assurance.as_str())
             .with("guarantee", self.guarantee.as_str())
             .with("staleness_ms", self.staleness_ms)
+            .with("enforcement", self.enforcement.as_str())
             .into()
     }
 }

@@ -119,6 +119,7 @@ fn accountable(
     passed.push(Check::Action);
     let decision =
         action::decision(case, &presented, &redone, grant.signed_by.is_the_principals())?;
+    let enforcement = action::enforcement(decided)?;
     passed.push(Check::Decision);
     let statement = grant.statement;
     Ok((
@@ -145,6 +146,7 @@ fn accountable(
             assurance: presented.form.assurance(),
             guarantee: redone.guarantee,
             staleness_ms: redone.staleness_ms,
+            enforcement,
         },
     ))
 }

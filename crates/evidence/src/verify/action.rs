@@ -8,10 +8,11 @@ use bailiwick_core::ledger::Kind;
 use bailiwick_policy::decide::PolicyDecision;
 
 use super::delegation::{Presented, Redone};
+use super::receipts::Opened;
 use super::{Case, agree, policy};
 use crate::check::{Check, Failure, ensure};
 use crate::subject::Subject;
-use crate::verdict::{Decision, Outcome, Recomputed};
+use crate::verdict::{Decision, Enforcement, Outcome, Recomputed};
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "timeout", "not_executed", "unknown"];
 
@@ -107,6 +108,13 @@ const OF_SCOPE: [Reason; 4] = [
     Reason::ArgumentMissing,
     Reason::ArgumentUnnamed,
 ];
+
+/// Who makes the call, as the decision says.
+pub(super) fn enforcement(decided: &Opened) -> Result<Enforcement, Failure> {
+    const CHECK: Check = Check::Decision;
+    Enforcement::parse(decided.text(CHECK, "enforcement")?)
+        .ok_or_else(|| Failure::new(CHECK, "the decision's enforcement is none that is known"))
+}
 
 /// The decision against what was verified again.
 pub(super) fn decision(

@@ -20,6 +20,29 @@ fn proven(verdict: &Verdict) -> &Proven {
 }
 
 #[test]
+fn a_call_that_another_enforcement_point_made_is_told_as_that() {
+    let mut story = plan().story();
+    story.body(Kind::ActionDecided, 1, "enforcement", "external");
+    let verdict = story.seal().verdict();
+    let proven = proven(&verdict);
+    assert_eq!(
+        proven
+            .to_json()
+            .as_object()
+            .unwrap()
+            .member("authority")
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .member("enforcement")
+            .unwrap()
+            .as_str(),
+        Some("external")
+    );
+    assert!(proven.not_proved().iter().any(|gap| gap.starts_with("that the call was made")));
+}
+
+#[test]
 fn an_allowed_call_of_a_sub_agent_is_proved_whole() {
     let verdict = plan().story().seal().verdict();
     let proven = proven(&verdict);

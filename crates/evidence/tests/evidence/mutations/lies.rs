@@ -245,6 +245,9 @@ fn a_makers_lie_is_found() {
         ("the staleness is smaller than it was", Decision, |s| {
             s.body(DECIDED, 1, "staleness_ms", 1u64);
         }),
+        ("the call was made by nobody that is known", Decision, |s| {
+            s.body(DECIDED, 1, "enforcement", "none");
+        }),
         ("the outcome is of another decision", Outcome, |s| {
             let first = s.event(DECIDED, 0).id.clone();
             s.body(Kind::ActionCompleted, 0, "decided", first.as_str());
