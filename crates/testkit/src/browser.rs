@@ -124,8 +124,22 @@ impl Browser {
 
     /// The text of the first element, which may take a moment to appear.
     pub async fn text(&self, selector: &str) -> String {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
-        found.unwrap_or_else(|e| panic!("{selector}: {e}")).text().await.unwrap()
+        let began = Instant::now();
+        loop {
+            let wait = self.client.wait().at_most(PATIENCE);
+            let text = match wait.for_element(Locator::Css(selector)).await {
+                Ok(found) => found.text().await,
+                Err(e) => Err(e),
+            };
+            match text {
+                Ok(text) => return text,
+                // The page gave way to the next one meanwhile, which is looked at.
+                Err(_) if began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(e) => panic!("{selector}: {e}"),
+            }
+        }
     }
 
     /// How many elements there are.

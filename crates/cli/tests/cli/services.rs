@@ -138,7 +138,7 @@ fn a_services_own_es256_key_never_leaves_its_host_and_evidence_verifies_what_it_
     let revoke = ["revoke", "grant", &grant, "--reason", "settled", "--key", &key];
     world.ok(&revoke);
     let late = world.call(&chain, "get_order", json!({"order_id": 10072}));
-    world.assert_denied(&late, "revoked");
+    world.assert_denied(&late, "grant-not-standing");
 }
 
 #[test]

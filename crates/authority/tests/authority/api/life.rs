@@ -42,7 +42,8 @@ fn an_owner_ends_an_account_and_the_ledger_names_them() {
     assert!(served.entries("revoked").iter().all(|e| !e.contains("left the company")));
     // Again it finds nothing to do.
     let again = served.post(&owner, path, &json!({"reason": "again"})).json();
-    assert_eq!((&again["grants_ended"], &again["agents_moved"]), (&json!(1), &json!([])));
+    assert_eq!((&left["changed"], &again["changed"]), (&json!(true), &json!(false)));
+    assert_eq!((&again["grants_ended"], &again["agents_moved"]), (&json!(0), &json!([])));
 }
 
 #[test]
