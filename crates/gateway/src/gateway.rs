@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::pins::Pins;
-use crate::ports::Ports;
+use crate::ports::{Ports, ToolServer};
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
@@ -201,7 +201,9 @@ impl Gateway {
     /// A server that cannot be asked is asked again with the first call.
     pub async fn check_pins(&self) {
         let Ok(servers) = self.ports.catalogue.servers() else { return };
-        for server in servers.iter().filter(|s| !s.revoked) {
+        // A program that another process runs cannot be asked here.
+        let here = |s: &ToolServer| s.url.scheme() != "stdio" || self.upstream.is_program(s);
+        for server in servers.iter().filter(|s| !s.revoked && here(s)) {
             if let Err(failure) = self.pins.check(self, server).await {
                 tracing::warn!(?failure, server = %server.name, "cannot list definitions");
             }

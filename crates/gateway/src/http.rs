@@ -62,14 +62,20 @@ async fn endpoint(
     Path(server): Path<String>,
     request: Request,
 ) -> Response {
-    let Ok(server) = ServerName::parse(&server) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
+    match ServerName::parse(&server) {
+        Ok(server) => answer(&gateway, server, request).await,
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Answers one request to a tool server's endpoint: what [`router`] does at
+/// `/mcp/{server}`, for a caller in the same process.
+pub async fn answer(gateway: &Gateway, server: ServerName, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = match parts.method {
-        Method::POST => post(&gateway, server.clone(), &parts.headers, body).await,
+        Method::POST => post(gateway, server.clone(), &parts.headers, body).await,
         Method::GET | Method::DELETE => {
-            session(&gateway, parts.method, server.clone(), &parts.headers).await
+            session(gateway, parts.method, server.clone(), &parts.headers).await
         }
         _ => {
             let allow = [(header::ALLOW, "POST, GET, DELETE")];

@@ -21,10 +21,9 @@ use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
 mod child;
-mod headers;
+pub mod headers;
 pub mod stdio;
 
-use headers::encoded;
 pub(crate) use headers::param_headers;
 use stdio::{Program, Programs};
 
@@ -211,7 +210,7 @@ impl Reading {
 /// Messages of a tool server that come as long as it likes.
 pub(crate) enum Source {
     /// Events of an HTTP answer.
-    Http { response: reqwest::Response, reader: sse::Reader, reading: Reading },
+    Http { response: Box<reqwest::Response>, reader: sse::Reader, reading: Reading },
     /// What a program says of itself.
     Program(tokio::sync::mpsc::Receiver<Message>),
 }
@@ -221,7 +220,8 @@ impl Source {
         if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
             return Err(Failure::Status(response.status().as_u16()));
         }
-        Ok(Self::Http { response, reader: sse::Reader::new(reading.max_bytes), reading })
+        let reader = sse::Reader::new(reading.max_bytes);
+        Ok(Self::Http { response: Box::new(response), reader, reading })
     }
 
     /// What came next, perhaps nothing; `None` at the end, and when it cannot
@@ -297,13 +297,7 @@ impl Upstream {
                 }
             }
             Era::Stateless => {
-                if let Some(method) = outgoing.method {
-                    let value = HeaderValue::from_str(method).ok()?;
-                    headers.insert(HeaderName::from_static("mcp-method"), value);
-                }
-                if let Some(name) = outgoing.name {
-                    headers.insert(HeaderName::from_static("mcp-name"), encoded(name)?);
-                }
+                headers.extend(headers::repeated(outgoing.era, outgoing.method, outgoing.name)?);
                 headers.extend(outgoing.params.iter().cloned());
             }
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::stdio::Program;
 use super::{Failure, Reading, Source};
+use crate::lines::{Lines, TooLong};
 use crate::relay::{BUFFERED, Events};
 use crate::rpc::{self, Message};
 
@@ -240,9 +241,8 @@ struct Reader {
 
 impl Reader {
     async fn run(self, output: impl AsyncRead + Unpin) {
-        let mut output = BufReader::new(output);
         let failure = tokio::select! {
-            failure = self.read(&mut output) => failure,
+            failure = self.read(output) => failure,
             () = self.desk.over.cancelled() => Failure::Broken,
         };
         self.desk.close(failure);
@@ -250,28 +250,13 @@ impl Reader {
     }
 
     /// Takes lines until the end; gives what it means for those who wait.
-    async fn read(&self, output: &mut (impl AsyncBufRead + Unpin)) -> Failure {
-        let max = self.reading.max_bytes;
-        let mut line = Vec::new();
+    async fn read(&self, output: impl AsyncRead + Unpin) -> Failure {
+        let mut lines = Lines::new(output, self.reading.max_bytes);
         loop {
-            let Ok(piece) = output.fill_buf().await else { return Failure::Broken };
-            if piece.is_empty() {
-                return Failure::Broken;
-            }
-            let end = piece.iter().position(|b| *b == b'\n');
-            let (text, used) = match end {
-                Some(end) => (piece.get(..end).unwrap_or_default(), end.saturating_add(1)),
-                None => (piece, piece.len()),
-            };
-            let bytes = line.len().saturating_add(text.len());
-            if bytes > max {
-                return Failure::TooLarge { bytes };
-            }
-            line.extend_from_slice(text);
-            output.consume(used);
-            if end.is_some() {
-                self.take(&line);
-                line.clear();
+            match lines.next().await {
+                Ok(Some(line)) => self.take(&line),
+                Ok(None) => return Failure::Broken,
+                Err(TooLong { bytes }) => return Failure::TooLarge { bytes },
             }
         }
     }

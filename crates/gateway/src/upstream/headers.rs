@@ -1,12 +1,40 @@
-//! Headers towards a tool server that repeat what its body says.
+//! Headers of MCP over HTTP that repeat what a body says.
 
 use bailiwick_core::json::{Json, Object};
-use http::{HeaderName, HeaderValue};
+use bailiwick_policy::mcp_methods::Era;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::ports::Pin;
 
+/// `Mcp-Method` and `Mcp-Name` (2026-07-28); none in sessions. `None`, if a
+/// header cannot say it.
+#[must_use]
+pub fn repeated(era: Era, method: Option<&str>, name: Option<&str>) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if era == Era::Stateless {
+        if let Some(method) = method {
+            headers.insert("mcp-method", HeaderValue::from_str(method).ok()?);
+        }
+        if let Some(name) = name {
+            headers.insert("mcp-name", encoded(name)?);
+        }
+    }
+    Some(headers)
+}
+
+/// What `Mcp-Name` repeats of a message.
+#[must_use]
+pub fn name_of<'p>(method: &str, params: Option<&'p Object>) -> Option<&'p str> {
+    let member = match method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
+        _ => return None,
+    };
+    params?.member(member)?.as_str()
+}
+
 /// A header value, in base64 where it is not plain.
-pub(super) fn encoded(text: &str) -> Option<HeaderValue> {
+fn encoded(text: &str) -> Option<HeaderValue> {
     let plain = text.bytes().all(|b| (0x21..=0x7e).contains(&b) || b == b' ')
         && text.trim() == text
         && !text.starts_with("=?base64?");
