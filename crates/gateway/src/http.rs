@@ -127,11 +127,27 @@ async fn call_response(mut running: Running) -> Response {
     tokio::select! {
         biased;
         reply = &mut running.reply => match reply {
-            Ok(reply) => plain(reply),
+            Ok(reply) => settled(reply, running.events),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         },
         Some(first) = running.events.recv() => streamed(first, running),
     }
+}
+
+/// An answer that is there at once; what was said just before it goes before it.
+fn settled(reply: Reply, mut events: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Response {
+    let Reply::Answered { message, session_ended: false } = reply else { return plain(reply) };
+    let Ok(first) = events.try_recv() else {
+        return plain(Reply::Answered { message, session_ended: false });
+    };
+    // Room for all that were waiting, and the answer.
+    let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED.saturating_add(1));
+    let _ = to.try_send(first);
+    while let Ok(event) = events.try_recv() {
+        let _ = to.try_send(event);
+    }
+    let _ = to.try_send(message);
+    events_response(body_of(out))
 }
 
 fn plain(reply: Reply) -> Response {

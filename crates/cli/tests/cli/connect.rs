@@ -164,7 +164,7 @@ fn a_session_goes_on_under_a_renewed_root_and_ends_with_the_grant() {
     std::thread::sleep(Duration::from_secs(10));
     let second = spoken.call(2, "get_ticket", json!({"ticket_id": 8821}));
     assert!(allowed(&second), "{second}");
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(Duration::from_secs(13));
     let late = spoken.call(3, "get_ticket", json!({"ticket_id": 8821}));
     assert_eq!(late["id"], 3);
     assert!(late["error"]["code"].is_i64(), "{late}");
