@@ -44,6 +44,10 @@ pub(crate) fn endpoint(text: &str) -> Result<String, CliError> {
 /// `tool-server-url`, with what is wrong and an example of a right one.
 pub(crate) fn tool_server(text: &str) -> Result<String, CliError> {
     let wrong = |fault: Fault| fault.told("tool-server-url", "a tool server's URL", text, "/mcp");
+    // A program on this machine; the rules say which name it must have.
+    if text.trim().starts_with("stdio:") {
+        return Ok(text.trim().to_owned());
+    }
     read(text).map(|_| text.trim().to_owned()).map_err(wrong)
 }
 

@@ -120,6 +120,16 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin"
     )]
     Call(CallArgs),
+    /// Stand in for a gateway's tool server on standard input and output, for an unchanged MCP client.
+    #[command(
+        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT"
+    )]
+    Connect(ConnectArgs),
+    /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
+    #[command(
+        after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, which nothing else may serve meanwhile. The program gets PATH and what --env and\n--secret name, nothing else. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server issues --agent-dir runner --secret TOKEN -- issue-server --stdio"
+    )]
+    Wrap(WrapArgs),
     /// Take authority back, for good; to pause an agent or a principal, suspend it.
     #[command(
         after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke holder-key THUMBPRINT --root HASH --reason 'sub-agent misbehaves'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
@@ -280,7 +290,7 @@ pub(crate) enum ToolServerVerb {
     Add {
         /// Its name.
         name: String,
-        /// Its MCP endpoint.
+        /// Its MCP endpoint; `stdio:NAME` for a program that `wrap` runs.
         #[arg(long)]
         url: String,
         /// The file that holds the gateway's credential for it.
@@ -288,12 +298,17 @@ pub(crate) enum ToolServerVerb {
         credential: Option<PathBuf>,
     },
     /// Read the tools' definitions and pin them.
+    #[command(
+        after_help = "Examples:\n  bailiwick tool-server pin support-desk\n  bailiwick tool-server pin files -- npx -y @modelcontextprotocol/server-filesystem /srv/files"
+    )]
     Pin {
         /// The tool server.
         name: String,
         /// Tools whose suspicious definition somebody has read and accepts.
         #[arg(long)]
         accept: Vec<String>,
+        #[command(flatten)]
+        program: ProgramArgs,
     },
     /// List tool servers and pins.
     List,
@@ -432,6 +447,69 @@ pub(crate) struct CallArgs {
     pub(crate) tool: Option<String>,
     /// Arguments, `NAME=VALUE` (JSON value, or text).
     pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConnectArgs {
+    /// The tool server's endpoint at the gateway.
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WrapArgs {
+    /// The tool server's name in the catalogue [default: the only one that is a program].
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// The folder with the instance's `instance.key` and `chain.json`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) agent_dir: Option<PathBuf>,
+    /// The instance's key file.
+    #[arg(long)]
+    pub(crate) key: Option<PathBuf>,
+    /// The chain; a file that is renewed is taken up.
+    #[arg(long)]
+    pub(crate) chain: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+}
+
+/// A program that is a tool server.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProgramArgs {
+    /// A variable of the program's environment: `NAME=VALUE`, or `NAME` to pass it on.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// A variable that is passed on, and that no answer of the program may show.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) secret: Vec<String>,
+    /// The program and its arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// Whose authority a stand-in presents.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuthorityArgs {
+    /// The folder with the instance's `instance.key` and `chain.json`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) agent_dir: Option<PathBuf>,
+    /// The instance's key file.
+    #[arg(long)]
+    pub(crate) key: Option<PathBuf>,
+    /// The chain; a file that is renewed is taken up.
+    #[arg(long, conflicts_with = "grant")]
+    pub(crate) chain: Option<PathBuf>,
+    /// A grant that stands, under which roots are obtained and renewed here.
+    #[arg(long, value_name = "ID")]
+    pub(crate) grant: Option<String>,
+    /// With --grant: the authority's public URL [default: the endpoint's].
+    #[arg(long, value_name = "URL", requires = "grant")]
+    pub(crate) authority: Option<String>,
+    /// With --grant: a part of its scope.
+    #[arg(long, requires = "grant")]
+    pub(crate) scope: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -26,6 +26,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 mod address;
 mod api;
 mod args;
+mod bridge;
 mod chainfile;
 mod config;
 mod datadir;

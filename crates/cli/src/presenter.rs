@@ -50,6 +50,18 @@ impl ChainPresenter {
         Self { file: Some(file.to_owned()), ..self }
     }
 
+    /// What to present from now on.
+    pub(crate) fn take_up(&self, chain: ChainFile) -> Result<(), CliError> {
+        let fresh = Arc::new(Shown::new(chain)?);
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// One chain to stay with for all of one message.
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment { shown: self.shown(), key: &self.key }
+    }
+
     /// What to present now. A file that cannot be read changes nothing: the
     /// chain of before says by itself when it is over.
     fn shown(&self) -> Arc<Shown> {
@@ -74,6 +86,50 @@ fn strict(arguments: &JsonObject) -> Result<Object, PresentError> {
     }
 }
 
+/// The chain of one moment, and the key that proves it.
+pub(crate) struct Moment<'a> {
+    shown: Arc<Shown>,
+    key: &'a SigningKey,
+}
+
+impl Moment<'_> {
+    /// The root's text: a session ends with it.
+    pub(crate) fn root(&self) -> &str {
+        self.shown.chain.chain.first().map_or("", String::as_str)
+    }
+
+    /// Chain and proof for a call.
+    pub(crate) fn for_call(
+        &self,
+        tool_id: &str,
+        arguments: &Object,
+    ) -> Result<Presentation, CliError> {
+        let jti = host::fresh_id()?;
+        let audience = Some(self.shown.chain.audience.as_str()).filter(|a| !a.is_empty());
+        let proof = ProofFor {
+            jti: &jti,
+            now: host::now(),
+            tool: tool_id,
+            arguments,
+            audience,
+            nonce: None,
+        };
+        let shown = &self.shown;
+        let aat_pop = prove_unchecked(&shown.leaf_jti, shown.leaf_hash, &proof, self.key);
+        Ok(Presentation { aat_chain: shown.chain.chain.clone(), aat_pop })
+    }
+
+    /// Chain and proof for any other message.
+    pub(crate) fn for_message(&self, method: &str, url: &str) -> Result<MessageHeaders, CliError> {
+        let jti = host::fresh_id()?;
+        let leaf = self.shown.chain.leaf();
+        Ok(MessageHeaders {
+            aat_chain: self.shown.chain.chain.join(","),
+            dpop: dpop::prove(self.key, &jti, host::now(), method, url, leaf),
+        })
+    }
+}
+
 impl Presenter for ChainPresenter {
     fn for_call(
         &self,
@@ -81,28 +137,10 @@ impl Presenter for ChainPresenter {
         arguments: &JsonObject,
     ) -> Result<Presentation, PresentError> {
         let arguments = strict(arguments)?;
-        let jti = host::fresh_id().map_err(|e| PresentError::new(e.message))?;
-        let shown = self.shown();
-        let audience = Some(shown.chain.audience.as_str()).filter(|a| !a.is_empty());
-        let proof = ProofFor {
-            jti: &jti,
-            now: host::now(),
-            tool: tool_id,
-            arguments: &arguments,
-            audience,
-            nonce: None,
-        };
-        let aat_pop = prove_unchecked(&shown.leaf_jti, shown.leaf_hash, &proof, &self.key);
-        Ok(Presentation { aat_chain: shown.chain.chain.clone(), aat_pop })
+        self.moment().for_call(tool_id, &arguments).map_err(|e| PresentError::new(e.message))
     }
 
     fn for_message(&self, method: &str, url: &str) -> Result<MessageHeaders, PresentError> {
-        let jti = host::fresh_id().map_err(|e| PresentError::new(e.message))?;
-        let shown = self.shown();
-        let leaf = shown.chain.leaf();
-        Ok(MessageHeaders {
-            aat_chain: shown.chain.chain.join(","),
-            dpop: dpop::prove(&self.key, &jti, host::now(), method, url, leaf),
-        })
+        self.moment().for_message(method, url).map_err(|e| PresentError::new(e.message))
     }
 }

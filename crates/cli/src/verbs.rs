@@ -14,6 +14,7 @@ mod audit;
 mod call;
 mod client;
 mod config;
+mod connect;
 mod delegate;
 mod delegate_remote;
 mod doctor;
@@ -36,6 +37,7 @@ mod serve;
 mod task;
 mod tool_server;
 mod workflow;
+mod wrap;
 
 pub(crate) use serve::{runtime, stop_signal};
 
@@ -80,6 +82,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
         Verb::Attenuate(verb) => attenuate::run(&verb, out)?,
         Verb::Call(verb) => return call::run(&verb, out),
+        Verb::Connect(verb) => connect::run(&verb, out)?,
+        Verb::Wrap(verb) => wrap::run(verb, &dir, out)?,
         Verb::Revoke(verb) => revoke::run(&verb, &dir, out)?,
         Verb::Inspect(verb) => inspect::run(&verb, out)?,
         Verb::Audit(verb) => return audit::run(verb, &dir, out),

@@ -10,7 +10,7 @@ use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop::Supplied;
 use bailiwick_core::guarantee::Assurance;
-use bailiwick_core::ids::EntryId;
+use bailiwick_core::ids::{EntryId, ServerName};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -21,7 +21,7 @@ use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::external::Awaited;
 use crate::pins::Pins;
-use crate::ports::Ports;
+use crate::ports::{Ports, ToolServer};
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
@@ -31,7 +31,8 @@ use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
 use crate::strangers::{Admission, Strangers};
-use crate::upstream::Upstream;
+use crate::upstream::stdio::Program;
+use crate::upstream::{Reading, Upstream};
 use crate::{step_up, wire};
 
 mod suppressed;
@@ -151,16 +152,30 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub fn new(config: Config, ports: Ports) -> Result<Self, GatewayError> {
+        Self::with_programs(config, ports, Vec::new())
+    }
+
+    /// The same, of which the tool servers in `programs` are started here.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub fn with_programs(
+        config: Config,
+        ports: Ports,
+        programs: Vec<(ServerName, Program)>,
+    ) -> Result<Self, GatewayError> {
         let now = ports.host.now();
         let nonces = config.require_dpop_nonce.then(|| {
             let mut secret = [0; 32];
             ports.host.fill(&mut secret);
             Supplied::new(secret)
         });
+        let reading = Reading::new(config.max_response_bytes);
+        let upstream = Upstream::new(reading, config.connect_timeout, programs)?;
         let inner = Inner {
             audience: config.audience(),
             anchors: RwLock::new(Arc::new(config.anchors.clone())),
-            upstream: Upstream::new(&config)?,
+            upstream,
             sessions: Sessions::default(),
             pins: Pins::default(),
             schemas: Schemas::default(),
@@ -190,7 +205,9 @@ impl Gateway {
     /// A server that cannot be asked is asked again with the first call.
     pub async fn check_pins(&self) {
         let Ok(servers) = self.ports.catalogue.servers() else { return };
-        for server in servers.iter().filter(|s| !s.revoked) {
+        // A program that another process runs cannot be asked here.
+        let here = |s: &ToolServer| s.url.scheme() != "stdio" || self.upstream.is_program(s);
+        for server in servers.iter().filter(|s| !s.revoked && here(s)) {
             if let Err(failure) = self.pins.check(self, server).await {
                 tracing::warn!(?failure, server = %server.name, "cannot list definitions");
             }

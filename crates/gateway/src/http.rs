@@ -63,14 +63,20 @@ async fn endpoint(
     Path(server): Path<String>,
     request: Request,
 ) -> Response {
-    let Ok(server) = ServerName::parse(&server) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
+    match ServerName::parse(&server) {
+        Ok(server) => answer(&gateway, server, request).await,
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Answers one request to a tool server's endpoint: what [`router`] does at
+/// `/mcp/{server}`, for a caller in the same process.
+pub async fn answer(gateway: &Gateway, server: ServerName, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = match parts.method {
-        Method::POST => post(&gateway, server.clone(), &parts.headers, body).await,
+        Method::POST => post(gateway, server.clone(), &parts.headers, body).await,
         Method::GET | Method::DELETE => {
-            session(&gateway, parts.method, server.clone(), &parts.headers).await
+            session(gateway, parts.method, server.clone(), &parts.headers).await
         }
         _ => {
             let allow = [(header::ALLOW, "POST, GET, DELETE")];
@@ -122,11 +128,27 @@ async fn call_response(mut running: Running) -> Response {
     tokio::select! {
         biased;
         reply = &mut running.reply => match reply {
-            Ok(reply) => plain(reply),
+            Ok(reply) => settled(reply, running.events),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         },
         Some(first) = running.events.recv() => streamed(first, running),
     }
+}
+
+/// An answer that is there at once; what was said just before it goes before it.
+fn settled(reply: Reply, mut events: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Response {
+    let Reply::Answered { message, session_ended: false } = reply else { return plain(reply) };
+    let Ok(first) = events.try_recv() else {
+        return plain(Reply::Answered { message, session_ended: false });
+    };
+    // Room for all that were waiting, and the answer.
+    let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED.saturating_add(1));
+    let _ = to.try_send(first);
+    while let Ok(event) = events.try_recv() {
+        let _ = to.try_send(event);
+    }
+    let _ = to.try_send(message);
+    events_response(body_of(out))
 }
 
 fn plain(reply: Reply) -> Response {

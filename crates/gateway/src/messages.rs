@@ -13,12 +13,13 @@ use bailiwick_policy::mcp_methods::{Era, Filter, Treatment};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::gateway::Gateway;
+use crate::headers::name_of;
 use crate::listing::View;
 use crate::ports::ToolServer;
 use crate::relay::{Events, Route};
 use crate::rpc;
 use crate::sessions::Session;
-use crate::stages::boundary::{MessageRequest, Presentation, name_of};
+use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stages::identity::{Caller, identify_message};
 use crate::stages::{Stopped, authority};
 use crate::upstream::{Failure, Outgoing, Received};
@@ -265,7 +266,7 @@ pub(crate) fn outgoing<'a>(
         server: &visit.server,
         era: request.era,
         method: Some(request.method.name),
-        name: name_of(request.method, params),
+        name: name_of(request.method.name, params),
         params: Vec::new(),
         session: visit.caller.session.as_ref().and_then(|s| s.upstream.as_deref()),
         body: rpc::text(&body),

@@ -7,7 +7,7 @@ const MAX_ID_BYTES: usize = 256;
 
 /// One message.
 #[derive(Clone, Debug)]
-pub(crate) enum Message {
+pub enum Message {
     /// A request.
     Request {
         /// Its id: a text or an integer.
@@ -34,8 +34,8 @@ pub(crate) enum Message {
 }
 
 /// The value is no message; its id, if it has a usable one.
-#[derive(Clone, Debug)]
-pub(crate) struct NotAMessage {
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotAMessage {
     /// The id to answer with.
     pub id: Option<Json>,
 }
@@ -54,7 +54,7 @@ impl Message {
     ///
     /// # Errors
     /// [`NotAMessage`].
-    pub(crate) fn read(json: Json) -> Result<Self, NotAMessage> {
+    pub fn read(json: Json) -> Result<Self, NotAMessage> {
         let Json::Object(mut o) = json else {
             return Err(NotAMessage { id: None });
         };
@@ -100,7 +100,7 @@ impl Message {
 
 /// A request or, without an id, a notification.
 #[must_use]
-pub(crate) fn compose(id: Option<&Json>, method: &str, params: Option<&Object>) -> Json {
+pub fn compose(id: Option<&Json>, method: &str, params: Option<&Object>) -> Json {
     let mut o = Object::new().with("jsonrpc", "2.0");
     if let Some(id) = id {
         o.insert("id", id.clone());
@@ -114,13 +114,13 @@ pub(crate) fn compose(id: Option<&Json>, method: &str, params: Option<&Object>) 
 
 /// An answer with a result.
 #[must_use]
-pub(crate) fn result(id: &Json, result: Object) -> Json {
+pub fn result(id: &Json, result: Object) -> Json {
     Object::new().with("jsonrpc", "2.0").with("id", id.clone()).with("result", result).into()
 }
 
 /// An answer with an error.
 #[must_use]
-pub(crate) fn error(id: Option<&Json>, code: i64, message: &str, data: Object) -> Json {
+pub fn error(id: Option<&Json>, code: i64, message: &str, data: Object) -> Json {
     let mut error = Object::new().with("code", code).with("message", message);
     if !data.is_empty() {
         error.insert("data", data);
@@ -135,7 +135,7 @@ pub(crate) fn error(id: Option<&Json>, code: i64, message: &str, data: Object) -
 /// JSON text that keeps every number as it was written and the order of
 /// members: an answer must not change because it passed through here.
 #[must_use]
-pub(crate) fn text(json: &Json) -> Vec<u8> {
+pub fn text(json: &Json) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     write(json, &mut out);
     out
@@ -180,7 +180,7 @@ fn write_string(s: &str, out: &mut Vec<u8>) {
 
 /// The same value for `jsonschema`, which reads serde_json's type.
 #[must_use]
-pub(crate) fn to_value(json: &Json) -> serde_json::Value {
+pub fn to_value(json: &Json) -> serde_json::Value {
     use serde_json::Value;
     match json {
         Json::Null => Value::Null,

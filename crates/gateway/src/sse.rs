@@ -2,12 +2,12 @@
 
 /// An event is larger than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EventTooLarge;
+pub struct EventTooLarge;
 
 /// Collects the `data` of events; ids, names and retry times are dropped, so
 /// that no client resumes a stream here that only the tool server knows.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader of events of at most `max` bytes.
     #[must_use]
-    pub(crate) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self { line: Vec::new(), data: Vec::new(), has_data: false, after_cr: false, max }
     }
 
@@ -27,7 +27,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`EventTooLarge`].
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLarge> {
+    pub fn feed(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLarge> {
         let mut events = Vec::new();
         for byte in piece {
             let after_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
@@ -75,7 +75,7 @@ impl Reader {
 
 /// One event with `data`, which has no line breaks.
 #[must_use]
-pub(crate) fn event(data: &[u8]) -> Vec<u8> {
+pub fn event(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len().saturating_add(8));
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(data);

@@ -14,7 +14,8 @@ use crate::refusal::Refusal;
 pub struct NewServer {
     /// Its name.
     pub name: ServerName,
-    /// Where it is reached: https, or http on this machine.
+    /// Where it is reached: https, or http on this machine; `stdio:NAME` for a
+    /// program.
     pub url: String,
     /// `file:PATH` of the credential that the gateway uses.
     pub credential: Option<String>,
@@ -22,6 +23,15 @@ pub struct NewServer {
     pub identity_mode: IdentityMode,
     /// Whether it may take the place of the one of this name.
     pub replace: bool,
+}
+
+/// Whether it is a program, which whoever runs it is given. Its address repeats
+/// its name and says nothing else.
+///
+/// SECURITY: a command in the catalogue would let whoever may write there run
+/// programs on the gateway's host.
+fn is_program(new: &NewServer) -> bool {
+    new.url.strip_prefix("stdio:") == Some(new.name.as_str()) && new.credential.is_none()
 }
 
 /// Catalogues a tool server.
@@ -36,7 +46,9 @@ pub fn add(
     same_name: Option<&ToolServer>,
     revoked: bool,
 ) -> Result<Plan<ToolServer>, Refusal> {
-    if let Some(fault) = url_fault(&new.url) {
+    if let Some(fault) = url_fault(&new.url)
+        && !is_program(&new)
+    {
         // The URL may hold a secret: show what stands before one only.
         let shown = new.url.split(['?', '#', '@']).next().unwrap_or_default();
         let url = shown.chars().filter(|c| !c.is_control()).take(200).collect();

@@ -72,6 +72,15 @@ fn a_tool_server_has_a_safe_url_and_a_reference_to_its_credential() {
     a.tool_server_add(moved).unwrap();
     assert_eq!(world.log_size(), before + 1);
     assert_eq!(a.tool_servers().unwrap()[0].url, "http://127.0.0.1:10/mcp");
+    // A program's address is its name, never a command, and it has no credential.
+    let program = |url: &str, credential: Option<&str>| {
+        a.tool_server_add(NewServer { replace: true, ..server(url, credential) })
+    };
+    for command in ["stdio:sh", "stdio:support-desk -c id", "stdio:", "stdio://support-desk"] {
+        assert_eq!(code(program(command, None)), "url-unacceptable", "{command}");
+    }
+    assert_eq!(code(program("stdio:support-desk", Some("file:x"))), "url-unacceptable");
+    program("stdio:support-desk", None).unwrap();
 }
 
 const GET: &str = r#"{"name":"get_ticket","description":"Reads.","inputSchema":{"type":"object"}}"#;

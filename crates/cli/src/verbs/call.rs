@@ -39,7 +39,7 @@ pub(super) fn run(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
 }
 
 /// The tool server's name at the end of the endpoint's URL.
-fn server_of(url: &str) -> &str {
+pub(super) fn server_of(url: &str) -> &str {
     url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
@@ -71,7 +71,7 @@ async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
         (Some(file), Some(key)) => {
             let keys = InstanceKeys::read(key)?;
             let chain = ChainFile::read(file)?;
-            warn(args, &chain, &keys, out)?;
+            warn(&args.url, &chain, &keys, out)?;
             let mut presenter = ChainPresenter::new(chain, keys.holder)?;
             // A session of the older protocol is bound to the root that opened
             // it, and ends with it.
@@ -123,15 +123,15 @@ async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
 
 /// What this side can see before anything is sent: a gateway tells a stranger
 /// nothing.
-fn warn(
-    args: &CallArgs,
+pub(super) fn warn(
+    url: &str,
     chain: &ChainFile,
     keys: &InstanceKeys,
     out: Output,
 ) -> Result<(), CliError> {
     let gateway = chain.audience.trim_end_matches("/mcp");
-    if !gateway.is_empty() && !args.url.starts_with(&format!("{gateway}/")) {
-        out.note(&format!("the chain is for {gateway}; `{}` has another name", args.url));
+    if !gateway.is_empty() && !url.starts_with(&format!("{gateway}/")) {
+        out.note(&format!("the chain is for {gateway}; `{url}` has another name"));
     }
     let leaf = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
     if leaf.holder != keys.holder.public_key() {

@@ -27,7 +27,7 @@ const GRANT: &str = "urn:bailiwick:token-type:grant";
 /// The share of its life after which a root is replaced, in percent.
 const RENEW_AFTER: u64 = 50;
 /// The least pause between two requests, and the one after a failure.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// What to renew, and where.
 pub(super) struct Renewal<'a> {
@@ -40,10 +40,17 @@ pub(super) struct Renewal<'a> {
 }
 
 /// A root that was issued.
-struct Renewed {
+pub(super) struct Renewed {
     root: String,
     scope: String,
-    seconds: u64,
+    pub(super) seconds: u64,
+}
+
+impl Renewed {
+    /// The chain of the root alone, for the gateway that the authority serves.
+    pub(super) fn chain(&self, authority: &str) -> ChainFile {
+        ChainFile { chain: vec![self.root.clone()], audience: format!("{authority}/mcp") }
+    }
 }
 
 pub(super) fn run(renewal: &Renewal<'_>, out: Output) -> Result<(), CliError> {
@@ -52,7 +59,7 @@ pub(super) fn run(renewal: &Renewal<'_>, out: Output) -> Result<(), CliError> {
     let keys = InstanceKeys::read(renewal.key)?;
     loop {
         let renewed = ask(authority, &keys, &grant, renewal.scope).and_then(|renewed| {
-            write(renewal.out, authority, &renewed.root)?;
+            write(renewal.out, &renewed.chain(authority))?;
             Ok(renewed)
         });
         let pause = match renewed {
@@ -77,7 +84,7 @@ pub(super) fn run(renewal: &Renewal<'_>, out: Output) -> Result<(), CliError> {
 
 /// One token exchange (RFC 8693): the grant as subject, the instance's identity
 /// as actor, and the proof of its key.
-fn ask(
+pub(super) fn ask(
     authority: &str,
     keys: &InstanceKeys,
     grant: &GrantId,
@@ -126,8 +133,7 @@ fn ask(
 }
 
 /// Replaces the chain file: a reader sees the one before or this one, whole.
-fn write(file: &Path, authority: &str, root: &str) -> Result<(), CliError> {
-    let chain = ChainFile { chain: vec![root.to_owned()], audience: format!("{authority}/mcp") };
+fn write(file: &Path, chain: &ChainFile) -> Result<(), CliError> {
     let text = Json::Object(chain.to_json()).canonical();
     bailiwick_store::write_durably(file, text.as_bytes()).map_err(CliError::from)
 }
@@ -166,6 +172,6 @@ fn tell(grant: &GrantId, renewal: &Renewal<'_>, renewed: &Renewed, out: Output) 
 }
 
 /// How long a root of this life is used before it is replaced.
-fn pause(seconds: u64) -> Duration {
+pub(super) fn pause(seconds: u64) -> Duration {
     Duration::from_secs(seconds.saturating_mul(RENEW_AFTER) / 100).max(AGAIN)
 }

@@ -15,8 +15,10 @@ use bailiwick_authority::http::fetch::WebFetch;
 use bailiwick_authority::http::instances::instances_router;
 use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::http::machine;
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
+use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
 use tokio::net::TcpListener;
 
@@ -79,7 +81,7 @@ pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliEr
 }
 
 /// Refuses to start with private files that others can read.
-fn check_modes(data: &DataDir) -> Result<(), CliError> {
+pub(super) fn check_modes(data: &DataDir) -> Result<(), CliError> {
     for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
         keyfile::own(keyfile::read_private(&data.dir.join("keys").join(name)))?;
     }
@@ -88,7 +90,7 @@ fn check_modes(data: &DataDir) -> Result<(), CliError> {
 
 /// Structured logs on standard error. Nothing secret is ever handed to them:
 /// keys, credentials and tokens have no `Debug` that shows them.
-fn init_logs(level: &str) {
+pub(super) fn init_logs(level: &str) {
     let filter = tracing_subscriber::EnvFilter::new(format!(
         "warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"
     ));
@@ -104,6 +106,15 @@ fn init_logs(level: &str) {
 
 /// The gateway of a data dir over `catalogue`.
 pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<Gateway, CliError> {
+    gateway_with(data, catalogue, Vec::new())
+}
+
+/// The same, of which the tool servers in `programs` are started here.
+pub(super) fn gateway_with(
+    data: &DataDir,
+    catalogue: Arc<dyn Catalogue>,
+    programs: Vec<(ServerName, Program)>,
+) -> Result<Gateway, CliError> {
     let installation = data.authority.installation();
     let anchors = data.authority.anchors()?;
     let c = &data.config;
@@ -130,10 +141,10 @@ pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<G
         catalogue,
         host: Arc::new(SystemHost),
     };
-    Ok(Gateway::new(config, ports)?)
+    Ok(Gateway::with_programs(config, ports, programs)?)
 }
 
-fn journal(data: &DataDir) -> StoreJournal {
+pub(super) fn journal(data: &DataDir) -> StoreJournal {
     StoreJournal {
         store: data.store().clone(),
         maker: data.gateway.clone(),
@@ -307,12 +318,12 @@ impl Keys {
 }
 
 /// What runs beside the requests.
-struct Background {
+pub(super) struct Background {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Background {
-    fn start(data: &Arc<DataDir>) -> Self {
+    pub(super) fn start(data: &Arc<DataDir>) -> Self {
         let sequencing = Arc::clone(data);
         let sequence = every(SEQUENCE, move || {
             if let Err(e) = sequencing.sequence() {
@@ -329,7 +340,7 @@ impl Background {
         Self { tasks: vec![sequence, purge] }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         for task in self.tasks {
             task.abort();
         }

@@ -11,8 +11,9 @@ use bailiwick_gateway::ports::Catalogue as _;
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::{IdentityMode, Subject};
 
+use super::wrap;
 use crate::address;
-use crate::args::ToolServerVerb;
+use crate::args::{ProgramArgs, ToolServerVerb};
 use crate::datadir::{DataDir, or_none};
 use crate::error::CliError;
 use crate::keyfile;
@@ -24,8 +25,8 @@ pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), C
     let data = DataDir::open(dir)?;
     match verb {
         ToolServerVerb::Add { name, url, credential } => add(&data, &name, url, credential, out),
-        ToolServerVerb::Pin { name, accept } => {
-            pin(&data, &ServerName::parse(&name)?, &accept, out)
+        ToolServerVerb::Pin { name, accept, program } => {
+            pin(&data, &ServerName::parse(&name)?, &accept, &program, out)
         }
         ToolServerVerb::List => list(&data, out),
     }
@@ -65,7 +66,13 @@ fn add(
     Ok(())
 }
 
-fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Result<(), CliError> {
+fn pin(
+    data: &DataDir,
+    name: &ServerName,
+    accept: &[String],
+    program: &ProgramArgs,
+    out: Output,
+) -> Result<(), CliError> {
     let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
     let server = catalogue
         .server(name)
@@ -83,12 +90,27 @@ fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Res
                 "add it with `bailiwick tool-server add`",
             )
         })?;
-    let gateway = super::serve::gateway(data, Arc::new(catalogue))?;
+    let programs = match (server.url.scheme(), program.command.is_empty()) {
+        ("stdio", false) => vec![(name.clone(), wrap::program(program)?)],
+        ("stdio", true) => return Err(wrap::no_command()),
+        (_, true) => Vec::new(),
+        (_, false) => {
+            return Err(CliError::usage(
+                "not-a-program",
+                format!("`{name}` is reached at {}", server.url),
+                "leave the command out, or add it with --url stdio:NAME",
+            ));
+        }
+    };
+    // A program lives no longer than the runtime that started it.
+    let runtime = super::serve::runtime()?;
+    let _entered = runtime.enter();
+    let gateway = super::serve::gateway_with(data, Arc::new(catalogue), programs)?;
     let mut lines = Vec::new();
     let mut items = Vec::new();
     let mut refused = false;
     for kind in [DefinitionKind::Tool, DefinitionKind::Prompt] {
-        let listing = super::serve::runtime()?.block_on(gateway.definitions(&server, kind));
+        let listing = runtime.block_on(gateway.definitions(&server, kind));
         let listing = match (listing, kind) {
             (Ok(listing), _) => listing,
             // A server without prompts is no fault.

@@ -15,6 +15,7 @@ mod client;
 mod clients;
 mod command_line;
 mod concurrency;
+mod connect;
 mod crash;
 mod demo;
 mod entitlements;
@@ -37,6 +38,7 @@ mod stock_clients;
 mod strangers;
 mod suites;
 mod tls;
+mod wrap;
 
 /// The binary under test.
 const EXE: &str = env!("CARGO_BIN_EXE_bailiwick");

@@ -68,6 +68,7 @@ const WRONG: &[&str] = &[
     "completions nonsense",
     "config check --nonsense",
     "config show --nonsense",
+    "connect http://localhost:9/mcp/s --key missing --chain one.json",
     "delegate --key missing --out o --agent agent:a --scope s --purpose p",
     "delegate --key list.json --out o --agent agent:a --scope s --purpose p",
     "delegate --key one.key --out o --agent nobody --scope s --purpose p",
@@ -152,6 +153,7 @@ const WRONG: &[&str] = &[
     "workflow check folder",
     "workflow check bad.json",
     "workflow publish list.json",
+    "wrap --server /x -- true",
 ];
 
 #[test]

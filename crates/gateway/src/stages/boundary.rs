@@ -13,6 +13,7 @@ use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, Trea
 use http::{HeaderMap, StatusCode};
 
 use crate::config::Config;
+use crate::headers::name_of;
 use crate::rpc::Message;
 
 // By its path, because a fuzz target includes this file by its own.
@@ -471,23 +472,13 @@ fn check_agreement(
         None if !required => {}
         _ => return Err(mismatch("mcp-method")),
     }
-    let named = name_of(method, params);
+    let named = name_of(method.name, params);
     match (header(headers, "mcp-name")?, named) {
         (None, None) => Ok(()),
         (None, Some(_)) if !required => Ok(()),
         (Some(stated), Some(named)) if decoded(stated).as_deref() == Some(named) => Ok(()),
         _ => Err(mismatch("mcp-name")),
     }
-}
-
-/// What `Mcp-Name` repeats.
-pub(crate) fn name_of<'p>(method: &Method, params: Option<&'p Object>) -> Option<&'p str> {
-    let member = match method.name {
-        "tools/call" | "prompts/get" => "name",
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
-        _ => return None,
-    };
-    params?.member(member)?.as_str()
 }
 
 /// `=?base64?…?=` or the text itself.

@@ -242,7 +242,7 @@ async fn send(
         server: &recorded.call.server,
         era: request.era,
         method: Some(request.method.name),
-        name: super::boundary::name_of(request.method, Some(&request.params)),
+        name: crate::headers::name_of(request.method.name, Some(&request.params)),
         params,
         session,
         body: body.canonical().into_bytes(),

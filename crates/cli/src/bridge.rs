@@ -1,0 +1,294 @@
+//! An MCP server on the standard streams that stands in for a gateway's: what
+//! a client writes goes to the gateway with chain and proof, and what the
+//! gateway answers comes back unchanged. It decides nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_gateway::lines::Lines;
+use bailiwick_gateway::rpc::{self, Message};
+use bailiwick_gateway::sse;
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::presenter::ChainPresenter;
+
+mod door;
+mod messages;
+mod session;
+
+pub(crate) use door::Door;
+use session::Session;
+
+/// The largest message that a client may write: what a gateway takes at most
+/// by default.
+const REQUESTS: JsonLimits = JsonLimits::DEFAULT;
+/// Answers are larger than requests.
+const ANSWERS: JsonLimits =
+    JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
+/// Requests of one client under way at once.
+const MAX_UNDER_WAY: usize = 64;
+/// Lines that wait for a slow client.
+const BUFFERED: usize = 64;
+/// How long answers are waited for when the client wrote its last word.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long an end may take to be told.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One client's way to one tool server of a gateway.
+pub(crate) struct Bridge {
+    door: Door,
+    url: String,
+    server: ServerName,
+    presenter: Arc<ChainPresenter>,
+    session: tokio::sync::Mutex<Session>,
+    /// Requests of the stateless protocol under way: the end of the connection
+    /// is how they are cancelled there.
+    under_way: Mutex<HashMap<String, AbortHandle>>,
+    events: Mutex<Option<AbortHandle>>,
+    to: mpsc::Sender<Vec<u8>>,
+}
+
+/// What came instead of an answer.
+#[derive(Debug)]
+enum Fault {
+    /// No answer from the gateway.
+    Away(String),
+    /// An answer that is none of a gateway.
+    Stranger(String),
+    /// The instance's own keys or chain cannot be used.
+    Own(String),
+}
+
+impl Fault {
+    fn told(self, id: Option<&Json>) -> Json {
+        let (code, reason, remedy) = match self {
+            Self::Away(why) => (
+                "gateway-unreachable",
+                format!("the gateway does not answer: {why}"),
+                "check that it runs; whether a call was made is in its ledger",
+            ),
+            Self::Stranger(why) => (
+                "gateway-answer",
+                format!("what answers is no Bailiwick gateway: {why}"),
+                "check the URL that `connect` was given",
+            ),
+            Self::Own(why) => ("presentation", why, "check the instance's key and chain files"),
+        };
+        tracing::error!(code, "{reason}");
+        let data =
+            Object::new().with("code", code).with("reason", reason.as_str()).with("remedy", remedy);
+        rpc::error(id, -32603, &reason, data)
+    }
+}
+
+/// Serves one client until it closes its side, or `stop` ends.
+pub(crate) async fn serve(
+    door: Door,
+    url: &str,
+    server: ServerName,
+    presenter: Arc<ChainPresenter>,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+    stop: impl Future<Output = ()>,
+) {
+    let (to, lines) = mpsc::channel(BUFFERED);
+    let writing = tokio::spawn(write(output, lines));
+    let bridge = Arc::new(Bridge {
+        door,
+        url: url.to_owned(),
+        server,
+        presenter,
+        session: tokio::sync::Mutex::default(),
+        under_way: Mutex::default(),
+        events: Mutex::default(),
+        to,
+    });
+    tokio::select! {
+        () = bridge.read(input) => {}
+        () = stop => {}
+    }
+    bridge.stop_events();
+    if tokio::time::timeout(FAREWELL, bridge.close()).await.is_err() {
+        tracing::warn!("the session at the gateway may still be open");
+    }
+    drop(bridge);
+    let _ = tokio::time::timeout(FAREWELL, writing).await;
+}
+
+async fn write(mut output: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut line) = lines.recv().await {
+        line.push(b'\n');
+        if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Bridge {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn say(&self, message: &Json) {
+        let _ = self.to.send(rpc::text(message)).await;
+    }
+
+    /// Takes what the client writes. Requests run beside each other; a
+    /// notification is delivered before the next line is read, so that order
+    /// is kept where it matters.
+    async fn read(self: &Arc<Self>, input: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(input, REQUESTS.max_bytes);
+        let room = Arc::new(Semaphore::new(MAX_UNDER_WAY));
+        let mut requests = JoinSet::new();
+        loop {
+            let line = match lines.next().await {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(_) => {
+                    self.say(&rpc::error(None, -32600, "the message is too long", Object::new()))
+                        .await;
+                    break;
+                }
+            };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let read = Json::parse(&line, &REQUESTS).map(Message::read);
+            match read {
+                Ok(Ok(Message::Request { id, method, params })) => {
+                    let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+                    let bridge = Arc::clone(self);
+                    let name = id.canonical();
+                    let stateless = messages::stated_version(params.as_ref()).is_some();
+                    let running = requests.spawn(async move {
+                        if let Err(fault) = bridge.request(&id, &method, params).await {
+                            bridge.say(&fault.told(Some(&id))).await;
+                        }
+                        bridge.under_way().remove(&id.canonical());
+                        drop(place);
+                    });
+                    if stateless && !running.is_finished() {
+                        self.under_way().insert(name, running);
+                    }
+                }
+                Ok(Ok(Message::Notification { method, params })) => {
+                    self.notification(&method, params).await;
+                }
+                // The gateway asks a client nothing.
+                Ok(Ok(Message::Response { .. })) => {}
+                Ok(Err(not)) => {
+                    let error =
+                        rpc::error(not.id.as_ref(), -32600, "invalid request", Object::new());
+                    self.say(&error).await;
+                }
+                Err(_) => self.say(&rpc::error(None, -32700, "parse error", Object::new())).await,
+            }
+            while requests.try_join_next().is_some() {}
+        }
+        let rest = async { while requests.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
+    }
+
+    /// Sends one request and gives the answer once its head is there.
+    async fn send(
+        &self,
+        verb: Method,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<axum::http::Response<Body>, Fault> {
+        let mut request = axum::http::Request::new(Bytes::from(body));
+        *request.method_mut() = verb;
+        *request.uri_mut() =
+            self.url.parse().map_err(|_| Fault::Own("the URL cannot be used".to_owned()))?;
+        *request.headers_mut() = headers;
+        self.door.send(&self.server, request).await.map_err(Fault::Away)
+    }
+
+    /// Passes an answer on: one message, or events and then the message.
+    async fn relay(
+        &self,
+        response: axum::http::Response<Body>,
+        id: Option<&Json>,
+    ) -> Result<(), Fault> {
+        let status = response.status();
+        if is_media(&response, "text/event-stream") && status.is_success() {
+            return self.relay_events(response.into_body(), id).await;
+        }
+        let stranger = || Fault::Stranger(format!("it answers {status}"));
+        if !is_media(&response, "application/json") {
+            return match id {
+                Some(_) => Err(stranger()),
+                None => Ok(()),
+            };
+        }
+        let body = whole(response.into_body()).await?;
+        let message = Json::parse(&body, &ANSWERS).map_err(|_| stranger())?;
+        match Message::read(message.clone()) {
+            Ok(Message::Response { .. }) => {
+                self.say(&message).await;
+                Ok(())
+            }
+            _ => Err(stranger()),
+        }
+    }
+
+    async fn relay_events(&self, body: Body, id: Option<&Json>) -> Result<(), Fault> {
+        let mut reader = sse::Reader::new(ANSWERS.max_bytes);
+        let mut pieces = body.into_data_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|e| Fault::Away(e.to_string()))?;
+            let large = |_| Fault::Stranger("an event is too large".to_owned());
+            for data in reader.feed(&piece).map_err(large)? {
+                let Ok(message) = Json::parse(&data, &ANSWERS) else { continue };
+                let answered = match Message::read(message.clone()) {
+                    Ok(Message::Response { id: answered, .. }) => Some(&answered) == id,
+                    Ok(_) => false,
+                    Err(_) => continue,
+                };
+                self.say(&message).await;
+                if answered {
+                    return Ok(());
+                }
+            }
+        }
+        match id {
+            Some(_) => Err(Fault::Away("the stream ended without an answer".to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A body up to the bound on answers.
+async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|e| Fault::Away(e.to_string()))?;
+        if bytes.len().saturating_add(piece.len()) > ANSWERS.max_bytes {
+            return Err(Fault::Stranger("the answer is too large".to_owned()));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+fn is_media(response: &axum::http::Response<Body>, media_type: &str) -> bool {
+    let stated = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    stated
+        .and_then(|v| v.split(';').next())
+        .is_some_and(|v| v.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// Whether a session of before is not there any more; nothing was done then.
+fn session_ended(response: &axum::http::Response<Body>) -> bool {
+    response.status() == StatusCode::NOT_FOUND
+}

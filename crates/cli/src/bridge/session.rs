@@ -1,0 +1,150 @@
+//! Sessions of protocol 2025-11-25. A client on standard streams knows none: to
+//! it the connection is the session. The gateway's ends with the root that
+//! opened it, so another is opened in its place, with the client's own words.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use axum::http::{HeaderValue, Method, StatusCode};
+use bailiwick_core::json::{Json, Object};
+
+use super::{Bridge, Fault, is_media, session_ended};
+use crate::presenter::Moment;
+
+/// The pause before the stream of events is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often an open stream is held against the chain.
+const CHECK: Duration = Duration::from_secs(2);
+
+/// What a client's session is at the gateway.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// How the client opened it.
+    opening: Option<Object>,
+    open: Option<Open>,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    id: HeaderValue,
+    /// The root that it ends with.
+    root: String,
+}
+
+impl Bridge {
+    /// The client's own `initialize`.
+    pub(super) async fn initialize(&self, id: &Json, params: Option<&Object>) -> Result<(), Fault> {
+        let moment = self.presenter.moment();
+        let mut session = self.session.lock().await;
+        let (headers, body) = self.compose(Some(id), "initialize", params, &moment)?;
+        let response = self.send(Method::POST, headers, body).await?;
+        if let Some(opened) = response.headers().get("mcp-session-id") {
+            session.open = Some(Open { id: opened.clone(), root: moment.root().to_owned() });
+            session.opening = Some(params.cloned().unwrap_or_default());
+        }
+        drop(session);
+        self.relay(response, Some(id)).await
+    }
+
+    /// The session for a message that this chain presents; none, if the client
+    /// opened none.
+    pub(super) async fn ensure(&self, moment: &Moment<'_>) -> Result<Option<HeaderValue>, Fault> {
+        let mut session = self.session.lock().await;
+        if let Some(open) = session.open.as_ref().filter(|open| open.root == moment.root()) {
+            return Ok(Some(open.id.clone()));
+        }
+        let Some(opening) = session.opening.clone() else { return Ok(None) };
+        session.count = session.count.saturating_add(1);
+        let id = Json::from(format!("bailiwick-connect-{}", session.count));
+        let (headers, body) = self.compose(Some(&id), "initialize", Some(&opening), moment)?;
+        let response = self.send(Method::POST, headers, body).await?;
+        let Some(opened) = response.headers().get("mcp-session-id").cloned() else {
+            // It was refused. The request itself is refused in the same way,
+            // with the words that are meant for the client.
+            tracing::warn!(status = %response.status(), "no session could be opened");
+            let gone = session.open.take().map(|open| open.id);
+            return Ok(Some(gone.unwrap_or_else(|| HeaderValue::from_static("none"))));
+        };
+        let (mut headers, body) = self.compose(None, "notifications/initialized", None, moment)?;
+        headers.insert("mcp-session-id", opened.clone());
+        self.send(Method::POST, headers, body).await?;
+        session.open = Some(Open { id: opened.clone(), root: moment.root().to_owned() });
+        tracing::info!("opened another session at the gateway");
+        Ok(Some(opened))
+    }
+
+    /// A session is gone at the gateway.
+    pub(super) async fn forget(&self, id: &HeaderValue) {
+        let mut session = self.session.lock().await;
+        if session.open.as_ref().is_some_and(|open| open.id == *id) {
+            session.open = None;
+        }
+    }
+
+    /// Ends the session at the gateway.
+    pub(super) async fn close(&self) {
+        let Some(open) = self.session.lock().await.open.take() else { return };
+        let moment = self.presenter.moment();
+        let verb = Method::DELETE;
+        let version = Some("2025-11-25");
+        if let Ok(mut headers) = self.headers(&verb, version, Some(&moment)) {
+            headers.insert("mcp-session-id", open.id);
+            let _ = self.send(verb, headers, Vec::new()).await;
+        }
+    }
+
+    /// Passes on what the server says of itself, from now to the end.
+    pub(super) fn begin_events(self: &Arc<Self>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.is_none() {
+            let bridge = Arc::downgrade(self);
+            let running = tokio::spawn(async move {
+                while let Some(bridge) = bridge.upgrade() {
+                    match bridge.listen().await {
+                        Ok(true) => {}
+                        Ok(false) => return,
+                        Err(fault) => tracing::debug!(?fault, "the stream of events ended"),
+                    }
+                    drop(bridge);
+                    tokio::time::sleep(AGAIN).await;
+                }
+            });
+            *events = Some(running.abort_handle());
+        }
+    }
+
+    pub(super) fn stop_events(&self) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        events.into_iter().for_each(|events| events.abort());
+    }
+
+    /// One stream of events; false, if the server offers none.
+    async fn listen(&self) -> Result<bool, Fault> {
+        let moment = self.presenter.moment();
+        let Some(session) = self.ensure(&moment).await? else { return Ok(false) };
+        let mut headers = self.headers(&Method::GET, Some("2025-11-25"), Some(&moment))?;
+        headers.insert("mcp-session-id", session.clone());
+        let response = self.send(Method::GET, headers, Vec::new()).await?;
+        if session_ended(&response) {
+            self.forget(&session).await;
+            return Ok(true);
+        }
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            return Ok(false);
+        }
+        if !is_media(&response, "text/event-stream") {
+            return Ok(true);
+        }
+        let renewed = async {
+            while self.presenter.moment().root() == moment.root() {
+                tokio::time::sleep(CHECK).await;
+            }
+        };
+        tokio::select! {
+            ended = self.relay_events(response.into_body(), None) => ended?,
+            () = renewed => {}
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,143 @@
+//! `wrap`: an MCP server on the standard streams, with a program behind it. In
+//! between is the gateway of the data dir, whole: what is not allowed never
+//! reaches the program.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_core::ids::ServerName;
+use bailiwick_gateway::stdio::{Program, Secret};
+
+use super::{connect, serve};
+use crate::args::{AuthorityArgs, ProgramArgs, WrapArgs};
+use crate::bridge::Door;
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::ports::StoreCatalogue;
+
+pub(super) fn run(args: WrapArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+    let data = Arc::new(DataDir::open(dir)?);
+    serve::check_modes(&data)?;
+    serve::init_logs(&data.config.log);
+    let server = server(&data, args.server.as_deref())?;
+    let program = program(&args.program)?;
+    let url = format!("{}/mcp/{server}", data.config.public_url());
+    let authority = AuthorityArgs {
+        agent_dir: args.agent_dir,
+        key: args.key,
+        chain: args.chain,
+        grant: None,
+        authority: None,
+        scope: Vec::new(),
+    };
+    let presenter = connect::presenter(&authority, &url, out)?;
+    // Two gateways with one audience would need one guard against replays.
+    let _claim = data.store().claim("serve")?;
+    let unknown = serve::journal(&data).close_unfinished()?;
+    if unknown > 0 {
+        tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
+    }
+    let runtime = serve::runtime()?;
+    let entered = runtime.enter();
+    let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
+    let gateway = serve::gateway_with(&data, catalogue, vec![(server.clone(), program)])?;
+    let tasks = serve::Background::start(&data);
+    let tended = gateway.clone();
+    tokio::spawn(async move { tended.tend().await });
+    drop(entered);
+    let door = Door::Inside(gateway.clone());
+    let drain = Duration::from_secs(data.config.drain_seconds);
+    connect::stand_in(runtime, door, &url, server, presenter, async {
+        if !gateway.drain(drain).await {
+            tracing::warn!(
+                "calls are still under way; they are recorded as unknown at the next start"
+            );
+        }
+        tasks.stop();
+        let last = Arc::clone(&data);
+        let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
+        if !matches!(sequenced, Ok(Ok(()))) {
+            tracing::warn!("the last entries are durable but not yet published");
+        }
+    })
+}
+
+/// The tool server that the program is.
+fn server(data: &DataDir, named: Option<&str>) -> Result<ServerName, CliError> {
+    let servers = data.authority.tool_servers()?;
+    let programs: Vec<_> =
+        servers.iter().filter(|s| s.url.starts_with("stdio:")).map(|s| &s.name).collect();
+    let found = match named {
+        Some(named) => {
+            let named = ServerName::parse(named)?;
+            programs.iter().find(|name| ***name == named).map(|name| (*name).clone())
+        }
+        None => match programs.as_slice() {
+            [only] => Some((*only).clone()),
+            [] => None,
+            _ => {
+                return Err(CliError::usage(
+                    "server-ambiguous",
+                    format!("{} programs are catalogued", programs.len()),
+                    "name one with --server; see `bailiwick tool-server list`",
+                ));
+            }
+        },
+    };
+    found.ok_or_else(|| {
+        CliError::not_found(
+            "not-found",
+            format!("no program `{}` is catalogued", named.unwrap_or("of any name")),
+            "add it with `bailiwick tool-server add NAME --url stdio:NAME`, then pin it",
+        )
+    })
+}
+
+pub(super) fn no_command() -> CliError {
+    CliError::usage(
+        "no-command",
+        "the program is not named",
+        "write its command after `--`, as in `-- npx some-mcp-server`",
+    )
+}
+
+/// The program as the command line has it. Its environment is `PATH`, so that it
+/// and what it starts are found, and what is named.
+pub(super) fn program(args: &ProgramArgs) -> Result<Program, CliError> {
+    let (command, arguments) = args.command.split_first().ok_or_else(no_command)?;
+    let inherited = |name: &str| {
+        std::env::var_os(name).ok_or_else(|| {
+            CliError::usage(
+                "variable-missing",
+                format!("`{name}` is not in the environment"),
+                "set it, or leave it out",
+            )
+        })
+    };
+    let mut environment: Vec<(OsString, OsString)> =
+        std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect();
+    for given in &args.env {
+        let (name, value) = match given.split_once('=') {
+            Some((name, value)) => (name, OsStr::new(value).to_owned()),
+            None => (given.as_str(), inherited(given)?),
+        };
+        environment.push((name.into(), value));
+    }
+    let mut secrets = Vec::new();
+    for name in &args.secret {
+        let value = inherited(name)?.into_string().map_err(|_| {
+            CliError::usage("variable-not-text", format!("`{name}` is no text"), "set it as text")
+        })?;
+        secrets.push((name.into(), Secret::new(value)));
+    }
+    Ok(Program {
+        command: command.clone(),
+        arguments: arguments.to_vec(),
+        environment,
+        secrets,
+        directory: None,
+    })
+}
