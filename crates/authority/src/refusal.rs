@@ -8,7 +8,7 @@ use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
-use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, WorkflowId};
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
@@ -42,6 +42,18 @@ pub enum Refusal {
     AlreadyRetired {
         /// Its name.
         name: String,
+    },
+    /// Another definition waits than the one that was looked at.
+    #[error("`{tool}` has another definition by now than the one that was shown")]
+    DefinitionMoved {
+        /// Which tool.
+        tool: ToolId,
+    },
+    /// A kept definition that is not what it was.
+    #[error("the definition of `{tool}` that is on record cannot be read")]
+    DefinitionUnreadable {
+        /// Which tool.
+        tool: ToolId,
     },
     /// As many logins are under way as this installation takes at once.
     #[error("too many logins are under way")]
@@ -392,6 +404,8 @@ impl Refusal {
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
+            Self::DefinitionMoved { .. } => "definition-moved",
+            Self::DefinitionUnreadable { .. } => "definition-unreadable",
             Self::Busy => "busy",
             Self::NotAPerson { .. } => "not-a-person",
             Self::LastOwner => "last-owner",
@@ -480,6 +494,10 @@ impl Refusal {
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
+            Self::DefinitionMoved { .. } => "look at the one that waits now",
+            Self::DefinitionUnreadable { .. } => {
+                "read the definitions again with `bailiwick tool-server pin`"
+            }
             Self::Busy => "try again in a few minutes",
             Self::NotAPerson { .. } => "name a person; a service signs requests with its key",
             Self::LastOwner => "make somebody else an owner first",

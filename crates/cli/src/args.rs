@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod agents;
+mod catalogue;
 mod ledger;
 mod people;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
+pub(crate) use catalogue::CatalogueVerb;
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 
@@ -96,6 +98,9 @@ pub(crate) enum Verb {
     /// Tool servers and the pins of their tools.
     #[command(subcommand)]
     ToolServer(ToolServerVerb),
+    /// What the tools say they are: look, accept, withdraw.
+    #[command(subcommand)]
+    Catalogue(CatalogueVerb),
     /// Tasks: pieces of work under a workflow.
     #[command(subcommand)]
     Task(TaskVerb),

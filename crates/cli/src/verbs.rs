@@ -12,6 +12,7 @@ mod agent;
 mod attenuate;
 mod audit;
 mod call;
+mod catalogue;
 mod client;
 mod config;
 mod delegate;
@@ -76,6 +77,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
+        Verb::Catalogue(verb) => catalogue::run(verb, &dir, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,
         Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
         Verb::Attenuate(verb) => attenuate::run(&verb, out)?,

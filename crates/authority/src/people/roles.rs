@@ -73,6 +73,10 @@ pub enum Deed {
     SeeClients,
     /// Map clients to agents, and unmap them.
     MapClients,
+    /// See tool servers, and what their tools are.
+    SeeCatalogue,
+    /// Accept a tool's definition, or withdraw it.
+    TendCatalogue,
     /// Read every entry of the ledger.
     SeeActivity,
     /// Take back anybody's grants and delegations.
@@ -85,7 +89,7 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -93,6 +97,8 @@ impl Deed {
         Self::RetireAgents,
         Self::SeeClients,
         Self::MapClients,
+        Self::SeeCatalogue,
+        Self::TendCatalogue,
         Self::SeeActivity,
         Self::RevokeAny,
         Self::Approve,
@@ -104,10 +110,14 @@ impl Deed {
         use Role::{Approver, Auditor, Developer, Operator, Owner};
         match self {
             Self::TendOwn => None,
-            Self::SeeAgents => Some(&[Owner, Operator, Approver, Auditor, Developer]),
-            Self::AddAgents | Self::PauseAgents | Self::MapClients | Self::RevokeAny => {
-                Some(&[Owner, Operator])
+            Self::SeeAgents | Self::SeeCatalogue => {
+                Some(&[Owner, Operator, Approver, Auditor, Developer])
             }
+            Self::AddAgents
+            | Self::PauseAgents
+            | Self::MapClients
+            | Self::TendCatalogue
+            | Self::RevokeAny => Some(&[Owner, Operator]),
             Self::RetireAgents | Self::TendPeople => Some(&[Owner]),
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
@@ -124,6 +134,8 @@ impl Deed {
             Self::RetireAgents => "retire agents",
             Self::SeeClients => "see registered clients",
             Self::MapClients => "map clients to agents",
+            Self::SeeCatalogue => "see what the tools are",
+            Self::TendCatalogue => "accept what tools are",
             Self::SeeActivity => "read the activity of others",
             Self::RevokeAny => "take back what others granted",
             Self::Approve => "decide on waiting calls",
@@ -198,6 +210,7 @@ mod tests {
             Deed::PauseAgents,
             Deed::RetireAgents,
             Deed::MapClients,
+            Deed::TendCatalogue,
             Deed::RevokeAny,
             Deed::Approve,
             Deed::TendPeople,

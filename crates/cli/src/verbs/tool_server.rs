@@ -113,7 +113,7 @@ fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Res
         return Err(CliError::refused(
             "pin-refused",
             "some definitions need a person's eye and were not pinned",
-            "read them; then name each with --accept TOOL",
+            "look at them with `bailiwick catalogue diff`, then accept each",
         ));
     }
     out.next(&[
@@ -127,7 +127,8 @@ fn tool(pinned: &Pinned) -> String {
         Pinned::New { tool, .. }
         | Pinned::Unchanged { tool }
         | Pinned::Changed { tool, .. }
-        | Pinned::Suspicious { tool, .. } => tool.to_string(),
+        | Pinned::Suspicious { tool, .. }
+        | Pinned::Quarantined { tool } => tool.to_string(),
         Pinned::Malformed { item, .. } => format!("item {item}"),
     }
 }
@@ -141,7 +142,9 @@ fn line(pinned: &Pinned) -> String {
             .map(|f| format!("{} in {}", f.suspicion.as_str(), f.place))
             .collect::<Vec<_>>()
             .join(", "),
-        Pinned::Unchanged { .. } | Pinned::Malformed { .. } => String::new(),
+        Pinned::Unchanged { .. } | Pinned::Quarantined { .. } | Pinned::Malformed { .. } => {
+            String::new()
+        }
     };
     format!("{:<20} {:<50} {detail}", pinned.code(), tool(pinned))
 }
