@@ -116,15 +116,6 @@ impl Config {
         JsonLimits { max_bytes: self.max_request_bytes, ..JsonLimits::DEFAULT }
     }
 
-    /// Bounds on the JSON of an answer: as many values as its bytes can hold.
-    pub(crate) fn response_json(&self) -> JsonLimits {
-        JsonLimits {
-            max_bytes: self.max_response_bytes,
-            max_depth: JsonLimits::DEFAULT.max_depth,
-            max_values: 2_000_000,
-        }
-    }
-
     /// The settings that the retained inputs of a decision name.
     pub(crate) fn to_inputs(&self) -> Json {
         let limits = &self.chain;

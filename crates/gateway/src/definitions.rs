@@ -33,7 +33,9 @@ impl Gateway {
             DefinitionKind::Tool => ("tools/list", "tools"),
             DefinitionKind::Prompt => ("prompts/list", "prompts"),
         };
-        let items = pins::list_all(self, server, method, member).await.map_err(|failure| {
+        let limit = self.config.message_timeout;
+        let listed = pins::list_all(&self.upstream, limit, server, method, member).await;
+        let items = listed.map_err(|failure| {
             let (code, message, remedy) = failure.words();
             ListError { code, message, remedy }
         })?;

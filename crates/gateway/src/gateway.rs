@@ -10,7 +10,7 @@ use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop::Supplied;
 use bailiwick_core::guarantee::Assurance;
-use bailiwick_core::ids::EntryId;
+use bailiwick_core::ids::{EntryId, ServerName};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -30,7 +30,8 @@ use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
 use crate::strangers::{Admission, Strangers};
-use crate::upstream::Upstream;
+use crate::upstream::stdio::Program;
+use crate::upstream::{Reading, Upstream};
 use crate::{step_up, wire};
 
 mod suppressed;
@@ -148,16 +149,30 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub fn new(config: Config, ports: Ports) -> Result<Self, GatewayError> {
+        Self::with_programs(config, ports, Vec::new())
+    }
+
+    /// The same, of which the tool servers in `programs` are started here.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub fn with_programs(
+        config: Config,
+        ports: Ports,
+        programs: Vec<(ServerName, Program)>,
+    ) -> Result<Self, GatewayError> {
         let now = ports.host.now();
         let nonces = config.require_dpop_nonce.then(|| {
             let mut secret = [0; 32];
             ports.host.fill(&mut secret);
             Supplied::new(secret)
         });
+        let reading = Reading::new(config.max_response_bytes);
+        let upstream = Upstream::new(reading, config.connect_timeout, programs)?;
         let inner = Inner {
             audience: config.audience(),
             anchors: RwLock::new(Arc::new(config.anchors.clone())),
-            upstream: Upstream::new(&config)?,
+            upstream,
             sessions: Sessions::default(),
             pins: Pins::default(),
             schemas: Schemas::default(),

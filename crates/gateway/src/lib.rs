@@ -48,3 +48,4 @@ pub use gateway::{Gateway, GatewayError};
 pub use http::router;
 pub use serve::{Bounds, serve};
 pub use tls::{Tls, TlsError};
+pub use upstream::stdio;

@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
@@ -22,7 +23,7 @@ use crate::gateway::Inner;
 use crate::ports::{Pin, PinMismatch, ToolServer};
 use crate::relay::Events;
 use crate::rpc;
-use crate::upstream::{Failure, Outgoing, Received};
+use crate::upstream::{Failure, Outgoing, Received, Upstream};
 
 /// Pages and items of one listing.
 const MAX_PAGES: usize = 50;
@@ -201,6 +202,7 @@ async fn compare(
 ) -> Result<(), Failure> {
     // As of before the question: a change during it is found next time.
     let at = gateway.ports.host.now();
+    let asking = Asking { upstream: &gateway.upstream, limit: gateway.config.message_timeout };
     let mut definitions: HashMap<String, Option<Definition>> = HashMap::new();
     for (kind, method, member) in [
         (DefinitionKind::Tool, "tools/list", "tools"),
@@ -209,7 +211,7 @@ async fn compare(
         if !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
             continue;
         }
-        for item in list(gateway, server, link, method, member).await? {
+        for item in list(&asking, server, link, method, member).await? {
             let Some(definition) = read(kind, &item) else { continue };
             definitions
                 .entry(operation(kind, definition.name()))
@@ -250,27 +252,75 @@ async fn compare(
 
 /// All items of a listing, without remembering how the server was asked.
 pub(crate) async fn list_all(
-    gateway: &Inner,
+    upstream: &Upstream,
+    limit: Duration,
     server: &ToolServer,
     method: &str,
     member: &str,
 ) -> Result<Vec<Json>, Failure> {
-    list(gateway, server, &mut Link::default(), method, member).await
+    let asking = Asking { upstream, limit };
+    let mut link = Link::default();
+    let items = list(&asking, server, &mut link, method, member).await;
+    close(&asking, server, link).await;
+    items
+}
+
+/// The same for several kinds, of one session where the server keeps one.
+pub(crate) async fn list_each<const N: usize>(
+    upstream: &Upstream,
+    limit: Duration,
+    server: &ToolServer,
+    kinds: [(&str, &str); N],
+) -> Vec<Result<Vec<Json>, Failure>> {
+    let asking = Asking { upstream, limit };
+    let mut link = Link::default();
+    let mut all = Vec::with_capacity(N);
+    for (method, member) in kinds {
+        let items = list(&asking, server, &mut link, method, member).await;
+        let over = matches!(&items, Err(failure) if !matches!(failure, Failure::Garbage { .. }));
+        all.push(items);
+        if over {
+            break;
+        }
+    }
+    close(&asking, server, link).await;
+    all
+}
+
+/// How long the gateway waits for an answer that it asks for itself, and where.
+struct Asking<'a> {
+    upstream: &'a Upstream,
+    limit: Duration,
+}
+
+/// Ends a session of the gateway's own.
+async fn close(asking: &Asking<'_>, server: &ToolServer, link: Link) {
+    if let Link::Session(Some(session)) = link {
+        let ending = asking.upstream.end(server, &session);
+        let _ = tokio::time::timeout(asking.limit, ending).await;
+    }
 }
 
 /// All items of a listing, asked by the gateway for itself.
 async fn list(
-    gateway: &Inner,
+    asking: &Asking<'_>,
     server: &ToolServer,
     link: &mut Link,
     method: &str,
     member: &str,
 ) -> Result<Vec<Json>, Failure> {
+    // A program that knows only sessions may not survive another first message.
+    if matches!(link, Link::Unknown) && asking.upstream.is_program(server) {
+        *link = match open(asking, server).await {
+            Err(Failure::Garbage { .. }) => Link::Stateless,
+            opened => opened?,
+        };
+    }
     if matches!(link, Link::Unknown) {
         *link = Link::Stateless;
-        match pages(gateway, server, link, method, member).await {
+        match pages(asking, server, link, method, member).await {
             Err(Failure::Status(_) | Failure::Garbage { .. }) => {
-                *link = open(gateway, server).await?
+                *link = open(asking, server).await?
             }
             other => {
                 if other.is_err() {
@@ -280,15 +330,15 @@ async fn list(
             }
         }
     }
-    match pages(gateway, server, link, method, member).await {
+    match pages(asking, server, link, method, member).await {
         Err(Failure::SessionEnded) => {
             *link = Link::Unknown;
-            *link = open(gateway, server).await?;
-            pages(gateway, server, link, method, member).await
+            *link = open(asking, server).await?;
+            pages(asking, server, link, method, member).await
         }
         Err(failure) => {
             // Perhaps another version of the server runs now: begin anew.
-            *link = Link::Unknown;
+            close(asking, server, std::mem::take(link)).await;
             Err(failure)
         }
         items => items,
@@ -296,7 +346,7 @@ async fn list(
 }
 
 async fn pages(
-    gateway: &Inner,
+    asking: &Asking<'_>,
     server: &ToolServer,
     link: &Link,
     method: &str,
@@ -309,7 +359,7 @@ async fn pages(
         if let Some(cursor) = &cursor {
             params.insert("cursor", cursor.as_str());
         }
-        let received = ask(gateway, server, link, method, params).await?;
+        let received = ask(asking, server, link, method, params).await?;
         // An error is an answer, but not a listing.
         let result = received.message.member("result").and_then(Json::as_object);
         let result = result.ok_or(Failure::Garbage { bytes: received.bytes })?;
@@ -331,7 +381,7 @@ fn client() -> Object {
 }
 
 async fn ask(
-    gateway: &Inner,
+    asking: &Asking<'_>,
     server: &ToolServer,
     link: &Link,
     method: &str,
@@ -359,17 +409,18 @@ async fn ask(
         body: rpc::text(&rpc::compose(Some(&id), method, Some(&params))),
     };
     let mut events = Events::none();
-    gateway.upstream.exchange(outgoing, &id, gateway.config.message_timeout, &mut events).await
+    asking.upstream.exchange(outgoing, &id, asking.limit, &mut events).await
 }
 
 /// Opens a session of the gateway's own.
-async fn open(gateway: &Inner, server: &ToolServer) -> Result<Link, Failure> {
+async fn open(asking: &Asking<'_>, server: &ToolServer) -> Result<Link, Failure> {
     let params = Object::new()
         .with("protocolVersion", Era::Sessions.version())
         .with("capabilities", Object::new())
         .with("clientInfo", client());
-    let opened = ask(gateway, server, &Link::Session(None), "initialize", params).await?;
+    let opened = ask(asking, server, &Link::Session(None), "initialize", params).await?;
     if opened.message.member("result").is_none() {
+        close(asking, server, Link::Session(opened.session)).await;
         return Err(Failure::Garbage { bytes: opened.bytes });
     }
     let outgoing = Outgoing {
@@ -381,6 +432,6 @@ async fn open(gateway: &Inner, server: &ToolServer) -> Result<Link, Failure> {
         session: opened.session.as_deref(),
         body: rpc::text(&rpc::compose(None, "notifications/initialized", None)),
     };
-    gateway.upstream.notify(outgoing, gateway.config.message_timeout).await?;
+    asking.upstream.notify(outgoing, asking.limit).await?;
     Ok(Link::Session(opened.session))
 }

@@ -169,6 +169,10 @@ impl Credential {
         Self(Zeroizing::new(token.into()))
     }
 
+    pub(crate) fn secret(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// The value of the header `Authorization`.
     pub(crate) fn authorization(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("Bearer {}", self.0.as_str()))
@@ -237,6 +241,18 @@ pub struct ToolServer {
     pub pins: BTreeMap<String, Pin>,
     /// Whether it was revoked.
     pub revoked: bool,
+}
+
+impl ToolServer {
+    /// A tool server that is a program of this process, with nothing pinned.
+    ///
+    /// Its address names it and says nothing of the command.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a server's name is a part of a URL as it stands")]
+    pub fn program(name: ServerName) -> Self {
+        let url = url::Url::parse(&format!("stdio:{name}")).expect("a URL");
+        Self { url, name, credential: None, pins: BTreeMap::new(), revoked: false }
+    }
 }
 
 /// A tool's definition is not the one that was pinned, or no pin is there.

@@ -26,7 +26,7 @@ use crate::sessions::{Lease, Session};
 use crate::stages::Stopped;
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stand::{CHECK_EVERY, Stand};
-use crate::upstream::{Failure, is_media};
+use crate::upstream::{Failure, Source};
 use crate::{sse, wire};
 
 /// What a stream hangs on.
@@ -102,7 +102,7 @@ impl Gateway {
     /// Ends a session at the tool server.
     pub(crate) async fn close_upstream(&self, server: &ToolServer, session: Option<&str>) {
         let Some(session) = session else { return };
-        let work = self.upstream.bare(Method::DELETE, server, session);
+        let work = self.upstream.end(server, session);
         if !matches!(tokio::time::timeout(self.config.message_timeout, work).await, Ok(Ok(_))) {
             tracing::debug!("the tool server's session may still be open");
         }
@@ -116,13 +116,13 @@ impl Gateway {
             return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
         };
         let limit = self.config.message_timeout;
-        let work = self.upstream.bare(Method::GET, &visit.server, upstream);
-        let response = match tokio::time::timeout(limit, work).await {
-            Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND => {
+        let work = self.upstream.common(&visit.server, upstream);
+        let source = match tokio::time::timeout(limit, work).await {
+            Ok(Ok(source)) => source,
+            Ok(Err(Failure::SessionEnded)) => {
                 self.sessions.end(&session);
                 return StatusCode::NOT_FOUND.into_response();
             }
-            Ok(Ok(response)) if response.status().is_success() => response,
             // Legal: there is no common stream then.
             _ => {
                 return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
@@ -134,7 +134,7 @@ impl Gateway {
             lease: session.lease(),
             ended: session.ended.clone(),
         };
-        self.pump(response, None, Era::Sessions, &visit, lifeline)
+        self.pump(source, None, Era::Sessions, &visit, lifeline)
     }
 
     /// `subscriptions/listen` (2026-07-28): the answer is a stream.
@@ -149,21 +149,17 @@ impl Gateway {
             return Err(Stopped::known(denial, visit.caller.present));
         }
         let limit = self.config.message_timeout;
-        let sent = self.upstream.post(outgoing(request, &visit, request.params.as_ref()));
+        let sent = self.upstream.listen(outgoing(request, &visit, request.params.as_ref()));
         let failure = match tokio::time::timeout(limit, sent).await {
-            Ok(Ok(response))
-                if response.status().is_success()
-                    && is_media(response.headers(), "text/event-stream") =>
-            {
+            Ok(Ok(source)) => {
                 let lifeline = Lifeline {
                     server: Arc::clone(&visit.server),
                     session: None,
                     lease: visit.caller.lease(&visit.server.name),
                     ended: CancellationToken::new(),
                 };
-                return Ok(self.pump(response, Some(id.clone()), Era::Stateless, &visit, lifeline));
+                return Ok(self.pump(source, Some(id.clone()), Era::Stateless, &visit, lifeline));
             }
-            Ok(Ok(response)) => Failure::Status(response.status().as_u16()),
             Ok(Err(failure)) => failure,
             Err(_) => Failure::TimedOut,
         };
@@ -174,15 +170,12 @@ impl Gateway {
     /// Passes events until one side, or the authority behind it, ends.
     fn pump(
         &self,
-        response: reqwest::Response,
+        source: Source,
         answer_to: Option<Json>,
         era: Era,
         visit: &Visit,
         lifeline: Lifeline,
     ) -> Response {
-        if !is_media(response.headers(), "text/event-stream") {
-            return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
-        }
         let (to, events) = mpsc::channel(BUFFERED);
         let route = Events::to(Route {
             gateway: self.clone(),
@@ -194,24 +187,23 @@ impl Gateway {
         });
         let gateway = self.clone();
         self.tracker.spawn(async move {
-            gateway.pass_events(response, answer_to, route, to, lifeline).await;
+            gateway.pass_events(source, answer_to, route, to, lifeline).await;
         });
         events_response(body_of(events))
     }
 
     async fn pass_events(
         &self,
-        mut response: reqwest::Response,
+        mut source: Source,
         answer_to: Option<Json>,
         mut route: Events,
         to: mpsc::Sender<Vec<u8>>,
         lifeline: Lifeline,
     ) {
-        let mut reader = sse::Reader::new(self.upstream.max_bytes());
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
-            let piece = tokio::select! {
-                piece = response.chunk() => piece,
+            let messages = tokio::select! {
+                messages = source.next(&lifeline.server) => messages,
                 _ = check.tick() => {
                     if self.stands(&lifeline) { continue }
                     return self.end(&lifeline);
@@ -220,22 +212,20 @@ impl Gateway {
                 () = self.stopping.cancelled() => return,
                 () = to.closed() => return,
             };
-            let Ok(Some(piece)) = piece else { return };
-            let Ok(events) = reader.feed(&piece) else { return };
+            let Some(messages) = messages else { return };
             // SECURITY: asked again before anything is shown.
-            if !events.is_empty() && !self.stands(&lifeline) {
+            if !messages.is_empty() && !self.stands(&lifeline) {
                 return self.end(&lifeline);
             }
-            for data in events {
-                match self.upstream.message(&data, &lifeline.server, data.len()) {
-                    Ok(Message::Response { id, message }) => {
+            for message in messages {
+                match message {
+                    Message::Response { id, message } => {
                         if Some(&id) == answer_to.as_ref() {
                             let _ = to.send(rpc::text(&message.into())).await;
                             return;
                         }
                     }
-                    Ok(message) => route.take(message),
-                    Err(_) => return,
+                    message => route.take(message),
                 }
             }
         }

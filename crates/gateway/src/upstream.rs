@@ -1,23 +1,32 @@
-//! The one HTTP client towards tool servers, and what may come back.
+//! The way to tool servers, and what may come back: one HTTP client, and
+//! programs on their standard streams.
 //!
-//! It follows no redirect, uses no proxy, sends only headers made here, and
-//! reads answers up to a bound. Nothing of the caller's request but the
-//! checked message reaches a tool server.
+//! The client follows no redirect, uses no proxy, sends only headers made
+//! here, and reads answers up to a bound. Nothing of the caller's request but
+//! the checked message reaches a tool server.
 
 use std::time::Duration;
 
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::mcp_methods::Era;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::config::Config;
-use crate::ports::{Pin, ToolServer};
+use crate::ports::{Credential, ToolServer};
 use crate::relay::Events;
 use crate::rpc::Message;
 use crate::sse;
 use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
+
+mod child;
+mod headers;
+pub mod stdio;
+
+use headers::encoded;
+pub(crate) use headers::param_headers;
+use stdio::{Program, Programs};
 
 /// A request to a tool server.
 #[derive(Debug)]
@@ -53,8 +62,10 @@ pub(crate) enum Failure {
     SessionEnded,
     /// No answer in time.
     TimedOut,
-    /// The connection broke after the request left.
+    /// The connection broke after the request left, or the program ended.
     Broken,
+    /// The caller gave the request up.
+    Cancelled,
     /// Larger than allowed.
     TooLarge {
         /// What had been read.
@@ -80,7 +91,7 @@ impl Failure {
         match self {
             Self::Unreachable | Self::Late | Self::SessionEnded => Outcome::NotExecuted,
             Self::TimedOut => Outcome::Timeout,
-            Self::Broken => Outcome::Unknown,
+            Self::Broken | Self::Cancelled => Outcome::Unknown,
             Self::TooLarge { .. } | Self::Leak { .. } | Self::Garbage { .. } | Self::Status(_) => {
                 Outcome::Error
             }
@@ -122,6 +133,11 @@ impl Failure {
                 "the connection to the tool server broke; the call may have had its effect",
                 "find out what happened before calling again",
             ),
+            Self::Cancelled => (
+                "upstream-cancelled",
+                "the call was cancelled while the tool worked; it may have had its effect",
+                "find out what happened before calling again",
+            ),
             Self::TooLarge { .. } => (
                 "upstream-too-large",
                 "the tool server's answer is larger than allowed",
@@ -146,26 +162,114 @@ impl Failure {
     }
 }
 
-/// The HTTP client.
-#[derive(Debug)]
-pub(crate) struct Upstream {
-    http: reqwest::Client,
+/// How answers are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
     max_bytes: usize,
     json: JsonLimits,
 }
 
+impl Reading {
+    /// As many values as the bytes can hold.
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        let max_depth = JsonLimits::DEFAULT.max_depth;
+        Self { max_bytes, json: JsonLimits { max_bytes, max_depth, max_values: 2_000_000 } }
+    }
+
+    /// One message of a tool server, read as strictly as one of a client, of
+    /// an answer of which `bytes` were read. It may show none of `secrets`.
+    ///
+    /// # Errors
+    /// [`Failure::Leak`], [`Failure::Garbage`].
+    fn message(
+        &self,
+        text: &[u8],
+        server: &ServerName,
+        secrets: &[Credential],
+        bytes: usize,
+    ) -> Result<Message, Failure> {
+        // SECURITY: agents never hold tool credentials (DESIGN rule 5), also
+        // not because a tool server echoes what it was sent.
+        if secrets.iter().any(|secret| secret.is_shown_by(text)) {
+            tracing::error!(%server, "the tool server's answer holds its credential");
+            return Err(Failure::Leak { bytes });
+        }
+        let json = Json::parse(text, &self.json).map_err(|_| Failure::Garbage { bytes })?;
+        match Message::read(json) {
+            // SECURITY: a denial is the gateway's word only. A tool server that
+            // forged one could make an agent repeat what was done.
+            Ok(Message::Response { message, .. }) if is_denial(&message) => {
+                tracing::error!(%server, "the tool server answers with a denial");
+                Err(Failure::Garbage { bytes })
+            }
+            Ok(message) => Ok(message),
+            Err(_) => Err(Failure::Garbage { bytes }),
+        }
+    }
+}
+
+/// Messages of a tool server that come as long as it likes.
+pub(crate) enum Source {
+    /// Events of an HTTP answer.
+    Http { response: reqwest::Response, reader: sse::Reader, reading: Reading },
+    /// What a program says of itself.
+    Program(tokio::sync::mpsc::Receiver<Message>),
+}
+
+impl Source {
+    fn http(response: reqwest::Response, reading: Reading) -> Result<Self, Failure> {
+        if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
+            return Err(Failure::Status(response.status().as_u16()));
+        }
+        Ok(Self::Http { response, reader: sse::Reader::new(reading.max_bytes), reading })
+    }
+
+    /// What came next, perhaps nothing; `None` at the end, and when it cannot
+    /// be read.
+    pub(crate) async fn next(&mut self, server: &ToolServer) -> Option<Vec<Message>> {
+        match self {
+            Self::Program(messages) => Some(vec![messages.recv().await?]),
+            Self::Http { response, reader, reading } => {
+                let piece = response.chunk().await.ok()??;
+                let secrets = server.credential.as_slice();
+                let read =
+                    |data: Vec<u8>| reading.message(&data, &server.name, secrets, data.len()).ok();
+                reader.feed(&piece).ok()?.into_iter().map(read).collect()
+            }
+        }
+    }
+}
+
+/// The way to tool servers.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    http: reqwest::Client,
+    programs: Programs,
+    reading: Reading,
+}
+
 impl Upstream {
-    pub(crate) fn new(config: &Config) -> Result<Self, reqwest::Error> {
+    /// A way to tool servers, of which those in `programs` are started here.
+    pub(crate) fn new(
+        reading: Reading,
+        connect_timeout: Duration,
+        programs: Vec<(ServerName, Program)>,
+    ) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             // SECURITY: the credential is for the catalogued address only.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(connect_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
             .build()?;
-        Ok(Self { http, max_bytes: config.max_response_bytes, json: config.response_json() })
+        Ok(Self { http, programs: Programs::new(programs, reading), reading })
+    }
+
+    /// Whether a tool server is a program that is started here.
+    pub(crate) fn is_program(&self, server: &ToolServer) -> bool {
+        self.programs.has(&server.name)
     }
 
     fn headers(outgoing: &Outgoing<'_>) -> Option<HeaderMap> {
@@ -215,6 +319,10 @@ impl Upstream {
         limit: Duration,
         events: &mut Events,
     ) -> Result<Received, Failure> {
+        if self.is_program(outgoing.server) {
+            let work = self.programs.exchange(outgoing, id, events);
+            return tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut));
+        }
         let sent_in_session = outgoing.session.is_some();
         let server = outgoing.server;
         let work = async {
@@ -230,6 +338,10 @@ impl Upstream {
         outgoing: Outgoing<'_>,
         limit: Duration,
     ) -> Result<(), Failure> {
+        if self.is_program(outgoing.server) {
+            let work = self.programs.notify(outgoing);
+            return tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut));
+        }
         let in_session = outgoing.session.is_some();
         match tokio::time::timeout(limit, self.post(outgoing)).await {
             Err(_) => Err(Failure::TimedOut),
@@ -243,7 +355,7 @@ impl Upstream {
     }
 
     /// Sends a POST and returns once the answer's headers are there.
-    pub(crate) async fn post(&self, outgoing: Outgoing<'_>) -> Result<reqwest::Response, Failure> {
+    async fn post(&self, outgoing: Outgoing<'_>) -> Result<reqwest::Response, Failure> {
         let headers = Self::headers(&outgoing).ok_or(Failure::Unreachable)?;
         self.http
             .post(outgoing.server.url.clone())
@@ -254,10 +366,42 @@ impl Upstream {
             .map_err(|error| failure(&error))
     }
 
-    /// Opens the common stream of a session, or ends the session.
-    pub(crate) async fn bare(
+    /// Sends a request whose answer is a stream.
+    pub(crate) async fn listen(&self, outgoing: Outgoing<'_>) -> Result<Source, Failure> {
+        if self.is_program(outgoing.server) {
+            return self.programs.listen(outgoing).await;
+        }
+        Source::http(self.post(outgoing).await?, self.reading)
+    }
+
+    /// Opens the common stream of a session.
+    pub(crate) async fn common(
         &self,
-        verb: http::Method,
+        server: &ToolServer,
+        session: &str,
+    ) -> Result<Source, Failure> {
+        if self.is_program(server) {
+            return self.programs.common(&server.name, session);
+        }
+        let response = self.bare(Method::GET, server, session).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Err(Failure::SessionEnded);
+        }
+        Source::http(response, self.reading)
+    }
+
+    /// Ends a session.
+    pub(crate) async fn end(&self, server: &ToolServer, session: &str) -> Result<(), Failure> {
+        if self.is_program(server) {
+            self.programs.end(&server.name, session);
+            return Ok(());
+        }
+        self.bare(Method::DELETE, server, session).await.map(drop)
+    }
+
+    async fn bare(
+        &self,
+        verb: Method,
         server: &ToolServer,
         session: &str,
     ) -> Result<reqwest::Response, Failure> {
@@ -299,10 +443,10 @@ impl Upstream {
             .map(str::to_owned);
         let mut bytes = 0usize;
         if is_media(response.headers(), "text/event-stream") && status.is_success() {
-            let mut reader = sse::Reader::new(self.max_bytes);
+            let mut reader = sse::Reader::new(self.reading.max_bytes);
             while let Some(piece) = response.chunk().await.map_err(|e| failure(&e))? {
                 bytes = bytes.saturating_add(piece.len());
-                if bytes > self.max_bytes {
+                if bytes > self.reading.max_bytes {
                     return Err(Failure::TooLarge { bytes });
                 }
                 let data = reader.feed(&piece).map_err(|_| Failure::TooLarge { bytes })?;
@@ -330,7 +474,7 @@ impl Upstream {
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|e| failure(&e))? {
             bytes = bytes.saturating_add(piece.len());
-            if bytes > self.max_bytes {
+            if bytes > self.reading.max_bytes {
                 return Err(Failure::TooLarge { bytes });
             }
             body.extend_from_slice(&piece);
@@ -345,38 +489,8 @@ impl Upstream {
         }
     }
 
-    /// One message of a tool server, read as strictly as one of a client, of
-    /// an answer of which `bytes` were read.
-    ///
-    /// # Errors
-    /// [`Failure::Leak`], [`Failure::Garbage`].
-    pub(crate) fn message(
-        &self,
-        text: &[u8],
-        server: &ToolServer,
-        bytes: usize,
-    ) -> Result<Message, Failure> {
-        // SECURITY: agents never hold tool credentials (DESIGN rule 5), also
-        // not because a tool server echoes what it was sent.
-        if server.credential.as_ref().is_some_and(|secret| secret.is_shown_by(text)) {
-            tracing::error!(server = %server.name, "the tool server's answer holds its credential");
-            return Err(Failure::Leak { bytes });
-        }
-        let json = Json::parse(text, &self.json).map_err(|_| Failure::Garbage { bytes })?;
-        match Message::read(json) {
-            // SECURITY: a denial is the gateway's word only. A tool server that
-            // forged one could make an agent repeat what was done.
-            Ok(Message::Response { message, .. }) if is_denial(&message) => {
-                tracing::error!(server = %server.name, "the tool server answers with a denial");
-                Err(Failure::Garbage { bytes })
-            }
-            Ok(message) => Ok(message),
-            Err(_) => Err(Failure::Garbage { bytes }),
-        }
-    }
-
-    pub(crate) fn max_bytes(&self) -> usize {
-        self.max_bytes
+    fn message(&self, text: &[u8], server: &ToolServer, bytes: usize) -> Result<Message, Failure> {
+        self.reading.message(text, &server.name, server.credential.as_slice(), bytes)
     }
 }
 
@@ -388,7 +502,7 @@ fn is_denial(message: &Object) -> bool {
         .is_some_and(|code| code == DENIED || code == NOT_AUTHENTICATED)
 }
 
-pub(crate) fn is_media(headers: &HeaderMap, media_type: &str) -> bool {
+fn is_media(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
@@ -408,55 +522,4 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Broken
     }
-}
-
-/// A header value, in base64 where it is not plain.
-fn encoded(text: &str) -> Option<HeaderValue> {
-    let plain = text.bytes().all(|b| (0x21..=0x7e).contains(&b) || b == b' ')
-        && text.trim() == text
-        && !text.starts_with("=?base64?");
-    if plain {
-        return HeaderValue::from_str(text).ok();
-    }
-    HeaderValue::from_str(&format!("=?base64?{}?=", base64(text.as_bytes()))).ok()
-}
-
-/// Standard base64 with padding, from the core's URL-safe form.
-fn base64(bytes: &[u8]) -> String {
-    let mut text: String = bailiwick_core::crypto::base64url(bytes)
-        .chars()
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect();
-    while !text.len().is_multiple_of(4) {
-        text.push('=');
-    }
-    text
-}
-
-/// `Mcp-Param-…` for the arguments whose pinned schema asks for it
-/// (2026-07-28): rebuilt from what was checked, never taken from the caller.
-pub(crate) fn param_headers(pin: &Pin, arguments: &Object) -> Vec<(HeaderName, HeaderValue)> {
-    let properties = pin
-        .schema
-        .as_ref()
-        .and_then(Json::as_object)
-        .and_then(|schema| schema.member("properties")?.as_object());
-    let Some(properties) = properties else { return Vec::new() };
-    let header = |(name, property): (&str, &Json)| {
-        let asked = property.as_object()?.member("x-mcp-header")?.as_str()?;
-        let value = match arguments.member(name)? {
-            Json::String(text) => encoded(text)?,
-            scalar @ (Json::Bool(_) | Json::Number(_)) => {
-                HeaderValue::from_str(&scalar.canonical()).ok()?
-            }
-            _ => return None,
-        };
-        let name = format!("mcp-param-{}", asked.to_ascii_lowercase());
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
-    };
-    properties.iter().filter_map(header).collect()
 }

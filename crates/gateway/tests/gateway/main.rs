@@ -18,6 +18,7 @@ mod entries;
 mod records;
 mod sessions;
 mod standing;
+mod stdio;
 mod support;
 mod tls;
 mod upstream;
