@@ -209,6 +209,7 @@ impl Reading {
 }
 
 /// Messages of a tool server that come as long as it likes.
+#[expect(clippy::large_enum_variant, reason = "one for each call under way, moved once")]
 pub(crate) enum Source {
     /// Events of an HTTP answer.
     Http { response: reqwest::Response, reader: sse::Reader, reading: Reading },

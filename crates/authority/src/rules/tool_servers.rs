@@ -14,7 +14,8 @@ use crate::refusal::Refusal;
 pub struct NewServer {
     /// Its name.
     pub name: ServerName,
-    /// Where it is reached: https, or http on this machine.
+    /// Where it is reached: https, http on this machine, or `stdio:NAME` for a
+    /// program.
     pub url: String,
     /// `file:PATH` of the credential that the gateway uses.
     pub credential: Option<String>,
@@ -36,7 +37,10 @@ pub fn add(
     same_name: Option<&ToolServer>,
     revoked: bool,
 ) -> Result<Plan<ToolServer>, Refusal> {
-    if let Some(fault) = url_fault(&new.url) {
+    // A program's address names the tool server and nothing else: which program
+    // it is, is said to the process that runs it, never by the catalogue.
+    let is_program = new.url == format!("stdio:{}", new.name);
+    if let Some(fault) = url_fault(&new.url).filter(|_| !is_program) {
         // The URL may hold a secret: show what stands before one only.
         let shown = new.url.split(['?', '#', '@']).next().unwrap_or_default();
         let url = shown.chars().filter(|c| !c.is_control()).take(200).collect();

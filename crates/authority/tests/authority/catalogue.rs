@@ -66,6 +66,9 @@ fn a_tool_server_has_a_safe_url_and_a_reference_to_its_credential() {
     for secret in ["hunter2", "file:", "env:TOKEN", "file:a\nb"] {
         assert_eq!(code(add("https://desk.example/", Some(secret))), "credential-not-a-reference");
     }
+    for other in ["stdio:", "stdio:other", "stdio:support-desk/../x", "stdio:sh -c x"] {
+        assert_eq!(code(add(other, None)), "url-unacceptable", "{other}");
+    }
     add("http://127.0.0.1:9/mcp", Some("file:desk.credential")).unwrap();
     assert_eq!(code(add("http://127.0.0.1:10/mcp", None)), "already-exists");
     let moved = NewServer { replace: true, ..server("http://127.0.0.1:10/mcp", None) };

@@ -1,6 +1,9 @@
 //! The catalogue's verbs.
 
-use clap::Subcommand;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogueVerb {
@@ -33,6 +36,11 @@ pub(crate) enum CatalogueVerb {
         #[arg(allow_hyphen_values = true)]
         digest: String,
     },
+    /// Read what a tool server offers, pin it, and propose a first workflow.
+    #[command(
+        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory"
+    )]
+    Learn(LearnArgs),
     /// Withdraw a tool: calls are denied until its definition is accepted again.
     Quarantine {
         /// The tool.
@@ -41,4 +49,31 @@ pub(crate) enum CatalogueVerb {
         #[arg(long, default_value = "withdrawn")]
         reason: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LearnArgs {
+    /// The name that the tool server gets here.
+    pub(crate) name: String,
+    /// Its MCP endpoint.
+    #[arg(long, conflicts_with = "command", required_unless_present = "command")]
+    pub(crate) url: Option<String>,
+    /// The file that holds the gateway's credential for it.
+    #[arg(long, requires = "url")]
+    pub(crate) credential: Option<PathBuf>,
+    /// The workflow's owner.
+    #[arg(long, default_value = "user:owner")]
+    pub(crate) owner: String,
+    /// The agent that may use it [default: agent:NAME-runner].
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Where to write the proposed workflow, instead of printing it.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// A variable of this environment that the program gets too.
+    #[arg(long, value_name = "VARIABLE", requires = "command")]
+    pub(crate) env: Vec<String>,
+    /// The program that is the tool server, with its arguments.
+    #[arg(last = true)]
+    pub(crate) command: Vec<OsString>,
 }

@@ -1,5 +1,7 @@
 //! `catalogue`: what the tools say they are, and the person who accepts it.
 
+mod learn;
+
 use std::path::Path;
 
 use bailiwick_authority::Catalogued;
@@ -35,6 +37,7 @@ pub(super) fn run(verb: CatalogueVerb, dir: &Path, out: Output) -> Result<(), Cl
         }
         CatalogueVerb::Diff { tool } => diff(&data, tool.as_deref(), out),
         CatalogueVerb::Accept { tool, digest } => accept(&data, &tool, &digest, out),
+        CatalogueVerb::Learn(args) => learn::run(&data, &args, out),
         CatalogueVerb::Quarantine { tool, reason } => {
             let tool = ToolId::parse(&tool)?;
             data.authority.definition_quarantine(&tool, &reason, &Administrator::OnHost)?;

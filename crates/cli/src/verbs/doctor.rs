@@ -99,7 +99,10 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
             Ok(format!("{}: {pins} pins", server.name))
         };
         checks.push(Check { what: "tool server", result });
-        checks.push(Check { what: "direct call", result: direct_call(&server.url) });
+        // A program has no address at which somebody else could call it.
+        if !server.url.starts_with("stdio:") {
+            checks.push(Check { what: "direct call", result: direct_call(&server.url) });
+        }
     }
     Ok(())
 }

@@ -39,17 +39,7 @@ fn add(
     out: Output,
 ) -> Result<(), CliError> {
     let url = address::tool_server(&url)?;
-    let credential = match credential {
-        None => None,
-        Some(path) => {
-            // Must be readable by this user only, and absolute: `serve` may
-            // run elsewhere.
-            keyfile::read_private(&path)?;
-            let path =
-                std::path::absolute(&path).map_err(|e| CliError::file(&path, "resolve", &e))?;
-            Some(format!("file:{}", path.display()))
-        }
-    };
+    let credential = credential.as_deref().map(reference).transpose()?;
     let server = data.authority.tool_server_add(NewServer {
         name: ServerName::parse(name)?,
         url,
@@ -63,6 +53,14 @@ fn add(
     );
     out.next(&[&format!("bailiwick tool-server pin {}", server.name)]);
     Ok(())
+}
+
+/// The reference to a credential's file, which must be readable by this user
+/// only, and absolute: `serve` may run elsewhere.
+pub(super) fn reference(path: &Path) -> Result<String, CliError> {
+    keyfile::read_private(path)?;
+    let path = std::path::absolute(path).map_err(|e| CliError::file(path, "resolve", &e))?;
+    Ok(format!("file:{}", path.display()))
 }
 
 fn pin(data: &DataDir, name: &ServerName, accept: &[String], out: Output) -> Result<(), CliError> {
