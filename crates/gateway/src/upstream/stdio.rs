@@ -254,7 +254,7 @@ impl ProgramError {
         match self {
             Self::Start { .. } => "program-start",
             Self::Answer { code, .. } => code,
-            Self::Client { .. } => "gateway-client",
+            Self::Client { .. } => "program-client",
         }
     }
 
