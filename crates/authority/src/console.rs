@@ -9,6 +9,7 @@ mod account;
 mod activity;
 mod agents;
 pub mod assets;
+mod catalogue;
 mod clients;
 mod consent;
 mod frame;
@@ -21,6 +22,7 @@ mod text;
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
 pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
+pub use catalogue::{CataloguePage, DefinitionPage, DifferenceLine, FlagLine, ToolLine};
 pub use clients::{ClientLine, ClientsPage};
 pub use consent::{
     AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,

@@ -45,7 +45,7 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    Asking, Authority, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited, LOGIN_SECONDS,
-    Login, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, SignedIn,
-    Statuses, Target, Then, TokenAnswer,
+    Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited,
+    LOGIN_SECONDS, Login, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed,
+    SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
 };

@@ -6,7 +6,7 @@ use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
-use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, WorkflowId};
+use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
@@ -42,6 +42,18 @@ pub enum Refusal {
     AlreadyRetired {
         /// Its name.
         name: String,
+    },
+    /// Another definition waits than the one that was looked at.
+    #[error("`{tool}` has another definition by now than the one that was shown")]
+    DefinitionMoved {
+        /// Which tool.
+        tool: ToolId,
+    },
+    /// A kept definition that is not what it was.
+    #[error("the definition of `{tool}` that is on record cannot be read")]
+    DefinitionUnreadable {
+        /// Which tool.
+        tool: ToolId,
     },
     /// As many logins are under way as this installation takes at once.
     #[error("too many logins are under way")]

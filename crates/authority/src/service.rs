@@ -27,6 +27,7 @@ use crate::workflows::Parsed;
 mod catalogue;
 mod clients;
 mod consent;
+mod definitions;
 mod delegations;
 mod entitlements;
 mod erasure;
@@ -45,6 +46,7 @@ mod statuses;
 mod tokens;
 
 pub use consent::{Asking, ConsentError};
+pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
 pub use keys::{Ended, PublishedKey};

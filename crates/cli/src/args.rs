@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod agents;
+mod catalogue;
 mod ledger;
 mod people;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
+pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 
@@ -96,6 +98,14 @@ pub(crate) enum Verb {
     /// Tool servers and the pins of their tools.
     #[command(subcommand)]
     ToolServer(ToolServerVerb),
+    /// What the tools say they are: look, accept, withdraw.
+    #[command(subcommand)]
+    Catalogue(CatalogueVerb),
+    /// Read an MCP client's configuration: tool servers to protect, and the credentials in it.
+    #[command(
+        after_help = "Reads the mcpServers of Claude, Cursor and others, and the servers of VS Code, as strict JSON. Nothing is started or reached, and the file is not changed. Credentials go to files of mode 0600, and references stand in their place.\n\nExample:\n  bailiwick import ~/.cursor/mcp.json --out protected"
+    )]
+    Import(ImportArgs),
     /// Tasks: pieces of work under a workflow.
     #[command(subcommand)]
     Task(TaskVerb),
@@ -312,6 +322,15 @@ pub(crate) enum ToolServerVerb {
     },
     /// List tool servers and pins.
     List,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportArgs {
+    /// The client's configuration.
+    pub(crate) file: PathBuf,
+    /// The folder to make.
+    #[arg(long, default_value = "bailiwick-import")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -118,7 +118,7 @@ fn the_composition_root_writes_the_golden_entries() {
     let mismatch = PinMismatch {
         server: ServerName::parse("desk").unwrap(),
         operation: "tools/get_ticket".into(),
-        pinned: sha256(b"pinned"),
+        pinned: Some(sha256(b"pinned")),
         found: Some(sha256(b"found")),
         definition: None,
     };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bailiwick_authority::ceilings::Ceilings;
+use bailiwick_authority::rules::pins::MAX_CANDIDATE_BYTES;
 use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
 use bailiwick_core::crypto::{Digest, Signer};
@@ -21,8 +22,8 @@ use bailiwick_gateway::ports::{
 };
 use bailiwick_policy::Workflow;
 use bailiwick_store::{
-    Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError, Subject,
-    Tx,
+    Candidate, Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError,
+    Subject, Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -466,14 +467,40 @@ impl Catalogue for StoreCatalogue {
     fn pin_mismatch(&self, mismatch: PinMismatch) {
         let maker = self.maker.now();
         let Ok(random) = host::random() else { return };
+        let candidate = candidate(&mismatch, host::now());
+        let pinned = mismatch.pinned.is_some();
         let event = tool_changed(&mismatch, self.store.org(), host::now(), random);
         let tool = event.subjects.tool.as_deref();
-        tracing::warn!(tool, "a tool's definition is not the pinned one; it is quarantined");
+        tracing::warn!(tool, "a tool's definition is not a pinned one; it is quarantined");
         // The writer runs it whether or not anybody waits.
         drop(self.store.write(move |tx| -> Result<(), StoreError> {
-            tx.append(&maker.id, &*maker.key, event).map(|_| ())
+            let Some(candidate) = candidate else {
+                return tx.append(&maker.id, &*maker.key, event).map(|_| ());
+            };
+            // Known from before a restart, or from whoever pinned the others.
+            let known = tx.candidate(&candidate.tool)?;
+            if known.is_some_and(|known| known.digest == candidate.digest) {
+                // That an accepted tool changed again is still news.
+                return match pinned {
+                    true => tx.append(&maker.id, &*maker.key, event).map(|_| ()),
+                    false => Ok(()),
+                };
+            }
+            tx.record(&maker.id, &*maker.key, event, &Row::Candidate(candidate)).map(|_| ())
         }));
     }
+}
+
+/// What a person will look at; none, if the tool is gone, listed twice or
+/// cannot be kept.
+fn candidate(mismatch: &PinMismatch, now: Timestamp) -> Option<Candidate> {
+    let definition = mismatch.definition.as_ref()?.canonical();
+    Some(Candidate {
+        tool: ToolId::parse(&format!("mcp:{}:{}", mismatch.server, mismatch.operation)).ok()?,
+        digest: mismatch.found?,
+        definition: Some(definition).filter(|d| d.len() <= MAX_CANDIDATE_BYTES)?,
+        seen: now,
+    })
 }
 
 /// The entry of a definition that is not the pinned one.
@@ -493,7 +520,7 @@ pub(crate) fn tool_changed(
         body: Object::new()
             .with("tool", tool)
             .with("server", &mismatch.server)
-            .with("pinned", mismatch.pinned)
+            .with("pinned", mismatch.pinned.map(Json::from))
             .with("found", mismatch.found.map(Json::from)),
         disclosures: Vec::new(),
     }

@@ -12,6 +12,7 @@ mod agent;
 mod attenuate;
 mod audit;
 mod call;
+mod catalogue;
 mod client;
 mod config;
 mod connect;
@@ -22,6 +23,7 @@ mod entitlements;
 pub(crate) mod evidence;
 mod grant;
 mod identity;
+mod import;
 mod init;
 mod inspect;
 mod instance;
@@ -78,6 +80,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
+        Verb::Catalogue(verb) => catalogue::run(verb, &dir, out)?,
+        Verb::Import(verb) => import::run(&verb, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,
         Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
         Verb::Attenuate(verb) => attenuate::run(&verb, out)?,

@@ -19,6 +19,20 @@ pub struct ListError {
 }
 
 impl Gateway {
+    /// Whether a tool server lists any resource, or a pattern of some.
+    pub async fn has_resources(&self, server: &ToolServer) -> bool {
+        for (method, member) in
+            [("resources/list", "resources"), ("resources/templates/list", "resourceTemplates")]
+        {
+            let limit = self.config.message_timeout;
+            let items = pins::list_all(&self.upstream, limit, server, method, member).await;
+            if items.is_ok_and(|items| !items.is_empty()) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The whole listing of one kind, as `{"tools": […]}` or
     /// `{"prompts": […]}`, read as the gateway reads it when it compares pins.
     ///

@@ -4,7 +4,8 @@
 //! accepted: at start, on every listing that passes, when the server says that
 //! its list changed, and before a call when the last comparison is older than
 //! the bound. A tool whose definition differs is not called until it matches
-//! again.
+//! again. One that nobody pinned is never called; it is reported for a person
+//! to look at.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +47,7 @@ struct State {
     checked: Option<Timestamp>,
     /// Digests by operation, as last seen.
     found: HashMap<String, Digest>,
-    reported: HashSet<(String, Digest, Option<Digest>)>,
+    reported: HashSet<(String, Option<Digest>, Option<Digest>)>,
 }
 
 /// How the gateway itself talks to a tool server.
@@ -151,13 +152,15 @@ impl Pins {
     ) -> bool {
         let Some(definition) = read(kind, item) else { return false };
         let operation = operation(kind, definition.name());
-        let Some(pin) = server.pins.get(&operation) else { return false };
+        let pin = server.pins.get(&operation);
         let digest = definition.digest();
         let watched = self.watched(&server.name);
         let mut state = watched.state();
-        state.found.insert(operation.clone(), digest);
-        if digest == pin.digest {
-            return true;
+        if let Some(pin) = pin {
+            state.found.insert(operation.clone(), digest);
+            if digest == pin.digest {
+                return true;
+            }
         }
         let mismatch = state.mismatch(server, &operation, pin, Some(&definition));
         drop(state);
@@ -172,18 +175,19 @@ impl State {
         &mut self,
         server: &ToolServer,
         operation: &str,
-        pin: &Pin,
+        pin: Option<&Pin>,
         definition: Option<&Definition>,
     ) -> Option<PinMismatch> {
         let found = definition.map(Definition::digest);
-        let key = (operation.to_owned(), pin.digest, found);
+        let pinned = pin.map(|pin| pin.digest);
+        let key = (operation.to_owned(), pinned, found);
         if self.reported.len() >= MAX_ITEMS || !self.reported.insert(key) {
             return None;
         }
         Some(PinMismatch {
             server: server.name.clone(),
             operation: operation.to_owned(),
-            pinned: pin.digest,
+            pinned,
             found,
             definition: definition.map(Definition::to_json),
         })
@@ -230,7 +234,13 @@ async fn compare(
                 // Should it change again later, that is news.
                 state.reported.retain(|(o, ..)| o != operation);
             } else {
-                mismatches.extend(state.mismatch(server, operation, pin, definition));
+                mismatches.extend(state.mismatch(server, operation, Some(pin), definition));
+            }
+        }
+        // What is new is not called either, and somebody should look at it.
+        for (operation, definition) in &definitions {
+            if let (None, Some(definition)) = (server.pins.get(operation), definition) {
+                mismatches.extend(state.mismatch(server, operation, None, Some(definition)));
             }
         }
     }

@@ -265,15 +265,15 @@ impl ToolServer {
     }
 }
 
-/// A tool's definition is not the one that was pinned.
+/// A tool's definition is not the one that was pinned, or no pin is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PinMismatch {
     /// The tool server.
     pub server: ServerName,
     /// The operation, as in [`ToolServer::pins`].
     pub operation: String,
-    /// What was accepted.
-    pub pinned: Digest,
+    /// What was accepted; `None`: nobody accepted this tool.
+    pub pinned: Option<Digest>,
     /// What the server says now; `None`: it no longer lists it, or lists it
     /// twice, or its definition cannot be read.
     pub found: Option<Digest>,
@@ -301,8 +301,8 @@ pub trait Catalogue: Send + Sync {
     /// When they cannot be read.
     fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable>;
 
-    /// Called once when a definition is found changed; must not block. The
-    /// tool stays quarantined here until it matches its pin again.
+    /// Called once when a definition is found changed or new; must not block.
+    /// The tool stays quarantined here until it matches a pin.
     fn pin_mismatch(&self, mismatch: PinMismatch);
 }
 

@@ -12,9 +12,13 @@ use bailiwick_core::json::{Json, Object};
 use crate::grades::{Effect, Risk};
 
 mod definition;
+mod difference;
+mod neighbours;
 mod suspicion;
 
 pub use definition::{Definition, DefinitionError, DefinitionKind};
+pub use difference::{Difference, differences};
+pub use neighbours::Neighbours;
 pub use suspicion::{Flag, Suspicion};
 
 /// Our rating of one tool.

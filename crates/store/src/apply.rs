@@ -17,6 +17,7 @@ pub(crate) const TABLES: &[&str] = &[
     "grants",
     "tasks",
     "pins",
+    "candidates",
     "tool_servers",
     "workflows",
     "instances",
@@ -214,7 +215,32 @@ impl View<'_> {
                 ),
                 "tool server",
             ),
-            Row::Pin(p) => self.put(
+            Row::Candidate(c) => self.put(
+                "INSERT INTO candidates (org, tool, server, digest, definition, seen, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (org, tool) DO UPDATE
+                 SET digest = excluded.digest, definition = excluded.definition,
+                     seen = excluded.seen, entry = excluded.entry",
+                (
+                    org,
+                    c.tool.as_str(),
+                    c.tool.server(),
+                    c.digest.bytes().as_slice(),
+                    &c.definition,
+                    c.seen.millis(),
+                    entry,
+                ),
+                "candidate",
+            ),
+            Row::Pin(p) => {
+                // Somebody decided: what waited for it does not wait any more.
+                execute(
+                    self.c,
+                    "DELETE FROM candidates WHERE org = ?1 AND tool = ?2",
+                    (org, p.tool.as_str()),
+                    "candidate",
+                )?;
+                self.put(
                 "INSERT INTO pins (org, tool, server, digest, definition, status, pinned, entry)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (org, tool) DO UPDATE
@@ -231,7 +257,8 @@ impl View<'_> {
                     entry,
                 ),
                 "pin",
-            ),
+            )
+            }
             Row::PinStatus { tool, status } => self.change(
                 "UPDATE pins SET status = ?3 WHERE org = ?1 AND tool = ?2",
                 (org, tool.as_str(), status.as_str()),

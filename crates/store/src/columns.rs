@@ -10,8 +10,8 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::rows::{
-    Agent, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin, Principal,
-    Revocation, Stored, Subject, Task, ToolServer, Workflow,
+    Agent, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin,
+    Principal, Revocation, Stored, Subject, Task, ToolServer, Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +220,18 @@ impl Record for Pin {
             definition: row.get(i + 2)?,
             status: parsed(row, i + 3)?,
             pinned: time(row, i + 4)?,
+        })
+    }
+}
+
+impl Record for Candidate {
+    const COLUMNS: &'static [&'static str] = &["tool", "digest", "definition", "seen"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            tool: parsed(row, i)?,
+            digest: digest(row, i + 1)?,
+            definition: row.get(i + 2)?,
+            seen: time(row, i + 3)?,
         })
     }
 }

@@ -19,8 +19,11 @@ const APPLICATION_ID: i64 = 0x424c_574b;
 
 /// The schema's steps; the version of a file is how many it has.
 /// INVARIANT: a step that was released is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_people.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_people.sql"),
+    include_str!("schema/0003_candidates.sql"),
+];
 
 /// The newest schema version that this program knows.
 #[must_use]

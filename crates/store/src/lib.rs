@@ -51,7 +51,7 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
+    Action, Agent, Appended, Candidate, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
     Credential, CredentialKind, Delegation, Derived, Entitlements, Grant, Holder, IdentityMode,
     Instance, OpenAction, Pin, PinStatus, Principal, Revocation, Revocations, Row, Spent, Status,
     Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Workflow,

@@ -10,8 +10,8 @@ use rusqlite::Params;
 use crate::columns::Record;
 use crate::error::StoreError;
 use crate::rows::{
-    Agent, Chain, Delegation, Derived, Grant, Holder, Instance, Pin, Principal, Row, Stored, Task,
-    ToolServer, Workflow,
+    Agent, Candidate, Chain, Delegation, Derived, Grant, Holder, Instance, Pin, Principal, Row,
+    Stored, Task, ToolServer, Workflow,
 };
 use crate::view::View;
 
@@ -214,6 +214,23 @@ impl View<'_> {
     /// [`StoreError::Fault`].
     pub fn pins(&self, server: &ServerName) -> Result<Vec<Stored<Pin>>, StoreError> {
         let from = "pins t WHERE org = ?1 AND server = ?2 ORDER BY tool";
+        self.records(from, (self.org_text(), server.as_str()))
+    }
+
+    /// What a tool server says a tool is, where nobody accepted it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn candidate(&self, tool: &ToolId) -> Result<Option<Stored<Candidate>>, StoreError> {
+        self.record("candidates t WHERE org = ?1 AND tool = ?2", (self.org_text(), tool.as_str()))
+    }
+
+    /// The same for every tool of a tool server, by tool.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn candidates(&self, server: &ServerName) -> Result<Vec<Stored<Candidate>>, StoreError> {
+        let from = "candidates t WHERE org = ?1 AND server = ?2 ORDER BY tool";
         self.records(from, (self.org_text(), server.as_str()))
     }
 

@@ -191,6 +191,19 @@ pub struct Pin {
     pub pinned: Timestamp,
 }
 
+/// A definition that a tool server states and nobody accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The tool.
+    pub tool: ToolId,
+    /// The digest of the definition.
+    pub digest: Digest,
+    /// The definition as JSON text.
+    pub definition: String,
+    /// When it was seen.
+    pub seen: Timestamp,
+}
+
 /// One piece of work. Its purpose is behind the entry's commitments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -322,6 +335,8 @@ pub enum Row {
         /// Its status from now on.
         status: Status,
     },
+    /// A definition that nobody accepted, in place of the one before.
+    Candidate(Candidate),
     /// An OAuth client, new or changed.
     Client(Client),
     /// A credential, new or changed.

@@ -14,6 +14,8 @@ pub enum Section {
     Agents,
     /// OAuth clients.
     Clients,
+    /// Tools and their definitions.
+    Catalogue,
     /// People, for owners.
     People,
     /// The ledger's entries.
@@ -31,6 +33,7 @@ impl Section {
             Self::Grants => ("My grants", "/grants"),
             Self::Agents => ("Agents", "/agents"),
             Self::Clients => ("Clients", "/clients"),
+            Self::Catalogue => ("Catalogue", "/catalogue"),
             Self::People => ("People", "/people"),
             Self::Activity => ("Activity", "/activity"),
             Self::Account => ("Passkeys", "/account"),
@@ -81,6 +84,7 @@ impl Frame {
             (Section::Grants, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
             (Section::Clients, Deed::SeeClients),
+            (Section::Catalogue, Deed::SeeCatalogue),
             (Section::People, Deed::TendPeople),
             (Section::Activity, Deed::TendOwn),
         ];
@@ -123,11 +127,11 @@ mod tests {
         assert_eq!(names(&[]), ["Overview", "My grants", "Agents", "Activity"]);
         assert_eq!(
             names(&[Role::Auditor]),
-            ["Overview", "My grants", "Agents", "Clients", "Activity"]
+            ["Overview", "My grants", "Agents", "Clients", "Catalogue", "Activity"]
         );
         assert_eq!(
             names(&[Role::Owner]),
-            ["Overview", "My grants", "Agents", "Clients", "People", "Activity"]
+            ["Overview", "My grants", "Agents", "Clients", "Catalogue", "People", "Activity"]
         );
         assert!(Frame::default().links().is_empty());
         assert!(!Frame::default().may(Deed::TendOwn));

@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::{Authority, SignedIn};
 
 mod account;
+mod catalogue;
 mod confirm;
 mod consent;
 mod door;
@@ -167,6 +168,10 @@ pub fn console_router(console: Console) -> Router {
         .route("/agents", get(pages::agents))
         .route("/agents/{id}", get(pages::agent))
         .route("/agents/{id}/{verb}", get(take_back::ask_agent).post(take_back::agent))
+        .route("/catalogue", get(catalogue::list))
+        .route("/catalogue/tool", get(catalogue::tool))
+        .route("/catalogue/accept", post(catalogue::accept))
+        .route("/catalogue/quarantine", post(catalogue::quarantine))
         .route("/people", get(people::list))
         .route("/people/{alias}", get(people::person))
         .route("/people/{alias}/offboard", get(people::ask_offboard).post(people::offboard))

@@ -64,6 +64,7 @@ impl From<&Refusal> for Problem {
             | Refusal::KeyTaken { .. }
             | Refusal::AlreadyInitialised
             | Refusal::AlreadyRetired { .. }
+            | Refusal::DefinitionMoved { .. }
             | Refusal::StatementChanged { .. }
             | Refusal::StillActive { .. } => 409,
             Refusal::NotYours | Refusal::NotYourRole(_) | Refusal::Session(_) => 403,

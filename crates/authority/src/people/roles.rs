@@ -75,6 +75,10 @@ pub enum Deed {
     SeeClients,
     /// Map clients to agents, and unmap them.
     MapClients,
+    /// See tool servers, and what their tools are.
+    SeeCatalogue,
+    /// Accept a tool's definition, or withdraw it.
+    TendCatalogue,
     /// Read every entry of the ledger.
     SeeActivity,
     /// Take back anybody's grants and delegations.
@@ -87,7 +91,7 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -96,6 +100,8 @@ impl Deed {
         Self::TransferAgents,
         Self::SeeClients,
         Self::MapClients,
+        Self::SeeCatalogue,
+        Self::TendCatalogue,
         Self::SeeActivity,
         Self::RevokeAny,
         Self::Approve,
@@ -107,10 +113,14 @@ impl Deed {
         use Role::{Approver, Auditor, Developer, Operator, Owner};
         match self {
             Self::TendOwn => None,
-            Self::SeeAgents => Some(&[Owner, Operator, Approver, Auditor, Developer]),
-            Self::AddAgents | Self::PauseAgents | Self::MapClients | Self::RevokeAny => {
-                Some(&[Owner, Operator])
+            Self::SeeAgents | Self::SeeCatalogue => {
+                Some(&[Owner, Operator, Approver, Auditor, Developer])
             }
+            Self::AddAgents
+            | Self::PauseAgents
+            | Self::MapClients
+            | Self::TendCatalogue
+            | Self::RevokeAny => Some(&[Owner, Operator]),
             Self::RetireAgents | Self::TransferAgents | Self::TendPeople => Some(&[Owner]),
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
@@ -128,6 +138,8 @@ impl Deed {
             Self::TransferAgents => "give agents to another owner",
             Self::SeeClients => "see registered clients",
             Self::MapClients => "map clients to agents",
+            Self::SeeCatalogue => "see what the tools are",
+            Self::TendCatalogue => "accept what tools are",
             Self::SeeActivity => "read the activity of others",
             Self::RevokeAny => "take back what others granted",
             Self::Approve => "decide on waiting calls",
@@ -203,6 +215,7 @@ mod tests {
             Deed::RetireAgents,
             Deed::TransferAgents,
             Deed::MapClients,
+            Deed::TendCatalogue,
             Deed::RevokeAny,
             Deed::Approve,
             Deed::TendPeople,

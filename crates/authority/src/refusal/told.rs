@@ -40,6 +40,8 @@ impl Refusal {
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
+            Self::DefinitionMoved { .. } => "definition-moved",
+            Self::DefinitionUnreadable { .. } => "definition-unreadable",
             Self::Busy => "busy",
             Self::NotAPerson { .. } => "not-a-person",
             Self::LastOwner => "last-owner",
@@ -128,6 +130,10 @@ impl Refusal {
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",
             Self::Make(e) => e.remedy(),
+            Self::DefinitionMoved { .. } => "look at the one that waits now",
+            Self::DefinitionUnreadable { .. } => {
+                "read the definitions again with `bailiwick tool-server pin`"
+            }
             Self::Busy => "try again in a few minutes",
             Self::NotAPerson { .. } => "name a person; a service signs requests with its key",
             Self::LastOwner => "make somebody else an owner who can sign in first",

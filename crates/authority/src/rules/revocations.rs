@@ -191,6 +191,15 @@ pub struct Taken {
     pub changed: bool,
 }
 
+/// A reason stands in the ledger: it is a code and no free text.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
+    let is_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if reason.is_empty() || reason.len() > MAX_REASON || !reason.bytes().all(is_code) {
+        return Err(Refusal::ReasonForm);
+    }
+    Ok(())
+}
+
 /// Takes back. `already` are earlier revocations of the same subjects.
 ///
 /// # Errors
@@ -205,10 +214,7 @@ pub fn revoke(
     by: By<'_>,
     already: &[Revocation],
 ) -> Result<Plan<Taken>, Refusal> {
-    let is_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if reason.is_empty() || reason.len() > MAX_REASON || !reason.bytes().all(is_code) {
-        return Err(Refusal::ReasonForm);
-    }
+    check_reason(reason)?;
     let mut key = None;
     if let By::Principal { statement, signed, principal } = by {
         let bad = |what| Refusal::RevocationStatement { what };

@@ -6,7 +6,7 @@ use bailiwick_core::ids::{AgentId, PrincipalId, ServerName, TaskId, WorkflowId};
 use bailiwick_core::json::Json;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{self as store, Pin, Stored, Subject, Task, ToolServer};
+use bailiwick_store::{self as store, Candidate, Pin, Stored, Subject, Task, ToolServer};
 
 use super::{Authority, revoked};
 use crate::refusal::Refusal;
@@ -100,6 +100,9 @@ impl Authority {
         self.commit(move |cx, tx, moment| {
             let found = tx.tool_server(&server)?;
             let before: Vec<Pin> = tx.pins(&server)?.into_iter().map(|p| p.row).collect();
+            let candidates: Vec<Candidate> =
+                tx.candidates(&server)?.into_iter().map(|c| c.row).collect();
+            let neighbours = super::definitions::neighbours(tx)?;
             let listing = pins::Listing {
                 name: &server,
                 server: found.as_deref(),
@@ -107,6 +110,8 @@ impl Authority {
                 json: &listing,
                 accept: &accept,
                 pins: &before,
+                candidates: &candidates,
+                neighbours: &neighbours,
             };
             pins::pin(moment, &cx.installation, listing)
         })

@@ -16,6 +16,7 @@ use bailiwick_store::{ClientSource, Filter, Status, StoreError, Ticket};
 
 use crate::support::{URL, World, agent, principal};
 
+mod catalogue;
 pub(crate) mod life;
 
 pub(crate) struct Served {
@@ -42,7 +43,7 @@ impl Answer {
     }
 
     /// The value of the first input of this name.
-    fn input(&self, name: &str) -> String {
+    pub(crate) fn input(&self, name: &str) -> String {
         let html = scraper::Html::parse_document(&self.body);
         let selector = scraper::Selector::parse(&format!("input[name='{name}']")).unwrap();
         html.select(&selector).next().and_then(|i| i.attr("value")).unwrap_or_default().to_owned()
@@ -50,7 +51,7 @@ impl Answer {
 }
 
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(tokio::runtime::Runtime::new().unwrap(), Vec::new())
     }
 
@@ -129,7 +130,7 @@ impl Served {
     }
 
     /// A form as our own page sends it.
-    fn post(&self, path: &str, me: &Secret, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post(&self, path: &str, me: &Secret, fields: &[(&str, &str)]) -> Answer {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.append_pair("csrf", &me.csrf_token()).extend_pairs(fields);
         self.send("POST", path, &form_headers(me, URL), &body.finish())

@@ -205,6 +205,9 @@ fn the_authority_writes_the_golden_entries() {
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
+    let tool = a.pins(&server).unwrap().remove(0).row.tool;
+    a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
+    collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {
         let name = kind.as_str();

@@ -40,17 +40,7 @@ fn add(
     out: Output,
 ) -> Result<(), CliError> {
     let url = address::tool_server(&url)?;
-    let credential = match credential {
-        None => None,
-        Some(path) => {
-            // Must be readable by this user only, and absolute: `serve` may
-            // run elsewhere.
-            keyfile::read_private(&path)?;
-            let path =
-                std::path::absolute(&path).map_err(|e| CliError::file(&path, "resolve", &e))?;
-            Some(format!("file:{}", path.display()))
-        }
-    };
+    let credential = credential.as_deref().map(reference).transpose()?;
     let server = data.authority.tool_server_add(NewServer {
         name: ServerName::parse(name)?,
         url,
@@ -64,6 +54,14 @@ fn add(
     );
     out.next(&[&format!("bailiwick tool-server pin {}", server.name)]);
     Ok(())
+}
+
+/// The reference to a credential's file, which must be readable by this user
+/// only, and absolute: `serve` may run elsewhere.
+pub(super) fn reference(path: &Path) -> Result<String, CliError> {
+    keyfile::read_private(path)?;
+    let path = std::path::absolute(path).map_err(|e| CliError::file(path, "resolve", &e))?;
+    Ok(format!("file:{}", path.display()))
 }
 
 fn pin(
@@ -135,7 +133,7 @@ fn pin(
         return Err(CliError::refused(
             "pin-refused",
             "some definitions need a person's eye and were not pinned",
-            "read them; then name each with --accept TOOL",
+            "look at them with `bailiwick catalogue diff`, then accept each",
         ));
     }
     out.next(&[
@@ -149,7 +147,8 @@ fn tool(pinned: &Pinned) -> String {
         Pinned::New { tool, .. }
         | Pinned::Unchanged { tool }
         | Pinned::Changed { tool, .. }
-        | Pinned::Suspicious { tool, .. } => tool.to_string(),
+        | Pinned::Suspicious { tool, .. }
+        | Pinned::Quarantined { tool } => tool.to_string(),
         Pinned::Malformed { item, .. } => format!("item {item}"),
     }
 }
@@ -163,7 +162,9 @@ fn line(pinned: &Pinned) -> String {
             .map(|f| format!("{} in {}", f.suspicion.as_str(), f.place))
             .collect::<Vec<_>>()
             .join(", "),
-        Pinned::Unchanged { .. } | Pinned::Malformed { .. } => String::new(),
+        Pinned::Unchanged { .. } | Pinned::Quarantined { .. } | Pinned::Malformed { .. } => {
+            String::new()
+        }
     };
     format!("{:<20} {:<50} {detail}", pinned.code(), tool(pinned))
 }

@@ -118,14 +118,39 @@ fn a_tool_that_changed_since_it_was_pinned_is_not_called() {
     let pin = world.run(&["tool-server", "pin", "support-desk"]);
     assert_eq!(pin.status, 1, "{}", pin.out);
     world.assert_denied(&world.call(&chain, "get_ticket", ticket()), "tool-changed");
+    // A person sees the difference, and only what was shown can be accepted.
+    let tool = "mcp:support-desk:tools/get_ticket";
+    let diff = world.run(&["catalogue", "diff", tool]);
+    assert_eq!(diff.status, 0, "{}", diff.out);
+    let shown: Value = serde_json::from_str(diff.out.lines().next().unwrap()).unwrap();
+    let shown = &shown["tools"][0];
+    assert_eq!(shown["state"], "changed");
+    assert_eq!(shown["differences"][0]["place"], "description");
+    assert_ne!(shown["differences"][0]["before"], shown["differences"][0]["after"]);
+    assert_eq!(
+        shown["flags"].as_array().unwrap().last().unwrap()["code"],
+        "changed-after-acceptance"
+    );
+    let wrong = world.run(&["catalogue", "accept", tool, &"A".repeat(43)]);
+    assert_eq!(wrong.status, 1, "{}", wrong.out);
+    world.ok(&["catalogue", "accept", tool, shown["waiting"].as_str().unwrap()]);
+    std::thread::sleep(Duration::from_millis(600));
+    world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
+    world.ok(&["catalogue", "quarantine", tool]);
+    std::thread::sleep(Duration::from_millis(600));
+    world.assert_denied(&world.call(&chain, "get_ticket", ticket()), "tool-not-catalogued");
+    world.ok(&["catalogue", "accept", tool, shown["waiting"].as_str().unwrap()]);
     // The other tools are as they were.
     let order = json!({"order_id": bailiwick_demo::desk::ORDER_OF_TICKET_8821});
     world.assert_allowed(&world.call(&chain, "get_order", order), "ok");
-    assert_eq!(world.executed().len(), 2);
-    // As it was pinned, it is called again.
+    assert_eq!(world.executed().len(), 3);
+    // As it was before, it is called only once somebody accepts that again.
     world.stop_desk();
     world.start_desk("none");
     std::thread::sleep(Duration::from_millis(1100));
+    world.assert_denied(&world.call(&chain, "get_ticket", ticket()), "tool-changed");
+    world.ok(&["catalogue", "accept", tool, shown["pinned"].as_str().unwrap()]);
+    std::thread::sleep(Duration::from_millis(600));
     world.assert_allowed(&world.call(&chain, "get_ticket", ticket()), "ok");
 }
 

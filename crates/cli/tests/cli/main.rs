@@ -11,6 +11,7 @@
 mod accounts;
 mod bad_input;
 mod bad_tools;
+mod catalogue;
 mod client;
 mod clients;
 mod command_line;

@@ -8,6 +8,7 @@ mod conformance;
 mod oauth4webapi;
 mod openid_client;
 mod published_tokens;
+mod python_sdk;
 mod status_lists;
 
 use std::path::PathBuf;

@@ -89,8 +89,10 @@ kinds! {
     TaskCreated = "task.created",
     /// A tool's definition was pinned.
     ToolPinned = "tool.pinned",
-    /// A tool's definition differs from its pin.
+    /// A tool's definition is not the pinned one, or a tool is new.
     ToolChanged = "tool.changed",
+    /// A person withdrew a tool's pin: calls are denied until it is accepted again.
+    ToolQuarantined = "tool.quarantined",
     /// A tool server was catalogued.
     ToolServerAdded = "tool_server.added",
     /// A workflow version was published.

@@ -369,8 +369,15 @@ async fn a_changed_tool_is_not_called_until_it_matches_its_pin_again() {
         let names: Vec<_> =
             client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
         assert!(!names.iter().any(|n| n == "get_ticket") && names.len() == 2);
-        let mismatches = world.catalogue.mismatches();
+        let (mismatches, new): (Vec<_>, Vec<_>) =
+            world.catalogue.mismatches().into_iter().partition(|m| m.pinned.is_some());
         assert_eq!(mismatches.len(), 1);
+        // What nobody accepted is reported for a person to look at, each once.
+        let operations: std::collections::BTreeSet<_> =
+            new.iter().map(|m| m.operation.as_str()).collect();
+        assert_eq!(operations.len(), new.len());
+        assert!(new.iter().all(|m| m.found.is_some() && m.definition.is_some()));
+        assert!(!operations.contains("tools/get_ticket"));
         assert_eq!(mismatches[0].operation, "tools/get_ticket");
         assert!(mismatches[0].definition.is_some());
         world.desk.set_quirk(Quirk::None);

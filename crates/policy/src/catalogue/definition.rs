@@ -125,6 +125,36 @@ impl Definition {
         Ok(Self { kind, name, members })
     }
 
+    /// Reads what [`Definition::to_json`] made.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn of_kept(kept: &Json) -> Result<Self, DefinitionError> {
+        let kept = kept.as_object().ok_or(DefinitionError::NotAnObject)?;
+        let item = kept.member("definition").ok_or(DefinitionError::NotAnObject)?;
+        match kept.member("kind").and_then(Json::as_str) {
+            Some("tool") => Self::of_tool(item),
+            Some("prompt") => Self::of_prompt(item),
+            _ => Err(DefinitionError::NotAnObject),
+        }
+    }
+
+    /// What is defined.
+    #[must_use]
+    pub const fn kind(&self) -> DefinitionKind {
+        self.kind
+    }
+
+    /// The title, where it has one.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.members.member("title").and_then(Json::as_str)
+    }
+
+    pub(super) fn members(&self) -> &Object {
+        &self.members
+    }
+
     /// The MCP name.
     #[must_use]
     pub fn name(&self) -> &str {

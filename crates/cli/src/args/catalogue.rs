@@ -1,0 +1,79 @@
+//! The catalogue's verbs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogueVerb {
+    /// List the tools; those that wait for a person come first.
+    List {
+        /// Only of this tool server.
+        server: Option<String>,
+    },
+    /// Show what a tool is, and what is suspicious about it.
+    #[command(
+        after_help = "Example:\n  bailiwick catalogue show mcp:support-desk:tools/get_ticket"
+    )]
+    Show {
+        /// The tool.
+        tool: String,
+    },
+    /// Show what waits for a person beside what was accepted, member by member.
+    Diff {
+        /// The tool [default: all that wait].
+        tool: Option<String>,
+    },
+    /// Accept a definition that you looked at; the ledger says that the operator did.
+    #[command(
+        after_help = "The digest is the one that `diff` shows: if another definition waits by then, nothing is accepted. The digest of the accepted definition dismisses the one that waits.\n\nExample:\n  bailiwick catalogue accept mcp:support-desk:tools/get_ticket DIGEST"
+    )]
+    Accept {
+        /// The tool.
+        tool: String,
+        /// The digest of the definition.
+        #[arg(allow_hyphen_values = true)]
+        digest: String,
+    },
+    /// Read what a tool server offers, pin it, and propose a first workflow.
+    #[command(
+        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory"
+    )]
+    Learn(LearnArgs),
+    /// Withdraw a tool: calls are denied until its definition is accepted again.
+    Quarantine {
+        /// The tool.
+        tool: String,
+        /// Why, as a code.
+        #[arg(long, default_value = "withdrawn")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LearnArgs {
+    /// The name that the tool server gets here.
+    pub(crate) name: String,
+    /// Its MCP endpoint.
+    #[arg(long, conflicts_with = "command", required_unless_present = "command")]
+    pub(crate) url: Option<String>,
+    /// The file that holds the gateway's credential for it.
+    #[arg(long, requires = "url")]
+    pub(crate) credential: Option<PathBuf>,
+    /// The workflow's owner.
+    #[arg(long, default_value = "user:owner")]
+    pub(crate) owner: String,
+    /// The agent that may use it [default: agent:NAME-runner].
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Where to write the proposed workflow, instead of printing it.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// A variable of this environment that the program gets too.
+    #[arg(long, value_name = "VARIABLE", requires = "command")]
+    pub(crate) env: Vec<String>,
+    /// The program that is the tool server, with its arguments.
+    #[arg(last = true)]
+    pub(crate) command: Vec<OsString>,
+}

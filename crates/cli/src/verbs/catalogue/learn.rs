@@ -1,0 +1,219 @@
+//! `catalogue learn`: from a tool server that nobody described to pins and a
+//! first workflow.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_authority::ToolState;
+use bailiwick_authority::rules::pins::{Pinned, kept};
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::ports::{Credential, ToolServer};
+use bailiwick_gateway::stdio::{self, Program, Secret};
+use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_store::IdentityMode;
+
+use crate::address;
+use crate::args::LearnArgs;
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::keyfile::{self, Reserved};
+use crate::output::Output;
+use crate::ports::StoreCatalogue;
+use crate::proposal::{self, Listed};
+use crate::verbs::{serve, tool_server};
+
+/// Variables that a program needs to be found and to run.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// For each answer of a program; the first may wait for a download.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was read of a tool server.
+struct Found {
+    /// `stdio:NAME` for a program.
+    url: String,
+    credential: Option<String>,
+    tools: Json,
+    prompts: Option<Json>,
+    has_resources: bool,
+}
+
+pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), CliError> {
+    let name = ServerName::parse(&args.name)?;
+    let owner = PrincipalId::parse(&args.owner)?;
+    let agent = match &args.agent {
+        Some(agent) => AgentId::parse(agent)?,
+        None => AgentId::parse(&format!("agent:{name}-runner"))?,
+    };
+    // Nothing is done for which there is no place.
+    let file = args.out.as_deref().map(Reserved::new).transpose()?;
+    let found = match &args.url {
+        Some(url) => by_url(data, &name, url, args)?,
+        None => by_program(&name, args)?,
+    };
+    catalogue(data, &name, &found)?;
+    let mut pinned = data.authority.pin(&name, DefinitionKind::Tool, &found.tools, &[])?;
+    if let Some(prompts) = &found.prompts {
+        pinned.extend(data.authority.pin(&name, DefinitionKind::Prompt, prompts, &[])?);
+    }
+    let mut listed = Listed {
+        server: &name,
+        pinned: Vec::new(),
+        waiting: Vec::new(),
+        has_resources: found.has_resources,
+    };
+    for tool in data.authority.catalogued()? {
+        if tool.tool.server() != name.as_str() {
+            continue;
+        }
+        match &tool.pin {
+            Some(pin) if tool.state() == ToolState::Pinned => {
+                listed.pinned.push(kept(&tool.tool, &pin.definition)?);
+            }
+            _ => listed.waiting.push(tool.tool.operation().to_owned()),
+        }
+    }
+    let proposal = proposal::workflow(&listed, &owner, &agent);
+    let malformed = pinned.iter().filter(|p| matches!(p, Pinned::Malformed { .. })).count();
+    let summary = format!(
+        "learned {name}: {} pinned, {} waiting for a person, {malformed} malformed",
+        listed.pinned.len(),
+        listed.waiting.len()
+    );
+    let shorthands: Vec<Json> =
+        proposal.shorthands.iter().map(|s| Json::from(s.as_str())).collect();
+    let said = Object::new()
+        .with("tool_server", &name)
+        .with("pinned", u64::try_from(listed.pinned.len()).unwrap_or(u64::MAX))
+        .with("waiting", listed.waiting.iter().map(|w| w.as_str().into()).collect::<Vec<Json>>())
+        .with("malformed", u64::try_from(malformed).unwrap_or(u64::MAX))
+        .with("shorthands", shorthands)
+        .with("workflow", proposal.text.as_str());
+    let shown = match (&args.out, file) {
+        (Some(path), Some(file)) => {
+            file.write(&proposal.text)?;
+            out.result(said, format!("{summary}\nproposed workflow in {}", path.display()));
+            path.display().to_string()
+        }
+        _ => {
+            out.result(said, format!("{summary}\n\n{}", proposal.text));
+            "FILE".to_owned()
+        }
+    };
+    let mut next = Vec::new();
+    if !listed.waiting.is_empty() {
+        next.push("bailiwick catalogue diff            # what waits for a person".to_owned());
+    }
+    next.push(format!("bailiwick workflow check '{shown}'      # once you rated the tools"));
+    next.push(format!(
+        "bailiwick workflow publish '{shown}'    # its owner and agent are registered first"
+    ));
+    if let Some(first) = proposal.shorthands.first() {
+        next.push(format!("bailiwick scope explain '{first}'"));
+    }
+    out.next(&next.iter().map(String::as_str).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Puts the tool server into the catalogue, unless it is there as it is.
+fn catalogue(data: &DataDir, name: &ServerName, found: &Found) -> Result<(), CliError> {
+    let known = data.authority.tool_servers()?;
+    let same = known.iter().any(|s| {
+        s.name == *name
+            && s.url == found.url
+            && (s.credential == found.credential || found.credential.is_none())
+    });
+    if !same {
+        data.authority.tool_server_add(NewServer {
+            name: name.clone(),
+            url: found.url.clone(),
+            credential: found.credential.clone(),
+            identity_mode: IdentityMode::Shared,
+            replace: false,
+        })?;
+    }
+    Ok(())
+}
+
+fn by_url(
+    data: &DataDir,
+    name: &ServerName,
+    url: &str,
+    args: &LearnArgs,
+) -> Result<Found, CliError> {
+    let url = address::tool_server(url)?;
+    let reference = args.credential.as_deref().map(tool_server::reference).transpose()?;
+    let credential = match &args.credential {
+        None => None,
+        Some(path) => {
+            let bytes = keyfile::read_private(path)?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| {
+                CliError::usage(
+                    "credential-unreadable",
+                    format!("`{}` is no text", path.display()),
+                    "pass the file that holds the credential",
+                )
+            })?;
+            Some(Credential::bearer(text.trim()))
+        }
+    };
+    let parsed = url.parse().map_err(|_| {
+        CliError::usage("tool-server-url", "the tool server's URL cannot be read", "check it")
+    })?;
+    let server = ToolServer {
+        name: name.clone(),
+        url: parsed,
+        credential,
+        pins: std::collections::BTreeMap::new(),
+        revoked: false,
+    };
+    let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
+    let gateway = serve::gateway(data, Arc::new(catalogue))?;
+    let (tools, prompts, resources) = serve::runtime()?.block_on(async {
+        let tools = gateway.definitions(&server, DefinitionKind::Tool).await;
+        // A server without prompts or resources is no fault.
+        let prompts = gateway.definitions(&server, DefinitionKind::Prompt).await.ok();
+        (tools, prompts, gateway.has_resources(&server).await)
+    });
+    let tools = tools.map_err(|e| CliError::environment(e.code, e.to_string(), e.remedy))?;
+    Ok(Found { url, credential: reference, tools, prompts, has_resources: resources })
+}
+
+fn by_program(name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
+    let (command, arguments) = args.command.split_first().ok_or_else(|| {
+        CliError::usage("command-missing", "no program is named", "write it after `--`")
+    })?;
+    let variable = |name: &str| -> Option<(OsString, OsString)> {
+        std::env::var_os(name).map(|value| (name.into(), value))
+    };
+    let mut secrets = Vec::new();
+    for name in &args.env {
+        let value = std::env::var(name).map_err(|_| {
+            CliError::usage(
+                "variable-missing",
+                format!("this environment has no variable `{name}`"),
+                "set it, or leave it out",
+            )
+        })?;
+        secrets.push((name.into(), Secret::new(value)));
+    }
+    let program = Program {
+        command: command.clone(),
+        arguments: arguments.to_vec(),
+        environment: INHERITED.iter().filter_map(|name| variable(name)).collect(),
+        secrets,
+        directory: None,
+    };
+    let listing = serve::runtime()?.block_on(stdio::list(&program, name, PATIENCE));
+    let listing =
+        listing.map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
+    Ok(Found {
+        url: format!("stdio:{name}"),
+        credential: None,
+        tools: Object::new().with("tools", listing.tools).into(),
+        prompts: Some(Object::new().with("prompts", listing.prompts).into()),
+        has_resources: !listing.resources.is_empty() || !listing.resource_templates.is_empty(),
+    })
+}
