@@ -4,5 +4,6 @@ pub(crate) mod attenuate;
 pub(crate) mod authority;
 pub(crate) mod denial;
 pub(crate) mod ledger;
+pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod verify;

@@ -43,7 +43,7 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; in each of them every side runs once [default: 200; of `ledger`: 50; of `proxy` and
+    /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `proxy` and
     /// `authority`: 5; of `authority revocation`: 200].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -67,6 +67,8 @@ enum Figure {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// One call put to an organisation's policy, sliced and unsliced.
+    Policy,
     /// One MCP call through the gateway, beside a direct one and one through a
     /// bare reverse proxy.
     Proxy {
@@ -146,6 +148,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
             let place = Place::find(dir.as_deref())?;
             shown(&figure::ledger::report(&plan(50), &place)?, json)
         }
+        Figure::Policy => shown(&figure::policy::report(&plan(50))?, json),
         Figure::Proxy { dir, calls } => {
             let plan = figure::proxy::Plan { rounds: rounds.unwrap_or(5), calls };
             shown(&figure::proxy::report(plan, &Place::find(dir.as_deref())?)?, json)

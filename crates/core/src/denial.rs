@@ -155,6 +155,7 @@ reasons! {
     BudgetWindowSpent, "budget-window-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent until its next window", "send the call again, with a fresh proof, from `retry_at` on";
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
+    PolicyError, "policy-error", Policy, "DESIGN §4.4", "a policy of the organisation could not be evaluated for this call", "ask the security administrator to test the policy that the record names";
     NoPolicy, "no-policy", Policy, "DESIGN §4.4", "no rule allows this call", "ask the workflow's owner";
     AttestedGrantCapped, "attested-grant-capped", Policy, "DESIGN §3.9", "a grant without the principal's own signature reaches low risk only", "ask the principal to sign a grant";
     AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";

@@ -8,7 +8,10 @@
 
 use std::borrow::Cow;
 
-use bailiwick_core::ids::{AgentId, ToolId};
+use bailiwick_core::accountable::Facts;
+use bailiwick_core::ids::{AgentId, PrincipalId, TaskId, ToolId, WorkflowId};
+use bailiwick_core::json::Object;
+use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
 use crate::grades::{Assurance, Consent, Effect, Guarantee, Level, Risk};
@@ -30,6 +33,43 @@ pub struct PolicyInput<'a> {
     pub guarantee: Guarantee,
     /// Whose signature the grant carries.
     pub consent: Consent,
+    /// What the built-in rules do not look at.
+    pub call: CallFacts<'a>,
+}
+
+/// What only an organisation's policy asks of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallFacts<'a> {
+    /// On whose authority.
+    pub principal: &'a PrincipalId,
+    /// The task.
+    pub task: &'a TaskId,
+    /// Its workflow.
+    pub workflow: &'a WorkflowId,
+    /// The arguments, as they were proved and will be forwarded.
+    pub arguments: &'a Object,
+    /// Instances in the chain, the caller's included.
+    pub hops: usize,
+    /// Age of what was known of revocations, milliseconds.
+    pub staleness_ms: i64,
+    /// The time of the decision.
+    pub now: Timestamp,
+}
+
+impl<'a> CallFacts<'a> {
+    /// From what the accountable profile established.
+    #[must_use]
+    pub fn new(facts: &'a Facts, arguments: &'a Object, now: Timestamp) -> Self {
+        Self {
+            principal: &facts.authority.principal,
+            task: &facts.authority.task,
+            workflow: &facts.authority.workflow,
+            arguments,
+            hops: facts.hops.len(),
+            staleness_ms: facts.staleness_ms,
+            now,
+        }
+    }
 }
 
 macro_rules! rules {
@@ -256,4 +296,4 @@ const fn assurance_floor(risk: Risk, effect: Effect) -> Assurance {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

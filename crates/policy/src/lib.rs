@@ -3,7 +3,8 @@
 //! Nothing here reads a clock, draws randomness or does I/O. A [`Workflow`] is
 //! read from a text and never changes; [`expand`](expand::expand) turns the
 //! shorthands of a request into a scope; [`decide`](decide::decide) is stage 4
-//! of an action (DESIGN §4), a total function of its input.
+//! of an action (DESIGN §4), a total function of its input. A [`Bundle`] is an
+//! organisation's policy, asked beside it.
 #![cfg_attr(
     test,
     allow(
@@ -15,6 +16,7 @@
     )
 )]
 
+pub mod bundle;
 pub mod catalogue;
 pub mod decide;
 pub mod entitlements;
@@ -26,5 +28,6 @@ pub mod permit;
 pub mod step_up;
 pub mod workflow;
 
+pub use bundle::Bundle;
 pub use entitlements::Entitlements;
 pub use workflow::Workflow;

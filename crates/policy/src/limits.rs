@@ -31,3 +31,20 @@ pub const MAX_BUDGET_MEMBERS: usize = 16;
 pub const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 /// Flags reported for one tool definition.
 pub const MAX_FLAGS: usize = 32;
+/// Files of one bundle of policies.
+pub const MAX_BUNDLE_FILES: usize = 1_000;
+/// Bytes of all files of a bundle: some 10,000 policies. Evidence carries it.
+pub const MAX_BUNDLE_BYTES: usize = 3 * 1024 * 1024;
+/// Bytes of a file's name in a bundle.
+pub const MAX_BUNDLE_NAME_BYTES: usize = 128;
+/// Bytes of one policy. Readers and evaluation recurse over it.
+pub const MAX_POLICY_BYTES: usize = 8 * 1024;
+/// Brackets open at once in one policy.
+pub const MAX_POLICY_DEPTH: usize = 32;
+/// Words, operators and accesses in one policy, texts and lists aside: each may be a level of its tree.
+pub const MAX_POLICY_STEPS: usize = 250;
+/// Levels of a policy in Cedar's JSON form, two for each operator within another:
+/// evaluation must end on the stack of any thread.
+pub const MAX_POLICY_LEVELS: usize = 64;
+/// Characters of a policy's id: it stands in entries.
+pub const MAX_POLICY_ID_CHARS: usize = 64;

@@ -17,7 +17,7 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
 use crate::catalogue::Rating;
-use crate::decide::{Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
+use crate::decide::{CallFacts, Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
 use crate::grades::{Consent, Level};
 use crate::workflow::Workflow;
 
@@ -187,6 +187,7 @@ fn weigh<'w>(
         assurance: verified.assurance(),
         guarantee: facts.guarantee,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
+        call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };
     Ok((rating, decide_with(&input, guardrails)))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::catalogue::Rating;
-use bailiwick_policy::decide::{PolicyDecision, PolicyInput, decide};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
 use bailiwick_policy::grades::{Consent, Level};
 
 use super::delegation::{Presented, Redone};
@@ -42,6 +42,15 @@ pub(super) fn asked(
         assurance: presented.form.assurance(),
         guarantee: redone.guarantee,
         consent: if grant_signed { Consent::Signed } else { Consent::Attested },
+        call: CallFacts {
+            principal: &redone.authority.principal,
+            task: &redone.authority.task,
+            workflow: &redone.authority.workflow,
+            arguments: &presented.arguments,
+            hops: redone.hops.len(),
+            staleness_ms: redone.staleness_ms,
+            now: decided.entry.time,
+        },
     });
     // The rule that the entry names is the one that settles it.
     if let Some(rule) = decided.body("rule") {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn rating(risk: Risk, effect: Effect) -> Rating {
+pub(crate) fn rating(risk: Risk, effect: Effect) -> Rating {
     Rating {
         risk,
         effect,
@@ -13,20 +13,28 @@ fn rating(risk: Risk, effect: Effect) -> Rating {
     }
 }
 
-struct Ids {
-    agent: AgentId,
-    tool: ToolId,
+pub(crate) struct Ids {
+    pub(crate) agent: AgentId,
+    pub(crate) tool: ToolId,
+    pub(crate) principal: PrincipalId,
+    pub(crate) task: TaskId,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) arguments: Object,
 }
 
-fn ids() -> Ids {
+pub(crate) fn ids() -> Ids {
     Ids {
+        principal: PrincipalId::parse("user:142").unwrap(),
+        task: TaskId::mint(Timestamp::from_seconds(1_700_000_000), [7; 10]),
+        workflow: WorkflowId::parse("support-tickets").unwrap(),
+        arguments: Object::new(),
         agent: AgentId::parse("agent:runner").unwrap(),
         tool: ToolId::parse("mcp:desk:tools/get").unwrap(),
     }
 }
 
 /// The strongest caller at level `bounded`.
-fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInput<'a> {
+pub(crate) fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInput<'a> {
     PolicyInput {
         agent: &ids.agent,
         tool: &ids.tool,
@@ -35,6 +43,15 @@ fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInput<'a> {
         assurance: Assurance::Arguments,
         guarantee: Guarantee::Attested,
         consent: Consent::Signed,
+        call: CallFacts {
+            principal: &ids.principal,
+            task: &ids.task,
+            workflow: &ids.workflow,
+            arguments: &ids.arguments,
+            hops: 1,
+            staleness_ms: 0,
+            now: Timestamp::from_seconds(1_700_000_000),
+        },
     }
 }
 
@@ -43,7 +60,7 @@ fn outcome(decision: &PolicyDecision) -> (&str, &str) {
 }
 
 /// Every input there is.
-fn universe(mut visit: impl FnMut(&PolicyInput<'_>)) {
+pub(crate) fn universe(mut visit: impl FnMut(&PolicyInput<'_>)) {
     let ids = ids();
     for (risk, effect) in Risk::ALL.iter().flat_map(|r| Effect::ALL.iter().map(move |e| (*r, *e))) {
         let rating = rating(risk, effect);
