@@ -20,8 +20,18 @@ mod boundary;
 #[path = "../../crates/gateway/src/config.rs"]
 mod config;
 #[allow(dead_code, unreachable_pub, reason = "the target uses a part of it")]
+#[path = "../../crates/gateway/src/upstream/headers.rs"]
+mod headers;
+#[allow(dead_code, unreachable_pub, reason = "the target uses a part of it")]
 #[path = "../../crates/gateway/src/rpc.rs"]
 mod rpc;
+
+/// What the headers take from the gateway's ports.
+mod ports {
+    pub(crate) struct Pin {
+        pub(crate) schema: Option<bailiwick_core::json::Json>,
+    }
+}
 
 /// What the stage takes from the gateway's module of this name.
 mod wire {
