@@ -17,11 +17,6 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mimalloc::MiMalloc;
-
-/// Entries, tokens and pages are many small allocations on many threads.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 mod address;
 mod api;
