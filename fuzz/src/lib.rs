@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use bailiwick_core::aat::DETAILS_TYPE;
 use bailiwick_core::aat::verify::{Anchors, Context, ProofPolicy};
 use bailiwick_core::crypto::{PublicKey, SigningKey};
 use bailiwick_core::json::{Json, Object};
@@ -146,9 +147,10 @@ pub fn tools(claims: &Json) -> Option<&Object> {
         .as_object()?
         .member("authorization_details")?
         .as_array()?;
-    details
-        .iter()
-        .find_map(|d| d.as_object()?.member("tools")?.as_object())
+    // An entry of another type may have `tools` of its own: it says nothing here (§3.3).
+    let ours = |d: &&Object| d.member("type").and_then(Json::as_str) == Some(DETAILS_TYPE);
+    let entry = details.iter().filter_map(Json::as_object).find(ours)?;
+    entry.member("tools")?.as_object()
 }
 
 /// What the readers of [`oauth`] take from the authority's module of this name.

@@ -14,16 +14,26 @@ use bailiwick_core::scope::Scope;
 use bailiwick_fuzz::{AUDIENCE, CASES, JSON, KEYS, context, fields, joined, payload, seed, tools};
 use libfuzzer_sys::fuzz_target;
 
+/// What may stand beside the token's own entry, and speaks of tools too.
+const OTHER_ENTRY: &str = r#"{"type":"other","tools":{"tool":{"v":{}}}}"#;
+
 fn seeds() -> impl Iterator<Item = Vec<u8>> {
-    CASES.iter().filter_map(|c| {
-        let mut fields = vec![
-            c.tool.clone().into(),
-            c.arguments.clone().into(),
-            c.now.clone().into(),
-        ];
+    let beside = |claims: &[u8]| {
+        let opened = r#""authorization_details":["#;
+        let with_other = format!("{opened}{OTHER_ENTRY},");
+        String::from_utf8_lossy(claims).replacen(opened, &with_other, 1).into_bytes()
+    };
+    seeds_with(<[u8]>::to_vec).chain(seeds_with(beside))
+}
+
+/// The cases with each token's claims changed.
+fn seeds_with(change: impl Fn(&[u8]) -> Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
+    CASES.iter().filter_map(move |c| {
+        let mut fields =
+            vec![c.tool.clone().into(), c.arguments.clone().into(), c.now.clone().into()];
         fields.push(payload(&c.proof)?);
         for token in &c.chain {
-            fields.push(payload(token)?);
+            fields.push(change(&payload(token)?));
         }
         Some(joined(&fields))
     })
@@ -56,10 +66,7 @@ fn signed(typ: &str, claims: &str, key: &SigningKey) -> String {
 }
 
 fn hash(token: &str) -> String {
-    let input = token
-        .rsplit_once('.')
-        .map(|(input, _)| input)
-        .unwrap_or_default();
+    let input = token.rsplit_once('.').map(|(input, _)| input).unwrap_or_default();
     sha256(input.as_bytes()).to_string()
 }
 
