@@ -1,12 +1,13 @@
-// The stock MCP client of npm over standard streams, as a user configures it: a
-// command, and nothing of who is behind it.
+// The stock MCP client of npm, as a user configures it: a command whose standard
+// streams it speaks to, or a URL, and nothing of who is behind it.
 //
 //   node stdio_client.mjs ERA CALLS COMMAND [ARGUMENT…]
+//   node stdio_client.mjs ERA CALLS URL
 //
 // ERA is `sessions`, `stateless` or `auto`; CALLS is JSON: [{"tool": NAME,
 // "arguments": {…}}], or {"wait": MILLISECONDS} between them. What happens is
 // printed as one JSON object per line.
-import { Client } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const [era, calls, command, ...args] = process.argv.slice(2);
@@ -17,7 +18,10 @@ const client = new Client(
     { versionNegotiation: { mode } },
 );
 try {
-    await client.connect(new StdioClientTransport({ command, args, stderr: 'inherit' }));
+    const transport = command.startsWith('http')
+        ? new StreamableHTTPClientTransport(new URL(command))
+        : new StdioClientTransport({ command, args, stderr: 'inherit' });
+    await client.connect(transport);
     say('connected', { server: client.getServerVersion()?.name });
     const { tools } = await client.listTools();
     say('tools', { tools: tools.map((tool) => tool.name).sort() });

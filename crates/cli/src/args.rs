@@ -8,10 +8,12 @@ mod agents;
 mod catalogue;
 mod ledger;
 mod people;
+mod running;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
+pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -132,7 +134,7 @@ pub(crate) enum Verb {
     Call(CallArgs),
     /// Stand in for a gateway's tool server on standard input and output, for an unchanged MCP client.
     #[command(
-        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT"
+        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0"
     )]
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
@@ -140,6 +142,14 @@ pub(crate) enum Verb {
         after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, which nothing else may serve meanwhile. The program gets PATH and what --env and\n--secret name, nothing else. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server issues --agent-dir runner --secret TOKEN -- issue-server --stdio"
     )]
     Wrap(WrapArgs),
+    /// Start an agent's program with a sidecar that holds its keys and its delegation.
+    #[command(
+        after_help = "The program gets an MCP endpoint in BAILIWICK_MCP_URL, and a file that names all of them in\nBAILIWICK_MCP_CONFIG. Its environment is otherwise PATH, terminal and language, and what --env names. Its\ninstance is made for this run and ends with it; its status is that of the program.\n\nExamples:\n  bailiwick run --workflow support-tickets --task 'resolve ticket 8821' --scope ticket:8821 \\\n      --key alice.key -- python agent.py\n  bailiwick run --authority https://gate.example.com --agent agent:support-runner --owner user:owner \\\n      --invite token --grant GRANT --network gateway -- ./agent"
+    )]
+    Run(RunArgs),
+    /// Passes connections on to a sidecar; used by `run` itself.
+    #[command(hide = true)]
+    RunDoor(RunDoorArgs),
     /// Take authority back, for good; to pause an agent or a principal, suspend it.
     #[command(
         after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke holder-key THUMBPRINT --root HASH --reason 'sub-agent misbehaves'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
@@ -472,6 +482,10 @@ pub(crate) struct CallArgs {
 pub(crate) struct ConnectArgs {
     /// The tool server's endpoint at the gateway.
     pub(crate) url: String,
+    /// Stand in over HTTP on this loopback address instead, port 0 for a free one, and print the
+    /// endpoint that the client is given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
 }

@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use bailiwick_core::ids::ServerName;
+use axum::body::Body;
+use axum::http::{StatusCode, header};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_gateway::lines::Lines;
@@ -19,14 +18,16 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::presenter::ChainPresenter;
-
 mod door;
+mod http;
 mod messages;
 mod session;
+mod way;
 
 pub(crate) use door::Door;
+pub(crate) use http::Side;
 use session::Session;
+pub(crate) use way::Way;
 
 /// The largest message that a client may write: what a gateway takes at most
 /// by default.
@@ -45,10 +46,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// One client's way to one tool server of a gateway.
 pub(crate) struct Bridge {
-    door: Door,
-    url: String,
-    server: ServerName,
-    presenter: Arc<ChainPresenter>,
+    way: Way,
     session: tokio::sync::Mutex<Session>,
     /// Requests of the stateless protocol under way: the end of the connection
     /// is how they are cancelled there.
@@ -92,10 +90,7 @@ impl Fault {
 
 /// Serves one client until it closes its side, or `stop` ends.
 pub(crate) async fn serve(
-    door: Door,
-    url: &str,
-    server: ServerName,
-    presenter: Arc<ChainPresenter>,
+    way: Way,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
     stop: impl Future<Output = ()>,
@@ -103,10 +98,7 @@ pub(crate) async fn serve(
     let (to, lines) = mpsc::channel(BUFFERED);
     let writing = tokio::spawn(write(output, lines));
     let bridge = Arc::new(Bridge {
-        door,
-        url: url.to_owned(),
-        server,
-        presenter,
+        way,
         session: tokio::sync::Mutex::default(),
         under_way: Mutex::default(),
         events: Mutex::default(),
@@ -168,7 +160,7 @@ impl Bridge {
                     let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
                     let bridge = Arc::clone(self);
                     let name = id.canonical();
-                    let stateless = messages::stated_version(params.as_ref()).is_some();
+                    let stateless = way::stated_version(params.as_ref()).is_some();
                     let running = requests.spawn(async move {
                         if let Err(fault) = bridge.request(&id, &method, params).await {
                             bridge.say(&fault.told(Some(&id))).await;
@@ -196,21 +188,6 @@ impl Bridge {
         }
         let rest = async { while requests.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
-    }
-
-    /// Sends one request and gives the answer once its head is there.
-    async fn send(
-        &self,
-        verb: Method,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<axum::http::Response<Body>, Fault> {
-        let mut request = axum::http::Request::new(Bytes::from(body));
-        *request.method_mut() = verb;
-        *request.uri_mut() =
-            self.url.parse().map_err(|_| Fault::Own("the URL cannot be used".to_owned()))?;
-        *request.headers_mut() = headers;
-        self.door.send(&self.server, request).await.map_err(Fault::Away)
     }
 
     /// Passes an answer on: one message, or events and then the message.

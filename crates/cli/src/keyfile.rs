@@ -289,6 +289,13 @@ pub(crate) struct InstanceKeys {
 impl InstanceKeys {
     /// Makes both keys and writes the file.
     pub(crate) fn create(path: &Path, agent: &AgentId) -> Result<Self, CliError> {
+        let file = Self::fresh(agent)?;
+        write_new(path, &file.canonical())?;
+        Self::from_json(&file).ok_or_else(|| malformed(path))
+    }
+
+    /// Makes both keys, as their file has them.
+    pub(crate) fn fresh(agent: &AgentId) -> Result<Json, CliError> {
         let instance = InstanceId::mint(host::now(), host::random()?);
         let seed = fresh_seed()?;
         let document = fresh_p256()?;
@@ -297,28 +304,24 @@ impl InstanceKeys {
             .with("agent", agent)
             .with("holder", private_jwk(&seed)?)
             .with("identity_pkcs8", base64url(document.as_ref()));
-        write_new(path, &Json::Object(file).canonical())?;
-        let identity = IdentitySigningKey::from_pkcs8(document.as_ref())
-            .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
-        Ok(Self { instance, holder: signing_key(&seed)?, identity })
+        Ok(file.into())
     }
 
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let json = json(path, &read_private(path)?)?;
-        let o = json.as_object().ok_or_else(|| malformed(path))?;
-        let text = |m: &str| o.member(m).and_then(Json::as_str).ok_or_else(|| malformed(path));
-        let seed = o
-            .member("holder")
-            .and_then(Json::as_object)
-            .and_then(seed_of)
-            .ok_or_else(|| malformed(path))?;
-        let document =
-            Zeroizing::new(from_base64url(text("identity_pkcs8")?).ok_or_else(|| malformed(path))?);
-        Ok(Self {
-            instance: InstanceId::parse(text("instance")?)?,
-            holder: signing_key(&seed)?,
-            identity: IdentitySigningKey::from_pkcs8(&document).map_err(|_| malformed(path))?,
+        Self::from_json(&json(path, &read_private(path)?)?).ok_or_else(|| malformed(path))
+    }
+
+    /// The keys of a file's content.
+    pub(crate) fn from_json(file: &Json) -> Option<Self> {
+        let o = file.as_object()?;
+        let text = |m: &str| o.member(m).and_then(Json::as_str);
+        let seed = o.member("holder").and_then(Json::as_object).and_then(seed_of)?;
+        let document = Zeroizing::new(from_base64url(text("identity_pkcs8")?)?);
+        Some(Self {
+            instance: InstanceId::parse(text("instance")?).ok()?,
+            holder: signing_key(&seed).ok()?,
+            identity: IdentitySigningKey::from_pkcs8(&document).ok()?,
         })
     }
 }

@@ -40,6 +40,13 @@ impl Output {
         self.raw(&safe);
     }
 
+    /// A result beside what another program writes: on standard error.
+    pub(crate) fn beside(&self, object: Object, text: &str) {
+        let mut err = std::io::stderr().lock();
+        let text = if self.json { Json::Object(object).canonical() } else { printable(text) };
+        let _ = writeln!(err, "{text}");
+    }
+
     /// Text only; nothing with `--json`.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         if !self.json {

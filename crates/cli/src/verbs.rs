@@ -34,6 +34,7 @@ mod principal;
 mod remote;
 mod renew;
 mod revoke;
+mod run;
 mod scope;
 mod serve;
 mod task;
@@ -88,6 +89,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Call(verb) => return call::run(&verb, out),
         Verb::Connect(verb) => connect::run(&verb, out)?,
         Verb::Wrap(verb) => wrap::run(verb, &dir, out)?,
+        Verb::Run(verb) => return run::run(&verb, &dir, out),
+        Verb::RunDoor(verb) => return run::door::run(&verb),
         Verb::Revoke(verb) => revoke::run(&verb, &dir, out)?,
         Verb::Inspect(verb) => inspect::run(&verb, out)?,
         Verb::Audit(verb) => return audit::run(verb, &dir, out),

@@ -35,10 +35,10 @@ struct Open {
 impl Bridge {
     /// The client's own `initialize`.
     pub(super) async fn initialize(&self, id: &Json, params: Option<&Object>) -> Result<(), Fault> {
-        let moment = self.presenter.moment();
+        let moment = self.way.presenter.moment();
         let mut session = self.session.lock().await;
-        let (headers, body) = self.compose(Some(id), "initialize", params, &moment)?;
-        let response = self.send(Method::POST, headers, body).await?;
+        let (headers, body) = self.way.compose(Some(id), "initialize", params, &moment)?;
+        let response = self.way.send(Method::POST, headers, body).await?;
         if let Some(opened) = response.headers().get("mcp-session-id") {
             session.open = Some(Open { id: opened.clone(), root: moment.root().to_owned() });
             session.opening = Some(params.cloned().unwrap_or_default());
@@ -57,8 +57,8 @@ impl Bridge {
         let Some(opening) = session.opening.clone() else { return Ok(None) };
         session.count = session.count.saturating_add(1);
         let id = Json::from(format!("bailiwick-connect-{}", session.count));
-        let (headers, body) = self.compose(Some(&id), "initialize", Some(&opening), moment)?;
-        let response = self.send(Method::POST, headers, body).await?;
+        let (headers, body) = self.way.compose(Some(&id), "initialize", Some(&opening), moment)?;
+        let response = self.way.send(Method::POST, headers, body).await?;
         let Some(opened) = response.headers().get("mcp-session-id").cloned() else {
             // It was refused. The request itself is refused in the same way,
             // with the words that are meant for the client.
@@ -66,9 +66,10 @@ impl Bridge {
             let gone = session.open.take().map(|open| open.id);
             return Ok(Some(gone.unwrap_or_else(|| HeaderValue::from_static("none"))));
         };
-        let (mut headers, body) = self.compose(None, "notifications/initialized", None, moment)?;
+        let (mut headers, body) =
+            self.way.compose(None, "notifications/initialized", None, moment)?;
         headers.insert("mcp-session-id", opened.clone());
-        self.send(Method::POST, headers, body).await?;
+        self.way.send(Method::POST, headers, body).await?;
         session.open = Some(Open { id: opened.clone(), root: moment.root().to_owned() });
         tracing::info!("opened another session at the gateway");
         Ok(Some(opened))
@@ -85,12 +86,12 @@ impl Bridge {
     /// Ends the session at the gateway.
     pub(super) async fn close(&self) {
         let Some(open) = self.session.lock().await.open.take() else { return };
-        let moment = self.presenter.moment();
+        let moment = self.way.presenter.moment();
         let verb = Method::DELETE;
         let version = Some("2025-11-25");
-        if let Ok(mut headers) = self.headers(&verb, version, Some(&moment)) {
+        if let Ok(mut headers) = self.way.headers(&verb, version, Some(&moment)) {
             headers.insert("mcp-session-id", open.id);
-            let _ = self.send(verb, headers, Vec::new()).await;
+            let _ = self.way.send(verb, headers, Vec::new()).await;
         }
     }
 
@@ -121,11 +122,11 @@ impl Bridge {
 
     /// One stream of events; false, if the server offers none.
     async fn listen(&self) -> Result<bool, Fault> {
-        let moment = self.presenter.moment();
+        let moment = self.way.presenter.moment();
         let Some(session) = self.ensure(&moment).await? else { return Ok(false) };
-        let mut headers = self.headers(&Method::GET, Some("2025-11-25"), Some(&moment))?;
+        let mut headers = self.way.headers(&Method::GET, Some("2025-11-25"), Some(&moment))?;
         headers.insert("mcp-session-id", session.clone());
-        let response = self.send(Method::GET, headers, Vec::new()).await?;
+        let response = self.way.send(Method::GET, headers, Vec::new()).await?;
         if session_ended(&response) {
             self.forget(&session).await;
             return Ok(true);
@@ -137,7 +138,7 @@ impl Bridge {
             return Ok(true);
         }
         let renewed = async {
-            while self.presenter.moment().root() == moment.root() {
+            while self.way.presenter.moment().root() == moment.root() {
                 tokio::time::sleep(CHECK).await;
             }
         };

@@ -2,17 +2,20 @@
 //! starts. It holds the instance's keys and presents its delegation at a
 //! gateway.
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_core::ids::{GrantId, ServerName};
+use bailiwick_core::json::Object;
+use tokio::net::TcpListener;
 
 use super::call::{server_of, warn};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs};
-use crate::bridge::{self, Door};
+use crate::bridge::{self, Door, Side, Way};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::keyfile::InstanceKeys;
@@ -29,8 +32,48 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let server = server_name(&url)?;
     serve::init_logs("info");
     let presenter = presenter(&args.authority, &url, out)?;
-    let door = Door::url()?;
-    stand_in(serve::runtime()?, door, &url, server, presenter, async {})
+    let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
+    match args.listen {
+        Some(address) => listen(address, way, out),
+        None => stand_in(serve::runtime()?, way, async {}),
+    }
+}
+
+/// Connections that one client may hold open.
+const CONNECTIONS: usize = 256;
+
+/// Serves clients over HTTP until it is stopped.
+fn listen(address: SocketAddr, way: Way, out: Output) -> Result<(), CliError> {
+    let side = Side::new([way])?;
+    serve::runtime()?.block_on(async {
+        let stop = serve::stop_signal();
+        let (listener, at) = bind(address).await?;
+        for (server, path) in side.paths() {
+            let url = format!("http://{at}{path}");
+            let object = Object::new().with("server", server).with("url", url.as_str());
+            out.result(object, url);
+        }
+        let bounds = bailiwick_gateway::Bounds::new(CONNECTIONS);
+        bailiwick_gateway::serve(listener, side.router(), bounds, None, stop).await;
+        Ok(())
+    })
+}
+
+/// SECURITY: on loopback only. Who reaches the endpoint uses the delegation.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
+    if !address.ip().is_loopback() {
+        return Err(CliError::usage(
+            "listen-not-loopback",
+            format!("{address} can be reached from elsewhere"),
+            "listen on 127.0.0.1 or [::1]; a client elsewhere runs its own `connect`",
+        ));
+    }
+    let taken = |e: std::io::Error| {
+        CliError::environment("listen", format!("cannot listen on {address}: {e}"), "take port 0")
+    };
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let at = listener.local_addr().map_err(taken)?;
+    Ok((listener, at))
 }
 
 fn server_name(url: &str) -> Result<ServerName, CliError> {
@@ -47,16 +90,13 @@ fn server_name(url: &str) -> Result<ServerName, CliError> {
 /// `after`.
 pub(super) fn stand_in(
     runtime: tokio::runtime::Runtime,
-    door: Door,
-    url: &str,
-    server: ServerName,
-    presenter: Arc<ChainPresenter>,
+    way: Way,
     after: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let (input, output) = (stream(std::io::stdin())?, stream(std::io::stdout())?);
     runtime.block_on(async {
         let stop = serve::stop_signal();
-        bridge::serve(door, url, server, presenter, input, output, stop).await;
+        bridge::serve(way, input, output, stop).await;
         after.await;
     });
     // A read of the standard input cannot be called back, and would be waited
@@ -93,8 +133,15 @@ pub(super) fn presenter(
     let keys = InstanceKeys::read(&key)?;
     match (&args.grant, file(&args.chain, CHAIN)) {
         (Some(grant), _) => {
-            // Two uses: the holder key proves, both renew.
-            renewing(args, grant, keys, InstanceKeys::read(&key)?, url)
+            let authority = args.authority.clone().unwrap_or_else(|| address::origin(url));
+            let renewing = Renewing {
+                authority: address::authority(&authority)?,
+                grant: GrantId::parse(grant)?,
+                scope: args.scope.clone(),
+                keys,
+                proving: InstanceKeys::read(&key)?,
+            };
+            renewing.start()
         }
         (None, Some(chain)) => following(&chain, keys, url, out),
         (None, None) => Err(CliError::usage(
@@ -116,49 +163,52 @@ fn following(
     Ok(Arc::new(ChainPresenter::new(chain, keys.holder)?.following(file)))
 }
 
-/// The first root is asked for at once, so that a grant that does not stand is
-/// told here; the others by a thread beside.
-fn renewing(
-    args: &AuthorityArgs,
-    grant: &str,
-    keys: InstanceKeys,
-    proving: InstanceKeys,
-    url: &str,
-) -> Result<Arc<ChainPresenter>, CliError> {
-    let grant = GrantId::parse(grant)?;
-    let authority = args.authority.clone().unwrap_or_else(|| address::origin(url));
-    let authority = address::authority(&authority)?;
-    let scope = args.scope.clone();
-    let first = renew::ask(&authority, &keys, &grant, &scope)?;
-    let presenter = ChainPresenter::new(first.chain(&authority), proving.holder)?;
-    let presenter = Arc::new(presenter);
-    let renewed = Arc::downgrade(&presenter);
-    let mut pause = renew::pause(first.seconds);
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(pause);
-            let Some(presenter) = renewed.upgrade() else { return };
-            let asked = renew::ask(&authority, &keys, &grant, &scope).and_then(|root| {
-                presenter.take_up(root.chain(&authority))?;
-                Ok(root.seconds)
-            });
-            match asked {
-                Ok(seconds) => {
-                    tracing::info!(seconds, "the delegation is renewed");
-                    pause = renew::pause(seconds);
-                }
-                // The root of before lives on for a while.
-                Err(e) if e.class == Class::Environment => {
-                    tracing::warn!(code = %e.code, "the delegation is not renewed yet: {}", e.message);
-                    pause = renew::AGAIN;
-                }
-                Err(e) => {
-                    // Calls are denied from its end on, and say so themselves.
-                    tracing::error!(code = %e.code, remedy = %e.remedy, "the delegation is renewed no more: {}", e.message);
-                    return;
-                }
+/// Roots under a grant that stands.
+pub(super) struct Renewing {
+    pub(super) authority: String,
+    pub(super) grant: GrantId,
+    pub(super) scope: Vec<String>,
+    /// Two uses: these renew, the holder key of the others proves.
+    pub(super) keys: InstanceKeys,
+    pub(super) proving: InstanceKeys,
+}
+
+impl Renewing {
+    /// The first root is asked for at once, so that a grant that does not stand
+    /// is told here; the others by a thread beside.
+    pub(super) fn start(self) -> Result<Arc<ChainPresenter>, CliError> {
+        let first = renew::ask(&self.authority, &self.keys, &self.grant, &self.scope)?;
+        let presenter = ChainPresenter::new(first.chain(&self.authority), self.proving.holder)?;
+        let presenter = Arc::new(presenter);
+        let renewed = Arc::downgrade(&presenter);
+        let Self { authority, grant, scope, keys, .. } = self;
+        let mut pause = renew::pause(first.seconds);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(pause);
+                let Some(presenter) = renewed.upgrade() else { return };
+                let asked = renew::ask(&authority, &keys, &grant, &scope).and_then(|root| {
+                    presenter.take_up(root.chain(&authority))?;
+                    Ok(root.seconds)
+                });
+                pause = match asked {
+                    Ok(seconds) => {
+                        tracing::info!(seconds, "the delegation is renewed");
+                        renew::pause(seconds)
+                    }
+                    // The root of before lives on for a while.
+                    Err(e) if e.class == Class::Environment => {
+                        tracing::warn!(code = %e.code, "the delegation is not renewed yet: {}", e.message);
+                        renew::AGAIN
+                    }
+                    Err(e) => {
+                        // Calls are denied from its end on, and say so themselves.
+                        tracing::error!(code = %e.code, remedy = %e.remedy, "the delegation is renewed no more: {}", e.message);
+                        return;
+                    }
+                };
             }
-        }
-    });
-    Ok(presenter)
+        });
+        Ok(presenter)
+    }
 }

@@ -22,6 +22,19 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Seconds for which the signed grant may be presented.
 const ASSERTION_SECONDS: i64 = 60;
 
+/// What a grant is asked for besides the request.
+pub(super) struct Terms<'a> {
+    pub(super) task: Option<&'a str>,
+    pub(super) max_depth: u64,
+    pub(super) budget: &'a [String],
+}
+
+/// A grant that was signed and is in the ledger, with its first root.
+pub(super) struct Granted {
+    pub(super) statement: Statement,
+    root: String,
+}
+
 pub(super) fn run(
     args: &DelegateArgs,
     authority: &str,
@@ -30,17 +43,34 @@ pub(super) fn run(
     out: Output,
 ) -> Result<(), CliError> {
     let holder = match &args.to {
-        Some(path) => {
-            let jwk = attenuate::next_holder(&keyfile::read_json(path)?)?.to_jwk();
-            Some(Json::from(Object::new().with("jwk", jwk)).canonical())
-        }
+        Some(path) => Some(attenuate::next_holder(&keyfile::read_json(path)?)?.to_jwk()),
         None => None,
     };
     // Before anything is granted: a grant whose chain nobody holds helps nobody.
     let place = Reserved::new(&args.out)?;
-    let prepared = prepare(args, authority, key, request)?;
+    let terms =
+        Terms { task: args.task.as_deref(), max_depth: args.max_depth, budget: &args.budget };
+    let Granted { statement, root } = grant(authority, key, request, &terms, holder)?;
+    let audience = statement.audience.first().cloned().unwrap_or_default();
+    let chain = ChainFile { chain: vec![root], audience };
+    place.write(&Json::Object(chain.to_json()).canonical())?;
+    tell(args, authority, &statement, out);
+    Ok(())
+}
+
+/// Has a grant prepared, signs it if it is what was asked for, and gets its
+/// first root, for the key of `holder` where one is named.
+pub(super) fn grant(
+    authority: &str,
+    key: &PrincipalKey,
+    request: &Request,
+    terms: &Terms<'_>,
+    holder: Option<Object>,
+) -> Result<Granted, CliError> {
+    let holder = holder.map(|jwk| Json::from(Object::new().with("jwk", jwk)).canonical());
+    let prepared = prepare(authority, key, request, terms)?;
     let statement = &prepared.statement;
-    is_asked(statement, args, authority, request, host::now())?;
+    is_asked(statement, terms, authority, request, host::now())?;
     let now = host::now();
     let jti = base64url(&host::random::<16>()?);
     let expires = now.plus_seconds(ASSERTION_SECONDS);
@@ -53,20 +83,16 @@ pub(super) fn run(
     pairs.extend(holder.as_deref().map(|holder| ("req_cnf", holder)));
     let answer = web::form(authority, "/token", &pairs, None)?;
     let root = answer.member("access_token").and_then(Json::as_str);
-    let root = root.ok_or_else(|| web::unexpected("it has no delegation"))?;
-    let audience = statement.audience.first().cloned().unwrap_or_default();
-    let chain = ChainFile { chain: vec![root.to_owned()], audience };
-    place.write(&Json::Object(chain.to_json()).canonical())?;
-    tell(args, authority, statement, out);
-    Ok(())
+    let root = root.ok_or_else(|| web::unexpected("it has no delegation"))?.to_owned();
+    Ok(Granted { statement: prepared.statement, root })
 }
 
 /// Has the grant prepared, in the principal's own name.
 fn prepare(
-    args: &DelegateArgs,
     authority: &str,
     key: &PrincipalKey,
     request: &Request,
+    terms: &Terms<'_>,
 ) -> Result<Prepared, CliError> {
     let scope: Vec<Json> = request.scope.iter().map(|s| Json::from(s.as_str())).collect();
     let left = request.expires_at.seconds().saturating_sub(host::now().seconds());
@@ -76,16 +102,16 @@ fn prepare(
         .with("purpose", request.purpose.as_str())
         .with("scope", scope)
         .with("expires_in", left)
-        .with("max_depth", args.max_depth);
-    let budget = parse::budget(&args.budget)?;
+        .with("max_depth", terms.max_depth);
+    let budget = parse::budget(terms.budget)?;
     if !budget.is_empty() {
         details.insert("budget", budget);
     }
     if let Some(workflow) = &request.workflow {
         details.insert("workflow", workflow);
     }
-    if let Some(task) = &args.task {
-        details.insert("task", task.as_str());
+    if let Some(task) = terms.task {
+        details.insert("task", task);
     }
     let details = Json::Array(vec![details.into()]).canonical();
     let assertion = web::client_assertion(authority, key.id.as_str(), &*key.key)?;
@@ -103,7 +129,7 @@ fn prepare(
 /// shorthands stand for is the workflow's, which is the authority's word.
 fn is_asked(
     statement: &Statement,
-    args: &DelegateArgs,
+    terms: &Terms<'_>,
     authority: &str,
     request: &Request,
     now: Timestamp,
@@ -120,15 +146,14 @@ fn is_asked(
     asked("gateway", statement.audience == [format!("{authority}/mcp")])?;
     let begins = statement.not_before.saturating_sub(now.seconds());
     asked("begin", begins.abs() <= 60)?;
-    let task = args.task.as_deref();
-    asked("task", task.is_none_or(|task| statement.task.as_str() == task))?;
-    asked("depth", statement.max_depth <= args.max_depth)?;
+    asked("task", terms.task.is_none_or(|task| statement.task.as_str() == task))?;
+    asked("depth", statement.max_depth <= terms.max_depth)?;
     let workflow = request.workflow.as_ref();
     asked("workflow", workflow.is_none_or(|workflow| *workflow == statement.workflow))?;
     // The two clocks may differ by a little.
     let end = request.expires_at.plus_seconds(60).seconds();
     asked("end", statement.not_after <= end)?;
-    let wanted = parse::budget(&args.budget)?;
+    let wanted = parse::budget(terms.budget)?;
     let kept = wanted.iter().all(|(member, _)| statement.budget.member(member).is_some());
     asked("budget", kept && budget_beyond(&wanted, &statement.budget).is_none())
 }
@@ -169,10 +194,8 @@ fn tell(args: &DelegateArgs, authority: &str, statement: &Statement, out: Output
 mod tests {
     use bailiwick_core::crypto::sha256;
     use bailiwick_core::ids::{AgentId, GrantId, OrgId, PrincipalId, TaskId, WorkflowId};
-    use clap::Parser as _;
 
     use super::*;
-    use crate::args::{Args, Verb};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
     const URL: &str = "https://gate.example.com";
@@ -211,13 +234,10 @@ mod tests {
     }
 
     fn judged(change: impl FnOnce(&mut Statement)) -> Result<(), String> {
-        let line = "bailiwick delegate --agent agent:runner --max-depth 1 --budget max_calls=20 \
-                    --key k --out o";
-        let args = Args::try_parse_from(line.split_whitespace()).unwrap();
-        let Verb::Delegate(args) = args.verb else { panic!("another verb") };
+        let terms = Terms { task: None, max_depth: 1, budget: &["max_calls=20".to_owned()] };
         let mut statement = statement();
         change(&mut statement);
-        is_asked(&statement, &args, URL, &request(), NOW).map_err(|e| e.message)
+        is_asked(&statement, &terms, URL, &request(), NOW).map_err(|e| e.message)
     }
 
     #[test]

@@ -57,9 +57,7 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let (agent, owner) = (AgentId::parse(joining.agent)?, PrincipalId::parse(joining.owner)?);
     let authority = &address::authority(joining.authority)?;
     let keys = InstanceKeys::create(joining.key, &agent)?;
-    let enrolment = enrolment(&keys, &agent, &owner, authority)?;
-    let body = Object::new().with("token", joining.token).with("enrolment", enrolment);
-    let answer = web::json(authority, "/instances", &body.into()).inspect_err(|e| {
+    let answer = enrol(authority, joining.token, &agent, &owner, &keys).inspect_err(|e| {
         // Keys that were not enrolled are nobody's. Where an authority was
         // reached and no answer came, they may be enrolled.
         if e.class != Class::Environment || web::NEVER_ASKED.contains(&e.code.as_str()) {
@@ -81,6 +79,19 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
         joining.key.display()
     )]);
     Ok(())
+}
+
+/// Enrols keys with a one-time token; gives what the authority says of them.
+pub(super) fn enrol(
+    authority: &str,
+    token: &str,
+    agent: &AgentId,
+    owner: &PrincipalId,
+    keys: &InstanceKeys,
+) -> Result<Object, CliError> {
+    let enrolment = enrolment(keys, agent, owner, authority)?;
+    let body = Object::new().with("token", token).with("enrolment", enrolment);
+    web::json(authority, "/instances", &body.into())
 }
 
 /// Gets an identity token; with `keep_on`, again and again before it ends.

@@ -45,7 +45,7 @@ pub(super) struct Login {
 }
 
 /// Where logins are kept.
-fn folder(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
+pub(super) fn folder(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
     let beside = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let found = chosen
         .map(Path::to_owned)

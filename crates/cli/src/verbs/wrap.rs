@@ -12,7 +12,7 @@ use bailiwick_gateway::stdio::{Program, Secret};
 
 use super::{connect, serve};
 use crate::args::{AuthorityArgs, ProgramArgs, WrapArgs};
-use crate::bridge::Door;
+use crate::bridge::{Door, Way};
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::output::Output;
@@ -48,9 +48,9 @@ pub(super) fn run(args: WrapArgs, dir: &Path, out: Output) -> Result<(), CliErro
     let tended = gateway.clone();
     tokio::spawn(async move { tended.tend().await });
     drop(entered);
-    let door = Door::Inside(gateway.clone());
+    let way = Way { door: Arc::new(Door::Inside(gateway.clone())), url, server, presenter };
     let drain = Duration::from_secs(data.config.drain_seconds);
-    connect::stand_in(runtime, door, &url, server, presenter, async {
+    connect::stand_in(runtime, way, async {
         if !gateway.drain(drain).await {
             tracing::warn!(
                 "calls are still under way; they are recorded as unknown at the next start"

@@ -143,6 +143,36 @@ fn unchanged_clients_call_through_connect_and_hear_denials_as_the_gateway_says_t
 }
 
 #[test]
+fn unchanged_clients_over_http_use_the_endpoint_that_connect_makes() {
+    let mut world = World::new(EXE);
+    let (url, chain, key) = (world.endpoint(), world.chain().path(), world.runner.key_file());
+    let mut command = command(Path::new(EXE), world.base.path());
+    command.arg("--json").args(&connect(&url, &chain, &key)[1..]);
+    let mut spoken = Spoken::start(command.args(["--listen", "127.0.0.1:0"]));
+    let endpoint = spoken.next()["url"].as_str().expect("an endpoint").to_owned();
+    for era in ["sessions", "stateless", "auto"] {
+        plays(&npm(era, &calls(), &[&endpoint]));
+    }
+    let executed: Vec<String> = world.executed().into_iter().map(|call| call.tool).collect();
+    assert_eq!(executed, ["get_ticket"; 3]);
+    // Who does not know the secret, and pages of other sites, get nothing.
+    let (origin, path) = endpoint.split_at(endpoint.find("/mcp/").unwrap());
+    let (host, secret) = origin.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let address: std::net::SocketAddr = host.parse().unwrap();
+    let asked = |path: String, name: &str, value: &str| {
+        let request = bailiwick_testkit::http::Request::post(path, "{}");
+        request.with(name, value).send(address).unwrap().status
+    };
+    let other = "a".repeat(secret.len());
+    assert_eq!(asked(format!("/{other}{path}"), "x", "y"), 404);
+    assert_eq!(asked(format!("/{secret}/mcp/other"), "x", "y"), 404);
+    assert_eq!(asked(format!("/{secret}{path}"), "origin", "http://evil.example"), 403);
+    assert_eq!(asked(format!("/{secret}{path}"), "x", "y"), 400);
+    drop(spoken.child.kill());
+    world.stop_serve();
+}
+
+#[test]
 fn a_session_goes_on_under_a_renewed_root_and_ends_with_the_grant() {
     let world = World::new(EXE);
     let (signer, file) = (world.principal_key(), world.path("granted.json"));

@@ -32,6 +32,7 @@ mod oidc;
 mod privacy;
 mod records;
 mod revocation;
+mod run;
 mod services;
 mod shown;
 mod statuses;

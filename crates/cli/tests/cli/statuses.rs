@@ -148,6 +148,8 @@ const WRONG: &[&str] = &[
     "revoke everything x --reason r",
     "revoke grant nothing --reason r",
     "revoke grant 0198c1b2-0000-7000-8000-000000000001 --reason r --key missing",
+    "run --task t --scope ticket:1 --key missing --env absent -- true",
+    "run --task t --scope ticket:1 --key missing --isolation none --read . -- true",
     "scope explain ticket:1 --file missing",
     "scope explain ticket:1 --file bad.json",
     "serve --listen here",

@@ -1,0 +1,196 @@
+//! The client's side over HTTP: a loopback endpoint that stands in for a
+//! gateway's, for clients and agents that know no chain and no proof.
+//!
+//! Whoever knows an endpoint's address may use the delegation, so it holds a
+//! secret that is made anew with each start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use bailiwick_core::crypto::base64url;
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::rpc::{self, Message};
+use bailiwick_policy::mcp_methods::Era;
+use subtle::ConstantTimeEq as _;
+
+use super::way::{Way, stated_version};
+use super::{Fault, REQUESTS};
+use crate::error::CliError;
+use crate::host;
+
+/// What passes of a client's headers, besides those of MCP. Credentials do not:
+/// the delegation is what is presented.
+const ASKED: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    HeaderName::from_static("last-event-id"),
+];
+/// What passes of an answer's. `WWW-Authenticate` does not: there is nobody to
+/// log in.
+const ANSWERED: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::CACHE_CONTROL, header::ALLOW, header::RETRY_AFTER];
+const MCP: &str = "mcp-";
+
+/// The tool servers behind one loopback listener.
+pub(crate) struct Side {
+    secret: String,
+    ways: BTreeMap<ServerName, Way>,
+}
+
+impl Side {
+    /// One endpoint for each.
+    pub(crate) fn new(ways: impl IntoIterator<Item = Way>) -> Result<Self, CliError> {
+        let secret = base64url(&host::random::<16>()?);
+        let ways = ways.into_iter().map(|way| (way.server.clone(), way)).collect();
+        Ok(Self { secret, ways })
+    }
+
+    /// The endpoints' paths, with the servers' names.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&ServerName, String)> {
+        self.ways.keys().map(|server| (server, format!("/{}/mcp/{server}", self.secret)))
+    }
+
+    /// Serves them.
+    pub(crate) fn router(self) -> Router {
+        Router::new().route("/{secret}/mcp/{server}", any(answer)).with_state(Arc::new(self))
+    }
+
+    /// The way that a path names; nothing, unless it names the secret.
+    fn way(&self, secret: &str, server: &str) -> Option<&Way> {
+        let known = bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes()));
+        self.ways.get(&ServerName::parse(server).ok()?).filter(|_| known)
+    }
+}
+
+async fn answer(
+    State(side): State<Arc<Side>>,
+    Path((secret, server)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    // SECURITY: a name that was rebound to this address does not reach it, nor
+    // does a web page (MCP, streamable HTTP).
+    if !from_here(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Some(way) = side.way(&secret, &server) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, REQUESTS.max_bytes).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let message = Message::read(Json::parse(&body, &REQUESTS).unwrap_or(Json::Null)).ok();
+    let id = match &message {
+        Some(Message::Request { id, .. }) => Some(id.clone()),
+        _ => None,
+    };
+    match pass(way, head.method, &head.headers, message, body.to_vec()).await {
+        Ok(answer) => answer,
+        Err(fault) => {
+            let status = match fault {
+                Fault::Own(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                Fault::Away(_) | Fault::Stranger(_) => StatusCode::BAD_GATEWAY,
+            };
+            let told = rpc::text(&fault.told(id.as_ref()));
+            (status, [(header::CONTENT_TYPE, "application/json")], told).into_response()
+        }
+    }
+}
+
+/// Sends what came, with chain and proof; what is no call goes as it is, for the
+/// gateway to judge.
+async fn pass(
+    way: &Way,
+    verb: Method,
+    given: &HeaderMap,
+    message: Option<Message>,
+    body: Vec<u8>,
+) -> Result<Response, Fault> {
+    let mut headers = only(given, &ASKED);
+    let moment = way.presenter.moment();
+    let body = match call(way, message, &moment)? {
+        Some(call) => call,
+        None => {
+            way.prove(&mut headers, &verb, &moment)?;
+            body
+        }
+    };
+    let answer = way.send(verb, headers, body).await?;
+    let (head, body) = answer.into_parts();
+    let mut passed = Response::new(Body::new(body));
+    *passed.status_mut() = head.status;
+    *passed.headers_mut() = only(&head.headers, &ANSWERED);
+    Ok(passed)
+}
+
+/// The body of a call with chain and proof.
+fn call(
+    way: &Way,
+    message: Option<Message>,
+    moment: &crate::presenter::Moment<'_>,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let Some(Message::Request { id, method, params }) = message else { return Ok(None) };
+    let params: Option<&Object> = params.as_ref();
+    let era = if stated_version(params).is_some() { Era::Stateless } else { Era::Sessions };
+    let presented = way.presented(era, &method, params, moment)?;
+    Ok(presented.map(|params| rpc::text(&rpc::compose(Some(&id), &method, Some(&params)))))
+}
+
+fn only(headers: &HeaderMap, named: &[HeaderName]) -> HeaderMap {
+    let passes = |name: &HeaderName| named.contains(name) || name.as_str().starts_with(MCP);
+    let passed = headers.iter().filter(|(name, _)| passes(name));
+    passed.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether a request names this machine, and no page elsewhere sent it.
+fn from_here(headers: &HeaderMap) -> bool {
+    let local = |authority: &str| {
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        matches!(host.map_or(authority, |(host, _)| host), "127.0.0.1" | "localhost" | "[::1]")
+    };
+    let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let one = |name: HeaderName| headers.get_all(name).iter().count() <= 1;
+    let origin = match (headers.contains_key(header::ORIGIN), text(header::ORIGIN)) {
+        (false, _) => true,
+        (true, origin) => origin.and_then(|o| o.strip_prefix("http://")).is_some_and(local),
+    };
+    text(header::HOST).is_some_and(local) && origin && one(header::HOST) && one(header::ORIGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_elsewhere_and_rebound_names_are_not_from_here() {
+        let from = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            from_here(&headers)
+        };
+        assert!(from("127.0.0.1:7000", None));
+        assert!(from("localhost", Some("http://localhost:7000")));
+        assert!(from("[::1]:7000", None));
+        for (host, origin) in [
+            ("evil.example:7000", None),
+            ("127.0.0.1.evil.example", None),
+            ("127.0.0.1:7000", Some("http://evil.example")),
+            ("127.0.0.1:7000", Some("null")),
+            ("127.0.0.1:7000", Some("https://localhost.evil.example")),
+        ] {
+            assert!(!from(host, origin), "{host} {origin:?}");
+        }
+        assert!(!from_here(&HeaderMap::new()));
+    }
+}

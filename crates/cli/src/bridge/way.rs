@@ -1,0 +1,147 @@
+//! One way to one tool server of a gateway: what is sent on it carries chain
+//! and proof.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use bailiwick_core::ids::ServerName;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_demo::agent::{MessageHeaders, PRESENTATION_META_KEY, Presentation};
+use bailiwick_gateway::{headers, rpc};
+use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape};
+
+use super::Fault;
+use super::door::Door;
+use crate::presenter::{ChainPresenter, Moment};
+
+/// Member of `_meta` that says which version a message of the stateless
+/// protocol speaks.
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// The version that a message states itself; none in sessions.
+pub(super) fn stated_version(params: Option<&Object>) -> Option<&str> {
+    params?.member("_meta")?.as_object()?.member(VERSION)?.as_str()
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, Fault> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Fault::Own("the chain cannot stand in a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A tool server at a gateway, and what is presented there.
+pub(crate) struct Way {
+    pub(crate) door: Arc<Door>,
+    pub(crate) url: String,
+    pub(crate) server: ServerName,
+    pub(crate) presenter: Arc<ChainPresenter>,
+}
+
+impl Way {
+    /// Sends one request and gives the answer once its head is there.
+    pub(super) async fn send(
+        &self,
+        verb: Method,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<axum::http::Response<Body>, Fault> {
+        let mut request = axum::http::Request::new(Bytes::from(body));
+        *request.method_mut() = verb;
+        *request.uri_mut() =
+            self.url.parse().map_err(|_| Fault::Own("the URL cannot be used".to_owned()))?;
+        *request.headers_mut() = headers;
+        self.door.send(&self.server, request).await.map_err(Fault::Away)
+    }
+
+    /// Adds chain and proof for a message that is no call to its headers.
+    pub(super) fn prove(
+        &self,
+        headers: &mut HeaderMap,
+        verb: &Method,
+        moment: &Moment<'_>,
+    ) -> Result<(), Fault> {
+        let MessageHeaders { aat_chain, dpop } =
+            moment.for_message(verb.as_str(), &self.url).map_err(|e| Fault::Own(e.message))?;
+        headers.insert("aat-chain", sensitive(&aat_chain)?);
+        headers.insert("dpop", sensitive(&dpop)?);
+        Ok(())
+    }
+
+    /// Headers of every message; with chain and proof unless the body has them.
+    pub(super) fn headers(
+        &self,
+        verb: &Method,
+        version: Option<&str>,
+        moment: Option<&Moment<'_>>,
+    ) -> Result<HeaderMap, Fault> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
+        if *verb == Method::POST {
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(header::CONTENT_TYPE, json);
+        }
+        if let Some(version) = version.and_then(|v| HeaderValue::from_str(v).ok()) {
+            headers.insert("mcp-protocol-version", version);
+        }
+        if let Some(moment) = moment {
+            self.prove(&mut headers, verb, moment)?;
+        }
+        Ok(headers)
+    }
+
+    /// Head and body of one message.
+    pub(super) fn compose(
+        &self,
+        id: Option<&Json>,
+        method: &str,
+        params: Option<&Object>,
+        moment: &Moment<'_>,
+    ) -> Result<(HeaderMap, Vec<u8>), Fault> {
+        let stated = stated_version(params);
+        let era = if stated.is_some() { Era::Stateless } else { Era::Sessions };
+        let version = stated.or((method != "initialize").then_some(Era::Sessions.version()));
+        let presented = match id {
+            Some(_) => self.presented(era, method, params, moment)?,
+            None => None,
+        };
+        let proof = presented.is_none().then_some(moment);
+        let mut all = self.headers(&Method::POST, version, proof)?;
+        if let Some(repeated) =
+            headers::repeated(era, Some(method), headers::name_of(method, params))
+        {
+            all.extend(repeated);
+        }
+        let message = rpc::compose(id, method, presented.as_ref().or(params));
+        Ok((all, rpc::text(&message)))
+    }
+
+    /// The parameters of a call with chain and proof; none, if it is no call
+    /// that can be made: the gateway says why.
+    pub(super) fn presented(
+        &self,
+        era: Era,
+        method: &str,
+        params: Option<&Object>,
+        moment: &Moment<'_>,
+    ) -> Result<Option<Object>, Fault> {
+        let empty = Object::new();
+        let params = params.unwrap_or(&empty);
+        let call = mcp_methods::method(method, era, Sender::Client, Shape::Request)
+            .and_then(|method| method.call(&self.server, params).ok());
+        let Some(call) = call else { return Ok(None) };
+        let Presentation { aat_chain, aat_pop } = moment
+            .for_call(call.tool.as_str(), &call.arguments)
+            .map_err(|e| Fault::Own(e.message))?;
+        let chain: Vec<Json> = aat_chain.iter().map(|t| Json::from(t.as_str())).collect();
+        let presentation = Object::new().with("aat_chain", chain).with("aat_pop", aat_pop.as_str());
+        let meta = params.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
+        let mut params = params.clone();
+        params.insert("_meta", meta.with(PRESENTATION_META_KEY, presentation));
+        Ok(Some(params))
+    }
+}

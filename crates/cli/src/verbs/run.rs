@@ -1,0 +1,380 @@
+//! `run`: an agent's program, with a sidecar that holds its keys and its
+//! delegation. The program itself holds neither: it is given an endpoint, and
+//! what keeps it from the rest of the host is said and recorded.
+
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+use std::sync::Arc;
+
+use bailiwick_core::aat::make::Seen;
+use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::grant::Request;
+use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::ChainLimits;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::process::Child;
+use zeroize::Zeroizing;
+
+use super::connect::Renewing;
+use super::delegate_remote::{self, Terms};
+use super::{identity, parse, serve};
+use crate::address;
+use crate::args::{Network, RunArgs};
+use crate::bridge::{Door, Side, Way};
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::host;
+use crate::keyfile::{self, InstanceKeys, PrincipalKey};
+use crate::output::{Output, one_line};
+use crate::presenter::ChainPresenter;
+
+pub(super) mod door;
+mod environment;
+mod place;
+
+use environment::Environment;
+use place::{INNER_PORT, Isolation, Place, SOCKET};
+
+/// Bytes of a file with an enrolment token.
+const MAX_INVITE: u64 = 4096;
+/// The file that names the endpoints, as MCP clients read them.
+const SERVERS: &str = "mcp.json";
+/// Connections that the program may hold open.
+const CONNECTIONS: usize = 256;
+
+pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
+    // SECURITY: a program of the same user cannot read this process's memory.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let (isolation, warning) = place::choose(&args.place)?;
+    if let Some(warning) = &warning {
+        out.warn(warning);
+    }
+    let environment = Environment::new(std::env::vars_os(), &args.place.env)?;
+    serve::init_logs("warn");
+    let site = Site::find(args, dir)?;
+    let (presenter, enrolled) = sidecar(args, &site)?;
+    let ran = with_sidecar(args, &site, presenter, isolation, environment, &enrolled, dir, out);
+    site.retire(&enrolled);
+    ran
+}
+
+/// The authority, and how an instance is let in there.
+struct Site {
+    authority: String,
+    agent: AgentId,
+    owner: PrincipalId,
+    invite: Zeroizing<String>,
+    data: Option<DataDir>,
+}
+
+impl Site {
+    fn find(args: &RunArgs, dir: &Path) -> Result<Self, CliError> {
+        if let (Some(url), Some(invite), Some(owner), Some(agent)) =
+            (&args.authority, &args.invite, &args.owner, &args.agent)
+        {
+            let mut text = Zeroizing::new(String::new());
+            std::fs::File::open(invite)
+                .and_then(|file| file.take(MAX_INVITE).read_to_string(&mut text))
+                .map_err(|e| {
+                    CliError::usage(
+                        "file",
+                        format!("cannot read `{}`: {e}", invite.display()),
+                        "name the file with the token",
+                    )
+                })?;
+            return Ok(Self {
+                authority: address::authority(url)?,
+                agent: AgentId::parse(agent)?,
+                owner: PrincipalId::parse(owner)?,
+                invite: Zeroizing::new(text.trim().to_owned()),
+                data: None,
+            });
+        }
+        let data = DataDir::open(dir)?;
+        let agents = data.authority.agents()?;
+        let found = match &args.agent {
+            Some(named) => {
+                let named = AgentId::parse(named)?;
+                agents.iter().find(|agent| agent.id == named)
+            }
+            None if agents.len() > 1 => {
+                return Err(CliError::usage(
+                    "agent-ambiguous",
+                    format!("{} agents are registered", agents.len()),
+                    "name one with --agent; see `bailiwick agent list`",
+                ));
+            }
+            None => agents.first(),
+        };
+        let found = found.ok_or_else(|| {
+            CliError::not_found(
+                "not-found",
+                "the agent is not registered",
+                "register it with `bailiwick agent add agent:NAME --owner user:NAME`",
+            )
+        })?;
+        let agent = found.id.clone();
+        let owner = data.name(&found.owner)?.ok_or_else(|| {
+            CliError::refused(
+                "owner-erased",
+                format!("who owns {agent} was erased"),
+                "give it to somebody with `bailiwick agent transfer`",
+            )
+        })?;
+        let owner = PrincipalId::parse(&owner)?;
+        let invite = Zeroizing::new(data.authority.instance_invite(&agent)?.reveal().to_string());
+        Ok(Self { authority: data.config.public_url(), agent, owner, invite, data: Some(data) })
+    }
+
+    /// The instance ends with its process. Elsewhere its keys are gone, and
+    /// nobody can use what is enrolled.
+    fn retire(&self, keys: &InstanceKeys) {
+        if let Some(data) = &self.data
+            && let Err(e) = data.authority.instance_retire(&keys.instance)
+        {
+            tracing::warn!(error = %e, "the instance is not retired");
+        }
+    }
+}
+
+/// Makes an instance's keys, which no file holds, enrols it, and has a
+/// delegation for it.
+fn sidecar(args: &RunArgs, site: &Site) -> Result<(Arc<ChainPresenter>, InstanceKeys), CliError> {
+    let fresh = InstanceKeys::fresh(&site.agent)?;
+    let keys = || {
+        InstanceKeys::from_json(&fresh)
+            .ok_or_else(|| CliError::environment("key", "the keys cannot be made", "try again"))
+    };
+    let own = keys()?;
+    identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own)?;
+    let (grant, scope) = match &args.grant {
+        Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
+        None => (grant(args, site, &own)?, Vec::new()),
+    };
+    let renewing = Renewing {
+        authority: site.authority.clone(),
+        grant,
+        scope,
+        keys: keys()?,
+        proving: keys()?,
+    };
+    Ok((renewing.start()?, own))
+}
+
+/// The principal's own signature over a grant for this run.
+fn grant(args: &RunArgs, site: &Site, own: &InstanceKeys) -> Result<GrantId, CliError> {
+    let missing =
+        || CliError::usage("argument-missing", "who grants what?", "pass --key and --task");
+    let key = PrincipalKey::read(args.key.as_deref().ok_or_else(missing)?)?;
+    let request = Request {
+        principal: key.id.clone(),
+        agent: site.agent.clone(),
+        scope: args.scope.clone(),
+        expires_at: host::now().plus_seconds(parse::seconds(&args.lasts)?),
+        purpose: args.task.clone().ok_or_else(missing)?,
+        workflow: args.workflow.as_deref().map(WorkflowId::parse).transpose()?,
+    };
+    let terms = Terms { task: None, max_depth: args.max_depth, budget: &args.budget };
+    let holder = own.holder.public_key().to_jwk();
+    let granted = delegate_remote::grant(&site.authority, &key, &request, &terms, Some(holder))?;
+    Ok(granted.statement.id)
+}
+
+/// The tool servers that a delegation reaches.
+fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
+    let moment = presenter.moment();
+    let seen = Seen::parse(moment.root(), &ChainLimits::DEFAULT)?;
+    let mut names: Vec<ServerName> = seen
+        .scope
+        .tools()
+        .filter(|(tool, _)| tool.starts_with("mcp:"))
+        .filter_map(|(tool, _)| ServerName::parse(ToolId::parse(tool).ok()?.server()).ok())
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Serves the program's endpoint while it runs.
+#[allow(clippy::too_many_arguments, reason = "one caller")]
+fn with_sidecar(
+    args: &RunArgs,
+    site: &Site,
+    presenter: Arc<ChainPresenter>,
+    isolation: Isolation,
+    environment: Environment,
+    keys: &InstanceKeys,
+    dir: &Path,
+    out: Output,
+) -> Result<ExitCode, CliError> {
+    let door = Arc::new(Door::url()?);
+    let ways = servers(&presenter)?.into_iter().map(|server| Way {
+        door: Arc::clone(&door),
+        url: format!("{}/mcp/{server}", site.authority),
+        server,
+        presenter: Arc::clone(&presenter),
+    });
+    let side = Side::new(ways)?;
+    let folder = tempfile::Builder::new()
+        .prefix("bailiwick-run-")
+        .tempdir()
+        .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
+    let runtime = serve::runtime()?;
+    runtime.block_on(async {
+        let stop = serve::stop_signal();
+        let listening = Listening::begin(args.place.network, folder.path()).await?;
+        let mut own = vec![];
+        let mut told = Object::new();
+        for (server, path) in side.paths() {
+            let url = format!("http://127.0.0.1:{}{path}", listening.port);
+            let endpoint = Object::new().with("type", "http").with("url", url.as_str());
+            told.insert(server.as_str(), endpoint);
+            own.push(url);
+        }
+        let servers = folder.path().join(SERVERS);
+        let text = Json::from(Object::new().with("mcpServers", told)).canonical();
+        keyfile::write_new(&servers, &text)?;
+        let seen = Place::seen(&isolation, folder.path()).join(SERVERS);
+        let mut given = environment.given.clone();
+        given.push(("BAILIWICK_MCP_CONFIG".into(), seen.into()));
+        if let [url] = own.as_slice() {
+            given.push(("BAILIWICK_MCP_URL".into(), url.into()));
+        }
+        if let Isolation::User { uid, gid, .. } = &isolation {
+            std::os::unix::fs::chown(&servers, Some(*uid), Some(*gid))
+                .map_err(|e| CliError::file(&servers, "give away", &e))?;
+        }
+        let place = Place {
+            isolation: &isolation,
+            args: &args.place,
+            sidecar: folder.path(),
+            hidden: hidden(args, dir),
+            environment: given,
+            command: &args.command,
+        };
+        let mut command = place.command()?;
+        tell(site, keys, &isolation, args, &environment, out);
+        let serving = tokio::spawn(listening.serve(side));
+        let child = command.spawn().map_err(|e| {
+            CliError::usage(
+                "program",
+                format!("cannot start the program: {e}"),
+                "check its name and PATH",
+            )
+        })?;
+        let status = wait(child, stop).await;
+        serving.abort();
+        Ok(ended(
+            status.map_err(|e| CliError::environment("program", e.to_string(), "run it again"))?,
+        ))
+    })
+}
+
+/// What the program must not see, wherever it lies.
+fn hidden(args: &RunArgs, dir: &Path) -> Vec<PathBuf> {
+    let files = [&args.key, &args.invite].into_iter().flatten().cloned();
+    files.chain([dir.to_owned()]).chain(super::login::folder(None).ok()).collect()
+}
+
+/// Waits for the program; passes a stop on to it.
+async fn wait(mut child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
+    tokio::select! {
+        status = child.wait() => return status,
+        () = stop => {}
+    }
+    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    child.wait().await
+}
+
+/// The program's status is this one's; a signal is 128 and its number, as
+/// shells have it.
+fn ended(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Where the sidecar is reached.
+struct Listening {
+    port: u16,
+    at: Listener,
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    async fn begin(network: Network, folder: &Path) -> Result<Self, CliError> {
+        let failed = |e: std::io::Error| {
+            CliError::environment("listen", format!("cannot listen: {e}"), "run it again")
+        };
+        match network {
+            Network::Host => {
+                let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+                let port = listener.local_addr().map_err(failed)?.port();
+                Ok(Self { port, at: Listener::Tcp(listener) })
+            }
+            Network::Gateway => {
+                let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
+                Ok(Self { port: INNER_PORT, at: Listener::Unix(listener) })
+            }
+        }
+    }
+
+    async fn serve(self, side: Side) {
+        match self.at {
+            Listener::Tcp(listener) => {
+                let bounds = bailiwick_gateway::Bounds::new(CONNECTIONS);
+                bailiwick_gateway::serve(
+                    listener,
+                    side.router(),
+                    bounds,
+                    None,
+                    std::future::pending(),
+                )
+                .await;
+            }
+            Listener::Unix(listener) => {
+                if let Err(error) = axum::serve(listener, side.router()).await {
+                    tracing::error!(%error, "the sidecar serves no more");
+                }
+            }
+        }
+    }
+}
+
+fn tell(
+    site: &Site,
+    keys: &InstanceKeys,
+    isolation: &Isolation,
+    args: &RunArgs,
+    environment: &Environment,
+    out: Output,
+) {
+    let network = match args.place.network {
+        Network::Host => "host",
+        Network::Gateway => "gateway",
+    };
+    let stripped: Vec<Json> = environment.stripped.iter().map(|n| n.as_str().into()).collect();
+    let object = Object::new()
+        .with("agent", &site.agent)
+        .with("instance", &keys.instance)
+        .with("isolation", isolation.name())
+        .with("network", network)
+        .with("stripped", stripped);
+    let text = format!(
+        "{} runs as {}\n  isolation {}, network {network}\n  stripped from its environment: {}",
+        site.agent,
+        keys.instance,
+        isolation.name(),
+        one_line(&environment.told()),
+    );
+    out.beside(object, &text);
+}

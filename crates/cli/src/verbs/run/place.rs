@@ -1,0 +1,311 @@
+//! Where an agent's program runs: in namespaces of its own (made by bubblewrap),
+//! as another user, or unisolated, which is said and recorded.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::args::{self, Network, PlaceArgs};
+use crate::error::CliError;
+
+/// The port at which the sidecar is reached in a network of the program's own,
+/// where nobody else listens.
+pub(super) const INNER_PORT: u16 = 7418;
+/// Where the sidecar's folder is seen in namespaces.
+const INNER_DIR: &str = "/run/bailiwick";
+/// Where this program is seen there.
+const INNER_DOOR: &str = "/run/bailiwick-door";
+/// The home of a program in namespaces; it ends with them.
+const INNER_HOME: &str = "/home/agent";
+/// The sidecar's socket, in its folder.
+pub(super) const SOCKET: &str = "sidecar.sock";
+/// Folders of the system that every program needs, read only.
+const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt"];
+
+/// What keeps the program from the sidecar's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// User, mount, process, IPC and host name spaces of its own; a network of its
+    /// own by option.
+    Namespaces,
+    /// Another user of the host.
+    User { name: String, uid: u32, gid: u32 },
+    /// Nothing.
+    None,
+}
+
+impl Isolation {
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::User { .. } => "user",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Why namespaces cannot be had here.
+fn namespaces() -> Result<(), String> {
+    let probe = std::process::Command::new("bwrap")
+        .args(["--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"])
+        .args(["--proc", "/proc", "--dev", "/dev", "--", "true"])
+        .stdin(Stdio::null())
+        .output();
+    match probe {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(said.lines().next().unwrap_or("it does not say why").to_owned())
+        }
+        Err(_) => Err("bubblewrap (bwrap) is not installed".to_owned()),
+    }
+}
+
+/// What was asked for, or the best that the host allows.
+pub(super) fn choose(args: &PlaceArgs) -> Result<(Isolation, Option<CliError>), CliError> {
+    let chosen = match (&args.user, args.isolation) {
+        (Some(name), _) => (user(name)?, None),
+        (None, args::Isolation::None) => (Isolation::None, None),
+        (None, asked) => match namespaces() {
+            Ok(()) => (Isolation::Namespaces, None),
+            Err(why) if asked == args::Isolation::Namespaces => return Err(not_isolated(&why)),
+            Err(why) => (Isolation::None, Some(not_isolated(&why))),
+        },
+    };
+    let own_view = chosen.0 == Isolation::Namespaces;
+    if !own_view && args.network == Network::Gateway {
+        return Err(CliError::environment(
+            "network-not-isolated",
+            "the program's network can only be closed in namespaces",
+            "install bubblewrap, or leave out --network gateway and --user",
+        ));
+    }
+    if !own_view && !(args.read.is_empty() && args.write.is_empty()) {
+        return Err(CliError::usage(
+            "argument-surplus",
+            "--read and --write say what is seen in namespaces, and there are none",
+            "leave them out, or install bubblewrap",
+        ));
+    }
+    Ok(chosen)
+}
+
+fn not_isolated(why: &str) -> CliError {
+    CliError::environment(
+        "isolation-unavailable",
+        format!("the host allows no namespaces: {why}"),
+        "install bubblewrap and allow unprivileged user namespaces, or run as root with --user NAME",
+    )
+}
+
+/// A user of the host, by `id`.
+fn user(name: &str) -> Result<Isolation, CliError> {
+    let number = |flag: &str| {
+        let output = std::process::Command::new("id").args([flag, "--", name]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok()
+    };
+    let unknown = || {
+        CliError::not_found(
+            "user-unknown",
+            format!("this host has no user `{name}`"),
+            "name a user that exists and is nobody's else",
+        )
+    };
+    let (uid, gid) = (number("-u").ok_or_else(unknown)?, number("-g").ok_or_else(unknown)?);
+    let own = rustix::process::geteuid();
+    if !own.is_root() {
+        return Err(CliError::environment(
+            "user-not-root",
+            "only root can run a program as another user",
+            "run it as root, or leave out --user for namespaces",
+        ));
+    }
+    if uid == own.as_raw() {
+        return Err(CliError::usage(
+            "user-same",
+            format!("`{name}` is who runs the sidecar"),
+            "name another user",
+        ));
+    }
+    Ok(Isolation::User { name: name.to_owned(), uid, gid })
+}
+
+/// All that a program's place is made of.
+pub(super) struct Place<'a> {
+    pub(super) isolation: &'a Isolation,
+    pub(super) args: &'a PlaceArgs,
+    /// The sidecar's folder; the program may read what is in it.
+    pub(super) sidecar: &'a Path,
+    /// What the program must not see, wherever it lies.
+    pub(super) hidden: Vec<PathBuf>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) command: &'a [OsString],
+}
+
+impl Place<'_> {
+    /// The sidecar's folder as the program sees it.
+    pub(super) fn seen(isolation: &Isolation, sidecar: &Path) -> PathBuf {
+        match isolation {
+            Isolation::Namespaces => INNER_DIR.into(),
+            Isolation::User { .. } | Isolation::None => sidecar.to_owned(),
+        }
+    }
+
+    /// The command that puts the program into its place.
+    pub(super) fn command(&self) -> Result<Command, CliError> {
+        let (program, arguments) =
+            self.command.split_first().ok_or_else(super::super::wrap::no_command)?;
+        let mut command = match self.isolation {
+            Isolation::Namespaces => self.in_namespaces(program, arguments)?,
+            Isolation::User { uid, gid, .. } => {
+                let home = self.home()?;
+                for path in [self.sidecar, &home] {
+                    chown(path, Some(*uid), Some(*gid))
+                        .map_err(|e| CliError::file(path, "give away", &e))?;
+                }
+                let mut command = Command::new("setpriv");
+                command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
+                command.args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"]);
+                command.arg(program).args(arguments).env_clear().env("HOME", home);
+                command
+            }
+            Isolation::None => {
+                let mut command = Command::new(program);
+                command.args(arguments).env_clear().env("HOME", self.home()?);
+                command
+            }
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.kill_on_drop(true);
+        Ok(command)
+    }
+
+    fn home(&self) -> Result<PathBuf, CliError> {
+        let home = self.sidecar.join("home");
+        std::fs::create_dir(&home).map_err(|e| CliError::file(&home, "make", &e))?;
+        Ok(home)
+    }
+
+    /// A root of its own: the system read only, the folder it starts in, and what
+    /// was named. Processes, temporary files and sockets of others are not there.
+    fn in_namespaces(&self, program: &OsStr, arguments: &[OsString]) -> Result<Command, CliError> {
+        let work = std::env::current_dir().map_err(|e| CliError::file(".".as_ref(), "find", &e))?;
+        let read: Vec<PathBuf> = self.args.read.iter().map(absolute).collect::<Result<_, _>>()?;
+        let write: Vec<PathBuf> = self.args.write.iter().map(absolute).collect::<Result<_, _>>()?;
+        let hidden: Vec<PathBuf> = self.hidden.iter().filter_map(|p| absolute(p).ok()).collect();
+        for seen in read.iter().chain(&write).chain([&work]) {
+            if let Some(inside) = hidden.iter().find(|hidden| seen.starts_with(hidden)) {
+                return Err(CliError::usage(
+                    "place-inside-secrets",
+                    format!(
+                        "`{}` lies in `{}`, which the program must not see",
+                        seen.display(),
+                        inside.display()
+                    ),
+                    "start it in another folder, or name another path",
+                ));
+            }
+        }
+        visible(program, &work, read.iter().chain(&write))?;
+        let mut command = Command::new("bwrap");
+        command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]);
+        command.args(["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]);
+        if terminal_takes_input() {
+            command.arg("--new-session");
+        }
+        for folder in SYSTEM {
+            command.args(["--ro-bind-try", folder, folder]);
+        }
+        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]);
+        command.args(["--tmpfs", "/home", "--dir", INNER_HOME, "--setenv", "HOME", INNER_HOME]);
+        let mut bind = |how: &str, path: &Path| {
+            command.arg(how).arg(path).arg(path);
+        };
+        read.iter().for_each(|path| bind("--ro-bind", path));
+        bind("--bind", &work);
+        write.iter().for_each(|path| bind("--bind", path));
+        // Later mounts lie over earlier ones.
+        let seen = |path: &Path| {
+            let shown =
+                SYSTEM.iter().map(Path::new).chain(read.iter().chain(&write).map(|p| p.as_path()));
+            shown.chain([work.as_path()]).any(|shown| path.starts_with(shown))
+        };
+        for path in hidden.iter().filter(|path| seen(path)) {
+            if path.is_dir() {
+                command.arg("--tmpfs").arg(path);
+            } else {
+                command.arg("--ro-bind").arg("/dev/null").arg(path);
+            }
+        }
+        command.arg("--ro-bind").arg(self.sidecar).arg(INNER_DIR).arg("--chdir").arg(&work);
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            // For bubblewrap to be found; the program's own is among its variables.
+            command.env("PATH", path);
+        }
+        if self.args.network == Network::Gateway {
+            let own =
+                std::env::current_exe().map_err(|e| CliError::file(".".as_ref(), "find", &e))?;
+            command.arg("--unshare-net").arg("--ro-bind").arg(own).arg(INNER_DOOR);
+            command.args(["--", INNER_DOOR, "run-door", "--port", &INNER_PORT.to_string()]);
+            command.arg("--socket").arg(Path::new(INNER_DIR).join(SOCKET));
+        }
+        command.arg("--").arg(program).args(arguments);
+        Ok(command)
+    }
+}
+
+fn absolute(path: &PathBuf) -> Result<PathBuf, CliError> {
+    std::fs::canonicalize(path).map_err(|e| {
+        CliError::usage(
+            "path-missing",
+            format!("`{}` cannot be used: {e}", path.display()),
+            "name what exists",
+        )
+    })
+}
+
+/// Whether the program can be found where it will be looked for.
+fn visible<'p>(
+    program: &OsStr,
+    work: &'p Path,
+    named: impl Iterator<Item = &'p PathBuf>,
+) -> Result<(), CliError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if Path::new(program).components().count() > 1 {
+        Some(work.join(program)).filter(|p| p.is_file())
+    } else {
+        std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file())
+    };
+    let Some(found) = found else {
+        return Err(CliError::not_found(
+            "program-unknown",
+            format!("there is no program `{}`", Path::new(program).display()),
+            "check its name and PATH",
+        ));
+    };
+    let shown: Vec<&Path> = named.map(PathBuf::as_path).chain([work]).collect();
+    let shown = |path: &Path| {
+        SYSTEM.iter().map(Path::new).chain(shown.iter().copied()).any(|s| path.starts_with(s))
+    };
+    let real = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
+    if shown(&found) && shown(&real) {
+        return Ok(());
+    }
+    let hidden = if shown(&found) { real } else { found };
+    Err(CliError::usage(
+        "program-not-visible",
+        format!("`{}` lies where the program's namespaces do not reach", hidden.display()),
+        "show its folder, and that of what it needs, with --read DIR",
+    ))
+}
+
+/// Whether the kernel lets a program type into the terminal it was started from;
+/// then it gets a session of its own, without job control.
+fn terminal_takes_input() -> bool {
+    std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").map_or(true, |t| t.trim() != "0")
+}

@@ -1,0 +1,251 @@
+//! `run`: an agent's program with a sidecar beside it. Wiring: the binary
+//! serving, the support desk, a program in Python that calls a tool and then
+//! looks for what it must not have.
+
+use std::path::Path;
+use std::process::Command;
+
+use bailiwick_testkit::world::{RUNNER, command};
+use bailiwick_testkit::{Answer, World};
+use serde_json::{Value, json};
+
+use crate::EXE;
+use crate::connect::npm;
+
+/// Calls a tool twice, once within its delegation, and then tries what a curious
+/// agent would: files by name, other processes, other sockets, other addresses.
+const AGENT: &str = r#"
+import json, os, socket, sys, urllib.request
+found = {'environment': sorted(os.environ), 'uid': os.getuid()}
+VERSION = {'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {}}
+def call(number):
+    body = {'jsonrpc': '2.0', 'id': 1, 'method': 'tools/call', 'params': {
+        'name': 'get_ticket', 'arguments': {'ticket_id': number}, '_meta': VERSION}}
+    headers = {'content-type': 'application/json', 'accept': 'application/json, text/event-stream',
+        'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'get_ticket'}
+    request = urllib.request.Request(os.environ['BAILIWICK_MCP_URL'], json.dumps(body).encode(), headers)
+    try:
+        text = urllib.request.urlopen(request).read().decode()
+    except urllib.error.HTTPError as e:
+        text = e.read().decode()
+    for line in text.splitlines():
+        line = line.removeprefix('data: ')
+        if line.startswith('{'): return json.loads(line)
+found['allowed'], found['denied'] = call(8821), call(9000)
+found['config'] = json.load(open(os.environ['BAILIWICK_MCP_CONFIG']))
+def readable(path):
+    try:
+        with open(path, 'rb') as f: return len(f.read(16)) > 0
+    except OSError: return False
+plan = json.loads(sys.argv[1])
+found['read'] = [p for p in plan['files'] if readable(p)]
+def listed(path):
+    try: return os.listdir(path) != []
+    except OSError: return False
+found['listed'] = [p for p in plan['folders'] if listed(p)]
+found['memory'] = [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid() and readable(f'/proc/{p}/mem')]
+def is_sidecar(pid):
+    try: line = open(f'/proc/{pid}/cmdline', 'rb').read().split(b'\0')
+    except OSError: return False
+    return line[0].endswith(b'/bailiwick') and b'run' in line
+found['sidecar'] = [p for p in os.listdir('/proc') if p.isdigit() and is_sidecar(p)]
+def reached(address):
+    try:
+        socket.create_connection(address, 2).close(); return True
+    except OSError: return False
+found['reached'] = [a for a in plan['addresses'] if reached(tuple(a))]
+def connects(path):
+    try:
+        s = socket.socket(socket.AF_UNIX); s.connect(path); return True
+    except OSError: return False
+found['sockets'] = [p for p in plan['sockets'] if connects(p)]
+open('written', 'w').write('by the agent')
+json.dump(found, open(plan['out'], 'w'))
+sys.exit(7)
+"#;
+
+struct Agent {
+    world: World,
+    _other: std::os::unix::net::UnixListener,
+    plan: Value,
+}
+
+impl Agent {
+    fn new() -> Self {
+        let world = World::new(EXE);
+        std::fs::create_dir(world.path("work")).unwrap();
+        std::fs::write(world.base.path().join("work/agent.py"), AGENT).unwrap();
+        let socket = world.path("other.sock");
+        let other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let files: Vec<String> = bailiwick_testkit::world::files(&world.data)
+            .iter()
+            .map(|p| p.display().to_string())
+            .chain([world.principal_key(), world.runner.key_file()])
+            .collect();
+        assert!(files.iter().any(|f| f.ends_with("state.db")), "{files:?}");
+        let data = world.data.display().to_string();
+        let desk: std::net::SocketAddr = world.address;
+        let plan = json!({
+            "files": files, "folders": [data], "sockets": [socket], "out": "found.json",
+            "addresses": [["127.0.0.1", desk.port()]],
+        });
+        Self { world, _other: other, plan }
+    }
+
+    /// Runs the agent and gives what it found, and what `run` said.
+    fn run(&self, more: &[&str]) -> (Value, Answer) {
+        let work = self.world.base.path().join("work");
+        let mut line = command(Path::new(EXE), &work);
+        line.env("GITHUB_TOKEN", "canary").env("LANG", "C.UTF-8");
+        line.args(["--json", "--data-dir"]).arg(&self.world.data);
+        line.args(["run", "--agent", RUNNER, "--task", "resolve ticket 8821"]);
+        line.args(["--scope", "ticket:8821", "--key", &self.world.principal_key()]).args(more);
+        line.args(["--", "/usr/bin/python3", "agent.py", &self.plan.to_string()]);
+        let answer = Answer::of(&mut line);
+        let found = std::fs::read(work.join("found.json"))
+            .unwrap_or_else(|e| panic!("{e}: {}{}", answer.out, answer.err));
+        (serde_json::from_slice(&found).unwrap(), answer)
+    }
+}
+
+fn said(answer: &Answer) -> Value {
+    let line = answer.err.lines().find(|l| l.contains("\"isolation\"")).expect(&answer.err);
+    serde_json::from_str(line).unwrap()
+}
+
+/// What holds however it is isolated.
+fn works(found: &Value, answer: &Answer, world: &World) {
+    assert_eq!(answer.status, 7, "the program's own status: {}", answer.err);
+    let allowed = &found["allowed"]["result"]["_meta"]["io.bailiwick/decision"]["id"];
+    assert!(allowed.is_string(), "{found}");
+    assert_eq!(found["denied"]["error"]["data"]["code"], "argument-not-delegated", "{found}");
+    assert!(found["config"]["mcpServers"]["support-desk"]["url"].is_string(), "{found}");
+    let names: Vec<&str> =
+        found["environment"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for name in &names {
+        let expected = [
+            "BAILIWICK_MCP_CONFIG",
+            "BAILIWICK_MCP_URL",
+            "HOME",
+            "LANG",
+            "LC_CTYPE",
+            "PATH",
+            "PWD",
+        ];
+        assert!(expected.contains(name), "{names:?}");
+    }
+    assert_eq!(said(answer)["stripped"], json!(["GITHUB_TOKEN"]));
+    // The instance ended with its run.
+    let instances = world.ok(&["instance", "list"]).to_string();
+    let instance = said(answer)["instance"].as_str().unwrap().to_owned();
+    assert!(instances.contains(&instance) && instances.contains("retired"), "{instances}");
+}
+
+fn sees_nothing(found: &Value) {
+    for what in ["read", "listed", "memory", "sidecar", "sockets"] {
+        assert_eq!(found[what], json!([]), "{what}: {found}");
+    }
+}
+
+#[test]
+fn in_namespaces_a_program_has_its_endpoint_and_sees_neither_keys_nor_data_nor_sidecar() {
+    let mut agent = Agent::new();
+    let (found, answer) = agent.run(&["--isolation", "namespaces"]);
+    works(&found, &answer, &agent.world);
+    assert_eq!(said(&answer)["isolation"], "namespaces");
+    sees_nothing(&found);
+    assert_eq!(found["reached"], agent.plan["addresses"], "the host's network is there: {found}");
+    assert!(agent.world.base.path().join("work/written").is_file(), "its folder is its own");
+    // What is started in a folder with secrets in it does not see them there either.
+    std::fs::copy(agent.world.path("work/agent.py"), agent.world.path("agent.py")).unwrap();
+    let above = agent.world.base.path().display().to_string();
+    let (found, answer) = agent.run(&["--isolation", "namespaces", "--write", &above]);
+    works(&found, &answer, &agent.world);
+    let runner = agent.world.runner.key_file();
+    assert_eq!(found["read"], json!([runner]), "only what nobody named as a secret: {found}");
+    agent.world.stop_serve();
+}
+
+#[test]
+fn by_option_a_program_reaches_the_gateway_and_nothing_else() {
+    let mut agent = Agent::new();
+    let (found, answer) = agent.run(&["--network", "gateway"]);
+    works(&found, &answer, &agent.world);
+    assert_eq!(said(&answer)["network"], "gateway");
+    sees_nothing(&found);
+    assert_eq!(found["reached"], json!([]), "{found}");
+    agent.world.stop_serve();
+}
+
+#[test]
+fn another_user_is_kept_from_the_sidecar_by_the_system() {
+    if !rustix_is_root() {
+        // Only root may change users; the refusal is what others see.
+        let agent = Agent::new();
+        let work = agent.world.base.path().join("work");
+        let mut line = command(Path::new(EXE), &work);
+        line.arg("--data-dir").arg(&agent.world.data);
+        line.args(["run", "--task", "t", "--agent", RUNNER, "--scope", "ticket:8821"]);
+        line.args(["--key", &agent.world.principal_key(), "--user", "nobody", "--", "true"]);
+        let answer = Answer::of(&mut line);
+        assert!(answer.err.contains("user-not-root"), "{}", answer.err);
+        return;
+    }
+    let mut agent = Agent::new();
+    let work = agent.world.base.path().join("work");
+    let opened = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    };
+    opened(agent.world.base.path());
+    opened(&work);
+    let (found, answer) = agent.run(&["--user", "nobody"]);
+    works(&found, &answer, &agent.world);
+    assert_eq!(said(&answer)["isolation"], "user");
+    assert_ne!(found["uid"], 0, "{found}");
+    for what in ["read", "listed", "memory", "sockets"] {
+        assert_eq!(found[what], json!([]), "{what}: {found}");
+    }
+    agent.world.stop_serve();
+}
+
+#[test]
+fn without_isolation_it_is_said_so() {
+    let mut agent = Agent::new();
+    let (found, answer) = agent.run(&["--isolation", "none"]);
+    works(&found, &answer, &agent.world);
+    assert_eq!(said(&answer)["isolation"], "none");
+    assert_ne!(found["sidecar"], json!([]), "the look for a sidecar finds one: {found}");
+    assert_ne!(found["sockets"], json!([]), "and that for sockets: {found}");
+    agent.world.stop_serve();
+}
+
+#[test]
+fn an_unchanged_client_is_the_agent() {
+    let mut world = World::new(EXE);
+    let calls = json!([{"tool": "get_ticket", "arguments": {"ticket_id": 8821}}]);
+    let key = world.principal_key();
+    let data = world.data.display().to_string();
+    let mut line = command(Path::new(EXE), world.base.path());
+    line.args(["--data-dir", &data, "run", "--agent", RUNNER, "--task", "t", "--scope"]);
+    line.args(["ticket:8821", "--key", &key, "--isolation", "none", "--", "sh", "-c"]);
+    line.arg("printf %s \"$BAILIWICK_MCP_URL\" > url; sleep 30");
+    let mut running: std::process::Child = Command::spawn(&mut line).unwrap();
+    let url = (0..300).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::fs::read_to_string(world.path("url")).ok().filter(|url| !url.is_empty())
+    });
+    let program = npm("auto", &calls, &[&url.expect("the program runs")]);
+    program.expect("connected");
+    program.expect("tools");
+    assert_eq!(program.expect("result")["is_error"], false);
+    program.expect("done");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    world.stop_serve();
+}
+
+fn rustix_is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().expect("id runs");
+    output.stdout.trim_ascii() == b"0"
+}
