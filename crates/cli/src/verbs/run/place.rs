@@ -84,7 +84,8 @@ pub(super) fn choose(args: &PlaceArgs) -> Result<(Isolation, Option<CliError>), 
             "install bubblewrap, or leave out --network gateway and --user",
         ));
     }
-    if !own_view && !(args.read.is_empty() && args.write.is_empty()) {
+    let nothing_named = args.read.is_empty() && args.write.is_empty();
+    if !own_view && !nothing_named {
         return Err(CliError::usage(
             "argument-surplus",
             "--read and --write say what is seen in namespaces, and there are none",
