@@ -22,6 +22,7 @@ mod address;
 mod api;
 mod args;
 mod bridge;
+mod bundle_dir;
 mod chainfile;
 mod client_config;
 mod config;

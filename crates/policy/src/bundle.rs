@@ -130,6 +130,15 @@ pub struct Evaluation {
     pub errors: BTreeSet<String>,
 }
 
+impl Evaluation {
+    /// Ids of the policies behind the answer: those that failed, or those that
+    /// settled it.
+    #[must_use]
+    pub fn grounds(&self) -> &BTreeSet<String> {
+        if self.errors.is_empty() { &self.determining } else { &self.errors }
+    }
+}
+
 impl Bundle {
     /// Reads a bundle from its files: names, as `payments/refunds.cedar`, and
     /// texts.
@@ -308,6 +317,33 @@ impl Bundle {
         Ok(Evaluation { answer, determining, errors })
     }
 
+    /// Asks the bundle: what it said, and its word among the rules'. A call
+    /// that cannot be put to it is denied.
+    #[must_use]
+    pub fn ask(&self, input: &PolicyInput<'_>) -> (Evaluation, Verdict) {
+        match self.evaluate(input) {
+            Ok(evaluation) => {
+                let verdict = self.verdict(&evaluation);
+                (evaluation, verdict)
+            }
+            Err(_) => {
+                let (determining, errors) = (BTreeSet::new(), BTreeSet::new());
+                let verdict = Verdict::Deny(Finding {
+                    rule: Cow::Borrowed("policy"),
+                    reason: Cow::Borrowed("the call cannot be put to the organisation's policy"),
+                    denial_code: "policy-error",
+                });
+                (Evaluation { answer: Answer::Deny, determining, errors }, verdict)
+            }
+        }
+    }
+
+    /// One policy, by id.
+    #[must_use]
+    pub fn policy(&self, id: &str) -> Option<&About> {
+        self.about.get(id)
+    }
+
     /// An evaluation as one rule's word.
     fn verdict(&self, evaluation: &Evaluation) -> Verdict {
         let failed = evaluation.errors.first();
@@ -350,14 +386,7 @@ fn finding(id: &str, reason: &str, denial_code: &'static str) -> Finding {
 
 impl Guardrail for Bundle {
     fn judge(&self, input: &PolicyInput<'_>) -> Verdict {
-        match self.evaluate(input) {
-            Ok(evaluation) => self.verdict(&evaluation),
-            Err(_) => Verdict::Deny(Finding {
-                rule: Cow::Borrowed("policy"),
-                reason: Cow::Borrowed("the call cannot be put to the organisation's policy"),
-                denial_code: "policy-error",
-            }),
-        }
+        self.ask(input).1
     }
 }
 

@@ -209,8 +209,7 @@ pub fn decide(input: &PolicyInput<'_>) -> PolicyDecision {
 /// Decides by the built-in rules and `guardrails`.
 #[must_use]
 pub fn decide_with(input: &PolicyInput<'_>, guardrails: &[&dyn Guardrail]) -> PolicyDecision {
-    let built_in = Rule::ALL.iter().map(|rule| rule.judge(input));
-    combine(built_in.chain(guardrails.iter().map(|g| g.judge(input))))
+    combine(Rule::verdicts(input).chain(guardrails.iter().map(|g| g.judge(input))))
 }
 
 /// A denial wins, then approval, then allow; of several, the first. Without
@@ -235,6 +234,11 @@ pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> PolicyDecision {
 }
 
 impl Rule {
+    /// The word of every rule, in order.
+    pub(crate) fn verdicts<'i>(input: &'i PolicyInput<'_>) -> impl Iterator<Item = Verdict> {
+        Self::ALL.iter().map(move |rule| rule.judge(input))
+    }
+
     fn judge(self, input: &PolicyInput<'_>) -> Verdict {
         let Some(rating) = input.rating else {
             return if self == Self::Uncatalogued {

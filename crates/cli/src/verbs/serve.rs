@@ -115,6 +115,12 @@ pub(super) fn gateway_with(
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
 ) -> Result<Gateway, CliError> {
+    if data.authority.policies()?.enforced.is_none() {
+        tracing::warn!(
+            remedy = "bailiwick policy publish --guardrails",
+            "no policy of the organisation is published: every call is denied"
+        );
+    }
     let installation = data.authority.installation();
     let anchors = data.authority.anchors()?;
     let c = &data.config;
