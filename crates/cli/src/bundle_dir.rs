@@ -10,74 +10,101 @@ use bailiwick_policy::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES};
 use crate::error::CliError;
 use crate::keyfile;
 
+/// Bytes of all files of cases.
+const MAX_CASES_BYTES: u64 = 8 << 20;
+
 /// Folders within one another.
 const MAX_DEPTH: usize = 8;
 
 /// What may lie beside policies and is no part of the bundle.
-const BESIDE: [&str; 5] = ["yaml", "yml", "md", "txt", "cedarschema"];
+const BESIDE: [&str; 3] = ["md", "txt", "cedarschema"];
 
 /// Reads a folder; all problems make one error.
 pub(crate) fn read(folder: &Path) -> Result<Bundle, CliError> {
-    let mut files = BTreeMap::new();
-    let mut left = u64::try_from(MAX_BUNDLE_BYTES).unwrap_or(u64::MAX);
-    walk(folder, "", MAX_DEPTH, &mut left, &mut files)?;
-    Bundle::parse(files).map_err(|problems| invalid(folder, &problems))
+    read_with_cases(folder).map(|(bundle, _)| bundle)
 }
 
-fn walk(
+/// Reads a folder, and the texts of its YAML files by name: they hold cases.
+pub(crate) fn read_with_cases(
     folder: &Path,
-    prefix: &str,
-    depth: usize,
-    left: &mut u64,
-    files: &mut BTreeMap<String, String>,
-) -> Result<(), CliError> {
-    let unreadable = |e: std::io::Error| {
-        CliError::usage(
-            "policy-folder",
-            format!("cannot read the folder `{}`: {e}", folder.display()),
-            "name a folder of .cedar files",
-        )
+) -> Result<(Bundle, BTreeMap<String, String>), CliError> {
+    let mut found = Found {
+        policies: BTreeMap::new(),
+        cases: BTreeMap::new(),
+        left: (u64::try_from(MAX_BUNDLE_BYTES).unwrap_or(u64::MAX), MAX_CASES_BYTES),
     };
-    let stray = |path: &Path, what: &str| {
-        CliError::usage(
-            "policy-stray-file",
-            format!("`{}` {what}", path.display()),
-            "keep only .cedar files in the folder, and YAML, Markdown or text beside them",
-        )
-    };
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else {
-            return Err(stray(&path, "has a name that is not UTF-8"));
+    found.walk(folder, "", MAX_DEPTH)?;
+    let bundle = Bundle::parse(found.policies).map_err(|problems| invalid(folder, &problems))?;
+    Ok((bundle, found.cases))
+}
+
+/// What lies in a folder.
+struct Found {
+    policies: BTreeMap<String, String>,
+    cases: BTreeMap<String, String>,
+    /// Bytes that may still come, of policies and of cases.
+    left: (u64, u64),
+}
+
+impl Found {
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), CliError> {
+        let unreadable = |e: std::io::Error| {
+            CliError::usage(
+                "policy-folder",
+                format!("cannot read the folder `{}`: {e}", folder.display()),
+                "name a folder of .cedar files",
+            )
         };
-        if name.starts_with('.') {
-            continue;
-        }
-        let kind = entry.file_type().map_err(unreadable)?;
-        let ending = Path::new(name).extension().and_then(|e| e.to_str()).unwrap_or_default();
-        if kind.is_dir() {
-            let Some(depth) = depth.checked_sub(1) else {
-                return Err(stray(&path, "lies too deep"));
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let path = entry.path();
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(stray(&path, "has a name that is not UTF-8"));
             };
-            walk(&path, &format!("{prefix}{name}/"), depth, left, files)?;
-        } else if kind.is_symlink() {
-            return Err(stray(&path, "is a link, and what it leads to may change unseen"));
-        } else if ending == "cedar" {
-            if files.len() >= MAX_BUNDLE_FILES {
-                return Err(stray(&path, "is one file more than a bundle may have"));
+            if name.starts_with('.') {
+                continue;
             }
-            let bytes = keyfile::read_up_to(&path, *left)?;
-            *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            let text = String::from_utf8(bytes).map_err(|_| stray(&path, "is not UTF-8"))?;
-            files.insert(format!("{prefix}{name}"), text);
-        } else if !BESIDE.contains(&ending) {
-            // A policy in a file with a misspelt ending would not be in force.
-            return Err(stray(&path, "is no .cedar file, so it would not be read"));
+            let kind = entry.file_type().map_err(unreadable)?;
+            let ending = Path::new(name).extension().and_then(|e| e.to_str()).unwrap_or_default();
+            if kind.is_symlink() {
+                return Err(stray(&path, "is a link, and what it leads to may change unseen"));
+            } else if kind.is_dir() {
+                let below = depth.checked_sub(1).ok_or_else(|| stray(&path, "lies too deep"))?;
+                self.walk(&path, &format!("{prefix}{name}/"), below)?;
+            } else if ["cedar", "yaml", "yml"].contains(&ending) {
+                self.file(&path, format!("{prefix}{name}"), ending == "cedar")?;
+            } else if !BESIDE.contains(&ending) {
+                // A policy in a file with a misspelt ending would not be in force.
+                return Err(stray(&path, "is no .cedar file, so it would not be read"));
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn file(&mut self, path: &Path, name: String, is_policy: bool) -> Result<(), CliError> {
+        let (files, left) = if is_policy {
+            (&mut self.policies, &mut self.left.0)
+        } else {
+            (&mut self.cases, &mut self.left.1)
+        };
+        if files.len() >= MAX_BUNDLE_FILES {
+            return Err(stray(path, "is one file more than a bundle may have"));
+        }
+        let bytes = keyfile::read_up_to(path, *left)?;
+        *left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let text = String::from_utf8(bytes).map_err(|_| stray(path, "is not UTF-8"))?;
+        files.insert(name, text);
+        Ok(())
+    }
+}
+
+fn stray(path: &Path, what: &str) -> CliError {
+    CliError::usage(
+        "policy-stray-file",
+        format!("`{}` {what}", path.display()),
+        "keep only .cedar files in the folder, and cases (.yaml), .md and .txt beside them",
+    )
 }
 
 /// A bundle that was refused, each problem on a line.

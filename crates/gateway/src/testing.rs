@@ -359,6 +359,7 @@ impl Journal for MemoryJournal {
 
 struct Shelves {
     policies: Arc<Policies>,
+    policies_unavailable: bool,
     workflows: HashMap<Digest, Arc<Workflow>>,
     servers: HashMap<ServerName, Arc<ToolServer>>,
     mismatches: Vec<PinMismatch>,
@@ -371,6 +372,7 @@ impl Default for Shelves {
         let enforced = Bundle::guardrails().ok().map(Arc::new);
         Self {
             policies: Arc::new(Policies { enforced, candidate: None }),
+            policies_unavailable: false,
             workflows: HashMap::new(),
             servers: HashMap::new(),
             mismatches: Vec::new(),
@@ -389,6 +391,11 @@ impl MemoryCatalogue {
     /// Puts policies in force.
     pub fn enforce(&self, policies: Policies) {
         lock(&self.shelves).policies = Arc::new(policies);
+    }
+
+    /// Makes the policy alone unreadable, or readable again.
+    pub fn set_policies_unavailable(&self, unavailable: bool) {
+        lock(&self.shelves).policies_unavailable = unavailable;
     }
 
     /// Publishes a workflow and gives its digest.
@@ -422,7 +429,11 @@ impl MemoryCatalogue {
 
 impl Catalogue for MemoryCatalogue {
     fn policies(&self) -> Result<Arc<Policies>, Unavailable> {
-        Ok(Arc::clone(&self.shelves()?.policies))
+        let shelves = self.shelves()?;
+        if shelves.policies_unavailable {
+            return Err(Unavailable);
+        }
+        Ok(Arc::clone(&shelves.policies))
     }
 
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {

@@ -17,6 +17,8 @@
 )]
 
 pub mod bundle;
+pub mod call;
+pub mod cases;
 pub mod catalogue;
 pub mod decide;
 pub mod entitlements;

@@ -53,4 +53,39 @@ pub(crate) enum PolicyVerb {
     },
     /// List what was published, newest first.
     List,
+    /// Say which policies settled a decision, and why; or what a described call would get.
+    #[command(
+        after_help = "Examples:\n  bailiwick policy explain ACTION\n  bailiwick policy explain --call call.yaml\n  bailiwick policy explain --call call.yaml --bundle policies"
+    )]
+    Explain {
+        /// The id of a past action.
+        #[arg(required_unless_present = "call")]
+        action: Option<String>,
+        /// A call, described in YAML as a case describes it.
+        #[arg(long, value_name = "FILE", conflicts_with = "action")]
+        call: Option<PathBuf>,
+        /// Put the described call to this folder's bundle [default: the one in force].
+        #[arg(long, value_name = "FOLDER", requires = "call")]
+        bundle: Option<PathBuf>,
+    },
+    /// Run the cases that lie beside a bundle as YAML. Needs no data dir.
+    #[command(after_help = "Example:\n  bailiwick policy test policies")]
+    Test {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Decide past calls again under a bundle; shows which decisions would be others.
+    #[command(
+        after_help = "Nothing is decided anew and nothing of the calls is shown but ids; that their texts were read is recorded.\n\nExamples:\n  bailiwick policy replay policies\n  bailiwick policy replay policies --since 2026-11-01T00:00:00Z"
+    )]
+    Replay {
+        /// The folder.
+        folder: PathBuf,
+        /// Only decisions from this time on (RFC 3339).
+        #[arg(long)]
+        since: Option<String>,
+        /// Flips that are listed; the others are counted.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
 }

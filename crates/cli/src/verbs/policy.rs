@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use bailiwick_authority::rules::policies::Published;
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::ActionId;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::Bundle;
 use bailiwick_policy::bundle::About;
+use bailiwick_policy::{Bundle, Policies};
 use bailiwick_store::Place;
 
 use crate::args::PolicyVerb;
@@ -15,6 +16,10 @@ use crate::bundle_dir;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::output::Output;
+
+mod explain;
+mod replay;
+mod test;
 
 pub(super) fn run(verb: PolicyVerb, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
     match verb {
@@ -37,6 +42,22 @@ pub(super) fn run(verb: PolicyVerb, dir: &Path, out: Output) -> Result<ExitCode,
             show(&bundle, folder.as_deref(), out)?;
         }
         PolicyVerb::List => list(&DataDir::open(dir)?, out)?,
+        PolicyVerb::Explain { action: Some(action), .. } => {
+            explain::past(&DataDir::open(dir)?, &ActionId::parse(&action)?, out)?;
+        }
+        PolicyVerb::Explain { action: None, call, bundle } => {
+            let call = explain::described(call.as_deref().unwrap_or(Path::new("-")))?;
+            let policies = match bundle {
+                Some(folder) => Policies::enforcing(bundle_dir::read(&folder)?),
+                None => DataDir::open(dir)?.authority.policies()?,
+            };
+            explain::call(&call, &policies, out);
+        }
+        PolicyVerb::Test { folder } => return test::run(&folder, out),
+        PolicyVerb::Replay { folder, since, limit } => {
+            let since = super::audit::time(since.as_deref())?;
+            replay::run(&DataDir::open(dir)?, &folder, since, limit, out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
