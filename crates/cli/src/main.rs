@@ -35,6 +35,7 @@ mod host;
 mod keyfile;
 mod keystore;
 mod output;
+mod policies;
 mod ports;
 mod presenter;
 mod proposal;

@@ -20,16 +20,17 @@ use bailiwick_gateway::ports::{
     Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch,
     RecordRefusal, Spend, ToolServer,
 };
-use bailiwick_policy::{Bundle, Policies, Workflow};
+use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
-    Candidate, Charge, Charged, Derived, Pending, PinStatus, Place, Policy, Row, Spent, Status,
-    Store, StoreError, Subject, Tx,
+    Candidate, Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError,
+    Subject, Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::host;
 use crate::keyfile;
+use crate::policies::PublishedPolicies;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;
@@ -319,18 +320,7 @@ pub(crate) fn note_derived(
 }
 
 /// How long what was read of a tool server or its credential is kept.
-const CATALOGUE_AGE: Duration = Duration::from_millis(500);
-
-/// How old what is known of the policy may be while somebody else reads it anew.
-const POLICY_AGE: Duration = Duration::from_secs(10);
-
-/// The policy as it was published last, parsed once.
-struct Kept {
-    looked: Instant,
-    /// The entries that published it.
-    versions: [Option<EntryId>; 2],
-    policies: Arc<Policies>,
-}
+pub(crate) const CATALOGUE_AGE: Duration = Duration::from_millis(500);
 
 /// When a tool server was read, and what was found.
 type Looked = (Instant, Option<Arc<ToolServer>>);
@@ -341,61 +331,13 @@ pub(crate) struct StoreCatalogue {
     maker: CurrentMaker,
     workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
     servers: Mutex<BTreeMap<ServerName, Looked>>,
-    policies: RwLock<Option<Kept>>,
-    /// Held by whoever reads the policy anew.
-    reading: Mutex<()>,
+    policies: PublishedPolicies,
 }
 
 impl StoreCatalogue {
     pub(crate) fn new(store: Store, maker: CurrentMaker) -> Self {
-        Self {
-            store,
-            maker,
-            workflows: Mutex::default(),
-            servers: Mutex::default(),
-            policies: RwLock::default(),
-            reading: Mutex::default(),
-        }
-    }
-
-    /// What is kept of the policy, if it is not older than that.
-    fn kept(&self, age: Duration) -> Option<Arc<Policies>> {
-        let kept = self.policies.read().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref().filter(|k| k.looked.elapsed() < age).map(|k| Arc::clone(&k.policies))
-    }
-
-    /// Looks whether another policy was published, and takes it up if so.
-    fn look(&self) -> Result<Arc<Policies>, Unavailable> {
-        let looked = Instant::now();
-        let places = [Place::Enforced, Place::Candidate];
-        let read = self.store.read(|view| -> Result<_, StoreError> {
-            let versions = [view.policy_version(places[0])?, view.policy_version(places[1])?];
-            {
-                let kept = self.policies.read().unwrap_or_else(PoisonError::into_inner);
-                if let Some(kept) = kept.as_ref().filter(|k| k.versions == versions) {
-                    return Ok((versions, Some(Arc::clone(&kept.policies)), [None, None]));
-                }
-            }
-            Ok((versions, None, [view.policy(places[0])?, view.policy(places[1])?]))
-        });
-        let (versions, same, [enforced, candidate]) = read.map_err(unavailable)?;
-        let policies = match same {
-            Some(policies) => policies,
-            None => {
-                let enforced = enforced.map(|row| read_policy(&row)).transpose()?.flatten();
-                // One that is only tried must not stop what is in force.
-                let candidate = candidate.and_then(|row| read_policy(&row).ok().flatten());
-                let digest = enforced.as_ref().map(|bundle| bundle.digest().to_string());
-                tracing::info!(policy = digest, "a policy is in force");
-                Arc::new(Policies {
-                    enforced: enforced.map(Arc::new),
-                    candidate: candidate.map(Arc::new),
-                })
-            }
-        };
-        let kept = Kept { looked, versions, policies: Arc::clone(&policies) };
-        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(policies)
+        let policies = PublishedPolicies::new(store.clone());
+        Self { store, maker, workflows: Mutex::default(), servers: Mutex::default(), policies }
     }
 
     fn read_server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
@@ -432,19 +374,11 @@ impl StoreCatalogue {
     }
 }
 
-/// A bundle from its row; one that is not what was published is told of.
-fn read_policy(row: &Policy) -> Result<Option<Bundle>, Unavailable> {
-    bailiwick_authority::rules::policies::read(row).map_err(|e| {
-        tracing::error!(code = e.code(), error = %e, place = row.place.as_str(), "a policy cannot be read");
-        Unavailable
-    })
-}
-
 fn operation(tool: &ToolId) -> &str {
     tool.operation()
 }
 
-fn unavailable(e: StoreError) -> Unavailable {
+pub(crate) fn unavailable(e: StoreError) -> Unavailable {
     tracing::error!(code = e.code(), error = %e, "the store cannot be read");
     Unavailable
 }
@@ -473,23 +407,7 @@ fn read_credential(reference: &str) -> Result<Credential, Unavailable> {
 
 impl Catalogue for StoreCatalogue {
     fn policies(&self) -> Result<Arc<Policies>, Unavailable> {
-        if let Some(policies) = self.kept(CATALOGUE_AGE) {
-            return Ok(policies);
-        }
-        // One call looks; those beside it need not wait for a large bundle.
-        let _reading = match self.reading.try_lock() {
-            Ok(reading) => reading,
-            Err(_) => {
-                if let Some(policies) = self.kept(POLICY_AGE) {
-                    return Ok(policies);
-                }
-                self.reading.lock().unwrap_or_else(PoisonError::into_inner)
-            }
-        };
-        match self.kept(CATALOGUE_AGE) {
-            Some(policies) => Ok(policies),
-            None => self.look(),
-        }
+        self.policies.now()
     }
 
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {

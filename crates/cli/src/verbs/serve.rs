@@ -20,6 +20,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
+use bailiwick_store::Place;
 use tokio::net::TcpListener;
 
 use crate::api;
@@ -115,7 +116,7 @@ pub(super) fn gateway_with(
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
 ) -> Result<Gateway, CliError> {
-    if data.authority.policies()?.enforced.is_none() {
+    if data.store().read(|view| view.policy_version(Place::Enforced))?.is_none() {
         tracing::warn!(
             remedy = "bailiwick policy publish --guardrails",
             "no policy of the organisation is published: every call is denied"

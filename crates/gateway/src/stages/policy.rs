@@ -31,7 +31,7 @@ pub(crate) fn judge(gateway: &Inner, covered: Covered) -> Result<Judged, Stopped
     let policies = match gateway.ports.catalogue.policies() {
         Ok(policies) => policies,
         Err(Unavailable) => {
-            let denial = Denial::new(Reason::StateUnavailable).about("policy");
+            let denial = Denial::new(Reason::PolicyUnavailable);
             return Err(Stopped::known(denial, verified).on(call.ground));
         }
     };
