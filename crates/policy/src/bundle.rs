@@ -2,8 +2,9 @@
 //! validated and asked about one action.
 //!
 //! A bundle is refused as a whole when anything in it is wrong ([`Bundle::parse`]);
-//! its name is the digest of its text ([`Bundle::digest`]). It is asked as a
-//! [`Guardrail`]: beside the built-in rules, and the strictest word wins. A
+//! its name is the digest of its text ([`Bundle::digest`]). It is asked beside
+//! the built-in rules ([`Policies`](crate::in_force::Policies)), and the strictest
+//! word wins. A
 //! policy that cannot be evaluated denies.
 //!
 //! A policy states an `@id` and a `@reason`. A `forbid` with `@approval` asks for
@@ -17,7 +18,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet};
 
-use crate::decide::{Finding, Guardrail, PolicyInput, Verdict};
+use crate::decide::{Finding, PolicyInput, Verdict};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES};
 
 mod problem;
@@ -381,12 +382,6 @@ fn finding(id: &str, reason: &str, denial_code: &'static str) -> Finding {
         rule: Cow::Owned(format!("policy:{id}")),
         reason: Cow::Owned(reason.to_owned()),
         denial_code,
-    }
-}
-
-impl Guardrail for Bundle {
-    fn judge(&self, input: &PolicyInput<'_>) -> Verdict {
-        self.ask(input).1
     }
 }
 

@@ -21,6 +21,9 @@ mod explain;
 mod replay;
 mod test;
 
+#[cfg(test)]
+pub(crate) use replay::replayed;
+
 pub(super) fn run(verb: PolicyVerb, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
     match verb {
         PolicyVerb::Check { folder } => check(&folder, out)?,

@@ -20,7 +20,6 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
-use bailiwick_store::Place;
 use tokio::net::TcpListener;
 
 use crate::api;
@@ -116,7 +115,9 @@ pub(super) fn gateway_with(
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
 ) -> Result<Gateway, CliError> {
-    if data.store().read(|view| view.policy_version(Place::Enforced))?.is_none() {
+    // Read before the first call needs it. One that cannot be read was told of,
+    // and denies each call.
+    if catalogue.policies().is_ok_and(|policies| policies.enforced.is_none()) {
         tracing::warn!(
             remedy = "bailiwick policy publish --guardrails",
             "no policy of the organisation is published: every call is denied"

@@ -197,6 +197,37 @@ fn what_is_published_decides_within_a_second_and_is_explained_proved_and_replaye
 }
 
 #[test]
+fn a_policy_too_large_for_its_evidence_is_given_beside_it() {
+    let world = World::new(EXE);
+    let trust = world.path("trust.json");
+    world.ok(&["keys", "trust", "-o", &trust]);
+    // As large as a bundle may be: plain text is carried along, one that is
+    // twice as long in JSON is not.
+    for (name, letter, carried) in [("plain", "x", true), ("quoted", "\"", false)] {
+        let path = world.path(name);
+        let comment = format!("// {}\n", letter.repeat(2_900_000));
+        folder(&path, &[("all.cedar", &format!("{comment}{ALL}"))]);
+        let digest = world.ok(&["policy", "publish", &path])["digest"].clone();
+        let chain = world.chain();
+        let mut id = String::new();
+        within_a_second(|| {
+            id = world.assert_allowed(&ticket(&world, &chain), "ok");
+            world.ok(&["policy", "explain", &id])["policy"]["bundle"] == digest
+        });
+        let file = world.path(&format!("{name}.json"));
+        world.ok(&["evidence", "get", &id, "-o", &file]);
+        let verify = ["evidence", "verify", &file, "--trust", &trust];
+        let recomputed = |args: &[&str]| {
+            let decision = world.ok(args)["proven"]["decision"].clone();
+            assert_eq!(decision["policy"], digest);
+            decision["policy_recomputed"] == true
+        };
+        assert_eq!(recomputed(&verify), carried, "{name}");
+        assert!(recomputed(&[&verify[..], &["--policy", &path]].concat()), "{name}");
+    }
+}
+
+#[test]
 fn a_policy_that_is_missing_or_damaged_denies_and_the_remedy_is_told() {
     let mut world = World::new(EXE);
     let chain = world.chain();

@@ -135,7 +135,7 @@ fn note_reading(data: &DataDir, digest: Digest) -> Result<(), CliError> {
 }
 
 /// The entry of a replay: no action in particular.
-fn replayed(digest: Digest, org: &OrgId, now: Timestamp, random: [u8; 10]) -> Event {
+pub(crate) fn replayed(digest: Digest, org: &OrgId, now: Timestamp, random: [u8; 10]) -> Event {
     Event {
         id: EntryId::mint(now, random),
         org: org.clone(),
