@@ -7,6 +7,7 @@ use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
+use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
@@ -323,6 +324,9 @@ pub enum Refusal {
     /// A key cannot have been compromised at a time that is to come.
     #[error("the time since when the key is compromised lies in the future")]
     SinceInFuture,
+    /// A bundle of policies that was published and is not what it was.
+    #[error("the published policy does not read as what was published ({} problem(s))", .0.len())]
+    PolicyInvalid(Vec<BundleProblem>),
     /// A document of entitlements with problems.
     #[error("the entitlements have {} problem(s); the first: {}", .0.len(), first(.0))]
     EntitlementsInvalid(Vec<Problem>),

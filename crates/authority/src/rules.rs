@@ -34,6 +34,8 @@
 //! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `entitlements.published` | | `digest` | `document` = the canonical form, whose SHA-256 is the digest |
+//! | `policy.published` | | `digest`, `before`, `files`, `policies` (counts) | `document` = the canonical form, whose SHA-256 is the digest |
+//! | `policy.candidate` | | the same; `digest` null: there is none any more | `document`? |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `provider.key_changed` | | `issuer`, `client_id`, `jwk`, `status`: `active` or `retired` | |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
@@ -56,6 +58,7 @@ pub mod keys;
 pub mod life;
 pub mod logins;
 pub mod pins;
+pub mod policies;
 pub mod principals;
 pub mod provider_keys;
 pub mod revocations;

@@ -39,6 +39,7 @@ mod logins;
 mod passkeys;
 mod people;
 mod places;
+mod policies;
 mod provider_logins;
 mod registry;
 mod revocations;

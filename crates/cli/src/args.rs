@@ -8,11 +8,13 @@ mod agents;
 mod catalogue;
 mod ledger;
 mod people;
+mod policy;
 mod running;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
+pub(crate) use policy::PolicyVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
@@ -94,6 +96,12 @@ pub(crate) enum Verb {
     /// What principals may do and grant at most.
     #[command(subcommand)]
     Entitlements(EntitlementsVerb),
+    /// The organisation's policy: Cedar policies that every call is put to.
+    #[command(
+        subcommand,
+        after_help = "A bundle is a folder of .cedar files. It is asked beside the built-in rules, and the strictest word counts; without one every call is denied.\n\nStart from the guardrails that `init` published:\n  bailiwick policy show --out guardrails\n  bailiwick policy check guardrails\n  bailiwick policy candidate guardrails\n  bailiwick policy publish guardrails"
+    )]
+    Policy(PolicyVerb),
     /// Scope shorthands of a workflow.
     #[command(subcommand)]
     Scope(ScopeVerb),

@@ -18,6 +18,7 @@ use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
 
 use crate::ports::{CurrentMaker, Maker, StoreJournal, note_derived, tool_changed};
 use crate::verbs::evidence::plaintext_read;
+use crate::verbs::policy::replayed;
 use golden::Golden;
 
 fn key() -> SigningKey {
@@ -125,7 +126,8 @@ fn the_composition_root_writes_the_golden_entries() {
     let changed = tool_changed(&mismatch, &org(), now(), [8; 10]);
     let read = ActionId::mint(now(), [1; 10]);
     let read = plaintext_read(&read, &org(), now(), [9; 10]);
-    for event in [changed, read] {
+    let replay = replayed(sha256(b"bundle"), &org(), now(), [10; 10]);
+    for event in [changed, read, replay] {
         let maker = maker();
         store
             .write(move |tx| -> Result<(), StoreError> {
@@ -137,6 +139,7 @@ fn the_composition_root_writes_the_golden_entries() {
     for kind in [Kind::DelegationSeen, Kind::ToolChanged, Kind::PlaintextRead] {
         golden::check(kind.as_str(), &written(&store, kind)[0]);
     }
+    golden::check("plaintext.read+replay", &written(&store, Kind::PlaintextRead)[1]);
 }
 
 #[test]

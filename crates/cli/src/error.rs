@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
 
 mod classes;
 
@@ -18,6 +18,8 @@ pub(crate) struct CliError {
     pub(crate) message: String,
     /// What to do.
     pub(crate) remedy: String,
+    /// Each problem by itself, where there are several; with `--json` only.
+    pub(crate) problems: Vec<Json>,
 }
 
 /// Exit statuses, documented in `bailiwick --help`. Which error has which
@@ -58,7 +60,8 @@ impl CliError {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { class, code: code.into(), message: message.into(), remedy: remedy.into() }
+        let (code, message, remedy) = (code.into(), message.into(), remedy.into());
+        Self { class, code, message, remedy, problems: Vec::new() }
     }
 
     pub(crate) fn refused(
@@ -104,9 +107,14 @@ impl CliError {
 
     /// The members that every error and warning has with `--json`.
     pub(crate) fn to_json(&self) -> Object {
-        Object::new()
+        let object = Object::new()
             .with("code", self.code.as_str())
             .with("message", self.message.as_str())
-            .with("remedy", self.remedy.as_str())
+            .with("remedy", self.remedy.as_str());
+        if self.problems.is_empty() {
+            object
+        } else {
+            object.with("problems", self.problems.clone())
+        }
     }
 }

@@ -20,7 +20,7 @@ use bailiwick_gateway::ports::{
     Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch,
     RecordRefusal, Spend, ToolServer,
 };
-use bailiwick_policy::Workflow;
+use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
     Candidate, Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError,
     Subject, Tx,
@@ -30,6 +30,7 @@ use futures_util::future::BoxFuture;
 
 use crate::host;
 use crate::keyfile;
+use crate::policies::PublishedPolicies;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;
@@ -319,22 +320,24 @@ pub(crate) fn note_derived(
 }
 
 /// How long what was read of a tool server or its credential is kept.
-const CATALOGUE_AGE: Duration = Duration::from_millis(500);
+pub(crate) const CATALOGUE_AGE: Duration = Duration::from_millis(500);
 
 /// When a tool server was read, and what was found.
 type Looked = (Instant, Option<Arc<ToolServer>>);
 
-/// Workflows, tool servers and pins, read from the store.
+/// Workflows, tool servers, pins and policy, read from the store.
 pub(crate) struct StoreCatalogue {
     store: Store,
     maker: CurrentMaker,
     workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
     servers: Mutex<BTreeMap<ServerName, Looked>>,
+    policies: PublishedPolicies,
 }
 
 impl StoreCatalogue {
     pub(crate) fn new(store: Store, maker: CurrentMaker) -> Self {
-        Self { store, maker, workflows: Mutex::default(), servers: Mutex::default() }
+        let policies = PublishedPolicies::new(store.clone());
+        Self { store, maker, workflows: Mutex::default(), servers: Mutex::default(), policies }
     }
 
     fn read_server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
@@ -375,7 +378,7 @@ fn operation(tool: &ToolId) -> &str {
     tool.operation()
 }
 
-fn unavailable(e: StoreError) -> Unavailable {
+pub(crate) fn unavailable(e: StoreError) -> Unavailable {
     tracing::error!(code = e.code(), error = %e, "the store cannot be read");
     Unavailable
 }
@@ -403,6 +406,10 @@ fn read_credential(reference: &str) -> Result<Credential, Unavailable> {
 }
 
 impl Catalogue for StoreCatalogue {
+    fn policies(&self) -> Result<Arc<Policies>, Unavailable> {
+        self.policies.now()
+    }
+
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
         let mut known = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(workflow) = known.get(digest) {

@@ -30,6 +30,7 @@ mod instance;
 mod keys;
 mod login;
 mod parse;
+pub(crate) mod policy;
 mod principal;
 mod remote;
 mod renew;
@@ -79,6 +80,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Delegation(verb) => grant::delegation(verb, &dir, out)?,
         Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
+        Verb::Policy(verb) => return policy::run(verb, &dir, out),
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Catalogue(verb) => catalogue::run(verb, &dir, out)?,

@@ -156,7 +156,8 @@ reasons! {
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
     PolicyError, "policy-error", Policy, "DESIGN §4.4", "a policy of the organisation could not be evaluated for this call", "ask the security administrator to test the policy that the record names";
-    NoPolicy, "no-policy", Policy, "DESIGN §4.4", "no rule allows this call", "ask the workflow's owner";
+    PolicyUnavailable, "policy-unavailable", Policy, "DESIGN §4.4", "the organisation's policy cannot be read", "ask the operator to run `bailiwick doctor`";
+    NoPolicy, "no-policy", Policy, "DESIGN §4.4", "no policy of the organisation allows this call", "ask the workflow's owner; where no policy is published yet, an administrator runs `bailiwick policy publish`";
     AttestedGrantCapped, "attested-grant-capped", Policy, "DESIGN §3.9", "a grant without the principal's own signature reaches low risk only", "ask the principal to sign a grant";
     AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";
     // 5 approval

@@ -9,7 +9,7 @@ use bailiwick_core::ledger::{Disclosure, Kind};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TlogProof};
 
-use crate::bundle::{Bundle, Fields, MAX_BUNDLE_BYTES, MAX_RECEIPTS, Receipt};
+use crate::bundle::{Bundle, Fields, MAX_BUNDLE_BYTES, MAX_POLICY_BYTES, MAX_RECEIPTS, Receipt};
 use crate::subject::Subject;
 
 /// Why the source could not answer, in its own words.
@@ -42,6 +42,12 @@ pub trait Source {
         subject: Subject,
         value: &str,
     ) -> Result<Vec<Located>, SourceError>;
+
+    /// Every entry that put a policy in force, in log order.
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn policies(&self) -> Result<Vec<Located>, SourceError>;
 
     /// The value behind a commitment; `None` when it was erased or never was.
     ///
@@ -258,6 +264,31 @@ impl Assembly<'_> {
         Ok(owners)
     }
 
+    /// The policy that a decision was put to, with its text if that is kept
+    /// and not too large: without it the rules are not asked again.
+    fn policy(&mut self, digest: &str, before: u64) -> Result<(), AssembleError> {
+        let kind = Kind::PolicyPublished;
+        let mut found = None;
+        for located in self.source.policies()? {
+            let leaf = Leaf::read(kind, &located)?;
+            if leaf.index < before && leaf.body_text("digest")? == digest {
+                found = Some(leaf);
+            }
+        }
+        let leaf = found.ok_or_else(|| AssembleError::NotFound {
+            kind: kind.as_str(),
+            subject: "digest",
+            value: digest.to_owned(),
+        })?;
+        let text = self.source.disclosure(&leaf.id, "document")?;
+        let text = text.filter(|d| d.value.canonical().len() <= MAX_POLICY_BYTES);
+        let at = self.push(leaf, &[])?;
+        if let (Some(text), Some((_, fields))) = (text, self.parts.get_mut(at)) {
+            fields.push(("document".to_owned(), text));
+        }
+        Ok(())
+    }
+
     fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
         self.parts
             .get(at)
@@ -326,6 +357,8 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let workflow_digest = decided.body_text("workflow_digest")?.to_owned();
     let pin = decided.body("pin").and_then(Json::as_str).map(str::to_owned);
     let instances = instances(&decided)?;
+    let policy = decided.body("policy").and_then(Json::as_object);
+    let policy = policy.and_then(|p| p.member("bundle")?.as_str()).map(str::to_owned);
     let decided_at = decided.index;
 
     let mut fields = vec!["arguments", "action", "chain", "proof", "inputs"];
@@ -365,6 +398,9 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
         leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
     })?;
+    if let Some(policy) = policy {
+        all.policy(&policy, decided_at)?;
+    }
     if let Some((pin, tool)) = pin.zip(tool) {
         all.add(Kind::ToolPinned, Subject::Tool, &tool, &[], |leaf| {
             leaf.index < decided_at && leaf.body_text("digest").is_ok_and(|d| d == pin)

@@ -21,6 +21,9 @@ use crate::read::{BadMember, Reader};
 /// Bytes of a bundle at most. Two chains and proofs at their limits and
 /// arguments of 1 MiB, written twice, leave room for the rest.
 pub const MAX_BUNDLE_BYTES: usize = 8 << 20;
+/// Bytes of a policy that is carried along, in canonical form; the text of a
+/// larger one is handed to the verifier beside the bundle.
+pub const MAX_POLICY_BYTES: usize = 4 << 20;
 /// Receipts at most: nine hops with an owner each need 35.
 pub const MAX_RECEIPTS: usize = 64;
 
@@ -32,7 +35,7 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 14] = [
     Kind::ActionDecided,
     Kind::ActionCompleted,
     Kind::DelegationIssued,
@@ -44,6 +47,7 @@ pub const KINDS: [Kind; 13] = [
     Kind::AgentChanged,
     Kind::ClientChanged,
     Kind::InstanceEnrolled,
+    Kind::PolicyPublished,
     Kind::WorkflowPublished,
     Kind::ToolPinned,
 ];

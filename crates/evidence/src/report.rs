@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bailiwick_core::grant::SignedBy;
 use bailiwick_core::ids::PrincipalId;
 
-use crate::verdict::{Accountability, Enforcement, Proven, Verdict};
+use crate::verdict::{Accountability, Enforcement, Proven, Recomputed, Verdict};
 
 /// Text from the bundle, safe to print: control and invisible characters are
 /// escaped, so that a purpose cannot forge a line of the report.
@@ -63,6 +63,13 @@ impl Proven {
             &format!("{}{reason}, at {}, {}", shown(&d.decision), d.at, d.recomputed.as_str()),
         );
         page.line("", &format!("entry {} by {}", d.entry, shown(&d.maker)));
+        if let Some(policy) = &d.policy {
+            let asked = match d.recomputed {
+                Recomputed::WithPolicy => "asked again",
+                Recomputed::Agrees | Recomputed::RecordedOnly => "not asked again",
+            };
+            page.line("policy", &format!("{policy}, {asked}"));
+        }
         match &self.outcome {
             Some(o) => {
                 page.line("outcome", &format!("{}, at {}, entry {}", o.outcome, o.at, o.entry));

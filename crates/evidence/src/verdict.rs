@@ -51,6 +51,9 @@ pub struct Decision {
     pub entry: EntryId,
     /// Which gateway.
     pub maker: String,
+    /// The organisation's policy that it was put to; `None` where it did not
+    /// come to that, and in records of before there was one.
+    pub policy: Option<Digest>,
     /// Whether it was reached again here.
     pub recomputed: Recomputed,
 }
@@ -60,7 +63,8 @@ pub struct Decision {
 pub enum Recomputed {
     /// Chain, possession and scope give the same result again.
     Agrees,
-    /// So do the policy rules, on what the gateway retained of the catalogue.
+    /// So do the policy rules and the bundle of then, on what the gateway
+    /// retained of the catalogue.
     WithPolicy,
     /// It rests on what only the gateway could know (catalogue, budgets,
     /// replays): it is recorded, not recomputed.
@@ -312,6 +316,7 @@ impl Proven {
             .with("at", self.decision.at.to_string())
             .with("entry", &self.decision.entry)
             .with("maker", self.decision.maker.as_str())
+            .with("policy", self.decision.policy)
             .with("recomputed", self.decision.recomputed != Recomputed::RecordedOnly)
             .with("policy_recomputed", self.decision.recomputed == Recomputed::WithPolicy);
         let outcome = self.outcome.as_ref().map(|o| {

@@ -36,8 +36,20 @@ use receipts::{Opened, Receipts};
 /// same log that the verifier holds from elsewhere.
 #[must_use]
 pub fn verify(bundle: &[u8], trust: &Trust, kept: &[SignedCheckpoint]) -> Verdict {
+    verify_with(bundle, trust, kept, &[])
+}
+
+/// The same; `policies` were got beside the bundle, which does not carry very
+/// large ones. One is asked if the decision names its digest.
+#[must_use]
+pub fn verify_with(
+    bundle: &[u8],
+    trust: &Trust,
+    kept: &[SignedCheckpoint],
+    policies: &[bailiwick_policy::Bundle],
+) -> Verdict {
     let mut passed = Vec::new();
-    let result = run(bundle, trust, kept, &mut passed);
+    let result = run(bundle, trust, (kept, policies), &mut passed);
     Verdict { trust: trust.fingerprint(), passed, result }
 }
 
@@ -45,13 +57,14 @@ pub fn verify(bundle: &[u8], trust: &Trust, kept: &[SignedCheckpoint]) -> Verdic
 struct Case<'a> {
     receipts: &'a Receipts,
     trust: &'a Trust,
+    policies: &'a [bailiwick_policy::Bundle],
     decided: &'a Opened,
 }
 
 fn run(
     bytes: &[u8],
     trust: &Trust,
-    kept: &[SignedCheckpoint],
+    (kept, policies): (&[SignedCheckpoint], &[bailiwick_policy::Bundle]),
     passed: &mut Vec<Check>,
 ) -> Result<Proven, Failure> {
     let bundle = Bundle::parse(bytes).map_err(|e| Failure::new(Check::Bundle, e.to_string()))?;
@@ -69,7 +82,7 @@ fn run(
         Subject::Action,
         bundle.action.as_str(),
     )?;
-    let case = Case { receipts: &receipts, trust, decided };
+    let case = Case { receipts: &receipts, trust, policies, decided };
     let (decision, authority) = if is_refusal(decided) {
         let decision = refused::decision(&case)?;
         passed.push(Check::Decision);

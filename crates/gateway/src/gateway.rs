@@ -375,7 +375,7 @@ impl Gateway {
             return Err(Stopped::known(denial, identified.verified));
         };
         let covered = authority::cover(self, identified).await?;
-        let judged = policy::judge(covered)?;
+        let judged = policy::judge(self, covered)?;
         let cleared = approval::clear(judged)?;
         Ok((effect::record(self, cleared).await?, place))
     }
@@ -427,6 +427,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(&stopped.denial),
             finding: stopped.finding.as_ref(),
+            heard: stopped.heard.as_ref(),
             ground: stopped.ground.as_ref(),
             assurance: request.presentation.assurance(),
             enforcement: request.enforcement.as_str(),
@@ -453,6 +454,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(&stopped.denial),
             finding: None,
+            heard: None,
             ground: None,
             assurance: presentation.assurance(),
             enforcement: "gateway",
@@ -476,6 +478,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(&malformed.denial),
             finding: None,
+            heard: None,
             ground: None,
             assurance: Assurance::None,
             enforcement: "gateway",
@@ -501,6 +504,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(denial),
             finding: None,
+            heard: None,
             ground: None,
             assurance: Assurance::None,
             enforcement: "external",

@@ -11,7 +11,7 @@ use bailiwick_core::ids::{AgentId, EntryId, InstanceId, ServerName};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
-use bailiwick_policy::Workflow;
+use bailiwick_policy::{Policies, Workflow};
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
@@ -281,8 +281,17 @@ pub struct PinMismatch {
     pub definition: Option<Json>,
 }
 
-/// Workflows, tool servers and pins.
+/// Workflows, tool servers, pins and the organisation's policy: what people
+/// publish.
 pub trait Catalogue: Send + Sync {
+    /// The organisation's policy as it is published now. What is published
+    /// while a call is under way counts for the calls after it.
+    ///
+    /// # Errors
+    /// When the bundle in force cannot be read, or is not what was published:
+    /// the call is denied.
+    fn policies(&self) -> Result<Arc<Policies>, Unavailable>;
+
     /// The workflow version that `digest` names, if it is published.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use bailiwick_core::aat::verify::{Chain, Present, Verified};
 use bailiwick_core::accountable::{Accountable, Facts};
 use bailiwick_core::denial::Denial;
 use bailiwick_policy::decide::Finding;
+use bailiwick_policy::in_force::Heard;
 use bailiwick_policy::permit::{Ask, Permit, Refusal};
 
 use authority::Ground;
@@ -73,6 +74,8 @@ pub(crate) struct Stopped {
     pub(crate) known: Option<Box<dyn Known>>,
     /// The rule that settled it.
     pub(crate) finding: Option<Finding>,
+    /// What the organisation's bundles said, if it came to them.
+    pub(crate) heard: Option<Heard>,
     /// What the catalogue says of the tool, once that was looked up.
     pub(crate) ground: Option<Ground>,
     /// Whether a person is asked for (which denies until approvals exist).
@@ -88,6 +91,7 @@ impl Stopped {
             denial,
             known: None,
             finding: None,
+            heard: None,
             ground: None,
             approval_required: false,
             session_ended: false,

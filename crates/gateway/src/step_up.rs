@@ -3,7 +3,7 @@
 
 use bailiwick_core::denial::Reason;
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput};
 use bailiwick_policy::grades::Consent;
 use bailiwick_policy::step_up::shorthand_for;
 
@@ -57,5 +57,6 @@ pub(crate) fn needed(
         consent: Consent::Signed,
         call: CallFacts::new(known.facts(), arguments, gateway.ports.host.now()),
     };
-    matches!(decide(&input), PolicyDecision::Allow(_)).then_some(Challenge { scheme, scope })
+    let (decision, _) = gateway.ports.catalogue.policies().ok()?.decide(&input);
+    matches!(decision, PolicyDecision::Allow(_)).then_some(Challenge { scheme, scope })
 }

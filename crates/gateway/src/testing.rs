@@ -11,7 +11,7 @@ use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
 use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
-use bailiwick_policy::Workflow;
+use bailiwick_policy::{Bundle, Policies, Workflow};
 use futures_util::future::BoxFuture;
 
 use crate::ports::{
@@ -357,21 +357,47 @@ impl Journal for MemoryJournal {
     }
 }
 
-#[derive(Default)]
 struct Shelves {
+    policies: Arc<Policies>,
+    policies_unavailable: bool,
     workflows: HashMap<Digest, Arc<Workflow>>,
     servers: HashMap<ServerName, Arc<ToolServer>>,
     mismatches: Vec<PinMismatch>,
     unavailable: bool,
 }
 
-/// A catalogue in memory.
+impl Default for Shelves {
+    /// Empty, under the shipped guardrails.
+    fn default() -> Self {
+        let enforced = Bundle::guardrails().ok().map(Arc::new);
+        Self {
+            policies: Arc::new(Policies { enforced, candidate: None }),
+            policies_unavailable: false,
+            workflows: HashMap::new(),
+            servers: HashMap::new(),
+            mismatches: Vec::new(),
+            unavailable: false,
+        }
+    }
+}
+
+/// A catalogue in memory; the shipped guardrails are in force.
 #[derive(Default)]
 pub struct MemoryCatalogue {
     shelves: Mutex<Shelves>,
 }
 
 impl MemoryCatalogue {
+    /// Puts policies in force.
+    pub fn enforce(&self, policies: Policies) {
+        lock(&self.shelves).policies = Arc::new(policies);
+    }
+
+    /// Makes the policy alone unreadable, or readable again.
+    pub fn set_policies_unavailable(&self, unavailable: bool) {
+        lock(&self.shelves).policies_unavailable = unavailable;
+    }
+
     /// Publishes a workflow and gives its digest.
     pub fn publish(&self, workflow: Workflow) -> Digest {
         let digest = workflow.digest();
@@ -402,6 +428,14 @@ impl MemoryCatalogue {
 }
 
 impl Catalogue for MemoryCatalogue {
+    fn policies(&self) -> Result<Arc<Policies>, Unavailable> {
+        let shelves = self.shelves()?;
+        if shelves.policies_unavailable {
+            return Err(Unavailable);
+        }
+        Ok(Arc::clone(&shelves.policies))
+    }
+
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
         Ok(self.shelves()?.workflows.get(digest).cloned())
     }

@@ -2,8 +2,9 @@
 //! validated and asked about one action.
 //!
 //! A bundle is refused as a whole when anything in it is wrong ([`Bundle::parse`]);
-//! its name is the digest of its text ([`Bundle::digest`]). It is asked as a
-//! [`Guardrail`]: beside the built-in rules, and the strictest word wins. A
+//! its name is the digest of its text ([`Bundle::digest`]). It is asked beside
+//! the built-in rules ([`Policies`](crate::in_force::Policies)), and the strictest
+//! word wins. A
 //! policy that cannot be evaluated denies.
 //!
 //! A policy states an `@id` and a `@reason`. A `forbid` with `@approval` asks for
@@ -17,7 +18,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet};
 
-use crate::decide::{Finding, Guardrail, PolicyInput, Verdict};
+use crate::decide::{Finding, PolicyInput, Verdict};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES};
 
 mod problem;
@@ -128,6 +129,15 @@ pub struct Evaluation {
     /// Ids of the policies that could not be evaluated, in order. Not empty:
     /// the answer is a denial.
     pub errors: BTreeSet<String>,
+}
+
+impl Evaluation {
+    /// Ids of the policies behind the answer: those that failed, or those that
+    /// settled it.
+    #[must_use]
+    pub fn grounds(&self) -> &BTreeSet<String> {
+        if self.errors.is_empty() { &self.determining } else { &self.errors }
+    }
 }
 
 impl Bundle {
@@ -308,6 +318,33 @@ impl Bundle {
         Ok(Evaluation { answer, determining, errors })
     }
 
+    /// Asks the bundle: what it said, and its word among the rules'. A call
+    /// that cannot be put to it is denied.
+    #[must_use]
+    pub fn ask(&self, input: &PolicyInput<'_>) -> (Evaluation, Verdict) {
+        match self.evaluate(input) {
+            Ok(evaluation) => {
+                let verdict = self.verdict(&evaluation);
+                (evaluation, verdict)
+            }
+            Err(_) => {
+                let (determining, errors) = (BTreeSet::new(), BTreeSet::new());
+                let verdict = Verdict::Deny(Finding {
+                    rule: Cow::Borrowed("policy"),
+                    reason: Cow::Borrowed("the call cannot be put to the organisation's policy"),
+                    denial_code: "policy-error",
+                });
+                (Evaluation { answer: Answer::Deny, determining, errors }, verdict)
+            }
+        }
+    }
+
+    /// One policy, by id.
+    #[must_use]
+    pub fn policy(&self, id: &str) -> Option<&About> {
+        self.about.get(id)
+    }
+
     /// An evaluation as one rule's word.
     fn verdict(&self, evaluation: &Evaluation) -> Verdict {
         let failed = evaluation.errors.first();
@@ -345,19 +382,6 @@ fn finding(id: &str, reason: &str, denial_code: &'static str) -> Finding {
         rule: Cow::Owned(format!("policy:{id}")),
         reason: Cow::Owned(reason.to_owned()),
         denial_code,
-    }
-}
-
-impl Guardrail for Bundle {
-    fn judge(&self, input: &PolicyInput<'_>) -> Verdict {
-        match self.evaluate(input) {
-            Ok(evaluation) => self.verdict(&evaluation),
-            Err(_) => Verdict::Deny(Finding {
-                rule: Cow::Borrowed("policy"),
-                reason: Cow::Borrowed("the call cannot be put to the organisation's policy"),
-                denial_code: "policy-error",
-            }),
-        }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The built-in rules look at the workflow's level, our rating of the tool,
 //! what possession was proved, how sure we are of the chain's weakest peer and
-//! whose signature the grant carries. Guardrails of the organisation come in
-//! through [`Guardrail`]; all verdicts are combined alike: a denial wins, then
-//! a call for approval, then an allow; without any allow the answer is deny.
+//! whose signature the grant carries. The organisation's bundle is
+//! one voice more ([`Policies`](crate::in_force::Policies)); all are combined
+//! alike: a denial wins, then a call for approval, then an allow; without any
+//! allow the answer is deny.
 
 use std::borrow::Cow;
 
@@ -193,24 +194,10 @@ impl PolicyDecision {
     }
 }
 
-/// A further set of rules, for example the organisation's. Pure, like
-/// everything here; one that fails inside says [`Verdict::Deny`].
-pub trait Guardrail {
-    /// Its word on a call.
-    fn judge(&self, input: &PolicyInput<'_>) -> Verdict;
-}
-
-/// Decides by the built-in rules.
+/// Decides by the built-in rules alone.
 #[must_use]
 pub fn decide(input: &PolicyInput<'_>) -> PolicyDecision {
-    decide_with(input, &[])
-}
-
-/// Decides by the built-in rules and `guardrails`.
-#[must_use]
-pub fn decide_with(input: &PolicyInput<'_>, guardrails: &[&dyn Guardrail]) -> PolicyDecision {
-    let built_in = Rule::ALL.iter().map(|rule| rule.judge(input));
-    combine(built_in.chain(guardrails.iter().map(|g| g.judge(input))))
+    combine(Rule::verdicts(input))
 }
 
 /// A denial wins, then approval, then allow; of several, the first. Without
@@ -235,6 +222,11 @@ pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> PolicyDecision {
 }
 
 impl Rule {
+    /// The word of every rule, in order.
+    pub(crate) fn verdicts<'i>(input: &'i PolicyInput<'_>) -> impl Iterator<Item = Verdict> {
+        Self::ALL.iter().map(move |rule| rule.judge(input))
+    }
+
     fn judge(self, input: &PolicyInput<'_>) -> Verdict {
         let Some(rating) = input.rating else {
             return if self == Self::Uncatalogued {

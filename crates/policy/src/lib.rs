@@ -17,11 +17,14 @@
 )]
 
 pub mod bundle;
+pub mod call;
+pub mod cases;
 pub mod catalogue;
 pub mod decide;
 pub mod entitlements;
 pub mod expand;
 pub mod grades;
+pub mod in_force;
 pub mod limits;
 pub mod mcp_methods;
 pub mod permit;
@@ -30,4 +33,5 @@ pub mod workflow;
 
 pub use bundle::Bundle;
 pub use entitlements::Entitlements;
+pub use in_force::Policies;
 pub use workflow::Workflow;

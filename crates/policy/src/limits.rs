@@ -48,3 +48,5 @@ pub const MAX_POLICY_STEPS: usize = 250;
 pub const MAX_POLICY_LEVELS: usize = 64;
 /// Characters of a policy's id: it stands in entries.
 pub const MAX_POLICY_ID_CHARS: usize = 64;
+/// Policies that a record names of those behind one answer; the others are counted.
+pub const MAX_REASONS: usize = 16;

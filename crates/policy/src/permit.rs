@@ -17,8 +17,9 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
 use crate::catalogue::Rating;
-use crate::decide::{CallFacts, Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
+use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput};
 use crate::grades::{Consent, Level};
+use crate::in_force::{Heard, Policies};
 use crate::workflow::Workflow;
 
 /// What stage 4 looked at and said; the same whatever the answer.
@@ -29,6 +30,7 @@ pub struct Case {
     level: Level,
     assurance: Assurance,
     finding: Finding,
+    heard: Heard,
 }
 
 impl Case {
@@ -60,6 +62,12 @@ impl Case {
     #[must_use]
     pub fn finding(&self) -> &Finding {
         &self.finding
+    }
+
+    /// What the organisation's bundles said.
+    #[must_use]
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 
@@ -97,6 +105,7 @@ pub struct Refusal {
     verified: Verified<Accountable>,
     denial: Denial,
     finding: Option<Finding>,
+    heard: Heard,
 }
 
 impl Refusal {
@@ -117,6 +126,12 @@ impl Refusal {
     pub fn finding(&self) -> Option<&Finding> {
         self.finding.as_ref()
     }
+
+    /// What the organisation's bundles said, if it came to them.
+    #[must_use]
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
 }
 
 /// Stage 4's answer.
@@ -133,40 +148,45 @@ pub enum Ruling {
 /// Decides about a verified call under `workflow`, whose digest must be the
 /// one that the chain names: the caller looked it up by that digest.
 #[must_use]
-pub fn rule(
-    verified: Verified<Accountable>,
-    workflow: &Workflow,
-    guardrails: &[&dyn Guardrail],
-) -> Ruling {
+pub fn rule(verified: Verified<Accountable>, workflow: &Workflow, policies: &Policies) -> Ruling {
     let assurance = verified.assurance();
-    match weigh(&verified, workflow, guardrails) {
-        Ok((rating, decision)) => {
+    match weigh(&verified, workflow, policies) {
+        Ok((rating, decision, heard)) => {
             let (rating, level) = (rating.clone(), workflow.level);
-            let case = |verified, finding| Case { verified, rating, level, assurance, finding };
+            let case = |verified, finding, heard| Case {
+                verified,
+                rating,
+                level,
+                assurance,
+                finding,
+                heard,
+            };
             match decision {
                 PolicyDecision::Allow(finding) => {
-                    Ruling::Permit(Permit { case: case(verified, finding) })
+                    Ruling::Permit(Permit { case: case(verified, finding, heard) })
                 }
                 PolicyDecision::ApprovalRequired(finding) => {
-                    Ruling::Ask(Ask { case: case(verified, finding) })
+                    Ruling::Ask(Ask { case: case(verified, finding, heard) })
                 }
                 PolicyDecision::Deny(finding) => {
                     // A code without a row in core's table still denies.
                     let reason = Reason::parse(finding.denial_code).unwrap_or(Reason::PolicyDenied);
                     let denial = Denial::new(reason).about(finding.rule.as_ref());
-                    Ruling::Refuse(Refusal { verified, denial, finding: Some(finding) })
+                    Ruling::Refuse(Refusal { verified, denial, finding: Some(finding), heard })
                 }
             }
         }
-        Err(denial) => Ruling::Refuse(Refusal { verified, denial, finding: None }),
+        Err(denial) => {
+            Ruling::Refuse(Refusal { verified, denial, finding: None, heard: Heard::default() })
+        }
     }
 }
 
 fn weigh<'w>(
     verified: &Verified<Accountable>,
     workflow: &'w Workflow,
-    guardrails: &[&dyn Guardrail],
-) -> Result<(&'w Rating, PolicyDecision), Denial> {
+    policies: &Policies,
+) -> Result<(&'w Rating, PolicyDecision, Heard), Denial> {
     let facts = verified.facts();
     let uncatalogued = || Denial::new(Reason::ToolNotCatalogued).about(verified.tool());
     if workflow.id != facts.authority.workflow {
@@ -189,5 +209,6 @@ fn weigh<'w>(
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
         call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };
-    Ok((rating, decide_with(&input, guardrails)))
+    let (decision, heard) = policies.decide(&input);
+    Ok((rating, decision, heard))
 }

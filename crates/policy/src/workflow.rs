@@ -95,6 +95,18 @@ pub(crate) fn read_entitlements(
     read::entitlements(&document)
 }
 
+/// Reads a described call with the reader of workflows.
+pub(crate) fn read_call(text: &str) -> Result<crate::call::Call, Vec<Problem>> {
+    let document = yaml::parse(text).map_err(|problem| vec![problem])?;
+    read::call(&document)
+}
+
+/// Reads cases of a bundle with the reader of workflows.
+pub(crate) fn read_cases(text: &str) -> Result<Vec<crate::cases::Case>, Vec<Problem>> {
+    let document = yaml::parse(text).map_err(|problem| vec![problem])?;
+    read::cases(&document)
+}
+
 impl Workflow {
     /// Reads a workflow file.
     ///

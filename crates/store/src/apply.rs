@@ -22,6 +22,7 @@ pub(crate) const TABLES: &[&str] = &[
     "workflows",
     "instances",
     "entitlements",
+    "policies",
     "roles",
     "credentials",
     "clients",
@@ -270,6 +271,19 @@ impl View<'_> {
             Row::Client(_) | Row::Credential(_) | Row::Entitlements(_) | Row::Role { .. } => {
                 self.apply_people(row, entry)
             }
+            Row::Policy(p) => self.put(
+                "INSERT INTO policies (org, place, digest, document, published, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    org,
+                    p.place.as_str(),
+                    p.digest.as_ref().map(|d| d.bytes().as_slice()),
+                    &p.document,
+                    p.published.millis(),
+                    entry,
+                ),
+                "policy",
+            ),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
     }

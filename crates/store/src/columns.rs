@@ -11,7 +11,7 @@ use rusqlite::types::Type;
 
 use crate::rows::{
     Agent, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin,
-    Principal, Revocation, Stored, Subject, Task, ToolServer, Workflow,
+    Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,22 @@ impl Record for Credential {
             label: row.get(i + 5)?,
             status: parsed(row, i + 6)?,
             added: time(row, i + 7)?,
+        })
+    }
+}
+
+impl Record for Policy {
+    const COLUMNS: &'static [&'static str] = &["place", "digest", "document", "published"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        let digest = match row.get_ref(i + 1)? {
+            rusqlite::types::ValueRef::Null => None,
+            _ => Some(digest(row, i + 1)?),
+        };
+        Ok(Self {
+            place: parsed(row, i)?,
+            digest,
+            document: row.get(i + 2)?,
+            published: time(row, i + 3)?,
         })
     }
 }

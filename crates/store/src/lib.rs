@@ -30,6 +30,7 @@ mod files;
 mod ledger;
 mod pending;
 mod people;
+mod policies;
 mod query;
 mod rebuild;
 mod registry;
@@ -53,8 +54,9 @@ pub use rebuild::Rebuilt;
 pub use rows::{
     Action, Agent, Appended, Candidate, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
     Credential, CredentialKind, Delegation, Derived, Entitlements, Grant, Holder, IdentityMode,
-    Instance, OpenAction, Pin, PinStatus, Principal, Revocation, Revocations, Row, Spent, Status,
-    Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Workflow,
+    Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal, Revocation, Revocations, Row,
+    Spent, Status, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText,
+    Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};

@@ -38,12 +38,14 @@ macro_rules! text_enum {
 
 mod ledger;
 mod people;
+mod policy;
 mod subject;
 
 pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
 pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
 };
+pub use policy::{Place, Policy};
 pub use subject::{Revocation, Revocations, Subject};
 
 /// A stored text is none of those expected.
@@ -367,6 +369,8 @@ pub enum Row {
         /// Its status from now on.
         status: PinStatus,
     },
+    /// A publication of the organisation's policy, in place of the one before.
+    Policy(Policy),
     /// A new principal.
     Principal(Principal),
     /// A principal's new status.

@@ -16,7 +16,7 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::ledger::{Entry, Kind};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    Charge, Charged, Filter, Row, Spent, Status, Store, StoreError, Subject, Tx,
+    Charge, Charged, Filter, Place, Policy, Row, Spent, Status, Store, StoreError, Subject, Tx,
 };
 use support::*;
 
@@ -573,4 +573,46 @@ fn a_search_by_time_gives_the_newest_entries() {
     ] {
         assert_eq!(newest(&filter), [298, 297, 296]);
     }
+}
+
+#[test]
+fn the_last_publication_of_a_policy_counts_also_after_a_rebuild() {
+    let f = fixture();
+    let publish = |place: Place, text: &str| {
+        let digest = (!text.is_empty()).then(|| digest(text));
+        let policy = Policy { place, digest, document: text.to_owned(), published: NOW };
+        let kind = match place {
+            Place::Enforced => Kind::PolicyPublished,
+            Place::Candidate => Kind::PolicyCandidate,
+        };
+        record(&f.store, kind, Row::Policy(policy)).unwrap().entry
+    };
+    let none = f.store.read(|v| v.policy_version(Place::Enforced)).unwrap();
+    assert_eq!(none, None);
+    let first = publish(Place::Enforced, "one");
+    publish(Place::Candidate, "two");
+    publish(Place::Enforced, "two");
+    let last = publish(Place::Enforced, "one");
+    let cleared = publish(Place::Candidate, "");
+    let check = || {
+        f.store
+            .read(|v| -> Result<(), StoreError> {
+                assert_eq!(v.policy_version(Place::Enforced)?, Some(last.clone()));
+                assert_eq!(v.policy(Place::Enforced)?.unwrap().document, "one");
+                assert_eq!(v.policy_version(Place::Candidate)?, Some(cleared.clone()));
+                assert_eq!(v.policy(Place::Candidate)?.unwrap().digest, None);
+                assert_eq!(v.policy_by_digest(&digest("one"))?.unwrap().entry, first);
+                assert!(v.policy_by_digest(&digest("three"))?.is_none());
+                let history = v.policies(10)?;
+                assert_eq!(history.len(), 5);
+                assert_eq!((&history[0].entry, &history[4].entry), (&cleared, &first));
+                assert!(history.iter().all(|p| p.document.is_empty()));
+                assert_eq!(v.policies(2)?.len(), 2);
+                Ok(())
+            })
+            .unwrap();
+    };
+    check();
+    f.store.write(|tx: &mut Tx<'_>| tx.rebuild()).wait().unwrap();
+    check();
 }

@@ -58,6 +58,7 @@ impl Refusal {
             Self::NothingThere { .. } => "nothing-there",
             Self::NotYours => "not-yours",
             Self::NotYourself => "not-yourself",
+            Self::PolicyInvalid(_) => "policy-unreadable",
             Self::PreparedUnknown { .. } => "grant-not-prepared",
             Self::NoSigningKey => "no-signing-key",
             Self::PrincipalInactive => "principal-inactive",
@@ -152,6 +153,9 @@ impl Refusal {
             Self::NothingThere { .. } => "name a tool server that the grant reaches",
             Self::NotYours => "ask the operator, or the principal whose delegation it is",
             Self::NotYourself => "ask another owner",
+            Self::PolicyInvalid(_) => {
+                "publish a bundle again with `bailiwick policy publish`, and run `bailiwick audit verify`"
+            }
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",

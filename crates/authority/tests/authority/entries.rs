@@ -27,8 +27,9 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
+use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{ClientSource, IdentityMode, Instance, Status, StoreError};
+use bailiwick_store::{ClientSource, IdentityMode, Instance, Place, Status, StoreError};
 
 /// Kinds that other makers write: the gateway, or whoever reads texts.
 const ELSEWHERE: [Kind; 6] = [
@@ -207,6 +208,11 @@ fn the_authority_writes_the_golden_entries() {
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
+    let text = "@id(\"all\") @reason(\"everything\") permit (principal, action, resource);";
+    let bundle = Bundle::parse([("golden.cedar".to_owned(), text.to_owned())]).unwrap();
+    for place in [Place::Enforced, Place::Candidate] {
+        a.policy_publish(place, bundle.clone()).unwrap();
+    }
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

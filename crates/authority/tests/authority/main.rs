@@ -27,6 +27,7 @@ mod life;
 mod logins;
 mod machine;
 mod people;
+mod policies;
 mod providers;
 mod registry;
 mod revocations;

@@ -110,6 +110,9 @@ pub(crate) enum EvidenceVerb {
         /// Checkpoints that you kept.
         #[arg(long)]
         kept: Vec<PathBuf>,
+        /// Policies of the organisation, as folders, where they are too large for the bundle.
+        #[arg(long = "policy", value_name = "FOLDER")]
+        policies: Vec<PathBuf>,
     },
 }
 

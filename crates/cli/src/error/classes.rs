@@ -88,6 +88,7 @@ fn of_refusal(refusal: &Refusal) -> Class {
         | Refusal::ClockBehind
         | Refusal::NoEntropy
         | Refusal::NotInitialised
+        | Refusal::PolicyInvalid(_)
         | Refusal::Store(_) => Class::Environment,
         _ => Class::Refused,
     }

@@ -85,7 +85,7 @@ fn name(data: &DataDir, alias: Option<&str>) -> Result<Option<String>, CliError>
     Ok(row.and_then(|p| p.row.id.map(|id| id.to_string())))
 }
 
-fn time(text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
+pub(super) fn time(text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
     text.map(|t| {
         t.parse().map_err(|_| {
             CliError::usage(

@@ -80,6 +80,7 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
             Ok(format!("{workflows} published"))
         },
     });
+    checks.push(Check { what: "policy", result: policy(data) });
     let url = data.config.public_url();
     for options in &data.config.provider {
         let name = options.name.clone();
@@ -105,6 +106,13 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+fn policy(data: &DataDir) -> Result<String, CliError> {
+    let bundle = data.authority.policies()?.enforced;
+    let bundle = bundle
+        .ok_or_else(|| super::policy::none("no policy is in force, so every call is denied"))?;
+    Ok(format!("{} policies, {}", bundle.policies().len(), bundle.digest()))
 }
 
 fn clock(last: Option<Timestamp>) -> Result<String, CliError> {

@@ -1,6 +1,6 @@
 //! `evidence`: bundles, and their verification by anyone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bailiwick_core::crypto::Digest;
@@ -8,11 +8,12 @@ use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, OrgId, TaskId}
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
-use bailiwick_evidence::{Located, Source, SourceError, Subject, Trust, assemble, verify};
+use bailiwick_evidence::{Located, Source, SourceError, Subject, Trust, assemble, verify_with};
 use bailiwick_store::{Filter, StoreError, StoredEntry, View};
 use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TreeReader};
 
 use crate::args::EvidenceVerb;
+use crate::bundle_dir;
 use crate::datadir::DataDir;
 use crate::error::{CliError, ended};
 use crate::host;
@@ -28,7 +29,7 @@ pub(super) fn run(verb: EvidenceVerb, dir: &Path, out: Output) -> Result<ExitCod
             get(&ActionId::parse(&action)?, &output, dir, out)?;
             Ok(ExitCode::SUCCESS)
         }
-        EvidenceVerb::Verify { file, trust, kept } => {
+        EvidenceVerb::Verify { file, trust, kept, policies } => {
             let Some(trust) = trust else {
                 return Err(CliError::usage(
                     "no-trust-file",
@@ -36,7 +37,7 @@ pub(super) fn run(verb: EvidenceVerb, dir: &Path, out: Output) -> Result<ExitCod
                     "pass --trust FILE; the operator writes one with `bailiwick keys trust`, compare its fingerprint",
                 ));
             };
-            offline(&file, &trust, &kept, out)
+            offline(&file, &trust, &kept, &policies, out)
         }
     }
 }
@@ -94,14 +95,17 @@ pub(crate) fn plaintext_read(
 fn offline(
     file: &Path,
     trust: &Path,
-    kept: &[std::path::PathBuf],
+    kept: &[PathBuf],
+    policies: &[PathBuf],
     out: Output,
 ) -> Result<ExitCode, CliError> {
     let trust = Trust::parse(&keyfile::read(trust)?)
         .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?;
     let kept = kept.iter().map(|path| read_checkpoint(path)).collect::<Result<Vec<_>, _>>()?;
     let bundle = keyfile::read_up_to(file, MAX_BUNDLE)?;
-    let verdict = verify(&bundle, &trust, &kept);
+    let policies =
+        policies.iter().map(|folder| bundle_dir::read(folder)).collect::<Result<Vec<_>, _>>()?;
+    let verdict = verify_with(&bundle, &trust, &kept, &policies);
     let object = match verdict.to_json() {
         Json::Object(o) => o,
         other => Object::new().with("verdict", other),
@@ -199,6 +203,20 @@ impl Source for Ledger<'_> {
     ) -> Result<Vec<Located>, SourceError> {
         let entries =
             self.data.store().read(|view| find(view, kind, subject, value)).map_err(boxed)?;
+        Ok(entries.into_iter().map(located).collect())
+    }
+
+    fn policies(&self) -> Result<Vec<Located>, SourceError> {
+        let read = |view: &View<'_>| -> Result<Vec<StoredEntry>, StoreError> {
+            let mut found = Vec::new();
+            for row in view.policies(bailiwick_store::MAX_RESULTS)? {
+                found.extend(view.entry_by_id(&row.entry)?);
+            }
+            Ok(found)
+        };
+        let mut entries = self.data.store().read(read).map_err(boxed)?;
+        entries.retain(|entry| entry.kind == Kind::PolicyPublished.as_str());
+        entries.reverse();
         Ok(entries.into_iter().map(located).collect())
     }
 

@@ -8,6 +8,7 @@ use bailiwick_authority::people::roles::Role;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::Object;
+use bailiwick_store::Place;
 
 use crate::args::InitArgs;
 use crate::config::{Config, FILE};
@@ -94,7 +95,7 @@ fn confirmed(dir: &Path, config: &Config) -> Result<bool, CliError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Makes keys, configuration and the first entry, or what an `init` that was
+/// Makes keys, configuration, the first entry and the policy in force, or what an `init` that was
 /// cut off left undone. Nothing that is there is replaced.
 pub(crate) fn initialise(dir: &Path, config: &Config) -> Result<DataDir, CliError> {
     let keys = dir.join("keys");
@@ -117,10 +118,13 @@ pub(crate) fn initialise(dir: &Path, config: &Config) -> Result<DataDir, CliErro
     complete(&dir.join(FILE), |path| keyfile::write_new(path, &config.to_toml()))?;
     let data = DataDir::assemble(dir)?;
     match data.authority.started() {
+        // Cut off before its policy was there: nothing else can have happened.
+        Ok(_) if data.store().read(|view| view.log_size())? == 1 => {}
         Ok(_) => return Err(already(dir)),
         Err(Refusal::NotInitialised) => data.authority.init()?,
         Err(other) => return Err(other.into()),
     }
+    data.authority.policy_publish(Place::Enforced, super::policy::guardrails()?)?;
     data.sequence()?;
     Ok(data)
 }

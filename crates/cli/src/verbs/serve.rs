@@ -115,6 +115,14 @@ pub(super) fn gateway_with(
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
 ) -> Result<Gateway, CliError> {
+    // Read before the first call needs it. One that cannot be read was told of,
+    // and denies each call.
+    if catalogue.policies().is_ok_and(|policies| policies.enforced.is_none()) {
+        tracing::warn!(
+            remedy = "bailiwick policy publish --guardrails",
+            "no policy of the organisation is published: every call is denied"
+        );
+    }
     let installation = data.authority.installation();
     let anchors = data.authority.anchors()?;
     let c = &data.config;

@@ -72,6 +72,11 @@ kinds! {
     PlaintextErased = "plaintext.erased",
     /// Somebody read the text behind a commitment.
     PlaintextRead = "plaintext.read",
+    /// A bundle of policies is evaluated beside the one in force, or none is
+    /// any more.
+    PolicyCandidate = "policy.candidate",
+    /// A bundle of policies was put in force.
+    PolicyPublished = "policy.published",
     /// A principal was registered with its signing key.
     PrincipalAdded = "principal.added",
     /// A principal was suspended, resumed or retired.

@@ -175,7 +175,7 @@ pub(super) fn decision(
             _ => Recomputed::RecordedOnly,
         },
     };
-    Ok(stated(case, recomputed))
+    Ok(Decision { policy: policy::named(case)?, ..stated(case, recomputed) })
 }
 
 /// A decision entry's word.
@@ -205,6 +205,7 @@ pub(super) fn stated(case: &Case<'_>, recomputed: Recomputed) -> Decision {
         at: entry.time,
         entry: entry.id.clone(),
         maker: entry.maker.clone(),
+        policy: None,
         recomputed,
     }
 }

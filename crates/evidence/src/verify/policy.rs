@@ -1,23 +1,54 @@
-//! Policy, asked again: the rules are a function of values that the gateway
-//! retained, so its answer can be made again from them. What the catalogue
-//! said stays the gateway's record.
+//! Policy, asked again: the rules and the organisation's bundle are a function
+//! of values that the gateway retained, so its answer can be made again from
+//! them. What the catalogue said stays the gateway's record.
 
-use std::collections::BTreeSet;
-
+use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
-use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::catalogue::Rating;
+use bailiwick_core::json::Json;
 use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
-use bailiwick_policy::grades::{Consent, Level};
+use bailiwick_policy::grades::Consent;
+use bailiwick_policy::{Bundle, Policies};
 
 use super::delegation::{Presented, Redone};
 use super::{Case, agree};
-use crate::check::{Check, Failure};
+use crate::check::{Check, Failure, ensure};
+use crate::retained::{data, rated};
 
 const CHECK: Check = Check::Decision;
 
-/// What the rules say; `None` when the decision did not come to the catalogue,
-/// or its maker did not retain it.
+/// The bundle that the decision was put to, as the entry says.
+pub(super) fn named(case: &Case<'_>) -> Result<Option<Digest>, Failure> {
+    let Some(policy) = case.decided.body("policy") else { return Ok(None) };
+    let digest = policy.as_object().and_then(|p| p.member("bundle")?.as_str());
+    let digest = digest.and_then(Digest::from_text);
+    digest.map(Some).ok_or_else(|| Failure::new(CHECK, "`body.policy` is malformed"))
+}
+
+/// The bundle itself: published before the decision, of the digest that the
+/// entry names. `None` when its text is neither carried along nor given.
+fn bundle(case: &Case<'_>, digest: Digest) -> Result<Option<Policies>, Failure> {
+    let published = case.receipts.policy(CHECK, digest)?;
+    ensure(published.index < case.decided.index, CHECK, || {
+        "the policy was published after the decision".to_owned()
+    })?;
+    let bundle = match published.disclosed("document") {
+        Some(document) => {
+            agree(CHECK, sha256(document.canonical().as_bytes()) == digest, "the policy's digest")?;
+            Bundle::from_json(Some(document)).map_err(|problems| {
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                Failure::new(CHECK, format!("the policy does not read here: {first}"))
+            })?
+        }
+        None => match case.policies.iter().find(|given| given.digest() == digest) {
+            Some(given) => given.clone(),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(Policies::enforcing(bundle)))
+}
+
+/// What policy says; `None` when the decision did not come to the catalogue,
+/// its maker did not retain it, or the bundle's text is not at hand.
 pub(super) fn asked(
     case: &Case<'_>,
     presented: &Presented,
@@ -25,16 +56,26 @@ pub(super) fn asked(
     grant_signed: bool,
 ) -> Result<Option<PolicyDecision>, Failure> {
     let decided = case.decided;
+    let named = named(case)?;
+    let policies = named.map(|digest| bundle(case, digest)).transpose()?.flatten();
     let inputs = decided.value_object(CHECK, "inputs")?;
+    let retained = inputs.member("policy").and_then(|p| p.as_object()?.member("bundle"));
+    agree(CHECK, retained == named.map(Json::from).as_ref(), "the retained policy")?;
     let Some(catalogue) = inputs.member("catalogue") else { return Ok(None) };
     let malformed = || Failure::new(CHECK, "the retained `inputs.catalogue` is malformed");
     let catalogue = catalogue.as_object().ok_or_else(malformed)?;
-    let (rating, level) = read(catalogue).ok_or_else(malformed)?;
+    let (mut rating, level) = rated(catalogue).ok_or_else(malformed)?;
     agree(CHECK, decided.body("risk") == catalogue.member("risk"), "the retained risk")?;
     agree(CHECK, decided.body("pin") == catalogue.member("pin"), "the retained pin")?;
+    if named.is_some() {
+        rating.data = data(catalogue).ok_or_else(malformed)?;
+        if policies.is_none() {
+            return Ok(None);
+        }
+    }
     let tool = ToolId::parse(&presented.tool).map_err(|_| malformed())?;
     let caller = redone.hops.last().ok_or_else(malformed)?;
-    let decision = decide(&PolicyInput {
+    let input = PolicyInput {
         agent: &caller.agent,
         tool: &tool,
         rating: Some(&rating),
@@ -51,31 +92,23 @@ pub(super) fn asked(
             staleness_ms: redone.staleness_ms,
             now: decided.entry.time,
         },
-    });
+    };
+    let decision = match policies {
+        // A record of before the organisation's policy was asked.
+        None => decide(&input),
+        Some(policies) => {
+            let (decision, heard) = policies.decide(&input);
+            let word = heard.enforced.map(|word| word.to_json());
+            agree(CHECK, decided.body("policy") == word.as_ref(), "what the policy said")?;
+            decision
+        }
+    };
     // The rule that the entry names is the one that settles it.
     if let Some(rule) = decided.body("rule") {
         let same = rule.as_str() == Some(decision.finding().rule.as_ref());
         agree(CHECK, same, "the rule that settled it")?;
     }
     Ok(Some(decision))
-}
-
-/// The rating without its data classes, which no rule looks at.
-fn read(catalogue: &Object) -> Option<(Rating, Level)> {
-    let text = |name| catalogue.member(name).and_then(Json::as_str);
-    let timeout_seconds = match catalogue.member("timeout_seconds") {
-        None | Some(Json::Null) => None,
-        Some(seconds) => Some(u64::try_from(seconds.as_number()?.as_plain_integer()?).ok()?),
-    };
-    let rating = Rating {
-        risk: text("risk")?.parse().ok()?,
-        effect: text("effect")?.parse().ok()?,
-        data: BTreeSet::new(),
-        idempotent: catalogue.member("idempotent")?.as_bool()?,
-        timeout_seconds,
-        bearer: catalogue.member("bearer").and_then(Json::as_bool).unwrap_or(false),
-    };
-    Some((rating, text("level")?.parse().ok()?))
 }
 
 pub(super) fn contradicts(recorded: &str, again: &PolicyDecision) -> Failure {

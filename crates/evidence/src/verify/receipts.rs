@@ -216,6 +216,16 @@ impl Receipts {
         Ok(first)
     }
 
+    /// The only publication of a policy.
+    pub(super) fn policy(&self, check: Check, digest: Digest) -> Result<&Opened, Failure> {
+        let text = digest.to_string();
+        let published = self.only(check, Kind::PolicyPublished)?;
+        let is_it = |o: &&Opened| o.body("digest").and_then(Json::as_str) == Some(&*text);
+        published.filter(is_it).ok_or_else(|| {
+            Failure::new(check, format!("no receipt `policy.published` of `{text}`"))
+        })
+    }
+
     /// The only entry of this kind, if there is any.
     pub(super) fn only(&self, check: Check, kind: Kind) -> Result<Option<&Opened>, Failure> {
         let mut found = self.opened.iter().filter(|o| o.entry.kind == kind);

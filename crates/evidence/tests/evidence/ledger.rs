@@ -76,6 +76,14 @@ impl Source for Ledger {
             .collect())
     }
 
+    fn policies(&self) -> Result<Vec<Located>, SourceError> {
+        let entries = self.leaves.iter().zip(0..);
+        Ok(entries
+            .filter(|((kind, _, _), _)| *kind == Kind::PolicyPublished)
+            .map(|((_, _, bytes), index)| Located { index, bytes: bytes.clone() })
+            .collect())
+    }
+
     fn disclosure(&self, entry: &EntryId, field: &str) -> Result<Option<Disclosure>, SourceError> {
         Ok(self.values.get(&(entry.clone(), field.to_owned())).cloned())
     }

@@ -17,6 +17,7 @@ mod holds;
 mod ledger;
 mod moved;
 mod mutations;
+mod organisation;
 mod retained;
 mod signed;
 mod tampering;

@@ -184,6 +184,36 @@ impl Story {
         &mut self.events.iter_mut().filter(|(_, e)| e.kind == kind).nth(nth).unwrap().1
     }
 
+    /// The authority published a policy before everything else, and the gateway
+    /// put the call to it: `word` is what it recorded.
+    pub fn put_to_policy(&mut self, bundle: &bailiwick_policy::Bundle, word: Json) {
+        let document = bundle.to_json();
+        let event = Event {
+            id: EntryId::mint(at(0), [0xd0; 10]),
+            org: OrgId::parse("default").unwrap(),
+            time: at(0),
+            kind: Kind::PolicyPublished,
+            subjects: Subjects::default(),
+            body: Object::new().with("digest", bundle.digest()),
+            disclosures: vec![(
+                "document".into(),
+                Disclosure { salt: [0x0d; 32], value: document },
+            )],
+        };
+        self.events.insert(0, (Role::Authority, event));
+        self.body(Kind::ActionDecided, 1, "policy", word);
+        let inputs = self.value(Kind::ActionDecided, 1, "inputs");
+        let policy = Object::new().with("bundle", bundle.digest());
+        *inputs = inputs.as_object().unwrap().clone().with("policy", policy).into();
+    }
+
+    /// The policy's publication comes after everything else.
+    pub fn publish_policy_last(&mut self) {
+        let at = self.place(Kind::PolicyPublished);
+        let event = self.events.remove(at);
+        self.events.push(event);
+    }
+
     pub fn place(&self, kind: Kind) -> usize {
         self.events.iter().position(|(_, e)| e.kind == kind).unwrap()
     }

@@ -22,10 +22,11 @@ pub(crate) fn clear(judged: Judged) -> Result<Cleared, Stopped> {
         Word::Permit(permit) => Ok(Cleared { call, permit }),
         Word::Ask(ask) => {
             let finding = Some(ask.case().finding().clone());
+            let heard = Some(ask.case().heard().clone());
             let denial =
                 Denial::new(Reason::ApprovalUnavailable).about(ask.case().finding().rule.as_ref());
             let stopped = Stopped::known(denial, ask).on(call.ground);
-            Err(Stopped { finding, approval_required: true, ..stopped })
+            Err(Stopped { finding, heard, approval_required: true, ..stopped })
         }
     }
 }

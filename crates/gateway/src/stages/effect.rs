@@ -104,6 +104,7 @@ pub(crate) async fn record(
                 decision: "allow",
                 denial: None,
                 finding: Some(case.finding()),
+                heard: Some(case.heard()),
                 ground: Some(&call.ground),
                 assurance: permit.case().assurance(),
                 enforcement: call.request.enforcement.as_str(),
@@ -130,7 +131,11 @@ pub(crate) async fn record(
             let action_digest = drafted.action_digest;
             Ok(Recorded { permit, call, entry, subjects, action_digest, recheck })
         }
-        Err(refusal) => Err(Stopped::known(denial(refusal), permit).on(call.ground)),
+        Err(refusal) => {
+            let heard = Some(permit.case().heard().clone());
+            let stopped = Stopped::known(denial(refusal), permit).on(call.ground);
+            Err(Stopped { heard, ..stopped })
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::decide::Finding;
+use bailiwick_policy::in_force::Heard;
 
 use super::authority::Ground;
 use super::boundary::Presentation;
@@ -43,6 +44,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) decision: &'static str,
     pub(crate) denial: Option<&'a Denial>,
     pub(crate) finding: Option<&'a Finding>,
+    /// What the organisation's bundles said, where they were asked.
+    pub(crate) heard: Option<&'a Heard>,
     pub(crate) ground: Option<&'a Ground>,
     pub(crate) assurance: Assurance,
     pub(crate) enforcement: &'static str,
@@ -152,6 +155,13 @@ fn known_body(
     body.insert("enforcement", decision.enforcement);
     if let Some(finding) = decision.finding {
         body.insert("rule", finding.rule.as_ref());
+    }
+    let words =
+        decision.heard.map(|heard| [("policy", &heard.enforced), ("candidate", &heard.candidate)]);
+    for (name, word) in words.into_iter().flatten() {
+        if let Some(word) = word {
+            body.insert(name, word.to_json());
+        }
     }
     if let Some(ground) = decision.ground {
         body.insert("risk", ground.rating.risk.as_str());

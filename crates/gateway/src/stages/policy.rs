@@ -1,9 +1,13 @@
-//! Stage 4: the organisation's word, by the pure rules of `bailiwick-policy`.
+//! Stage 4: the organisation's word, by the pure rules of `bailiwick-policy`
+//! and the bundle in force.
 
+use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_policy::permit::{Ask, Permit, Ruling, rule};
 
 use super::Stopped;
 use super::authority::{Covered, Covering};
+use crate::gateway::Inner;
 
 /// A covered call on which policy spoke without denying it.
 #[derive(Debug)]
@@ -21,16 +25,24 @@ pub(crate) enum Word {
     Ask(Ask),
 }
 
-/// Asks the rules.
-pub(crate) fn judge(covered: Covered) -> Result<Judged, Stopped> {
+/// Asks the rules and the bundles that are published now.
+pub(crate) fn judge(gateway: &Inner, covered: Covered) -> Result<Judged, Stopped> {
     let Covered { call, verified } = covered;
-    let word = match rule(verified, &call.ground.workflow, &[]) {
+    let policies = match gateway.ports.catalogue.policies() {
+        Ok(policies) => policies,
+        Err(Unavailable) => {
+            let denial = Denial::new(Reason::PolicyUnavailable);
+            return Err(Stopped::known(denial, verified).on(call.ground));
+        }
+    };
+    let word = match rule(verified, &call.ground.workflow, &policies) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {
             let finding = refusal.finding().cloned();
+            let heard = Some(refusal.heard().clone());
             let stopped = Stopped::known(refusal.denial().clone(), refusal).on(call.ground);
-            return Err(Stopped { finding, ..stopped });
+            return Err(Stopped { finding, heard, ..stopped });
         }
     };
     Ok(Judged { call, word })

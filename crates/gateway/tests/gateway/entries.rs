@@ -27,9 +27,9 @@ use bailiwick_demo::agent::Presentation;
 use bailiwick_gateway::ports::{Pin, Ports, ToolServer};
 use bailiwick_gateway::testing::{FixedHost, MemoryCatalogue, MemoryJournal, MemoryRegistry};
 use bailiwick_gateway::{Config, Gateway, router, serve};
-use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::expand::expand;
+use bailiwick_policy::{Bundle, Policies, Workflow};
 use golden::{Golden, TOOL, WORKFLOW, strict};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -99,7 +99,7 @@ fn chain(workflow: &Workflow) -> Vec<String> {
     vec![root, child]
 }
 
-async fn fixed() -> Fixed {
+async fn fixed(policies: Policies) -> Fixed {
     install_tls_provider();
     let host = Arc::new(FixedHost::at(at(60)));
     let workflow = Workflow::parse(WORKFLOW).unwrap();
@@ -134,6 +134,7 @@ async fn fixed() -> Fixed {
     });
     let chain = chain(&workflow);
     catalogue.publish(workflow);
+    catalogue.enforce(policies);
     let journal = Arc::new(MemoryJournal::new(registry.clone(), Duration::ZERO));
     let anchors = Anchors::new(vec![(URL.to_owned(), key(200).public_key())]).unwrap();
     let org = OrgId::parse("default").unwrap();
@@ -182,7 +183,15 @@ impl Fixed {
 
 #[tokio::test]
 async fn the_gateway_writes_the_golden_entries() {
-    let fixed = fixed().await;
+    // Not the shipped guardrails, which may be said in other words one day.
+    let all = r#"@id("all") @reason("everything") permit (principal, action, resource);"#;
+    let none = r#"@id("none") @reason("nothing") forbid (principal, action, resource);"#;
+    let bundle = |text: &str| {
+        let files = [("golden.cedar".to_owned(), text.to_owned())];
+        Arc::new(Bundle::parse(files).unwrap())
+    };
+    let enforced = Policies { enforced: Some(bundle(all)), candidate: None };
+    let fixed = fixed(enforced).await;
     let maker = key(3);
     let check = |name: &str, event: &Event| {
         golden::check(name, &Golden::seal(event, "gateway:golden", &maker));
@@ -203,4 +212,10 @@ async fn the_gateway_writes_the_golden_entries() {
     let denials = fixed.journal.denials();
     assert_eq!(denials.len(), 3);
     check("denials.suppressed", &denials[2]);
+
+    // Denied by policy, while another bundle is tried.
+    let policies = Policies { enforced: Some(bundle(none)), candidate: Some(bundle(all)) };
+    let fixed = self::fixed(policies).await;
+    fixed.call("get_ticket", ticket(), "first", &key(2)).await;
+    check("action.decided+candidate", &fixed.journal.denials()[0]);
 }

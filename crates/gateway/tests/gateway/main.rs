@@ -16,6 +16,7 @@ mod authzen;
 mod boundary;
 mod denied;
 mod entries;
+mod policies;
 mod records;
 mod sessions;
 mod standing;

@@ -2,13 +2,19 @@ use bailiwick_core::ids::{AgentId, ToolId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Policies;
 use crate::catalogue::Rating;
 use crate::decide::tests::{ids, rating, strong, universe};
-use crate::decide::{PolicyDecision, decide, decide_with};
+use crate::decide::{PolicyDecision, decide};
 use crate::grades::{Effect as Doing, Level, Risk};
 
 fn bundle(text: &str) -> Result<Bundle, Vec<BundleProblem>> {
     Bundle::parse([("a.cedar".to_owned(), text.to_owned())])
+}
+
+/// The rules and the bundle.
+fn together(input: &PolicyInput<'_>, bundle: &Bundle) -> PolicyDecision {
+    Policies::enforcing(bundle.clone()).decide(input).0
 }
 
 fn object(text: &str) -> Object {
@@ -25,7 +31,7 @@ fn asked(text: &str, arguments: &str) -> (Answer, String) {
     let rating = rating(Risk::Low, Doing::Write);
     let input = strong(&ids, Some(&rating));
     let evaluation = bundle.evaluate(&input).unwrap();
-    let finding = match bundle.judge(&input) {
+    let finding = match bundle.ask(&input).1 {
         Verdict::Allow(f) | Verdict::Approval(f) | Verdict::Deny(f) => f,
         Verdict::Silent => panic!("a bundle is never silent"),
     };
@@ -47,7 +53,7 @@ fn shipped_guardrails_answer_as_the_built_in_rules() {
         assert_eq!(evaluation.answer.as_str(), decide(input).as_str(), "{input:?} {evaluation:?}");
         assert_eq!(evaluation.errors, BTreeSet::new());
         // Beside the built-in rules they change neither the answer nor its rule.
-        assert_eq!(decide_with(input, &[&guardrails]), decide(input));
+        assert_eq!(together(input, &guardrails), decide(input));
         asked += 1;
     });
     assert!(asked > 500, "{asked}");
@@ -80,14 +86,14 @@ fn strictest_word_of_rules_and_bundle_wins() {
     let input = strong(&ids, Some(&rating));
     assert_eq!(decide(&input).as_str(), "allow");
     let denies = bundle(&forbid(r#"resource.risk == Risk::"low""#)).unwrap();
-    let decision = decide_with(&input, &[&denies]);
+    let decision = together(&input, &denies);
     assert_eq!((decision.as_str(), decision.finding().rule.as_ref()), ("deny", "policy:x"));
     // The bundle cannot let pass what the rules hold.
     let permits = bundle(r#"@id("p") @reason("r") permit (principal, action, resource);"#).unwrap();
     let manual = PolicyInput { level: Level::Manual, ..input };
     let writes = Rating { effect: Doing::Write, ..rating.clone() };
     let manual = PolicyInput { rating: Some(&writes), ..manual };
-    assert_eq!(decide_with(&manual, &[&permits]).as_str(), "approval_required");
+    assert_eq!(together(&manual, &permits).as_str(), "approval_required");
 }
 
 #[test]
@@ -95,7 +101,7 @@ fn without_a_permit_everything_is_denied() {
     let ids = ids();
     let rating = rating(Risk::Low, Doing::Read);
     let only = bundle(&forbid(r#"resource.risk == Risk::"high""#)).unwrap();
-    match decide_with(&strong(&ids, Some(&rating)), &[&only]) {
+    match together(&strong(&ids, Some(&rating)), &only) {
         PolicyDecision::Deny(finding) => assert_eq!(finding.denial_code, "no-policy"),
         other => panic!("{other:?}"),
     }
@@ -136,7 +142,7 @@ fn policy_that_fails_denies_and_is_named() {
     let mut ids = ids();
     ids.arguments = object(r#"{"n":9007199254740991}"#);
     let rating = rating(Risk::Low, Doing::Read);
-    match decide_with(&strong(&ids, Some(&rating)), &[&bundle(&text).unwrap()]) {
+    match together(&strong(&ids, Some(&rating)), &bundle(&text).unwrap()) {
         PolicyDecision::Deny(finding) => assert_eq!(finding.denial_code, "policy-error"),
         other => panic!("{other:?}"),
     }

@@ -210,13 +210,6 @@ fn no_input_is_allowed_without_proof_or_at_critical_risk() {
     });
 }
 
-struct Fixed(Verdict);
-impl Guardrail for Fixed {
-    fn judge(&self, _: &PolicyInput<'_>) -> Verdict {
-        self.0.clone()
-    }
-}
-
 fn finding(rule: &'static str) -> Finding {
     Finding {
         rule: Cow::Borrowed(rule),
@@ -258,11 +251,13 @@ fn a_guardrail_can_forbid_or_ask_but_never_overrule_a_built_in_denial() {
     let ids = ids();
     let rating = rating(Risk::Low, Effect::Read);
     let input = strong(&ids, Some(&rating));
-    let deny = Fixed(Verdict::Deny(finding("org")));
-    let allow = Fixed(Verdict::Allow(finding("org")));
-    assert_eq!(outcome(&decide_with(&input, &[&allow, &deny])), ("deny", "org"));
+    let (deny, allow) = (Verdict::Deny(finding("org")), Verdict::Allow(finding("org")));
+    let with = |input: &PolicyInput<'_>, verdict: &Verdict| {
+        combine(Rule::verdicts(input).chain([verdict.clone()]))
+    };
+    assert_eq!(outcome(&with(&input, &deny)), ("deny", "org"));
     let bearer = PolicyInput { assurance: Assurance::None, ..input };
-    assert_eq!(outcome(&decide_with(&bearer, &[&allow])), ("deny", "no-assurance"));
+    assert_eq!(outcome(&with(&bearer, &allow)), ("deny", "no-assurance"));
 }
 
 #[test]

@@ -17,9 +17,11 @@ use crate::grades::{Effect, Risk};
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
 
 mod budget;
+mod cases;
 mod entitlements;
 mod shorthands;
 
+pub(in crate::workflow) use cases::{call, cases};
 pub(in crate::workflow) use entitlements::entitlements;
 
 pub(super) const TOP: &[&str] = &[

@@ -27,6 +27,7 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
             .with("pin", ground.pin)
             .with("risk", rating.risk.as_str())
             .with("effect", rating.effect.as_str())
+            .with("data", rating.data.iter().map(|d| Json::from(d.as_str())).collect::<Vec<_>>())
             .with("idempotent", rating.idempotent)
             .with("timeout_seconds", rating.timeout_seconds)
             .with("level", ground.workflow.level.as_str());
@@ -34,13 +35,14 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
             catalogue.insert("bearer", true);
         }
         o.insert("catalogue", catalogue);
-        o.insert(
-            "policy",
-            Object::new()
-                .with("assurance", decision.assurance.as_str())
-                .with("guarantee", facts.guarantee.as_str())
-                .with("grant_signed", facts.grant_signed),
-        );
+        let mut policy = Object::new()
+            .with("assurance", decision.assurance.as_str())
+            .with("guarantee", facts.guarantee.as_str())
+            .with("grant_signed", facts.grant_signed);
+        if let Some(word) = decision.heard.and_then(|heard| heard.enforced.as_ref()) {
+            policy.insert("bundle", word.bundle);
+        }
+        o.insert("policy", policy);
     }
     o
 }

@@ -35,7 +35,7 @@ impl Reading {
     }
 
     /// A list in its order; every item is read, to report all problems.
-    fn each<T>(
+    pub(super) fn each<T>(
         &mut self,
         node: &Node,
         read: impl Fn(&mut Self, &Node) -> Option<T>,
