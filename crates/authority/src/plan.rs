@@ -77,6 +77,14 @@ impl Step {
         self
     }
 
+    /// A member that not every entry of the kind has.
+    pub(crate) fn with_some(self, name: &str, value: Option<impl Into<Json>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
     /// Commits to `value` under a fresh salt.
     pub(crate) fn commit(
         mut self,

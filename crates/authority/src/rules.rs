@@ -22,7 +22,7 @@
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
 //! | `agent.changed` | agent | `status` | |
 //! | the same, moved | principal (owner), agent, reason: `transferred` | `owner`, `former_owner` (aliases), `by`, `session_of?` | |
-//! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee`, `invitation?` (the entry) | `enrolment` = the signed statement |
+//! | `instance.enrolled` | principal (owner), agent, instance | `instance`, `agent`, `owner` (alias), `holder`, `identity` (thumbprints), `enrolment_digest`, `spiffe_id`, `guarantee`, `isolation?`, `invitation?` (the entry) | `enrolment` = the signed statement |
 //! | `instance.invited` | agent | `until`, `by`: `operator` or `principal`, `session_of?` (alias) | |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
-use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::enrolment::Statement;
+use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{InstanceId, ServerName};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Chain, Principal, Status, Store, StoreError, Subject, View};
@@ -240,6 +241,7 @@ pub struct Actor {
     active: bool,
     agent: Agent,
     owner: Principal,
+    isolation: Isolation,
 }
 
 impl Actor {
@@ -258,10 +260,12 @@ impl Actor {
                 active: mapped.client.row.status == Status::Active,
                 agent: mapped.agent.row,
                 owner: mapped.owner.row,
+                isolation: Isolation::Unstated,
             }));
         }
         Ok(view.instance_by_holder(holder)?.map(|h| Self {
             active: h.instance.row.status == Status::Active,
+            isolation: Statement::recorded_isolation(&h.instance.row.statement),
             instance: h.instance.row.id,
             agent: h.agent.row,
             owner: h.owner.row,
@@ -281,5 +285,6 @@ fn hop(view: &View<'_>, actor: Actor, source: Revoked<'_>) -> Result<Hop, StoreE
         instance_active: actor.active,
         agent_active: actor.agent.status == Status::Active,
         guarantee: Guarantee::Key,
+        isolation: actor.isolation,
     })
 }

@@ -11,7 +11,7 @@ use bailiwick_core::accountable::{
 use bailiwick_core::constraint::{Constraint, Dialect};
 use bailiwick_core::crypto::{Digest, Signer, SigningKey, Thumbprint, sha256};
 use bailiwick_core::denial::Denial;
-use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
@@ -218,6 +218,7 @@ impl Enrolled {
                 instance_active: true,
                 agent_active: true,
                 guarantee: Guarantee::Key,
+                isolation: Isolation::Unstated,
             };
             hops.insert(key(number)?.public_key().thumbprint(), hop);
         }

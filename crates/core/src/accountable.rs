@@ -11,7 +11,7 @@ use crate::aat::verify::{Chain, Context, Profile, Unaccounted, private};
 use crate::constraint::Dialect;
 use crate::crypto::{Digest, Thumbprint};
 use crate::denial::{Denial, Reason};
-use crate::guarantee::Guarantee;
+use crate::guarantee::{Guarantee, Isolation};
 use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
@@ -197,6 +197,8 @@ pub struct Hop {
     pub agent_active: bool,
     /// How sure we are of it.
     pub guarantee: Guarantee,
+    /// What keeps its program from its keys.
+    pub isolation: Isolation,
 }
 
 /// The grant on record.
@@ -245,6 +247,8 @@ pub struct Facts {
     pub hops: Vec<Hop>,
     /// The weakest hop's guarantee.
     pub guarantee: Guarantee,
+    /// The weakest hop's isolation.
+    pub isolation: Isolation,
     /// Whether the grant carries the principal's own signature.
     pub grant_signed: bool,
     /// Age of what was known of revocations, milliseconds.
@@ -374,7 +378,9 @@ fn stand(
     let grant_stands = grant.is_some();
     let grant_signed = grant.is_some_and(|grant| !grant.attested);
     let guarantee = hops.iter().map(|h| h.guarantee).min().unwrap_or(Guarantee::Key);
-    let facts = Facts { authority, standing, hops, guarantee, grant_signed, staleness_ms };
+    let isolation = hops.iter().map(|h| h.isolation).min().unwrap_or(Isolation::None);
+    let facts =
+        Facts { authority, standing, hops, guarantee, isolation, grant_signed, staleness_ms };
     let denial = if let Some(kind) = &facts.standing.revoked {
         Denial::new(Reason::Revoked).about(kind.as_str())
     } else if !grant_stands {
@@ -402,6 +408,7 @@ mod tests {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            isolation: Isolation::Unstated,
         };
         let whole = Standing {
             hops: vec![Some(hop.clone()), Some(hop)],

@@ -10,6 +10,7 @@ pub use crate::crypto::P256PublicKey as IdentityKey;
 /// An instance's ES256 key, private half.
 pub use crate::crypto::P256SigningKey as IdentitySigningKey;
 use crate::crypto::{KeyError, PublicKey, Signer, base64url, from_base64url, sha256};
+use crate::guarantee::Isolation;
 use crate::ids::{AgentId, InstanceId, PrincipalId};
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
@@ -35,6 +36,8 @@ pub struct Statement {
     pub holder: PublicKey,
     /// The identity key.
     pub identity: IdentityKey,
+    /// What keeps the program that runs as it from these keys.
+    pub isolation: Isolation,
 }
 
 /// An enrolment that does not hold.
@@ -78,7 +81,7 @@ fn header(alg: &str) -> String {
 
 impl Statement {
     fn to_json(&self) -> Json {
-        Object::new()
+        let statement = Object::new()
             .with("v", 1u64)
             .with("instance", &self.instance)
             .with("agent", &self.agent)
@@ -86,8 +89,11 @@ impl Statement {
             .with("aud", self.audience.as_str())
             .with("made_at", self.made_at.to_string())
             .with("holder", self.holder.to_jwk())
-            .with("identity", self.identity.to_jwk())
-            .into()
+            .with("identity", self.identity.to_jwk());
+        match self.isolation.stated() {
+            None => statement.into(),
+            Some(stated) => statement.with("isolation", stated).into(),
+        }
     }
 
     /// Signs the statement with both keys; the result is the enrolment request.
@@ -163,11 +169,25 @@ impl Statement {
             made_at: text("made_at")?.parse().map_err(|_| bad("made_at"))?,
             holder: PublicKey::from_jwk(jwk("holder")?).map_err(|_| bad("holder"))?,
             identity: IdentityKey::from_jwk(jwk("identity")?).map_err(|_| bad("identity"))?,
+            isolation: Isolation::recorded(o.member("isolation")).ok_or(bad("isolation"))?,
         };
         if statement.to_json() != *json {
             return Err(bad("(unknown)"));
         }
         Ok(statement)
+    }
+
+    /// What an enrolment on record states of isolation. Its signatures were
+    /// verified when it was recorded; what cannot be read is no isolation.
+    #[must_use]
+    pub fn recorded_isolation(enrolment: &str) -> Isolation {
+        let stated = || {
+            let enrolment = Json::parse(enrolment.as_bytes(), &JsonLimits::DEFAULT).ok()?;
+            let payload = from_base64url(enrolment.as_object()?.member("payload")?.as_str()?)?;
+            let statement = Json::parse(&payload, &JsonLimits::DEFAULT).ok()?;
+            Isolation::recorded(statement.as_object()?.member("isolation"))
+        };
+        stated().unwrap_or(Isolation::None)
     }
 
     /// SHA-256 over the canonical enrolment, as the ledger states it.
@@ -195,7 +215,15 @@ mod tests {
             made_at: now,
             holder: holder.public_key(),
             identity: identity.public_key(),
+            isolation: Isolation::Unstated,
         };
+        for isolation in Isolation::ALL {
+            let stated = Statement { isolation: *isolation, ..statement.clone() };
+            let enrolment = stated.sign(&holder, &identity).unwrap();
+            assert_eq!(Statement::verify(&enrolment), Ok(stated));
+            assert_eq!(Statement::recorded_isolation(&enrolment.canonical()), *isolation);
+        }
+        assert_eq!(Statement::recorded_isolation("{}"), Isolation::None);
         let enrolment = statement.sign(&holder, &identity).unwrap();
         assert_eq!(Statement::verify(&enrolment), Ok(statement.clone()));
 

@@ -46,6 +46,40 @@ levels! {
 }
 
 levels! {
+    /// What keeps an instance's program from its keys, as the instance's host
+    /// states in the enrolment; a chain has its weakest hop's.
+    Isolation {
+        /// Nothing.
+        None = "none",
+        /// The enrolment does not say.
+        Unstated = "unstated",
+        /// The program runs as another user of the host.
+        User = "user",
+        /// The program runs in namespaces of its own.
+        Namespaces = "namespaces",
+    }
+}
+
+impl Isolation {
+    /// Its name, if the enrolment says anything; records have no member
+    /// otherwise.
+    #[must_use]
+    pub const fn stated(self) -> Option<&'static str> {
+        match self {
+            Self::Unstated => None,
+            stated => Some(stated.as_str()),
+        }
+    }
+
+    /// Reads a record's member; `None` if that is no word for it.
+    #[must_use]
+    pub fn recorded(member: Option<&crate::json::Json>) -> Option<Self> {
+        let Some(stated) = member else { return Some(Self::Unstated) };
+        Self::parse(stated.as_str()?).filter(|stated| *stated != Self::Unstated)
+    }
+}
+
+levels! {
     /// What possession was proved for a call.
     Assurance {
         /// A bearer token: nothing was proved.

@@ -118,10 +118,12 @@ impl Accountability {
         page.line("signed", self.signed_by.as_str());
         for (i, hop) in self.hops.iter().enumerate() {
             let owner = hop.owner.as_ref().map_or("nobody", PrincipalId::as_str);
+            let isolation =
+                hop.isolation.stated().map(|i| format!(", isolation {i}")).unwrap_or_default();
             page.line(
                 if i == 0 { "agent" } else { "  to agent" },
                 &format!(
-                    "{}, instance {}, owner {owner}, guarantee {}",
+                    "{}, instance {}, owner {owner}, guarantee {}{isolation}",
                     hop.agent, hop.instance, hop.guarantee
                 ),
             );

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Reason, Stage};
-use bailiwick_core::guarantee::{Assurance, Guarantee};
+use bailiwick_core::guarantee::{Assurance, Guarantee, Isolation};
 use bailiwick_core::ids::{AgentId, PrincipalId, TaskId, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Disclosure;
@@ -116,6 +116,7 @@ fn read<'k>(
             level,
             assurance: Assurance::parse(grade("assurance")?)?,
             guarantee: Guarantee::parse(grade("guarantee")?)?,
+            isolation: Isolation::recorded(policy.member("isolation"))?,
             consent: if signed { Consent::Signed } else { Consent::Attested },
             principal: PrincipalId::parse(action.member("principal")?.as_str()?).ok()?,
             task: TaskId::parse(text("task")?).ok()?,

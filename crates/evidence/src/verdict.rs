@@ -352,12 +352,15 @@ impl Accountability {
             .hops
             .iter()
             .map(|h| {
-                Object::new()
+                let hop = Object::new()
                     .with("agent", &h.agent)
                     .with("instance", &h.instance)
                     .with("owner", h.owner.as_ref().map(PrincipalId::as_str))
-                    .with("guarantee", h.guarantee.as_str())
-                    .into()
+                    .with("guarantee", h.guarantee.as_str());
+                match h.isolation.stated() {
+                    None => hop.into(),
+                    Some(isolation) => hop.with("isolation", isolation).into(),
+                }
             })
             .collect();
         let scope: Vec<Json> = self.scope.iter().map(|s| Json::from(s.as_str())).collect();

@@ -10,6 +10,7 @@
 
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::sha256;
+use bailiwick_core::guarantee::Isolation;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -171,6 +172,7 @@ fn states_hop(json: &Json, hop: &Hop) -> bool {
         text("instance") == Some(hop.instance.as_str())
             && text("agent") == Some(hop.agent.as_str())
             && text("guarantee") == Some(hop.guarantee.as_str())
+            && Isolation::recorded(o.member("isolation")) == Some(hop.isolation)
     })
 }
 

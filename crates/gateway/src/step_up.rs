@@ -54,6 +54,7 @@ pub(crate) fn needed(
         assurance: request.presentation.assurance(),
         // The best that a person's new consent could bring.
         guarantee: Guarantee::Attested,
+        isolation: known.facts().isolation,
         consent: Consent::Signed,
         call: CallFacts::new(known.facts(), arguments, gateway.ports.host.now()),
     };

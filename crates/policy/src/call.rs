@@ -7,7 +7,7 @@ use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
 use crate::decide::{CallFacts, PolicyInput};
-use crate::grades::{Assurance, Consent, Guarantee, Level};
+use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
 use crate::workflow::{Problem, read_call};
 
 /// What a [`PolicyInput`] borrows, owned.
@@ -25,6 +25,8 @@ pub struct Call {
     pub assurance: Assurance,
     /// The guarantee of the chain's weakest hop.
     pub guarantee: Guarantee,
+    /// The isolation of the chain's weakest hop.
+    pub isolation: Isolation,
     /// Whose signature the grant carries.
     pub consent: Consent,
     /// On whose authority.
@@ -62,6 +64,7 @@ impl Call {
             level: self.level,
             assurance: self.assurance,
             guarantee: self.guarantee,
+            isolation: self.isolation,
             consent: self.consent,
             call: CallFacts {
                 principal: &self.principal,

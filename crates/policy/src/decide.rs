@@ -15,7 +15,7 @@ use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
-use crate::grades::{Assurance, Consent, Effect, Guarantee, Level, Risk};
+use crate::grades::{Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk};
 
 /// Everything that policy looks at.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct PolicyInput<'a> {
     pub assurance: Assurance,
     /// The guarantee of the chain's weakest hop.
     pub guarantee: Guarantee,
+    /// The isolation of the chain's weakest hop.
+    pub isolation: Isolation,
     /// Whose signature the grant carries.
     pub consent: Consent,
     /// What the built-in rules do not look at.
@@ -119,6 +121,8 @@ rules! {
         "a grant without the principal's own signature reaches low risk only";
     CriticalRisk = "critical-risk", "approval-unavailable",
         "an action of critical risk needs a person's approval at every level";
+    UnisolatedEffect = "unisolated-effect", "approval-unavailable",
+        "an effect of high risk by a program that nothing keeps from its keys needs a person's approval";
     ManualEffect = "manual-effect", "approval-unavailable",
         "at level manual every effect needs a person's approval";
     ManualRead = "manual-read", "approval-unavailable",
@@ -252,6 +256,9 @@ impl Rule {
             }
             Self::AttestedGrant => deny(input.consent < Consent::Signed && risk > Risk::Low),
             Self::CriticalRisk => ask(risk == Risk::Critical),
+            Self::UnisolatedEffect => ask(input.isolation == Isolation::None
+                && effect == Effect::Write
+                && risk >= Risk::High),
             Self::ManualEffect => ask(input.level == Level::Manual && effect == Effect::Write),
             Self::ManualRead => {
                 ask(input.level == Level::Manual && effect == Effect::Read && risk >= Risk::High)

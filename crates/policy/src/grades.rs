@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use bailiwick_core::json::Json;
 
-pub use bailiwick_core::guarantee::{Assurance, Guarantee};
+pub use bailiwick_core::guarantee::{Assurance, Guarantee, Isolation};
 
 /// A text that names no grade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

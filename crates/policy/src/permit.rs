@@ -206,6 +206,7 @@ fn weigh<'w>(
         level: workflow.level,
         assurance: verified.assurance(),
         guarantee: facts.guarantee,
+        isolation: facts.isolation,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
         call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };

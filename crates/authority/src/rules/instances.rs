@@ -111,6 +111,7 @@ pub fn enrol(
         .with("enrolment_digest", Statement::digest(enrolment))
         .with("spiffe_id", installation.spiffe_id(&agent.id))
         .with("guarantee", Guarantee::Key.as_str())
+        .with_some("isolation", statement.isolation.stated())
         .commit(moment, "enrolment", enrolment.clone())?
         .row(Row::Instance(row.clone()));
     Ok(Plan::one(step, row))

@@ -167,6 +167,7 @@ impl World {
             made_at: self.now(),
             holder: key(seed).public_key(),
             identity: identity.public_key(),
+            isolation: bailiwick_core::guarantee::Isolation::Unstated,
         }
     }
 

@@ -90,6 +90,7 @@ fn instance(site: &Site) -> Json {
         made_at: now(),
         holder: holder.public_key(),
         identity: identity.public_key(),
+        isolation: bailiwick_core::guarantee::Isolation::Unstated,
     };
     statement.sign(&holder, &identity).unwrap()
 }

@@ -10,7 +10,7 @@ use bailiwick_policy::Bundle;
 use bailiwick_policy::bundle::Answer;
 use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::decide::{CallFacts, PolicyInput};
-use bailiwick_policy::grades::{Assurance, Consent, Effect, Guarantee, Level, Risk};
+use bailiwick_policy::grades::{Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk};
 
 use crate::Failure;
 use crate::machine::Machine;
@@ -44,6 +44,7 @@ pub(crate) fn report(plan: &Plan) -> Result<Report, Failure> {
         level: Level::Bounded,
         assurance: Assurance::Arguments,
         guarantee: Guarantee::Key,
+        isolation: Isolation::Unstated,
         consent: Consent::Signed,
         call: CallFacts {
             principal: &principal,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bailiwick_authority::rules::identities::{REQUEST_TYPE, request_claims};
+use bailiwick_core::guarantee::Isolation;
 use bailiwick_core::ids::{AgentId, PrincipalId};
 use bailiwick_core::jose;
 use bailiwick_core::json::{Json, Object};
@@ -57,13 +58,14 @@ pub(super) fn join(joining: &Joining<'_>, out: Output) -> Result<(), CliError> {
     let (agent, owner) = (AgentId::parse(joining.agent)?, PrincipalId::parse(joining.owner)?);
     let authority = &address::authority(joining.authority)?;
     let keys = InstanceKeys::create(joining.key, &agent)?;
-    let answer = enrol(authority, joining.token, &agent, &owner, &keys).inspect_err(|e| {
-        // Keys that were not enrolled are nobody's. Where an authority was
-        // reached and no answer came, they may be enrolled.
-        if e.class != Class::Environment || web::NEVER_ASKED.contains(&e.code.as_str()) {
-            let _ = std::fs::remove_file(joining.key);
-        }
-    })?;
+    let answer = enrol(authority, joining.token, &agent, &owner, &keys, Isolation::Unstated)
+        .inspect_err(|e| {
+            // Keys that were not enrolled are nobody's. Where an authority was
+            // reached and no answer came, they may be enrolled.
+            if e.class != Class::Environment || web::NEVER_ASKED.contains(&e.code.as_str()) {
+                let _ = std::fs::remove_file(joining.key);
+            }
+        })?;
     keep(&answer, joining.identity)?;
     let text = |name: &str| answer.member(name).and_then(Json::as_str).unwrap_or_default();
     let said = format!(
@@ -88,8 +90,9 @@ pub(super) fn enrol(
     agent: &AgentId,
     owner: &PrincipalId,
     keys: &InstanceKeys,
+    isolation: Isolation,
 ) -> Result<Object, CliError> {
-    let enrolment = enrolment(keys, agent, owner, authority)?;
+    let enrolment = enrolment(keys, agent, owner, authority, isolation)?;
     let body = Object::new().with("token", token).with("enrolment", enrolment);
     web::json(authority, "/instances", &body.into())
 }

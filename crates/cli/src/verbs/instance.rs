@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::enrolment::Statement;
+use bailiwick_core::guarantee::Isolation;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 
@@ -92,7 +93,7 @@ pub(crate) fn create(
     document: &Path,
 ) -> Result<InstanceKeys, CliError> {
     let keys = InstanceKeys::create(key, agent)?;
-    let enrolment = enrolment(&keys, agent, owner, authority)?;
+    let enrolment = enrolment(&keys, agent, owner, authority, Isolation::Unstated)?;
     keyfile::write_new(document, &enrolment.canonical())?;
     Ok(keys)
 }
@@ -103,6 +104,7 @@ pub(super) fn enrolment(
     agent: &AgentId,
     owner: &PrincipalId,
     authority: &str,
+    isolation: Isolation,
 ) -> Result<Json, CliError> {
     let statement = Statement {
         instance: keys.instance.clone(),
@@ -112,6 +114,7 @@ pub(super) fn enrolment(
         made_at: host::now(),
         holder: keys.holder.public_key(),
         identity: keys.identity.public_key(),
+        isolation,
     };
     statement
         .sign(&keys.holder, &keys.identity)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
+use bailiwick_core::guarantee;
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
@@ -55,7 +56,7 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let environment = Environment::new(std::env::vars_os(), &args.place.env)?;
     serve::init_logs("warn");
     let site = Site::find(args, dir)?;
-    let (presenter, enrolled) = sidecar(args, &site)?;
+    let (presenter, enrolled) = sidecar(args, &site, isolation.recorded())?;
     let ran = with_sidecar(args, &site, presenter, isolation, environment, &enrolled, dir, out);
     site.retire(&enrolled);
     ran
@@ -142,14 +143,18 @@ impl Site {
 
 /// Makes an instance's keys, which no file holds, enrols it, and has a
 /// delegation for it.
-fn sidecar(args: &RunArgs, site: &Site) -> Result<(Arc<ChainPresenter>, InstanceKeys), CliError> {
+fn sidecar(
+    args: &RunArgs,
+    site: &Site,
+    isolation: guarantee::Isolation,
+) -> Result<(Arc<ChainPresenter>, InstanceKeys), CliError> {
     let fresh = InstanceKeys::fresh(&site.agent)?;
     let keys = || {
         InstanceKeys::from_json(&fresh)
             .ok_or_else(|| CliError::environment("key", "the keys cannot be made", "try again"))
     };
     let own = keys()?;
-    identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own)?;
+    identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own, isolation)?;
     let (grant, scope) = match &args.grant {
         Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
         None => (grant(args, site, &own)?, Vec::new()),

@@ -135,10 +135,24 @@ fn works(found: &Value, answer: &Answer, world: &World) {
         assert!(expected.contains(name), "{names:?}");
     }
     assert_eq!(said(answer)["stripped"], json!(["GITHUB_TOKEN"]));
+    // The record says how it was isolated, and so does its evidence.
+    let decision = allowed.as_str().unwrap();
+    let entry = world.ok(&["audit", "show", decision]);
+    let hops = find(&entry, "hops").expect("the hops").clone();
+    assert_eq!(hops[0]["isolation"], said(answer)["isolation"], "{entry}");
     // The instance ended with its run.
     let instances = world.ok(&["instance", "list"]).to_string();
     let instance = said(answer)["instance"].as_str().unwrap().to_owned();
     assert!(instances.contains(&instance) && instances.contains("retired"), "{instances}");
+}
+
+/// The member of this name, wherever it stands.
+fn find<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(o) => o.get(name).or_else(|| o.values().find_map(|v| find(v, name))),
+        Value::Array(a) => a.iter().find_map(|v| find(v, name)),
+        _ => None,
+    }
 }
 
 fn sees_nothing(found: &Value) {

@@ -3,7 +3,7 @@
 
 use super::{GrantStanding, Hop, Standing};
 use crate::crypto::Digest;
-use crate::guarantee::Guarantee;
+use crate::guarantee::{Guarantee, Isolation};
 use crate::ids::{AgentId, InstanceId, PrincipalId};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
@@ -65,13 +65,17 @@ impl Standing {
 }
 
 fn hop_to_json(hop: &Hop) -> Object {
-    Object::new()
+    let object = Object::new()
         .with("instance", &hop.instance)
         .with("agent", &hop.agent)
         .with("owner", hop.owner.as_ref().map(PrincipalId::as_str))
         .with("instance_active", hop.instance_active)
         .with("agent_active", hop.agent_active)
-        .with("guarantee", hop.guarantee.as_str())
+        .with("guarantee", hop.guarantee.as_str());
+    match hop.isolation.stated() {
+        None => object,
+        Some(stated) => object.with("isolation", stated),
+    }
 }
 
 fn hop_from_json(json: &Json) -> Option<Hop> {
@@ -83,6 +87,7 @@ fn hop_from_json(json: &Json) -> Option<Hop> {
         instance_active: o.member("instance_active")?.as_bool()?,
         agent_active: o.member("agent_active")?.as_bool()?,
         guarantee: Guarantee::parse(o.member("guarantee")?.as_str()?)?,
+        isolation: Isolation::recorded(o.member("isolation"))?,
     })
 }
 
@@ -121,6 +126,7 @@ mod tests {
                     instance_active: true,
                     agent_active: false,
                     guarantee: Guarantee::Mtls,
+                    isolation: Isolation::Namespaces,
                 }),
                 None,
             ],

@@ -9,7 +9,7 @@ use bailiwick_core::crypto::Thumbprint;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment;
 use bailiwick_core::grant::{self, SignedBy};
-use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
@@ -207,6 +207,7 @@ fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, 
         agent_active: true,
         guarantee: Guarantee::parse(of.text(CHECK, "guarantee")?)
             .ok_or_else(|| malformed("guarantee"))?,
+        isolation: Isolation::Unstated,
     };
     Ok(Enrolled { hop, holder })
 }
@@ -270,6 +271,7 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         instance_active: true,
         agent_active: true,
         guarantee,
+        isolation: statement.isolation,
     };
     Ok(Enrolled { hop, holder: statement.holder.thumbprint() })
 }

@@ -6,7 +6,7 @@ use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::Json;
 use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
-use bailiwick_policy::grades::Consent;
+use bailiwick_policy::grades::{Consent, Isolation};
 use bailiwick_policy::{Bundle, Policies};
 
 use super::delegation::{Presented, Redone};
@@ -82,6 +82,7 @@ pub(super) fn asked(
         level,
         assurance: presented.form.assurance(),
         guarantee: redone.guarantee,
+        isolation: redone.hops.iter().map(|h| h.isolation).min().unwrap_or(Isolation::None),
         consent: if grant_signed { Consent::Signed } else { Consent::Attested },
         call: CallFacts {
             principal: &redone.authority.principal,

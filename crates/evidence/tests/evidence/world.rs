@@ -316,6 +316,7 @@ impl Plan {
                 made_at: at(3),
                 holder: key(seed).public_key(),
                 identity: identity.public_key(),
+                isolation: bailiwick_core::guarantee::Isolation::Unstated,
             };
             (self.enrolment)(&mut enrolled);
             let request = enrolled.sign(&key(seed), &identity).unwrap();
@@ -474,6 +475,7 @@ impl Plan {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            isolation: bailiwick_core::guarantee::Isolation::Unstated,
         };
         let hops = [hop(1, "agent:support-runner"), hop(2, "agent:order-reader")];
         let stated: Vec<Json> = hops

@@ -131,12 +131,15 @@ fn known_body(
     facts: &Facts,
 ) -> Option<Digest> {
     let hop = |hop: &Hop| -> Json {
-        Object::new()
+        let stated = Object::new()
             .with("instance", &hop.instance)
             .with("agent", &hop.agent)
             .with("spiffe_id", hop.agent.spiffe_id(&gateway.config.trust_domain))
-            .with("guarantee", hop.guarantee.as_str())
-            .into()
+            .with("guarantee", hop.guarantee.as_str());
+        match hop.isolation.stated() {
+            None => stated.into(),
+            Some(isolation) => stated.with("isolation", isolation).into(),
+        }
     };
     let pin = decision.ground.and_then(|g| g.pin);
     body.insert("pin", pin);

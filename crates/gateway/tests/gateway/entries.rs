@@ -112,6 +112,7 @@ async fn fixed(policies: Policies) -> Fixed {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            isolation: bailiwick_core::guarantee::Isolation::Unstated,
         };
         registry.enrol(key(n).public_key().thumbprint(), hop);
     }

@@ -42,6 +42,7 @@ pub(crate) fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInpu
         level: Level::Bounded,
         assurance: Assurance::Arguments,
         guarantee: Guarantee::Attested,
+        isolation: Isolation::Namespaces,
         consent: Consent::Signed,
         call: CallFacts {
             principal: &ids.principal,
@@ -67,12 +68,16 @@ pub(crate) fn universe(mut visit: impl FnMut(&PolicyInput<'_>)) {
         for level in Level::ALL {
             for assurance in Assurance::ALL {
                 for guarantee in Guarantee::ALL {
-                    for consent in Consent::ALL {
+                    for (consent, isolation) in Consent::ALL
+                        .iter()
+                        .flat_map(|c| Isolation::ALL.iter().map(move |i| (*c, *i)))
+                    {
                         visit(&PolicyInput {
                             level: *level,
                             assurance: *assurance,
                             guarantee: *guarantee,
-                            consent: *consent,
+                            isolation,
+                            consent,
                             ..strong(&ids, Some(&rating))
                         });
                     }
@@ -106,6 +111,25 @@ fn each_level_asks_for_people_as_its_row_says() {
         let rating = rating(risk, effect);
         let decision = decide(&PolicyInput { level, ..strong(&ids, Some(&rating)) });
         assert_eq!(outcome(&decision), expected, "{level} {risk} {effect}");
+    }
+}
+
+#[test]
+fn effects_of_high_risk_by_a_program_that_nothing_isolates_need_a_person() {
+    use Effect::{Read, Write};
+    let ids = ids();
+    let (asks, passes) = ("unisolated-effect", "within-level");
+    for (isolation, risk, effect, rule) in [
+        (Isolation::None, Risk::High, Write, asks),
+        (Isolation::None, Risk::High, Read, passes),
+        (Isolation::None, Risk::Medium, Write, passes),
+        (Isolation::Unstated, Risk::High, Write, passes),
+        (Isolation::User, Risk::High, Write, passes),
+    ] {
+        let rating = rating(risk, effect);
+        let decision = decide(&PolicyInput { isolation, ..strong(&ids, Some(&rating)) });
+        let expected = if rule == asks { "approval_required" } else { "allow" };
+        assert_eq!(outcome(&decision), (expected, rule), "{isolation} {risk} {effect}");
     }
 }
 
@@ -188,6 +212,9 @@ fn nothing_gets_stricter_by_more_trust_or_more_lenient_by_more_risk() {
         }
         for guarantee in Guarantee::ALL.iter().filter(|g| **g > input.guarantee) {
             better(PolicyInput { guarantee: *guarantee, ..input.clone() });
+        }
+        for isolation in Isolation::ALL.iter().filter(|i| **i > input.isolation) {
+            better(PolicyInput { isolation: *isolation, ..input.clone() });
         }
         better(PolicyInput { consent: Consent::Signed, ..input.clone() });
         let now = input.rating.unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use bailiwick_core::guarantee;
 use tokio::process::Command;
 
 use crate::args::{self, Network, PlaceArgs};
@@ -39,12 +40,17 @@ pub(super) enum Isolation {
 }
 
 impl Isolation {
-    pub(super) const fn name(&self) -> &'static str {
+    /// What the enrolment states.
+    pub(super) const fn recorded(&self) -> guarantee::Isolation {
         match self {
-            Self::Namespaces => "namespaces",
-            Self::User { .. } => "user",
-            Self::None => "none",
+            Self::Namespaces => guarantee::Isolation::Namespaces,
+            Self::User { .. } => guarantee::Isolation::User,
+            Self::None => guarantee::Isolation::None,
         }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.recorded().as_str()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::accountable::{
 };
 use crate::constraint::{Constraint, Dialect};
 use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, from_base64url, sha256};
-use crate::guarantee::Guarantee;
+use crate::guarantee::{Guarantee, Isolation};
 use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use crate::limits::JsonLimits;
 use crate::scope::{ArgumentRules, Scope};
@@ -108,6 +108,7 @@ impl Registry for Register {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            isolation: Isolation::Unstated,
         };
         Ok(Standing {
             hops: question.holders.iter().map(|_| self.enrolled.then(|| hop.clone())).collect(),

@@ -1,7 +1,7 @@
 //! What happened is changed: everybody signs it as it then is.
 
 use bailiwick_core::crypto::sha256;
-use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{AgentId, GrantId, OrgId, PrincipalId, TaskId, WorkflowId};
 use bailiwick_evidence::Check;
 
@@ -61,6 +61,11 @@ fn what_really_happened_otherwise_is_found() {
         ("the retained inputs know a better guarantee", Delegation, |p| {
             p.standing = |s| {
                 s.hops[1].as_mut().unwrap().guarantee = Guarantee::Attested;
+            };
+        }),
+        ("the retained inputs know a better isolation", Delegation, |p| {
+            p.standing = |s| {
+                s.hops[1].as_mut().unwrap().isolation = Isolation::Namespaces;
             };
         }),
         ("the retained inputs lack a hop", Delegation, |p| p.standing = |s| s.hops[1] = None),

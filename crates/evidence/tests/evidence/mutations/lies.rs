@@ -122,6 +122,11 @@ fn a_makers_lie_is_found() {
             let hops = hops.replace("\"guarantee\":\"key\"", "\"guarantee\":\"attested\"");
             s.body(DECIDED, 1, "hops", json(&hops));
         }),
+        ("the isolation is better than the enrolment's", Enrolment, |s| {
+            let hops = decided(s).body.member("hops").unwrap().canonical();
+            let better = "\"guarantee\":\"key\",\"isolation\":\"namespaces\"";
+            s.body(DECIDED, 1, "hops", json(&hops.replace("\"guarantee\":\"key\"", better)));
+        }),
         ("the decision lost a hop", Enrolment, |s| {
             let hops = decided(s).body.member("hops").unwrap().as_array().unwrap()[..1].to_vec();
             s.body(DECIDED, 1, "hops", hops);

@@ -39,6 +39,9 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
             .with("assurance", decision.assurance.as_str())
             .with("guarantee", facts.guarantee.as_str())
             .with("grant_signed", facts.grant_signed);
+        if let Some(isolation) = facts.isolation.stated() {
+            policy.insert("isolation", isolation);
+        }
         if let Some(word) = decision.heard.and_then(|heard| heard.enforced.as_ref()) {
             policy.insert("bundle", word.bundle);
         }

@@ -231,6 +231,7 @@ impl World {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            isolation: bailiwick_core::guarantee::Isolation::Unstated,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::bundle::Answer;
 use crate::call::Call;
 use crate::cases::Case;
 use crate::catalogue::Rating;
-use crate::grades::{Assurance, Consent, Guarantee, Level};
+use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
 
 const CALL: &[&str] = &[
     "agent",
@@ -24,6 +24,7 @@ const CALL: &[&str] = &[
     "level",
     "assurance",
     "guarantee",
+    "isolation",
     "consent",
     "principal",
     "task",
@@ -181,6 +182,12 @@ impl Reading {
             || Some(Guarantee::Attested),
             |r, n| r.named(n, Guarantee::ALL, Guarantee::as_str),
         );
+        let isolation = self.given(
+            c,
+            "isolation",
+            || Some(Isolation::Namespaces),
+            |r, n| r.named(n, Isolation::ALL, Isolation::as_str),
+        );
         let consent = self.given(c, "consent", || Some(Consent::Signed), Self::grade);
         let principal =
             self.given(c, "principal", || PrincipalId::parse("user:example").ok(), Self::id);
@@ -213,6 +220,7 @@ impl Reading {
             level: level?,
             assurance: assurance?,
             guarantee: guarantee?,
+            isolation: isolation?,
             consent: consent?,
             principal: principal?,
             task: task?,
