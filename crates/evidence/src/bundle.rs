@@ -23,7 +23,7 @@ use crate::read::{BadMember, Reader};
 pub const MAX_BUNDLE_BYTES: usize = 8 << 20;
 /// Bytes of a policy that is carried along, in canonical form; the text of a
 /// larger one is handed to the verifier beside the bundle.
-pub const MAX_POLICY_BYTES: usize = 4 << 20;
+pub const MAX_POLICY_BYTES: usize = 3 << 20;
 /// Receipts at most: nine hops with an owner each need 35.
 pub const MAX_RECEIPTS: usize = 64;
 

@@ -19,7 +19,7 @@ use bailiwick_core::limits::JsonLimits;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet};
 
 use crate::decide::{Finding, PolicyInput, Verdict};
-use crate::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES};
+use crate::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_DOCUMENT_BYTES, MAX_BUNDLE_FILES};
 
 mod problem;
 mod read;
@@ -158,6 +158,10 @@ impl Bundle {
         if files.len() > MAX_BUNDLE_FILES || bytes > MAX_BUNDLE_BYTES {
             return whole(BundleProblemCode::TooLarge);
         }
+        let document = document(&files).canonical();
+        if document.len() > MAX_BUNDLE_DOCUMENT_BYTES {
+            return whole(BundleProblemCode::TooLarge);
+        }
         let policies = read::policies(&files)?;
         let mut about = BTreeMap::new();
         let mut shelves: HashMap<Key, Shelf> = HashMap::new();
@@ -171,7 +175,7 @@ impl Bundle {
             }
             about.insert(told.id.clone(), told);
         }
-        let digest = sha256(document(&files).canonical().as_bytes());
+        let digest = sha256(document.as_bytes());
         Ok(Self { files, digest, about, shelves })
     }
 
@@ -180,9 +184,8 @@ impl Bundle {
     /// # Errors
     /// As [`Bundle::parse`]; a text that is no such document has one problem.
     pub fn from_document(text: &str) -> Result<Self, Vec<BundleProblem>> {
-        // Escapes make a text longer; what they stand for is measured again.
         let limits = JsonLimits {
-            max_bytes: MAX_BUNDLE_BYTES.saturating_mul(6),
+            max_bytes: MAX_BUNDLE_DOCUMENT_BYTES,
             max_values: MAX_BUNDLE_FILES.saturating_add(8),
             ..JsonLimits::DEFAULT
         };

@@ -129,7 +129,7 @@ cases:
     fn cases_are_read_and_hold() {
         let cases = parse(CASES).unwrap();
         assert_eq!(cases.len(), 3);
-        assert_eq!(cases[1].at.line, 15);
+        assert_eq!(cases[1].at.line, 14);
         for case in &cases {
             assert_eq!(case.put_to(&policies()).failures, Vec::<String>::new(), "{}", case.name);
         }

@@ -227,7 +227,7 @@ pub fn combine(verdicts: impl IntoIterator<Item = Verdict>) -> PolicyDecision {
 
 impl Rule {
     /// The word of every rule, in order.
-    pub(crate) fn verdicts<'i>(input: &'i PolicyInput<'_>) -> impl Iterator<Item = Verdict> {
+    pub(crate) fn verdicts(input: &PolicyInput<'_>) -> impl Iterator<Item = Verdict> {
         Self::ALL.iter().map(move |rule| rule.judge(input))
     }
 

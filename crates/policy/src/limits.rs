@@ -33,8 +33,11 @@ pub const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 pub const MAX_FLAGS: usize = 32;
 /// Files of one bundle of policies.
 pub const MAX_BUNDLE_FILES: usize = 1_000;
-/// Bytes of all files of a bundle: some 10,000 policies. Evidence carries it.
+/// Bytes of all files of a bundle: some 10,000 policies.
 pub const MAX_BUNDLE_BYTES: usize = 3 * 1024 * 1024;
+/// Bytes of a bundle as JSON, where quotes and line ends have two: the ledger keeps
+/// it twice beside its entry.
+pub const MAX_BUNDLE_DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a file's name in a bundle.
 pub const MAX_BUNDLE_NAME_BYTES: usize = 128;
 /// Bytes of one policy. Readers and evaluation recurse over it.

@@ -92,7 +92,7 @@ fn whenever_a_burst_is_cut_off_no_call_was_executed_without_its_entry() {
     let mut world = World::new(EXE);
     let chain = world.chain();
     let acknowledged = AtomicUsize::new(0);
-    for (round, pause) in [3, 15, 40, 90].into_iter().enumerate() {
+    for (round, pause) in [3, 15, 40, 90, 400].into_iter().enumerate() {
         let stop = AtomicBool::new(false);
         let order = u64::try_from(round).unwrap() + 1;
         std::thread::scope(|scope| {

@@ -201,11 +201,12 @@ fn a_policy_too_large_for_its_evidence_is_given_beside_it() {
     let world = World::new(EXE);
     let trust = world.path("trust.json");
     world.ok(&["keys", "trust", "-o", &trust]);
-    // As large as a bundle may be: plain text is carried along, one that is
-    // twice as long in JSON is not.
-    for (name, letter, carried) in [("plain", "x", true), ("quoted", "\"", false)] {
+    // Nearly as large as a bundle may be: plain text is carried along, one that
+    // is twice as long in JSON is not.
+    let sizes = [("plain", "x", 2_900_000, true), ("quoted", "\"", 2_000_000, false)];
+    for (name, letter, size, carried) in sizes {
         let path = world.path(name);
-        let comment = format!("// {}\n", letter.repeat(2_900_000));
+        let comment = format!("// {}\n", letter.repeat(size));
         folder(&path, &[("all.cedar", &format!("{comment}{ALL}"))]);
         let digest = world.ok(&["policy", "publish", &path])["digest"].clone();
         let chain = world.chain();
@@ -215,6 +216,7 @@ fn a_policy_too_large_for_its_evidence_is_given_beside_it() {
             world.ok(&["policy", "explain", &id])["policy"]["bundle"] == digest
         });
         let file = world.path(&format!("{name}.json"));
+        world.ok(&["audit", "verify"]);
         world.ok(&["evidence", "get", &id, "-o", &file]);
         let verify = ["evidence", "verify", &file, "--trust", &trust];
         let recomputed = |args: &[&str]| {
@@ -225,6 +227,11 @@ fn a_policy_too_large_for_its_evidence_is_given_beside_it() {
         assert_eq!(recomputed(&verify), carried, "{name}");
         assert!(recomputed(&[&verify[..], &["--policy", &path]].concat()), "{name}");
     }
+    // Beyond that nothing is published.
+    let path = world.path("beyond");
+    folder(&path, &[("all.cedar", &format!("// {}\n{ALL}", "\"".repeat(2_900_000)))]);
+    let refused = world.run(&["policy", "publish", &path]);
+    assert_eq!((refused.status, refused.code().as_str()), (2, "policy-too-large"));
 }
 
 #[test]
