@@ -3,7 +3,90 @@
 //! Each stage takes the value that only the one before can make. The last
 //! value, [`effect::Recorded`]`<Permit>`, is the only thing that a tool server
 //! is called with: a call without a permit, or before its record, does not
-//! compile.
+//! compile. Each of the examples below that must not compile stands beside one
+//! that does and differs in the forbidden expression only.
+//!
+//! A permit is not enough to call a tool server: the decision must be recorded.
+//!
+//! ```
+//! use bailiwick_gateway::Gateway;
+//! use bailiwick_gateway::stages::effect::{Events, Recorded, call};
+//! use bailiwick_policy::permit::Permit;
+//! async fn ordered(gateway: &Gateway, recorded: Recorded<Permit>, events: Events) {
+//!     call(gateway, recorded, events).await;
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! use bailiwick_gateway::Gateway;
+//! use bailiwick_gateway::stages::effect::{Events, Recorded, call};
+//! use bailiwick_policy::permit::Permit;
+//! async fn bypass(gateway: &Gateway, recorded: Permit, events: Events) {
+//!     call(gateway, recorded, events).await;
+//! }
+//! ```
+//!
+//! Nobody but the recording of a decision makes its witness, and nobody but the
+//! rules makes a permit.
+//!
+//! ```
+//! use bailiwick_gateway::stages::effect::Recorded;
+//! use bailiwick_policy::permit::{Case, Permit};
+//! fn kept(recorded: Recorded<Permit>, permit: Permit) -> (Recorded<Permit>, Permit) {
+//!     (recorded, permit)
+//! }
+//! fn read(permit: &Permit) -> &Case {
+//!     permit.case()
+//! }
+//! ```
+//! ```compile_fail
+//! use bailiwick_gateway::stages::effect::Recorded;
+//! use bailiwick_policy::permit::Permit;
+//! fn forge(permit: Permit) -> Recorded<Permit> {
+//!     Recorded { permit }
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! use bailiwick_policy::permit::{Case, Permit};
+//! fn forge(case: Case) -> Permit {
+//!     Permit { case }
+//! }
+//! ```
+//!
+//! What only the draft's rules verified cannot become a permit.
+//!
+//! ```
+//! use bailiwick_core::aat::verify::Verified;
+//! use bailiwick_core::accountable::Accountable;
+//! use bailiwick_policy::permit::{Ruling, rule};
+//! use bailiwick_policy::{Policies, Workflow};
+//! fn ruled(verified: Verified<Accountable>, workflow: &Workflow) -> Ruling {
+//!     rule(verified, workflow, &Policies::default())
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! use bailiwick_core::aat::verify::{Core, Verified};
+//! use bailiwick_policy::permit::{Ruling, rule};
+//! use bailiwick_policy::{Policies, Workflow};
+//! fn shortcut(verified: Verified<Core>, workflow: &Workflow) -> Ruling {
+//!     rule(verified, workflow, &Policies::default())
+//! }
+//! ```
+//!
+//! A stage's output has no public constructor, so no stage can be skipped.
+//!
+//! ```
+//! use bailiwick_gateway::stages::approval::Cleared;
+//! use bailiwick_gateway::stages::authority::Covered;
+//! fn both(covered: Covered, cleared: Cleared) -> (Covered, Cleared) {
+//!     (covered, cleared)
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! use bailiwick_gateway::stages::authority::Covered;
+//! fn skip(covered: Covered) {
+//!     let _ = covered.call;
+//! }
+//! ```
 
 pub mod approval;
 pub mod authority;

@@ -32,13 +32,6 @@ use crate::{rpc, wire};
 pub const DECISION: &str = "io.bailiwick/decision";
 
 /// The witness that the decision behind `P` is durable.
-///
-/// ```compile_fail
-/// use bailiwick_gateway::stages::effect::Recorded;
-/// fn forge<P>(permit: P) -> Recorded<P> {
-///     Recorded { permit }
-/// }
-/// ```
 #[derive(Debug)]
 pub struct Recorded<P> {
     permit: P,
