@@ -95,6 +95,14 @@ pub(crate) fn read_entitlements(
     read::entitlements(&document)
 }
 
+/// Reads any document with the reader of workflows.
+pub(crate) fn yaml_document(
+    text: &str,
+    limits: &bailiwick_core::limits::JsonLimits,
+) -> Result<bailiwick_core::json::Json, Problem> {
+    Ok(yaml::within(text, limits)?.to_json())
+}
+
 impl Workflow {
     /// Reads a workflow file.
     ///
