@@ -27,11 +27,27 @@ use crate::mcp_methods::is_reserved;
 
 /// Headers that may be parameters. Every other header of a request has no
 /// effect: it is not sent on.
-pub const HEADER_PARAMETERS: [&str; 4] =
-    ["idempotency-key", "if-match", "if-none-match", "prefer"];
+pub const HEADER_PARAMETERS: [&str; 4] = ["idempotency-key", "if-match", "if-none-match", "prefer"];
 
 /// Headers by which a caller asks a server to read the request as another one.
 const OVERRIDES: [&str; 7] = [
+    "x-forwarded-prefix",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Every header that [`Incoming::headers`] is searched for.
+pub const HEADERS_READ: [&str; 13] = [
+    "content-encoding",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "prefer",
     "x-forwarded-prefix",
     "x-http-method",
     "x-http-method-override",

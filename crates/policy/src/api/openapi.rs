@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 
-use super::operation::BODY;
+use super::operation::{BODY, is_name};
 use super::value::Kind;
 use super::{HEADER_PARAMETERS, Template, Verb};
 use crate::mcp_methods::is_reserved;
@@ -128,7 +128,9 @@ fn described(document: &Json) -> Result<Described, OpenApiError> {
         for verb in Verb::ALL {
             let resolver = Resolver::new(document, old);
             let Some(item) = resolver.followed(item).and_then(Json::as_object) else { continue };
-            let Some(operation) = item.member(&verb.as_str().to_ascii_lowercase()) else { continue };
+            let Some(operation) = item.member(&verb.as_str().to_ascii_lowercase()) else {
+                continue;
+            };
             if operations.len() + left_out.len() >= MAX_OPERATIONS {
                 return Err(OpenApiError::TooMany);
             }
@@ -144,7 +146,7 @@ fn described(document: &Json) -> Result<Described, OpenApiError> {
                     }
                     operations.push((name, json));
                 }
-                Err(why) => left_out.push(LeftOut { operation: format!("{verb:?} {path}"), why }),
+                Err(why) => left_out.push(LeftOut { operation: format!("{} {path}", verb.as_str()), why }),
             }
         }
     }
@@ -275,7 +277,8 @@ impl<'d> Reading<'d> {
                 let json = self.resolver.followed(json).and_then(Json::as_object);
                 let json = json.ok_or("a parameter cannot be read")?;
                 let text = |name: &str| json.member(name).and_then(Json::as_str);
-                let (name, place) = text("name").zip(text("in")).ok_or("a parameter has no name")?;
+                let (name, place) =
+                    text("name").zip(text("in")).ok_or("a parameter has no name")?;
                 let name = if place == "header" { name.to_ascii_lowercase() } else { name.into() };
                 all.retain(|found| (&found.name, found.place) != (&name, place));
                 all.push(Found { name, place, json });
@@ -306,6 +309,9 @@ impl<'d> Reading<'d> {
             }
             "header" if !HEADER_PARAMETERS.contains(&&*found.name) => {
                 return or_nothing("a header that is needed is not among those that are passed");
+            }
+            "query" if !is_name(&found.name) => {
+                return or_nothing("a parameter that is needed has an odd name");
             }
             "path" | "query" | "header" => {}
             _ => return or_nothing("a cookie is needed"),

@@ -3,7 +3,7 @@
 use bailiwick_core::json::{Json, Object};
 
 use super::path::{Template, segments};
-use super::text::{decoded, encoded};
+use super::text::{decoded, encoded, is_plain};
 use super::value::Kind;
 use super::{
     HEADER_PARAMETERS, Incoming, MAX_TARGET_BYTES, OVERRIDES, Outgoing, Undescribed, Verb, body,
@@ -51,9 +51,11 @@ struct Body {
 pub(super) const BODY: &str = "body";
 
 /// An accepted definition of an operation, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     name: String,
+    /// As it was accepted.
+    definition: Object,
     verb: Verb,
     path: Template,
     /// Other templates of the API that a path of this one could be meant for.
@@ -80,6 +82,7 @@ impl Operation {
         };
         let operation = Self {
             name: definition.name().to_owned(),
+            definition: members.clone(),
             verb: Verb::parse(text("method")?)?,
             path: Template::parse(text("path")?)?,
             except: except.collect::<Option<_>>()?,
@@ -98,14 +101,23 @@ impl Operation {
         let declared = self.parameters.iter().filter(|p| p.place == Place::Path).count();
         self.path.parameters().all(in_path)
             && self.path.parameters().count() == declared
+            && self.parameters.iter().all(|p| p.place != Place::Query || is_name(&p.name))
             && names().all(|name| names().filter(|n| *n == name).count() == 1)
-            && !self.body.is_some_and(|b| b.form == BodyForm::Argument && names().any(|n| n == BODY))
+            && !self
+                .body
+                .is_some_and(|b| b.form == BodyForm::Argument && names().any(|n| n == BODY))
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its definition, for whoever makes requests.
+    #[must_use]
+    pub const fn definition(&self) -> &Object {
+        &self.definition
     }
 
     /// Its HTTP method.
@@ -166,9 +178,8 @@ impl Operation {
             let (name, text) = pair.split_once('=').ok_or(Undescribed::QuerySpelling)?;
             let read = |text| decoded(text, PUNCTUATION).ok_or(Undescribed::QuerySpelling);
             let (name, text) = (read(name)?, read(text)?);
-            let parameter = self.parameters.iter().find(|p| {
-                p.name == name && p.place == Place::Query
-            });
+            let parameter =
+                self.parameters.iter().find(|p| p.name == name && p.place == Place::Query);
             let unknown = || Undescribed::Unknown { name: shown(&name) };
             let parameter = parameter.ok_or_else(unknown)?;
             let value = parameter.kind.value(&text).ok_or_else(|| bad_value(&name))?;
@@ -185,11 +196,7 @@ impl Operation {
         Ok(())
     }
 
-    fn read_headers(
-        &self,
-        headers: &[(&str, &[u8])],
-        out: &mut Object,
-    ) -> Result<(), Undescribed> {
+    fn read_headers(&self, headers: &[(&str, &[u8])], out: &mut Object) -> Result<(), Undescribed> {
         for (header, text) in headers {
             if let Some(name) = OVERRIDES.iter().find(|name| *name == header) {
                 return Err(Undescribed::Override { name });
@@ -222,7 +229,11 @@ impl Operation {
             _ => return Err(Undescribed::BodyType),
         }
         let Some(form) = self.body else {
-            return if incoming.body.is_empty() { Ok(()) } else { Err(Undescribed::BodyUnexpected) };
+            return if incoming.body.is_empty() {
+                Ok(())
+            } else {
+                Err(Undescribed::BodyUnexpected)
+            };
         };
         if incoming.body.is_empty() {
             return if form.required { Err(Undescribed::BodyMissing) } else { Ok(()) };
@@ -318,6 +329,11 @@ impl Operation {
             }
         }
     }
+}
+
+/// Whether a query can name it.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && is_plain(name)
 }
 
 fn bad_value(name: &str) -> Undescribed {

@@ -166,8 +166,9 @@ pub(super) fn segments(path: &str) -> Result<Vec<String>, Undescribed> {
 /// SECURITY: a segment that a server could take for more or fewer than one
 /// (`/`, `\`, `..`), for something encoded twice, or for a shorter one (`;`).
 fn is_segment(text: &str) -> bool {
-    let twice = text.as_bytes().windows(3).any(|w| {
-        matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
-    });
+    let twice = text
+        .as_bytes()
+        .windows(3)
+        .any(|w| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()));
     !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '\\', ';']) && !twice
 }

@@ -45,7 +45,8 @@ fn ask(line: &str, headers: Headers<'_>, body: &str) -> Result<(String, String),
         None => (target, None),
     };
     let limits = JsonLimits::DEFAULT;
-    let incoming = Incoming { method, path, query, headers, body: body.as_bytes(), limits: &limits };
+    let incoming =
+        Incoming { method, path, query, headers, body: body.as_bytes(), limits: &limits };
     let found = matching(all.iter().map(|o| (o, ())), &incoming);
     let (operation, (), arguments) = found.map_err(|e| e.code())?;
     // Law: the request that is built anew has the same arguments.
@@ -172,6 +173,14 @@ fn a_query_has_described_parameters_once_each() {
 }
 
 #[test]
+fn every_header_that_matters_is_named_for_those_who_pass_requests_on() {
+    let mut read: Vec<&str> = HEADER_PARAMETERS.iter().chain(&OVERRIDES).copied().collect();
+    read.extend(["content-encoding", "content-type"]);
+    read.sort_unstable();
+    assert_eq!(read, HEADERS_READ);
+}
+
+#[test]
 fn headers_make_no_other_request_of_it() {
     let line = "GET /orders/7";
     for (headers, code) in [
@@ -218,4 +227,44 @@ fn a_method_is_the_operations_own() {
         assert_eq!(ask(line, &[], ""), Err("api-method-unknown"), "{line}");
     }
     assert_eq!(ask("GET /admin", &[], ""), Err("api-path-unknown"));
+}
+
+/// The arguments of the request that is built from `arguments`; nothing, where
+/// none is.
+fn again(name: &str, arguments: &Object) -> Option<Result<Object, Undescribed>> {
+    let operation = operations(ORDERS).into_iter().find(|o| o.name() == name).unwrap();
+    let built = operation.request(arguments).ok()?;
+    let mut headers: Vec<(&str, &[u8])> =
+        built.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    headers.push(JSON);
+    Some(operation.arguments(&Incoming {
+        method: built.verb.as_str(),
+        path: &built.path,
+        query: built.query.as_deref(),
+        headers: &headers,
+        body: built.body.as_deref().unwrap_or_default(),
+        limits: &JsonLimits::DEFAULT,
+    }))
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_request_has_the_arguments_that_it_was_built_from(
+        id in proptest::prelude::any::<i64>(),
+        text in "\\PC{0,12}|[ -~]{0,12}",
+        tag in "[ -~]{1,8}",
+    ) {
+        let order = Object::new()
+            .with("id", id)
+            .with("q", text.as_str())
+            .with("expand", vec![Json::from(text.as_str()), Json::from("b")])
+            .with("if-none-match", tag.as_str());
+        let note = Object::new().with("name", text.as_str());
+        let new = Object::new().with("sku", text.as_str()).with("count", id);
+        for (name, arguments) in [("getOrder", order), ("getNote", note), ("addOrder", new)] {
+            if let Some(read) = again(name, &arguments) {
+                proptest::prop_assert_eq!(read, Ok(arguments));
+            }
+        }
+    }
 }

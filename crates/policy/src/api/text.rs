@@ -20,7 +20,7 @@ pub(super) fn decoded(text: &str, punctuation: &[u8]) -> Option<String> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'%' {
-            let value = hex(rest.next()?)? << 4 | hex(rest.next()?)?;
+            let value = (hex(rest.next()?)? << 4) | hex(rest.next()?)?;
             if is_unreserved(value) {
                 return None;
             }

@@ -214,6 +214,12 @@ impl Definition {
         self.members.member("inputSchema")
     }
 
+    /// What a prompt declares of its arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&Json> {
+        self.members.member("arguments")
+    }
+
     /// The pinned members, to keep beside the pin and to show a difference.
     #[must_use]
     pub fn to_json(&self) -> Json {

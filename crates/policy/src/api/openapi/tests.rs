@@ -67,11 +67,26 @@ fn what_cannot_be_carried_in_one_way_is_left_out_and_named() {
     for (paths, why) in [
         (r#"{"/f/{a}.json":{"get":{}}}"#, "only a part"),
         (r#"{"/f/{a}":{"get":{}}}"#, "not described"),
-        (r#"{"/f":{"get":{"parameters":[{"name":"c","in":"cookie","required":true,"schema":{"type":"string"}}]}}}"#, "cookie"),
-        (r#"{"/f":{"get":{"parameters":[{"name":"X-Key","in":"header","required":true,"schema":{"type":"string"}}]}}}"#, "header"),
-        (r#"{"/f":{"get":{"parameters":[{"name":"o","in":"query","required":true,"schema":{"type":"object"}}]}}}"#, "simple value"),
-        (r##"{"/f":{"post":{"requestBody":{"required":true,"content":{"application/json":{"schema":{"$ref":"http://x/y"}}}}}}}"##, "leads nowhere"),
-        (r#"{"/f":{"post":{"requestBody":{"required":true,"content":{"text/csv":{}}}}}}"#, "not application/json"),
+        (
+            r#"{"/f":{"get":{"parameters":[{"name":"c","in":"cookie","required":true,"schema":{"type":"string"}}]}}}"#,
+            "cookie",
+        ),
+        (
+            r#"{"/f":{"get":{"parameters":[{"name":"X-Key","in":"header","required":true,"schema":{"type":"string"}}]}}}"#,
+            "header",
+        ),
+        (
+            r#"{"/f":{"get":{"parameters":[{"name":"o","in":"query","required":true,"schema":{"type":"object"}}]}}}"#,
+            "simple value",
+        ),
+        (
+            r##"{"/f":{"post":{"requestBody":{"required":true,"content":{"application/json":{"schema":{"$ref":"http://x/y"}}}}}}}"##,
+            "leads nowhere",
+        ),
+        (
+            r#"{"/f":{"post":{"requestBody":{"required":true,"content":{"text/csv":{}}}}}}"#,
+            "not application/json",
+        ),
         (r#"{"/f":{"get":{"operationId":"a b"}}}"#, "its name"),
         (r#"{"/f":{"get":{"operationId":"x"}},"/g":{"get":{"operationId":"x"}}}"#, "same name"),
     ] {
