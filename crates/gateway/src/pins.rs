@@ -206,7 +206,7 @@ async fn compare(
         (DefinitionKind::Tool, "tools/list", "tools"),
         (DefinitionKind::Prompt, "prompts/list", "prompts"),
     ] {
-        if !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
+        if server.is_api() || !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
             continue;
         }
         for item in list(&asking, server, link, method, member).await? {
