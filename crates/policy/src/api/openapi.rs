@@ -146,7 +146,9 @@ fn described(document: &Json) -> Result<Described, OpenApiError> {
                     }
                     operations.push((name, json));
                 }
-                Err(why) => left_out.push(LeftOut { operation: format!("{} {path}", verb.as_str()), why }),
+                Err(why) => {
+                    left_out.push(LeftOut { operation: format!("{} {path}", verb.as_str()), why })
+                }
             }
         }
     }

@@ -58,8 +58,17 @@ fn orders(world: &World, what: &[&str]) -> (Program, Value) {
     let file = clients().join("../crates/gateway/tests/gateway/orders.openapi.yaml");
     let (file, url) = (file.display().to_string(), format!("http://127.0.0.1:{port}/v1"));
     let learn = ["catalogue", "learn", "orders", "--openapi", &file, "--url", &url];
-    let more = ["--credential", &credential, "--agent", RUNNER, "--out", &proposed];
+    let more = ["--credential", &credential, "--agent", RUNNER];
     let learned = world.ok(&[&learn[..], &more[..]].concat());
+    // The support desk has tools that are called almost so: a person looks.
+    assert_eq!(learned["waiting"], json!(["getOrder", "refundOrder"]), "{learned}");
+    for tool in world.ok(&["catalogue", "list", "orders"])["tools"].as_array().expect("tools") {
+        if let Some(digest) = tool["waiting"].as_str() {
+            assert_eq!(tool["flags"], json!(["shadowed-name"]), "{tool}");
+            world.ok(&["catalogue", "accept", tool["tool"].as_str().expect("an id"), digest]);
+        }
+    }
+    let learned = world.ok(&[&learn[..], &more[..], &["--out", &proposed]].concat());
     assert_eq!(learned["pinned"], 5, "{learned}");
     // A person rates what was learned.
     let text = std::fs::read_to_string(&proposed).expect("a workflow");
@@ -69,7 +78,7 @@ fn orders(world: &World, what: &[&str]) -> (Program, Value) {
     let out = world.path("orders.json");
     let scope = ["--scope", "orders:getOrder", "--scope", "orders:findOrders"];
     let more = ["--scope", "orders:refundOrder", "--workflow", "orders"];
-    let rest = ["--purpose", "look after orders", "--out", &out];
+    let rest = ["--max-depth", "1", "--purpose", "look after orders", "--out", &out];
     let granted = world.ok(&[what, &scope[..], &more[..], &rest[..]].concat());
     (api, granted["grant"].clone())
 }
