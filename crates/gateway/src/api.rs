@@ -123,7 +123,7 @@ impl Gateway {
             body: came.body,
             limits: &limits,
         };
-        let operations = known.pins.iter().filter_map(|(_, pin)| {
+        let operations = known.pins.values().filter_map(|pin| {
             let operation = pin.operation.as_deref()?;
             Some((operation, operation.verb().as_str()))
         });
