@@ -58,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) tls: TlsOptions,
     pub(crate) serves: Serves,
     pub(crate) client_documents: ClientDocuments,
+    pub(crate) ext_authz: ExtAuthz,
     pub(crate) provider: Vec<ProviderOptions>,
 }
 
@@ -66,6 +67,24 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientDocuments {
     pub(crate) loopback: bool,
+}
+
+/// Where Envoy asks.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExtAuthz {
+    pub(crate) listen: String,
+}
+
+impl ExtAuthz {
+    /// The address; nothing, where it is not offered.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    fn is_well_formed(&self) -> bool {
+        self.listen.is_empty() || self.address().is_some_and(|a| a.ip().is_loopback())
+    }
 }
 
 /// Where the listener's certificate and key are.
@@ -108,6 +127,7 @@ impl Default for Config {
             tls: TlsOptions::default(),
             serves: Serves::default(),
             client_documents: ClientDocuments::default(),
+            ext_authz: ExtAuthz::default(),
             provider: Vec::new(),
         }
     }
@@ -158,7 +178,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 21] = [
+        let checks: [(&str, bool); 22] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -180,6 +200,7 @@ impl Config {
             ("tls.key", self.tls.key.is_empty() || self.tls.is_set()),
             ("serves", self.serves.is_well_formed()),
             ("client_documents.loopback", !self.client_documents.loopback || !https),
+            ("ext_authz.listen", self.ext_authz.is_well_formed()),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Some(bad(name)),
@@ -268,6 +289,7 @@ impl Config {
             "tls.key" => self.tls.key.as_str().into(),
             "serves" => self.serves.to_json().into(),
             "client_documents.loopback" => self.client_documents.loopback.into(),
+            "ext_authz.listen" => self.ext_authz.listen.as_str().into(),
             _ => Json::Null,
         }
     }

@@ -20,6 +20,7 @@ use bailiwick_gateway::ports::{
     Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch,
     RecordRefusal, Spend, ToolServer,
 };
+use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
     Candidate, Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError,
@@ -386,12 +387,9 @@ pub(crate) fn unavailable(e: StoreError) -> Unavailable {
 fn read_pin(pin: &bailiwick_store::Pin) -> Result<Pin, Unavailable> {
     let definition =
         Json::parse(pin.definition.as_bytes(), &JsonLimits::DEFAULT).map_err(|_| Unavailable)?;
-    let schema = definition
-        .as_object()
-        .and_then(|o| o.member("definition")?.as_object())
-        .and_then(|o| o.member("inputSchema").or_else(|| o.member("arguments")))
-        .cloned();
-    Ok(Pin { digest: pin.digest, schema })
+    let definition = Definition::of_kept(&definition).map_err(|_| Unavailable)?;
+    // The row's digest is the pin; what stands beside it must be what it names.
+    Ok(Pin { digest: pin.digest, ..Pin::of(&definition) })
 }
 
 /// `file:PATH`, mode 0600.

@@ -75,6 +75,7 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
         text.push_str("    resources: {risk: high}\n");
     }
     ratings(&mut text, "prompts", DefinitionKind::Prompt, "risk: high");
+    ratings(&mut text, "operations", DefinitionKind::Operation, "risk: high, effect: write");
     for name in &listed.waiting {
         text.push_str(&format!(
             "    # {} waits for a person: bailiwick catalogue diff\n",
@@ -84,13 +85,17 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
     text.push_str("\nshorthands:\n");
     let mut shorthands = Vec::new();
     let mut rest = String::new();
-    for tool in of(DefinitionKind::Tool) {
+    for tool in listed.pinned.iter().filter(|d| d.kind() != DefinitionKind::Prompt) {
         let name = tool.name();
+        let id = match tool.kind() {
+            DefinitionKind::Operation => tool.kind().tool_id(server.as_str(), name),
+            _ => format!("{server}/{name}"),
+        };
         match arguments(tool) {
             Some(rules) if is_plain(name) => {
                 let shorthand = format!("{server}:{name}");
                 rest.push_str(&format!("  {}:\n    tools:\n", quoted(&shorthand)));
-                rest.push_str(&format!("      {}: ", quoted(&format!("{server}/{name}"))));
+                rest.push_str(&format!("      {}: ", quoted(&id)));
                 rest.push_str(&if rules.is_empty() {
                     "none".to_owned()
                 } else {
@@ -230,6 +235,30 @@ mod tests {
         assert!(tools.map(|(_, r)| r.effect).all(|effect| effect == Effect::Write));
         assert_eq!(proposal.shorthands, ["desk:get", "desk:now"]);
         assert!(!proposal.text.contains("extra"), "{}", proposal.text);
+    }
+
+    #[test]
+    fn operations_of_an_http_api_are_rated_and_named_by_their_ids() {
+        let described = bailiwick_policy::api::openapi::read(
+            r#"{"openapi":"3.1.0","paths":{"/orders/{id}":{"get":{"operationId":"getOrder","parameters":
+            [{"name":"id","in":"path","required":true,"schema":{"type":"integer","minimum":1}}]}}}}"#,
+        );
+        let listing = described.unwrap().listing;
+        let item = listing.as_object().unwrap().member("operations").unwrap();
+        let item = item.as_array().unwrap().first().unwrap();
+        let server = ServerName::parse("orders").unwrap();
+        let listed = Listed {
+            server: &server,
+            pinned: vec![Definition::of_operation(item).unwrap()],
+            waiting: Vec::new(),
+            has_resources: false,
+        };
+        let owner = PrincipalId::parse("user:owner").unwrap();
+        let proposal = workflow(&listed, &owner, &AgentId::parse("agent:runner").unwrap());
+        let parsed = Workflow::parse(&proposal.text).unwrap();
+        let tools: Vec<String> = parsed.catalogue.tools().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(tools, ["http:orders:getOrder"]);
+        assert_eq!(proposal.shorthands, ["orders:getOrder"]);
     }
 
     #[test]

@@ -43,9 +43,12 @@ impl Gateway {
         server: &ToolServer,
         kind: DefinitionKind,
     ) -> Result<Json, ListError> {
-        let (method, member) = match kind {
-            DefinitionKind::Tool => ("tools/list", "tools"),
-            DefinitionKind::Prompt => ("prompts/list", "prompts"),
+        let member = kind.member();
+        let method = match kind {
+            DefinitionKind::Tool => "tools/list",
+            DefinitionKind::Prompt => "prompts/list",
+            // Nobody lists them: a person brings the API's file.
+            DefinitionKind::Operation => return Ok(Object::new().with(member, Vec::new()).into()),
         };
         let limit = self.config.message_timeout;
         let listed = pins::list_all(&self.upstream, limit, server, method, member).await;

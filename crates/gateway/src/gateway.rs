@@ -1,5 +1,6 @@
 //! The gateway: its state, the path of a call through the stages, and the end.
 
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::external::Awaited;
 use crate::pins::Pins;
-use crate::ports::{Ports, ToolServer};
+use crate::ports::{Ports, Recheck, ToolServer};
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
@@ -279,13 +280,7 @@ impl Gateway {
         mut request: Box<CallRequest>,
         slot: OwnedSemaphorePermit,
     ) -> Running {
-        if request.presentation.form == Form::Bearer {
-            // Nothing is proved, so what is spent once is an id of ours. It
-            // keeps a record from standing for two calls; it detects no replay.
-            let mut id = [0; 16];
-            self.ports.host.fill(&mut id);
-            request.presentation.proof = base64url(&id);
-        }
+        self.number(&mut request);
         let (to, events) = mpsc::channel(BUFFERED);
         let (done, reply) = tokio::sync::oneshot::channel();
         let gateway = self.clone();
@@ -294,6 +289,16 @@ impl Gateway {
             drop(slot);
         });
         Running { events, reply }
+    }
+
+    /// A bearer proves nothing, so what is spent once is an id of ours. It keeps
+    /// a record from standing for two calls; it detects no replay.
+    pub(crate) fn number(&self, request: &mut CallRequest) {
+        if request.presentation.form == Form::Bearer {
+            let mut id = [0; 16];
+            self.ports.host.fill(&mut id);
+            request.presentation.proof = base64url(&id);
+        }
     }
 
     async fn run_call(
@@ -322,25 +327,14 @@ impl Gateway {
         let session = recorded.session();
         let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());
         let mut done = Some(done);
-        let mut call = std::pin::pin!(effect::call(self, recorded, events));
-        let mut check = tokio::time::interval(CHECK_EVERY);
-        // The first tick is at once, and the journal has just looked.
-        check.tick().await;
-        let completed = loop {
-            tokio::select! {
-                completed = &mut call => break completed,
-                _ = check.tick(), if done.is_some() => {
-                    // The call cannot be called back, but nothing more of it
-                    // is shown. Its outcome is still waited for, and recorded.
-                    if let Stand::Stopped(kind) = self.stand(&recheck, self.ports.host.now())
-                        && let Some(done) = done.take()
-                    {
-                        let message = wire::withheld(&request.id, &kind, entry.as_str());
-                        let _ = done.send(Reply::Answered { message, session_ended: false });
-                    }
-                }
+        let call = effect::call(self, recorded, events);
+        let taken_back = |kind: &str| {
+            if let Some(done) = done.take() {
+                let message = wire::withheld(&request.id, kind, entry.as_str());
+                let _ = done.send(Reply::Answered { message, session_ended: false });
             }
         };
+        let completed = self.watched(call, &recheck, taken_back).await;
         if completed.session_ended
             && let Some(session) = session
         {
@@ -356,6 +350,34 @@ impl Gateway {
         self.complete(event).await;
     }
 
+    /// Waits for a call under way. When its authority is taken back meanwhile,
+    /// `taken_back` is told the kind once: the call cannot be called back, but
+    /// nothing more of it may be shown. Its outcome is still waited for.
+    pub(crate) async fn watched<T>(
+        &self,
+        call: impl Future<Output = T>,
+        recheck: &Recheck,
+        taken_back: impl FnOnce(&str),
+    ) -> T {
+        let mut call = std::pin::pin!(call);
+        let mut taken_back = Some(taken_back);
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        // The first tick is at once, and the journal has just looked.
+        check.tick().await;
+        loop {
+            tokio::select! {
+                completed = &mut call => return completed,
+                _ = check.tick(), if taken_back.is_some() => {
+                    if let Stand::Stopped(kind) = self.stand(recheck, self.ports.host.now())
+                        && let Some(taken_back) = taken_back.take()
+                    {
+                        taken_back(&kind);
+                    }
+                }
+            }
+        }
+    }
+
     /// Stages 2 to 6, up to the durable record.
     pub(crate) async fn decide(
         &self,
@@ -364,7 +386,7 @@ impl Gateway {
     ) -> Result<(Recorded<Permit>, Place), Stopped> {
         let claimed = Arc::clone(&request);
         let identified = identity::identify(self, request, now)?;
-        if let Enforcement::External(claimed) = &claimed.enforcement
+        if let Enforcement::External(Some(claimed)) = &claimed.enforcement
             && !claimed.agrees(identified.verified.facts())
         {
             let denial = Denial::new(Reason::AgentMismatch).about("subject");

@@ -19,7 +19,8 @@ use crate::stages::boundary::{self, Malformed, WellFormed};
 use crate::streams::{body_of, events_response};
 use crate::wire;
 
-/// The gateway's endpoints: `/mcp/{server}`, its metadata, the decision API
+/// The gateway's endpoints: `/mcp/{server}`, its metadata, HTTP APIs
+/// (`crate::api`), the decision API
 /// ([`crate::authzen`]), `/healthz`, `/readyz`.
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
@@ -27,6 +28,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(crate::api::router())
         .merge(crate::authzen::router())
         .with_state(gateway)
 }

@@ -16,13 +16,16 @@
     )
 )]
 
+mod api;
 mod authzen;
 mod busy;
 pub mod config;
 mod definitions;
+mod ext_authz;
 mod external;
 mod gateway;
 pub mod http;
+pub mod layer;
 pub mod lines;
 mod listing;
 mod messages;
@@ -47,6 +50,7 @@ mod wire;
 
 pub use config::Config;
 pub use definitions::ListError;
+pub use ext_authz::router as ext_authz_router;
 pub use gateway::{Gateway, GatewayError};
 pub use http::router;
 pub use serve::{Bounds, serve};

@@ -44,19 +44,27 @@ impl Gateway {
         &self,
         name: &ServerName,
         presentation: &Presentation,
-        http_method: &str,
+        at: (&str, Option<&str>),
         session: Option<&str>,
         now: Timestamp,
     ) -> Result<Visit, Stopped> {
-        let caller = identify_message(self, name, presentation, http_method, session, now).await?;
+        let caller = identify_message(self, name, presentation, at, session, now).await?;
         let digest = caller.present.facts().authority.workflow_digest;
         let look = || -> Result<_, Denial> {
             let workflow = authority::workflow(self, &digest)?;
             // A server outside the workflow is as good as none.
-            if !workflow.catalogue.servers().any(|(server, _)| server == name) {
-                return Err(Denial::new(Reason::ToolNotCatalogued).about(name.as_str()));
+            let unknown = || Denial::new(Reason::ToolNotCatalogued).about(name.as_str());
+            let rated = workflow.catalogue.servers().find(|(server, _)| *server == name);
+            let (_, rated) = rated.ok_or_else(unknown)?;
+            // SECURITY: an HTTP API is told nothing of MCP with its credential.
+            if rated.operations.is_empty() == at.1.is_some() {
+                return Err(unknown());
             }
-            Ok((workflow, authority::server(self, name)?))
+            let server = authority::server(self, name)?;
+            if server.is_api() && at.1.is_none() {
+                return Err(unknown());
+            }
+            Ok((workflow, server))
         };
         match look() {
             Ok((workflow, server)) => Ok(Visit { caller, server, workflow }),
@@ -68,7 +76,8 @@ impl Gateway {
     pub(crate) async fn message(&self, request: Box<MessageRequest>) -> Response {
         let now = self.ports.host.now();
         let session = request.session.as_deref();
-        let visit = self.visit(&request.server, &request.presentation, "POST", session, now).await;
+        let visit =
+            self.visit(&request.server, &request.presentation, ("POST", None), session, now).await;
         let stopped = match visit {
             Ok(visit) => match self.pass(&request, visit, now).await {
                 Ok(response) => return response,

@@ -64,14 +64,12 @@ fn operation(kind: DefinitionKind, name: &str) -> String {
     match kind {
         DefinitionKind::Tool => format!("tools/{name}"),
         DefinitionKind::Prompt => format!("prompts/{name}"),
+        DefinitionKind::Operation => name.to_owned(),
     }
 }
 
 fn read(kind: DefinitionKind, item: &Json) -> Option<Definition> {
-    match kind {
-        DefinitionKind::Tool => Definition::of_tool(item).ok(),
-        DefinitionKind::Prompt => Definition::of_prompt(item).ok(),
-    }
+    Definition::read(kind, item).ok()
 }
 
 impl Watched {
@@ -208,7 +206,7 @@ async fn compare(
         (DefinitionKind::Tool, "tools/list", "tools"),
         (DefinitionKind::Prompt, "prompts/list", "prompts"),
     ] {
-        if !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
+        if server.is_api() || !server.pins.keys().any(|pinned| pinned.starts_with(member)) {
             continue;
         }
         for item in list(&asking, server, link, method, member).await? {

@@ -11,6 +11,8 @@ use bailiwick_core::ids::{AgentId, EntryId, InstanceId, ServerName};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::api::Operation;
+use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::{Policies, Workflow};
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
@@ -236,6 +238,20 @@ pub struct Pin {
     /// The accepted definition's `inputSchema`; for a prompt, its
     /// `arguments`.
     pub schema: Option<Json>,
+    /// The accepted definition of an HTTP API's operation.
+    pub operation: Option<Arc<Operation>>,
+}
+
+impl Pin {
+    /// The pin of an accepted definition.
+    #[must_use]
+    pub fn of(definition: &Definition) -> Self {
+        Self {
+            digest: definition.digest(),
+            schema: definition.input_schema().or_else(|| definition.arguments()).cloned(),
+            operation: Operation::of(definition).map(Arc::new),
+        }
+    }
 }
 
 /// A tool server as catalogued.
@@ -243,17 +259,25 @@ pub struct Pin {
 pub struct ToolServer {
     /// Its name.
     pub name: ServerName,
-    /// Its MCP endpoint.
+    /// Its MCP endpoint, or the base of an HTTP API.
     pub url: url::Url,
     /// What the gateway presents to it.
     pub credential: Option<Credential>,
-    /// Pins by operation: `tools/<name>`, `prompts/<name>`.
+    /// Pins by operation: `tools/<name>`, `prompts/<name>`, or the name of an
+    /// HTTP API's operation.
     pub pins: BTreeMap<String, Pin>,
     /// Whether it was revoked.
     pub revoked: bool,
 }
 
 impl ToolServer {
+    /// Whether it is an HTTP API: it has accepted operations. Nothing of MCP is
+    /// said to it.
+    #[must_use]
+    pub fn is_api(&self) -> bool {
+        self.pins.values().any(|pin| pin.operation.is_some())
+    }
+
     /// A tool server that is a program of this process, with nothing pinned.
     ///
     /// Its address names it and says nothing of the command.

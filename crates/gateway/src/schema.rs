@@ -92,7 +92,11 @@ mod tests {
     }
 
     fn fits(form: CallForm, schema: &str, arguments: &str) -> bool {
-        let pin = Pin { digest: Digest::from_array([1; 32]), schema: Some(json(schema)) };
+        let pin = Pin {
+            digest: Digest::from_array([1; 32]),
+            schema: Some(json(schema)),
+            operation: None,
+        };
         Schemas::default().fit(form, &pin, json(arguments).as_object().unwrap())
     }
 

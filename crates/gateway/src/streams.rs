@@ -65,14 +65,16 @@ impl Gateway {
     ) -> Response {
         let now = self.ports.host.now();
         let session = headers.get("mcp-session-id").and_then(|v| v.to_str().ok());
-        let result = match self.visit(&name, &presentation, verb.as_str(), session, now).await {
-            Ok(visit) if visit.caller.session.is_none() => {
-                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
-            }
-            Ok(visit) if verb == Method::DELETE => Ok(self.close(visit).await),
-            Ok(visit) => Ok(self.open_stream(visit).await),
-            Err(stopped) => Err(stopped),
-        };
+        let result =
+            match self.visit(&name, &presentation, (verb.as_str(), None), session, now).await {
+                Ok(visit) if visit.caller.session.is_none() => {
+                    return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")])
+                        .into_response();
+                }
+                Ok(visit) if verb == Method::DELETE => Ok(self.close(visit).await),
+                Ok(visit) => Ok(self.open_stream(visit).await),
+                Err(stopped) => Err(stopped),
+            };
         let stopped = match result {
             Ok(response) => return response,
             Err(stopped) => stopped,

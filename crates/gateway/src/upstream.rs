@@ -20,6 +20,7 @@ use crate::sse;
 use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
+pub(crate) mod api;
 mod child;
 pub mod headers;
 pub mod stdio;

@@ -8,6 +8,12 @@ use http::{HeaderValue, StatusCode, header};
 use crate::rpc;
 use crate::stages::boundary::Malformed;
 
+mod api;
+
+pub(crate) use api::{
+    api_allowed, api_answer, api_denied, api_failed, api_malformed, api_withheld, busy,
+};
+
 /// JSON-RPC code: denied, and the caller is known.
 pub(crate) const DENIED: i64 = -32040;
 /// JSON-RPC code: the caller is not authenticated.
@@ -75,6 +81,11 @@ pub(crate) fn insufficient_scope(
 ) -> Response {
     let (code, message, data) = data(denial, decision);
     let mut response = json(StatusCode::FORBIDDEN, &rpc::error(Some(id), code, &message, data));
+    ask_for_scope(&mut response, scheme, scope, metadata);
+    response
+}
+
+fn ask_for_scope(response: &mut Response, scheme: &str, scope: &str, metadata: &str) {
     let challenge = format!(
         "{scheme} error=\"insufficient_scope\", scope=\"{scope}\", resource_metadata=\"{metadata}\""
     );
@@ -82,7 +93,6 @@ pub(crate) fn insufficient_scope(
     if let Ok(value) = HeaderValue::from_str(&challenge) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
     }
-    response
 }
 
 /// Tells an unauthenticated caller where to get authority (RFC 9728 §5.1). The

@@ -19,6 +19,7 @@ mod suspicion;
 pub use definition::{Definition, DefinitionError, DefinitionKind};
 pub use difference::{Difference, differences};
 pub use neighbours::Neighbours;
+pub(crate) use suspicion::is_hidden;
 pub use suspicion::{Flag, Suspicion};
 
 /// Our rating of one tool.
@@ -69,6 +70,9 @@ pub struct ToolServer {
     pub resources: Option<Rating>,
     /// Prompts by their MCP name.
     pub prompts: BTreeMap<String, Rating>,
+    /// Operations of an HTTP API by their name. A tool server that has any is
+    /// an HTTP API and has nothing else.
+    pub operations: BTreeMap<String, Rating>,
 }
 
 /// The tool servers of a workflow.
@@ -90,10 +94,15 @@ impl Catalogue {
     /// The rating of `tool`; none, if it is not catalogued: deny.
     #[must_use]
     pub fn rating(&self, tool: &ToolId) -> Option<&Rating> {
-        // The plane stands in the id; other planes come with their own rows.
-        let rest = tool.as_str().strip_prefix("mcp:")?;
+        // The plane stands in the id.
+        let (plane, rest) = tool.as_str().split_once(':')?;
         let (server, operation) = rest.split_once(':')?;
         let server = self.servers.get(&ServerName::parse(server).ok()?)?;
+        match plane {
+            "http" => return server.operations.get(operation),
+            "mcp" => {}
+            _ => return None,
+        }
         if operation == "resources/read" {
             return server.resources.as_ref();
         }
@@ -112,9 +121,12 @@ impl Catalogue {
                 server.resources.iter().map(move |r| (format!("mcp:{name}:resources/read"), r));
             let prompts =
                 server.prompts.iter().map(move |(p, r)| (format!("mcp:{name}:prompts/{p}"), r));
+            let operations =
+                server.operations.iter().map(move |(o, r)| (format!("http:{name}:{o}"), r));
             tools
                 .chain(resources)
                 .chain(prompts)
+                .chain(operations)
                 .filter_map(|(id, r)| Some((ToolId::parse(&id).ok()?, r)))
         })
     }
@@ -133,6 +145,10 @@ impl Catalogue {
                 }
                 if !server.prompts.is_empty() {
                     object.insert("prompts", ratings(&server.prompts, false));
+                }
+                // Absent for MCP, so that the digests of older files stay theirs.
+                if !server.operations.is_empty() {
+                    object.insert("operations", ratings(&server.operations, true));
                 }
                 (name.to_string(), object.into())
             })

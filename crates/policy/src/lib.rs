@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod api;
 pub mod bundle;
 pub mod call;
 pub mod cases;

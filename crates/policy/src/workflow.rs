@@ -107,6 +107,14 @@ pub(crate) fn read_cases(text: &str) -> Result<Vec<crate::cases::Case>, Vec<Prob
     read::cases(&document)
 }
 
+/// Reads any document with the reader of workflows.
+pub(crate) fn yaml_document(
+    text: &str,
+    limits: &bailiwick_core::limits::JsonLimits,
+) -> Result<bailiwick_core::json::Json, Problem> {
+    Ok(yaml::within(text, limits)?.to_json())
+}
+
 impl Workflow {
     /// Reads a workflow file.
     ///

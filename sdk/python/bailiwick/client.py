@@ -1,15 +1,15 @@
 """Obtain a delegation, call a tool, list what is permitted."""
 
 import base64
-import hashlib
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
+from .api import Api, prove
 from .errors import BailiwickError, Denied, Refused, ToolFailed, Unavailable
-from .keys import Chain, InstanceKeys, b64, fresh_id, now
+from .keys import Chain, InstanceKeys, fresh_id, now
 
 _PROTOCOL = "2026-07-28"
 _META = "io.modelcontextprotocol/"
@@ -36,7 +36,12 @@ class _Http:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any, bytes]:
-        request = urllib.request.Request(url, body, headers, method="POST")
+        return self.send("POST", url, body, headers)
+
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, Any, bytes]:
+        request = urllib.request.Request(url, body, headers, method=method)
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 status, found, text = answer.status, answer.headers, answer.read(_MAX_ANSWER + 1)
@@ -124,6 +129,12 @@ class Client:
                      self._keys, self._http)
 
 
+    def api(self, server: str, chain: Chain) -> Api:
+        """The operations of one HTTP API, under this chain."""
+        url = f"{self._url}/http/{urllib.parse.quote(server, safe='')}"
+        return Api(url, server, chain, self._keys, self._http)
+
+
 def _padded(assertion: str) -> str:
     claims = assertion.split(".")[1]
     return claims + "=" * (-len(claims) % 4)
@@ -142,17 +153,7 @@ class Tools:
         Raises :class:`Denied` before any effect, :class:`ToolFailed` after it was allowed, and
         :class:`Unavailable` when no answer came: then find out before you call again.
         """
-        leaf = self._chain.claims()
-        signed = self._chain.leaf.rsplit(".", 1)[0]
-        proof = self._keys.holder.jws({"typ": "aat-pop+jwt"}, {
-            "jti": fresh_id(),
-            "iat": now(),
-            "aat_id": leaf["jti"],
-            "aat_hash": b64(hashlib.sha256(signed.encode()).digest()),
-            "aat_tool": f"mcp:{self._server}:tools/{name}",
-            "hta": arguments,
-            "aat_aud": self._chain.audience,
-        })
+        proof = prove(self._keys, self._chain, f"mcp:{self._server}:tools/{name}", arguments)
         presentation = {"aat_chain": list(self._chain.tokens), "aat_pop": proof}
         params = {"name": name, "arguments": arguments}
         meta = {"io.bailiwick/presentation": presentation}

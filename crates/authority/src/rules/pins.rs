@@ -124,21 +124,12 @@ pub fn pin(
     if server.is_none() {
         return Err(Refusal::unknown("tool server", name));
     }
-    let member = match kind {
-        DefinitionKind::Tool => "tools",
-        DefinitionKind::Prompt => "prompts",
-    };
+    let member = kind.member();
     let items = json
         .as_object()
         .and_then(|o| o.member(member)?.as_array())
         .ok_or(Refusal::ListingForm { member })?;
-    let read: Vec<_> = items
-        .iter()
-        .map(|item| match kind {
-            DefinitionKind::Tool => Definition::of_tool(item),
-            DefinitionKind::Prompt => Definition::of_prompt(item),
-        })
-        .collect();
+    let read: Vec<_> = items.iter().map(|item| Definition::read(kind, item)).collect();
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for definition in read.iter().flatten() {
         *times.entry(definition.name()).or_default() += 1;
@@ -158,7 +149,7 @@ pub fn pin(
             outcome.push(Pinned::Malformed { item, code: "definition-twice" });
             continue;
         }
-        let Ok(tool) = ToolId::parse(&format!("mcp:{name}:{member}/{}", definition.name())) else {
+        let Ok(tool) = ToolId::parse(&kind.tool_id(name.as_str(), definition.name())) else {
             outcome.push(Pinned::Malformed { item, code: "definition-name-invalid" });
             continue;
         };

@@ -38,7 +38,7 @@ pub(crate) enum CatalogueVerb {
     },
     /// Read what a tool server offers, pin it, and propose a first workflow.
     #[command(
-        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory"
+        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory"
     )]
     Learn(LearnArgs),
     /// Withdraw a tool: calls are denied until its definition is accepted again.
@@ -55,9 +55,12 @@ pub(crate) enum CatalogueVerb {
 pub(crate) struct LearnArgs {
     /// The name that the tool server gets here.
     pub(crate) name: String,
-    /// Its MCP endpoint.
+    /// Its MCP endpoint, or the base URL of an HTTP API.
     #[arg(long, conflicts_with = "command", required_unless_present = "command")]
     pub(crate) url: Option<String>,
+    /// The OpenAPI file (3.0 or 3.1, JSON or YAML) of the HTTP API that it is.
+    #[arg(long, requires = "url", value_name = "FILE")]
+    pub(crate) openapi: Option<PathBuf>,
     /// The file that holds the gateway's credential for it.
     #[arg(long, requires = "url")]
     pub(crate) credential: Option<PathBuf>,

@@ -174,4 +174,11 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "whether a client whose id is an http:// URL on this very machine may be taken up by its metadata document: for development",
         attacker: "clients make the authority ask services on this machine, one GET each, and learn whether they answer with such a document",
     },
+    OptionRow {
+        name: "ext_authz.listen",
+        range: "a loopback ADDRESS:PORT; empty for none",
+        env: None,
+        meaning: "where an Envoy on this machine asks about requests to HTTP APIs (`ext_authz`, HTTP form)",
+        attacker: "reach: who can ask; without chain and proof nothing is allowed",
+    },
 ];

@@ -210,7 +210,7 @@ fn tool_id(data: &DataDir, text: &str) -> Result<String, CliError> {
     for server in data.authority.tool_servers()? {
         for pin in data.authority.pins(&server.name)? {
             let id = pin.tool.to_string();
-            if id.rsplit('/').next() == Some(text) {
+            if id.rsplit(['/', ':']).next() == Some(text) {
                 found.push(id);
             }
         }

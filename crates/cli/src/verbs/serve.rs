@@ -169,23 +169,16 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
     }
     let tls = TlsFiles::open(&data.dir, &data.config)?.map(Arc::new);
-    let listener = TcpListener::bind(listen).await.map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidInput => CliError::usage(
-            "listen-malformed",
-            format!("`{listen}` is no address to listen on"),
-            "write ADDRESS:PORT, such as 127.0.0.1:7417",
-        ),
-        _ => CliError::environment(
-            "cannot-listen",
-            format!("cannot listen on {listen}: {e}"),
-            "choose another --listen, or stop what listens there",
-        ),
-    })?;
+    let listener = bind(listen).await?;
     let address = listener
         .local_addr()
         .map_err(|e| CliError::environment("cannot-listen", e.to_string(), "try again"))?;
     // Nothing was answered yet.
     data.config.check_address(address)?;
+    let checks = match data.config.ext_authz.address() {
+        Some(address) => Some((bind(&address.to_string()).await?, address)),
+        None => None,
+    };
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
@@ -215,6 +208,13 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, presented, async {
             let _ = stopped.await;
         }));
+    if let Some((listener, address)) = checks {
+        tracing::info!(%address, "an Envoy on this machine may ask here");
+        let router = bailiwick_gateway::ext_authz_router(gateway.clone());
+        tasks.tasks.push(tokio::spawn(async move {
+            bailiwick_gateway::serve(listener, router, bounds, None, std::future::pending()).await;
+        }));
+    }
     let tended = gateway.clone();
     tokio::spawn(async move { tended.tend().await });
     stop.await;
@@ -240,6 +240,21 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     }
     out.say("stopped");
     Ok(())
+}
+
+async fn bind(listen: &str) -> Result<TcpListener, CliError> {
+    TcpListener::bind(listen).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidInput => CliError::usage(
+            "listen-malformed",
+            format!("`{listen}` is no address to listen on"),
+            "write ADDRESS:PORT, such as 127.0.0.1:7417",
+        ),
+        _ => CliError::environment(
+            "cannot-listen",
+            format!("cannot listen on {listen}: {e}"),
+            "choose another --listen, or stop what listens there",
+        ),
+    })
 }
 
 /// The authority's own side: the authorization server, instances, the console.

@@ -88,6 +88,13 @@ fn pin(
                 "add it with `bailiwick tool-server add`",
             )
         })?;
+    if server.is_api() {
+        return Err(CliError::usage(
+            "described-by-file",
+            format!("`{name}` is an HTTP API: it lists nothing"),
+            "read its file again with `bailiwick catalogue learn NAME --openapi FILE --url URL`",
+        ));
+    }
     let programs = match (server.url.scheme(), program.command.is_empty()) {
         ("stdio", false) => vec![(name.clone(), wrap::program(program)?)],
         ("stdio", true) => return Err(wrap::no_command()),
@@ -113,7 +120,7 @@ fn pin(
             (Ok(listing), _) => listing,
             // A server without prompts is no fault.
             (Err(_), DefinitionKind::Prompt) => continue,
-            (Err(e), DefinitionKind::Tool) => {
+            (Err(e), _) => {
                 return Err(CliError::environment(e.code, e.to_string(), e.remedy));
             }
         };

@@ -11,12 +11,12 @@ use bailiwick_core::accountable::{
     Unavailable,
 };
 use bailiwick_core::constraint::Dialect;
-use bailiwick_core::crypto::Thumbprint;
+use bailiwick_core::crypto::{Thumbprint, from_base64url};
 use bailiwick_core::denial::{Denial, Stage};
 use bailiwick_core::dpop;
 use bailiwick_core::guarantee::{Assurance, Guarantee};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::ChainLimits;
+use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 
@@ -191,9 +191,13 @@ pub(super) fn redo(
     } else {
         let token = presented.chain.first().map(String::as_str).unwrap_or_default();
         let token = access::Unverified::parse(token, &LIMITS).map_err(fail)?;
+        let at = proved_at(&presented.tool, &resource, proof).unwrap_or_else(|| {
+            // Every call of MCP is a POST to the endpoint.
+            ("POST".to_owned(), resource.clone())
+        });
         let shown = match presented.form {
             Form::Bearer => Shown::Bearer { request: proof },
-            _ => Shown::Dpop(dpop::Request { proof, method: "POST", uri: &resource }),
+            _ => Shown::Dpop(dpop::Request { proof, method: &at.0, uri: &at.1 }),
         };
         examine_access::<Accountable>(&token, shown, &call, &context, inputs)
     };
@@ -300,4 +304,44 @@ pub(super) fn scope(redone: &Redone, grant: &Grant) -> Result<(), Failure> {
     ensure(gateways.iter().all(granted), CHECK, || {
         "the root names a gateway that the grant does not".to_owned()
     })
+}
+
+/// Method and URL that the DPoP proof of an HTTP API's call names, where the
+/// URL lies below the API's endpoint: `…/http/<tool server>/…` beside the
+/// resource `…/mcp/<tool server>` that the token is for.
+fn proved_at(tool: &str, resource: &str, proof: &str) -> Option<(String, String)> {
+    let server = tool.strip_prefix("http:")?.split(':').next()?;
+    let base = resource.strip_suffix(&format!("/mcp/{server}"))?;
+    let claims = from_base64url(proof.split('.').nth(1)?)?;
+    let claims = Json::parse(&claims, &JsonLimits::DEFAULT).ok()?;
+    let text = |name: &str| claims.as_object()?.member(name)?.as_str();
+    let (method, url) = (text("htm")?, text("htu")?);
+    url.starts_with(&format!("{base}/http/{server}/")).then(|| (method.to_owned(), url.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_core::crypto::base64url;
+
+    use super::*;
+
+    #[test]
+    fn a_proof_of_an_http_call_names_a_url_below_its_own_endpoint() {
+        let resource = "https://gate.example/mcp/orders";
+        let at = |tool: &str, url: &str| {
+            let claims = format!(r#"{{"htm":"GET","htu":"{url}"}}"#);
+            proved_at(tool, resource, &format!("h.{}.s", base64url(claims.as_bytes())))
+        };
+        let url = "https://gate.example/http/orders/orders/7";
+        assert_eq!(at("http:orders:getOrder", url), Some(("GET".to_owned(), url.to_owned())));
+        for (tool, url) in [
+            ("mcp:orders:tools/x", url),
+            ("http:other:getOrder", url),
+            ("http:orders:getOrder", "https://gate.example/http/other/orders/7"),
+            ("http:orders:getOrder", "https://evil.example/http/orders/orders/7"),
+            ("http:orders:getOrder", resource),
+        ] {
+            assert_eq!(at(tool, url), None, "{tool} {url}");
+        }
+    }
 }

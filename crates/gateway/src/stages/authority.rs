@@ -15,7 +15,7 @@ use bailiwick_policy::grades::Risk;
 use bailiwick_policy::mcp_methods::{CallForm, Treatment};
 
 use super::Stopped;
-use super::boundary::CallRequest;
+use super::boundary::{CallRequest, Speech};
 use super::identity::Identified;
 use crate::gateway::Inner;
 use crate::ports::{Pin, ToolServer};
@@ -100,8 +100,12 @@ async fn check(
     {
         return Err(Denial::new(Reason::RevocationStale));
     }
-    let Treatment::Call(form) = request.method.treatment else {
-        return Err(Denial::new(Reason::MethodUnknown));
+    let form = match &request.speech {
+        Speech::Http { .. } => CallForm::Tool,
+        Speech::Mcp { method, .. } => match method.treatment {
+            Treatment::Call(form) => form,
+            _ => return Err(Denial::new(Reason::MethodUnknown)),
+        },
     };
     let pin = match form {
         CallForm::Resource => None,
@@ -113,8 +117,17 @@ async fn check(
             ground.pin = Some(pin.digest);
             let (any, high) = gateway.config.pin_check_seconds;
             let bound = if is_high(rating) { high } else { any };
-            gateway.pins.ensure(gateway, &server, tool.operation(), pin, bound).await?;
-            if !gateway.schemas.fit(form, pin, &request.call.arguments) {
+            let arguments = &request.call.arguments;
+            let spoken = match &pin.operation {
+                // Nothing but the accepted definition says what is sent, so
+                // there is nothing to compare it with.
+                Some(operation) => operation.request(arguments).is_ok(),
+                None => {
+                    gateway.pins.ensure(gateway, &server, tool.operation(), pin, bound).await?;
+                    true
+                }
+            };
+            if !spoken || !gateway.schemas.fit(form, pin, arguments) {
                 return Err(Denial::new(Reason::ArgumentsInvalid).about(tool.as_str()));
             }
             Some(pin.clone())

@@ -21,9 +21,9 @@ use crate::rpc::Message;
 mod presentation;
 
 pub use presentation::{Form, PRESENTATION, Presentation};
-pub(crate) use presentation::{of_body, of_message};
+pub(crate) use presentation::{of_body, of_call, of_message};
 
-use presentation::{of_call, take_presentation};
+use presentation::take_presentation;
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -48,9 +48,7 @@ pub struct CallRequest {
     pub(crate) server: ServerName,
     pub(crate) era: Era,
     pub(crate) id: Json,
-    pub(crate) method: &'static Method,
-    /// As forwarded: the presentation was taken out.
-    pub(crate) params: Object,
+    pub(crate) speech: Speech,
     pub(crate) call: Call,
     pub(crate) presentation: Presentation,
     pub(crate) session: Option<String>,
@@ -58,13 +56,30 @@ pub struct CallRequest {
     pub(crate) enforcement: Enforcement,
 }
 
+/// How a call is said to its tool server.
+#[derive(Clone, Debug)]
+pub(crate) enum Speech {
+    /// A message of MCP.
+    Mcp {
+        /// Its row in the table of methods.
+        method: &'static Method,
+        /// As forwarded: the presentation was taken out.
+        params: Object,
+    },
+    /// A request to an HTTP API. What is sent is made of the arguments.
+    Http {
+        /// Method and URL of the request, which a DPoP proof names.
+        asked: Option<(&'static str, String)>,
+    },
+}
+
 /// Who makes a call that is allowed (DESIGN §4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Enforcement {
     /// This gateway.
     Gateway,
-    /// Another enforcement point, which says for whom it asks.
-    External(Claimed),
+    /// Another enforcement point, which may say for whom it asks.
+    External(Option<Claimed>),
 }
 
 /// Whom an enforcement point takes the caller for. It is no fact: chain and
@@ -346,8 +361,7 @@ fn read_message(
         server,
         era,
         id: id.clone(),
-        method,
-        params,
+        speech: Speech::Mcp { method, params },
         call,
         presentation,
         session,
@@ -370,6 +384,11 @@ impl CallRequest {
     ) -> Result<Self, Denial> {
         let malformed = || Denial::new(Reason::RequestMalformed).about(tool.as_str());
         let server = ServerName::parse(tool.server()).map_err(|_| malformed())?;
+        let enforcement = Enforcement::External(Some(claimed));
+        if tool.as_str().starts_with("http:") {
+            let call = Call { tool: tool.clone(), arguments };
+            return Ok(Self::of_api(server, call, None, presentation, enforcement));
+        }
         let (name, params) = match tool.operation().split_once('/') {
             Some(("tools", name)) => {
                 ("tools/call", Object::new().with("name", name).with("arguments", arguments))
@@ -385,21 +404,39 @@ impl CallRequest {
         let method = mcp_methods::method(name, era, Sender::Client, Shape::Request);
         let method = method.ok_or_else(malformed)?;
         let call = method.call(&server, &params).map_err(|_| malformed())?;
-        let (session, accepts_events) = (None, false);
-        let enforcement = Enforcement::External(claimed);
-        let id = Json::Null;
         Ok(Self {
             server,
             era,
-            id,
-            method,
-            params,
+            id: Json::Null,
+            speech: Speech::Mcp { method, params },
             call,
             presentation,
-            session,
-            accepts_events,
+            session: None,
+            accepts_events: false,
             enforcement,
         })
+    }
+
+    /// A call of an HTTP API's operation; `asked` is the request's method and
+    /// URL, where a proof may name them.
+    pub(crate) fn of_api(
+        server: ServerName,
+        call: Call,
+        asked: Option<(&'static str, String)>,
+        presentation: Presentation,
+        enforcement: Enforcement,
+    ) -> Self {
+        Self {
+            server,
+            era: Era::Stateless,
+            id: Json::Null,
+            speech: Speech::Http { asked },
+            call,
+            presentation,
+            session: None,
+            accepts_events: false,
+            enforcement,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use bailiwick_policy::permit::Permit;
 
 use super::approval::Cleared;
 use super::authority::Covering;
+use super::boundary::Speech;
 use super::evidence::{self, Decision, Draw, Finished, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
@@ -27,6 +28,8 @@ pub use crate::relay::Events;
 use crate::sessions::Session;
 use crate::upstream::{Failure, Outgoing, Received, param_headers};
 use crate::{rpc, wire};
+
+pub(crate) mod api;
 
 /// Member of a result's `_meta` that names the decision.
 pub const DECISION: &str = "io.bailiwick/decision";
@@ -211,6 +214,23 @@ pub async fn call(gateway: &Gateway, recorded: Recorded<Permit>, events: Events)
     }
 }
 
+/// How long the call may take: no call outlives the delegation that it was made
+/// under.
+fn time_left(
+    gateway: &Gateway,
+    recorded: &Recorded<Permit>,
+    now: Timestamp,
+) -> Result<Duration, Failure> {
+    let case = recorded.permit.case();
+    let limit =
+        case.rating().timeout_seconds.map_or(gateway.config.call_timeout, Duration::from_secs);
+    let end = Timestamp::from_seconds(case.verified().chain().expires());
+    match u64::try_from(end.millis_since(now)).unwrap_or(0) {
+        0 => Err(Failure::Late),
+        left => Ok(limit.min(Duration::from_millis(left))),
+    }
+}
+
 async fn send(
     gateway: &Gateway,
     recorded: &Recorded<Permit>,
@@ -218,16 +238,11 @@ async fn send(
     mut events: Events,
 ) -> Result<Received, Failure> {
     let request = &recorded.call.request;
-    let case = recorded.permit.case();
-    let limit =
-        case.rating().timeout_seconds.map_or(gateway.config.call_timeout, Duration::from_secs);
-    // No call outlives the delegation that it was made under.
-    let end = Timestamp::from_seconds(case.verified().chain().expires());
-    let left = u64::try_from(end.millis_since(now)).unwrap_or(0);
-    if left == 0 {
-        return Err(Failure::Late);
-    }
-    let limit = limit.min(Duration::from_millis(left));
+    let limit = time_left(gateway, recorded, now)?;
+    // An HTTP API is called by `api`.
+    let Speech::Mcp { method, params: message } = &request.speech else {
+        return Err(Failure::Unreachable);
+    };
     let session = recorded.call.session.as_ref().and_then(|s| s.upstream.as_deref());
     let params = recorded
         .call
@@ -235,12 +250,12 @@ async fn send(
         .as_ref()
         .map(|pin| param_headers(pin, &request.call.arguments))
         .unwrap_or_default();
-    let body = rpc::compose(Some(&request.id), request.method.name, Some(&request.params));
+    let body = rpc::compose(Some(&request.id), method.name, Some(message));
     let outgoing = Outgoing {
         server: &recorded.call.server,
         era: request.era,
-        method: Some(request.method.name),
-        name: crate::headers::name_of(request.method.name, Some(&request.params)),
+        method: Some(method.name),
+        name: crate::headers::name_of(method.name, Some(message)),
         params,
         session,
         body: body.canonical().into_bytes(),
@@ -264,7 +279,9 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
         Object::new().with("id", &recorded.entry).with("action_digest", recorded.action_digest);
     meta.insert(DECISION, context);
     result.insert("_meta", meta);
-    if request.method.treatment == Treatment::Call(CallForm::Resource) {
+    let is_resource = matches!(&request.speech, Speech::Mcp { method, .. }
+        if method.treatment == Treatment::Call(CallForm::Resource));
+    if is_resource {
         uncached(&mut result, request.era);
     }
     (rpc::result(&request.id, result), is_error, digest)

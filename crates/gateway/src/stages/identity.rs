@@ -21,7 +21,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 
-use super::boundary::{CallRequest, Form, Presentation};
+use super::boundary::{CallRequest, Form, Presentation, Speech};
 use super::{Known, Stopped};
 use crate::gateway::Inner;
 use crate::ports::{Recheck, RecordRefusal, Spend};
@@ -135,13 +135,14 @@ impl<'g> Resource<'g> {
         let token = presentation.chain.first().map(String::as_str).unwrap_or_default();
         access::Unverified::parse(token, limits)
     }
+}
 
-    fn shown<'p>(&'p self, presentation: &'p Presentation, method: &'p str) -> Shown<'p> {
-        let proof = presentation.proof.as_str();
-        match presentation.form {
-            Form::Bearer => Shown::Bearer { request: proof },
-            _ => Shown::Dpop(dpop::Request { proof, method, uri: self.uri() }),
-        }
+/// What a token's holder shows for a request to `uri`.
+fn shown<'p>(presentation: &'p Presentation, method: &'p str, uri: &'p str) -> Shown<'p> {
+    let proof = presentation.proof.as_str();
+    match presentation.form {
+        Form::Bearer => Shown::Bearer { request: proof },
+        _ => Shown::Dpop(dpop::Request { proof, method, uri }),
     }
 }
 
@@ -193,7 +194,11 @@ pub(crate) fn identify(
         Form::Dpop | Form::Bearer => {
             let resource = Resource::new(gateway, &request.server, now);
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
-            let shown = resource.shown(presentation, "POST");
+            let (method, uri) = match &request.speech {
+                Speech::Http { asked: Some((method, url)) } => (*method, url.as_str()),
+                _ => ("POST", resource.uri()),
+            };
+            let shown = shown(presentation, method, uri);
             let context = resource.context(&anchors, now);
             examine_access::<Accountable>(&token, shown, &call, &context, inputs(gateway))
         }
@@ -212,21 +217,23 @@ fn refused(refused: bailiwick_core::aat::verify::Refused<Accountable>) -> Stoppe
     }
 }
 
-/// Verifies a message that is not a call.
+/// Verifies a message that is not a call, sent with `http_method` to `uri` or
+/// to the tool server's endpoint of MCP.
 pub(crate) async fn identify_message(
     gateway: &Inner,
     server: &ServerName,
     presentation: &Presentation,
-    http_method: &str,
+    (http_method, uri): (&str, Option<&str>),
     session_id: Option<&str>,
     now: Timestamp,
 ) -> Result<Caller, Stopped> {
     let (limits, anchors) = (&gateway.config.chain, gateway.anchors());
     let resource = Resource::new(gateway, server, now);
+    let uri = uri.unwrap_or_else(|| resource.uri());
     let (present, proof) = match presentation.form {
         Form::Chain => {
             let leaf = presentation.chain.last().map(String::as_str).unwrap_or_default();
-            let (proof, uri) = (presentation.proof.as_str(), resource.uri());
+            let proof = presentation.proof.as_str();
             let proof = dpop::Request { proof, method: http_method, uri };
             let chain =
                 Unverified::parse(&presentation.chain, limits).map_err(Stopped::stranger)?;
@@ -236,7 +243,7 @@ pub(crate) async fn identify_message(
         }
         Form::Dpop | Form::Bearer => {
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
-            let shown = resource.shown(presentation, http_method);
+            let shown = shown(presentation, http_method, uri);
             let context = resource.context(&anchors, now);
             access_presence::<Accountable>(&token, shown, &context, inputs(gateway)).map(
                 |(present, proof)| {

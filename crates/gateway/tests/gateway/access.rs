@@ -17,7 +17,12 @@ use crate::support::{ISSUER, Plan, Raw, World, body, headers, key, random_id, se
 const CLIENT: &str = "client-1";
 
 /// A token for `resource`, bound to key `holder` or to nobody.
-fn token(world: &World, holder: Option<u8>, resource: &str, shorthands: &[&str]) -> String {
+pub(crate) fn token(
+    world: &World,
+    holder: Option<u8>,
+    resource: &str,
+    shorthands: &[&str],
+) -> String {
     let authority = Authority { client: Some(CLIENT.into()), ..world.authority() };
     token_of(world, holder, resource, shorthands, &authority)
 }

@@ -125,7 +125,7 @@ async fn fixed(policies: Policies) -> Fixed {
     registry.grant(authority(&workflow).grant, standing);
     let catalogue = Arc::new(MemoryCatalogue::default());
     let definition = Definition::of_tool(&strict(TOOL.as_bytes())).unwrap();
-    let pin = Pin { digest: definition.digest(), schema: definition.input_schema().cloned() };
+    let pin = Pin::of(&definition);
     catalogue.put(ToolServer {
         name: ServerName::parse("desk").unwrap(),
         url: desk().await.parse().unwrap(),

@@ -12,10 +12,13 @@
 
 mod access;
 mod allowed;
+mod api;
 mod authzen;
 mod boundary;
 mod denied;
 mod entries;
+mod ext_authz;
+mod layer;
 mod policies;
 mod records;
 mod sessions;

@@ -441,10 +441,7 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
         r#"{"name":"get_ticket","inputSchema":{"type":"object"}}"#,
     ))
     .unwrap();
-    let pin = bailiwick_gateway::ports::Pin {
-        digest: definition.digest(),
-        schema: definition.input_schema().cloned(),
-    };
+    let pin = bailiwick_gateway::ports::Pin::of(&definition);
     server.pins = [("tools/get_ticket".to_owned(), pin)].into();
     world.catalogue.put(server);
     world.gateway.check_pins().await;

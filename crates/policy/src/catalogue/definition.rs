@@ -17,6 +17,8 @@ pub enum DefinitionKind {
     Tool,
     /// An item of `prompts/list`.
     Prompt,
+    /// An operation of an HTTP API, as [`crate::api::openapi::read`] makes it.
+    Operation,
 }
 
 impl DefinitionKind {
@@ -27,6 +29,27 @@ impl DefinitionKind {
         match self {
             Self::Tool => "tool",
             Self::Prompt => "prompt",
+            Self::Operation => "operation",
+        }
+    }
+
+    /// The member of a listing that holds such items.
+    #[must_use]
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::Tool => "tools",
+            Self::Prompt => "prompts",
+            Self::Operation => "operations",
+        }
+    }
+
+    /// The id of one of the tool server `server`, as text.
+    #[must_use]
+    pub fn tool_id(self, server: &str, name: &str) -> String {
+        match self {
+            Self::Tool => format!("mcp:{server}:tools/{name}"),
+            Self::Prompt => format!("mcp:{server}:prompts/{name}"),
+            Self::Operation => format!("http:{server}:{name}"),
         }
     }
 
@@ -34,6 +57,17 @@ impl DefinitionKind {
         match self {
             Self::Tool => &["name", "title", "description", "inputSchema", "outputSchema"],
             Self::Prompt => &["name", "title", "description", "arguments"],
+            Self::Operation => &[
+                "name",
+                "title",
+                "description",
+                "method",
+                "path",
+                "except",
+                "parameters",
+                "body",
+                "inputSchema",
+            ],
         }
     }
 }
@@ -106,12 +140,24 @@ impl Definition {
         Self::read(DefinitionKind::Prompt, item)
     }
 
-    fn read(kind: DefinitionKind, item: &Json) -> Result<Self, DefinitionError> {
+    /// Reads an item that [`crate::api::openapi::read`] made.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn of_operation(item: &Json) -> Result<Self, DefinitionError> {
+        Self::read(DefinitionKind::Operation, item)
+    }
+
+    /// Reads an item of a listing of this kind.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn read(kind: DefinitionKind, item: &Json) -> Result<Self, DefinitionError> {
         let item = item.as_object().ok_or(DefinitionError::NotAnObject)?;
         let name = item.member("name").and_then(Json::as_str).filter(|n| !n.is_empty());
         let name = name.ok_or(DefinitionError::NameMissing)?.to_owned();
         let is_schema = |json: &Json| json.as_object().is_some();
-        if kind == DefinitionKind::Tool && !item.member("inputSchema").is_some_and(is_schema) {
+        if kind != DefinitionKind::Prompt && !item.member("inputSchema").is_some_and(is_schema) {
             return Err(DefinitionError::SchemaMissing { name });
         }
         let members: Object = kind
@@ -135,6 +181,7 @@ impl Definition {
         match kept.member("kind").and_then(Json::as_str) {
             Some("tool") => Self::of_tool(item),
             Some("prompt") => Self::of_prompt(item),
+            Some("operation") => Self::of_operation(item),
             _ => Err(DefinitionError::NotAnObject),
         }
     }
@@ -151,7 +198,7 @@ impl Definition {
         self.members.member("title").and_then(Json::as_str)
     }
 
-    pub(super) fn members(&self) -> &Object {
+    pub(crate) fn members(&self) -> &Object {
         &self.members
     }
 
@@ -165,6 +212,12 @@ impl Definition {
     #[must_use]
     pub fn input_schema(&self) -> Option<&Json> {
         self.members.member("inputSchema")
+    }
+
+    /// What a prompt declares of its arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&Json> {
+        self.members.member("arguments")
     }
 
     /// The pinned members, to keep beside the pin and to show a difference.

@@ -24,6 +24,9 @@ pub struct Neighbours {
 /// The operation without `tools/` or `prompts/`.
 fn name(tool: &ToolId) -> &str {
     let operation = tool.operation();
+    if tool.as_str().starts_with("http:") {
+        return operation;
+    }
     operation.split_once('/').map_or(operation, |(_, name)| name)
 }
 
@@ -31,7 +34,9 @@ impl Neighbours {
     /// Of these tools.
     pub fn of<'a>(tools: impl IntoIterator<Item = &'a ToolId>) -> Self {
         let mut by_skeleton: BTreeMap<String, BTreeSet<ToolId>> = BTreeMap::new();
-        for tool in tools.into_iter().filter(|t| t.operation().starts_with("tools/")) {
+        let is_tool =
+            |t: &&ToolId| t.operation().starts_with("tools/") || t.as_str().starts_with("http:");
+        for tool in tools.into_iter().filter(is_tool) {
             by_skeleton.entry(skeleton(name(tool))).or_default().insert(tool.clone());
         }
         Self { by_skeleton }
@@ -42,7 +47,7 @@ impl Neighbours {
     #[must_use]
     pub fn flags(&self, server: &str, definition: &Definition) -> Vec<Flag> {
         let mut found = Vec::new();
-        if definition.kind() == DefinitionKind::Tool {
+        if definition.kind() != DefinitionKind::Prompt {
             for (place, text) in [("name", Some(definition.name())), ("title", definition.title())]
             {
                 let same = text.and_then(|text| self.by_skeleton.get(&skeleton(text)));

@@ -222,6 +222,12 @@ pub(super) fn hidden(c: char) -> Option<Suspicion> {
     }
 }
 
+/// Whether a character is not seen, or reorders what is.
+#[must_use]
+pub(crate) fn is_hidden(c: char) -> bool {
+    hidden(c).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

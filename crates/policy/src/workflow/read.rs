@@ -337,7 +337,7 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let members = self.members(node, &["tools", "resources", "prompts"])?;
+        let members = self.members(node, &["tools", "resources", "prompts", "operations"])?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("tools") {
             server.tools = self.within("tools", |r| r.ratings(name, "tools", node))?;
@@ -348,10 +348,18 @@ impl Reading {
         if let Some(node) = members.node("prompts") {
             server.prompts = self.within("prompts", |r| r.ratings(name, "prompts", node))?;
         }
-        let nothing = members.node("tools").is_none()
-            && members.node("resources").is_none()
-            && members.node("prompts").is_none();
-        self.not_empty(nothing, node.at, "tool");
+        if let Some(node) = members.node("operations") {
+            server.operations =
+                self.within("operations", |r| r.ratings(name, "operations", node))?;
+        }
+        let of_mcp = ["tools", "resources", "prompts"].into_iter().find_map(|m| members.node(m));
+        let of_http = members.node("operations");
+        if let (Some(_), Some(node)) = (of_mcp, of_http) {
+            let message = "a tool server speaks MCP or is an HTTP API, not both";
+            let remedy = "list the HTTP API under a name of its own";
+            self.report(Code::Value, node.at, message, remedy);
+        }
+        self.not_empty(of_mcp.is_none() && of_http.is_none(), node.at, "tool");
         Some(server)
     }
 
@@ -365,10 +373,13 @@ impl Reading {
         for member in self.map(node)? {
             self.within(&member.name, |r| {
                 if let Some(server) = server {
-                    let id = format!("mcp:{server}:{plane}/{}", member.name);
+                    let id = match plane {
+                        "operations" => format!("http:{server}:{}", member.name),
+                        _ => format!("mcp:{server}:{plane}/{}", member.name),
+                    };
                     r.parsed::<ToolId>(&id, member.at, Code::Identifier);
                 }
-                if let Some(rating) = r.rating(&member.node, plane == "tools") {
+                if let Some(rating) = r.rating(&member.node, plane != "prompts") {
                     ratings.insert(member.name.clone(), rating);
                 }
             });

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use bailiwick_core::json::{Json, Number, Object};
+use bailiwick_core::limits::JsonLimits;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Spanned};
@@ -67,13 +68,25 @@ impl Node {
     }
 }
 
-/// Reads one document.
+/// Bounds on a workflow file.
+const WORKFLOW: JsonLimits = JsonLimits {
+    max_bytes: MAX_WORKFLOW_BYTES,
+    max_depth: MAX_WORKFLOW_DEPTH,
+    max_values: MAX_WORKFLOW_NODES,
+};
+
+/// Reads a workflow file.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    if text.len() > MAX_WORKFLOW_BYTES {
+    within(text, &WORKFLOW)
+}
+
+/// Reads one document within bounds.
+pub(super) fn within(text: &str, limits: &JsonLimits) -> Result<Node, Problem> {
+    if text.len() > limits.max_bytes {
         return Err(Problem::nowhere(
             ProblemCode::TooLarge,
-            format!("the file has {} bytes, more than {MAX_WORKFLOW_BYTES}", text.len()),
-            "split the workflow in two",
+            format!("the file has {} bytes, more than {}", text.len(), limits.max_bytes),
+            "split it in two",
         ));
     }
     let options = serde_saphyr::options! {
@@ -82,9 +95,9 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
             max_aliases: 0,
             max_merge_keys: 0,
             max_documents: 1,
-            max_depth: MAX_WORKFLOW_DEPTH,
-            max_nodes: MAX_WORKFLOW_NODES,
-            max_events: MAX_WORKFLOW_NODES * 2,
+            max_depth: limits.max_depth,
+            max_nodes: limits.max_values,
+            max_events: limits.max_values.saturating_mul(2),
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
@@ -95,7 +108,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
         with_snippet: false,
     };
     let raw: Spanned<Raw> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|e| refused(&e))?;
+        serde_saphyr::from_str_with_options(text, options).map_err(|e| refused(&e, limits))?;
     node(raw, text)
 }
 
@@ -103,7 +116,7 @@ fn place(at: Location) -> Place {
     Place { line: at.line(), column: at.column() }
 }
 
-fn refused(e: &Error) -> Problem {
+fn refused(e: &Error, limits: &JsonLimits) -> Problem {
     use serde_saphyr::budget::BudgetBreach as B;
     let (code, message, remedy): (_, String, _) = match e {
         Error::DuplicateMappingKey { key, .. } => (
@@ -132,9 +145,10 @@ fn refused(e: &Error) -> Problem {
         Error::Budget { .. } => (
             ProblemCode::TooLarge,
             format!(
-                "the file is deeper than {MAX_WORKFLOW_DEPTH} levels or has more than {MAX_WORKFLOW_NODES} values"
+                "the file is deeper than {} levels or has more than {} values",
+                limits.max_depth, limits.max_values
             ),
-            "split the workflow in two",
+            "split it in two",
         ),
         _ => (
             ProblemCode::Malformed,

@@ -2,16 +2,19 @@
 //! first workflow.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_authority::ToolState;
+use bailiwick_authority::console::Text;
 use bailiwick_authority::rules::pins::{Pinned, kept};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Credential, ToolServer};
 use bailiwick_gateway::stdio::{self, Program, Secret};
+use bailiwick_policy::api::openapi::{self, LeftOut};
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::IdentityMode;
 
@@ -35,9 +38,10 @@ struct Found {
     /// `stdio:NAME` for a program.
     url: String,
     credential: Option<String>,
-    tools: Json,
-    prompts: Option<Json>,
+    listings: Vec<(DefinitionKind, Json)>,
     has_resources: bool,
+    /// What cannot become a tool, and why.
+    left_out: Vec<LeftOut>,
 }
 
 pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), CliError> {
@@ -49,14 +53,15 @@ pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), C
     };
     // Nothing is done for which there is no place.
     let file = args.out.as_deref().map(Reserved::new).transpose()?;
-    let found = match &args.url {
-        Some(url) => by_url(data, &name, url, args)?,
-        None => by_program(&name, args)?,
+    let found = match (&args.url, &args.openapi) {
+        (Some(url), Some(file)) => by_file(url, file, args)?,
+        (Some(url), None) => by_url(data, &name, url, args)?,
+        (None, _) => by_program(&name, args)?,
     };
     catalogue(data, &name, &found)?;
-    let mut pinned = data.authority.pin(&name, DefinitionKind::Tool, &found.tools, &[])?;
-    if let Some(prompts) = &found.prompts {
-        pinned.extend(data.authority.pin(&name, DefinitionKind::Prompt, prompts, &[])?);
+    let mut pinned = Vec::new();
+    for (kind, listing) in &found.listings {
+        pinned.extend(data.authority.pin(&name, *kind, listing, &[])?);
     }
     let mut listed = Listed {
         server: &name,
@@ -77,11 +82,18 @@ pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), C
     }
     let proposal = proposal::workflow(&listed, &owner, &agent);
     let malformed = pinned.iter().filter(|p| matches!(p, Pinned::Malformed { .. })).count();
-    let summary = format!(
+    let mut summary = format!(
         "learned {name}: {} pinned, {} waiting for a person, {malformed} malformed",
         listed.pinned.len(),
         listed.waiting.len()
     );
+    for LeftOut { operation, why } in &found.left_out {
+        let operation = Text::of(operation);
+        summary.push_str(&format!("\n  left out: {operation}: {why}"));
+    }
+    let left_out = found.left_out.iter().map(|left| {
+        Object::new().with("operation", left.operation.as_str()).with("why", left.why).into()
+    });
     let shorthands: Vec<Json> =
         proposal.shorthands.iter().map(|s| Json::from(s.as_str())).collect();
     let said = Object::new()
@@ -89,6 +101,7 @@ pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), C
         .with("pinned", u64::try_from(listed.pinned.len()).unwrap_or(u64::MAX))
         .with("waiting", listed.waiting.iter().map(|w| w.as_str().into()).collect::<Vec<Json>>())
         .with("malformed", u64::try_from(malformed).unwrap_or(u64::MAX))
+        .with("left_out", left_out.collect::<Vec<Json>>())
         .with("shorthands", shorthands)
         .with("workflow", proposal.text.as_str());
     let shown = match (&args.out, file) {
@@ -137,6 +150,34 @@ fn catalogue(data: &DataDir, name: &ServerName, found: &Found) -> Result<(), Cli
     Ok(())
 }
 
+/// An HTTP API, as its file describes it; nobody is asked.
+fn by_file(url: &str, file: &Path, args: &LearnArgs) -> Result<Found, CliError> {
+    let url = address::tool_server(url)?;
+    if url.starts_with("stdio:") || url.contains(['?', '#']) {
+        return Err(CliError::usage(
+            "tool-server-url",
+            "the base of an HTTP API is a URL without query",
+            "pass the URL that the paths of the file are below",
+        ));
+    }
+    let text = String::from_utf8(keyfile::own(keyfile::read(file))?).map_err(|_| {
+        CliError::usage(
+            "openapi-unreadable",
+            format!("`{}` is not UTF-8", file.display()),
+            "pass the API's OpenAPI file",
+        )
+    })?;
+    let described = openapi::read(&text)
+        .map_err(|e| CliError::usage(e.code(), format!("`{}`: {e}", file.display()), e.remedy()))?;
+    Ok(Found {
+        url,
+        credential: args.credential.as_deref().map(tool_server::reference).transpose()?,
+        listings: vec![(DefinitionKind::Operation, described.listing)],
+        has_resources: false,
+        left_out: described.left_out,
+    })
+}
+
 fn by_url(
     data: &DataDir,
     name: &ServerName,
@@ -178,7 +219,10 @@ fn by_url(
         (tools, prompts, gateway.has_resources(&server).await)
     });
     let tools = tools.map_err(|e| CliError::environment(e.code, e.to_string(), e.remedy))?;
-    Ok(Found { url, credential: reference, tools, prompts, has_resources: resources })
+    let mut listings = vec![(DefinitionKind::Tool, tools)];
+    listings.extend(prompts.map(|prompts| (DefinitionKind::Prompt, prompts)));
+    let (credential, left_out) = (reference, Vec::new());
+    Ok(Found { url, credential, listings, has_resources: resources, left_out })
 }
 
 fn by_program(name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
@@ -212,8 +256,11 @@ fn by_program(name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
     Ok(Found {
         url: format!("stdio:{name}"),
         credential: None,
-        tools: Object::new().with("tools", listing.tools).into(),
-        prompts: Some(Object::new().with("prompts", listing.prompts).into()),
+        listings: vec![
+            (DefinitionKind::Tool, Object::new().with("tools", listing.tools).into()),
+            (DefinitionKind::Prompt, Object::new().with("prompts", listing.prompts).into()),
+        ],
+        left_out: Vec::new(),
         has_resources: !listing.resources.is_empty() || !listing.resource_templates.is_empty(),
     })
 }

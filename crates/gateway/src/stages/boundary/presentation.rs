@@ -99,7 +99,8 @@ fn bounded(config: &Config, chain: Vec<String>) -> Result<Vec<String>, Denial> {
     if chain.len() > most { Err(Denial::new(Reason::ChainTooLarge)) } else { Ok(chain) }
 }
 
-pub(super) fn of_call(
+/// Chain and proof, or access token, of a call.
+pub(crate) fn of_call(
     config: &Config,
     in_body: Option<Json>,
     headers: &HeaderMap,

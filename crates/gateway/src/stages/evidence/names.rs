@@ -46,10 +46,12 @@ fn knows_server(gateway: &Inner, server: &ServerName, facts: &Facts) -> bool {
 /// names have no part that a caller chooses.
 fn knows<'a>(gateway: &Inner, server: &ServerName, action: &'a str, facts: &Facts) -> bool {
     let of_server = |action: &'a str| {
-        action.strip_prefix("mcp:")?.strip_prefix(server.as_str())?.strip_prefix(':')
+        let rest = action.strip_prefix("mcp:").or_else(|| action.strip_prefix("http:"))?;
+        rest.strip_prefix(server.as_str())?.strip_prefix(':')
     };
     let Some(operation) = of_server(action) else { return false };
-    if operation == "resources/read" || operation.starts_with("rpc:") {
+    let of_mcp = action.starts_with("mcp:");
+    if of_mcp && (operation == "resources/read" || operation.starts_with("rpc:")) {
         return true;
     }
     let catalogue = &gateway.ports.catalogue;

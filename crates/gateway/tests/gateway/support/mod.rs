@@ -343,7 +343,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = definition.input_schema().cloned();
         pins.insert(
             format!("tools/{}", definition.name()),
-            Pin { digest: definition.digest(), schema },
+            Pin { digest: definition.digest(), schema, operation: None },
         );
     }
     for prompt in client.list_prompts().await.unwrap() {
@@ -352,7 +352,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = item.as_object().unwrap().member("arguments").cloned();
         pins.insert(
             format!("prompts/{}", definition.name()),
-            Pin { digest: definition.digest(), schema },
+            Pin { digest: definition.digest(), schema, operation: None },
         );
     }
     client.close().await;
