@@ -8,10 +8,12 @@ mod agents;
 mod catalogue;
 mod ledger;
 mod people;
+mod vault;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
+pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -98,6 +100,9 @@ pub(crate) enum Verb {
     /// Tool servers and the pins of their tools.
     #[command(subcommand)]
     ToolServer(ToolServerVerb),
+    /// Credentials of tool servers, encrypted; agents never hold them.
+    #[command(subcommand)]
+    Vault(VaultVerb),
     /// What the tools say they are: look, accept, withdraw.
     #[command(subcommand)]
     Catalogue(CatalogueVerb),

@@ -39,6 +39,7 @@ mod presenter;
 mod proposal;
 mod table;
 mod tls;
+mod vault;
 mod verbs;
 mod web;
 

@@ -17,8 +17,10 @@
 )]
 
 mod authzen;
+mod broker;
 mod busy;
 pub mod config;
+mod credential;
 mod definitions;
 mod external;
 mod gateway;

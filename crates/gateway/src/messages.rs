@@ -50,15 +50,16 @@ impl Gateway {
     ) -> Result<Visit, Stopped> {
         let caller = identify_message(self, name, presentation, http_method, session, now).await?;
         let digest = caller.present.facts().authority.workflow_digest;
-        let look = || -> Result<_, Denial> {
+        let look = async || -> Result<_, Denial> {
             let workflow = authority::workflow(self, &digest)?;
             // A server outside the workflow is as good as none.
             if !workflow.catalogue.servers().any(|(server, _)| server == name) {
                 return Err(Denial::new(Reason::ToolNotCatalogued).about(name.as_str()));
             }
-            Ok((workflow, authority::server(self, name)?))
+            let principal = &caller.present.facts().authority.principal;
+            Ok((workflow, authority::server(self, name, principal).await?))
         };
-        match look() {
+        match look().await {
             Ok((workflow, server)) => Ok(Visit { caller, server, workflow }),
             Err(denial) => Err(Stopped::known(denial, caller.present)),
         }

@@ -38,6 +38,7 @@ mod seal;
 mod store;
 mod tickets;
 mod tx;
+mod vault;
 mod view;
 mod writer;
 
@@ -60,4 +61,5 @@ pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
+pub use vault::{MAX_VAULT_BYTES, VaultKey, VaultPlace, VaultRow};
 pub use view::View;

@@ -76,9 +76,9 @@ fn pin(
         .server(name)
         .map_err(|_| {
             CliError::environment(
-                "credential-unreadable",
-                "the tool server's credential cannot be read",
-                "check the file and its mode (600)",
+                "catalogue-unreadable",
+                "the catalogue cannot be read",
+                "run `bailiwick doctor`",
             )
         })?
         .ok_or_else(|| {
@@ -104,6 +104,13 @@ fn pin(
     let runtime = super::serve::runtime()?;
     let _entered = runtime.enter();
     let gateway = super::serve::gateway_with(data, Arc::new(catalogue), programs)?;
+    let server = runtime.block_on(gateway.with_own_credential(server)).map_err(|fault| {
+        CliError::environment(
+            "credential-unreadable",
+            format!("the tool server's credential cannot be had ({})", fault.code),
+            "run `bailiwick doctor`, which says what to do",
+        )
+    })?;
     let mut lines = Vec::new();
     let mut items = Vec::new();
     let mut refused = false;

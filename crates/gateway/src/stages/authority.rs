@@ -9,6 +9,7 @@ use bailiwick_core::aat::verify::Verified;
 use bailiwick_core::accountable::{Accountable, Charge, Unavailable};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::PrincipalId;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::grades::Risk;
@@ -94,7 +95,8 @@ async fn check(
 ) -> Result<Looked, Denial> {
     let tool = &request.call.tool;
     let rating = &ground.rating;
-    let server = server(gateway, &request.server)?;
+    let principal = &verified.facts().authority.principal;
+    let server = server(gateway, &request.server, principal).await?;
     if is_high(rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
     {
@@ -142,16 +144,18 @@ pub(crate) fn workflow(gateway: &Inner, digest: &Digest) -> Result<Arc<Workflow>
     }
 }
 
-/// The tool server of an endpoint.
-pub(crate) fn server(
+/// The tool server of an endpoint, with the credential that it is shown on
+/// behalf of this principal.
+pub(crate) async fn server(
     gateway: &Inner,
     name: &bailiwick_core::ids::ServerName,
+    principal: &PrincipalId,
 ) -> Result<Arc<ToolServer>, Denial> {
     match gateway.ports.catalogue.server(name) {
         Ok(Some(server)) if server.revoked => {
             Err(Denial::new(Reason::Revoked).about("tool_server"))
         }
-        Ok(Some(server)) => Ok(server),
+        Ok(Some(server)) => gateway.broker.equip(server, principal).await,
         Ok(None) => Err(Denial::new(Reason::ToolNotCatalogued).about(name.as_str())),
         Err(Unavailable) => Err(Denial::new(Reason::StateUnavailable)),
     }

@@ -445,7 +445,7 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
         digest: definition.digest(),
         schema: definition.input_schema().cloned(),
     };
-    server.pins = [("tools/get_ticket".to_owned(), pin)].into();
+    server.pins = std::sync::Arc::new([("tools/get_ticket".to_owned(), pin)].into());
     world.catalogue.put(server);
     world.gateway.check_pins().await;
     assert_eq!(
