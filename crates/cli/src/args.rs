@@ -299,6 +299,15 @@ pub(crate) enum ScopeVerb {
     },
 }
 
+/// By whose account a tool server knows the callers behind the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WhoseAccount {
+    /// The principal's own.
+    Principal,
+    /// One for everybody.
+    Shared,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolServerVerb {
     /// Catalogue a tool server.
@@ -308,9 +317,24 @@ pub(crate) enum ToolServerVerb {
         /// Its MCP endpoint; `stdio:NAME` for a program that `wrap` runs.
         #[arg(long)]
         url: String,
-        /// The file that holds the gateway's credential for it.
+        /// The file that holds the gateway's credential for it, a bearer token; for other kinds,
+        /// see `bailiwick vault set`.
         #[arg(long)]
         credential: Option<PathBuf>,
+        /// By whose account it knows the callers behind the gateway.
+        #[arg(long, value_name = "WHOSE", default_value = "shared")]
+        upstream_identity: WhoseAccount,
+    },
+    /// Change by whose account a tool server knows the callers behind the gateway.
+    #[command(
+        after_help = "principal: each call carries the credential of its own principal, from the vault; without one it is denied.\nshared: all calls carry the gateway's one credential. Then a tool needs a person's approval unless its workflow says `personal: false` or names the `resource` argument that the delegation fixes.\n\nExample:\n  bailiwick tool-server identity mail principal"
+    )]
+    Identity {
+        /// The tool server.
+        name: String,
+        /// By whose account.
+        #[arg(value_name = "WHOSE")]
+        upstream_identity: WhoseAccount,
     },
     /// Read the tools' definitions and pin them.
     #[command(

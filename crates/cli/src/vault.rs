@@ -62,11 +62,15 @@ fn key_of(dir: &Path, row: &VaultRow) -> Result<VaultKey, CliError> {
             }
         }
     }
-    Err(CliError::environment(
+    Err(key_missing())
+}
+
+fn key_missing() -> CliError {
+    CliError::environment(
         "vault-key-missing",
-        format!("the key of the vault is not `keys/{KEY}`"),
-        "restore the folder `keys` from the backup of this data dir, or set the credentials again",
-    ))
+        format!("what is in the vault was not sealed with `keys/{KEY}`"),
+        "restore the folder `keys` from the backup of this data dir, or remove what it sealed with `bailiwick vault remove`",
+    )
 }
 
 /// The vault's key for what is put there, made if there is none. Nobody else
@@ -74,11 +78,17 @@ fn key_of(dir: &Path, row: &VaultRow) -> Result<VaultKey, CliError> {
 pub(crate) fn key(data: &DataDir) -> Result<VaultKey, CliError> {
     settle(data)?;
     let path = key_path(&data.dir, KEY);
-    if !path.exists() {
+    let rows = data.authority.vault()?;
+    if rows.is_empty() && !path.exists() {
         keyfile::create_key(&path)?;
         sync(&data.dir)?;
     }
-    read_key(&path)
+    // Nothing is sealed with one key beside what another one sealed.
+    if !path.exists() {
+        return Err(key_missing());
+    }
+    let key = read_key(&path)?;
+    if rows.iter().any(|row| row.key != key.id()) { Err(key_missing()) } else { Ok(key) }
 }
 
 /// Ends a replacement that was cut off: the key that sealed what is in the

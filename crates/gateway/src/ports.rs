@@ -255,6 +255,12 @@ impl ToolServer {
         Self { name, url, identity, pins: Arc::new(pins), revoked, carried: None }
     }
 
+    /// By whose account it will know the call that this value is for; `None`, if
+    /// it is shown no credential.
+    pub(crate) fn shown_identity(&self) -> Option<UpstreamIdentity> {
+        self.carried.is_some().then_some(self.identity)
+    }
+
     /// The same, shown `credential` whoever asks: to read definitions before it
     /// is catalogued.
     #[must_use]

@@ -3,7 +3,7 @@
 
 use bailiwick_core::denial::Reason;
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream, decide};
 use bailiwick_policy::grades::Consent;
 use bailiwick_policy::step_up::shorthand_for;
 
@@ -55,6 +55,7 @@ pub(crate) fn needed(
         // The best that a person's new consent could bring.
         guarantee: Guarantee::Attested,
         consent: Consent::Signed,
+        upstream: Upstream::Apart,
         call: CallFacts::new(known.facts(), arguments, gateway.ports.host.now()),
     };
     matches!(decide(&input), PolicyDecision::Allow(_)).then_some(Challenge { scheme, scope })

@@ -17,8 +17,10 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
 use crate::catalogue::Rating;
-use crate::decide::{CallFacts, Finding, Guardrail, PolicyDecision, PolicyInput, decide_with};
-use crate::grades::{Consent, Level};
+use crate::decide::{
+    CallFacts, Finding, Guardrail, PolicyDecision, PolicyInput, Upstream, decide_with,
+};
+use crate::grades::{Consent, Level, UpstreamIdentity};
 use crate::workflow::Workflow;
 
 /// What stage 4 looked at and said; the same whatever the answer.
@@ -131,15 +133,18 @@ pub enum Ruling {
 }
 
 /// Decides about a verified call under `workflow`, whose digest must be the
-/// one that the chain names: the caller looked it up by that digest.
+/// one that the chain names: the caller looked it up by that digest. `identity`
+/// says by whose account the tool server will know the call; `None`, if it is
+/// shown no credential.
 #[must_use]
 pub fn rule(
     verified: Verified<Accountable>,
     workflow: &Workflow,
     guardrails: &[&dyn Guardrail],
+    identity: Option<UpstreamIdentity>,
 ) -> Ruling {
     let assurance = verified.assurance();
-    match weigh(&verified, workflow, guardrails) {
+    match weigh(&verified, workflow, guardrails, identity) {
         Ok((rating, decision)) => {
             let (rating, level) = (rating.clone(), workflow.level);
             let case = |verified, finding| Case { verified, rating, level, assurance, finding };
@@ -166,6 +171,7 @@ fn weigh<'w>(
     verified: &Verified<Accountable>,
     workflow: &'w Workflow,
     guardrails: &[&dyn Guardrail],
+    identity: Option<UpstreamIdentity>,
 ) -> Result<(&'w Rating, PolicyDecision), Denial> {
     let facts = verified.facts();
     let uncatalogued = || Denial::new(Reason::ToolNotCatalogued).about(verified.tool());
@@ -179,6 +185,7 @@ fn weigh<'w>(
     let caller = facts.caller().ok_or_else(|| Denial::new(Reason::KeyNotEnrolled))?;
     let tool = ToolId::parse(verified.tool()).map_err(|_| uncatalogued())?;
     let rating = workflow.catalogue.rating(&tool).ok_or_else(uncatalogued)?;
+    let rules = verified.chain().scope().and_then(|scope| scope.rules(verified.tool()));
     let input = PolicyInput {
         agent: &caller.agent,
         tool: &tool,
@@ -187,6 +194,7 @@ fn weigh<'w>(
         assurance: verified.assurance(),
         guarantee: facts.guarantee,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
+        upstream: Upstream::of(identity, rating, rules),
         call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };
     Ok((rating, decide_with(&input, guardrails)))

@@ -183,17 +183,6 @@ fn the_authority_writes_the_golden_entries() {
     a.agent_status(&agent("agent:reader"), Status::Suspended).unwrap();
     a.instance_retire(&instance.id).unwrap();
     a.principal_status(&principal("user:142"), Status::Suspended).unwrap();
-    let (old, new) = (VaultKey::new([1; 32]), VaultKey::new([2; 32]));
-    let credential = NewCredential {
-        server: server.clone(),
-        principal: Some(principal("user:owner")),
-        kind: "bearer",
-        source: "value",
-        sealed: zeroize::Zeroizing::new(b"a-credential-of-theirs".to_vec()),
-    };
-    a.vault_set(credential, &old).unwrap();
-    assert_eq!(a.vault_rekey(&old, &new).unwrap(), 1);
-    a.vault_remove(&server, Some(&principal("user:owner"))).unwrap();
     let mut found = BTreeMap::new();
     collect(&world, &mut found);
     a.erase(&Erasure::Principal(principal("user:142"))).unwrap();
@@ -220,6 +209,17 @@ fn the_authority_writes_the_golden_entries() {
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
+    let (old, new) = (VaultKey::new([1; 32]), VaultKey::new([2; 32]));
+    let credential = NewCredential {
+        server: server.clone(),
+        principal: Some(principal("user:owner")),
+        kind: "bearer",
+        source: "value",
+        sealed: zeroize::Zeroizing::new(b"a-credential-of-theirs".to_vec()),
+    };
+    a.vault_set(credential, &old).unwrap();
+    assert_eq!(a.vault_rekey(&old, &new).unwrap(), 1);
+    a.vault_remove(&server, Some(&principal("user:owner"))).unwrap();
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::catalogue::Rating;
-use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
+use bailiwick_policy::catalogue::{Personal, Rating};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream, decide};
 use bailiwick_policy::grades::{Consent, Level};
 
 use super::delegation::{Presented, Redone};
@@ -34,6 +34,16 @@ pub(super) fn asked(
     agree(CHECK, decided.body("pin") == catalogue.member("pin"), "the retained pin")?;
     let tool = ToolId::parse(&presented.tool).map_err(|_| malformed())?;
     let caller = redone.hops.last().ok_or_else(malformed)?;
+    // By whose account the tool server was to know the call is the gateway's
+    // record; entries from before that was recorded do not say it.
+    let policy = inputs.member("policy").and_then(Json::as_object);
+    let identity = policy.and_then(|p| p.member("upstream_identity"));
+    agree(CHECK, decided.body("upstream_identity") == identity, "the retained upstream identity")?;
+    let identity = match identity {
+        None => None,
+        Some(text) => Some(text.as_str().and_then(|t| t.parse().ok()).ok_or_else(malformed)?),
+    };
+    let rules = redone.chain.scope().and_then(|scope| scope.rules(&presented.tool));
     let decision = decide(&PolicyInput {
         agent: &caller.agent,
         tool: &tool,
@@ -42,6 +52,7 @@ pub(super) fn asked(
         assurance: presented.form.assurance(),
         guarantee: redone.guarantee,
         consent: if grant_signed { Consent::Signed } else { Consent::Attested },
+        upstream: Upstream::of(identity, &rating, rules),
         call: CallFacts {
             principal: &redone.authority.principal,
             task: &redone.authority.task,
@@ -74,6 +85,7 @@ fn read(catalogue: &Object) -> Option<(Rating, Level)> {
         idempotent: catalogue.member("idempotent")?.as_bool()?,
         timeout_seconds,
         bearer: catalogue.member("bearer").and_then(Json::as_bool).unwrap_or(false),
+        personal: Personal::read_from(catalogue),
     };
     Some((rating, text("level")?.parse().ok()?))
 }

@@ -19,7 +19,7 @@ use super::Stopped;
 use super::boundary::CallRequest;
 use super::identity::Identified;
 use crate::gateway::Inner;
-use crate::ports::{Pin, ToolServer};
+use crate::ports::{Pin, ToolServer, UpstreamIdentity};
 use crate::sessions::Session;
 
 /// A call that the delegation covers, of a tool that is as it was pinned.
@@ -50,6 +50,9 @@ pub(crate) struct Ground {
     /// Reading a resource has none, nor has a call that was stopped before its
     /// pin was found.
     pub(crate) pin: Option<Digest>,
+    /// By whose account the tool server will know the call; none, if it is shown
+    /// no credential, or the call was stopped before that was known.
+    pub(crate) identity: Option<UpstreamIdentity>,
 }
 
 /// Looks the call up and checks it.
@@ -80,7 +83,7 @@ fn ground(
         .rating(tool)
         .cloned()
         .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
-    Ok(Ground { workflow, rating, pin: None })
+    Ok(Ground { workflow, rating, pin: None, identity: None })
 }
 
 type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>);
@@ -97,6 +100,7 @@ async fn check(
     let rating = &ground.rating;
     let principal = &verified.facts().authority.principal;
     let server = server(gateway, &request.server, principal).await?;
+    ground.identity = server.shown_identity();
     if is_high(rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
     {

@@ -155,6 +155,9 @@ fn known_body(
     }
     if let Some(ground) = decision.ground {
         body.insert("risk", ground.rating.risk.as_str());
+        if let Some(identity) = ground.identity {
+            body.insert("upstream_identity", identity.as_str());
+        }
     }
     let mut digest = None;
     if let (Some(tool), Some(arguments)) = (decision.action, decision.arguments) {

@@ -24,7 +24,7 @@ pub(crate) enum Word {
 /// Asks the rules.
 pub(crate) fn judge(covered: Covered) -> Result<Judged, Stopped> {
     let Covered { call, verified } = covered;
-    let word = match rule(verified, &call.ground.workflow, &[]) {
+    let word = match rule(verified, &call.ground.workflow, &[], call.ground.identity) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {

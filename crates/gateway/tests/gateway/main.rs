@@ -14,6 +14,7 @@ mod access;
 mod allowed;
 mod authzen;
 mod boundary;
+mod broker;
 mod denied;
 mod entries;
 mod records;

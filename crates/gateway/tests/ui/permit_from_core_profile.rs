@@ -4,7 +4,7 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::permit::{Ruling, rule};
 
 fn shortcut(verified: Verified<Core>, workflow: &Workflow) -> Ruling {
-    rule(verified, workflow, &[])
+    rule(verified, workflow, &[], None)
 }
 
 fn main() {}

@@ -33,14 +33,16 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
         if rating.bearer {
             catalogue.insert("bearer", true);
         }
+        rating.personal.insert_into(&mut catalogue);
         o.insert("catalogue", catalogue);
-        o.insert(
-            "policy",
-            Object::new()
-                .with("assurance", decision.assurance.as_str())
-                .with("guarantee", facts.guarantee.as_str())
-                .with("grant_signed", facts.grant_signed),
-        );
+        let mut policy = Object::new()
+            .with("assurance", decision.assurance.as_str())
+            .with("guarantee", facts.guarantee.as_str())
+            .with("grant_signed", facts.grant_signed);
+        if let Some(identity) = ground.identity {
+            policy.insert("upstream_identity", identity.as_str());
+        }
+        o.insert("policy", policy);
     }
     o
 }
