@@ -144,12 +144,18 @@ pub(crate) fn read(data: &DataDir, row: &VaultRow) -> Result<Form, CliError> {
     })
 }
 
+/// A tool server, and a principal or the gateway itself.
+type Place = (ServerName, Option<PrincipalId>);
+
+/// When a version was read, and which it was.
+type Read = (Instant, Option<String>);
+
 /// The vault of a data dir.
 pub(crate) struct StoreVault {
     store: Store,
     dir: PathBuf,
     issuer: String,
-    versions: Mutex<HashMap<(ServerName, Option<PrincipalId>), (Instant, Option<String>)>>,
+    versions: Mutex<HashMap<Place, Read>>,
 }
 
 /// What is held at a place.

@@ -88,6 +88,9 @@ pub struct VaultRow {
     pub key: String,
 }
 
+/// A row, and the credential that was sealed in it.
+pub type Unsealed = (VaultRow, Zeroizing<Vec<u8>>);
+
 fn associated(org: &OrgId, row: &VaultRow) -> Aad<Vec<u8>> {
     // No part can hold the separator: they are names and a kind of ours.
     let place = &row.place;
@@ -159,7 +162,7 @@ impl View<'_> {
         &self,
         place: &VaultPlace,
         key: &VaultKey,
-    ) -> Result<Option<(VaultRow, Zeroizing<Vec<u8>>)>, StoreError> {
+    ) -> Result<Option<Unsealed>, StoreError> {
         let Some((row, sealed)) = self.vault_sealed(place)? else { return Ok(None) };
         let opened = open(self.org(), &row, sealed, key)?;
         Ok(Some((row, opened)))

@@ -46,7 +46,7 @@ pub fn set(
         return Err(Refusal::ProgramCredential);
     }
     if let Some((name, principal)) = known.principal {
-        let principal = principal.ok_or_else(|| Refusal::unknown("principal", &name))?;
+        let principal = principal.ok_or_else(|| Refusal::unknown("principal", name))?;
         if principal.status != Status::Active {
             return Err(Refusal::PrincipalInactive);
         }

@@ -10,7 +10,7 @@ pub(crate) enum VaultVerb {
     #[command(
         after_help = "The secret never stands on the command line. Read and sealed now: --secret-file. Looked up with every use: --secret-from\n  file:PATH        a file of mode 0600\n  credential:NAME  a credential that systemd hands to this service (LoadCredential=)\n  exec:COMMAND     what a command prints; its whole path and arguments, parted by spaces; ten seconds, no environment\n\nExamples:\n  bailiwick vault set desk --bearer --secret-file desk.token\n  bailiwick vault set desk --bearer --principal user:142 --secret-file - < token\n  bailiwick vault set mail --basic robot --secret-from credential:mail\n  bailiwick vault set crm --header X-Api-Key --secret-from 'exec:/usr/local/bin/key crm'\n  bailiwick vault set erp --oauth-token-url https://as.example/token --oauth-client-id robot --oauth-scope read --secret-file erp.secret"
     )]
-    Set(SetArgs),
+    Set(Box<SetArgs>),
     /// List what is in the vault, without any secret.
     List,
     /// Remove a credential: calls that need it are denied from then on.

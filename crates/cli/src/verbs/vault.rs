@@ -25,7 +25,7 @@ const MAX_SECRET: u64 = 16 << 10;
 pub(super) fn run(verb: VaultVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
-        VaultVerb::Set(args) => set(&data, args, out),
+        VaultVerb::Set(args) => set(&data, *args, out),
         VaultVerb::List => list(&data, out),
         VaultVerb::Remove { server, principal } => remove(&data, &server, principal, out),
         VaultVerb::RotateKey => {
