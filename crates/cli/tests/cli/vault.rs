@@ -117,6 +117,9 @@ fn credentials_stand_nowhere_but_in_their_place() {
     let key = world.data.join("keys/vault.jwk");
     fs::rename(&key, world.base.path().join("away.jwk")).unwrap();
     set_twice_fails(&world, &wrong);
+    // What was opened before is kept while the gateway runs.
+    world.stop_serve();
+    world.start_serve();
     let answer = ticket(&world, &chain);
     assert_eq!(denial(&answer), "credential-unavailable", "{}", answer.text());
     said.push_str(&answer.text());
