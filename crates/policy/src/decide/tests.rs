@@ -273,8 +273,11 @@ fn rule_ids_are_unique_and_every_rule_decides_something() {
     assert_eq!(ids.len(), Rule::ALL.len());
     let mut spoke = BTreeSet::from([Rule::Uncatalogued]);
     universe(|input| {
-        let spoken = Rule::ALL.iter().filter(|r| r.judge(input) != Verdict::Silent);
-        spoke.extend(spoken.copied());
+        for upstream in [Upstream::Apart, Upstream::Bound, Upstream::Shared] {
+            let input = PolicyInput { upstream, ..input.clone() };
+            let spoken = Rule::ALL.iter().filter(|r| r.judge(&input) != Verdict::Silent);
+            spoke.extend(spoken.copied());
+        }
     });
     assert_eq!(spoke.len(), Rule::ALL.len());
 }
