@@ -46,6 +46,6 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited,
-    LOGIN_SECONDS, Login, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed,
-    SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
+    LOGIN_SECONDS, Login, NewCredential, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey,
+    Recovered, Removed, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
 };

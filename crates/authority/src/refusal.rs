@@ -262,6 +262,9 @@ pub enum Refusal {
     /// The principal has no key of its own that could have signed.
     #[error("the principal has no signing key of its own")]
     NoSigningKey,
+    /// A credential for a tool server that is a program.
+    #[error("a program gets its secrets from whoever starts it")]
+    ProgramCredential,
     /// A principal that is not active.
     #[error("the principal is not active")]
     PrincipalInactive,

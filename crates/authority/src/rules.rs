@@ -66,4 +66,5 @@ pub mod roles;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;
+pub mod vault;
 pub mod workflows;

@@ -45,6 +45,7 @@ mod registry;
 mod revocations;
 mod statuses;
 mod tokens;
+mod vault;
 
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
@@ -59,6 +60,7 @@ pub use provider_logins::{OwnLogin, Then};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
+pub use vault::NewCredential;
 
 /// The authority over one data dir; clones share everything, but for whom they
 /// act.

@@ -10,12 +10,14 @@ mod ledger;
 mod people;
 mod policy;
 mod running;
+mod vault;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
+pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -108,6 +110,9 @@ pub(crate) enum Verb {
     /// Tool servers and the pins of their tools.
     #[command(subcommand)]
     ToolServer(ToolServerVerb),
+    /// Credentials of tool servers, encrypted; agents never hold them.
+    #[command(subcommand)]
+    Vault(VaultVerb),
     /// What the tools say they are: look, accept, withdraw.
     #[command(subcommand)]
     Catalogue(CatalogueVerb),
@@ -312,6 +317,15 @@ pub(crate) enum ScopeVerb {
     },
 }
 
+/// By whose account a tool server knows the callers behind the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WhoseAccount {
+    /// The principal's own.
+    Principal,
+    /// One for everybody.
+    Shared,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolServerVerb {
     /// Catalogue a tool server.
@@ -321,9 +335,24 @@ pub(crate) enum ToolServerVerb {
         /// Its MCP endpoint; `stdio:NAME` for a program that `wrap` runs.
         #[arg(long)]
         url: String,
-        /// The file that holds the gateway's credential for it.
+        /// The file that holds the gateway's credential for it, a bearer token; for other kinds,
+        /// see `bailiwick vault set`.
         #[arg(long)]
         credential: Option<PathBuf>,
+        /// By whose account it knows the callers behind the gateway.
+        #[arg(long, value_name = "WHOSE", default_value = "shared")]
+        upstream_identity: WhoseAccount,
+    },
+    /// Change by whose account a tool server knows the callers behind the gateway.
+    #[command(
+        after_help = "principal: each call carries the credential of its own principal, from the vault; without one it is denied.\nshared: all calls carry the gateway's one credential. Then a tool needs a person's approval unless its workflow says `personal: false` or names the `resource` argument that the delegation fixes.\n\nExample:\n  bailiwick tool-server identity mail principal"
+    )]
+    Identity {
+        /// The tool server.
+        name: String,
+        /// By whose account.
+        #[arg(value_name = "WHOSE")]
+        upstream_identity: WhoseAccount,
     },
     /// Read the tools' definitions and pin them.
     #[command(

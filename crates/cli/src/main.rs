@@ -41,6 +41,7 @@ mod presenter;
 mod proposal;
 mod table;
 mod tls;
+mod vault;
 mod verbs;
 mod web;
 

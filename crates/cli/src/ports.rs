@@ -2,7 +2,6 @@
 //! process.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -17,20 +16,19 @@ use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch,
-    RecordRefusal, Spend, ToolServer,
+    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch, RecordRefusal,
+    Spend, ToolServer, UpstreamIdentity,
 };
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
-    Candidate, Charge, Charged, Derived, Pending, PinStatus, Row, Spent, Status, Store, StoreError,
-    Subject, Tx,
+    Candidate, Charge, Charged, Derived, IdentityMode, Pending, PinStatus, Row, Spent, Status,
+    Store, StoreError, Subject, Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::host;
-use crate::keyfile;
 use crate::policies::PublishedPolicies;
 
 /// The system's clock and entropy.
@@ -320,7 +318,7 @@ pub(crate) fn note_derived(
     Ok(())
 }
 
-/// How long what was read of a tool server or its credential is kept.
+/// How long what was read of a tool server is kept.
 pub(crate) const CATALOGUE_AGE: Duration = Duration::from_millis(500);
 
 /// When a tool server was read, and what was found.
@@ -361,17 +359,12 @@ impl StoreCatalogue {
             by_operation.insert(operation(&pin.row.tool).to_owned(), read_pin(&pin.row)?);
         }
         let url = row.row.url.parse().map_err(|_| Unavailable)?;
-        let credential = match &row.row.credential {
-            None => None,
-            Some(reference) => Some(read_credential(reference)?),
+        let identity = match row.row.identity_mode {
+            IdentityMode::Principal => UpstreamIdentity::Principal,
+            IdentityMode::Shared => UpstreamIdentity::Shared,
         };
-        Ok(Some(Arc::new(ToolServer {
-            name: name.clone(),
-            url,
-            credential,
-            pins: by_operation,
-            revoked: revoked || row.row.status != Status::Active,
-        })))
+        let revoked = revoked || row.row.status != Status::Active;
+        Ok(Some(Arc::new(ToolServer::new(name.clone(), url, identity, by_operation, revoked))))
     }
 }
 
@@ -390,17 +383,6 @@ fn read_pin(pin: &bailiwick_store::Pin) -> Result<Pin, Unavailable> {
     let definition = Definition::of_kept(&definition).map_err(|_| Unavailable)?;
     // The row's digest is the pin; what stands beside it must be what it names.
     Ok(Pin { digest: pin.digest, ..Pin::of(&definition) })
-}
-
-/// `file:PATH`, mode 0600.
-fn read_credential(reference: &str) -> Result<Credential, Unavailable> {
-    let path = reference.strip_prefix("file:").ok_or(Unavailable)?;
-    let bytes = keyfile::read_private(Path::new(path)).map_err(|e| {
-        tracing::error!(code = %e.code, "a tool server's credential cannot be read");
-        Unavailable
-    })?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unavailable)?;
-    Ok(Credential::bearer(text.trim()))
 }
 
 impl Catalogue for StoreCatalogue {
@@ -462,8 +444,8 @@ impl Catalogue for StoreCatalogue {
         let rows = self.store.read(|v| v.tool_servers()).map_err(unavailable)?;
         let mut servers = Vec::new();
         for row in rows {
-            // One whose credential cannot be read is denied by itself; the
-            // others are as they were.
+            // One that cannot be read is denied by itself; the others are as they
+            // were.
             servers.extend(self.server(&row.row.name).ok().flatten());
         }
         Ok(servers)

@@ -40,6 +40,7 @@ mod scope;
 mod serve;
 mod task;
 mod tool_server;
+mod vault;
 mod workflow;
 mod wrap;
 
@@ -83,6 +84,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Policy(verb) => return policy::run(verb, &dir, out),
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
+        Verb::Vault(verb) => vault::run(verb, &dir, out)?,
         Verb::Catalogue(verb) => catalogue::run(verb, &dir, out)?,
         Verb::Import(verb) => import::run(&verb, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,

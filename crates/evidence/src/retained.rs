@@ -13,7 +13,8 @@ use bailiwick_core::ids::{AgentId, PrincipalId, TaskId, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Disclosure;
 use bailiwick_policy::call::Call;
-use bailiwick_policy::catalogue::Rating;
+use bailiwick_policy::catalogue::{Personal, Rating};
+use bailiwick_policy::decide::Upstream;
 use bailiwick_policy::grades::{Consent, Level};
 
 /// Why a decision cannot be made again.
@@ -117,6 +118,10 @@ fn read<'k>(
             assurance: Assurance::parse(grade("assurance")?)?,
             guarantee: Guarantee::parse(grade("guarantee")?)?,
             isolation: Isolation::recorded(policy.member("isolation"))?,
+            upstream: match policy.member("upstream") {
+                None => Upstream::Apart,
+                Some(word) => Upstream::parse(word.as_str()?)?,
+            },
             consent: if signed { Consent::Signed } else { Consent::Attested },
             principal: PrincipalId::parse(action.member("principal")?.as_str()?).ok()?,
             task: TaskId::parse(text("task")?).ok()?,
@@ -143,6 +148,7 @@ pub(crate) fn rated(catalogue: &Object) -> Option<(Rating, Level)> {
         idempotent: catalogue.member("idempotent")?.as_bool()?,
         timeout_seconds,
         bearer: catalogue.member("bearer").and_then(Json::as_bool).unwrap_or(false),
+        personal: Personal::read_from(catalogue),
     };
     Some((rating, text("level")?.parse().ok()?))
 }

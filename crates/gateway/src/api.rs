@@ -102,7 +102,7 @@ impl Gateway {
     /// SECURITY: nobody has proved anything yet, so whatever is wrong with it is
     /// told as a request that is not well-formed.
     pub(crate) fn api(&self, name: &ServerName) -> Result<Arc<ToolServer>, Denial> {
-        authority::server(self, name)
+        authority::catalogued(self, name)
             .map_err(|denial| Denial::new(Reason::RequestMalformed).about(denial.reason.code()))
     }
 

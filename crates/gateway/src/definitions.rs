@@ -1,11 +1,13 @@
 //! What a tool server says its tools are, read for a person who will pin them.
 
+use std::sync::Arc;
+
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::catalogue::DefinitionKind;
 
 use crate::gateway::Gateway;
 use crate::pins;
-use crate::ports::ToolServer;
+use crate::ports::{ToolServer, VaultFault};
 
 /// Why a tool server's definitions could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +21,17 @@ pub struct ListError {
 }
 
 impl Gateway {
+    /// A tool server with the gateway's own credential, to read its definitions.
+    ///
+    /// # Errors
+    /// [`VaultFault`].
+    pub async fn with_own_credential(
+        &self,
+        server: Arc<ToolServer>,
+    ) -> Result<Arc<ToolServer>, VaultFault> {
+        self.broker.equip_own(server).await
+    }
+
     /// Whether a tool server lists any resource, or a pattern of some.
     pub async fn has_resources(&self, server: &ToolServer) -> bool {
         for (method, member) in

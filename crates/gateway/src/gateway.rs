@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::broker::Broker;
 use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::external::Awaited;
@@ -86,6 +87,7 @@ pub struct Inner {
     anchors: RwLock<Arc<Anchors>>,
     pub(crate) ports: Ports,
     pub(crate) upstream: Upstream,
+    pub(crate) broker: Arc<Broker>,
     pub(crate) sessions: Sessions,
     pub(crate) pins: Pins,
     pub(crate) schemas: Schemas,
@@ -172,11 +174,15 @@ impl Gateway {
             Supplied::new(secret)
         });
         let reading = Reading::new(config.max_response_bytes);
-        let upstream = Upstream::new(reading, config.connect_timeout, programs)?;
+        let vault = Arc::clone(&ports.vault);
+        let broker = Arc::new(Broker::new(vault, Arc::clone(&ports.host)));
+        let shared = Some(Arc::clone(&broker));
+        let upstream = Upstream::new(reading, config.connect_timeout, programs, shared)?;
         let inner = Inner {
             audience: config.audience(),
             anchors: RwLock::new(Arc::new(config.anchors.clone())),
             upstream,
+            broker,
             sessions: Sessions::default(),
             pins: Pins::default(),
             schemas: Schemas::default(),
@@ -209,6 +215,8 @@ impl Gateway {
         // A program that another process runs cannot be asked here.
         let here = |s: &ToolServer| s.url.scheme() != "stdio" || self.upstream.is_program(s);
         for server in servers.iter().filter(|s| !s.revoked && here(s)) {
+            // One without a credential here is asked with the first call.
+            let Ok(server) = &self.broker.equip_own(Arc::clone(server)).await else { continue };
             if let Err(failure) = self.pins.check(self, server).await {
                 tracing::warn!(?failure, server = %server.name, "cannot list definitions");
             }
@@ -250,6 +258,8 @@ impl Gateway {
             let gateway = self.clone();
             self.tracker.spawn(async move {
                 if let Ok(Some(server)) = gateway.ports.catalogue.server(&session.owner.server) {
+                    let whose = &session.lease().recheck.authority.principal;
+                    let Ok(server) = gateway.broker.equip(server, whose).await else { return };
                     gateway.close_upstream(&server, session.upstream.as_deref()).await;
                 }
             });

@@ -18,8 +18,10 @@
 
 mod api;
 mod authzen;
+mod broker;
 mod busy;
 pub mod config;
+mod credential;
 mod definitions;
 mod ext_authz;
 mod external;

@@ -50,7 +50,7 @@ impl Gateway {
     ) -> Result<Visit, Stopped> {
         let caller = identify_message(self, name, presentation, at, session, now).await?;
         let digest = caller.present.facts().authority.workflow_digest;
-        let look = || -> Result<_, Denial> {
+        let look = async || -> Result<_, Denial> {
             let workflow = authority::workflow(self, &digest)?;
             // A server outside the workflow is as good as none.
             let unknown = || Denial::new(Reason::ToolNotCatalogued).about(name.as_str());
@@ -60,13 +60,14 @@ impl Gateway {
             if rated.operations.is_empty() == at.1.is_some() {
                 return Err(unknown());
             }
-            let server = authority::server(self, name)?;
+            let principal = &caller.present.facts().authority.principal;
+            let server = authority::server(self, name, principal).await?;
             if server.is_api() && at.1.is_none() {
                 return Err(unknown());
             }
             Ok((workflow, server))
         };
-        match look() {
+        match look().await {
             Ok((workflow, server)) => Ok(Visit { caller, server, workflow }),
             Err(denial) => Err(Stopped::known(denial, caller.present)),
         }

@@ -226,7 +226,7 @@ async fn compare(
             .iter()
             .filter_map(|(o, d)| Some((o.clone(), d.as_ref()?.digest())))
             .collect();
-        for (operation, pin) in &server.pins {
+        for (operation, pin) in server.pins.iter() {
             let definition = definitions.get(operation).and_then(Option::as_ref);
             if definition.map(Definition::digest) == Some(pin.digest) {
                 // Should it change again later, that is news.

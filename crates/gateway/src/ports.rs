@@ -2,20 +2,22 @@
 //! composition root implements them; [`crate::testing`] does so in memory.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use bailiwick_core::accountable::{Authority, Charge, Question, Registry, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
-use bailiwick_core::ids::{AgentId, EntryId, InstanceId, ServerName};
+use bailiwick_core::ids::{AgentId, EntryId, InstanceId, PrincipalId, ServerName};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::api::Operation;
 use bailiwick_policy::catalogue::Definition;
+pub use bailiwick_policy::grades::UpstreamIdentity;
 use bailiwick_policy::{Policies, Workflow};
 use futures_util::future::BoxFuture;
-use zeroize::Zeroizing;
+
+use crate::broker::Carried;
+pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 
 /// Clock and entropy.
 pub trait Host: Send + Sync {
@@ -170,64 +172,49 @@ pub trait Journal: Send + Sync {
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
-/// A tool server's credential; it is never shown.
-#[derive(Clone)]
-pub struct Credential(Zeroizing<String>);
-
-impl Credential {
-    /// A credential sent as `Authorization: Bearer`.
-    #[must_use]
-    pub fn bearer(token: impl Into<String>) -> Self {
-        Self(Zeroizing::new(token.into()))
-    }
-
-    pub(crate) fn secret(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The value of the header `Authorization`.
-    pub(crate) fn authorization(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("Bearer {}", self.0.as_str()))
-    }
+/// What the vault gives out.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The credential.
+    pub credential: Credential,
+    /// As [`Vault::version`] says it.
+    pub version: String,
+    /// Until when it may be used without opening it again; `None`: as long as
+    /// its version stands.
+    pub until: Option<Timestamp>,
 }
 
-impl Credential {
-    /// Whether an answer shows it: as it is, or as JSON escapes it.
-    pub(crate) fn is_shown_by(&self, text: &[u8]) -> bool {
-        let secret = self.0.as_str();
-        if secret.is_empty() {
-            return false;
-        }
-        let plain = std::str::from_utf8(text).is_ok_and(|text| text.contains(secret));
-        // A text with escapes is read before it is searched.
-        plain || text.contains(&b'\\') && unescaped(text).is_some_and(|t| t.contains(secret))
-    }
+/// The vault has no answer: the call is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VaultFault {
+    /// Why, a stable code that tells nothing of the credential.
+    pub code: &'static str,
 }
 
-/// Every string of a JSON text, one after the other.
-fn unescaped(text: &[u8]) -> Option<Zeroizing<String>> {
-    fn collect(value: &serde_json::Value, all: &mut String) {
-        match value {
-            serde_json::Value::String(text) => all.push_str(text),
-            serde_json::Value::Array(items) => items.iter().for_each(|v| collect(v, all)),
-            serde_json::Value::Object(members) => members.iter().for_each(|(name, v)| {
-                all.push_str(name);
-                all.push('\0');
-                collect(v, all);
-            }),
-            _ => {}
-        }
-        all.push('\0');
-    }
-    let mut all = Zeroizing::new(String::new());
-    collect(&serde_json::from_slice(text).ok()?, &mut all);
-    Some(all)
-}
+/// The credentials of tool servers.
+pub trait Vault: Send + Sync {
+    /// Which credential is held for a tool server and principal, or as the
+    /// gateway's own: another version is another credential. `None`: there is
+    /// none.
+    ///
+    /// # Errors
+    /// When it cannot be read: the call is denied.
+    fn version(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+    ) -> Result<Option<String>, VaultFault>;
 
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(..)")
-    }
+    /// Opens it, follows its references, and gets a token where it is a way to
+    /// one.
+    ///
+    /// # Errors
+    /// When any of this fails: the call is denied.
+    fn open<'a>(
+        &'a self,
+        server: &'a ServerName,
+        principal: Option<&'a PrincipalId>,
+    ) -> BoxFuture<'a, Result<Option<Opened>, VaultFault>>;
 }
 
 /// A definition that a person accepted.
@@ -261,13 +248,15 @@ pub struct ToolServer {
     pub name: ServerName,
     /// Its MCP endpoint, or the base of an HTTP API.
     pub url: url::Url,
-    /// What the gateway presents to it.
-    pub credential: Option<Credential>,
+    /// By whose account it knows the callers behind the gateway.
+    pub identity: UpstreamIdentity,
     /// Pins by operation: `tools/<name>`, `prompts/<name>`, or the name of an
     /// HTTP API's operation.
-    pub pins: BTreeMap<String, Pin>,
+    pub pins: Arc<BTreeMap<String, Pin>>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// What it is shown with the call that this value is for: set by the broker.
+    pub(crate) carried: Option<Carried>,
 }
 
 impl ToolServer {
@@ -278,6 +267,32 @@ impl ToolServer {
         self.pins.values().any(|pin| pin.operation.is_some())
     }
 
+    /// A tool server as it is catalogued.
+    #[must_use]
+    pub fn new(
+        name: ServerName,
+        url: url::Url,
+        identity: UpstreamIdentity,
+        pins: BTreeMap<String, Pin>,
+        revoked: bool,
+    ) -> Self {
+        Self { name, url, identity, pins: Arc::new(pins), revoked, carried: None }
+    }
+
+    /// By whose account it will know the call that this value is for; `None`, if
+    /// it is shown no credential.
+    pub(crate) fn shown_identity(&self) -> Option<UpstreamIdentity> {
+        self.carried.is_some().then_some(self.identity)
+    }
+
+    /// The same, shown `credential` whoever asks: to read definitions before it
+    /// is catalogued.
+    #[must_use]
+    pub fn shown(self, credential: Credential) -> Self {
+        let carried = Carried::of(&self.name, credential);
+        Self { carried: Some(carried), ..self }
+    }
+
     /// A tool server that is a program of this process, with nothing pinned.
     ///
     /// Its address names it and says nothing of the command.
@@ -285,7 +300,7 @@ impl ToolServer {
     #[expect(clippy::expect_used, reason = "a server's name is a part of a URL as it stands")]
     pub fn program(name: ServerName) -> Self {
         let url = url::Url::parse(&format!("stdio:{name}")).expect("a URL");
-        Self { url, name, credential: None, pins: BTreeMap::new(), revoked: false }
+        Self::new(name, url, UpstreamIdentity::Shared, BTreeMap::new(), false)
     }
 }
 
@@ -348,6 +363,8 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Workflows, tool servers and pins.
     pub catalogue: Arc<dyn Catalogue>,
+    /// Credentials of tool servers.
+    pub vault: Arc<dyn Vault>,
     /// Clock and entropy.
     pub host: Arc<dyn Host>,
 }

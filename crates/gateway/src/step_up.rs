@@ -3,7 +3,7 @@
 
 use bailiwick_core::denial::Reason;
 use bailiwick_core::guarantee::Guarantee;
-use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream};
 use bailiwick_policy::grades::Consent;
 use bailiwick_policy::step_up::shorthand_for;
 
@@ -56,6 +56,7 @@ pub(crate) fn needed(
         guarantee: Guarantee::Attested,
         isolation: known.facts().isolation,
         consent: Consent::Signed,
+        upstream: Upstream::Apart,
         call: CallFacts::new(known.facts(), arguments, gateway.ports.host.now()),
     };
     let (decision, _) = gateway.ports.catalogue.policies().ok()?.decide(&input);

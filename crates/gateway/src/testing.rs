@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
-use bailiwick_core::ids::{GrantId, ServerName};
+use bailiwick_core::ids::{GrantId, PrincipalId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::{Bundle, Policies, Workflow};
 use futures_util::future::BoxFuture;
 
 use crate::ports::{
-    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, PinMismatch, RecordRefusal,
-    Spend, ToolServer,
+    Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Opened, PinMismatch,
+    RecordRefusal, Spend, ToolServer, Vault, VaultFault,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -353,6 +353,120 @@ impl Journal for MemoryJournal {
             }
             written.completed.push(event);
             Ok(())
+        })
+    }
+}
+
+/// A place in a vault in memory: a tool server and perhaps a principal.
+type Place = (ServerName, Option<PrincipalId>);
+
+/// What stands at one place: its version, and what opens.
+#[derive(Clone)]
+struct Held {
+    version: u64,
+    credential: Credential,
+    lasts_seconds: Option<i64>,
+}
+
+/// A vault in memory.
+pub struct MemoryVault {
+    host: Arc<dyn Host>,
+    held: Mutex<HashMap<Place, Held>>,
+    fault: Mutex<Option<&'static str>>,
+    opened: AtomicU64,
+}
+
+impl MemoryVault {
+    /// An empty vault.
+    #[must_use]
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, held: Mutex::default(), fault: Mutex::default(), opened: AtomicU64::new(0) }
+    }
+
+    /// Puts a credential there that stands until another one is put there.
+    pub fn put(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+        credential: Credential,
+    ) {
+        self.put_for(server, principal, credential, None);
+    }
+
+    /// Puts one there that is opened anew after so many seconds.
+    pub fn put_for(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+        credential: Credential,
+        lasts_seconds: Option<i64>,
+    ) {
+        let mut held = lock(&self.held);
+        let place = (server.clone(), principal.cloned());
+        let version = held.get(&place).map_or(1, |h| h.version.saturating_add(1));
+        held.insert(place, Held { version, credential, lasts_seconds });
+    }
+
+    /// Replaces what opens at a place, as a token that was renewed: its version
+    /// stays.
+    pub fn renew(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+        credential: Credential,
+    ) {
+        if let Some(held) = lock(&self.held).get_mut(&(server.clone(), principal.cloned())) {
+            held.credential = credential;
+        }
+    }
+
+    /// Fails with this code, or not any more.
+    pub fn set_fault(&self, code: Option<&'static str>) {
+        *lock(&self.fault) = code;
+    }
+
+    /// How often something was opened.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    fn held(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+    ) -> Result<Option<Held>, VaultFault> {
+        if let Some(code) = *lock(&self.fault) {
+            return Err(VaultFault { code });
+        }
+        Ok(lock(&self.held).get(&(server.clone(), principal.cloned())).cloned())
+    }
+}
+
+impl Vault for MemoryVault {
+    fn version(
+        &self,
+        server: &ServerName,
+        principal: Option<&PrincipalId>,
+    ) -> Result<Option<String>, VaultFault> {
+        Ok(self.held(server, principal)?.map(|held| held.version.to_string()))
+    }
+
+    fn open<'a>(
+        &'a self,
+        server: &'a ServerName,
+        principal: Option<&'a PrincipalId>,
+    ) -> BoxFuture<'a, Result<Option<Opened>, VaultFault>> {
+        Box::pin(async move {
+            // Whoever else waits for it must have had a chance to come.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.opened.fetch_add(1, Ordering::SeqCst);
+            let now = self.host.now();
+            Ok(self.held(server, principal)?.map(|held| Opened {
+                credential: held.credential,
+                version: held.version.to_string(),
+                until: held.lasts_seconds.map(|seconds| now.plus_seconds(seconds)),
+            }))
         })
     }
 }

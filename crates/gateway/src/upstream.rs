@@ -5,6 +5,7 @@
 //! here, and reads answers up to a bound. Nothing of the caller's request but
 //! the checked message reaches a tool server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
@@ -13,7 +14,9 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::ports::{Credential, ToolServer};
+use crate::broker::Broker;
+use crate::credential::Credential;
+use crate::ports::ToolServer;
 use crate::relay::Events;
 use crate::rpc::Message;
 use crate::sse;
@@ -185,12 +188,12 @@ impl Reading {
         &self,
         text: &[u8],
         server: &ServerName,
-        secrets: &[Credential],
+        credential: Option<&Credential>,
         bytes: usize,
     ) -> Result<Message, Failure> {
         // SECURITY: agents never hold tool credentials (DESIGN rule 5), also
         // not because a tool server echoes what it was sent.
-        if secrets.iter().any(|secret| secret.is_shown_by(text)) {
+        if credential.is_some_and(|credential| credential.is_shown_by(text)) {
             tracing::error!(%server, "the tool server's answer holds its credential");
             return Err(Failure::Leak { bytes });
         }
@@ -211,18 +214,24 @@ impl Reading {
 /// Messages of a tool server that come as long as it likes.
 pub(crate) enum Source {
     /// Events of an HTTP answer.
-    Http { response: Box<reqwest::Response>, reader: sse::Reader, reading: Reading },
+    Http {
+        response: Box<reqwest::Response>,
+        reader: sse::Reader,
+        reading: Reading,
+        credential: Option<Credential>,
+    },
     /// What a program says of itself.
     Program(tokio::sync::mpsc::Receiver<Message>),
 }
 
 impl Source {
-    fn http(response: reqwest::Response, reading: Reading) -> Result<Self, Failure> {
+    fn http(answer: Answer, reading: Reading) -> Result<Self, Failure> {
+        let Answer { response, credential } = answer;
         if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
             return Err(Failure::Status(response.status().as_u16()));
         }
         let reader = sse::Reader::new(reading.max_bytes);
-        Ok(Self::Http { response: Box::new(response), reader, reading })
+        Ok(Self::Http { response: Box::new(response), reader, reading, credential })
     }
 
     /// What came next, perhaps nothing; `None` at the end, and when it cannot
@@ -230,21 +239,28 @@ impl Source {
     pub(crate) async fn next(&mut self, server: &ToolServer) -> Option<Vec<Message>> {
         match self {
             Self::Program(messages) => Some(vec![messages.recv().await?]),
-            Self::Http { response, reader, reading } => {
+            Self::Http { response, reader, reading, credential } => {
                 let piece = response.chunk().await.ok()??;
-                let secrets = server.credential.as_slice();
+                let shown = credential.as_ref();
                 let read =
-                    |data: Vec<u8>| reading.message(&data, &server.name, secrets, data.len()).ok();
+                    |data: Vec<u8>| reading.message(&data, &server.name, shown, data.len()).ok();
                 reader.feed(&piece).ok()?.into_iter().map(read).collect()
             }
         }
     }
 }
 
+/// An answer whose head is there, and the credential that it answers: what it
+/// may not show.
+struct Answer {
+    response: reqwest::Response,
+    credential: Option<Credential>,
+}
+
 /// The way to tool servers.
-#[derive(Debug)]
 pub(crate) struct Upstream {
     http: reqwest::Client,
+    broker: Option<Arc<Broker>>,
     programs: Programs,
     reading: Reading,
 }
@@ -255,6 +271,7 @@ impl Upstream {
         reading: Reading,
         connect_timeout: Duration,
         programs: Vec<(ServerName, Program)>,
+        broker: Option<Arc<Broker>>,
     ) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             // SECURITY: the credential is for the catalogued address only.
@@ -265,7 +282,7 @@ impl Upstream {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
             .build()?;
-        Ok(Self { http, programs: Programs::new(programs, reading), reading })
+        Ok(Self { http, broker, programs: Programs::new(programs, reading), reading })
     }
 
     /// Whether a tool server is a program that is started here.
@@ -281,11 +298,6 @@ impl Upstream {
             HeaderValue::from_static("application/json, text/event-stream"),
         );
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(credential) = &outgoing.server.credential {
-            let mut value = HeaderValue::from_str(credential.authorization().as_str()).ok()?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
         if outgoing.method != Some("initialize") {
             let version = HeaderValue::from_static(outgoing.era.version());
             headers.insert(HeaderName::from_static("mcp-protocol-version"), version);
@@ -321,8 +333,8 @@ impl Upstream {
         let sent_in_session = outgoing.session.is_some();
         let server = outgoing.server;
         let work = async {
-            let response = self.post(outgoing).await?;
-            self.receive(response, server, id, sent_in_session, events).await
+            let answer = self.post(outgoing).await?;
+            self.receive(answer, &server.name, id, sent_in_session, events).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -341,24 +353,59 @@ impl Upstream {
         match tokio::time::timeout(limit, self.post(outgoing)).await {
             Err(_) => Err(Failure::TimedOut),
             Ok(Err(failure)) => Err(failure),
-            Ok(Ok(response)) if response.status().is_success() => Ok(()),
-            Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND && in_session => {
+            Ok(Ok(answer)) if answer.response.status().is_success() => Ok(()),
+            Ok(Ok(answer)) if answer.response.status() == StatusCode::NOT_FOUND && in_session => {
                 Err(Failure::SessionEnded)
             }
-            Ok(Ok(response)) => Err(Failure::Status(response.status().as_u16())),
+            Ok(Ok(answer)) => Err(Failure::Status(answer.response.status().as_u16())),
         }
     }
 
     /// Sends a POST and returns once the answer's headers are there.
-    async fn post(&self, outgoing: Outgoing<'_>) -> Result<reqwest::Response, Failure> {
+    async fn post(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
         let headers = Self::headers(&outgoing).ok_or(Failure::Unreachable)?;
-        self.http
-            .post(outgoing.server.url.clone())
-            .headers(headers)
-            .body(outgoing.body)
-            .send()
-            .await
-            .map_err(|error| failure(&error))
+        self.send(Method::POST, outgoing.server, headers, outgoing.body).await
+    }
+
+    async fn send(
+        &self,
+        verb: Method,
+        server: &ToolServer,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        self.send_to(verb, server, server.url.clone(), headers, body).await
+    }
+
+    /// Sends a request with the credential that the broker set. One that the
+    /// tool server refuses (401: nothing was done) is renewed, once.
+    async fn send_to(
+        &self,
+        verb: Method,
+        server: &ToolServer,
+        url: url::Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let body = bytes::Bytes::from(body);
+        let sent = async |credential: Option<&Credential>| {
+            let mut headers = headers.clone();
+            headers.extend(credential.map(Credential::to_header));
+            let request = self.http.request(verb.clone(), url.clone()).headers(headers);
+            request.body(body.clone()).send().await.map_err(|error| failure(&error))
+        };
+        let carried = server.carried.as_ref();
+        let credential = carried.map(|c| c.credential.clone());
+        let response = sent(credential.as_ref()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let (Some(carried), Some(broker)) = (carried, &self.broker)
+            && carried.credential.is_renewable()
+            && let Some(renewed) = broker.renew(carried).await
+        {
+            let response = sent(Some(&renewed)).await?;
+            return Ok(Answer { response, credential: Some(renewed) });
+        }
+        Ok(Answer { response, credential })
     }
 
     /// Sends a request whose answer is a stream.
@@ -378,11 +425,11 @@ impl Upstream {
         if self.is_program(server) {
             return self.programs.common(&server.name, session);
         }
-        let response = self.bare(Method::GET, server, session).await?;
-        if response.status() == StatusCode::NOT_FOUND {
+        let answer = self.bare(Method::GET, server, session).await?;
+        if answer.response.status() == StatusCode::NOT_FOUND {
             return Err(Failure::SessionEnded);
         }
-        Source::http(response, self.reading)
+        Source::http(answer, self.reading)
     }
 
     /// Ends a session.
@@ -399,7 +446,7 @@ impl Upstream {
         verb: Method,
         server: &ToolServer,
         session: &str,
-    ) -> Result<reqwest::Response, Failure> {
+    ) -> Result<Answer, Failure> {
         let outgoing = Outgoing {
             server,
             era: Era::Sessions,
@@ -411,22 +458,20 @@ impl Upstream {
         };
         let mut headers = Self::headers(&outgoing).ok_or(Failure::Unreachable)?;
         headers.remove(header::CONTENT_TYPE);
-        self.http
-            .request(verb, server.url.clone())
-            .headers(headers)
-            .send()
-            .await
-            .map_err(|error| failure(&error))
+        self.send(verb, server, headers, Vec::new()).await
     }
 
     async fn receive(
         &self,
-        mut response: reqwest::Response,
-        server: &ToolServer,
+        answer: Answer,
+        server: &ServerName,
         id: &Json,
         sent_in_session: bool,
         events: &mut Events,
     ) -> Result<Received, Failure> {
+        let Answer { mut response, credential } = answer;
+        let read =
+            |text: &[u8], bytes| self.reading.message(text, server, credential.as_ref(), bytes);
         let status = response.status();
         if status == StatusCode::NOT_FOUND && sent_in_session {
             return Err(Failure::SessionEnded);
@@ -446,7 +491,7 @@ impl Upstream {
                 }
                 let data = reader.feed(&piece).map_err(|_| Failure::TooLarge { bytes })?;
                 for data in data {
-                    let message = self.message(&data, server, bytes)?;
+                    let message = read(&data, bytes)?;
                     match message {
                         Message::Response { id: answered, message } if answered == *id => {
                             return Ok(Received { message, bytes, session });
@@ -474,7 +519,7 @@ impl Upstream {
             }
             body.extend_from_slice(&piece);
         }
-        match self.message(&body, server, bytes) {
+        match read(&body, bytes) {
             Ok(Message::Response { id: answered, message }) if answered == *id => {
                 Ok(Received { message, bytes, session })
             }
@@ -482,10 +527,6 @@ impl Upstream {
             _ if !status.is_success() => Err(Failure::Status(status.as_u16())),
             _ => Err(Failure::Garbage { bytes }),
         }
-    }
-
-    fn message(&self, text: &[u8], server: &ToolServer, bytes: usize) -> Result<Message, Failure> {
-        self.reading.message(text, &server.name, server.credential.as_slice(), bytes)
     }
 }
 

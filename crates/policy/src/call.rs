@@ -6,7 +6,7 @@ use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
-use crate::decide::{CallFacts, PolicyInput};
+use crate::decide::{CallFacts, PolicyInput, Upstream};
 use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
 use crate::workflow::{Problem, read_call};
 
@@ -27,6 +27,8 @@ pub struct Call {
     pub guarantee: Guarantee,
     /// The isolation of the chain's weakest hop.
     pub isolation: Isolation,
+    /// Whether the tool server tells this principal from others.
+    pub upstream: Upstream,
     /// Whose signature the grant carries.
     pub consent: Consent,
     /// On whose authority.
@@ -65,6 +67,7 @@ impl Call {
             assurance: self.assurance,
             guarantee: self.guarantee,
             isolation: self.isolation,
+            upstream: self.upstream,
             consent: self.consent,
             call: CallFacts {
                 principal: &self.principal,

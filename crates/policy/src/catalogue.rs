@@ -39,6 +39,45 @@ pub struct Rating {
     /// Whether callers may use it that prove nothing but that they have a
     /// token (DESIGN rule 1): only reads of low risk can be listed so.
     pub bearer: bool,
+    /// Whose data a call touches, for tool servers that know all principals by
+    /// one account.
+    pub personal: Personal,
+}
+
+/// Whose data a tool touches: a tool server that knows all principals by one
+/// account cannot keep one's from the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Personal {
+    /// Perhaps somebody's own: nobody said.
+    #[default]
+    Unstated,
+    /// Nobody's own: whoever has the tool may see or change them all.
+    No,
+    /// Those that this argument names, which a delegation can fix to the
+    /// principal's.
+    ByArgument(String),
+}
+
+impl Personal {
+    /// Says it in `object`; what nobody said is absent, so that the digests of
+    /// older files stay theirs.
+    pub fn insert_into(&self, object: &mut Object) {
+        match self {
+            Self::Unstated => {}
+            Self::No => object.insert("personal", false),
+            Self::ByArgument(name) => object.insert("resource", name.as_str()),
+        }
+    }
+
+    /// Reads what [`Personal::insert_into`] wrote.
+    #[must_use]
+    pub fn read_from(object: &Object) -> Self {
+        match (object.member("personal"), object.member("resource").and_then(Json::as_str)) {
+            (Some(Json::Bool(false)), _) => Self::No,
+            (_, Some(name)) => Self::ByArgument(name.to_owned()),
+            _ => Self::Unstated,
+        }
+    }
 }
 
 impl Rating {
@@ -56,6 +95,7 @@ impl Rating {
         if self.bearer {
             object.insert("bearer", true);
         }
+        self.personal.insert_into(&mut object);
         object.into()
     }
 }

@@ -12,10 +12,13 @@ use std::borrow::Cow;
 use bailiwick_core::accountable::Facts;
 use bailiwick_core::ids::{AgentId, PrincipalId, TaskId, ToolId, WorkflowId};
 use bailiwick_core::json::Object;
+use bailiwick_core::scope::{ArgumentRules, NamedArgument};
 use bailiwick_core::time::Timestamp;
 
-use crate::catalogue::Rating;
-use crate::grades::{Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk};
+use crate::catalogue::{Personal, Rating};
+use crate::grades::{
+    Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk, UpstreamIdentity,
+};
 
 /// Everything that policy looks at.
 #[derive(Clone, Debug)]
@@ -36,8 +39,63 @@ pub struct PolicyInput<'a> {
     pub isolation: Isolation,
     /// Whose signature the grant carries.
     pub consent: Consent,
+    /// By whose account the tool server will know the call.
+    pub upstream: Upstream,
     /// What the built-in rules do not look at.
     pub call: CallFacts<'a>,
+}
+
+/// By whose account a tool server will know a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// The principal's own, or none: it is shown no credential.
+    Apart,
+    /// One for everybody, and the delegation fixes the argument that says whose
+    /// data are meant.
+    Bound,
+    /// One for everybody: it cannot keep one principal's data from another.
+    Shared,
+}
+
+impl Upstream {
+    /// Its name, as decisions retain it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Apart => "apart",
+            Self::Bound => "bound",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// Reads its name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Apart, Self::Bound, Self::Shared].into_iter().find(|u| u.as_str() == text)
+    }
+
+    /// What follows from the account that the gateway shows, our rating of the
+    /// tool, and the delegation's rules for its arguments.
+    #[must_use]
+    pub fn of(
+        identity: Option<UpstreamIdentity>,
+        rating: &Rating,
+        rules: Option<&ArgumentRules>,
+    ) -> Self {
+        if identity != Some(UpstreamIdentity::Shared) || rating.personal == Personal::No {
+            return Self::Apart;
+        }
+        let Personal::ByArgument(name) = &rating.personal else { return Self::Shared };
+        // A range or a length keeps nobody to what is theirs.
+        let fixes = |argument: &NamedArgument| {
+            let fixed = ["exact", "one_of", "path_under", "url_within"];
+            !argument.is_optional() && fixed.contains(&argument.constraint().type_name())
+        };
+        match rules.and_then(|rules| rules.argument(name)) {
+            Some(argument) if fixes(argument) => Self::Bound,
+            _ => Self::Shared,
+        }
+    }
 }
 
 /// What only an organisation's policy asks of a call.
@@ -129,6 +187,8 @@ rules! {
         "at level manual a read of high risk needs a person's approval";
     SupervisedEffect = "supervised-effect", "approval-unavailable",
         "at level supervised an effect of medium risk or above needs a person's approval";
+    SharedIdentity = "shared-identity", "approval-unavailable",
+        "a tool server that knows all principals by one account is called without a person only with a tool whose data are nobody's own, or whose argument the delegation fixes to the principal's";
     WithinLevel = "within-level", "",
         "the workflow's level lets agents do this within scope, window and budget";
 }
@@ -266,6 +326,7 @@ impl Rule {
             Self::SupervisedEffect => ask(input.level == Level::Supervised
                 && effect == Effect::Write
                 && risk >= Risk::Medium),
+            Self::SharedIdentity => ask(input.upstream == Upstream::Shared),
             Self::WithinLevel => match (input.level, effect) {
                 (Level::Bounded | Level::Autonomous, _) | (_, Effect::Read) => {
                     Verdict::Allow(self.into())

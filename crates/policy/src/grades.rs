@@ -90,6 +90,15 @@ grade!(
     }
 );
 grade!(
+    /// By whose account a tool server knows the callers behind the gateway.
+    UpstreamIdentity, "`shared`, `principal`" {
+        /// One account for everybody: to the tool server all principals are one.
+        Shared = "shared",
+        /// The principal's own, by that principal's consent there.
+        Principal = "principal",
+    }
+);
+grade!(
     /// Whose signature a grant carries (DESIGN rule 9).
     Consent, "`attested`, `signed`" {
         /// None of the principal's: an administrator attests it.

@@ -17,8 +17,8 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
 use crate::catalogue::Rating;
-use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput};
-use crate::grades::{Consent, Level};
+use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput, Upstream};
+use crate::grades::{Consent, Level, UpstreamIdentity};
 use crate::in_force::{Heard, Policies};
 use crate::workflow::Workflow;
 
@@ -146,11 +146,18 @@ pub enum Ruling {
 }
 
 /// Decides about a verified call under `workflow`, whose digest must be the
-/// one that the chain names: the caller looked it up by that digest.
+/// one that the chain names: the caller looked it up by that digest. `identity`
+/// says by whose account the tool server will know the call; `None`, if it is
+/// shown no credential.
 #[must_use]
-pub fn rule(verified: Verified<Accountable>, workflow: &Workflow, policies: &Policies) -> Ruling {
+pub fn rule(
+    verified: Verified<Accountable>,
+    workflow: &Workflow,
+    policies: &Policies,
+    identity: Option<UpstreamIdentity>,
+) -> Ruling {
     let assurance = verified.assurance();
-    match weigh(&verified, workflow, policies) {
+    match weigh(&verified, workflow, policies, identity) {
         Ok((rating, decision, heard)) => {
             let (rating, level) = (rating.clone(), workflow.level);
             let case = |verified, finding, heard| Case {
@@ -186,6 +193,7 @@ fn weigh<'w>(
     verified: &Verified<Accountable>,
     workflow: &'w Workflow,
     policies: &Policies,
+    identity: Option<UpstreamIdentity>,
 ) -> Result<(&'w Rating, PolicyDecision, Heard), Denial> {
     let facts = verified.facts();
     let uncatalogued = || Denial::new(Reason::ToolNotCatalogued).about(verified.tool());
@@ -199,6 +207,7 @@ fn weigh<'w>(
     let caller = facts.caller().ok_or_else(|| Denial::new(Reason::KeyNotEnrolled))?;
     let tool = ToolId::parse(verified.tool()).map_err(|_| uncatalogued())?;
     let rating = workflow.catalogue.rating(&tool).ok_or_else(uncatalogued)?;
+    let rules = verified.chain().scope().and_then(|scope| scope.rules(verified.tool()));
     let input = PolicyInput {
         agent: &caller.agent,
         tool: &tool,
@@ -208,6 +217,7 @@ fn weigh<'w>(
         guarantee: facts.guarantee,
         isolation: facts.isolation,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
+        upstream: Upstream::of(identity, rating, rules),
         call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };
     let (decision, heard) = policies.decide(&input);

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_people.sql"),
     include_str!("schema/0003_candidates.sql"),
     include_str!("schema/0004_policies.sql"),
+    include_str!("schema/0005_vault.sql"),
 ];
 
 /// The newest schema version that this program knows.

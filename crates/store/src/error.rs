@@ -147,6 +147,12 @@ pub enum StoreError {
     /// The unit of work was interrupted before it answered.
     #[error("the write was interrupted before it was durable")]
     Interrupted,
+    /// A credential in the vault cannot be opened.
+    #[error("the credential for `{server}` in the vault cannot be opened")]
+    VaultSealed {
+        /// The tool server.
+        server: String,
+    },
     /// A value lies outside what the store holds.
     #[error("the {what} is out of range")]
     Value {
@@ -175,6 +181,7 @@ impl StoreError {
             Self::Plaintext { .. } => "plaintext-unreadable",
             Self::SchemaNewer { .. } => "schema-newer",
             Self::Value { .. } => "value-out-of-range",
+            Self::VaultSealed { .. } => "vault-sealed",
         }
     }
 
@@ -200,6 +207,9 @@ impl StoreError {
             Self::Plaintext { .. } => "restore the plaintext key that belongs to this data dir",
             Self::SchemaNewer { .. } => "use the version that wrote this data dir, or a newer one",
             Self::Value { .. } => "use a smaller value",
+            Self::VaultSealed { .. } => {
+                "restore the key of the vault that belongs to this data dir, or set the credential again"
+            }
         }
     }
 

@@ -39,6 +39,7 @@ mod seal;
 mod store;
 mod tickets;
 mod tx;
+mod vault;
 mod view;
 mod writer;
 
@@ -62,4 +63,5 @@ pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
+pub use vault::{MAX_VAULT_BYTES, Unsealed, VaultKey, VaultPlace, VaultRow};
 pub use view::View;

@@ -62,6 +62,7 @@ impl Refusal {
             Self::PreparedUnknown { .. } => "grant-not-prepared",
             Self::NoSigningKey => "no-signing-key",
             Self::PrincipalInactive => "principal-inactive",
+            Self::ProgramCredential => "program-credential",
             Self::ReasonForm => "reason-malformed",
             Self::ReasonMissing => "reason-empty",
             Self::RevocationStatement { .. } => "revocation-statement-invalid",
@@ -159,6 +160,7 @@ impl Refusal {
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",
+            Self::ProgramCredential => "name the variable with `--secret` of `bailiwick wrap`",
             Self::ReasonForm => "write for example `finished` or `key-compromised`",
             Self::ReasonMissing => "say in a few words why the person leaves",
             Self::RevocationStatement { .. } => {

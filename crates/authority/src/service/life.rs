@@ -12,10 +12,11 @@ use crate::host::Moment;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::Role;
 use crate::people::sessions::Secret;
+use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::agents::{self, Moved};
 use crate::rules::life::{self, Administrator, Heir, Leaving, Offboarded, Owned, RECOVERY};
-use crate::rules::{credentials, principals, roles};
+use crate::rules::{credentials, principals, roles, vault};
 
 /// Seconds for which an enrolment link may be used.
 const LINK_SECONDS: i64 = 24 * 60 * 60;
@@ -227,7 +228,13 @@ impl Authority {
             }
             tx.drop_tickets(LINK, alias.as_str())?;
             let sessions = end_sessions(tx, alias)?;
-            Ok(Offboarded { grants: open, sessions, ..cx.write(tx, plan)? })
+            let left = cx.write(tx, plan)?;
+            // What others' services let the principal do ends here as well.
+            for place in tx.vault_remove_of(alias)? {
+                let step = vault::remove(moment, &cx.installation, &place, "offboarded")?;
+                cx.write(tx, Plan::one(step, ()))?;
+            }
+            Ok(Offboarded { grants: open, sessions, ..left })
         })?;
         left.workflows = self.workflows_of_owner(&left.alias)?;
         Ok(left)

@@ -20,7 +20,9 @@ use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
 use bailiwick_authority::rules::provider_keys::used;
 use bailiwick_authority::rules::tool_servers::NewServer;
-use bailiwick_authority::{DelegationRef, Erasure, PrepareOptions, SignedIn, Target};
+use bailiwick_authority::{
+    DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
+};
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::ServerName;
@@ -29,7 +31,7 @@ use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{ClientSource, IdentityMode, Instance, Place, Status, StoreError};
+use bailiwick_store::{ClientSource, IdentityMode, Instance, Place, Status, StoreError, VaultKey};
 
 /// Kinds that other makers write: the gateway, or whoever reads texts.
 const ELSEWHERE: [Kind; 6] = [
@@ -213,6 +215,17 @@ fn the_authority_writes_the_golden_entries() {
     for place in [Place::Enforced, Place::Candidate] {
         a.policy_publish(place, bundle.clone()).unwrap();
     }
+    let (old, new) = (VaultKey::new([1; 32]), VaultKey::new([2; 32]));
+    let credential = NewCredential {
+        server: server.clone(),
+        principal: Some(principal("user:owner")),
+        kind: "bearer",
+        source: "value",
+        sealed: zeroize::Zeroizing::new(b"a-credential-of-theirs".to_vec()),
+    };
+    a.vault_set(credential, &old).unwrap();
+    assert_eq!(a.vault_rekey(&old, &new).unwrap(), 1);
+    a.vault_remove(&server, Some(&principal("user:owner"))).unwrap();
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

@@ -36,6 +36,7 @@ pub(crate) fn report(plan: &Plan) -> Result<Report, Failure> {
         idempotent: false,
         timeout_seconds: None,
         bearer: false,
+        personal: bailiwick_policy::catalogue::Personal::No,
     };
     let input = PolicyInput {
         agent: &agent,
@@ -46,6 +47,7 @@ pub(crate) fn report(plan: &Plan) -> Result<Report, Failure> {
         guarantee: Guarantee::Key,
         isolation: Isolation::Unstated,
         consent: Consent::Signed,
+        upstream: bailiwick_policy::decide::Upstream::Apart,
         call: CallFacts {
             principal: &principal,
             task: &task,

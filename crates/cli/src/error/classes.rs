@@ -79,6 +79,7 @@ fn of_refusal(refusal: &Refusal) -> Class {
         | Refusal::Grant(GrantError::Member { .. })
         | Refusal::Installation { .. }
         | Refusal::Key(_)
+        | Refusal::ProgramCredential
         | Refusal::ReasonForm
         | Refusal::ReasonMissing
         | Refusal::Token(_)

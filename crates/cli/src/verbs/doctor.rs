@@ -15,6 +15,7 @@ use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
+use crate::vault::{follow, read};
 use crate::web;
 
 /// How long a tool server may take to refuse.
@@ -100,10 +101,40 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
             Ok(format!("{}: {pins} pins", server.name))
         };
         checks.push(Check { what: "tool server", result });
-        // A program has no address that somebody else could call.
-        if !server.url.starts_with("stdio:") {
-            checks.push(Check { what: "direct call", result: direct_call(&server.url) });
-        }
+        let result = if server.url.starts_with("stdio:") {
+            // Nobody else could call it.
+            Ok(format!("{}: not applicable, a program has no address", server.name))
+        } else {
+            direct_call(&server.url).map(|found| format!("{}: {found}", server.name))
+        };
+        checks.push(Check { what: "direct call", result });
+    }
+    vault(data, checks)
+}
+
+/// Whether every credential can be had, as a call would need it.
+fn vault(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let rows = data.authority.vault()?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let runtime = super::serve::runtime()?;
+    for row in rows {
+        let whose = match &row.place.principal {
+            Some(alias) => data.name(alias)?.unwrap_or_else(|| "(erased)".to_owned()),
+            None => "the gateway".to_owned(),
+        };
+        let named = format!("{} of {whose} for {}", row.kind, row.place.server);
+        let result = read(data, &row).and_then(|form| {
+            runtime.block_on(follow(&form)).map(|_| named.clone()).map_err(|fault| {
+                CliError::environment(
+                    fault.code,
+                    format!("the credential cannot be had: {named}"),
+                    remedy(fault.code),
+                )
+            })
+        });
+        checks.push(Check { what: "credential", result });
     }
     Ok(())
 }
@@ -113,6 +144,25 @@ fn policy(data: &DataDir) -> Result<String, CliError> {
     let bundle = bundle
         .ok_or_else(|| super::policy::none("no policy is in force, so every call is denied"))?;
     Ok(format!("{} policies, {}", bundle.policies().len(), bundle.digest()))
+}
+
+/// What to do about a credential that cannot be had.
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "credential-permissions" => "make the file readable by this user only (chmod 600)",
+        "credentials-directory-missing" => {
+            "run it as the systemd unit that has LoadCredential=, or set it from a file"
+        }
+        "credential-command" | "credential-command-failed" | "credential-command-timeout" => {
+            "run the command by hand, with an empty environment"
+        }
+        "token-address" => "set it with --inside, if the authorization server is in your network",
+        "token-refused" => "check client id, secret and scopes at the authorization server",
+        "token-unreachable" | "token-malformed" | "token-url" => {
+            "check the token endpoint's URL, and that it answers as RFC 6749 says"
+        }
+        _ => "set the credential again with `bailiwick vault set`",
+    }
 }
 
 fn clock(last: Option<Timestamp>) -> Result<String, CliError> {

@@ -31,6 +31,7 @@ use crate::keyfile;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
+use crate::vault::StoreVault;
 
 /// How often entries become leaves of the tree (within a second).
 const SEQUENCE: Duration = Duration::from_millis(500);
@@ -147,6 +148,7 @@ pub(super) fn gateway_with(
         registry: Arc::new(data.authority.registry(None)),
         journal: Arc::new(journal(data)),
         catalogue,
+        vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
     };
     Ok(Gateway::with_programs(config, ports, programs)?)

@@ -13,7 +13,7 @@ use bailiwick_store::{IdentityMode, Subject};
 
 use super::wrap;
 use crate::address;
-use crate::args::{ProgramArgs, ToolServerVerb};
+use crate::args::{ProgramArgs, ToolServerVerb, WhoseAccount};
 use crate::datadir::{DataDir, or_none};
 use crate::error::CliError;
 use crate::keyfile;
@@ -24,7 +24,12 @@ use crate::table::{table, table_or};
 pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
-        ToolServerVerb::Add { name, url, credential } => add(&data, &name, url, credential, out),
+        ToolServerVerb::Add { name, url, credential, upstream_identity } => {
+            add(&data, &name, url, credential, upstream_identity, out)
+        }
+        ToolServerVerb::Identity { name, upstream_identity } => {
+            identity(&data, &ServerName::parse(&name)?, upstream_identity, out)
+        }
         ToolServerVerb::Pin { name, accept, program } => {
             pin(&data, &ServerName::parse(&name)?, &accept, &program, out)
         }
@@ -37,6 +42,7 @@ fn add(
     name: &str,
     url: String,
     credential: Option<std::path::PathBuf>,
+    upstream_identity: WhoseAccount,
     out: Output,
 ) -> Result<(), CliError> {
     let url = address::tool_server(&url)?;
@@ -45,14 +51,63 @@ fn add(
         name: ServerName::parse(name)?,
         url,
         credential,
-        identity_mode: IdentityMode::Shared,
+        identity_mode: mode(upstream_identity),
         replace: false,
     })?;
     out.result(
-        Object::new().with("tool_server", &server.name).with("url", server.url.as_str()),
+        Object::new()
+            .with("tool_server", &server.name)
+            .with("url", server.url.as_str())
+            .with("upstream_identity", server.identity_mode.as_str()),
         format!("catalogued {} at {}", server.name, server.url),
     );
     out.next(&[&format!("bailiwick tool-server pin {}", server.name)]);
+    Ok(())
+}
+
+const fn mode(whose: WhoseAccount) -> IdentityMode {
+    match whose {
+        WhoseAccount::Principal => IdentityMode::Principal,
+        WhoseAccount::Shared => IdentityMode::Shared,
+    }
+}
+
+/// The same tool server, known by another account.
+fn identity(
+    data: &DataDir,
+    name: &ServerName,
+    whose: WhoseAccount,
+    out: Output,
+) -> Result<(), CliError> {
+    let known = data.authority.tool_servers()?.into_iter().find(|s| s.row.name == *name);
+    let known = known.ok_or_else(|| {
+        CliError::not_found(
+            "not-found",
+            format!("no tool server `{name}`"),
+            "add it with `bailiwick tool-server add`",
+        )
+    })?;
+    let changed = data.authority.tool_server_add(NewServer {
+        name: name.clone(),
+        url: known.row.url,
+        credential: known.row.credential,
+        identity_mode: mode(whose),
+        replace: true,
+    })?;
+    let whose = changed.identity_mode.as_str();
+    out.result(
+        Object::new().with("tool_server", name).with("upstream_identity", whose),
+        format!("{name} is known by the account: {whose}"),
+    );
+    let next = match changed.identity_mode {
+        IdentityMode::Principal => {
+            format!("bailiwick vault set {name} --help   # one for each principal")
+        }
+        IdentityMode::Shared => {
+            "bailiwick workflow check FILE   # its tools say `personal` or `resource`".to_owned()
+        }
+    };
+    out.next(&[&next]);
     Ok(())
 }
 
@@ -76,9 +131,9 @@ fn pin(
         .server(name)
         .map_err(|_| {
             CliError::environment(
-                "credential-unreadable",
-                "the tool server's credential cannot be read",
-                "check the file and its mode (600)",
+                "catalogue-unreadable",
+                "the catalogue cannot be read",
+                "run `bailiwick doctor`",
             )
         })?
         .ok_or_else(|| {
@@ -111,6 +166,13 @@ fn pin(
     let runtime = super::serve::runtime()?;
     let _entered = runtime.enter();
     let gateway = super::serve::gateway_with(data, Arc::new(catalogue), programs)?;
+    let server = runtime.block_on(gateway.with_own_credential(server)).map_err(|fault| {
+        CliError::environment(
+            "credential-unreadable",
+            format!("the tool server's credential cannot be had ({})", fault.code),
+            "run `bailiwick doctor`, which says what to do",
+        )
+    })?;
     let mut lines = Vec::new();
     let mut items = Vec::new();
     let mut refused = false;
@@ -196,16 +258,24 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
             ));
         }
         let count = pins.len().to_string();
-        lines.push(vec![server.name.to_string(), state.to_owned(), count, server.url.clone()]);
+        let whose = server.identity_mode.as_str().to_owned();
+        lines.push(vec![
+            server.name.to_string(),
+            state.to_owned(),
+            count,
+            whose.clone(),
+            server.url.clone(),
+        ]);
         servers.push(Json::from(
             Object::new()
                 .with("tool_server", &server.name)
                 .with("url", server.url.as_str())
+                .with("upstream_identity", whose)
                 .with("status", state)
                 .with("pins", pins),
         ));
     }
-    let heads = ["tool server", "status", "pins", "url"];
+    let heads = ["tool server", "status", "pins", "account", "url"];
     let mut text = table_or(&heads, &lines, "no tool server is catalogued");
     if !pinned.is_empty() {
         text.push_str(&format!("\n\n{}", table(&["tool", "status", "digest"], &pinned)));

@@ -41,6 +41,7 @@ mod stock_clients;
 mod strangers;
 mod suites;
 mod tls;
+mod vault;
 mod wrap;
 
 /// The binary under test.

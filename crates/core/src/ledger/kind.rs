@@ -100,6 +100,12 @@ kinds! {
     ToolQuarantined = "tool.quarantined",
     /// A tool server was catalogued.
     ToolServerAdded = "tool_server.added",
+    /// A tool server's credential was put into the vault.
+    VaultCredentialSet = "vault.credential_set",
+    /// A tool server's credential was removed from the vault.
+    VaultCredentialRemoved = "vault.credential_removed",
+    /// The vault's key was replaced, and everything in it sealed anew.
+    VaultKeyChanged = "vault.key_changed",
     /// A workflow version was published.
     WorkflowPublished = "workflow.published",
 }

@@ -5,7 +5,7 @@
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::Json;
-use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, decide};
+use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream, decide};
 use bailiwick_policy::grades::{Consent, Isolation};
 use bailiwick_policy::{Bundle, Policies};
 
@@ -75,6 +75,16 @@ pub(super) fn asked(
     }
     let tool = ToolId::parse(&presented.tool).map_err(|_| malformed())?;
     let caller = redone.hops.last().ok_or_else(malformed)?;
+    // By whose account the tool server was to know the call is the gateway's
+    // record; entries from before that was recorded do not say it.
+    let policy = inputs.member("policy").and_then(Json::as_object);
+    let identity = policy.and_then(|p| p.member("upstream_identity"));
+    agree(CHECK, decided.body("upstream_identity") == identity, "the retained upstream identity")?;
+    let identity = match identity {
+        None => None,
+        Some(text) => Some(text.as_str().and_then(|t| t.parse().ok()).ok_or_else(malformed)?),
+    };
+    let rules = redone.chain.scope().and_then(|scope| scope.rules(&presented.tool));
     let input = PolicyInput {
         agent: &caller.agent,
         tool: &tool,
@@ -84,6 +94,7 @@ pub(super) fn asked(
         guarantee: redone.guarantee,
         isolation: redone.hops.iter().map(|h| h.isolation).min().unwrap_or(Isolation::None),
         consent: if grant_signed { Consent::Signed } else { Consent::Attested },
+        upstream: Upstream::of(identity, &rating, rules),
         call: CallFacts {
             principal: &redone.authority.principal,
             task: &redone.authority.task,

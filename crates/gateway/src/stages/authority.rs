@@ -9,6 +9,7 @@ use bailiwick_core::aat::verify::Verified;
 use bailiwick_core::accountable::{Accountable, Charge, Unavailable};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::PrincipalId;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::grades::Risk;
@@ -18,7 +19,7 @@ use super::Stopped;
 use super::boundary::{CallRequest, Speech};
 use super::identity::Identified;
 use crate::gateway::Inner;
-use crate::ports::{Pin, ToolServer};
+use crate::ports::{Pin, ToolServer, UpstreamIdentity};
 use crate::sessions::Session;
 
 /// A call that the delegation covers, of a tool that is as it was pinned.
@@ -49,6 +50,9 @@ pub(crate) struct Ground {
     /// Reading a resource has none, nor has a call that was stopped before its
     /// pin was found.
     pub(crate) pin: Option<Digest>,
+    /// By whose account the tool server will know the call; none, if it is shown
+    /// no credential, or the call was stopped before that was known.
+    pub(crate) identity: Option<UpstreamIdentity>,
 }
 
 /// Looks the call up and checks it.
@@ -79,7 +83,7 @@ fn ground(
         .rating(tool)
         .cloned()
         .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
-    Ok(Ground { workflow, rating, pin: None })
+    Ok(Ground { workflow, rating, pin: None, identity: None })
 }
 
 type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>);
@@ -94,7 +98,9 @@ async fn check(
 ) -> Result<Looked, Denial> {
     let tool = &request.call.tool;
     let rating = &ground.rating;
-    let server = server(gateway, &request.server)?;
+    let principal = &verified.facts().authority.principal;
+    let server = server(gateway, &request.server, principal).await?;
+    ground.identity = server.shown_identity();
     if is_high(rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
     {
@@ -155,8 +161,18 @@ pub(crate) fn workflow(gateway: &Inner, digest: &Digest) -> Result<Arc<Workflow>
     }
 }
 
-/// The tool server of an endpoint.
-pub(crate) fn server(
+/// The tool server of an endpoint, with the credential that it is shown on
+/// behalf of this principal.
+pub(crate) async fn server(
+    gateway: &Inner,
+    name: &bailiwick_core::ids::ServerName,
+    principal: &PrincipalId,
+) -> Result<Arc<ToolServer>, Denial> {
+    gateway.broker.equip(catalogued(gateway, name)?, principal).await
+}
+
+/// The tool server of an endpoint, shown nothing.
+pub(crate) fn catalogued(
     gateway: &Inner,
     name: &bailiwick_core::ids::ServerName,
 ) -> Result<Arc<ToolServer>, Denial> {

@@ -168,6 +168,9 @@ fn known_body(
     }
     if let Some(ground) = decision.ground {
         body.insert("risk", ground.rating.risk.as_str());
+        if let Some(identity) = ground.identity {
+            body.insert("upstream_identity", identity.as_str());
+        }
     }
     let mut digest = None;
     if let (Some(tool), Some(arguments)) = (decision.action, decision.arguments) {
@@ -201,7 +204,7 @@ fn known_body(
             .push(("chain".to_owned(), draw.disclose(text_array(presentation.chain.iter()))));
         disclosures.push(("proof".to_owned(), draw.disclose(presentation.proof.as_str())));
     }
-    let retained = draw.disclose(inputs(gateway, decision, facts));
+    let retained = draw.disclose(inputs(gateway, decision, chain, facts));
     body.insert("inputs", retained.commitment());
     disclosures.push(("inputs".to_owned(), retained));
     digest

@@ -35,7 +35,7 @@ pub(crate) fn judge(gateway: &Inner, covered: Covered) -> Result<Judged, Stopped
             return Err(Stopped::known(denial, verified).on(call.ground));
         }
     };
-    let word = match rule(verified, &call.ground.workflow, &policies) {
+    let word = match rule(verified, &call.ground.workflow, &policies, call.ground.identity) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {

@@ -38,17 +38,17 @@ impl Upstream {
         limit: Duration,
     ) -> Result<Answer, Failure> {
         let work = async {
-            let response = self.send(server, outgoing).await?;
-            self.whole(response, server).await
+            let answer = self.ask(server, outgoing).await?;
+            self.whole(answer, server).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
     }
 
-    async fn send(
+    async fn ask(
         &self,
         server: &ToolServer,
         outgoing: &Outgoing,
-    ) -> Result<reqwest::Response, Failure> {
+    ) -> Result<super::Answer, Failure> {
         let unsent = || Failure::Unreachable;
         let url = target(&server.url, outgoing).ok_or_else(unsent)?;
         let method = Method::from_bytes(outgoing.verb.as_str().as_bytes()).map_err(|_| unsent())?;
@@ -59,25 +59,15 @@ impl Upstream {
             let value = HeaderValue::from_str(value).map_err(|_| unsent())?;
             headers.insert(HeaderName::from_static(name), value);
         }
-        if let Some(credential) = &server.credential {
-            let value = HeaderValue::from_str(credential.authorization().as_str());
-            let mut value = value.map_err(|_| unsent())?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let mut request = self.http.request(method, url);
-        if let Some(body) = &outgoing.body {
+        if outgoing.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            request = request.body(body.clone());
         }
-        request.headers(headers).send().await.map_err(|error| failure(&error))
+        let body = outgoing.body.clone().unwrap_or_default();
+        self.send_to(method, server, url, headers, body).await
     }
 
-    async fn whole(
-        &self,
-        mut response: reqwest::Response,
-        server: &ToolServer,
-    ) -> Result<Answer, Failure> {
+    async fn whole(&self, answer: super::Answer, server: &ToolServer) -> Result<Answer, Failure> {
+        let super::Answer { mut response, credential } = answer;
         let status = response.status();
         // SECURITY: nobody is sent elsewhere, here or at the caller.
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
@@ -102,7 +92,7 @@ impl Upstream {
             body.extend_from_slice(&piece);
         }
         // SECURITY: agents never hold tool credentials (DESIGN rule 5).
-        let shown = |text: &[u8]| server.credential.iter().any(|c| c.is_shown_by(text));
+        let shown = |text: &[u8]| credential.iter().any(|c| c.is_shown_by(text));
         if shown(&body) || headers.values().any(|value| shown(value.as_bytes())) {
             tracing::error!(server = %server.name, "the API's answer holds its credential");
             return Err(Failure::Leak { bytes });

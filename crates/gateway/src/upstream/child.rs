@@ -275,7 +275,7 @@ impl Reader {
             tracing::error!(server = %self.server, "the program's answer holds a secret");
             Err(Failure::Leak { bytes })
         } else {
-            self.reading.message(text, &self.server, &[], bytes)
+            self.reading.message(text, &self.server, None, bytes)
         };
         match read {
             Ok(Message::Response { id, message }) => self.answer(&id, Ok((message, bytes))),

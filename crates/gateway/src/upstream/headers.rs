@@ -45,7 +45,7 @@ fn encoded(text: &str) -> Option<HeaderValue> {
 }
 
 /// Standard base64 with padding, from the core's URL-safe form.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let mut text: String = bailiwick_core::crypto::base64url(bytes)
         .chars()
         .map(|c| match c {

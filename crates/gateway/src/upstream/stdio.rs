@@ -17,8 +17,9 @@ use bailiwick_policy::mcp_methods::Era;
 
 use super::child::Child;
 use super::{Failure, Outgoing, Reading, Received, Source};
+pub use crate::credential::Secret;
 use crate::pins;
-use crate::ports::{Credential, ToolServer};
+use crate::ports::ToolServer;
 use crate::relay::Events;
 
 /// Processes of one program at once: one a session, and one for what has none.
@@ -40,26 +41,6 @@ pub struct Program {
     pub secrets: Vec<(OsString, Secret)>,
     /// Where it runs; by default where this process does.
     pub directory: Option<PathBuf>,
-}
-
-/// A value that is never shown.
-#[derive(Clone, Debug)]
-pub struct Secret(Credential);
-
-impl Secret {
-    /// A secret.
-    #[must_use]
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(Credential::bearer(value))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        self.0.secret()
-    }
-
-    pub(super) fn is_shown_by(&self, text: &[u8]) -> bool {
-        self.0.is_shown_by(text)
-    }
 }
 
 /// The programs of this process.
@@ -282,7 +263,7 @@ pub async fn list(
 ) -> Result<Listing, ProgramError> {
     let reading = Reading::new(MAX_LISTING_BYTES);
     let programs = vec![(name.clone(), program.clone())];
-    let upstream = super::Upstream::new(reading, limit, programs)?;
+    let upstream = super::Upstream::new(reading, limit, programs, None)?;
     let server = ToolServer::program(name.clone());
     let kinds = [
         ("tools/list", "tools"),

@@ -11,7 +11,7 @@ use axum::routing::any;
 use bailiwick_core::dpop::Occasion;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Object;
-use bailiwick_gateway::ports::{Credential, Host as _, Pin, ToolServer};
+use bailiwick_gateway::ports::{Credential, Host as _, Pin, ToolServer, UpstreamIdentity};
 use bailiwick_policy::api::openapi;
 use bailiwick_policy::catalogue::Definition;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -37,10 +37,10 @@ budget: {max_calls: 100}
 tool_servers:
   orders:
     operations:
-      getOrder: {risk: low, effect: read, idempotent: true, timeout_seconds: 2}
-      findOrders: {risk: low, effect: read}
-      refundOrder: {risk: medium, effect: write}
-      nobody: {risk: low, effect: read}
+      getOrder: {risk: low, effect: read, idempotent: true, timeout_seconds: 2, personal: false}
+      findOrders: {risk: low, effect: read, personal: false}
+      refundOrder: {risk: medium, effect: write, personal: false}
+      nobody: {risk: low, effect: read, personal: false}
 shorthands:
   "orders:read":
     tools:
@@ -143,13 +143,9 @@ pub(crate) fn pins(but: &str) -> std::collections::BTreeMap<String, Pin> {
 }
 
 pub(crate) fn orders(url: &str) -> ToolServer {
-    ToolServer {
-        name: ServerName::parse("orders").unwrap(),
-        url: url.parse().unwrap(),
-        credential: Some(Credential::bearer(CREDENTIAL)),
-        pins: pins("burnOrder"),
-        revoked: false,
-    }
+    let name = ServerName::parse("orders").unwrap();
+    let url = url.parse().unwrap();
+    ToolServer::new(name, url, UpstreamIdentity::Shared, pins("burnOrder"), false)
 }
 
 async fn world() -> (World, Api) {
@@ -160,7 +156,9 @@ async fn world() -> (World, Api) {
         ..Plan::default()
     };
     let world = World::with(plan).await;
-    world.catalogue.put(orders(&base));
+    let server = orders(&base);
+    world.vault.put(&server.name, None, Credential::bearer(CREDENTIAL).unwrap());
+    world.catalogue.put(server);
     (world, api)
 }
 
@@ -393,7 +391,7 @@ async fn bodies_that_two_parsers_could_read_differently_do_not_pass() {
 async fn a_withdrawn_operation_is_nobodys() {
     let (world, api) = world().await;
     let mut server = orders("http://127.0.0.1:9/v1");
-    server.pins = pins("getOrder");
+    server.pins = pins("getOrder").into();
     world.catalogue.put(server);
     let proof = shown(&runner(&world), "getOrder", json!({"id": 10072}));
     let said = raw(&world.base, "GET /http/orders/orders/10072", &proof, "").await;
@@ -486,7 +484,9 @@ async fn a_read_is_tried_again_only_where_a_person_rated_it_idempotent() {
             let _ = stream.read(&mut bytes).await;
         }
     });
-    world.catalogue.put(orders(&format!("http://{address}/v1")));
+    let server = orders(&format!("http://{address}/v1"));
+    world.vault.put(&server.name, None, Credential::bearer(CREDENTIAL).unwrap());
+    world.catalogue.put(server);
     let holder = runner(&world);
     let get = shown(&holder, "getOrder", json!({"id": 1}));
     let said = raw(&world.base, "GET /http/orders/orders/1", &get, "").await;

@@ -502,7 +502,7 @@ async fn a_tool_without_rating_or_pin_is_not_called() {
         world.catalogue.server(&server).unwrap().unwrap()
     };
     let mut unpinned = (*listed).clone();
-    unpinned.pins.remove("tools/get_ticket");
+    std::sync::Arc::make_mut(&mut unpinned.pins).remove("tools/get_ticket");
     world.catalogue.put(unpinned);
     let runner = world.runner();
     let raw = world

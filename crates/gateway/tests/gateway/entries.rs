@@ -24,8 +24,10 @@ use bailiwick_core::ledger::Event;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::Presentation;
-use bailiwick_gateway::ports::{Pin, Ports, ToolServer};
-use bailiwick_gateway::testing::{FixedHost, MemoryCatalogue, MemoryJournal, MemoryRegistry};
+use bailiwick_gateway::ports::{Pin, Ports, ToolServer, UpstreamIdentity};
+use bailiwick_gateway::testing::{
+    FixedHost, MemoryCatalogue, MemoryJournal, MemoryRegistry, MemoryVault,
+};
 use bailiwick_gateway::{Config, Gateway, router, serve};
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::expand::expand;
@@ -126,13 +128,13 @@ async fn fixed(policies: Policies) -> Fixed {
     let catalogue = Arc::new(MemoryCatalogue::default());
     let definition = Definition::of_tool(&strict(TOOL.as_bytes())).unwrap();
     let pin = Pin::of(&definition);
-    catalogue.put(ToolServer {
-        name: ServerName::parse("desk").unwrap(),
-        url: desk().await.parse().unwrap(),
-        credential: None,
-        pins: BTreeMap::from([("tools/get_ticket".to_owned(), pin)]),
-        revoked: false,
-    });
+    catalogue.put(ToolServer::new(
+        ServerName::parse("desk").unwrap(),
+        desk().await.parse().unwrap(),
+        UpstreamIdentity::Shared,
+        BTreeMap::from([("tools/get_ticket".to_owned(), pin)]),
+        false,
+    ));
     let chain = chain(&workflow);
     catalogue.publish(workflow);
     catalogue.enforce(policies);
@@ -141,7 +143,8 @@ async fn fixed(policies: Policies) -> Fixed {
     let org = OrgId::parse("default").unwrap();
     let mut config = Config::new(URL, org, "example.test", anchors);
     config.stranger_entries = (1, 0);
-    let ports = Ports { registry, journal: journal.clone(), catalogue, host };
+    let vault = Arc::new(MemoryVault::new(host.clone()));
+    let ports = Ports { registry, journal: journal.clone(), catalogue, vault, host };
     let gateway = Gateway::new(config, ports).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/mcp/desk", listener.local_addr().unwrap());

@@ -15,6 +15,7 @@ mod allowed;
 mod api;
 mod authzen;
 mod boundary;
+mod broker;
 mod denied;
 mod entries;
 mod ext_authz;

@@ -164,12 +164,22 @@ async fn an_answer_that_shows_the_gateways_credential_is_withheld() {
             r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#
         )
     };
-    // As it is, as JSON may escape it, inside an event, in an error.
+    // As it is, as JSON may escape it, encoded, inside an event, in an error.
     let escaped = CREDENTIAL.replacen('d', "\\u0064", 1);
     let error = format!(
         r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":1,"message":"bad token {CREDENTIAL}"}}}}"#
     );
-    let bodies = [result(CREDENTIAL), result(&escaped), error];
+    let hex: String = CREDENTIAL.bytes().map(|b| format!("{b:02x}")).collect();
+    let percent: String = CREDENTIAL.bytes().map(|b| format!("%{b:02X}")).collect();
+    let base64 = bailiwick_core::crypto::base64url(format!("robot:{CREDENTIAL}").as_bytes());
+    let bodies = [
+        result(CREDENTIAL),
+        result(&escaped),
+        result(&hex),
+        result(&percent),
+        result(&format!("it was {base64}")),
+        error,
+    ];
     for (i, body) in bodies.into_iter().enumerate() {
         for media in ["application/json", "text/event-stream"] {
             let text = if media == "application/json" {
@@ -442,7 +452,7 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
     ))
     .unwrap();
     let pin = bailiwick_gateway::ports::Pin::of(&definition);
-    server.pins = [("tools/get_ticket".to_owned(), pin)].into();
+    server.pins = std::sync::Arc::new([("tools/get_ticket".to_owned(), pin)].into());
     world.catalogue.put(server);
     world.gateway.check_pins().await;
     assert_eq!(

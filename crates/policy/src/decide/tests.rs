@@ -10,6 +10,7 @@ pub(crate) fn rating(risk: Risk, effect: Effect) -> Rating {
         idempotent: false,
         timeout_seconds: None,
         bearer: false,
+        personal: Personal::Unstated,
     }
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInpu
         guarantee: Guarantee::Attested,
         isolation: Isolation::Namespaces,
         consent: Consent::Signed,
+        upstream: Upstream::Apart,
         call: CallFacts {
             principal: &ids.principal,
             task: &ids.task,
@@ -293,8 +295,11 @@ fn rule_ids_are_unique_and_every_rule_decides_something() {
     assert_eq!(ids.len(), Rule::ALL.len());
     let mut spoke = BTreeSet::from([Rule::Uncatalogued]);
     universe(|input| {
-        let spoken = Rule::ALL.iter().filter(|r| r.judge(input) != Verdict::Silent);
-        spoke.extend(spoken.copied());
+        for upstream in [Upstream::Apart, Upstream::Bound, Upstream::Shared] {
+            let input = PolicyInput { upstream, ..input.clone() };
+            let spoken = Rule::ALL.iter().filter(|r| r.judge(&input) != Verdict::Silent);
+            spoke.extend(spoken.copied());
+        }
     });
     assert_eq!(spoke.len(), Rule::ALL.len());
 }
@@ -322,5 +327,47 @@ fn a_bearer_reaches_only_reads_of_low_risk_that_are_listed_for_it() {
             let unlisted = Rating { bearer: false, ..rating.clone() };
             assert_eq!(decide(&input), decide(&strong(&ids, Some(&unlisted))));
         }
+    }
+}
+
+#[test]
+fn behind_a_shared_account_only_what_is_nobodys_own_or_fixed_passes_without_a_person() {
+    use bailiwick_core::constraint::{Constraint, Dialect};
+    use bailiwick_core::json::Json;
+    use bailiwick_core::limits::JsonLimits;
+
+    let rules = |constraint: &str, optional: bool| {
+        let json = Json::parse(constraint.as_bytes(), &JsonLimits::DEFAULT).unwrap();
+        let constraint = Constraint::parse(&json, Dialect::Extended, 4).unwrap();
+        ArgumentRules::new([("ticket_id".to_owned(), constraint, optional)], false).unwrap()
+    };
+    let exact = rules(r#"{"constraint_type":"exact","value":8821}"#, false);
+    let either = rules(r#"{"constraint_type":"one_of","values":[1,2]}"#, false);
+    let loose = rules(r#"{"constraint_type":"range","min":1}"#, false);
+    let optional = rules(r#"{"constraint_type":"exact","value":8821}"#, true);
+    let named = |name: &str| Personal::ByArgument(name.to_owned());
+    let shared = Some(UpstreamIdentity::Shared);
+    let own = Some(UpstreamIdentity::Principal);
+    for (identity, personal, rules, expected) in [
+        (shared, Personal::Unstated, Some(&exact), Upstream::Shared),
+        (shared, Personal::No, None, Upstream::Apart),
+        (shared, named("ticket_id"), Some(&exact), Upstream::Bound),
+        (shared, named("ticket_id"), Some(&either), Upstream::Bound),
+        (shared, named("ticket_id"), Some(&loose), Upstream::Shared),
+        (shared, named("ticket_id"), Some(&optional), Upstream::Shared),
+        (shared, named("ticket_id"), None, Upstream::Shared),
+        (shared, named("order_id"), Some(&exact), Upstream::Shared),
+        (own, Personal::Unstated, None, Upstream::Apart),
+        (None, Personal::Unstated, None, Upstream::Apart),
+    ] {
+        let rating = Rating { personal, ..rating(Risk::Low, Effect::Read) };
+        let upstream = Upstream::of(identity, &rating, rules);
+        assert_eq!(upstream, expected, "{identity:?} {rating:?}");
+        let ids = ids();
+        let decision = decide(&PolicyInput { upstream, ..strong(&ids, Some(&rating)) });
+        let asked = ("approval_required", "shared-identity");
+        let passes = ("allow", "within-level");
+        let expected = if expected == Upstream::Shared { asked } else { passes };
+        assert_eq!(outcome(&decision), expected);
     }
 }

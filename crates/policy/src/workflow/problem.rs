@@ -65,6 +65,8 @@ codes! {
     ParameterUnknown = "workflow-parameter-unknown",
     /// A parameter that is declared and not used.
     ParameterUnused = "workflow-parameter-unused",
+    /// A tool's data are said to be nobody's own, and somebody's.
+    PersonalTwice = "workflow-personal-twice",
     /// The name of a shorthand has not the right form.
     Shorthand = "workflow-shorthand-invalid",
     /// More bytes, levels or values than allowed.

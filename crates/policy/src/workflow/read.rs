@@ -11,7 +11,7 @@ use bailiwick_core::limits::ChainLimits;
 use super::problem::{Place, Problem, ProblemCode as Code};
 use super::yaml::{Member, Node, Value};
 use super::{BudgetCeilings, Workflow};
-use crate::catalogue::{Catalogue, Rating, ToolServer};
+use crate::catalogue::{Catalogue, Personal, Rating, ToolServer};
 use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
@@ -391,9 +391,18 @@ impl Reading {
     /// only tools state their effect.
     fn rating(&mut self, node: &Node, is_tool: bool) -> Option<Rating> {
         let known: &[&str] = if is_tool {
-            &["risk", "effect", "data", "idempotent", "timeout_seconds", "bearer"]
+            &[
+                "risk",
+                "effect",
+                "data",
+                "idempotent",
+                "timeout_seconds",
+                "bearer",
+                "personal",
+                "resource",
+            ]
         } else {
-            &["risk", "data", "timeout_seconds", "bearer"]
+            &["risk", "data", "timeout_seconds", "bearer", "personal", "resource"]
         };
         let members = self.members(node, known)?;
         let risk: Option<Risk> = self.field(&members, "risk", Self::grade);
@@ -429,6 +438,7 @@ impl Reading {
             }
             None => false,
         };
+        let personal = self.personal(&members)?;
         Some(Rating {
             risk: risk?,
             effect: effect?,
@@ -436,6 +446,26 @@ impl Reading {
             idempotent: idempotent?,
             timeout_seconds,
             bearer,
+            personal,
         })
+    }
+
+    /// Whose data it touches: `personal: false`, or `resource` with the argument
+    /// that says whose.
+    fn personal(&mut self, members: &Members<'_>) -> Option<Personal> {
+        let stated = match members.node("personal") {
+            Some(node) => Some(self.within("personal", |r| r.boolean(node))?),
+            None => None,
+        };
+        let Some(node) = members.node("resource") else {
+            return Some(if stated == Some(false) { Personal::No } else { Personal::Unstated });
+        };
+        let name = self.within("resource", |r| r.label(node))?;
+        if stated == Some(false) {
+            let message = "what is nobody's own has no argument that says whose it is";
+            let remedy = "keep `personal: false` or `resource`, not both";
+            self.report(Code::PersonalTwice, node.at, message, remedy);
+        }
+        Some(Personal::ByArgument(name))
     }
 }

@@ -44,9 +44,12 @@ fn the_bundled_workflow_is_well_formed() {
 fn the_manual_shows_the_bundled_workflow_and_names_every_member() {
     let manual = include_str!("../../../../docs/workflows.md");
     assert!(manual.contains(&format!("```yaml\n{BUNDLED}```")), "copy the file into the manual");
-    for member in
-        [read::TOP, &["risk", "effect", "data", "idempotent", "timeout_seconds", "max_calls"]]
-            .concat()
+    for member in [
+        read::TOP,
+        &["risk", "effect", "data", "idempotent", "timeout_seconds", "max_calls"],
+        &["personal", "resource"],
+    ]
+    .concat()
     {
         assert!(
             manual.contains(&format!("| `{member}`")) || manual.contains(&format!("`{member}`:")),
@@ -95,6 +98,8 @@ fn the_digest_changes_with_everything_that_is_said() {
         ("effect: read}", "effect: read, data: [x]}"),
         ("effect: read}", "effect: read, timeout_seconds: 5}"),
         ("effect: read}", "effect: read, bearer: true}"),
+        ("effect: read}", "effect: read, personal: false}"),
+        ("effect: read}", "effect: read, resource: id}"),
         ("id: integer", "id: string"),
         ("id: integer", "id: {type: integer, constraint: {constraint_type: range, min: 1}}"),
         ("d/get: {id: \"{id}\"}", "d/get: {id: \"{id}\", x: 1}"),
@@ -237,6 +242,12 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     ("workflow-parameter-unknown", "{id: \"{id}\"}", "{id: \"{id}\", x: \"{y}\"}", 18),
     ("workflow-parameter-unused", "{id: \"{id}\"}", "{id: 1}", 15),
     ("workflow-parameter-unused", "{id: integer}", "{id: integer, more: string}", 15),
+    (
+        "workflow-personal-twice",
+        "effect: read}",
+        "effect: read, personal: false, resource: id}",
+        12,
+    ),
     ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t:x{id}\":", 15),
     ("workflow-shorthand-invalid", "\"t:{id}\":", "\"{id}\":", 15),
     ("workflow-shorthand-invalid", "\"t:{id}\":", "\"t:{id}:{id}\":", 15),

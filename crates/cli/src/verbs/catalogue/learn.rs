@@ -1,6 +1,7 @@
 //! `catalogue learn`: from a tool server that nobody described to pins and a
 //! first workflow.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use bailiwick_authority::rules::pins::{Pinned, kept};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_gateway::ports::{Credential, ToolServer};
+use bailiwick_gateway::ports::{Credential, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::stdio::{self, Program, Secret};
 use bailiwick_policy::api::openapi::{self, LeftOut};
 use bailiwick_policy::catalogue::DefinitionKind;
@@ -197,18 +198,24 @@ fn by_url(
                     "pass the file that holds the credential",
                 )
             })?;
-            Some(Credential::bearer(text.trim()))
+            let credential = Credential::bearer(text.trim());
+            Some(credential.ok_or_else(|| {
+                CliError::usage(
+                    "credential-unreadable",
+                    format!("`{}` holds what no header can", path.display()),
+                    "pass the file that holds the credential, one line of plain characters",
+                )
+            })?)
         }
     };
     let parsed = url.parse().map_err(|_| {
         CliError::usage("tool-server-url", "the tool server's URL cannot be read", "check it")
     })?;
-    let server = ToolServer {
-        name: name.clone(),
-        url: parsed,
-        credential,
-        pins: std::collections::BTreeMap::new(),
-        revoked: false,
+    let identity = UpstreamIdentity::Shared;
+    let server = ToolServer::new(name.clone(), parsed, identity, BTreeMap::new(), false);
+    let server = match credential {
+        Some(credential) => server.shown(credential),
+        None => server,
     };
     let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
     let gateway = serve::gateway(data, Arc::new(catalogue))?;

@@ -1,7 +1,9 @@
 //! What is retained beside a decision besides what was presented.
 
+use bailiwick_core::aat::verify::Chain;
 use bailiwick_core::accountable::Facts;
 use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::decide::Upstream;
 
 use super::{Decision, text_array};
 use crate::gateway::Inner;
@@ -12,7 +14,12 @@ const MAX_CLAIMED_BYTES: usize = 16 * 1024;
 
 /// Everything besides chain, proof and arguments that the decision looked at,
 /// so that it can be made again from the record.
-pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) -> Object {
+pub(super) fn inputs(
+    gateway: &Inner,
+    decision: &Decision<'_>,
+    chain: &Chain,
+    facts: &Facts,
+) -> Object {
     let mut o = Object::new()
         .with("v", 1u64)
         .with("now", decision.now.to_string())
@@ -34,6 +41,7 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
         if rating.bearer {
             catalogue.insert("bearer", true);
         }
+        rating.personal.insert_into(&mut catalogue);
         o.insert("catalogue", catalogue);
         let mut policy = Object::new()
             .with("assurance", decision.assurance.as_str())
@@ -44,6 +52,12 @@ pub(super) fn inputs(gateway: &Inner, decision: &Decision<'_>, facts: &Facts) ->
         }
         if let Some(word) = decision.heard.and_then(|heard| heard.enforced.as_ref()) {
             policy.insert("bundle", word.bundle);
+        }
+        if let Some(identity) = ground.identity {
+            policy.insert("upstream_identity", identity.as_str());
+            let rules = chain.scope().zip(decision.action).and_then(|(s, tool)| s.rules(tool));
+            let upstream = Upstream::of(Some(identity), rating, rules);
+            policy.insert("upstream", upstream.as_str());
         }
         o.insert("policy", policy);
     }

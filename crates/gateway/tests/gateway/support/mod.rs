@@ -29,8 +29,10 @@ use bailiwick_demo::agent::{
     Connection, Era, MessageHeaders, PresentError, Presentation, Presenter,
 };
 use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
-use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer};
-use bailiwick_gateway::testing::{MemoryCatalogue, MemoryJournal, MemoryRegistry, SystemHost};
+use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer, UpstreamIdentity};
+use bailiwick_gateway::testing::{
+    MemoryCatalogue, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+};
 use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Definition;
@@ -105,6 +107,7 @@ pub struct World {
     pub registry: Arc<MemoryRegistry>,
     pub journal: Arc<MemoryJournal>,
     pub catalogue: Arc<MemoryCatalogue>,
+    pub vault: Arc<MemoryVault>,
     pub host: Arc<SystemHost>,
     pub desk: RunningDesk,
     pub tap: Tap,
@@ -158,13 +161,12 @@ impl World {
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());
-        catalogue.put(ToolServer {
-            name: ServerName::parse(SERVER).unwrap(),
-            url: tap.url.parse().unwrap(),
-            credential: Some(Credential::bearer(CREDENTIAL)),
-            pins: pins(&desk).await,
-            revoked: false,
-        });
+        let name = ServerName::parse(SERVER).unwrap();
+        let url = tap.url.parse().unwrap();
+        let identity = UpstreamIdentity::Shared;
+        catalogue.put(ToolServer::new(name.clone(), url, identity, pins(&desk).await, false));
+        let vault = Arc::new(MemoryVault::new(host.clone()));
+        vault.put(&name, None, Credential::bearer(CREDENTIAL).unwrap());
         let org = OrgId::parse("default").unwrap();
         let mut config = Config::new(&base, org, "example.test", anchors);
         (plan.config)(&mut config);
@@ -172,6 +174,7 @@ impl World {
             registry: registry.clone(),
             journal: journal.clone(),
             catalogue: catalogue.clone(),
+            vault: vault.clone(),
             host: host.clone(),
         };
         let gateway = Gateway::new(config, ports).unwrap();
@@ -186,6 +189,7 @@ impl World {
             registry,
             journal,
             catalogue,
+            vault,
             host,
             desk,
             tap,

@@ -10,7 +10,8 @@ use super::{Code, MAX_PROBLEMS, Members, Node, Problem, Reading};
 use crate::bundle::Answer;
 use crate::call::Call;
 use crate::cases::Case;
-use crate::catalogue::Rating;
+use crate::catalogue::{Personal, Rating};
+use crate::decide::Upstream;
 use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
 
 const CALL: &[&str] = &[
@@ -216,11 +217,13 @@ impl Reading {
                 idempotent: idempotent?,
                 timeout_seconds: None,
                 bearer: bearer?,
+                personal: Personal::default(),
             },
             level: level?,
             assurance: assurance?,
             guarantee: guarantee?,
             isolation: isolation?,
+            upstream: Upstream::Apart,
             consent: consent?,
             principal: principal?,
             task: task?,

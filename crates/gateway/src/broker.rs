@@ -1,0 +1,173 @@
+//! The credential broker: which credential a call carries to its tool server.
+//!
+//! It is chosen by the tool server and, where that knows each principal by an
+//! account of their own, by the verified principal; nothing of a request has a
+//! part in it. The vault says what is held; here it is kept for as long as it
+//! is good, and made once however many calls wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::ids::{PrincipalId, ServerName};
+use bailiwick_core::time::Timestamp;
+
+use crate::credential::Credential;
+use crate::ports::{Host, Opened, ToolServer, UpstreamIdentity, Vault, VaultFault};
+
+/// Credentials that are kept open at once; beyond it they are opened anew.
+const MAX_KEPT: usize = 10_000;
+
+/// A tool server that refuses everything must not become a flood of requests
+/// for tokens.
+const RENEW_PAUSE_SECONDS: i64 = 5;
+
+/// Whose credential, and where; no principal for the gateway's own.
+type Place = (ServerName, Option<PrincipalId>);
+
+/// One place: whoever opens it is alone.
+#[derive(Default)]
+struct Slot {
+    kept: Mutex<Option<Opened>>,
+    /// Held by whoever opens it: when it was last renewed.
+    opening: tokio::sync::Mutex<Option<Timestamp>>,
+}
+
+impl Slot {
+    /// What is kept, if it is of this version and still good.
+    fn good(&self, version: &str, now: Timestamp) -> Option<Credential> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref()
+            .filter(|k| k.version == version && k.until.is_none_or(|until| now < until))
+            .map(|k| k.credential.clone())
+    }
+
+    fn keep(&self, opened: Option<Opened>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+    }
+}
+
+/// The broker.
+pub(crate) struct Broker {
+    vault: Arc<dyn Vault>,
+    host: Arc<dyn Host>,
+    slots: Mutex<HashMap<Place, Arc<Slot>>>,
+}
+
+impl Broker {
+    pub(crate) fn new(vault: Arc<dyn Vault>, host: Arc<dyn Host>) -> Self {
+        Self { vault, host, slots: Mutex::default() }
+    }
+
+    fn slot(&self, place: &Place) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(place) {
+            return Arc::clone(slot);
+        }
+        if slots.len() >= MAX_KEPT {
+            slots.clear();
+        }
+        Arc::clone(slots.entry(place.clone()).or_default())
+    }
+
+    /// The tool server with the credential that it is shown on behalf of
+    /// `principal`.
+    ///
+    /// # Errors
+    /// [`Reason::UpstreamAccountMissing`], [`Reason::CredentialUnavailable`].
+    pub(crate) async fn equip(
+        &self,
+        server: Arc<ToolServer>,
+        principal: &PrincipalId,
+    ) -> Result<Arc<ToolServer>, Denial> {
+        let whose = match server.identity {
+            UpstreamIdentity::Shared => None,
+            UpstreamIdentity::Principal => Some(principal.clone()),
+        };
+        let own = whose.is_some();
+        let place = (server.name.clone(), whose);
+        match self.open(&place).await {
+            // SECURITY: never the gateway's own credential, nor another's.
+            Ok(None) if own => {
+                Err(Denial::new(Reason::UpstreamAccountMissing).about(server.name.as_str()))
+            }
+            Ok(None) => Ok(server),
+            Ok(Some(credential)) => Ok(equipped(&server, credential, place)),
+            Err(VaultFault { code }) => {
+                tracing::error!(server = %server.name, code, "no credential");
+                Err(Denial::new(Reason::CredentialUnavailable).about(code))
+            }
+        }
+    }
+
+    /// The tool server with the gateway's own credential, if it has one: to
+    /// read definitions for itself.
+    ///
+    /// # Errors
+    /// [`VaultFault`].
+    pub(crate) async fn equip_own(
+        &self,
+        server: Arc<ToolServer>,
+    ) -> Result<Arc<ToolServer>, VaultFault> {
+        let place = (server.name.clone(), None);
+        Ok(match self.open(&place).await? {
+            Some(credential) => equipped(&server, credential, place),
+            None => server,
+        })
+    }
+
+    async fn open(&self, place: &Place) -> Result<Option<Credential>, VaultFault> {
+        let (server, principal) = (&place.0, place.1.as_ref());
+        let Some(version) = self.vault.version(server, principal)? else { return Ok(None) };
+        let slot = self.slot(place);
+        if let Some(credential) = slot.good(&version, self.host.now()) {
+            return Ok(Some(credential));
+        }
+        let _alone = slot.opening.lock().await;
+        if let Some(credential) = slot.good(&version, self.host.now()) {
+            return Ok(Some(credential));
+        }
+        let opened = self.vault.open(server, principal).await?;
+        slot.keep(opened.clone());
+        Ok(opened.map(|o| o.credential))
+    }
+
+    /// Another credential in place of one that the tool server refused: once,
+    /// however many calls it refused. `None`, if there is no other.
+    pub(crate) async fn renew(&self, carried: &Carried) -> Option<Credential> {
+        let slot = self.slot(&carried.place);
+        {
+            let mut last = slot.opening.lock().await;
+            let mut kept = slot.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may have renewed it meanwhile.
+            if kept.as_ref().is_some_and(|k| k.credential.is(&carried.credential)) {
+                let now = self.host.now();
+                if last.is_some_and(|last| now < last.plus_seconds(RENEW_PAUSE_SECONDS)) {
+                    return None;
+                }
+                *last = Some(now);
+                *kept = None;
+            }
+        }
+        let renewed = self.open(&carried.place).await.ok().flatten()?;
+        (!renewed.is(&carried.credential)).then_some(renewed)
+    }
+}
+
+/// A credential on its way, and the place that it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Carried {
+    pub(crate) credential: Credential,
+    place: Place,
+}
+
+impl Carried {
+    /// One that was given, not brokered.
+    pub(crate) fn of(server: &ServerName, credential: Credential) -> Self {
+        Self { credential, place: (server.clone(), None) }
+    }
+}
+
+fn equipped(server: &ToolServer, credential: Credential, place: Place) -> Arc<ToolServer> {
+    Arc::new(ToolServer { carried: Some(Carried { credential, place }), ..server.clone() })
+}
