@@ -4,10 +4,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import http from 'node:http';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
     McpServer,
-    MissingRequiredClientCapabilityError,
     ResourceTemplate,
     WebStandardStreamableHTTPServerTransport,
     acceptedContent,
@@ -104,6 +104,11 @@ function contents(server) {
         'json_schema_2020_12_tool',
         { description: 'Tool with JSON Schema 2020-12 features', inputSchema: fromJsonSchema(SCHEMA) },
         () => said('ok'),
+    );
+    const region = { type: 'string', 'x-mcp-header': 'Region' };
+    const inputSchema = fromJsonSchema({ type: 'object', properties: { region }, required: ['region'] });
+    server.registerTool('test_headers', { description: 'Repeats an argument in a header', inputSchema }, (given) =>
+        said(given.region),
     );
     resources(server);
     prompts(server);
@@ -202,12 +207,9 @@ function rounds(tool) {
     const again = (inputRequests, requestState) => inputRequired({ inputRequests, requestState });
     const answers = (ctx) => ctx.mcpReq.inputResponses ?? {};
     const has = (ctx, ...keys) => keys.every((key) => answers(ctx)[key]);
-    tool('test_missing_capability', "Needs the client's model", (_, ctx) => {
-        if (!declared(ctx).sampling) {
-            throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: {} } });
-        }
-        return said('sampling is offered');
-    });
+    tool('test_missing_capability', "Needs the client's model", (_, ctx) =>
+        has(ctx, 'sample') ? said('sampled') : again({ sample: question('Say something', 50) }),
+    );
     tool('test_streaming_elicitation', 'Asks over a stream', async (_, ctx) => {
         if (has(ctx, 'answer')) return said('answered');
         const params = { progressToken: ctx.mcpReq._meta?.progressToken, progress: 1 };
@@ -410,10 +412,10 @@ const port = Number(process.argv[2]);
 const server = http.createServer(async (req, res) => {
     const gone = new AbortController();
     res.on('close', () => gone.abort());
-    const body = ['GET', 'HEAD'].includes(req.method) ? undefined : Readable.toWeb(req);
+    const body = req.method === 'POST' ? await buffer(req) : undefined;
     const url = `http://127.0.0.1:${port}${req.url}`;
     const { method, headers } = req;
-    const request = new Request(url, { method, headers, body, duplex: 'half', signal: gone.signal });
+    const request = new Request(url, { method, headers, body, signal: gone.signal });
     const response = await answer(request).catch((error) => new Response(String(error), { status: 500 }));
     res.writeHead(response.status, Object.fromEntries(response.headers));
     res.flushHeaders();
