@@ -183,6 +183,7 @@ impl Gateway {
             era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: visit.caller.present.chain().scope().cloned().map(Arc::new),
+            asking: None,
             to: Some(to.clone()),
         });
         let gateway = self.clone();

@@ -16,6 +16,7 @@ mod authzen;
 mod boundary;
 mod denied;
 mod entries;
+mod questions;
 mod records;
 mod sessions;
 mod standing;

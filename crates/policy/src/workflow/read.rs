@@ -335,7 +335,7 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let members = self.members(node, &["tools", "resources", "prompts"])?;
+        let members = self.members(node, &["tools", "resources", "prompts", "questions"])?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("tools") {
             server.tools = self.within("tools", |r| r.ratings(name, "tools", node))?;
@@ -345,6 +345,9 @@ impl Reading {
         }
         if let Some(node) = members.node("prompts") {
             server.prompts = self.within("prompts", |r| r.ratings(name, "prompts", node))?;
+        }
+        if let Some(node) = members.node("questions") {
+            server.questions = self.within("questions", |r| r.set(node, Self::grade))?;
         }
         let nothing = members.node("tools").is_none()
             && members.node("resources").is_none()
