@@ -140,8 +140,9 @@ const SCHEMA = {
 
 // Questions of 2025-11-25: the server asks while the call runs.
 function questions(tool) {
+    // On the stream of the call, where the SDK's own methods use the common one.
     const asks = async (ctx, params, begin) => {
-        const { action, content } = await ctx.mcpReq.elicitInput(params);
+        const { action, content } = await ctx.mcpReq.send({ method: 'elicitation/create', params });
         return said(`${begin}: action=${action}, content=${JSON.stringify(content ?? {})}`);
     };
     tool(
@@ -149,7 +150,8 @@ function questions(tool) {
         "Asks the client's model",
         async ({ prompt }, ctx) => {
             const messages = [user({ type: 'text', text: prompt })];
-            const { content } = await ctx.mcpReq.requestSampling({ messages, maxTokens: 100 });
+            const params = { messages, maxTokens: 100 };
+            const { content } = await ctx.mcpReq.send({ method: 'sampling/createMessage', params });
             return said(`LLM response: ${content.text}`);
         },
         { prompt: z.string() },
