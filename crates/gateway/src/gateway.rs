@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::external::Awaited;
 use crate::pins::Pins;
 use crate::ports::{Ports, ToolServer};
+use crate::questions::Asks;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
@@ -312,15 +313,16 @@ impl Gateway {
                 return;
             }
         };
-        let asking = recorded.asking();
+        let to = request.accepts_events.then_some(to);
+        let asking = to.clone().and_then(|to| recorded.asking(to));
         let events = Events::to(Route {
             gateway: self.clone(),
             server: Arc::clone(recorded.server()),
             era: request.era,
             session: recorded.upstream_session(),
             scope: None,
-            asking: asking.clone(),
-            to: request.accepts_events.then_some(to),
+            asks: asking.clone().map_or(Asks::Nobody, Asks::Call),
+            to,
         });
         let session = recorded.session();
         let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());

@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::headers::name_of;
 use crate::listing::View;
 use crate::ports::ToolServer;
+use crate::questions::Asks;
 use crate::relay::{Events, Route};
 use crate::rpc;
 use crate::sessions::Session;
@@ -172,7 +173,7 @@ impl Gateway {
             era: request.era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: None,
-            asking: None,
+            asks: Asks::Nobody,
             to: None,
         });
         let outgoing = outgoing(request, visit, params);

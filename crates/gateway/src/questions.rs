@@ -2,7 +2,8 @@
 //! model, its user or its folders, while a call of that server runs.
 //!
 //! A question goes out on the stream of the call that it belongs to, under an
-//! id that is minted here. Its answer is a message of the same session, taken
+//! id that is minted here. Tool servers that ask on a session's common stream do
+//! not say which call that is: it is passed on where only one is under way. Its answer is a message of the same session, taken
 //! once and only while the call runs, and is recorded with the call's outcome:
 //! it is a part of that action, and means nothing apart from it.
 
@@ -16,6 +17,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::grades::Question;
 use bailiwick_policy::mcp_methods::Era;
 use http::StatusCode;
+use tokio::sync::mpsc;
 
 use crate::gateway::Gateway;
 use crate::messages::Visit;
@@ -36,7 +38,34 @@ const MAX_ASKED: usize = 64;
 pub(crate) struct Asking {
     session: Arc<Session>,
     allowed: BTreeSet<Question>,
+    /// The call's stream.
+    to: mpsc::Sender<Vec<u8>>,
     told: Mutex<Told>,
+}
+
+/// Whose question one is that comes on a stream.
+#[derive(Clone)]
+pub(crate) enum Asks {
+    /// Nothing may be asked here.
+    Nobody,
+    /// This call's.
+    Call(Arc<Asking>),
+    /// The only call's that is under way in the session.
+    Session(Arc<Session>),
+}
+
+impl Asks {
+    /// The call that it belongs to, if there is no doubt.
+    pub(crate) fn call(&self) -> Option<Arc<Asking>> {
+        match self {
+            Self::Nobody => None,
+            Self::Call(asking) => Some(Arc::clone(asking)),
+            Self::Session(session) => match session.questions.lock().calls.as_slice() {
+                [only] => only.upgrade(),
+                _ => None,
+            },
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,9 +94,17 @@ impl Answered {
     }
 }
 
-/// The open questions of a session, by the id that the client sees.
+/// The questions of a session.
 #[derive(Debug, Default)]
-pub(crate) struct Open(Mutex<HashMap<String, Asked>>);
+pub(crate) struct Open(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Open ones, by the id that the client sees.
+    asked: HashMap<String, Asked>,
+    /// Calls under way that may cause some.
+    calls: Vec<Weak<Asking>>,
+}
 
 /// A question that waits for its answer.
 #[derive(Debug)]
@@ -79,7 +116,7 @@ struct Asked {
 }
 
 impl Open {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,10 +128,18 @@ impl Asking {
     pub(crate) fn of(
         session: Arc<Session>,
         listed: impl Iterator<Item = Question>,
+        to: mpsc::Sender<Vec<u8>>,
     ) -> Option<Arc<Self>> {
         let allowed: BTreeSet<_> = listed.filter(|q| session.offers.contains(q)).collect();
-        let some = !allowed.is_empty();
-        some.then(|| Arc::new(Self { session, allowed, told: Mutex::default() }))
+        if allowed.is_empty() {
+            return None;
+        }
+        let asking = Arc::new(Self { session, allowed, to, told: Mutex::default() });
+        let mut held = asking.session.questions.lock();
+        held.calls.retain(|call| call.strong_count() > 0);
+        held.calls.push(Arc::downgrade(&asking));
+        drop(held);
+        Some(asking)
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -106,19 +151,31 @@ impl Asking {
         self.allowed.contains(&question)
     }
 
-    /// Takes the tool server's question `id`; gives the id that the client
-    /// sees, which is unguessable and used once.
+    /// Passes the tool server's question `id` on; false, if it may not be asked
+    /// or cannot be now.
     pub(crate) fn ask(
         self: &Arc<Self>,
         host: &dyn Host,
         question: Question,
         id: &Json,
-    ) -> Option<String> {
+        (method, params): (&str, Option<&Object>),
+    ) -> bool {
+        let Some(minted) = self.mint(host, question, id) else { return false };
+        let asked = rpc::compose(Some(&Json::from(minted.as_str())), method, params);
+        let sent = self.to.try_send(rpc::text(&asked)).is_ok();
+        if !sent {
+            self.session.questions.lock().asked.remove(&minted);
+        }
+        sent
+    }
+
+    /// The id that the client sees, which is unguessable and used once.
+    fn mint(self: &Arc<Self>, host: &dyn Host, question: Question, id: &Json) -> Option<String> {
         let mut told = self.told();
         if !self.allows(question) || told.over || told.asked >= MAX_ASKED {
             return None;
         }
-        let mut open = self.session.questions.lock();
+        let open = &mut self.session.questions.lock().asked;
         open.retain(|_, asked| asked.asking.strong_count() > 0);
         if open.len() >= MAX_OPEN {
             return None;
@@ -132,15 +189,10 @@ impl Asking {
         Some(minted)
     }
 
-    /// Nobody is to answer this any more.
-    pub(crate) fn withdraw(&self, minted: &str) {
-        self.session.questions.lock().remove(minted);
-    }
-
     /// The tool server takes its question back; gives the id that the client
     /// sees.
     pub(crate) fn taken_back(self: &Arc<Self>, id: &Json) -> Option<String> {
-        let mut open = self.session.questions.lock();
+        let open = &mut self.session.questions.lock().asked;
         let own = |asked: &Asked| asked.asking.as_ptr() == Arc::as_ptr(self) && asked.id == *id;
         let minted = open.iter().find(|(_, asked)| own(asked))?.0.clone();
         open.remove(&minted);
@@ -152,7 +204,9 @@ impl Asking {
         let mut told = self.told();
         told.over = true;
         let own = Arc::as_ptr(self);
-        self.session.questions.lock().retain(|_, asked| asked.asking.as_ptr() != own);
+        let mut held = self.session.questions.lock();
+        held.asked.retain(|_, asked| asked.asking.as_ptr() != own);
+        held.calls.retain(|call| call.as_ptr() != own);
         std::mem::take(&mut told.answers)
     }
 }
@@ -161,7 +215,7 @@ impl Session {
     /// Takes an answer; gives the tool server's own id of the question.
     /// Nothing, if no call under way waits for it.
     fn answered(&self, id: &Json, message: &Object) -> Option<Json> {
-        let asked = self.questions.lock().remove(id.as_str()?)?;
+        let asked = self.questions.lock().asked.remove(id.as_str()?)?;
         let asking = asked.asking.upgrade()?;
         let mut told = asking.told();
         if told.over {

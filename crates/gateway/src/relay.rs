@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::gateway::Gateway;
 use crate::ports::ToolServer;
-use crate::questions::Asking;
+use crate::questions::Asks;
 use crate::rpc::{self, Message};
 use crate::upstream::Outgoing;
 
@@ -41,8 +41,8 @@ pub(crate) struct Route {
     pub(crate) session: Option<String>,
     /// The caller's scope, where notices about resources may pass.
     pub(crate) scope: Option<Arc<Scope>>,
-    /// What may be asked because of the call that this is the way of.
-    pub(crate) asking: Option<Arc<Asking>>,
+    /// Whose questions may pass.
+    pub(crate) asks: Asks,
     /// The caller, if it takes events.
     pub(crate) to: Option<mpsc::Sender<Vec<u8>>>,
 }
@@ -103,24 +103,15 @@ impl Route {
         };
         // A `task` would detach the answer from the call.
         let detached = params.is_some_and(|p| p.member("task").is_some());
-        let (Some(asking), Some(to), false) = (&self.asking, &self.to, detached) else {
-            return false;
-        };
-        let Some(minted) = asking.ask(self.gateway.ports.host.as_ref(), question, id) else {
-            return false;
-        };
-        let asked = rpc::compose(Some(&Json::from(minted.as_str())), method, params);
-        let sent = to.try_send(rpc::text(&asked)).is_ok();
-        if !sent {
-            asking.withdraw(&minted);
-        }
-        sent
+        let asking = self.asks.call().filter(|_| !detached);
+        let host = self.gateway.ports.host.as_ref();
+        asking.is_some_and(|asking| asking.ask(host, question, id, (method, params)))
     }
 
     /// A tool server takes a question back by its own id, the client knows ours.
     fn translate(&self, params: &mut Object) {
         let id = params.member("requestId");
-        let minted = self.asking.as_ref().zip(id).and_then(|(asking, id)| asking.taken_back(id));
+        let minted = self.asks.call().zip(id).and_then(|(asking, id)| asking.taken_back(id));
         if let Some(minted) = minted {
             params.insert("requestId", minted);
         }
@@ -142,7 +133,7 @@ impl Route {
                     .is_some_and(|(uri, scope)| may_read(scope, &self.server, uri))
             }
             Treatment::Question(question) => {
-                self.asking.as_ref().is_some_and(|asking| asking.allows(question))
+                self.asks.call().is_some_and(|asking| asking.allows(question))
             }
             Treatment::Listing(_) | Treatment::Call(_) | Treatment::Refused(_) => false,
         }

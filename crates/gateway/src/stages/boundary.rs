@@ -320,7 +320,8 @@ fn read_answer(
     message: Object,
     headers: &HeaderMap,
 ) -> Result<WellFormed, Malformed> {
-    if era("", None, headers)? != Era::Sessions {
+    let stated = header(headers, "mcp-protocol-version")?;
+    if stated.is_some_and(|stated| stated != Era::Sessions.version()) {
         return Err(Malformed::invalid(None));
     }
     for name in ["mcp-method", "mcp-name"] {

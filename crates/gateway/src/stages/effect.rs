@@ -16,6 +16,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
+use tokio::sync::mpsc;
 
 use super::approval::Cleared;
 use super::authority::Covering;
@@ -78,9 +79,9 @@ impl<P> Recorded<P> {
     }
 
     /// What the tool server may ask because of the call.
-    pub(crate) fn asking(&self) -> Option<Arc<Asking>> {
+    pub(crate) fn asking(&self, to: mpsc::Sender<Vec<u8>>) -> Option<Arc<Asking>> {
         let catalogue = &self.call.ground.workflow.catalogue;
-        Asking::of(self.session()?, catalogue.questions(&self.call.request.server))
+        Asking::of(self.session()?, catalogue.questions(&self.call.request.server), to)
     }
 
     pub(crate) fn upstream_session(&self) -> Option<String> {

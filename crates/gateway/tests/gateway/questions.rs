@@ -8,7 +8,7 @@ use crate::sessions::{id_of, open, presented};
 use crate::support::{Holder, Plan, Raw, World, listen, send};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::ports::Catalogue as _;
@@ -28,14 +28,29 @@ struct Asker {
 }
 
 impl Asker {
+    /// Asks on the stream of the call.
     async fn start(question: Value) -> Self {
+        Self::with(question, false).await
+    }
+
+    /// Asks on the common stream of the session instead, if `common`.
+    async fn with(question: Value, common: bool) -> Self {
         let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
         let declared: Arc<Mutex<Value>> = Arc::default();
-        let (to, _) = watch::channel(0);
+        let (to, started) = (watch::channel(0).0, Arc::new(watch::channel(0).0));
         let state = (heard.clone(), declared.clone(), Arc::new(to), question);
-        let app = Router::new().fallback(move |body: Bytes| {
+        let app = Router::new().fallback(move |verb: Method, body: Bytes| {
             let (heard, declared, to, question) = state.clone();
-            async move { answer(&body, &heard, &declared, &to, &question) }
+            let started = started.clone();
+            async move {
+                if verb == Method::GET {
+                    return later(started.subscribe(), &question);
+                }
+                let asked = if common { json!({}) } else { question };
+                let answer = answer(&body, &heard, &declared, &to, &asked);
+                started.send_modify(|n| *n += usize::from(is_call(&body)));
+                answer
+            }
         });
         Self { url: listen(app).await.0, heard, declared }
     }
@@ -43,6 +58,24 @@ impl Asker {
     fn heard(&self) -> Vec<Value> {
         self.heard.lock().unwrap().clone()
     }
+}
+
+fn is_call(body: &[u8]) -> bool {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    message["method"] == "tools/call"
+}
+
+/// A common stream that asks once a call has begun, and stays open.
+fn later(mut started: watch::Receiver<usize>, question: &Value) -> Response {
+    let question = format!("data: {question}\n\n");
+    let asked = futures_util::stream::once(async move {
+        let _ = started.changed().await;
+        // The call's own stream is there by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok::<_, std::io::Error>(Bytes::from(question))
+    });
+    let stream = futures_util::StreamExt::chain(asked, futures_util::stream::pending());
+    ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
 }
 
 fn answer(
@@ -70,6 +103,8 @@ fn answer(
             let stream = async_stream(move |step| {
                 let (question, id) = (question.clone(), id.clone());
                 match step {
+                    // Nothing is asked here.
+                    0 if question == "{}" => Some(String::new()),
                     0 => Some(format!("data: {question}\n\n")),
                     1 => Some(format!(
                         "data: {}\n\n",
@@ -91,6 +126,8 @@ fn answer(
             ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
         }
         Some(_) => StatusCode::ACCEPTED.into_response(),
+        // The end of a session.
+        None if message.is_null() => StatusCode::ACCEPTED.into_response(),
         None => {
             heard.lock().unwrap().push(message);
             to.send_modify(|n| *n += 1);
@@ -279,5 +316,36 @@ async fn a_tool_server_that_may_not_ask_hears_that_nobody_offers_it() {
                 .iter()
                 .all(|e| e.disclosures.iter().all(|d| d.0 != "answers"))
         );
+    }
+}
+
+#[tokio::test]
+async fn a_question_on_the_common_stream_is_the_only_calls_or_nobodys() {
+    for calls in [1, 2] {
+        let asker = Asker::with(sampling(), true).await;
+        let world = world(&asker, true).await;
+        let runner = world.runner();
+        let session = id_of(&open(&world, &runner).await);
+        let mut common = reqwest::Client::new().get(world.url());
+        for (name, value) in presented(&world, &runner, "GET", Some(&session)) {
+            common = common.header(name, value);
+        }
+        let common = common.send().await.unwrap();
+        assert_eq!(common.status(), 200);
+        let (one, two) = tokio::join!(Call::start(&world, &runner, &session), async {
+            if calls == 2 { Some(Call::start(&world, &runner, &session).await) } else { None }
+        });
+        let mut one = one;
+        if calls == 1 {
+            let question = one.next().await;
+            assert_eq!(question["method"], "sampling/createMessage");
+            assert_eq!(reply(&world, &runner, &session, &question["id"]).await.status, 202);
+            assert_eq!(asker.heard()[0]["result"]["model"], "m");
+        } else {
+            assert_eq!(two.unwrap().next().await["id"], 2);
+            assert_eq!(asker.heard()[0]["error"]["code"], -32601);
+        }
+        assert_eq!(one.next().await["id"], 2);
+        drop(common);
     }
 }
