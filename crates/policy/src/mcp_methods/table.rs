@@ -148,7 +148,7 @@ pub const METHODS: &[Method] = &[
         SESSIONS,
         Shape::Notification,
         Treatment::Question(Question::Elicitation),
-        "on the stream of a call only",
+        "while a call is under way",
     ),
     from_server("notifications/message", BOTH, Shape::Notification, Treatment::Session, ""),
     from_server("notifications/progress", BOTH, Shape::Notification, Treatment::Session, ""),
