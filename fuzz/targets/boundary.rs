@@ -55,6 +55,10 @@ fn seeds() -> Vec<Vec<u8>> {
         ]),
         joined(&[
             legacy,
+            r#"{"jsonrpc":"2.0","id":"q1","result":{"action":"accept","content":{"a":1}}}"#,
+        ]),
+        joined(&[
+            legacy,
             r#"{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}"#,
         ]),
     ];
@@ -118,6 +122,9 @@ fuzz_target!(
             Ok(WellFormed::Message(message)) => {
                 let params = message.params.as_ref();
                 assert!(!params.is_some_and(carries_presentation), "a presentation is forwarded");
+            }
+            Ok(WellFormed::Answer(answer)) => {
+                assert!(!answer.presentation.chain.is_empty(), "an answer presents a chain");
             }
             Err(malformed) => {
                 assert!(malformed.status.is_client_error() || malformed.status.is_success());

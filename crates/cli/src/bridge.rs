@@ -175,8 +175,7 @@ impl Bridge {
                 Ok(Ok(Message::Notification { method, params })) => {
                     self.notification(&method, params).await;
                 }
-                // The gateway asks a client nothing.
-                Ok(Ok(Message::Response { .. })) => {}
+                Ok(Ok(Message::Response { message, .. })) => self.reply(message).await,
                 Ok(Err(not)) => {
                     let error =
                         rpc::error(not.id.as_ref(), -32600, "invalid request", Object::new());

@@ -139,6 +139,7 @@ reasons! {
     StateUnavailable, "state-unavailable", Identity, "DESIGN §3.4", "the gateway cannot read its registry", "try again later";
     SessionMismatch, "session-mismatch", Identity, "DESIGN §6", "the session belongs to another key or delegation", "open a session of your own";
     // 3 authority
+    AnswerUnasked, "answer-unasked", Authority, "DESIGN §3.1", "no call of this session waits for this answer", "answer a question once, in the session that it came in, while its call runs";
     Revoked, "revoked", Authority, "DESIGN §3.8", "the delegation, or something it depends on, was revoked", "ask the principal for a new delegation";
     GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
     EntitlementExceeded, "entitlement-exceeded", Authority, "DESIGN §3.2", "the grant reaches beyond what its principal may do now", "ask the principal for a grant within their entitlements";

@@ -100,6 +100,7 @@ impl Gateway {
         let outcome = reported.map_or(Outcome::Unknown, |report| report.outcome);
         let result = reported.and_then(|report| report.result);
         let finished = Finished {
+            answers: Vec::new(),
             outcome,
             duration_ms: self.ports.host.now().millis_since(started).max(0),
             bytes: result.map_or(0, |(_, bytes)| bytes),

@@ -14,6 +14,7 @@ use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::{EntryId, ServerName};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
+use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,11 +25,12 @@ use crate::config::Config;
 use crate::external::Awaited;
 use crate::pins::Pins;
 use crate::ports::{Ports, Recheck, ToolServer};
+use crate::questions::Asks;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
 use crate::stages::boundary::{CallRequest, Enforcement, Form, Malformed, Presentation};
-use crate::stages::effect::Recorded;
+use crate::stages::effect::{Completed, Recorded};
 use crate::stages::evidence::{self, Decision, Draw};
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
@@ -140,7 +142,7 @@ pub(crate) enum Reply {
     /// The call was not allowed.
     Refused(Box<Response>),
     /// The call was made.
-    Answered { message: Vec<u8>, session_ended: bool },
+    Answered { message: Vec<u8>, status: StatusCode, streamed: bool },
 }
 
 /// A call under way; dropping it does not stop it.
@@ -326,13 +328,16 @@ impl Gateway {
                 return;
             }
         };
+        let to = request.accepts_events.then_some(to);
+        let asking = to.clone().and_then(|to| recorded.asking(to));
         let events = Events::to(Route {
             gateway: self.clone(),
             server: Arc::clone(recorded.server()),
             era: request.era,
             session: recorded.upstream_session(),
             scope: None,
-            to: request.accepts_events.then_some(to),
+            asks: asking.clone().map_or(Asks::Nobody, Asks::Call),
+            to,
         });
         let session = recorded.session();
         let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());
@@ -341,7 +346,8 @@ impl Gateway {
         let taken_back = |kind: &str| {
             if let Some(done) = done.take() {
                 let message = wire::withheld(&request.id, kind, entry.as_str());
-                let _ = done.send(Reply::Answered { message, session_ended: false });
+                let (status, streamed) = (StatusCode::OK, false);
+                let _ = done.send(Reply::Answered { message, status, streamed });
             }
         };
         let completed = self.watched(call, &recheck, taken_back).await;
@@ -350,10 +356,10 @@ impl Gateway {
         {
             self.sessions.end(&session);
         }
-        let finished = completed.finished();
+        let finished = completed.finished(asking.map(|a| a.end()).unwrap_or_default());
         let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
-        let reply =
-            Reply::Answered { message: completed.message, session_ended: completed.session_ended };
+        let Completed { message, status, streamed, .. } = completed;
+        let reply = Reply::Answered { message, status, streamed };
         if let Some(done) = done {
             let _ = done.send(reply);
         }

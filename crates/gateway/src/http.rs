@@ -111,6 +111,7 @@ async fn post(
         read(body, headers, gateway.config.max_request_bytes, gateway.config.body_timeout).await?;
     match boundary::parse(&gateway.config, server, headers, &body)? {
         WellFormed::Message(request) => Ok(gateway.message(request).await),
+        WellFormed::Answer(answer) => Ok(gateway.take_answer(answer).await),
         WellFormed::Call(request) => {
             let slot = gateway.call_slot().ok_or_else(busy)?;
             Ok(call_response(gateway.start_call(request, slot)).await)
@@ -139,13 +140,19 @@ async fn call_response(mut running: Running) -> Response {
 
 /// An answer that is there at once; what was said just before it goes before it.
 fn settled(reply: Reply, mut events: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Response {
-    let Reply::Answered { message, session_ended: false } = reply else { return plain(reply) };
-    let Ok(first) = events.try_recv() else {
-        return plain(Reply::Answered { message, session_ended: false });
+    let (message, streamed) = match reply {
+        Reply::Answered { message, status: StatusCode::OK, streamed } => (message, streamed),
+        reply => return plain(reply),
     };
+    let first = events.try_recv().ok();
+    if first.is_none() && !streamed {
+        return wire::json_bytes(StatusCode::OK, message);
+    }
     // Room for all that were waiting, and the answer.
     let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED.saturating_add(1));
-    let _ = to.try_send(first);
+    if let Some(first) = first {
+        let _ = to.try_send(first);
+    }
     while let Ok(event) = events.try_recv() {
         let _ = to.try_send(event);
     }
@@ -156,10 +163,7 @@ fn settled(reply: Reply, mut events: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Re
 fn plain(reply: Reply) -> Response {
     match reply {
         Reply::Refused(response) => *response,
-        Reply::Answered { message, session_ended } => {
-            let status = if session_ended { StatusCode::NOT_FOUND } else { StatusCode::OK };
-            wire::json_bytes(status, message)
-        }
+        Reply::Answered { message, status, .. } => wire::json_bytes(status, message),
     }
 }
 

@@ -33,6 +33,7 @@ mod listing;
 mod messages;
 mod pins;
 pub mod ports;
+mod questions;
 mod relay;
 pub mod rpc;
 mod schema;

@@ -1,6 +1,7 @@
 //! Messages that are not calls: they open and keep the conversation, and show
 //! what the caller may use. Chain and DPoP proof, nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
@@ -9,6 +10,7 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
+use bailiwick_policy::grades::Question;
 use bailiwick_policy::mcp_methods::{Era, Filter, Treatment};
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -16,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::headers::name_of;
 use crate::listing::View;
 use crate::ports::ToolServer;
+use crate::questions::Asks;
 use crate::relay::{Events, Route};
 use crate::rpc;
 use crate::sessions::Session;
@@ -25,9 +28,8 @@ use crate::stages::{Stopped, authority};
 use crate::upstream::{Failure, Outgoing, Received};
 use crate::wire;
 
-/// Members of client capabilities that would let a tool server ask the agent
-/// something, or detach work from its call.
-const CLIENT_ONLY: [&str; 4] = ["elicitation", "roots", "sampling", "tasks"];
+/// Members of client capabilities that would detach work from its call.
+const CLIENT_ONLY: [&str; 1] = ["tasks"];
 /// Members of server capabilities that the table of methods refuses.
 const SERVER_ONLY: [&str; 1] = ["tasks"];
 
@@ -36,6 +38,13 @@ pub(crate) struct Visit {
     pub(crate) caller: Caller,
     pub(crate) server: Arc<ToolServer>,
     pub(crate) workflow: Arc<Workflow>,
+}
+
+impl Visit {
+    /// Whether the workflow lets this tool server ask such questions.
+    fn may_ask(&self, question: Question) -> bool {
+        self.workflow.catalogue.questions(&self.server.name).any(|listed| listed == question)
+    }
 }
 
 impl Gateway {
@@ -102,7 +111,8 @@ impl Gateway {
         let filter = match request.method.treatment {
             Treatment::Listing(filter) => Some(filter),
             Treatment::Session => None,
-            Treatment::Call(_) | Treatment::Refused(_) => {
+            Treatment::Question(question) if visit.may_ask(question) => None,
+            Treatment::Question(_) | Treatment::Call(_) | Treatment::Refused(_) => {
                 return Err(Stopped::stranger(Denial::new(Reason::MethodUnknown)));
             }
         };
@@ -173,6 +183,7 @@ impl Gateway {
             era: request.era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: None,
+            asks: Asks::Nobody,
             to: None,
         });
         let outgoing = outgoing(request, visit, params);
@@ -201,7 +212,7 @@ impl Gateway {
             }
             message.insert("result", result);
         }
-        wire::json(StatusCode::OK, &message.into())
+        wire::answered(&message.into(), request.era, received.streamed && request.accepts_events)
     }
 
     fn end_session(&self, session: Option<&Session>) {
@@ -231,6 +242,9 @@ impl Gateway {
         // One version is spoken in this era, whatever the client offered.
         params.insert("protocolVersion", Era::Sessions.version());
         prune(&mut params, "capabilities", &CLIENT_ONLY);
+        let refused = Question::ALL.iter().filter(|q| !visit.may_ask(**q)).map(|q| q.as_str());
+        prune(&mut params, "capabilities", &refused.collect::<Vec<_>>());
+        let offers = offers(&params);
         let received = match self.ask(request, id, &visit, Some(&params)).await {
             Ok(received) => received,
             Err(failure) => return Ok(self.failed(request, &visit, failure)),
@@ -250,7 +264,14 @@ impl Gateway {
         let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
             self.close_all(self.sessions.sweep(now, self.config.session_idle_seconds));
             let host = self.ports.host.as_ref();
-            self.sessions.open(host, owner, received.session, lease, self.config.max_sessions)
+            self.sessions.open(
+                host,
+                owner,
+                received.session,
+                offers,
+                lease,
+                self.config.max_sessions,
+            )
         });
         let Some(session) = opened else {
             self.close_upstream(&visit.server, upstream.as_deref()).await;
@@ -281,6 +302,13 @@ pub(crate) fn outgoing<'a>(
         session: visit.caller.session.as_ref().and_then(|s| s.upstream.as_deref()),
         body: rpc::text(&body),
     }
+}
+
+/// What a client says that it can be asked.
+fn offers(params: &Object) -> BTreeSet<Question> {
+    let declared = params.member("capabilities").and_then(Json::as_object);
+    let has = |q: &Question| declared.is_some_and(|d| d.member(q.as_str()).is_some());
+    Question::ALL.iter().copied().filter(has).collect()
 }
 
 /// Takes members out of an object that is a member of `o`.

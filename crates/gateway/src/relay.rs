@@ -1,8 +1,9 @@
 //! Messages that a tool server sends of itself: passed by the table of
 //! methods, dropped, or answered here.
 //!
-//! No question of a tool server reaches the agent yet: `ping` is answered by
-//! the gateway, everything else with an error.
+//! A question of a tool server reaches the agent's client only where the
+//! workflow lists it, on the stream of a call. `ping` is answered by the
+//! gateway, everything else with an error.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::gateway::Gateway;
 use crate::ports::ToolServer;
+use crate::questions::Asks;
 use crate::rpc::{self, Message};
 use crate::upstream::Outgoing;
 
@@ -22,6 +24,8 @@ pub(crate) const BUFFERED: usize = 64;
 /// Questions of a tool server that are answered in one stream: a flood of them
 /// must not become a flood of requests.
 const MAX_ANSWERS: usize = 100;
+
+const CANCELLED: &str = "notifications/cancelled";
 
 /// Where a tool server's messages go while a request of a caller is open.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub(crate) struct Route {
     pub(crate) session: Option<String>,
     /// The caller's scope, where notices about resources may pass.
     pub(crate) scope: Option<Arc<Scope>>,
+    /// Whose questions may pass.
+    pub(crate) asks: Asks,
     /// The caller, if it takes events.
     pub(crate) to: Option<mpsc::Sender<Vec<u8>>>,
 }
@@ -68,8 +74,15 @@ impl Events {
 impl Route {
     fn take(&self, message: Message) {
         match message {
-            Message::Request { id, method, .. } => self.answer(&id, &method),
-            Message::Notification { method, params } => {
+            Message::Request { id, method, params } => {
+                if !self.asks(&id, &method, params.as_ref()) {
+                    self.answer(&id, &method);
+                }
+            }
+            Message::Notification { method, mut params } => {
+                if let Some(params) = params.as_mut().filter(|_| method == CANCELLED) {
+                    self.translate(params);
+                }
                 if self.passes(&method, params.as_ref())
                     && let Some(to) = &self.to
                 {
@@ -79,6 +92,28 @@ impl Route {
                 }
             }
             Message::Response { .. } => {}
+        }
+    }
+
+    /// Passes a question on where it may be asked.
+    fn asks(&self, id: &Json, method: &str, params: Option<&Object>) -> bool {
+        let row = mcp_methods::method(method, self.era, Sender::Server, Shape::Request);
+        let Some(Treatment::Question(question)) = row.map(|row| row.treatment) else {
+            return false;
+        };
+        // A `task` would detach the answer from the call.
+        let detached = params.is_some_and(|p| p.member("task").is_some());
+        let asking = self.asks.call().filter(|_| !detached);
+        let host = self.gateway.ports.host.as_ref();
+        asking.is_some_and(|asking| asking.ask(host, question, id, (method, params)))
+    }
+
+    /// A tool server takes a question back by its own id, the client knows ours.
+    fn translate(&self, params: &mut Object) {
+        let id = params.member("requestId");
+        let minted = self.asks.call().zip(id).and_then(|(asking, id)| asking.taken_back(id));
+        if let Some(minted) = minted {
+            params.insert("requestId", minted);
         }
     }
 
@@ -96,6 +131,9 @@ impl Route {
                 let uri = params.and_then(|p| p.member("uri")?.as_str());
                 uri.zip(self.scope.as_deref())
                     .is_some_and(|(uri, scope)| may_read(scope, &self.server, uri))
+            }
+            Treatment::Question(question) => {
+                self.asks.call().is_some_and(|asking| asking.allows(question))
             }
             Treatment::Listing(_) | Treatment::Call(_) | Treatment::Refused(_) => false,
         }

@@ -4,15 +4,17 @@
 //! leaf key and the root that opened it, or to the client and person of an access token; the tool server's own id stays on its
 //! side. A session ends with its chain: expired, revoked, idle or closed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::crypto::{Digest, Thumbprint, base64url};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::grades::Question;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Host, Recheck};
+use crate::questions::Open;
 
 /// To whom a session belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +34,10 @@ pub(crate) struct Session {
     pub(crate) owner: Owner,
     /// The tool server's own session id, if it gave one.
     pub(crate) upstream: Option<String>,
+    /// What the tool server was told that it may ask.
+    pub(crate) offers: BTreeSet<Question>,
+    /// What it asked and nobody answered yet.
+    pub(crate) questions: Open,
     /// Cancelled when the session ends; its streams listen.
     pub(crate) ended: CancellationToken,
     held: Mutex<Held>,
@@ -90,6 +96,7 @@ impl Sessions {
         host: &dyn Host,
         owner: Owner,
         upstream: Option<String>,
+        offers: BTreeSet<Question>,
         lease: Lease,
         (most, most_per_key): (usize, usize),
     ) -> Option<Arc<Session>> {
@@ -98,6 +105,8 @@ impl Sessions {
         let session = Arc::new(Session {
             id: base64url(&bytes),
             upstream,
+            offers,
+            questions: Open::default(),
             ended: CancellationToken::new(),
             held: Mutex::new(Held { used: host.now(), lease }),
             owner,

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
+use crate::questions::Asks;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::rpc::{self, Message};
 use crate::sessions::{Lease, Session};
@@ -185,6 +186,7 @@ impl Gateway {
             era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: visit.caller.present.chain().scope().cloned().map(Arc::new),
+            asks: visit.caller.session.clone().map_or(Asks::Nobody, Asks::Session),
             to: Some(to.clone()),
         });
         let gateway = self.clone();

@@ -52,6 +52,8 @@ pub(crate) struct Received {
     pub(crate) message: Object,
     pub(crate) bytes: usize,
     pub(crate) session: Option<String>,
+    /// It came as an event of a stream.
+    pub(crate) streamed: bool,
 }
 
 /// Why there is no answer.
@@ -494,7 +496,8 @@ impl Upstream {
                     let message = read(&data, bytes)?;
                     match message {
                         Message::Response { id: answered, message } if answered == *id => {
-                            return Ok(Received { message, bytes, session });
+                            let streamed = true;
+                            return Ok(Received { message, bytes, session, streamed });
                         }
                         Message::Response { .. } => return Err(Failure::Garbage { bytes }),
                         other => events.take(other),
@@ -521,7 +524,7 @@ impl Upstream {
         }
         match read(&body, bytes) {
             Ok(Message::Response { id: answered, message }) if answered == *id => {
-                Ok(Received { message, bytes, session })
+                Ok(Received { message, bytes, session, streamed: false })
             }
             Err(leak @ Failure::Leak { .. }) => Err(leak),
             _ if !status.is_success() => Err(Failure::Status(status.as_u16())),

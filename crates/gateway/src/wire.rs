@@ -1,12 +1,16 @@
 //! What callers are told: the one place where denials become HTTP and JSON-RPC.
 
+use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::rpc;
+use crate::sse;
 use crate::stages::boundary::Malformed;
+use crate::streams::events_response;
 
 mod api;
 
@@ -22,6 +26,29 @@ pub(crate) const NOT_AUTHENTICATED: i64 = -32041;
 pub(crate) const NOT_AUTHENTICATED_TEXT: &str = "the caller is not authenticated";
 /// JSON-RPC code: the call was allowed and the tool server failed.
 pub(crate) const UPSTREAM_FAILED: i64 = -32603;
+
+/// JSON-RPC code: the client did not declare a capability that the tool needs
+/// (MCP 2026-07-28).
+const CAPABILITY_MISSING: i64 = -32021;
+
+/// The status of an answer over HTTP: an error that the protocol wants to be
+/// seen there is (MCP 2026-07-28).
+pub(crate) fn status_of(answer: &Json, era: Era) -> StatusCode {
+    let error = answer.as_object().and_then(|a| a.member("error")?.as_object());
+    let code = error.and_then(|e| e.member("code")?.as_number()?.as_plain_integer());
+    match code {
+        Some(CAPABILITY_MISSING) if era == Era::Stateless => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+/// A tool server's answer, as one JSON text or as the one event of a stream.
+pub(crate) fn answered(answer: &Json, era: Era, streamed: bool) -> Response {
+    match status_of(answer, era) {
+        StatusCode::OK if streamed => events_response(Body::from(sse::event(&rpc::text(answer)))),
+        status => json(status, answer),
+    }
+}
 
 /// One JSON text that nobody may keep.
 pub(crate) fn json(status: StatusCode, body: &Json) -> Response {
@@ -141,8 +168,8 @@ pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Resp
 /// A request that is not well-formed.
 pub(crate) fn malformed(malformed: &Malformed, decision: &str, metadata: &str) -> Response {
     let (_, _, mut data) = data(&malformed.denial, decision);
-    if let Some(requested) = &malformed.requested {
-        let supported = ["2025-11-25", "2026-07-28"].map(Json::from).to_vec();
+    if let Some((requested, spoken)) = &malformed.requested {
+        let supported: Vec<Json> = spoken.iter().map(|era| Json::from(era.version())).collect();
         data.insert("requested", requested.as_str());
         data.insert("supported", supported);
     }

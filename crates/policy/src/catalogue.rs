@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
 
-use crate::grades::{Effect, Risk};
+use crate::grades::{Effect, Question, Risk};
 
 mod definition;
 mod difference;
@@ -113,6 +113,8 @@ pub struct ToolServer {
     /// Operations of an HTTP API by their name. A tool server that has any is
     /// an HTTP API and has nothing else.
     pub operations: BTreeMap<String, Rating>,
+    /// What it may ask of the agent's client while a call of it runs.
+    pub questions: BTreeSet<Question>,
 }
 
 /// The tool servers of a workflow.
@@ -129,6 +131,12 @@ impl Catalogue {
     /// The tool servers with their names, in order.
     pub fn servers(&self) -> impl Iterator<Item = (&ServerName, &ToolServer)> {
         self.servers.iter()
+    }
+
+    /// What a tool server may ask of the agent's client; nothing, if it is not
+    /// catalogued.
+    pub fn questions(&self, server: &ServerName) -> impl Iterator<Item = Question> {
+        self.servers.get(server).into_iter().flat_map(|s| s.questions.iter().copied())
     }
 
     /// The rating of `tool`; none, if it is not catalogued: deny.
@@ -189,6 +197,11 @@ impl Catalogue {
                 // Absent for MCP, so that the digests of older files stay theirs.
                 if !server.operations.is_empty() {
                     object.insert("operations", ratings(&server.operations, true));
+                }
+                // Absent is `none`, so that the digests of older files stay theirs.
+                if !server.questions.is_empty() {
+                    let asked = server.questions.iter().map(|q| Json::from(*q));
+                    object.insert("questions", asked.collect::<Vec<_>>());
                 }
                 (name.to_string(), object.into())
             })

@@ -77,6 +77,18 @@ grade!(
     }
 );
 grade!(
+    /// What a tool server may ask of an agent's client while a call of it runs
+    /// (MCP 2025-11-25).
+    Question, "`elicitation`, `roots`, `sampling`" {
+        /// Its user.
+        Elicitation = "elicitation",
+        /// Which folders it works in.
+        Roots = "roots",
+        /// Its model.
+        Sampling = "sampling",
+    }
+);
+grade!(
     /// How far a workflow lets agents act without a person.
     Level, "`manual`, `supervised`, `bounded`, `autonomous`" {
         /// A person approves every effect.

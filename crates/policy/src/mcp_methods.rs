@@ -11,6 +11,8 @@
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
 
+use crate::grades::Question;
+
 mod table;
 
 pub use table::METHODS;
@@ -113,6 +115,9 @@ pub enum Treatment {
     /// Keeps the conversation going: chain and DPoP proof from a client;
     /// nothing from the server, which the gateway called itself.
     Session,
+    /// A question of the tool server to the agent's client, or about one:
+    /// passes only where the workflow's entry for the server lists it.
+    Question(Question),
     /// Does not pass, for this reason.
     Refused(&'static str),
 }

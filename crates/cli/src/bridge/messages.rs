@@ -2,6 +2,8 @@
 
 use axum::http::{Method, StatusCode};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::rpc;
+use bailiwick_policy::mcp_methods::Era;
 
 use super::way::stated_version;
 use super::{Bridge, Fault, session_ended};
@@ -40,6 +42,27 @@ impl Bridge {
                 continue;
             }
             return self.relay(response, Some(id)).await;
+        }
+    }
+
+    /// Delivers the client's answer to a question of the tool server. It belongs
+    /// to the session that the question came in, and to no other.
+    pub(super) async fn reply(&self, message: Object) {
+        let sent = async {
+            let moment = self.way.presenter.moment();
+            let Some(session) = self.open_session().await else { return Ok(None) };
+            let version = Some(Era::Sessions.version());
+            let mut headers = self.way.headers(&Method::POST, version, Some(&moment))?;
+            headers.insert("mcp-session-id", session);
+            self.way.send(Method::POST, headers, rpc::text(&message.into())).await.map(Some)
+        };
+        match sent.await {
+            Ok(Some(response)) if response.status() == StatusCode::ACCEPTED => {}
+            Ok(response) => {
+                let status = response.map(|r| r.status().as_u16());
+                tracing::warn!(status, "an answer was not taken");
+            }
+            Err(fault) => tracing::warn!(?fault, "an answer was not delivered"),
         }
     }
 

@@ -75,6 +75,11 @@ impl Bridge {
         Ok(Some(opened))
     }
 
+    /// The session as it is now.
+    pub(super) async fn open_session(&self) -> Option<HeaderValue> {
+        self.session.lock().await.open.as_ref().map(|open| open.id.clone())
+    }
+
     /// A session is gone at the gateway.
     pub(super) async fn forget(&self, id: &HeaderValue) {
         let mut session = self.session.lock().await;

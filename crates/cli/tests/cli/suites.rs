@@ -7,6 +7,7 @@ mod authlib;
 mod conformance;
 mod oauth4webapi;
 mod openid_client;
+mod protocol;
 mod published_tokens;
 mod python_sdk;
 mod status_lists;

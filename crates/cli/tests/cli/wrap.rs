@@ -340,3 +340,29 @@ fn what_wrap_lacks_is_said_on_standard_error_and_nothing_starts() {
     }
     assert_eq!(wrapped.reached(), before);
 }
+
+#[test]
+fn a_program_asks_what_its_workflow_lists_and_hears_the_clients_answer() {
+    let log = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
+    let listed =
+        workflow(&["ask"]).replacen("  local:\n", "  local:\n    questions: [sampling]\n", 1);
+    let line = ["python3", "-c", PROGRAM, &log.display().to_string()];
+    let wrapped = Wrapped::new(&["ask"], Some(&listed), &line);
+    let mut client = wrapped.start(&[], &[]);
+    client.ask(&json!({
+        "jsonrpc": "2.0", "id": "hello", "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {"sampling": {}},
+            "clientInfo": {"name": "t", "version": "1"}},
+    }));
+    client.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let question = client.call(1, "ask", json!({}));
+    assert_eq!(question["method"], "sampling/createMessage", "{question}");
+    assert_ne!(question["id"], "q");
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"model": "mine"}});
+    let answered = client.ask(&answer);
+    assert_eq!(answered["id"], 1, "{answered}");
+    let heard = answered["result"]["content"][0]["text"].as_str().unwrap();
+    let heard: Value = serde_json::from_str(heard).unwrap();
+    assert_eq!(heard, json!({"jsonrpc": "2.0", "id": "q", "result": {"model": "mine"}}));
+    assert_eq!(client.close().0, Some(0));
+}

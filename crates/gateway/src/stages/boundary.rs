@@ -126,6 +126,18 @@ pub struct MessageRequest {
     pub(crate) accepts_events: bool,
 }
 
+/// A well-formed answer of a client to a question of the tool server
+/// (2025-11-25).
+#[derive(Clone, Debug)]
+pub struct AnswerRequest {
+    pub(crate) server: ServerName,
+    pub(crate) id: Json,
+    /// The whole message.
+    pub(crate) message: Object,
+    pub(crate) presentation: Presentation,
+    pub(crate) session: String,
+}
+
 /// What a body may be.
 #[derive(Clone, Debug)]
 pub enum WellFormed {
@@ -133,6 +145,8 @@ pub enum WellFormed {
     Call(Box<CallRequest>),
     /// Anything else.
     Message(Box<MessageRequest>),
+    /// The answer to a question of the tool server.
+    Answer(Box<AnswerRequest>),
 }
 
 /// A request that is not well-formed, with the answer of the protocol.
@@ -144,8 +158,8 @@ pub struct Malformed {
     /// The JSON-RPC code and message; they depend on the bytes alone.
     pub(crate) code: i64,
     pub(crate) message: &'static str,
-    /// Version that was asked for and is not spoken.
-    pub(crate) requested: Option<String>,
+    /// Version that was asked for and is not spoken, and those that are.
+    pub(crate) requested: Option<(String, &'static [Era])>,
     /// The action's name in the record.
     pub(crate) action: Option<String>,
 }
@@ -289,8 +303,9 @@ pub(crate) fn parse(
     let (id, name, params, shape) = match Message::read(parse_json(config, body)?) {
         Ok(Message::Request { id, method, params }) => (Some(id), method, params, Shape::Request),
         Ok(Message::Notification { method, params }) => (None, method, params, Shape::Notification),
-        // The gateway answers a tool server's questions itself.
-        Ok(Message::Response { .. }) => return Err(Malformed::invalid(None)),
+        Ok(Message::Response { id, message }) => {
+            return read_answer(config, server, id, message, headers);
+        }
         Err(not) => return Err(Malformed::invalid(not.id)),
     };
     let id = id.as_ref();
@@ -310,6 +325,31 @@ pub(crate) fn parse(
         m.action.get_or_insert_with(|| method.name.to_owned());
         m.with_id(id)
     })
+}
+
+/// An answer has no method or name, and belongs to a session.
+fn read_answer(
+    config: &Config,
+    server: ServerName,
+    id: Json,
+    message: Object,
+    headers: &HeaderMap,
+) -> Result<WellFormed, Malformed> {
+    let stated = header(headers, "mcp-protocol-version")?;
+    if stated.is_some_and(|stated| stated != Era::Sessions.version()) {
+        return Err(Malformed::invalid(None));
+    }
+    for name in ["mcp-method", "mcp-name"] {
+        if header(headers, name)?.is_some() {
+            return Err(mismatch(name));
+        }
+    }
+    let session = header(headers, "mcp-session-id")?.map(str::to_owned);
+    let session = session.ok_or_else(|| Malformed::invalid(None).about("mcp-session-id"))?;
+    let presentation =
+        of_message(config, headers).map_err(|denial| Malformed::unpresented(denial, None))?;
+    let answer = AnswerRequest { server, id, message, presentation, session };
+    Ok(WellFormed::Answer(Box::new(answer)))
 }
 
 fn read_message(
@@ -464,6 +504,9 @@ fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era
             Err(Malformed::invalid(None).about("mcp-protocol-version"))
         };
     };
+    if stated.is_some_and(|stated| stated != version) {
+        return Err(mismatch("mcp-protocol-version"));
+    }
     let Some(era) = Era::of_version(version) else {
         let unknown = Malformed::new(
             Reason::RequestMalformed,
@@ -471,11 +514,16 @@ fn era(method: &str, params: Option<&Object>, headers: &HeaderMap) -> Result<Era
             -32022,
             "unsupported protocol version",
         );
-        let requested = Some(version.chars().take(32).collect());
+        // A session settles its version by `initialize`: only a stateless
+        // message says its own.
+        let spoken: &[Era] = match in_meta {
+            Some(_) => &[Era::Stateless],
+            None => &[Era::Sessions, Era::Stateless],
+        };
+        let requested = Some((version.chars().take(32).collect(), spoken));
         return Err(Malformed { requested, ..unknown });
     };
-    if stated.is_some_and(|stated| stated != version) || (era == Era::Stateless && stated.is_none())
-    {
+    if era == Era::Stateless && stated.is_none() {
         return Err(mismatch("mcp-protocol-version"));
     }
     if era == Era::Stateless {

@@ -15,6 +15,8 @@ use bailiwick_core::ledger::Subjects;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
 use bailiwick_policy::permit::Permit;
+use http::StatusCode;
+use tokio::sync::mpsc;
 
 use super::approval::Cleared;
 use super::authority::Covering;
@@ -24,6 +26,7 @@ use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
 use crate::gateway::Gateway;
 use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
+use crate::questions::{Answered, Asking};
 pub use crate::relay::Events;
 use crate::sessions::Session;
 use crate::upstream::{Failure, Outgoing, Received, param_headers};
@@ -69,6 +72,12 @@ impl<P> Recorded<P> {
     /// entry, what it is about, and its digest. The permit ends here.
     pub(crate) fn handed_over(self) -> (EntryId, Subjects, Option<Digest>) {
         (self.entry, self.subjects, self.action_digest)
+    }
+
+    /// What the tool server may ask because of the call.
+    pub(crate) fn asking(&self, to: mpsc::Sender<Vec<u8>>) -> Option<Arc<Asking>> {
+        let catalogue = &self.call.ground.workflow.catalogue;
+        Asking::of(self.session()?, catalogue.questions(&self.call.request.server), to)
     }
 
     pub(crate) fn upstream_session(&self) -> Option<String> {
@@ -155,6 +164,10 @@ fn denial(refusal: RecordRefusal) -> Denial {
 pub struct Completed {
     /// The answer for the caller, a JSON-RPC message.
     pub(crate) message: Vec<u8>,
+    /// Its status over HTTP.
+    pub(crate) status: StatusCode,
+    /// It came as an event of a stream, and the caller takes events.
+    pub(crate) streamed: bool,
     /// The session at the tool server is over.
     pub(crate) session_ended: bool,
     pub(crate) entry: EntryId,
@@ -168,8 +181,9 @@ pub struct Completed {
 }
 
 impl Completed {
-    pub(crate) fn finished(&self) -> Finished {
+    pub(crate) fn finished(&self, answers: Vec<Answered>) -> Finished {
         Finished {
+            answers,
             outcome: self.outcome,
             duration_ms: self.finished_at.millis_since(self.started_at).max(0),
             bytes: self.bytes,
@@ -200,9 +214,17 @@ pub async fn call(gateway: &Gateway, recorded: Recorded<Permit>, events: Events)
             (message, failure.outcome(), failure.bytes(), true, None)
         }
     };
+    let session_ended = matches!(answer, Err(Failure::SessionEnded));
+    let status = match session_ended {
+        true => StatusCode::NOT_FOUND,
+        false => wire::status_of(&message, request.era),
+    };
+    let streamed = answer.is_ok_and(|received| received.streamed) && request.accepts_events;
     Completed {
         message: rpc::text(&message),
-        session_ended: matches!(answer, Err(Failure::SessionEnded)),
+        status,
+        streamed,
+        session_ended,
         entry: recorded.entry,
         subjects: recorded.subjects,
         finished_at,

@@ -18,6 +18,7 @@ use super::authority::Ground;
 use super::boundary::Presentation;
 use crate::gateway::Inner;
 use crate::ports::Derivation;
+use crate::questions::Answered;
 use crate::strangers::Uncounted;
 
 mod draw;
@@ -281,6 +282,8 @@ pub(crate) struct Finished {
     /// Another enforcement point made the call: whether it said what came of
     /// it.
     pub(crate) reported: Option<bool>,
+    /// What the agent's client answered to the tool server's questions.
+    pub(crate) answers: Vec<Answered>,
 }
 
 /// Writes an outcome down; `subjects` are those of the decision.
@@ -302,9 +305,13 @@ pub(crate) fn completed(
         Some(reported) => body.with("reported", reported),
         None => body,
     };
-    let disclosures = finished.result.map(|digest| {
+    let result = finished.result.map(|digest| {
         let result = Object::new().with("sha256", digest).with("bytes", bytes);
         ("result".to_owned(), draw.disclose(result))
+    });
+    let answers = (!finished.answers.is_empty()).then(|| {
+        let answers: Vec<Json> = finished.answers.iter().map(|a| a.to_json()).collect();
+        ("answers".to_owned(), draw.disclose(answers))
     });
     let subjects = Subjects {
         decision: None,
@@ -318,7 +325,7 @@ pub(crate) fn completed(
         kind: Kind::ActionCompleted,
         subjects,
         body,
-        disclosures: disclosures.into_iter().collect(),
+        disclosures: result.into_iter().chain(answers).collect(),
     }
 }
 

@@ -327,6 +327,21 @@ impl Reader {
             }
             return;
         }
+        if let Message::Request { id, method, .. } = &message {
+            // A program does not say which request its question belongs to, so
+            // that it is passed on only where there is no doubt.
+            let mut waiting = state.waiting.values();
+            match (waiting.next(), waiting.next()) {
+                (Some(only), None) => {
+                    let _ = only.events.try_send(message);
+                }
+                _ => {
+                    drop(state);
+                    self.refuse(id, method);
+                }
+            }
+            return;
+        }
         let subscription = member("_meta").and_then(|meta| {
             meta.as_object()?.member("io.modelcontextprotocol/subscriptionId").cloned()
         });
@@ -334,9 +349,6 @@ impl Reader {
         if state.streams.is_empty() {
             if let Some(waiter) = state.waiting.values().next() {
                 let _ = waiter.events.try_send(message);
-            } else if let Message::Request { id, method, .. } = &message {
-                drop(state);
-                self.refuse(id, method);
             }
             return;
         }
@@ -344,14 +356,10 @@ impl Reader {
             if subscription.is_none() || stream.id == subscription {
                 let _ = stream.to.try_send(message.clone());
             }
-            // A question is asked once.
-            if matches!(message, Message::Request { .. }) {
-                return;
-            }
         }
     }
 
-    /// Answers a question that came while nobody of ours was there.
+    /// Answers a question that belongs to nobody's request, or to one of several.
     fn refuse(&self, id: &Json, method: &str) {
         let answer = if method == "ping" {
             rpc::result(id, Object::new())

@@ -140,7 +140,7 @@ impl Programs {
             self.end(&outgoing.server.name, session);
         }
         let (message, bytes) = answer?;
-        Ok(Received { message, bytes, session })
+        Ok(Received { message, bytes, session, streamed: false })
     }
 
     pub(super) async fn notify(&self, outgoing: Outgoing<'_>) -> Result<(), Failure> {

@@ -21,6 +21,7 @@ mod entries;
 mod ext_authz;
 mod layer;
 mod policies;
+mod questions;
 mod records;
 mod sessions;
 mod standing;

@@ -7,9 +7,14 @@ use crate::support::{Holder, Plan, Raw, World, install_tls_provider, object, sen
 use bailiwick_demo::agent::Era;
 use serde_json::{Value, json};
 
-type Headers = Vec<(&'static str, String)>;
+pub(crate) type Headers = Vec<(&'static str, String)>;
 
-fn presented(world: &World, holder: &Holder, verb: &str, session: Option<&str>) -> Headers {
+pub(crate) fn presented(
+    world: &World,
+    holder: &Holder,
+    verb: &str,
+    session: Option<&str>,
+) -> Headers {
     let mut all: Headers = vec![
         ("accept", "application/json, text/event-stream".into()),
         ("content-type", "application/json".into()),
@@ -23,7 +28,7 @@ fn presented(world: &World, holder: &Holder, verb: &str, session: Option<&str>) 
     all
 }
 
-async fn open(world: &World, holder: &Holder) -> Raw {
+pub(crate) async fn open(world: &World, holder: &Holder) -> Raw {
     let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25",
         "capabilities": {"sampling": {}, "roots": {"listChanged": true}, "experimental": {}},
@@ -32,7 +37,7 @@ async fn open(world: &World, holder: &Holder) -> Raw {
     send("POST", &world.url(), &presented(world, holder, "POST", None), body.to_string()).await
 }
 
-fn id_of(raw: &Raw) -> String {
+pub(crate) fn id_of(raw: &Raw) -> String {
     raw.headers["mcp-session-id"].to_str().unwrap().to_owned()
 }
 

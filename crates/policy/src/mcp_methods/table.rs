@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{CallForm, Era, Filter, Method, Sender, Shape, Treatment};
+use super::{CallForm, Era, Filter, Method, Question, Sender, Shape, Treatment};
 
 const SESSIONS: &[Era] = &[Era::Sessions];
 const STATELESS: &[Era] = &[Era::Stateless];
 const BOTH: &[Era] = &[Era::Sessions, Era::Stateless];
 
 const NO_TASKS: &str = "a task's handle is not bound to a delegation yet";
-const NO_QUESTIONS: &str = "a tool server may not use the agent's model, files or user uninvited";
+
+const ASKED: &str = "on the stream of the call that it belongs to, under an id of the gateway's; the answer is a message of the session, taken once and while the call runs; a `task` is refused";
 
 const fn request(
     name: &'static str,
@@ -111,24 +112,30 @@ pub const METHODS: &[Method] = &[
     ),
     notice("notifications/initialized", SESSIONS, Treatment::Session, ""),
     notice("notifications/progress", SESSIONS, Treatment::Session, ""),
-    notice("notifications/roots/list_changed", SESSIONS, Treatment::Refused(NO_QUESTIONS), ""),
+    notice("notifications/roots/list_changed", SESSIONS, Treatment::Question(Question::Roots), ""),
     notice("notifications/tasks/status", SESSIONS, Treatment::Refused(NO_TASKS), ""),
     // Requests of the server.
     from_server(
         "elicitation/create",
         SESSIONS,
         Shape::Request,
-        Treatment::Refused(NO_QUESTIONS),
-        "",
+        Treatment::Question(Question::Elicitation),
+        ASKED,
     ),
     from_server("ping", SESSIONS, Shape::Request, Treatment::Session, ""),
-    from_server("roots/list", SESSIONS, Shape::Request, Treatment::Refused(NO_QUESTIONS), ""),
+    from_server(
+        "roots/list",
+        SESSIONS,
+        Shape::Request,
+        Treatment::Question(Question::Roots),
+        ASKED,
+    ),
     from_server(
         "sampling/createMessage",
         SESSIONS,
         Shape::Request,
-        Treatment::Refused(NO_QUESTIONS),
-        "",
+        Treatment::Question(Question::Sampling),
+        ASKED,
     ),
     from_server("tasks/cancel", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
     from_server("tasks/get", SESSIONS, Shape::Request, Treatment::Refused(NO_TASKS), ""),
@@ -140,8 +147,8 @@ pub const METHODS: &[Method] = &[
         "notifications/elicitation/complete",
         SESSIONS,
         Shape::Notification,
-        Treatment::Refused(NO_QUESTIONS),
-        "",
+        Treatment::Question(Question::Elicitation),
+        "while a call is under way",
     ),
     from_server("notifications/message", BOTH, Shape::Notification, Treatment::Session, ""),
     from_server("notifications/progress", BOTH, Shape::Notification, Treatment::Session, ""),
@@ -207,6 +214,8 @@ method from the other side, or a row's method in the other era is denied (`metho
 - **call**: an action. Chain and proof of possession over tool and arguments; all stages; recorded before it leaves.
 - **listing**: shows only what the presented delegation permits. Chain and DPoP proof by the leaf key.
 - **session**: keeps the conversation going. Chain and DPoP proof by the leaf key; from the tool server, nothing: the gateway called it.
+- **question**: of a tool server to the agent's client, about its user, model or folders. Passes only where the workflow's entry for the
+  tool server lists it under `questions`; otherwise the tool server hears that the client does not offer it.
 - **refused**: does not pass, for the reason given. A request is answered with an error, a notification is dropped.
 
 An action's name is what decisions and records call it. The arguments of a call are exactly those that are checked, signed,
@@ -264,6 +273,11 @@ fn words(m: &Method) -> (&'static str, &'static str, String) {
             ("listing", "none", both)
         }
         Treatment::Session => ("session", "none", m.note.to_owned()),
+        Treatment::Question(question) => {
+            let only = format!("only with `{question}` in `questions`");
+            let both = if m.note.is_empty() { only } else { format!("{only}; {}", m.note) };
+            ("question", "none", both)
+        }
         Treatment::Refused(reason) => ("refused", "none", reason.to_owned()),
     }
 }

@@ -337,7 +337,8 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let members = self.members(node, &["tools", "resources", "prompts", "operations"])?;
+        let known = ["tools", "resources", "prompts", "operations", "questions"];
+        let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("tools") {
             server.tools = self.within("tools", |r| r.ratings(name, "tools", node))?;
@@ -352,9 +353,12 @@ impl Reading {
             server.operations =
                 self.within("operations", |r| r.ratings(name, "operations", node))?;
         }
+        if let Some(node) = members.node("questions") {
+            server.questions = self.within("questions", |r| r.set(node, Self::grade))?;
+        }
         let of_mcp = ["tools", "resources", "prompts"].into_iter().find_map(|m| members.node(m));
         let of_http = members.node("operations");
-        if let (Some(_), Some(node)) = (of_mcp, of_http) {
+        if let (Some(_), Some(node)) = (of_mcp.or(members.node("questions")), of_http) {
             let message = "a tool server speaks MCP or is an HTTP API, not both";
             let remedy = "list the HTTP API under a name of its own";
             self.report(Code::Value, node.at, message, remedy);

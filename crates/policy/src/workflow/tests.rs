@@ -59,6 +59,28 @@ fn the_manual_shows_the_bundled_workflow_and_names_every_member() {
 }
 
 #[test]
+fn a_tool_server_asks_nothing_unless_its_entry_lists_it() {
+    use crate::grades::Question;
+    let server = bailiwick_core::ids::ServerName::parse("d").unwrap();
+    let none = Workflow::parse(SMALL).unwrap();
+    assert_eq!(none.catalogue.questions(&server).count(), 0);
+    assert!(!none.canonical_json().contains("questions"), "older digests stay");
+    let empty = SMALL.replacen("  d:\n", "  d:\n    questions: []\n", 1);
+    assert_eq!(Workflow::parse(&empty).unwrap().digest(), none.digest());
+    let listed = SMALL.replacen("  d:\n", "  d:\n    questions: [sampling, roots]\n", 1);
+    let listed = Workflow::parse(&listed).unwrap();
+    let asked: Vec<_> = listed.catalogue.questions(&server).collect();
+    assert_eq!(asked, [Question::Roots, Question::Sampling]);
+    assert_ne!(listed.digest(), none.digest());
+    assert_eq!(Workflow::parse(&listed.canonical_json()).unwrap(), listed);
+    let other = bailiwick_core::ids::ServerName::parse("e").unwrap();
+    assert_eq!(listed.catalogue.questions(&other).count(), 0);
+    for bad in ["[everything]", "[roots, roots]", "sampling", "[Sampling]"] {
+        problems(&SMALL.replacen("  d:\n", &format!("  d:\n    questions: {bad}\n"), 1));
+    }
+}
+
+#[test]
 fn the_digest_does_not_depend_on_comments_formatting_order_or_short_forms() {
     let one = Workflow::parse(SMALL).unwrap();
     let other = r#"

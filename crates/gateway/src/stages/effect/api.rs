@@ -39,6 +39,7 @@ pub(crate) async fn call(gateway: &Gateway, recorded: Recorded<Permit>) -> Compl
                 is_error,
                 result: Some(sha256(&answer.body)),
                 reported: None,
+                answers: Vec::new(),
             };
             (wire::api_answer(answer, finished.outcome, decision), finished)
         }
@@ -50,6 +51,7 @@ pub(crate) async fn call(gateway: &Gateway, recorded: Recorded<Permit>) -> Compl
                 is_error: true,
                 result: None,
                 reported: None,
+                answers: Vec::new(),
             };
             (wire::api_failed(failure, decision), finished)
         }

@@ -431,7 +431,9 @@ pub struct Raw {
 
 impl Raw {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_default()
+        // The one message, or the last of a stream.
+        let event = self.text.lines().rev().find_map(|line| line.strip_prefix("data: "));
+        serde_json::from_str(event.unwrap_or(&self.text)).unwrap_or_default()
     }
 
     /// The answer without what is random in it.

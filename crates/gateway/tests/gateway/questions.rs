@@ -1,0 +1,351 @@
+//! Questions of a tool server to the agent's client: only those that the
+//! workflow lists, answered once, in their session, while the call runs.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::sessions::{id_of, open, presented};
+use crate::support::{Holder, Plan, Raw, World, listen, send};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::ids::ServerName;
+use bailiwick_gateway::ports::Catalogue as _;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+const LISTED: &str = "  support-desk:\n    questions: [sampling]\n    tools:";
+
+/// A tool server that asks before it answers a call, and what it heard.
+struct Asker {
+    url: String,
+    /// Answers to its questions.
+    heard: Arc<Mutex<Vec<Value>>>,
+    /// The last session's capabilities, as it was told.
+    declared: Arc<Mutex<Value>>,
+}
+
+impl Asker {
+    /// Asks on the stream of the call.
+    async fn start(question: Value) -> Self {
+        Self::with(question, false).await
+    }
+
+    /// Asks on the common stream of the session instead, if `common`.
+    async fn with(question: Value, common: bool) -> Self {
+        let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let declared: Arc<Mutex<Value>> = Arc::default();
+        let (to, started) = (watch::channel(0).0, Arc::new(watch::channel(0).0));
+        let state = (heard.clone(), declared.clone(), Arc::new(to), question);
+        let app = Router::new().fallback(move |verb: Method, body: Bytes| {
+            let (heard, declared, to, question) = state.clone();
+            let started = started.clone();
+            async move {
+                if verb == Method::GET {
+                    return later(started.subscribe(), &question);
+                }
+                let asked = if common { json!({}) } else { question };
+                let answer = answer(&body, &heard, &declared, &to, &asked);
+                started.send_modify(|n| *n += usize::from(is_call(&body)));
+                answer
+            }
+        });
+        Self { url: listen(app).await.0, heard, declared }
+    }
+
+    fn heard(&self) -> Vec<Value> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn is_call(body: &[u8]) -> bool {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    message["method"] == "tools/call"
+}
+
+/// A common stream that asks once a call has begun, and stays open.
+fn later(mut started: watch::Receiver<usize>, question: &Value) -> Response {
+    let question = format!("data: {question}\n\n");
+    let asked = futures_util::stream::once(async move {
+        let _ = started.changed().await;
+        // The call's own stream is there by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok::<_, std::io::Error>(Bytes::from(question))
+    });
+    let stream = futures_util::StreamExt::chain(asked, futures_util::stream::pending());
+    ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
+}
+
+fn answer(
+    body: &[u8],
+    heard: &Mutex<Vec<Value>>,
+    declared: &Mutex<Value>,
+    to: &watch::Sender<usize>,
+    question: &Value,
+) -> Response {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    let result = |result: Value| {
+        let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+        ([("content-type", "application/json"), ("mcp-session-id", "up")], text).into_response()
+    };
+    match message["method"].as_str() {
+        Some("initialize") => {
+            *declared.lock().unwrap() = message["params"]["capabilities"].clone();
+            result(json!({
+                "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"},
+            }))
+        }
+        Some("tools/call") => {
+            let (answered, question) = (to.subscribe(), question.to_string());
+            let id = message["id"].clone();
+            let stream = async_stream(move |step| {
+                let (question, id) = (question.clone(), id.clone());
+                match step {
+                    // Nothing is asked here.
+                    0 if question == "{}" => Some(String::new()),
+                    0 => Some(format!("data: {question}\n\n")),
+                    1 => Some(format!(
+                        "data: {}\n\n",
+                        json!({"jsonrpc": "2.0", "id": id, "result": {"content": []}})
+                    )),
+                    _ => None,
+                }
+            });
+            let stream = futures_util::StreamExt::enumerate(stream);
+            let stream = futures_util::StreamExt::then(stream, move |(step, piece)| {
+                let mut answered = answered.clone();
+                async move {
+                    if step == 1 {
+                        let _ = answered.changed().await;
+                    }
+                    Ok::<_, std::io::Error>(Bytes::from(piece))
+                }
+            });
+            ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
+        }
+        Some(_) => StatusCode::ACCEPTED.into_response(),
+        // The end of a session.
+        None if message.is_null() => StatusCode::ACCEPTED.into_response(),
+        None => {
+            heard.lock().unwrap().push(message);
+            to.send_modify(|n| *n += 1);
+            StatusCode::ACCEPTED.into_response()
+        }
+    }
+}
+
+fn async_stream(
+    step: impl FnMut(usize) -> Option<String> + Send + 'static,
+) -> impl futures_util::Stream<Item = String> + Send {
+    let mut step = step;
+    let mut n = 0;
+    futures_util::stream::iter(std::iter::from_fn(move || {
+        let piece = step(n);
+        n += 1;
+        piece
+    }))
+}
+
+fn sampling() -> Value {
+    json!({"jsonrpc": "2.0", "id": "up-1", "method": "sampling/createMessage",
+        "params": {"messages": [], "maxTokens": 9}})
+}
+
+async fn world(asker: &Asker, listed: bool) -> World {
+    let workflow = match listed {
+        true => WORKFLOW.replacen("  support-desk:\n    tools:", LISTED, 1),
+        false => WORKFLOW.to_owned(),
+    };
+    let world = World::with(Plan { workflow, ..Plan::default() }).await;
+    world.gateway.check_pins().await;
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    server.url = asker.url.parse().unwrap();
+    world.catalogue.put(server);
+    world
+}
+
+/// A call whose stream stays open.
+struct Call(reqwest::Response);
+
+impl Call {
+    async fn start(world: &World, holder: &Holder, session: &str) -> Self {
+        let arguments = json!({"ticket_id": 8821});
+        let presentation = holder.present("get_ticket", &arguments);
+        let body = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "get_ticket", "arguments": arguments, "_meta": {"io.bailiwick/presentation": presentation},
+        }});
+        let request = reqwest::Client::new()
+            .post(world.url())
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-session-id", session)
+            .header("mcp-protocol-version", "2025-11-25")
+            .body(body.to_string());
+        Self(request.send().await.unwrap())
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Value {
+        let piece = tokio::time::timeout(Duration::from_secs(5), self.0.chunk()).await;
+        let piece = piece.expect("in time").unwrap().expect("an event");
+        let text = String::from_utf8(piece.to_vec()).unwrap();
+        serde_json::from_str(text.trim().strip_prefix("data: ").unwrap()).unwrap()
+    }
+}
+
+async fn reply(world: &World, holder: &Holder, session: &str, id: &Value) -> Raw {
+    let result =
+        json!({"role": "assistant", "content": {"type": "text", "text": "yes"}, "model": "m"});
+    let body = json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
+    send("POST", &world.url(), &presented(world, holder, "POST", Some(session)), body).await
+}
+
+fn unasked(world: &World, raw: &Raw) {
+    assert_eq!((raw.status, raw.code().as_str()), (403, "answer-unasked"), "{}", raw.text);
+    assert_eq!(world.denial_codes().pop().unwrap(), "answer-unasked");
+}
+
+#[tokio::test]
+async fn a_listed_question_is_answered_once_while_its_call_runs_and_is_on_record() {
+    let asker = Asker::start(sampling()).await;
+    let world = world(&asker, true).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    // The client offers roots too.
+    let declared = asker.declared.lock().unwrap().clone();
+    assert_eq!(declared, json!({"sampling": {}, "experimental": {}}));
+    let mut call = Call::start(&world, &runner, &session).await;
+    let question = call.next().await;
+    assert_eq!(question["method"], "sampling/createMessage");
+    assert_eq!(question["params"]["maxTokens"], 9);
+    let id = question["id"].clone();
+    assert_eq!(id.as_str().unwrap().len(), 22, "minted here: {id}");
+    // The tool server's own id, and one that nobody made, are no answers.
+    unasked(&world, &reply(&world, &runner, &session, &json!("up-1")).await);
+    unasked(&world, &reply(&world, &runner, &session, &json!("A".repeat(22))).await);
+    assert_eq!(reply(&world, &runner, &session, &id).await.status, 202);
+    unasked(&world, &reply(&world, &runner, &session, &id).await);
+    assert_eq!(call.next().await["id"], 2);
+    let heard = asker.heard();
+    assert_eq!((heard.len(), &heard[0]["id"]), (1, &json!("up-1")), "{heard:?}");
+    assert_eq!(heard[0]["result"]["content"]["text"], "yes");
+    assert_eq!(world.outcomes(1).await, ["ok"]);
+    let completed = world.journal.completed();
+    let answers = completed[0].disclosures.iter().find(|(name, _)| name == "answers");
+    assert!(answers.is_some(), "{completed:?}");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_session_or_after_the_end_is_refused() {
+    let asker = Asker::start(sampling()).await;
+    let world = world(&asker, true).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    let mut call = Call::start(&world, &runner, &session).await;
+    let id = call.next().await["id"].clone();
+    // Another session of the same key; another key in the same session.
+    let other = id_of(&open(&world, &runner).await);
+    unasked(&world, &reply(&world, &runner, &other, &id).await);
+    world.enrol(3, "agent:support-runner");
+    let thief = world.holder(3, vec![world.issue(3, &["ticket:8821"], |_| ())]);
+    let stolen = reply(&world, &thief, &session, &id).await;
+    assert_eq!(stolen.code(), "not-authenticated");
+    assert_eq!(world.denial_codes().pop().unwrap(), "session-mismatch");
+    // Without a proof, and without a session.
+    let body = json!({"jsonrpc": "2.0", "id": id, "result": {}}).to_string();
+    let mut headers = presented(&world, &runner, "POST", Some(&session));
+    headers.retain(|(name, _)| *name != "dpop");
+    assert_eq!(
+        send("POST", &world.url(), &headers, body.clone()).await.code(),
+        "not-authenticated"
+    );
+    let mut headers = presented(&world, &runner, "POST", Some(&session));
+    headers.retain(|(name, _)| *name != "mcp-session-id");
+    assert_eq!(send("POST", &world.url(), &headers, body).await.status, 400);
+    assert!(asker.heard().is_empty());
+    // Its own session ends: nothing waits any more.
+    let headers = presented(&world, &runner, "DELETE", Some(&session));
+    assert_eq!(send("DELETE", &world.url(), &headers, "").await.status, 202);
+    let late = reply(&world, &runner, &session, &id).await;
+    assert_eq!(late.status, 404);
+    assert!(asker.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_question_after_whose_call_nobody_waits_is_not_answered() {
+    // It asks for nothing that is listed, then the call goes on: what was asked
+    // by the call before is over with it.
+    let asker = Asker::start(sampling()).await;
+    let world = world(&asker, true).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    let mut first = Call::start(&world, &runner, &session).await;
+    let old = first.next().await["id"].clone();
+    let mut second = Call::start(&world, &runner, &session).await;
+    let new = second.next().await["id"].clone();
+    assert_ne!(old, new);
+    // One answer lets this tool server finish both calls.
+    assert_eq!(reply(&world, &runner, &session, &new).await.status, 202);
+    assert_eq!(first.next().await["id"], 2);
+    assert_eq!(world.outcomes(2).await, ["ok", "ok"]);
+    unasked(&world, &reply(&world, &runner, &session, &old).await);
+    assert_eq!(asker.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tool_server_that_may_not_ask_hears_that_nobody_offers_it() {
+    let roots = json!({"jsonrpc": "2.0", "id": "up-1", "method": "roots/list"});
+    let mut detached = sampling();
+    detached["params"]["task"] = json!({"ttl": 1});
+    for (question, listed) in [(sampling(), false), (roots, true), (detached, true)] {
+        let asker = Asker::start(question).await;
+        let world = world(&asker, listed).await;
+        let runner = world.runner();
+        let session = id_of(&open(&world, &runner).await);
+        let mut call = Call::start(&world, &runner, &session).await;
+        assert_eq!(call.next().await["id"], 2, "only the answer to the call comes");
+        let heard = asker.heard();
+        assert_eq!(heard[0]["error"]["code"], -32601, "{heard:?}");
+        assert!(
+            world
+                .journal
+                .completed()
+                .iter()
+                .all(|e| e.disclosures.iter().all(|d| d.0 != "answers"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_question_on_the_common_stream_is_the_only_calls_or_nobodys() {
+    for calls in [1, 2] {
+        let asker = Asker::with(sampling(), true).await;
+        let world = world(&asker, true).await;
+        let runner = world.runner();
+        let session = id_of(&open(&world, &runner).await);
+        let mut common = reqwest::Client::new().get(world.url());
+        for (name, value) in presented(&world, &runner, "GET", Some(&session)) {
+            common = common.header(name, value);
+        }
+        let common = common.send().await.unwrap();
+        assert_eq!(common.status(), 200);
+        let (one, two) = tokio::join!(Call::start(&world, &runner, &session), async {
+            if calls == 2 { Some(Call::start(&world, &runner, &session).await) } else { None }
+        });
+        let mut one = one;
+        if calls == 1 {
+            let question = one.next().await;
+            assert_eq!(question["method"], "sampling/createMessage");
+            assert_eq!(reply(&world, &runner, &session, &question["id"]).await.status, 202);
+            assert_eq!(asker.heard()[0]["result"]["model"], "m");
+        } else {
+            assert_eq!(two.unwrap().next().await["id"], 2);
+            assert_eq!(asker.heard()[0]["error"]["code"], -32601);
+        }
+        assert_eq!(one.next().await["id"], 2);
+        drop(common);
+    }
+}
