@@ -12,6 +12,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::ports::Catalogue as _;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -68,13 +69,13 @@ fn is_call(body: &[u8]) -> bool {
 /// A common stream that asks once a call has begun, and stays open.
 fn later(mut started: watch::Receiver<usize>, question: &Value) -> Response {
     let question = format!("data: {question}\n\n");
-    let asked = futures_util::stream::once(async move {
+    let asked = stream::once(async move {
         let _ = started.changed().await;
         // The call's own stream is there by then.
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok::<_, std::io::Error>(Bytes::from(question))
     });
-    let stream = futures_util::StreamExt::chain(asked, futures_util::stream::pending());
+    let stream = asked.chain(stream::pending());
     ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
 }
 
@@ -98,31 +99,16 @@ fn answer(
             }))
         }
         Some("tools/call") => {
-            let (answered, question) = (to.subscribe(), question.to_string());
-            let id = message["id"].clone();
-            let stream = async_stream(move |step| {
-                let (question, id) = (question.clone(), id.clone());
-                match step {
-                    // Nothing is asked here.
-                    0 if question == "{}" => Some(String::new()),
-                    0 => Some(format!("data: {question}\n\n")),
-                    1 => Some(format!(
-                        "data: {}\n\n",
-                        json!({"jsonrpc": "2.0", "id": id, "result": {"content": []}})
-                    )),
-                    _ => None,
-                }
-            });
-            let stream = futures_util::StreamExt::enumerate(stream);
-            let stream = futures_util::StreamExt::then(stream, move |(step, piece)| {
-                let mut answered = answered.clone();
-                async move {
-                    if step == 1 {
-                        let _ = answered.changed().await;
-                    }
-                    Ok::<_, std::io::Error>(Bytes::from(piece))
-                }
-            });
+            let mut answered = to.subscribe();
+            let questions = question.as_array().cloned().unwrap_or_else(|| vec![question.clone()]);
+            let questions = questions.iter().filter(|q| q["method"].is_string());
+            let asked: String = questions.map(|q| format!("data: {q}\n\n")).collect();
+            let result = json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}});
+            let asked = stream::once(async { Ok::<_, std::io::Error>(Bytes::from(asked)) });
+            let stream = asked.chain(stream::once(async move {
+                let _ = answered.changed().await;
+                Ok(Bytes::from(format!("data: {result}\n\n")))
+            }));
             ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
         }
         Some(_) => StatusCode::ACCEPTED.into_response(),
@@ -134,18 +120,6 @@ fn answer(
             StatusCode::ACCEPTED.into_response()
         }
     }
-}
-
-fn async_stream(
-    step: impl FnMut(usize) -> Option<String> + Send + 'static,
-) -> impl futures_util::Stream<Item = String> + Send {
-    let mut step = step;
-    let mut n = 0;
-    futures_util::stream::iter(std::iter::from_fn(move || {
-        let piece = step(n);
-        n += 1;
-        piece
-    }))
 }
 
 fn sampling() -> Value {
@@ -348,4 +322,29 @@ async fn a_question_on_the_common_stream_is_the_only_calls_or_nobodys() {
         assert_eq!(one.next().await["id"], 2);
         drop(common);
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_questions_is_bounded() {
+    let flood = (0..40).map(|n| {
+        let mut question = sampling();
+        question["id"] = json!(n);
+        question
+    });
+    let asker = Asker::start(flood.collect()).await;
+    let world = world(&asker, true).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    let call = Call::start(&world, &runner, &session).await;
+    let text = call.0.text().await.unwrap();
+    assert_eq!(text.matches("sampling/createMessage").count(), 16, "{text}");
+    for _ in 0..50 {
+        if asker.heard().len() >= 24 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let heard = asker.heard();
+    assert_eq!(heard.len(), 24);
+    assert!(heard.iter().all(|m| m["error"]["code"] == -32601), "{heard:?}");
 }
