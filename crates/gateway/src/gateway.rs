@@ -10,8 +10,7 @@ use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop::Supplied;
-use bailiwick_core::guarantee::Assurance;
-use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
@@ -29,16 +28,17 @@ use crate::questions::Asks;
 use crate::relay::{BUFFERED, Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
-use crate::stages::boundary::{CallRequest, Enforcement, Form, Malformed, Presentation};
+use crate::stages::boundary::{CallRequest, Enforcement, Form};
 use crate::stages::effect::{Completed, Recorded};
-use crate::stages::evidence::{self, Decision, Draw};
+use crate::stages::evidence;
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
-use crate::strangers::{Admission, Strangers};
+use crate::strangers::Strangers;
 use crate::upstream::stdio::Program;
 use crate::upstream::{Reading, Upstream};
-use crate::{step_up, wire};
+use crate::wire;
 
+mod denials;
 mod suppressed;
 
 /// The longest pause before a finished call's entry is tried again.
@@ -429,182 +429,5 @@ impl Gateway {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(3).min(COMPLETE_PAUSE);
         }
-    }
-
-    async fn deny_call(
-        &self,
-        request: &CallRequest,
-        stopped: &Stopped,
-        now: Timestamp,
-    ) -> Response {
-        let entry = self.record_denied_call(request, stopped, now).await;
-        if let Some(challenge) = step_up::needed(self, request, stopped) {
-            let metadata = self.metadata_url(request.server.as_str());
-            let (id, denial, entry) = (&request.id, &stopped.denial, entry.as_str());
-            let challenge = (challenge.scheme, challenge.scope.as_str());
-            return wire::insufficient_scope(id, denial, entry, &metadata, challenge);
-        }
-        let caller = (&request.server, request.presentation.form);
-        self.answer(Some(&request.id), stopped, caller, &entry)
-    }
-
-    /// Records the denial of a call.
-    pub(crate) async fn record_denied_call(
-        &self,
-        request: &CallRequest,
-        stopped: &Stopped,
-        now: Timestamp,
-    ) -> EntryId {
-        let decision = Decision {
-            now,
-            server: &request.server,
-            action: Some(request.call.tool.as_str()),
-            arguments: Some(&request.call.arguments),
-            presentation: Some(&request.presentation),
-            known: None,
-            decision: "deny",
-            denial: Some(&stopped.denial),
-            finding: stopped.finding.as_ref(),
-            heard: stopped.heard.as_ref(),
-            ground: stopped.ground.as_ref(),
-            assurance: request.presentation.assurance(),
-            enforcement: request.enforcement.as_str(),
-        };
-        self.write_denial(stopped, decision).await
-    }
-
-    /// Records the denial of a message that is not a call.
-    pub(crate) async fn deny_message(
-        &self,
-        server: &bailiwick_core::ids::ServerName,
-        action: &str,
-        presentation: &Presentation,
-        stopped: &Stopped,
-        now: Timestamp,
-    ) -> EntryId {
-        let decision = Decision {
-            now,
-            server,
-            action: Some(action),
-            arguments: None,
-            presentation: Some(presentation),
-            known: None,
-            decision: "deny",
-            denial: Some(&stopped.denial),
-            finding: None,
-            heard: None,
-            ground: None,
-            assurance: presentation.assurance(),
-            enforcement: "gateway",
-        };
-        self.write_denial(stopped, decision).await
-    }
-
-    /// Records a request that was not well-formed.
-    pub(crate) async fn deny_malformed(
-        &self,
-        server: &bailiwick_core::ids::ServerName,
-        malformed: &Malformed,
-    ) -> EntryId {
-        let decision = Decision {
-            now: self.ports.host.now(),
-            server,
-            action: malformed.action.as_deref(),
-            arguments: None,
-            presentation: None,
-            known: None,
-            decision: "deny",
-            denial: Some(&malformed.denial),
-            finding: None,
-            heard: None,
-            ground: None,
-            assurance: Assurance::None,
-            enforcement: "gateway",
-        };
-        self.write_denial(&Stopped::stranger(malformed.denial.clone()), decision).await
-    }
-
-    /// Records a question of another enforcement point that names no call of
-    /// the tool server, or shows no chain and proof.
-    pub(crate) async fn deny_question(
-        &self,
-        server: &bailiwick_core::ids::ServerName,
-        resource: &str,
-        denial: &Denial,
-    ) -> EntryId {
-        let decision = Decision {
-            now: self.ports.host.now(),
-            server,
-            action: Some(resource),
-            arguments: None,
-            presentation: None,
-            known: None,
-            decision: "deny",
-            denial: Some(denial),
-            finding: None,
-            heard: None,
-            ground: None,
-            assurance: Assurance::None,
-            enforcement: "external",
-        };
-        self.write_denial(&Stopped::stranger(denial.clone()), decision).await
-    }
-
-    pub(crate) fn answer(
-        &self,
-        id: Option<&bailiwick_core::json::Json>,
-        stopped: &Stopped,
-        (server, form): (&bailiwick_core::ids::ServerName, Form),
-        entry: &EntryId,
-    ) -> Response {
-        let (denial, entry) = (&stopped.denial, entry.as_str());
-        if stopped.session_ended {
-            wire::session_ended(id, denial, entry)
-        } else if form != Form::Chain && !denial.caller_is_known() {
-            // An OAuth client gets another token when it hears this.
-            let metadata = self.metadata_url(server.as_str());
-            wire::invalid_token(id, denial, entry, &metadata)
-        } else {
-            wire::denied(id, denial, entry)
-        }
-    }
-
-    async fn write_denial(&self, stopped: &Stopped, decision: Decision<'_>) -> EntryId {
-        let draw = Draw::new(self.ports.host.as_ref(), decision.now);
-        let entry = draw.id.clone();
-        let now = decision.now;
-        tracing::info!(
-            decision_id = %entry,
-            reason = stopped.denial.reason.code(),
-            step = stopped.denial.step,
-            known = stopped.known.is_some(),
-            "denied"
-        );
-        // Nothing that a stranger claims is written as a fact. A proof that was
-        // used before names its chain, but whoever repeats it must not fill
-        // the ledger either.
-        let known = stopped.known.as_deref().map(|k| (k.chain(), k.facts()));
-        if known.is_none() || !stopped.denial.caller_is_known() {
-            match self.strangers.admit(now) {
-                Admission::Entry => {}
-                Admission::Suppressed => return entry,
-                Admission::FirstSuppressed => {
-                    self.write_suppressed_soon();
-                    return entry;
-                }
-            }
-        }
-        let verdict = if stopped.approval_required { "approval_required" } else { "deny" };
-        let decision = Decision { known, decision: verdict, ..decision };
-        let event = evidence::decided(self, draw, &decision).event;
-        let derived = known.map(|(chain, facts)| evidence::derived(chain, facts));
-        let derived = derived.unwrap_or_default();
-        if self.ports.journal.record_denial(event, derived).await.is_err() {
-            tracing::error!(decision_id = %entry, "a denial could not be recorded; it is counted");
-            if self.strangers.unwritten(now) {
-                self.write_suppressed_soon();
-            }
-        }
-        entry
     }
 }

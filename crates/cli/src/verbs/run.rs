@@ -2,6 +2,7 @@
 //! delegation. The program itself holds neither: it is given an endpoint, and
 //! what keeps it from the rest of the host is said and recorded.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
-use bailiwick_core::guarantee;
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
@@ -56,10 +56,9 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let environment = Environment::new(std::env::vars_os(), &args.place.env)?;
     serve::init_logs("warn");
     let site = Site::find(args, dir)?;
-    let (presenter, enrolled) = sidecar(args, &site, isolation.recorded())?;
-    let ran = with_sidecar(args, &site, presenter, isolation, environment, &enrolled, dir, out);
-    site.retire(&enrolled);
-    ran
+    let sidecar = Sidecar::enrol(site, isolation)?;
+    let presenter = sidecar.delegated(args)?;
+    sidecar.attend(args, presenter, environment, dir, out)
 }
 
 /// The authority, and how an instance is let in there.
@@ -129,44 +128,144 @@ impl Site {
         let invite = Zeroizing::new(data.authority.instance_invite(&agent)?.reveal().to_string());
         Ok(Self { authority: data.config.public_url(), agent, owner, invite, data: Some(data) })
     }
+}
 
+/// An instance that is enrolled while this lives. No file holds its keys.
+struct Sidecar {
+    site: Site,
+    isolation: Isolation,
+    /// The keys as a file would have them: those that sign and those that renew
+    /// are read from it.
+    fresh: Json,
+    keys: InstanceKeys,
+}
+
+impl Drop for Sidecar {
     /// The instance ends with its process. Elsewhere its keys are gone, and
     /// nobody can use what is enrolled.
-    fn retire(&self, keys: &InstanceKeys) {
-        if let Some(data) = &self.data
-            && let Err(e) = data.authority.instance_retire(&keys.instance)
+    fn drop(&mut self) {
+        if let Some(data) = &self.site.data
+            && let Err(e) = data.authority.instance_retire(&self.keys.instance)
         {
             tracing::warn!(error = %e, "the instance is not retired");
         }
     }
 }
 
-/// Makes an instance's keys, which no file holds, enrols it, and has a
-/// delegation for it.
-fn sidecar(
-    args: &RunArgs,
-    site: &Site,
-    isolation: guarantee::Isolation,
-) -> Result<(Arc<ChainPresenter>, InstanceKeys), CliError> {
-    let fresh = InstanceKeys::fresh(&site.agent)?;
-    let keys = || {
-        InstanceKeys::from_json(&fresh)
-            .ok_or_else(|| CliError::environment("key", "the keys cannot be made", "try again"))
-    };
-    let own = keys()?;
-    identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own, isolation)?;
-    let (grant, scope) = match &args.grant {
-        Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
-        None => (grant(args, site, &own)?, Vec::new()),
-    };
-    let renewing = Renewing {
-        authority: site.authority.clone(),
-        grant,
-        scope,
-        keys: keys()?,
-        proving: keys()?,
-    };
-    Ok((renewing.start()?, own))
+fn keys(fresh: &Json) -> Result<InstanceKeys, CliError> {
+    InstanceKeys::from_json(fresh)
+        .ok_or_else(|| CliError::environment("key", "the keys cannot be made", "try again"))
+}
+
+impl Sidecar {
+    fn enrol(site: Site, isolation: Isolation) -> Result<Self, CliError> {
+        let fresh = InstanceKeys::fresh(&site.agent)?;
+        let own = keys(&fresh)?;
+        let stated = isolation.recorded();
+        identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own, stated)?;
+        Ok(Self { site, isolation, fresh, keys: own })
+    }
+
+    /// Has a delegation, and renews it.
+    fn delegated(&self, args: &RunArgs) -> Result<Arc<ChainPresenter>, CliError> {
+        let (grant, scope) = match &args.grant {
+            Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
+            None => (grant(args, &self.site, &self.keys)?, Vec::new()),
+        };
+        let renewing = Renewing {
+            authority: self.site.authority.clone(),
+            grant,
+            scope,
+            keys: keys(&self.fresh)?,
+            proving: keys(&self.fresh)?,
+        };
+        renewing.start()
+    }
+
+    /// Writes down the endpoints where the program finds them; gives the variables
+    /// that name them.
+    fn hand_over(
+        &self,
+        side: &Side,
+        port: u16,
+        folder: &Path,
+    ) -> Result<Vec<(OsString, OsString)>, CliError> {
+        let mut told = Object::new();
+        let mut urls = Vec::new();
+        for (server, path) in side.paths() {
+            let url = format!("http://127.0.0.1:{port}{path}");
+            let endpoint = Object::new().with("type", "http").with("url", url.as_str());
+            told.insert(server.as_str(), endpoint);
+            urls.push(url);
+        }
+        let file = folder.join(SERVERS);
+        let text = Json::from(Object::new().with("mcpServers", told)).canonical();
+        keyfile::write_new(&file, &text)?;
+        if let Isolation::User { uid, gid, .. } = &self.isolation {
+            std::os::unix::fs::chown(&file, Some(*uid), Some(*gid))
+                .map_err(|e| CliError::file(&file, "give away", &e))?;
+        }
+        let seen = Place::seen(&self.isolation, folder).join(SERVERS);
+        let mut given = vec![("BAILIWICK_MCP_CONFIG".into(), seen.into())];
+        if let [url] = urls.as_slice() {
+            given.push(("BAILIWICK_MCP_URL".into(), url.into()));
+        }
+        Ok(given)
+    }
+
+    /// Serves the program's endpoint while it runs.
+    fn attend(
+        &self,
+        args: &RunArgs,
+        presenter: Arc<ChainPresenter>,
+        environment: Environment,
+        dir: &Path,
+        out: Output,
+    ) -> Result<ExitCode, CliError> {
+        let door = Arc::new(Door::url()?);
+        let ways = servers(&presenter)?.into_iter().map(|server| Way {
+            door: Arc::clone(&door),
+            url: format!("{}/mcp/{server}", self.site.authority),
+            server,
+            presenter: Arc::clone(&presenter),
+        });
+        let side = Side::new(ways)?;
+        let folder = tempfile::Builder::new()
+            .prefix("bailiwick-run-")
+            .tempdir()
+            .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
+        let runtime = serve::runtime()?;
+        runtime.block_on(async {
+            let stop = serve::stop_signal();
+            let listening = Listening::begin(args.place.network, folder.path()).await?;
+            let mut given = self.hand_over(&side, listening.port, folder.path())?;
+            given.extend(environment.given.iter().cloned());
+            let place = Place {
+                isolation: &self.isolation,
+                args: &args.place,
+                sidecar: folder.path(),
+                hidden: hidden(args, dir),
+                environment: given,
+                command: &args.command,
+            };
+            let mut command = place.command()?;
+            tell(self, args, &environment, out);
+            let serving = tokio::spawn(listening.serve(side));
+            let child = command.spawn().map_err(|e| {
+                CliError::usage(
+                    "program",
+                    format!("cannot start the program: {e}"),
+                    "check its name and PATH",
+                )
+            })?;
+            let status = wait(child, stop).await;
+            serving.abort();
+            Ok(ended(
+                status
+                    .map_err(|e| CliError::environment("program", e.to_string(), "run it again"))?,
+            ))
+        })
+    }
 }
 
 /// The principal's own signature over a grant for this run.
@@ -201,81 +300,6 @@ fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// Serves the program's endpoint while it runs.
-#[allow(clippy::too_many_arguments, reason = "one caller")]
-fn with_sidecar(
-    args: &RunArgs,
-    site: &Site,
-    presenter: Arc<ChainPresenter>,
-    isolation: Isolation,
-    environment: Environment,
-    keys: &InstanceKeys,
-    dir: &Path,
-    out: Output,
-) -> Result<ExitCode, CliError> {
-    let door = Arc::new(Door::url()?);
-    let ways = servers(&presenter)?.into_iter().map(|server| Way {
-        door: Arc::clone(&door),
-        url: format!("{}/mcp/{server}", site.authority),
-        server,
-        presenter: Arc::clone(&presenter),
-    });
-    let side = Side::new(ways)?;
-    let folder = tempfile::Builder::new()
-        .prefix("bailiwick-run-")
-        .tempdir()
-        .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
-    let runtime = serve::runtime()?;
-    runtime.block_on(async {
-        let stop = serve::stop_signal();
-        let listening = Listening::begin(args.place.network, folder.path()).await?;
-        let mut own = vec![];
-        let mut told = Object::new();
-        for (server, path) in side.paths() {
-            let url = format!("http://127.0.0.1:{}{path}", listening.port);
-            let endpoint = Object::new().with("type", "http").with("url", url.as_str());
-            told.insert(server.as_str(), endpoint);
-            own.push(url);
-        }
-        let servers = folder.path().join(SERVERS);
-        let text = Json::from(Object::new().with("mcpServers", told)).canonical();
-        keyfile::write_new(&servers, &text)?;
-        let seen = Place::seen(&isolation, folder.path()).join(SERVERS);
-        let mut given = environment.given.clone();
-        given.push(("BAILIWICK_MCP_CONFIG".into(), seen.into()));
-        if let [url] = own.as_slice() {
-            given.push(("BAILIWICK_MCP_URL".into(), url.into()));
-        }
-        if let Isolation::User { uid, gid, .. } = &isolation {
-            std::os::unix::fs::chown(&servers, Some(*uid), Some(*gid))
-                .map_err(|e| CliError::file(&servers, "give away", &e))?;
-        }
-        let place = Place {
-            isolation: &isolation,
-            args: &args.place,
-            sidecar: folder.path(),
-            hidden: hidden(args, dir),
-            environment: given,
-            command: &args.command,
-        };
-        let mut command = place.command()?;
-        tell(site, keys, &isolation, args, &environment, out);
-        let serving = tokio::spawn(listening.serve(side));
-        let child = command.spawn().map_err(|e| {
-            CliError::usage(
-                "program",
-                format!("cannot start the program: {e}"),
-                "check its name and PATH",
-            )
-        })?;
-        let status = wait(child, stop).await;
-        serving.abort();
-        Ok(ended(
-            status.map_err(|e| CliError::environment("program", e.to_string(), "run it again"))?,
-        ))
-    })
 }
 
 /// What the program must not see, wherever it lies.
@@ -355,14 +379,8 @@ impl Listening {
     }
 }
 
-fn tell(
-    site: &Site,
-    keys: &InstanceKeys,
-    isolation: &Isolation,
-    args: &RunArgs,
-    environment: &Environment,
-    out: Output,
-) {
+fn tell(sidecar: &Sidecar, args: &RunArgs, environment: &Environment, out: Output) {
+    let Sidecar { site, isolation, keys, .. } = sidecar;
     let network = match args.place.network {
         Network::Host => "host",
         Network::Gateway => "gateway",
