@@ -56,6 +56,8 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
     let mut text = format!(
         "# Proposed by `bailiwick catalogue learn`: read it, rate the tools, then publish it.\n\
          # Nobody rated these tools yet: each counts as one that writes, of high risk.\n\
+         # Behind a credential that all principals share a call also needs a person's approval,\n\
+         # until its tool says `personal: false`, or `resource: ARGUMENT` for whose data it is.\n\
          workflow: {server}\nversion: \"1\"\nowner: {owner}\npurpose: Use the tools of {server}.\n\n\
          agents:\n  - {agent}\n\n\
          level: bounded\nwindow_seconds: 3600\nmax_depth: 1\n\nbudget:\n  max_calls: 100\n\n\

@@ -60,7 +60,7 @@
 //! use bailiwick_policy::permit::{Ruling, rule};
 //! use bailiwick_policy::{Policies, Workflow};
 //! fn ruled(verified: Verified<Accountable>, workflow: &Workflow) -> Ruling {
-//!     rule(verified, workflow, &Policies::default())
+//!     rule(verified, workflow, &Policies::default(), None)
 //! }
 //! ```
 //! ```compile_fail,E0308
@@ -68,7 +68,7 @@
 //! use bailiwick_policy::permit::{Ruling, rule};
 //! use bailiwick_policy::{Policies, Workflow};
 //! fn shortcut(verified: Verified<Core>, workflow: &Workflow) -> Ruling {
-//!     rule(verified, workflow, &Policies::default())
+//!     rule(verified, workflow, &Policies::default(), None)
 //! }
 //! ```
 //!

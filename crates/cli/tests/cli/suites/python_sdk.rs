@@ -72,7 +72,8 @@ fn orders(world: &World, what: &[&str]) -> (Program, Value) {
     assert_eq!(learned["pinned"], 5, "{learned}");
     // A person rates what was learned.
     let text = std::fs::read_to_string(&proposed).expect("a workflow");
-    let rated = text.replace("risk: high, effect: write", "risk: low, effect: read");
+    let rated =
+        text.replace("risk: high, effect: write", "risk: low, effect: read, personal: false");
     std::fs::write(&proposed, rated).expect("it is written");
     world.ok(&["workflow", "publish", &proposed]);
     let out = world.path("orders.json");
