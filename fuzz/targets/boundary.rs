@@ -116,7 +116,10 @@ fuzz_target!(
         match boundary::parse(&config, server, &headers, body.as_bytes()) {
             Ok(WellFormed::Call(call)) => {
                 assert!(!call.presentation.chain.is_empty(), "a call presents a chain");
-                assert!(!carries_presentation(&call.params), "a presentation is forwarded");
+                let boundary::Speech::Mcp { params, .. } = &call.speech else {
+                    panic!("a message of MCP is a call of MCP")
+                };
+                assert!(!carries_presentation(params), "a presentation is forwarded");
                 assert!(call.call.tool.as_str().starts_with("mcp:desk:"));
             }
             Ok(WellFormed::Message(message)) => {
