@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bailiwick_authority::Target;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
@@ -43,6 +45,8 @@ use place::{INNER_PORT, Isolation, Place, SOCKET};
 const MAX_INVITE: u64 = 4096;
 /// The file that names the endpoints, as MCP clients read them.
 const SERVERS: &str = "mcp.json";
+/// How long a program that was told to stop may take.
+const GRACE: Duration = Duration::from_secs(10);
 /// Connections that the program may hold open.
 const CONNECTIONS: usize = 256;
 
@@ -56,9 +60,33 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let environment = Environment::new(std::env::vars_os(), &args.place.env)?;
     serve::init_logs("warn");
     let site = Site::find(args, dir)?;
-    let sidecar = Sidecar::enrol(site, isolation)?;
+    let hidden = site.hidden(args, dir)?;
+    let place = Place {
+        isolation: &isolation,
+        args: &args.place,
+        sidecar: dir,
+        hidden: hidden.clone(),
+        environment: Vec::new(),
+        command: &args.command,
+    };
+    place.check()?;
+    let runtime = serve::runtime()?;
+    let entered = runtime.enter();
+    // From here on: what is enrolled and granted for the run ends with it.
+    let stop = serve::stop_signal();
+    drop(entered);
+    let mut sidecar = Sidecar::enrol(site, isolation)?;
     let presenter = sidecar.delegated(args)?;
-    sidecar.attend(args, presenter, environment, dir, out)
+    let run = Run { args, environment, hidden, out };
+    sidecar.attend(&runtime, stop, presenter, &run)
+}
+
+/// What was asked for.
+struct Run<'a> {
+    args: &'a RunArgs,
+    environment: Environment,
+    hidden: Vec<PathBuf>,
+    out: Output,
 }
 
 /// The authority, and how an instance is let in there.
@@ -130,6 +158,22 @@ impl Site {
     }
 }
 
+impl Site {
+    /// What the program must not see, wherever it lies: the data dir, logins, and
+    /// files with credentials and keys that are known here.
+    fn hidden(&self, args: &RunArgs, dir: &Path) -> Result<Vec<PathBuf>, CliError> {
+        let files = [&args.key, &args.invite].into_iter().flatten().cloned();
+        let mut hidden: Vec<PathBuf> =
+            files.chain([dir.to_owned()]).chain(super::login::folder(None).ok()).collect();
+        if let Some(data) = &self.data {
+            let servers = data.authority.tool_servers()?;
+            let credentials = servers.iter().filter_map(|s| s.credential.as_deref());
+            hidden.extend(credentials.filter_map(|c| c.strip_prefix("file:")).map(PathBuf::from));
+        }
+        Ok(hidden)
+    }
+}
+
 /// An instance that is enrolled while this lives. No file holds its keys.
 struct Sidecar {
     site: Site,
@@ -138,16 +182,24 @@ struct Sidecar {
     /// are read from it.
     fresh: Json,
     keys: InstanceKeys,
+    /// The grant that was signed for this run alone.
+    grant: Option<GrantId>,
 }
 
 impl Drop for Sidecar {
-    /// The instance ends with its process. Elsewhere its keys are gone, and
-    /// nobody can use what is enrolled.
+    /// The instance ends with its process, and so does what was granted for it.
+    /// Elsewhere its keys are gone, and the grant ends with its window.
     fn drop(&mut self) {
-        if let Some(data) = &self.site.data
-            && let Err(e) = data.authority.instance_retire(&self.keys.instance)
-        {
+        let Some(data) = &self.site.data else { return };
+        if let Err(e) = data.authority.instance_retire(&self.keys.instance) {
             tracing::warn!(error = %e, "the instance is not retired");
+        }
+        let granted = self.grant.take().map(Target::Grant);
+        let code = "withdrawn-by-operator";
+        if let Some(granted) = granted
+            && let Err(e) = data.authority.revoke(&granted, code, Some("the run ended"))
+        {
+            tracing::warn!(error = %e, "the grant still stands");
         }
     }
 }
@@ -163,14 +215,18 @@ impl Sidecar {
         let own = keys(&fresh)?;
         let stated = isolation.recorded();
         identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own, stated)?;
-        Ok(Self { site, isolation, fresh, keys: own })
+        Ok(Self { site, isolation, fresh, keys: own, grant: None })
     }
 
     /// Has a delegation, and renews it.
-    fn delegated(&self, args: &RunArgs) -> Result<Arc<ChainPresenter>, CliError> {
+    fn delegated(&mut self, args: &RunArgs) -> Result<Arc<ChainPresenter>, CliError> {
         let (grant, scope) = match &args.grant {
             Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
-            None => (grant(args, &self.site, &self.keys)?, Vec::new()),
+            None => {
+                let granted = grant(args, &self.site, &self.keys)?;
+                self.grant = Some(granted.clone());
+                (granted, Vec::new())
+            }
         };
         let renewing = Renewing {
             authority: self.site.authority.clone(),
@@ -216,12 +272,12 @@ impl Sidecar {
     /// Serves the program's endpoint while it runs.
     fn attend(
         &self,
-        args: &RunArgs,
+        runtime: &tokio::runtime::Runtime,
+        stop: impl Future<Output = ()>,
         presenter: Arc<ChainPresenter>,
-        environment: Environment,
-        dir: &Path,
-        out: Output,
+        run: &Run<'_>,
     ) -> Result<ExitCode, CliError> {
+        let args = run.args;
         let door = Arc::new(Door::url()?);
         let ways = servers(&presenter)?.into_iter().map(|server| Way {
             door: Arc::clone(&door),
@@ -234,22 +290,20 @@ impl Sidecar {
             .prefix("bailiwick-run-")
             .tempdir()
             .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
-        let runtime = serve::runtime()?;
         runtime.block_on(async {
-            let stop = serve::stop_signal();
             let listening = Listening::begin(args.place.network, folder.path()).await?;
             let mut given = self.hand_over(&side, listening.port, folder.path())?;
-            given.extend(environment.given.iter().cloned());
+            given.extend(run.environment.given.iter().cloned());
             let place = Place {
                 isolation: &self.isolation,
                 args: &args.place,
                 sidecar: folder.path(),
-                hidden: hidden(args, dir),
+                hidden: run.hidden.clone(),
                 environment: given,
                 command: &args.command,
             };
             let mut command = place.command()?;
-            tell(self, args, &environment, out);
+            tell(self, args, &run.environment, run.out);
             let serving = tokio::spawn(listening.serve(side));
             let child = command.spawn().map_err(|e| {
                 CliError::usage(
@@ -299,13 +353,14 @@ fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
         .collect();
     names.sort();
     names.dedup();
+    if names.is_empty() {
+        return Err(CliError::refused(
+            "nothing-to-offer",
+            "the delegation reaches no tool server that speaks MCP",
+            "ask for a scope of one; operations of HTTP APIs have no endpoint here yet",
+        ));
+    }
     Ok(names)
-}
-
-/// What the program must not see, wherever it lies.
-fn hidden(args: &RunArgs, dir: &Path) -> Vec<PathBuf> {
-    let files = [&args.key, &args.invite].into_iter().flatten().cloned();
-    files.chain([dir.to_owned()]).chain(super::login::folder(None).ok()).collect()
 }
 
 /// Waits for the program; passes a stop on to it.
@@ -318,7 +373,13 @@ async fn wait(mut child: Child, stop: impl Future<Output = ()>) -> std::io::Resu
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    child.wait().await
+    match tokio::time::timeout(GRACE, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            child.kill().await?;
+            child.wait().await
+        }
+    }
 }
 
 /// The program's status is this one's; a signal is 128 and its number, as

@@ -53,11 +53,12 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     })
 }
 
-/// Ends on SIGTERM or Ctrl-C. Both are caught from the call on, not only from
+/// Ends on SIGTERM, Ctrl-C or when the terminal goes. All are caught from the call on, not only from
 /// the first poll; it must be called inside the runtime.
 pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let caught = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let caught =
+        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
     async move {
         let waiting = caught.into_iter().flatten().map(|mut s| {
             Box::pin(async move {

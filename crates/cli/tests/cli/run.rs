@@ -181,6 +181,67 @@ fn in_namespaces_a_program_has_its_endpoint_and_sees_neither_keys_nor_data_nor_s
 }
 
 #[test]
+fn what_is_refused_leaves_nothing_behind_and_what_ends_ends_all_of_it() {
+    let mut world = World::new(EXE);
+    let key = world.principal_key();
+    let data = world.data.display().to_string();
+    let run = |from: &Path, more: &[&str]| {
+        let mut line = command(Path::new(EXE), from);
+        line.args(["--data-dir", &data, "run", "--agent", RUNNER, "--task", "t", "--key", &key]);
+        line.args(["--scope", "ticket:8821"]).args(more);
+        line
+    };
+    let active = |world: &World| {
+        let listed = world.ok(&["instance", "list"]);
+        listed["instances"].as_array().unwrap().iter().filter(|i| i["status"] == "active").count()
+    };
+    let before = active(&world);
+    // A view that would show the host's processes, sockets or temporary files is none.
+    let isolated = ["--isolation", "namespaces"];
+    for (from, more, code) in [
+        ("/", &["--", "true"][..], "place-too-wide"),
+        ("/tmp", &["--", "true"], "place-too-wide"),
+        (&data, &["--", "true"], "place-inside-secrets"),
+        (&world.path("desk"), &["--read", "/", "--", "true"], "place-too-wide"),
+        (&world.path("desk"), &["--", "no-such-program"], "program-unknown"),
+    ] {
+        let answer = Answer::of(run(Path::new(from), &isolated).args(more));
+        assert!(answer.err.contains(code), "{from} {more:?}: {}", answer.err);
+        assert_ne!(answer.status, 0);
+    }
+    assert_eq!(active(&world), before, "nothing was enrolled for what was refused");
+    // The credential of a tool server is not seen, also where it lies in the folder.
+    let looks = ["--", "sh", "-c", "cat credential; test -s credential"];
+    let desk = world.base.path().join("desk");
+    let answer = Answer::of(run(&desk, &isolated).args(looks));
+    assert_eq!((answer.status, answer.out.as_str()), (1, ""), "{}", answer.err);
+    // A program that does not listen ends all the same, and nothing of its run stands.
+    let stubborn = [
+        "--isolation",
+        "none",
+        "--",
+        "sh",
+        "-c",
+        "trap '' TERM HUP; echo up > up; sleep 60 & wait; sleep 60",
+    ];
+    let mut running = run(&desk, &stubborn).spawn().unwrap();
+    let up = desk.join("up");
+    for _ in 0..300 {
+        if up.is_file() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let pid = running.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(!running.wait().unwrap().success());
+    assert_eq!(active(&world), before);
+    let grants = world.ok(&["grant", "list", "--principal", "user:142"]).to_string();
+    assert!(!grants.contains("\"stands\""), "{grants}");
+    world.stop_serve();
+}
+
+#[test]
 fn by_option_a_program_reaches_the_gateway_and_nothing_else() {
     let mut agent = Agent::new();
     let (found, answer) = agent.run(&["--network", "gateway"]);

@@ -2,7 +2,7 @@
 //! as another user, or unisolated, which is said and recorded.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -26,6 +26,9 @@ pub(super) const SOCKET: &str = "sidecar.sock";
 /// Folders of the system that every program needs, read only.
 const SYSTEM: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt"];
+
+/// What a program in namespaces has its own of.
+const OWN: &[&str] = &["/proc", "/dev", "/run", "/tmp", "/home"];
 
 /// What keeps the program from the sidecar's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,8 +173,10 @@ impl Place<'_> {
             Isolation::Namespaces => self.in_namespaces(program, arguments)?,
             Isolation::User { uid, gid, .. } => {
                 let home = self.home()?;
-                for path in [self.sidecar, &home] {
-                    chown(path, Some(*uid), Some(*gid))
+                // SECURITY: the folder last. From then on the user may put links there, and
+                // nothing more is given away by name.
+                for path in [home.as_path(), self.sidecar] {
+                    lchown(path, Some(*uid), Some(*gid))
                         .map_err(|e| CliError::file(path, "give away", &e))?;
                 }
                 let mut command = Command::new("setpriv");
@@ -197,10 +202,23 @@ impl Place<'_> {
         Ok(home)
     }
 
-    /// A root of its own: the system read only, the folder it starts in, and what
-    /// was named. Processes, temporary files and sockets of others are not there.
-    fn in_namespaces(&self, program: &OsStr, arguments: &[OsString]) -> Result<Command, CliError> {
-        let work = std::env::current_dir().map_err(|e| CliError::file(".".as_ref(), "find", &e))?;
+    /// What can be wrong with the place, before anything is granted for it.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        match self.isolation {
+            Isolation::Namespaces => self.views().map(drop),
+            Isolation::User { .. } | Isolation::None => {
+                found(self.program()?, &current_dir()?).map(drop)
+            }
+        }
+    }
+
+    fn program(&self) -> Result<&OsString, CliError> {
+        self.command.first().ok_or_else(super::super::wrap::no_command)
+    }
+
+    /// What is shown and what is hidden, by its real place.
+    fn views(&self) -> Result<Views, CliError> {
+        let work = current_dir()?;
         let read: Vec<PathBuf> = self.args.read.iter().map(absolute).collect::<Result<_, _>>()?;
         let write: Vec<PathBuf> = self.args.write.iter().map(absolute).collect::<Result<_, _>>()?;
         let hidden: Vec<PathBuf> = self.hidden.iter().filter_map(|p| absolute(p).ok()).collect();
@@ -216,8 +234,23 @@ impl Place<'_> {
                     "start it in another folder, or name another path",
                 ));
             }
+            // SECURITY: what is bound later lies over these, and would show the host's.
+            if OWN.iter().any(|own| Path::new(own).starts_with(seen)) {
+                return Err(CliError::usage(
+                    "place-too-wide",
+                    format!("`{}` holds what the program has its own of", seen.display()),
+                    "start it in a folder of its own, and name what it needs by itself",
+                ));
+            }
         }
-        visible(program, &work, read.iter().chain(&write))?;
+        visible(self.program()?, &work, read.iter().chain(&write))?;
+        Ok(Views { work, read, write, hidden })
+    }
+
+    /// A root of its own: the system read only, the folder it starts in, and what
+    /// was named. Processes, temporary files and sockets of others are not there.
+    fn in_namespaces(&self, program: &OsStr, arguments: &[OsString]) -> Result<Command, CliError> {
+        let Views { work, read, write, hidden } = self.views()?;
         let mut command = Command::new("bwrap");
         command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]);
         command.args(["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]);
@@ -266,6 +299,18 @@ impl Place<'_> {
     }
 }
 
+/// What a program in namespaces is shown, and what it is not.
+struct Views {
+    work: PathBuf,
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
+}
+
+fn current_dir() -> Result<PathBuf, CliError> {
+    std::env::current_dir().map_err(|e| CliError::file(".".as_ref(), "find", &e))
+}
+
 fn absolute(path: &PathBuf) -> Result<PathBuf, CliError> {
     std::fs::canonicalize(path).map_err(|e| {
         CliError::usage(
@@ -276,25 +321,30 @@ fn absolute(path: &PathBuf) -> Result<PathBuf, CliError> {
     })
 }
 
-/// Whether the program can be found where it will be looked for.
-fn visible<'p>(
-    program: &OsStr,
-    work: &'p Path,
-    named: impl Iterator<Item = &'p PathBuf>,
-) -> Result<(), CliError> {
+/// Where the program is found.
+fn found(program: &OsStr, work: &Path) -> Result<PathBuf, CliError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = if Path::new(program).components().count() > 1 {
         Some(work.join(program)).filter(|p| p.is_file())
     } else {
         std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file())
     };
-    let Some(found) = found else {
-        return Err(CliError::not_found(
+    found.ok_or_else(|| {
+        CliError::not_found(
             "program-unknown",
             format!("there is no program `{}`", Path::new(program).display()),
             "check its name and PATH",
-        ));
-    };
+        )
+    })
+}
+
+/// Whether the program can be found where it will be looked for.
+fn visible<'p>(
+    program: &OsStr,
+    work: &'p Path,
+    named: impl Iterator<Item = &'p PathBuf>,
+) -> Result<(), CliError> {
+    let found = found(program, work)?;
     let shown: Vec<&Path> = named.map(PathBuf::as_path).chain([work]).collect();
     let shown = |path: &Path| {
         SYSTEM.iter().map(Path::new).chain(shown.iter().copied()).any(|s| path.starts_with(s))
