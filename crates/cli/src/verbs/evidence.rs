@@ -64,7 +64,11 @@ fn get(action: &ActionId, output: &Path, dir: &Path, out: Output) -> Result<(), 
 pub(super) fn note_reading(data: &DataDir, action: &ActionId) -> Result<(), CliError> {
     let installation = data.authority.installation();
     let org = &installation.org;
-    let event = plaintext_read(action, org, host::now(), host::random()?);
+    note(data, plaintext_read(action, org, host::now(), host::random()?))
+}
+
+/// Writes an entry in the gateway's name: texts lie beside its decisions.
+pub(super) fn note(data: &DataDir, event: Event) -> Result<(), CliError> {
     let maker = data.gateway.now();
     data.store()
         .write(move |tx| -> Result<(), StoreError> {

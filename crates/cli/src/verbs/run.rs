@@ -94,7 +94,9 @@ struct Site {
     authority: String,
     agent: AgentId,
     owner: PrincipalId,
-    invite: Zeroizing<String>,
+    /// The one-time token that was given; none where it is made here, when all
+    /// else is well.
+    invite: Option<Zeroizing<String>>,
     data: Option<DataDir>,
 }
 
@@ -117,7 +119,7 @@ impl Site {
                 authority: address::authority(url)?,
                 agent: AgentId::parse(agent)?,
                 owner: PrincipalId::parse(owner)?,
-                invite: Zeroizing::new(text.trim().to_owned()),
+                invite: Some(Zeroizing::new(text.trim().to_owned())),
                 data: None,
             });
         }
@@ -153,8 +155,13 @@ impl Site {
             )
         })?;
         let owner = PrincipalId::parse(&owner)?;
-        let invite = Zeroizing::new(data.authority.instance_invite(&agent)?.reveal().to_string());
-        Ok(Self { authority: data.config.public_url(), agent, owner, invite, data: Some(data) })
+        Ok(Self {
+            authority: data.config.public_url(),
+            agent,
+            owner,
+            invite: None,
+            data: Some(data),
+        })
     }
 }
 
@@ -214,7 +221,13 @@ impl Sidecar {
         let fresh = InstanceKeys::fresh(&site.agent)?;
         let own = keys(&fresh)?;
         let stated = isolation.recorded();
-        identity::enrol(&site.authority, &site.invite, &site.agent, &site.owner, &own, stated)?;
+        let invite = match (&site.invite, &site.data) {
+            (None, Some(data)) => {
+                Zeroizing::new(data.authority.instance_invite(&site.agent)?.reveal())
+            }
+            (given, _) => given.clone().unwrap_or_default(),
+        };
+        identity::enrol(&site.authority, &invite, &site.agent, &site.owner, &own, stated)?;
         Ok(Self { site, isolation, fresh, keys: own, grant: None })
     }
 

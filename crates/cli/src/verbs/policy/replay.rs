@@ -11,7 +11,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::retained::{NotReplayable, Retained};
 use bailiwick_policy::Policies;
-use bailiwick_store::{StoreError, StoredEntry};
+use bailiwick_store::StoredEntry;
 
 use super::count;
 use crate::bundle_dir;
@@ -124,14 +124,7 @@ fn retained(data: &DataDir, entry: &StoredEntry) -> Result<Read, CliError> {
 /// That texts were opened goes into the ledger, once for the whole run.
 fn note_reading(data: &DataDir, digest: Digest) -> Result<(), CliError> {
     let org = data.authority.installation().org.clone();
-    let event = replayed(digest, &org, host::now(), host::random()?);
-    let maker = data.gateway.now();
-    data.store()
-        .write(move |tx| -> Result<(), StoreError> {
-            tx.append(&maker.id, &*maker.key, event).map(|_| ())
-        })
-        .wait()?;
-    Ok(())
+    crate::verbs::evidence::note(data, replayed(digest, &org, host::now(), host::random()?))
 }
 
 /// The entry of a replay: no action in particular.
