@@ -44,7 +44,7 @@ mod vault;
 mod workflow;
 mod wrap;
 
-pub(crate) use serve::{runtime, stop_signal};
+pub(crate) use serve::{end_signal, runtime};
 
 /// Runs one verb.
 pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {

@@ -29,7 +29,7 @@ pub(super) fn run(
         let desk = serve(config)
             .await
             .map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
-        let stop = verbs::stop_signal();
+        let stop = verbs::end_signal();
         out.result(
             Object::new().with("event", "listening").with("url", desk.url()),
             format!("support desk at {}", desk.url()),

@@ -63,7 +63,7 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
     let runtime = crate::verbs::runtime()?;
     let stop = {
         let _inside = runtime.enter();
-        crate::verbs::stop_signal()
+        crate::verbs::end_signal()
     };
     let cast = people::assemble(base, out)?;
     let mut stage = Stage { cast, out, played: Vec::new(), lines: 0, surprises: 0 };

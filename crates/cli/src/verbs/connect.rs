@@ -46,7 +46,7 @@ const CONNECTIONS: usize = 256;
 fn listen(address: SocketAddr, way: Way, out: Output) -> Result<(), CliError> {
     let side = Side::new([way])?;
     serve::runtime()?.block_on(async {
-        let stop = serve::stop_signal();
+        let stop = serve::end_signal();
         let (listener, at) = bind(address).await?;
         for (server, path) in side.paths() {
             let url = format!("http://{at}{path}");
@@ -95,7 +95,7 @@ pub(super) fn stand_in(
 ) -> Result<(), CliError> {
     let (input, output) = (stream(std::io::stdin())?, stream(std::io::stdout())?);
     runtime.block_on(async {
-        let stop = serve::stop_signal();
+        let stop = serve::end_signal();
         bridge::serve(way, input, output, stop).await;
         after.await;
     });

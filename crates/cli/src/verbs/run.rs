@@ -73,7 +73,7 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let runtime = serve::runtime()?;
     let entered = runtime.enter();
     // From here on: what is enrolled and granted for the run ends with it.
-    let stop = serve::stop_signal();
+    let stop = serve::end_signal();
     drop(entered);
     let mut sidecar = Sidecar::enrol(site, isolation)?;
     let presenter = sidecar.delegated(args)?;

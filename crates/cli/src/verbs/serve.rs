@@ -21,6 +21,7 @@ use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Config as GatewayConfig, Gateway};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
 use crate::args::ServeArgs;
@@ -53,12 +54,19 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     })
 }
 
-/// Ends on SIGTERM, Ctrl-C or when the terminal goes. All are caught from the call on, not only from
-/// the first poll; it must be called inside the runtime.
-pub(crate) fn stop_signal() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let caught =
-        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+/// Ends on SIGTERM or Ctrl-C: `serve` takes SIGHUP for a wish to read its files again. Both are
+/// caught from the call on, not only from the first poll; it must be called inside the runtime.
+fn stop_signal() -> impl Future<Output = ()> {
+    caught([SignalKind::terminate(), SignalKind::interrupt()])
+}
+
+/// The same, and when the terminal goes: for commands that live in one.
+pub(crate) fn end_signal() -> impl Future<Output = ()> {
+    caught([SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()])
+}
+
+fn caught<const N: usize>(kinds: [SignalKind; N]) -> impl Future<Output = ()> {
+    let caught = kinds.map(signal);
     async move {
         let waiting = caught.into_iter().flatten().map(|mut s| {
             Box::pin(async move {
@@ -376,7 +384,6 @@ impl Background {
 /// Runs blocking work again and again, and at once on SIGHUP, which would
 /// otherwise end the process.
 fn reloading(work: impl Fn() + Send + Sync + 'static) -> tokio::task::JoinHandle<()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut asked = signal(SignalKind::hangup()).ok();
     let work = Arc::new(work);
     tokio::spawn(async move {

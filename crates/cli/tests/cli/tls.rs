@@ -163,6 +163,8 @@ fn a_renewed_certificate_is_taken_up_while_serve_runs_and_a_bad_one_is_not() {
     serve.signal("HUP");
     until("the files are taken up again", || presented(&serve) != second);
     healthy(&mut open);
+    let log = serve.errors();
+    assert!(!log.contains("stopping"), "{log}");
     assert!(serve.stop().success());
 }
 
