@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use bailiwick_authority::ceilings::Ceilings;
 use bailiwick_authority::rules::pins::MAX_CANDIDATE_BYTES;
 use bailiwick_authority::standing;
-use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Unavailable};
+use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Charge as Due, Unavailable};
 use bailiwick_core::crypto::{Digest, Signer};
 use bailiwick_core::ids::{EntryId, OrgId, ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::ledger::{Event, Kind, Prepared, Subjects};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch, RecordRefusal,
-    Spend, ToolServer, UpstreamIdentity,
+    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch, Recheck,
+    RecordRefusal, Spend, ToolServer, UpstreamIdentity,
 };
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::{Policies, Workflow};
@@ -112,8 +112,13 @@ impl Journal for StoreJournal {
     ) -> BoxFuture<'a, Result<Durable, RecordRefusal>> {
         let maker = self.maker.now();
         let (issuer, ceilings) = (Arc::clone(&self.issuer), Arc::clone(&self.ceilings));
-        let pending =
-            self.store.write(move |tx| write_decision(tx, &maker, &issuer, &ceilings, record));
+        // All that does not need the one writer is done before it is asked.
+        let DecisionRecord { event, charges, spend, recheck, derived } = record;
+        let event = Prepared::from(event);
+        let last = Last { charges, spend, recheck, derived };
+        let pending = self
+            .store
+            .write(move |tx| write_decision(tx, &maker, &issuer, &ceilings, event, &last));
         async move {
             pending.await.map_err(|stop| match stop {
                 Stop::Refused(refusal) => refusal,
@@ -153,6 +158,7 @@ impl Journal for StoreJournal {
 
     fn complete<'a>(&'a self, event: Event) -> BoxFuture<'a, Result<(), Unavailable>> {
         let maker = self.maker.now();
+        let event = Prepared::from(event);
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
             match tx.append(&maker.id, &*maker.key, event) {
                 // An attempt that was reported as failed was durable after all.
@@ -171,8 +177,9 @@ impl StoreJournal {
         derived: Vec<Derivation>,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
         let maker = self.maker.now();
+        let event = Prepared::from(event);
         let pending = self.store.write(move |tx| -> Result<(), StoreError> {
-            note_derived(tx, &maker, &event, &derived, &entry_random)?;
+            note_derived(tx, &maker, event.event(), &derived, &entry_random)?;
             tx.append(&maker.id, &*maker.key, event).map(|_| ())
         });
         recorded(pending).boxed()
@@ -226,16 +233,25 @@ fn unknown_outcome(
     })
 }
 
+/// What is looked at and spent together with an allow's entry.
+struct Last {
+    charges: Vec<Due>,
+    spend: Spend,
+    recheck: Recheck,
+    derived: Vec<Derivation>,
+}
+
 /// Everything that happens with an allow, in one transaction.
 fn write_decision(
     tx: &mut Tx<'_>,
     maker: &Maker,
     issuer: &str,
     ceilings: &Ceilings,
-    record: DecisionRecord,
+    event: Prepared,
+    last: &Last,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
-    let DecisionRecord { event, charges, spend, recheck, derived } = record;
+    let Last { charges, spend, recheck, derived } = last;
     if let Some(last) = tx.last_time()?
         && last.millis_since(host::now()) > CLOCK_TOLERANCE_MS
     {
@@ -263,7 +279,7 @@ fn write_decision(
         let spent = charges.get(which).map(RecordRefusal::spent);
         return refuse(spent.unwrap_or(RecordRefusal::Unavailable));
     }
-    note_derived(tx, maker, &event, &derived, &entry_random)?;
+    note_derived(tx, maker, event.event(), derived, &entry_random)?;
     let appended = tx.append(&maker.id, &*maker.key, event)?;
     Ok(Durable { entry: appended.entry })
 }

@@ -19,6 +19,7 @@ use crate::limits::JsonLimits;
 
 mod name;
 mod number;
+mod plain;
 use name::Name;
 pub use number::Number;
 
@@ -92,9 +93,8 @@ const TOO_MANY: &str = "\u{1}values";
 /// binary switched its `arbitrary_precision` feature on.
 const RAW_NUMBER_KEY: &str = "$serde_json::private::Number";
 
-/// The canonical form (RFC 8785) of what serializes as JSON without fail:
-/// unique names, finite numbers.
-pub(crate) fn canonical(value: &impl Serialize) -> String {
+/// The canonical form (RFC 8785) of any value.
+fn canonical(value: &Json) -> String {
     serde_json_canonicalizer::to_string(value).unwrap_or_default()
 }
 
@@ -124,6 +124,9 @@ impl Json {
     /// The canonical form (RFC 8785).
     #[must_use]
     pub fn canonical(&self) -> String {
+        if plain::is_plain(self) {
+            return serde_json::to_string(&plain::InOrder(self)).unwrap_or_default();
+        }
         canonical(self)
     }
 

@@ -11,7 +11,7 @@
 
 use crate::crypto::{Digest, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::ids::{EntryId, OrgId};
-use crate::json::{self, Json, JsonError, Object};
+use crate::json::{Json, JsonError, Object};
 use crate::limits::JsonLimits;
 use crate::time::Timestamp;
 
@@ -45,12 +45,8 @@ impl Disclosure {
     /// The canonical form of `{salt, value}`.
     #[must_use]
     pub fn canonical(&self) -> String {
-        #[derive(serde::Serialize)]
-        struct Salted<'a> {
-            salt: String,
-            value: &'a Json,
-        }
-        json::canonical(&Salted { salt: base64url(&self.salt), value: &self.value })
+        // In the order of their names; base64url has nothing to escape.
+        format!("{{\"salt\":\"{}\",\"value\":{}}}", base64url(&self.salt), self.value.canonical())
     }
 
     /// `{"salt": base64url, "value": …}`
@@ -236,48 +232,88 @@ impl Event {
         position: MakerPosition,
         signer: &dyn Signer,
     ) -> Result<Sealed, EntryError> {
+        Prepared::from(self.clone()).seal(maker, position, signer)
+    }
+}
+
+/// An event of which all is written that does not depend on its place in the
+/// maker's sequence, so that whoever keeps the sequence has little left to do.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    event: Event,
+    /// The canonical members before `maker`, between it and `sig`, and after.
+    parts: [String; 3],
+    texts: Vec<(String, String)>,
+}
+
+const MAKER: &str = "maker";
+
+impl From<Event> for Prepared {
+    fn from(event: Event) -> Self {
         let texts: Vec<(String, String)> =
-            self.disclosures.iter().map(|(field, d)| (field.clone(), d.canonical())).collect();
+            event.disclosures.iter().map(|(field, d)| (field.clone(), d.canonical())).collect();
         let commits: Object = texts
             .iter()
             .map(|(field, text)| (field.clone(), Json::from(sha256(text.as_bytes()))))
             .collect();
         let mut entry = Object::new()
             .with("v", 1u64)
-            .with("id", &self.id)
-            .with("org", &self.org)
-            .with("time", self.time.to_string())
-            .with("kind", self.kind.as_str())
-            .with(
-                "maker",
-                Object::new()
-                    .with("id", maker)
-                    .with("seq", position.seq)
-                    .with("prev", position.prev),
-            )
-            .with("body", self.body.clone());
-        for (name, value) in self.subjects.members() {
+            .with("id", &event.id)
+            .with("org", &event.org)
+            .with("time", event.time.to_string())
+            .with("kind", event.kind.as_str())
+            .with("commits", commits)
+            .with("body", event.body.clone());
+        for (name, value) in event.subjects.members() {
             if let Some(value) = value {
                 entry.insert(name, value.as_str());
             }
         }
-        entry.insert("commits", commits);
-        // Written once: the signature's member is set into the canonical text
-        // where its name belongs.
-        // There are members on both sides of it (`id` and `v`).
-        let (before, after) = entry.split(SIGNATURE);
-        let (before, after) = (Json::from(before).canonical(), Json::from(after).canonical());
-        let before = before.strip_suffix('}').unwrap_or_default();
-        let after = after.strip_prefix('{').unwrap_or_default();
+        // There are members on all three sides: `id`, `org` and `v`.
+        let (before, rest) = entry.split(MAKER);
+        let (between, after) = rest.split(SIGNATURE);
+        let parts = [before, between, after].map(|part| {
+            let text = Json::from(part).canonical();
+            let members = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+            members.unwrap_or_default().to_owned()
+        });
+        Self { event, parts, texts }
+    }
+}
+
+impl Prepared {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// [`Event::seal`].
+    ///
+    /// # Errors
+    /// [`EntryError::TooLarge`].
+    pub fn seal(
+        &self,
+        maker: &str,
+        position: MakerPosition,
+        signer: &dyn Signer,
+    ) -> Result<Sealed, EntryError> {
+        let [before, between, after] = &self.parts;
+        let maker =
+            Object::new().with("id", maker).with("seq", position.seq).with("prev", position.prev);
+        let maker = Json::from(maker).canonical();
+        // The signature's member is set into the canonical text where its name
+        // belongs.
+        let head = format!("{{{before},\"{MAKER}\":{maker},{between}");
         let mut input = SIGNATURE_DOMAIN.to_vec();
-        input.extend_from_slice(format!("{before},{after}").as_bytes());
+        input.extend_from_slice(format!("{head},{after}}}").as_bytes());
         let signature = base64url(&signer.sign(&input));
-        let bytes = format!("{before},\"{SIGNATURE}\":\"{signature}\",{after}").into_bytes();
+        let bytes = format!("{head},\"{SIGNATURE}\":\"{signature}\",{after}}}").into_bytes();
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge { bytes: bytes.len() });
         }
         let next = MakerPosition { seq: position.seq.saturating_add(1), prev: sha256(&bytes) };
-        Ok(Sealed { bytes, next, texts })
+        Ok(Sealed { bytes, next, texts: self.texts.clone() })
     }
 }
 

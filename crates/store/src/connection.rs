@@ -121,6 +121,8 @@ fn begin_writing(mut opened: Opened) -> Result<Opened, StoreError> {
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA secure_delete = ON;
+         PRAGMA cache_size = -8192;
+         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(sql)?;

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bailiwick_core::crypto::{Digest, Signer};
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::Json;
-use bailiwick_core::ledger::{Disclosure, Event};
+use bailiwick_core::ledger::{Disclosure, Event, Prepared};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_tlog::leaf_hash;
@@ -86,8 +86,9 @@ impl Tx<'_> {
         &mut self,
         maker: &str,
         signer: &dyn Signer,
-        event: Event,
+        event: impl Into<Prepared>,
     ) -> Result<Appended, StoreError> {
+        let event = event.into();
         self.savepoint(|tx| tx.append_inner(maker, signer, &event))
     }
 
@@ -112,9 +113,10 @@ impl Tx<'_> {
             let salt = seal::random(&*self.view.cx.entropy)?;
             event.disclosures.push((ROW.to_owned(), Disclosure { salt, value: json }));
         }
+        let event = Prepared::from(event);
         self.savepoint(|tx| {
             let appended = tx.append_inner(maker, signer, &event)?;
-            tx.view.apply(row, &event.id, event.time)?;
+            tx.view.apply(row, &event.event().id, event.event().time)?;
             Ok(appended)
         })
     }
@@ -123,8 +125,9 @@ impl Tx<'_> {
         &self,
         maker: &str,
         signer: &dyn Signer,
-        event: &Event,
+        prepared: &Prepared,
     ) -> Result<Appended, StoreError> {
+        let event = prepared.event();
         let org = self.view.cx.org.as_str();
         if event.org != self.view.cx.org {
             return Err(StoreError::Value { what: "entry's organisation" });
@@ -133,7 +136,7 @@ impl Tx<'_> {
         // other processes append too.
         let position = self.view.maker_position(maker)?;
         let index = self.view.log_size()?;
-        let sealed = event.seal(maker, position, signer)?;
+        let sealed = prepared.seal(maker, position, signer)?;
         let hash = leaf_hash(&sealed.bytes);
         let s = &event.subjects;
         let idx = signed(index)?;
@@ -316,6 +319,7 @@ impl Tx<'_> {
     ) -> Result<Appended, StoreError> {
         let ids: Vec<Json> = entries.iter().map(|id| Json::from(id.as_str())).collect();
         event.body.insert(ERASED, ids);
+        let event = Prepared::from(event);
         self.savepoint(|tx| {
             let appended = tx.append_inner(maker, signer, &event)?;
             entries.iter().try_for_each(|entry| tx.erase_texts(entry))?;

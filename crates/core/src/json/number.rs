@@ -96,6 +96,11 @@ impl Number {
         Some(self.text()).filter(|text| *text != "-0")?.parse().ok()
     }
 
+    /// A plain integer that a double holds exactly.
+    pub(super) fn as_exact_integer(&self) -> Option<i64> {
+        self.as_plain_integer().filter(|i| i.unsigned_abs() <= (1 << 53))
+    }
+
     /// Whether the canonical text of the double denotes the same number as
     /// the text as written (draft -02 §3.4).
     #[must_use]
@@ -130,9 +135,9 @@ impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Plain serde_json writes `1.0` for a double where an integer was
         // meant; the canonicalizer writes the same text for both.
-        match self.as_plain_integer() {
-            Some(i) if i.unsigned_abs() <= (1 << 53) => serializer.serialize_i64(i),
-            _ => serializer.serialize_f64(self.value),
+        match self.as_exact_integer() {
+            Some(i) => serializer.serialize_i64(i),
+            None => serializer.serialize_f64(self.value),
         }
     }
 }

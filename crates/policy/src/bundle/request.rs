@@ -1,6 +1,7 @@
 //! One call, said in Cedar: as `docs/policy.cedarschema` has it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Number, Object};
@@ -103,9 +104,34 @@ fn action(tool: &ToolId) -> &'static str {
     }
 }
 
+/// The schema's types: Cedar reads a name with its whole grammar.
+static TYPES: LazyLock<HashMap<&'static str, EntityTypeName>> = LazyLock::new(|| {
+    let names = [
+        "Action",
+        "Agent",
+        "Assurance",
+        "Consent",
+        "Effect",
+        "Flags",
+        "Guarantee",
+        "Integers",
+        "Isolation",
+        "Level",
+        "Lists",
+        "Principal",
+        "Risk",
+        "Task",
+        "Texts",
+        "Tool",
+        "ToolServer",
+        "Workflow",
+    ];
+    names.into_iter().filter_map(|name| Some((name, name.parse().ok()?))).collect()
+});
+
 fn uid(kind: &str, id: &str) -> Result<EntityUid, RequestError> {
-    let kind: EntityTypeName = kind.parse().map_err(|_| RequestError::Unsayable)?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    let kind = TYPES.get(kind).ok_or(RequestError::Unsayable)?;
+    Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }
 
 fn grade(kind: &str, id: &str) -> Result<Value, RequestError> {
