@@ -199,7 +199,8 @@ impl Api {
                 Ok((operation, arguments)) => return Ok(self.call(operation, &arguments).await?),
                 Err(why) => {
                     // The delegation may cover more by now, or be another one.
-                    let age = at.map_or(i64::MAX, |at| host::now().seconds().saturating_sub(at.seconds()));
+                    let age = at
+                        .map_or(i64::MAX, |at| host::now().seconds().saturating_sub(at.seconds()));
                     if age < STALE_SECONDS {
                         return Err(Stop::Undescribed(why));
                     }
