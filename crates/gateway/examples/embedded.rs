@@ -126,7 +126,7 @@ impl Agent {
     fn refund(&self, cents: u64) -> Result<Request<Full<bytes::Bytes>>, Failed> {
         let body = Object::new().with("cents", cents);
         let arguments = body.clone().with("id", 10072u64);
-        let seen = Seen::parse(&self.chain, &ChainLimits::DEFAULT)?;
+        let seen = Seen::parse(&self.chain, &ChainLimits::DEFAULT).map_err(|d| d.to_string())?;
         let jti = fresh(&self.host);
         let proof = ProofFor {
             jti: &jti,

@@ -1,5 +1,7 @@
 //! Envoy's `ext_authz`, gRPC form: a gRPC client asks what Envoy asks.
 
+use std::time::Duration;
+
 use bailiwick_gateway::{Bounds, Speaks, ext_authz_grpc_router, serve};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap as RawHeaders, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
@@ -390,7 +392,7 @@ async fn a_tool_server_that_the_configuration_does_not_name_gets_no_answer() {
 #[tokio::test]
 async fn the_listener_speaks_nothing_else_and_nobody_holds_it() {
     let (world, _) = world().await;
-    let head_timeout = std::time::Duration::from_millis(300);
+    let head_timeout = Duration::from_millis(300);
     let bounds = Bounds { head_timeout, ..Bounds::new(2) };
     let (envoy, address) = Envoy::bounded(&world, "orders", bounds).await;
     // HTTP/1.1, where a 200 would mean something else.
@@ -405,4 +407,22 @@ async fn the_listener_speaks_nothing_else_and_nobody_holds_it() {
     let ended = async { while silent.read(&mut none).await.unwrap_or(0) > 0 {} };
     tokio::time::timeout(head_timeout * 10, ended).await.unwrap();
     allowed(&envoy.check(get(&runner(&world))).await);
+}
+
+#[tokio::test]
+async fn an_envoy_that_goes_away_stops_neither_the_record_nor_the_outcome() {
+    let world = World::with(Plan {
+        workflow: WORKFLOW.to_owned(),
+        latency: Duration::from_millis(300),
+        config: Box::new(|config| config.call_timeout = Duration::from_millis(300)),
+        ..Plan::default()
+    })
+    .await;
+    world.catalogue.put(orders("http://127.0.0.1:9/v1"));
+    let envoy = Envoy::of(&world, "orders").await;
+    let asked = envoy.check(get(&runner(&world)));
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
+    // As it is once the decision is durable: recorded, and of unknown outcome.
+    assert_eq!(world.outcomes(1).await, ["unknown"]);
+    assert_eq!(world.journal.decisions().len(), 1);
 }
