@@ -144,12 +144,12 @@ pub(crate) enum Verb {
     Attenuate(AttenuateArgs),
     /// Call a tool through the gateway with a chain and a fresh proof.
     #[command(
-        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin"
+        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin\n  bailiwick call --url http://localhost:7417/http/orders --chain chain.json --key runner.key getOrder id=10072"
     )]
     Call(CallArgs),
     /// Stand in for a gateway's tool server on standard input and output, for an unchanged MCP client.
     #[command(
-        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0"
+        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/http/orders --agent-dir runner --listen 127.0.0.1:0"
     )]
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
@@ -405,7 +405,7 @@ pub(crate) enum TaskVerb {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CallArgs {
-    /// The tool server's endpoint at the gateway.
+    /// The tool server's endpoint at the gateway: `…/mcp/SERVER`, or `…/http/SERVER` for an HTTP API.
     #[arg(long)]
     pub(crate) url: String,
     /// The chain; without one nothing is presented.
@@ -431,7 +431,7 @@ pub(crate) struct CallArgs {
     /// meanwhile is taken up.
     #[arg(long, requires = "chain", conflicts_with_all = ["direct", "save_presentation", "presentation", "tool"])]
     pub(crate) stdin: bool,
-    /// The tool; without one, the tools that the delegation permits are listed.
+    /// The tool or operation; without one, those that the delegation permits are listed.
     pub(crate) tool: Option<String>,
     /// Arguments, `NAME=VALUE` (JSON value, or text).
     pub(crate) arguments: Vec<String>,
@@ -439,7 +439,8 @@ pub(crate) struct CallArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ConnectArgs {
-    /// The tool server's endpoint at the gateway.
+    /// The tool server's endpoint at the gateway: `…/mcp/SERVER`, or `…/http/SERVER` for an HTTP API,
+    /// with --listen.
     pub(crate) url: String,
     /// Stand in over HTTP on this loopback address instead, port 0 for a free one, and print the
     /// endpoint that the client is given.

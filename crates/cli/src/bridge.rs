@@ -18,12 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
+mod api;
 mod door;
 mod http;
 mod messages;
 mod session;
 mod way;
 
+pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};
 pub(crate) use door::Door;
 pub(crate) use http::Side;
 use session::Session;
@@ -57,7 +59,7 @@ pub(crate) struct Bridge {
 
 /// What came instead of an answer.
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     /// No answer from the gateway.
     Away(String),
     /// An answer that is none of a gateway.
@@ -67,8 +69,9 @@ enum Fault {
 }
 
 impl Fault {
-    fn told(self, id: Option<&Json>) -> Json {
-        let (code, reason, remedy) = match self {
+    /// Its code, what happened, and what to do.
+    pub(crate) fn words(self) -> (&'static str, String, &'static str) {
+        match self {
             Self::Away(why) => (
                 "gateway-unreachable",
                 format!("the gateway does not answer: {why}"),
@@ -80,7 +83,11 @@ impl Fault {
                 "check the URL that `connect` was given",
             ),
             Self::Own(why) => ("presentation", why, "check the instance's key and chain files"),
-        };
+        }
+    }
+
+    fn told(self, id: Option<&Json>) -> Json {
+        let (code, reason, remedy) = self.words();
         tracing::error!(code, "{reason}");
         let data =
             Object::new().with("code", code).with("reason", reason.as_str()).with("remedy", remedy);

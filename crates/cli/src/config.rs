@@ -74,16 +74,18 @@ pub(crate) struct ClientDocuments {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExtAuthz {
     pub(crate) listen: String,
+    pub(crate) grpc_listen: String,
 }
 
 impl ExtAuthz {
-    /// The address; nothing, where it is not offered.
+    /// The address of the HTTP form; nothing, where it is not offered.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.listen.parse().ok()
     }
 
-    fn is_well_formed(&self) -> bool {
-        self.listen.is_empty() || self.address().is_some_and(|a| a.ip().is_loopback())
+    /// The address of the gRPC form; nothing, where it is not offered.
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_listen.parse().ok()
     }
 }
 
@@ -178,7 +180,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 22] = [
+        let checks: [(&str, bool); 23] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -200,7 +202,8 @@ impl Config {
             ("tls.key", self.tls.key.is_empty() || self.tls.is_set()),
             ("serves", self.serves.is_well_formed()),
             ("client_documents.loopback", !self.client_documents.loopback || !https),
-            ("ext_authz.listen", self.ext_authz.is_well_formed()),
+            ("ext_authz.listen", is_loopback(&self.ext_authz.listen)),
+            ("ext_authz.grpc_listen", is_loopback(&self.ext_authz.grpc_listen)),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Some(bad(name)),
@@ -290,6 +293,7 @@ impl Config {
             "serves" => self.serves.to_json().into(),
             "client_documents.loopback" => self.client_documents.loopback.into(),
             "ext_authz.listen" => self.ext_authz.listen.as_str().into(),
+            "ext_authz.grpc_listen" => self.ext_authz.grpc_listen.as_str().into(),
             _ => Json::Null,
         }
     }
@@ -326,6 +330,11 @@ impl Config {
             })
             .collect()
     }
+}
+
+/// An address that nothing outside this machine reaches, or none.
+fn is_loopback(listen: &str) -> bool {
+    listen.is_empty() || listen.parse().is_ok_and(|a: SocketAddr| a.ip().is_loopback())
 }
 
 /// The host of a public URL.

@@ -99,6 +99,7 @@ reasons! {
     HeaderMismatch, "header-mismatch", Boundary, "MCP 2026-07-28", "a header disagrees with the message it describes", "make `Mcp-Method`, `Mcp-Name` and the protocol version agree with the body";
     OriginNotAllowed, "origin-not-allowed", Boundary, "MCP transports", "the request comes from an origin that is not allowed", "call from the gateway's own origin, or without an `Origin` header";
     MethodUnknown, "method-unknown", Boundary, "DESIGN §6", "the method has no row in the table of methods", "use a method of the protocol version that was negotiated";
+    NotEnforceable, "not-enforceable", Boundary, "DESIGN §4", "what the request asks for cannot be enforced where it would be forwarded", "send it to the gateway's own endpoint: sessions, listings, streams and a presentation in `_meta` need a gateway that sees the answers";
     PresentationMissing, "presentation-missing", Boundary, "AAT 1", "the call carries no chain and proof", "present a chain and a proof of possession made for this call";
     PresentationMalformed, "presentation-malformed", Boundary, "AAT §7.4", "the chain or the proof is not in compact JWS form", "send the chain root first, each token as three base64url parts without padding";
     ChainEmpty, "chain-empty", Boundary, "AAT 1", "the chain has no token", "present the chain from its root to your own token";

@@ -211,7 +211,7 @@ async fn evaluate(gateway: &Gateway, asked: Asked) -> Result<Object, Refused> {
         Ok(request) => {
             let _slot = gateway.call_slot().ok_or(Refused::Busy)?;
             let Ruled { entry, verdict } = gateway.rule(request).await;
-            (Some(entry), verdict)
+            (Some(entry), verdict.map(|granted| granted.digest))
         }
         Err(denial) => {
             let entry = match asked.server() {

@@ -1,114 +1,143 @@
-//! Envoy's `ext_authz`, HTTP form: an Envoy in front of an HTTP API asks before
-//! it forwards a request.
+//! Envoy's `ext_authz`: an Envoy in front of a tool server asks before it
+//! forwards a request, over HTTP ([`http`]) or over gRPC ([`grpc`]).
 //!
-//! Envoy sends the request as it came, with `path_prefix` `/<tool server>` in
-//! front, and forwards it when the answer is 200. The request is understood as
-//! at the gateway's own door ([`crate::api`]), with chain and proof in its
-//! headers; the record says `enforcement: external`. A body counts only whole:
-//! Envoy says so in `x-envoy-auth-partial-body`. What it does not forward as
-//! it was asked about, nobody here can see; the shipped configuration does.
+//! Both forms are edges of one [`check`]: the request of an HTTP API is
+//! understood as at the gateway's own door ([`crate::api`]), a message of MCP
+//! as at its endpoint ([`mcp`]); the record says `enforcement: external`. A
+//! body counts only whole: Envoy says so in `x-envoy-auth-partial-body`. What
+//! it does not forward as it was asked about, nobody here can see; the shipped
+//! configuration does.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_core::ids::ServerName;
+use bailiwick_core::ids::{EntryId, ServerName};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use crate::api::{Asked, Came};
 use crate::external::Ruled;
 use crate::gateway::Gateway;
-use crate::http::read;
 use crate::stages::boundary::{self, CallRequest, Enforcement, Form, Presentation, check_headers};
 use crate::wire;
+
+mod grpc;
+mod http_form;
+mod mcp;
+
+pub use grpc::router as grpc_router;
+pub use http_form::router;
 
 /// Whether Envoy passed only a part of the body.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
 
-/// The endpoint for Envoy: every method and path, on a listener of its own.
-pub fn router(gateway: Gateway) -> Router {
-    Router::new().fallback(check).layer(DefaultBodyLimit::disable()).with_state(gateway)
+/// Headers that are for the gateway alone.
+pub(crate) const TAKEN: [&str; 4] = ["aat-chain", "aat-pop", "authorization", "dpop"];
+
+/// A request as an Envoy got it, whichever form it asks in.
+pub(crate) struct Envoyed {
+    pub(crate) server: ServerName,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-async fn check(State(gateway): State<Gateway>, request: Request) -> Response {
-    let path = request.uri().path().to_owned();
-    let at = path.strip_prefix('/').and_then(|rest| rest.find('/'));
-    let named = at.and_then(|at| Some((path.get(1..=at)?, path.get(at.saturating_add(1)..)?)));
-    let named = named.and_then(|(name, path)| Some((ServerName::parse(name).ok()?, path)));
-    let Some((server, path)) = named else {
-        // What is about no tool server of anybody leaves nothing.
-        return StatusCode::NOT_FOUND.into_response();
+/// What an Envoy is told.
+pub(crate) enum Told {
+    /// It may forward the request; a call has a decision.
+    Allowed(Option<EntryId>),
+    /// It may not, and answers this, which is never a success.
+    Denied(Box<Response>),
+}
+
+/// Decides on a request, however the Envoy asked.
+async fn check(gateway: &Gateway, envoyed: &Envoyed) -> Told {
+    let known = match gateway.api(&envoyed.server) {
+        Ok(known) => known,
+        Err(denial) => return denied(gateway, &envoyed.server, &denial).await,
     };
-    let metadata = gateway.metadata_url(server.as_str());
-    let asked = match asked(&gateway, &server, path, request).await {
-        Ok(asked) => asked,
-        Err(denial) => {
-            let entry = gateway.deny_question(&server, &format!("http:{server}:"), &denial).await;
-            return wire::api_denied(&denial, entry.as_str(), &metadata, false, None);
+    if known.is_api() {
+        match of_api(gateway, &known.url, envoyed) {
+            Ok(call) => ruled(gateway, call).await,
+            Err(denial) => denied(gateway, &envoyed.server, &denial).await,
         }
-    };
-    let Some(_slot) = gateway.call_slot() else { return wire::busy() };
-    match gateway.rule(asked).await {
-        Ruled { entry, verdict: Ok(_) } => wire::api_allowed(entry.as_str()),
-        Ruled { entry, verdict: Err(denial) } => {
-            wire::api_denied(&denial, entry.as_str(), &metadata, false, None)
-        }
+    } else {
+        mcp::check(gateway, &known, envoyed).await
     }
 }
 
-async fn asked(
-    gateway: &Gateway,
-    server: &ServerName,
-    path: &str,
-    request: Request,
-) -> Result<CallRequest, Denial> {
-    let (parts, body) = request.into_parts();
-    let (presentation, body) = presented(gateway, &parts.headers, body).await?;
-    if !is_whole(&parts.headers, body.is_empty()) {
-        return Err(Denial::new(Reason::RequestMalformed).about(PARTIAL));
-    }
-    let base = gateway.api(server)?.url.path().trim_end_matches('/').to_owned();
-    let below = path.strip_prefix(&base).ok_or_else(|| Denial::new(Reason::RequestMalformed))?;
+/// The call that a request to an HTTP API is.
+fn of_api(gateway: &Gateway, base: &url::Url, envoyed: &Envoyed) -> Result<CallRequest, Denial> {
+    let presentation = presented(gateway, &envoyed.headers)?;
+    whole(&envoyed.headers, envoyed.body.is_empty())?;
+    let base = base.path().trim_end_matches('/');
+    let below = envoyed.path.strip_prefix(base);
+    let below = below.ok_or_else(|| Denial::new(Reason::RequestMalformed))?;
     let came = Came {
-        method: parts.method.as_str(),
+        method: &envoyed.method,
         path: below,
-        query: parts.uri.query(),
-        headers: &parts.headers,
-        body: &body,
+        query: envoyed.query.as_deref(),
+        headers: &envoyed.headers,
+        body: &envoyed.body,
     };
+    let server = &envoyed.server;
     let Asked { call, .. } = gateway.understood(server, &came)?;
     let enforcement = Enforcement::External(None);
     Ok(CallRequest::of_api(server.clone(), call, None, presentation, enforcement))
 }
 
-/// Chain and proof of a request that somebody else forwards, and its whole body.
-pub(crate) async fn presented(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Presentation, Bytes), Denial> {
+/// Chain and proof of a call that somebody else makes.
+pub(crate) fn presented(gateway: &Gateway, headers: &HeaderMap) -> Result<Presentation, Denial> {
     let config = &gateway.config;
     check_headers(config, headers).map_err(|malformed| malformed.denial)?;
     let presentation = boundary::of_call(config, None, headers)?;
-    if presentation.form != Form::Chain {
-        // A DPoP proof names a URL that is not known here, a bearer proves
-        // nothing.
-        return Err(Denial::new(Reason::PresentationMalformed).about("authorization"));
+    of_chain(presentation)
+}
+
+/// SECURITY: a DPoP proof names a URL that is not known here, a bearer proves
+/// nothing.
+fn of_chain(presentation: Presentation) -> Result<Presentation, Denial> {
+    if presentation.form == Form::Chain {
+        Ok(presentation)
+    } else {
+        Err(Denial::new(Reason::PresentationMalformed).about("authorization"))
     }
-    let (max, limit) = (config.max_request_bytes, config.body_timeout);
-    let body = read(body, headers, max, limit).await.map_err(|m| m.denial)?;
-    Ok((presentation, body))
+}
+
+/// Stages 2 to 5 and the record.
+async fn ruled(gateway: &Gateway, call: CallRequest) -> Told {
+    let Some(_slot) = gateway.call_slot() else { return Told::Denied(Box::new(wire::busy())) };
+    let server = call.server.clone();
+    match gateway.rule(call).await {
+        Ruled { entry, verdict: Ok(_) } => Told::Allowed(Some(entry)),
+        Ruled { entry, verdict: Err(denial) } => refused(gateway, &server, &denial, &entry),
+    }
+}
+
+/// A request that is not well-formed, or described by nobody.
+async fn denied(gateway: &Gateway, server: &ServerName, denial: &Denial) -> Told {
+    let kind = match gateway.api(server) {
+        Ok(known) if !known.is_api() => "mcp",
+        _ => "http",
+    };
+    let entry = gateway.deny_question(server, &format!("{kind}:{server}:"), denial).await;
+    refused(gateway, server, denial, &entry)
+}
+
+fn refused(gateway: &Gateway, server: &ServerName, denial: &Denial, entry: &EntryId) -> Told {
+    let metadata = gateway.metadata_url(server.as_str());
+    Told::Denied(Box::new(wire::api_denied(denial, entry.as_str(), &metadata, false, None)))
 }
 
 /// SECURITY: of a part of a body nothing follows for the rest. With a body Envoy
 /// always says whether it is whole.
-fn is_whole(headers: &HeaderMap, is_empty: bool) -> bool {
+fn whole(headers: &HeaderMap, is_empty: bool) -> Result<(), Denial> {
     let mut said = headers.get_all(PARTIAL).iter();
-    match (said.next(), said.next()) {
+    let whole = match (said.next(), said.next()) {
         (None, _) => is_empty,
         (Some(partial), None) => partial.as_bytes() == b"false",
         (Some(_), Some(_)) => false,
-    }
+    };
+    if whole { Ok(()) } else { Err(Denial::new(Reason::RequestMalformed).about(PARTIAL)) }
 }

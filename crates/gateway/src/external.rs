@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bailiwick_core::accountable::Authority;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::Denial;
-use bailiwick_core::ids::EntryId;
+use bailiwick_core::ids::{AgentId, EntryId};
 use bailiwick_core::ledger::Subjects;
 use bailiwick_core::time::Timestamp;
 use tokio::sync::oneshot;
@@ -26,8 +27,20 @@ const MAX_AWAITED: usize = 65_536;
 pub(crate) struct Ruled {
     /// The entry, which is also the decision's id.
     pub(crate) entry: EntryId,
-    /// Nothing, or why not.
-    pub(crate) verdict: Result<Option<Digest>, Denial>,
+    /// For whom it may be made, or why not.
+    pub(crate) verdict: Result<Granted, Denial>,
+}
+
+/// What is known of a call that may be made.
+pub(crate) struct Granted {
+    /// The action's digest.
+    pub(crate) digest: Option<Digest>,
+    /// What the root says.
+    pub(crate) authority: Authority,
+    /// The agent that acts.
+    pub(crate) agent: AgentId,
+    /// When the delegation ends.
+    pub(crate) expires: Timestamp,
 }
 
 /// What an enforcement point says became of a call.
@@ -63,8 +76,22 @@ impl Awaited {
 }
 
 impl Gateway {
-    /// Decides on a call that somebody else makes, and records it.
+    /// Decides on a call that somebody else makes, and records it, in a task of
+    /// its own: an enforcement point that goes away stops neither the record
+    /// nor the outcome.
     pub(crate) async fn rule(&self, request: CallRequest) -> Ruled {
+        let gateway = self.clone();
+        match self.tracker.spawn(async move { gateway.ruled(request).await }).await {
+            Ok(ruled) => ruled,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process ends: nobody is answered any more.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    async fn ruled(&self, request: CallRequest) -> Ruled {
         let (request, now) = (Arc::new(request), self.ports.host.now());
         // The caller's place is free again at once: how long the call takes is
         // not seen here.
@@ -75,13 +102,13 @@ impl Gateway {
                 return Ruled { entry, verdict: Err(stopped.denial) };
             }
         };
-        let (entry, subjects, digest) = recorded.handed_over();
+        let (entry, subjects, granted) = recorded.handed_over();
         let report = self.awaited.expect(&entry);
         let (gateway, decided) = (self.clone(), entry.clone());
         self.tracker.spawn(async move {
             gateway.await_outcome(&decided, &subjects, now, report).await;
         });
-        Ruled { entry, verdict: Ok(digest) }
+        Ruled { entry, verdict: Ok(granted) }
     }
 
     async fn await_outcome(

@@ -53,9 +53,9 @@ mod wire;
 
 pub use config::Config;
 pub use definitions::ListError;
-pub use ext_authz::router as ext_authz_router;
+pub use ext_authz::{grpc_router as ext_authz_grpc_router, router as ext_authz_router};
 pub use gateway::{Gateway, GatewayError};
 pub use http::router;
-pub use serve::{Bounds, serve};
+pub use serve::{Bounds, Speaks, serve};
 pub use tls::{Tls, TlsError};
 pub use upstream::{headers, stdio};

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::Service as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +33,18 @@ pub struct Bounds {
     pub handshake_timeout: Duration,
     /// TLS handshakes under way at once; others wait to be accepted.
     pub handshakes: usize,
+    /// Which HTTP is spoken.
+    pub speaks: Speaks,
+}
+
+/// The one HTTP that a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte, as gRPC needs it. `head_timeout` bounds how
+    /// long the first request may take.
+    Http2,
 }
 
 impl Bounds {
@@ -44,12 +57,17 @@ impl Bounds {
             head_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(5),
             handshakes: connections.div_ceil(2),
+            speaks: Speaks::Http1,
         }
     }
 }
 
 /// Bytes of a request's head, and of the buffer that reads it.
 const MAX_HEAD_BYTES: usize = 256 << 10;
+
+/// Requests at once on one connection of HTTP/2, and bytes of each one's head.
+const MAX_STREAMS: u32 = 256;
+const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 
 /// The pause after an accept that failed, out of file descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -86,7 +104,7 @@ pub async fn serve(
         let open = Open { slot, peer, router: router.clone(), watcher: connections.watcher() };
         match shaking {
             None => {
-                tokio::spawn(open.run(stream, bounds.head_timeout));
+                tokio::spawn(open.run(stream, bounds));
             }
             Some((tls, shaking)) => {
                 // The certificate of this moment; a later one is for later
@@ -96,7 +114,7 @@ pub async fn serve(
                     let shaken = tokio::time::timeout(bounds.handshake_timeout, handshake).await;
                     drop(shaking);
                     match shaken {
-                        Ok(Ok(stream)) => open.run(stream, bounds.head_timeout).await,
+                        Ok(Ok(stream)) => open.run(stream, bounds).await,
                         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!("a TLS handshake took too long"),
                     }
@@ -144,20 +162,45 @@ impl Open {
     async fn run(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        head_timeout: Duration,
+        bounds: Bounds,
     ) {
         let (peer, router) = (ConnectInfo(self.peer), TowerToHyperService::new(self.router));
+        let asked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&asked);
         // Whom a request came from: what a header says of it is not believed.
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
             router.call(request)
         });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_timeout)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = self.watcher.watch(connection).await {
+        let stream = TokioIo::new(stream);
+        let ended = match bounds.speaks {
+            Speaks::Http1 => {
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(bounds.head_timeout)
+                    .max_buf_size(MAX_HEAD_BYTES)
+                    .serve_connection(stream, service);
+                self.watcher.watch(connection).await
+            }
+            Speaks::Http2 => {
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(MAX_STREAMS)
+                    .max_header_list_size(MAX_HEADER_LIST_BYTES)
+                    .keep_alive_interval(bounds.head_timeout)
+                    .keep_alive_timeout(bounds.head_timeout)
+                    .serve_connection(stream, service);
+                let mut connection = std::pin::pin!(self.watcher.watch(connection));
+                match tokio::time::timeout(bounds.head_timeout, &mut connection).await {
+                    Ok(ended) => ended,
+                    Err(_) if asked.load(Ordering::Relaxed) => connection.await,
+                    // Whoever asks nothing holds no connection.
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended");
         }
         drop(self.slot);

@@ -15,7 +15,8 @@ use crate::streams::events_response;
 mod api;
 
 pub(crate) use api::{
-    api_allowed, api_answer, api_denied, api_failed, api_malformed, api_withheld, busy,
+    DECISION, api_answer, api_denied, api_failed, api_malformed, api_withheld, busy,
+    external_allowed,
 };
 
 /// JSON-RPC code: denied, and the caller is known.

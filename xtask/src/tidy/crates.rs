@@ -81,6 +81,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store", "demo"]),
     ("rmcp", &["gateway", "demo", "cli"]),
     ("cedar-policy", &["policy"]),
+    ("envoy-types", &["gateway"]),
+    ("tonic", &["gateway"]),
     ("clap", &["cli"]),
     ("getrandom", &["cli", "store", "demo", "testkit"]),
 ];

@@ -21,7 +21,7 @@ use bailiwick_policy::mcp_methods::Era;
 use subtle::ConstantTimeEq as _;
 
 use super::way::{Way, stated_version};
-use super::{Fault, REQUESTS};
+use super::{Api, Fault, REQUESTS};
 use crate::error::CliError;
 use crate::host;
 
@@ -43,6 +43,7 @@ const MCP: &str = "mcp-";
 pub(crate) struct Side {
     secret: String,
     ways: BTreeMap<ServerName, Way>,
+    api: Option<Api>,
 }
 
 impl Side {
@@ -50,23 +51,59 @@ impl Side {
     pub(crate) fn new(ways: impl IntoIterator<Item = Way>) -> Result<Self, CliError> {
         let secret = base64url(&host::random::<16>()?);
         let ways = ways.into_iter().map(|way| (way.server.clone(), way)).collect();
-        Ok(Self { secret, ways })
+        Ok(Self { secret, ways, api: None })
+    }
+
+    /// One endpoint of an HTTP API.
+    pub(crate) fn of_api(api: Api) -> Result<Self, CliError> {
+        Ok(Self { api: Some(api), ..Self::new([])? })
     }
 
     /// The endpoints' paths, with the servers' names.
     pub(crate) fn paths(&self) -> impl Iterator<Item = (&ServerName, String)> {
-        self.ways.keys().map(|server| (server, format!("/{}/mcp/{server}", self.secret)))
+        let mcp = self.ways.keys().map(|server| (server, "mcp"));
+        let api = self.api.iter().map(|api| (api.server(), "http"));
+        mcp.chain(api).map(|(server, kind)| (server, format!("/{}/{kind}/{server}", self.secret)))
     }
 
     /// Serves them.
     pub(crate) fn router(self) -> Router {
-        Router::new().route("/{secret}/mcp/{server}", any(answer)).with_state(Arc::new(self))
+        Router::new()
+            .route("/{secret}/mcp/{server}", any(answer))
+            .route("/{secret}/http/{server}/{*path}", any(answer_api))
+            .with_state(Arc::new(self))
+    }
+
+    fn is_secret(&self, told: &str) -> bool {
+        told.as_bytes().ct_eq(self.secret.as_bytes()).into()
+    }
+
+    /// The API that a path names, and the path below it as it was written;
+    /// nothing, unless it names the secret.
+    fn api<'p>(&self, path: &'p str) -> Option<(&Api, &'p str)> {
+        let (secret, rest) = path.strip_prefix('/')?.split_once("/http/")?;
+        let at = rest.find('/')?;
+        let (server, below) = (rest.get(..at)?, rest.get(at..)?);
+        let api = self.api.as_ref().filter(|api| api.server().as_str() == server);
+        api.filter(|_| self.is_secret(secret)).map(|api| (api, below))
     }
 
     /// The way that a path names; nothing, unless it names the secret.
     fn way(&self, secret: &str, server: &str) -> Option<&Way> {
-        let known = bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes()));
+        let known = self.is_secret(secret);
         self.ways.get(&ServerName::parse(server).ok()?).filter(|_| known)
+    }
+}
+
+async fn answer_api(State(side): State<Arc<Side>>, request: Request) -> Response {
+    // SECURITY: as below.
+    if !from_here(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let path = request.uri().path().to_owned();
+    match side.api(&path) {
+        Some((api, below)) => api.answer(below, request).await,
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn stated_version(params: Option<&Object>) -> Option<&str> {
     params?.member("_meta")?.as_object()?.member(VERSION)?.as_str()
 }
 
-fn sensitive(text: &str) -> Result<HeaderValue, Fault> {
+pub(super) fn sensitive(text: &str) -> Result<HeaderValue, Fault> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| Fault::Own("the chain cannot stand in a header".to_owned()))?;
     value.set_sensitive(true);
@@ -47,10 +47,21 @@ impl Way {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<axum::http::Response<Body>, Fault> {
+        self.send_to(&self.url, verb, headers, body).await
+    }
+
+    /// The same, to another URL of the gateway.
+    pub(super) async fn send_to(
+        &self,
+        url: &str,
+        verb: Method,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<axum::http::Response<Body>, Fault> {
         let mut request = axum::http::Request::new(Bytes::from(body));
         *request.method_mut() = verb;
         *request.uri_mut() =
-            self.url.parse().map_err(|_| Fault::Own("the URL cannot be used".to_owned()))?;
+            url.parse().map_err(|_| Fault::Own("the URL cannot be used".to_owned()))?;
         *request.headers_mut() = headers;
         self.door.send(&self.server, request).await.map_err(Fault::Away)
     }

@@ -178,7 +178,14 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         name: "ext_authz.listen",
         range: "a loopback ADDRESS:PORT; empty for none",
         env: None,
-        meaning: "where an Envoy on this machine asks about requests to HTTP APIs (`ext_authz`, HTTP form)",
+        meaning: "where an Envoy on this machine asks about requests to HTTP APIs and MCP servers (`ext_authz`, HTTP form)",
+        attacker: "reach: who can ask; without chain and proof nothing is allowed",
+    },
+    OptionRow {
+        name: "ext_authz.grpc_listen",
+        range: "a loopback ADDRESS:PORT, another than `ext_authz.listen`; empty for none",
+        env: None,
+        meaning: "the same, for the gRPC form (HTTP/2 without TLS)",
         attacker: "reach: who can ask; without chain and proof nothing is allowed",
     },
 ];

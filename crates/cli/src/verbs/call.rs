@@ -25,6 +25,7 @@ use crate::web::{self, Found};
 
 use super::parse;
 
+mod api;
 mod lines;
 
 /// The protocol version with sessions.
@@ -41,6 +42,11 @@ pub(super) fn run(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
 /// The tool server's name at the end of the endpoint's URL.
 pub(super) fn server_of(url: &str) -> &str {
     url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+/// Whether an endpoint is that of an HTTP API, `…/http/SERVER`.
+pub(super) fn is_api(url: &str) -> bool {
+    reqwest::Url::parse(url.trim()).is_ok_and(|url| url.path().starts_with("/http/"))
 }
 
 /// Why there is nothing to show for a call.
@@ -67,6 +73,9 @@ async fn call(args: &CallArgs, out: Output) -> Result<ExitCode, CliError> {
 
 async fn ask(args: &CallArgs, out: Output) -> Result<ExitCode, Stop> {
     address::endpoint(&args.url)?;
+    if is_api(&args.url) {
+        return Ok(api::ask(args, out).await?);
+    }
     let recorder = match (&args.chain, &args.key) {
         (Some(file), Some(key)) => {
             let keys = InstanceKeys::read(key)?;

@@ -11,11 +11,11 @@ use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::json::Object;
 use tokio::net::TcpListener;
 
-use super::call::{server_of, warn};
+use super::call::{is_api, server_of, warn};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs};
-use crate::bridge::{self, Door, Side, Way};
+use crate::bridge::{self, Api, Door, Side, Way};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::keyfile::InstanceKeys;
@@ -34,7 +34,13 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let presenter = presenter(&args.authority, &url, out)?;
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
     match args.listen {
-        Some(address) => listen(address, way, out),
+        Some(address) if is_api(&way.url) => listen(address, Side::of_api(Api::new(way))?, out),
+        Some(address) => listen(address, Side::new([way])?, out),
+        None if is_api(&way.url) => Err(CliError::usage(
+            "api-needs-listen",
+            "an HTTP API is not spoken on standard streams",
+            "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
+        )),
         None => stand_in(serve::runtime()?, way, async {}),
     }
 }
@@ -43,8 +49,7 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
 const CONNECTIONS: usize = 256;
 
 /// Serves clients over HTTP until it is stopped.
-fn listen(address: SocketAddr, way: Way, out: Output) -> Result<(), CliError> {
-    let side = Side::new([way])?;
+fn listen(address: SocketAddr, side: Side, out: Output) -> Result<(), CliError> {
     serve::runtime()?.block_on(async {
         let stop = serve::end_signal();
         let (listener, at) = bind(address).await?;
@@ -76,7 +81,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError
     Ok((listener, at))
 }
 
-fn server_name(url: &str) -> Result<ServerName, CliError> {
+pub(super) fn server_name(url: &str) -> Result<ServerName, CliError> {
     ServerName::parse(server_of(url)).map_err(|_| {
         CliError::usage(
             "endpoint-url",

@@ -19,12 +19,13 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
-use bailiwick_gateway::{Config as GatewayConfig, Gateway};
+use bailiwick_gateway::{Bounds, Config as GatewayConfig, Gateway, Speaks};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
 use crate::args::ServeArgs;
+use crate::config::ExtAuthz;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
@@ -186,10 +187,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         .map_err(|e| CliError::environment("cannot-listen", e.to_string(), "try again"))?;
     // Nothing was answered yet.
     data.config.check_address(address)?;
-    let checks = match data.config.ext_authz.address() {
-        Some(address) => Some((bind(&address.to_string()).await?, address)),
-        None => None,
-    };
+    let envoys = Envoys::bind(&data.config.ext_authz).await?;
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
@@ -214,18 +212,12 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     announce(&data, address, out);
     let drain = Duration::from_secs(data.config.drain_seconds);
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let bounds = bailiwick_gateway::Bounds::new(data.config.max_connections);
+    let bounds = Bounds::new(data.config.max_connections);
     let server =
         tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, presented, async {
             let _ = stopped.await;
         }));
-    if let Some((listener, address)) = checks {
-        tracing::info!(%address, "an Envoy on this machine may ask here");
-        let router = bailiwick_gateway::ext_authz_router(gateway.clone());
-        tasks.tasks.push(tokio::spawn(async move {
-            bailiwick_gateway::serve(listener, router, bounds, None, std::future::pending()).await;
-        }));
-    }
+    tasks.tasks.extend(envoys.serve(&gateway, bounds));
     let tended = gateway.clone();
     tokio::spawn(async move { tended.tend().await });
     stop.await;
@@ -251,6 +243,41 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     }
     out.say("stopped");
     Ok(())
+}
+
+/// Where an Envoy on this machine asks, in each of the two forms.
+struct Envoys {
+    http: Option<TcpListener>,
+    grpc: Option<TcpListener>,
+}
+
+impl Envoys {
+    async fn bind(options: &ExtAuthz) -> Result<Self, CliError> {
+        let open = async |address: Option<SocketAddr>| match address {
+            Some(address) => bind(&address.to_string()).await.map(Some),
+            None => Ok(None),
+        };
+        let http = open(options.address()).await?;
+        Ok(Self { http, grpc: open(options.grpc_address()).await? })
+    }
+
+    fn serve(
+        self,
+        gateway: &Gateway,
+        bounds: Bounds,
+    ) -> impl Iterator<Item = tokio::task::JoinHandle<()>> {
+        let http = (self.http, bailiwick_gateway::ext_authz_router(gateway.clone()), bounds);
+        let bounds = Bounds { speaks: Speaks::Http2, ..bounds };
+        let grpc = (self.grpc, bailiwick_gateway::ext_authz_grpc_router(gateway.clone()), bounds);
+        [http, grpc].into_iter().filter_map(|(listener, router, bounds)| {
+            let listener = listener?;
+            let address = listener.local_addr().ok();
+            tracing::info!(?address, speaks = ?bounds.speaks, "an Envoy on this machine may ask here");
+            let served =
+                bailiwick_gateway::serve(listener, router, bounds, None, std::future::pending());
+            Some(tokio::spawn(served))
+        })
+    }
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, CliError> {

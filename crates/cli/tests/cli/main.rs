@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod apis;
 mod bad_input;
 mod bad_tools;
 mod catalogue;

@@ -9,7 +9,7 @@ mod oauth4webapi;
 mod openid_client;
 mod protocol;
 mod published_tokens;
-mod python_sdk;
+pub(crate) mod python_sdk;
 mod status_lists;
 
 use std::path::PathBuf;

@@ -66,7 +66,31 @@ impl Gateway {
         stopped: &Stopped,
         now: Timestamp,
     ) -> EntryId {
-        let decision = Decision {
+        let decision = Self::of_message(server, action, presentation, stopped, now);
+        self.write_denial(stopped, decision).await
+    }
+
+    /// The same, of a message that another enforcement point asks about.
+    pub(crate) async fn deny_asked_message(
+        &self,
+        server: &bailiwick_core::ids::ServerName,
+        action: &str,
+        presentation: &Presentation,
+        stopped: &Stopped,
+        now: Timestamp,
+    ) -> EntryId {
+        let decision = Self::of_message(server, action, presentation, stopped, now);
+        self.write_denial(stopped, Decision { enforcement: "external", ..decision }).await
+    }
+
+    fn of_message<'a>(
+        server: &'a bailiwick_core::ids::ServerName,
+        action: &'a str,
+        presentation: &'a Presentation,
+        stopped: &'a Stopped,
+        now: Timestamp,
+    ) -> Decision<'a> {
+        Decision {
             now,
             server,
             action: Some(action),
@@ -80,8 +104,7 @@ impl Gateway {
             ground: None,
             assurance: presentation.assurance(),
             enforcement: "gateway",
-        };
-        self.write_denial(stopped, decision).await
+        }
     }
 
     /// Records a request that was not well-formed.

@@ -24,6 +24,7 @@ use super::boundary::Speech;
 use super::evidence::{self, Decision, Draw, Finished, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
+use crate::external::Granted;
 use crate::gateway::Gateway;
 use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
 use crate::questions::{Answered, Asking};
@@ -48,6 +49,22 @@ pub struct Recorded<P> {
     recheck: Recheck,
 }
 
+impl Recorded<Permit> {
+    /// For an enforcement point that makes the call itself: the decision's
+    /// entry, what it is about, and for whom. The permit ends here.
+    pub(crate) fn handed_over(self) -> (EntryId, Subjects, Granted) {
+        let verified = self.permit.case().verified();
+        let facts = verified.facts();
+        let granted = Granted {
+            digest: self.action_digest,
+            authority: facts.authority.clone(),
+            agent: facts.caller().map_or(&facts.authority.agent, |hop| &hop.agent).clone(),
+            expires: Timestamp::from_seconds(verified.chain().expires()),
+        };
+        (self.entry, self.subjects, granted)
+    }
+}
+
 impl<P> Recorded<P> {
     /// The entry, which is also the decision's id.
     #[must_use]
@@ -66,12 +83,6 @@ impl<P> Recorded<P> {
     /// What must not be taken back while the tool works.
     pub(crate) fn recheck(&self) -> Recheck {
         self.recheck.clone()
-    }
-
-    /// For an enforcement point that makes the call itself: the decision's
-    /// entry, what it is about, and its digest. The permit ends here.
-    pub(crate) fn handed_over(self) -> (EntryId, Subjects, Option<Digest>) {
-        (self.entry, self.subjects, self.action_digest)
     }
 
     /// What the tool server may ask because of the call.

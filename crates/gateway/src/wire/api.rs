@@ -5,6 +5,7 @@
 
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::Denial;
+use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::Object;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -14,7 +15,7 @@ use crate::upstream::Failure;
 use crate::upstream::api::Answer;
 
 /// Header that names the decision.
-const DECISION: HeaderName = HeaderName::from_static("bailiwick-decision");
+pub(crate) const DECISION: HeaderName = HeaderName::from_static("bailiwick-decision");
 /// Header of an allowed call without an answer of the API: why.
 const FAILED: HeaderName = HeaderName::from_static("bailiwick-failed");
 /// Header of an answer to an allowed call: its outcome.
@@ -159,10 +160,12 @@ pub(crate) fn api_withheld(kind: &str, decision: &str) -> Response {
     response
 }
 
-/// A call that another enforcement point may make.
-pub(crate) fn api_allowed(decision: &str) -> Response {
+/// What another enforcement point may pass on; a call has a decision.
+pub(crate) fn external_allowed(decision: Option<&EntryId>) -> Response {
     let mut response = StatusCode::OK.into_response();
-    named(&mut response, decision, None);
+    if let Some(decision) = decision {
+        named(&mut response, decision.as_str(), None);
+    }
     response
 }
 

@@ -96,15 +96,19 @@ async fn no_chain_and_proof_no_allow_and_denials_say_why() {
 #[test]
 fn the_shipped_configuration_denies_when_in_doubt() {
     let text = include_str!("../../../../docs/envoy.yaml");
+    let grpc = include_str!("../../../../docs/envoy-grpc.yaml");
     for line in [
         "failure_mode_allow: false",
         "allow_partial_message: false",
         "path_with_escaped_slashes_action: REJECT_REQUEST",
         "normalize_path: false",
         "request_headers_to_remove: [aat-chain, aat-pop, authorization, dpop]",
+        "pack_as_bytes: true",
     ] {
-        assert!(text.contains(line), "{line}");
+        assert!(text.contains(line) && grpc.contains(line), "{line}");
     }
+    assert!(grpc.contains("encode_raw_headers: true"));
+    assert!(grpc.contains("context_extensions: {tool_server: orders}"));
     // Whatever is looked at must be shown: the headers that would make it another request too.
     for name in bailiwick_policy::api::HEADERS_READ {
         assert!(text.contains(&format!("{{exact: {name}}}")), "{name} is not shown");

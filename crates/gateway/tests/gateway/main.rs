@@ -19,6 +19,8 @@ mod broker;
 mod denied;
 mod entries;
 mod ext_authz;
+mod ext_authz_grpc;
+mod ext_authz_mcp;
 mod layer;
 mod policies;
 mod questions;

@@ -48,7 +48,7 @@ fn the_python_client_obtains_calls_lists_and_tells_denials() {
 }
 
 /// A grant over a small HTTP API in Python, which nobody knew before.
-fn orders(world: &World, what: &[&str]) -> (Program, Value) {
+pub(crate) fn orders(world: &World, what: &[&str]) -> (Program, Value) {
     let (port, secret) = (free_port().to_string(), "orders-credential-canary-0123456789");
     let mut api = Command::new(clients().join("venv/bin/python"));
     let api = Program::start(api.arg(clients().join("http_api.py")).arg(&port).arg(secret));
