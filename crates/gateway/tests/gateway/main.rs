@@ -19,6 +19,7 @@ mod broker;
 mod denied;
 mod entries;
 mod ext_authz;
+mod heads;
 mod layer;
 mod policies;
 mod questions;
