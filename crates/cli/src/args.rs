@@ -59,7 +59,7 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
     /// Set up a data dir: keys, configuration, ledger, admin credential.
     #[command(
-        after_help = "Examples:\n  bailiwick init --yes\n  bailiwick init --data-dir /var/lib/bailiwick --public-url https://gate.example.com"
+        after_help = "Examples:\n  bailiwick init --yes\n  bailiwick init --yes --me user:ana\n  bailiwick init --data-dir /var/lib/bailiwick --public-url https://gate.example.com"
     )]
     Init(InitArgs),
     /// Run authority and gateway.
@@ -154,7 +154,7 @@ pub(crate) enum Verb {
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
     #[command(
-        after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, which nothing else may serve meanwhile. The program gets PATH and what --env and\n--secret name, nothing else. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server issues --agent-dir runner --secret TOKEN -- issue-server --stdio"
+        after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, also beside `serve` and other wraps. With --task the person of `init --me` grants what\nis rated low to an instance that ends with this command. The program gets PATH and what --env and --secret name,\nnothing else; it ends with this command, with all that it started. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server issues --agent-dir runner --secret TOKEN -- issue-server --stdio"
     )]
     Wrap(WrapArgs),
     /// Start an agent's program with a sidecar that holds its keys and its delegation.
@@ -249,6 +249,10 @@ pub(crate) struct InitArgs {
     /// link by which they enrol a passkey.
     #[arg(long, value_name = "user:NAME")]
     pub(crate) owner: Option<String>,
+    /// Register yourself, with a key of your own among your logins, so that what `wrap` and `run`
+    /// grant on this machine is signed by you.
+    #[arg(long, value_name = "user:NAME", conflicts_with = "owner")]
+    pub(crate) me: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -465,7 +469,39 @@ pub(crate) struct WrapArgs {
     #[arg(long)]
     pub(crate) chain: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) own: OwnArgs,
+    #[command(flatten)]
     pub(crate) program: ProgramArgs,
+}
+
+/// What `wrap` presents when no chain is named: a delegation to an instance that is made for it
+/// and ends with it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OwnArgs {
+    /// The task, in words: you grant it, and the instance is made for it and ends with it.
+    #[arg(long, value_name = "PURPOSE", conflicts_with_all = ["chain", "agent_dir", "key"])]
+    pub(crate) task: Option<String>,
+    /// A grant that stands, instead of one for this task; the instance is made all the same.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["chain", "agent_dir", "key", "task"])]
+    pub(crate) grant: Option<String>,
+    /// With --task: the workflow [default: the only one that catalogues the tool server].
+    #[arg(long, requires = "task")]
+    pub(crate) workflow: Option<String>,
+    /// With --task: the agent that the client is [default: the only one of the workflow].
+    #[arg(long, requires = "task")]
+    pub(crate) agent: Option<String>,
+    /// With --task: shorthands of the workflow [default: those whose tools are all rated low].
+    #[arg(long, requires = "task")]
+    pub(crate) scope: Vec<String>,
+    /// With --task: how long, such as `15m` [default: as long as the workflow lets].
+    #[arg(long = "for", value_name = "DURATION", requires = "task")]
+    pub(crate) lasts: Option<String>,
+    /// With --task: budget members such as `max_calls=20`.
+    #[arg(long, value_name = "MEMBER=NUMBER", requires = "task")]
+    pub(crate) budget: Vec<String>,
+    /// With --task: the key file of the principal who grants [default: yours, of `init --me`].
+    #[arg(long, value_name = "FILE", requires = "task")]
+    pub(crate) principal_key: Option<PathBuf>,
 }
 
 /// A program that is a tool server.

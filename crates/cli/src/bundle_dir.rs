@@ -7,7 +7,7 @@ use bailiwick_policy::Bundle;
 use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES};
 
-use crate::error::CliError;
+use crate::error::{CliError, listed};
 use crate::keyfile;
 
 /// Bytes of all files of cases.
@@ -110,10 +110,7 @@ fn stray(path: &Path, what: &str) -> CliError {
 /// A bundle that was refused, each problem on a line.
 pub(crate) fn invalid(folder: &Path, problems: &[BundleProblem]) -> CliError {
     let code = problems.first().map_or("policy-document", |p| p.code.as_str());
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let lines = lines.join("\n  ");
-    // Its own code is shown after the message.
-    let lines = lines.strip_suffix(&format!(" [{code}]")).unwrap_or(&lines);
+    let lines = listed(problems, code);
     let error = CliError::usage(
         code,
         format!("`{}` is no valid bundle:\n  {lines}", folder.display()),

@@ -118,3 +118,19 @@ impl CliError {
         }
     }
 }
+/// Problems of a file, one a line, each with its code. The error's own code is shown after the
+/// message: after the only problem, or after how many there are.
+pub(crate) fn listed(problems: &[impl ToString], code: &str) -> String {
+    let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    match lines.as_mut_slice() {
+        [only] => {
+            let bare = only.strip_suffix(&format!(" [{code}]")).map(str::to_owned);
+            bare.unwrap_or_else(|| only.clone())
+        }
+        several => {
+            let many = format!("{} problems", several.len());
+            lines.push(many);
+            lines.join("\n  ")
+        }
+    }
+}

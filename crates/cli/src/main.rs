@@ -34,6 +34,7 @@ mod error;
 mod host;
 mod keyfile;
 mod keystore;
+mod lives;
 mod output;
 mod policies;
 mod ports;

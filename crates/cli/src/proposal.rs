@@ -18,11 +18,13 @@ pub(crate) struct Listed<'a> {
     /// Its name.
     pub(crate) server: &'a ServerName,
     /// What is pinned.
-    pub(crate) pinned: Vec<Definition>,
+    pub(crate) pinned: &'a [Definition],
     /// The names of what waits for a person.
-    pub(crate) waiting: Vec<String>,
+    pub(crate) waiting: Vec<&'a str>,
     /// Whether it lists resources.
     pub(crate) has_resources: bool,
+    /// The tools that a person rated: they only read, at low risk.
+    pub(crate) reads: &'a [String],
 }
 
 /// A proposed workflow and the shorthands that it has.
@@ -55,7 +57,7 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
     let of = |kind| listed.pinned.iter().filter(move |d| d.kind() == kind);
     let mut text = format!(
         "# Proposed by `bailiwick catalogue learn`: read it, rate the tools, then publish it.\n\
-         # Nobody rated these tools yet: each counts as one that writes, of high risk.\n\
+         # A tool that nobody rated counts as one that writes, of high risk.\n\
          # Behind a credential that all principals share a call also needs a person's approval,\n\
          # until its tool says `personal: false`, or `resource: ARGUMENT` for whose data it is.\n\
          workflow: {server}\nversion: \"1\"\nowner: {owner}\npurpose: Use the tools of {server}.\n\n\
@@ -64,12 +66,15 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
          tool_servers:\n  {server}:\n"
     );
     let ratings = |text: &mut String, member: &str, kind, rating: &str| {
-        let names: Vec<String> = of(kind).map(|d| quoted(d.name())).collect();
-        if !names.is_empty() {
+        let named: Vec<&Definition> = of(kind).collect();
+        if !named.is_empty() {
             text.push_str(&format!("    {member}:\n"));
         }
-        for name in names {
-            text.push_str(&format!("      {name}: {{{rating}}}\n"));
+        for tool in named {
+            let rated = kind != DefinitionKind::Prompt
+                && listed.reads.iter().any(|name| name == tool.name());
+            let rating = if rated { "risk: low, effect: read" } else { rating };
+            text.push_str(&format!("      {}: {{{rating}}}\n", quoted(tool.name())));
         }
     };
     ratings(&mut text, "tools", DefinitionKind::Tool, "risk: high, effect: write");
@@ -84,7 +89,6 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
             quoted(name)
         ));
     }
-    text.push_str("\nshorthands:\n");
     let mut shorthands = Vec::new();
     let mut rest = String::new();
     for tool in listed.pinned.iter().filter(|d| d.kind() != DefinitionKind::Prompt) {
@@ -112,6 +116,8 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
             )),
         }
     }
+    // A member that holds nothing but remarks would be none.
+    text.push_str(if shorthands.is_empty() { "\nshorthands: {}\n" } else { "\nshorthands:\n" });
     text.push_str(&rest);
     Proposal { text, shorthands }
 }
@@ -211,9 +217,10 @@ mod tests {
     fn propose(tools: &[&str]) -> (Proposal, Result<Workflow, String>) {
         let listed = Listed {
             server: &ServerName::parse("desk").unwrap(),
-            pinned: tools.iter().map(|t| tool(t)).collect(),
-            waiting: vec!["odd\nlevel: autonomous".to_owned()],
+            pinned: &tools.iter().map(|t| tool(t)).collect::<Vec<_>>(),
+            waiting: vec!["odd\nlevel: autonomous"],
             has_resources: true,
+            reads: &["now".to_owned()],
         };
         let owner = PrincipalId::parse("user:owner").unwrap();
         let proposal = workflow(&listed, &owner, &AgentId::parse("agent:desk-runner").unwrap());
@@ -232,9 +239,13 @@ mod tests {
             r#"{"name":"odd","inputSchema":{"type":"object","properties":{"x":{}},"required":["x"]}}"#,
         ]);
         let parsed = parsed.unwrap_or_else(|e| panic!("{e}\n{}", proposal.text));
-        assert!(parsed.catalogue.tools().all(|(_, rating)| rating.risk == Risk::High));
-        let tools = parsed.catalogue.tools().filter(|(id, _)| id.operation().starts_with("tools/"));
-        assert!(tools.map(|(_, r)| r.effect).all(|effect| effect == Effect::Write));
+        for (id, rating) in parsed.catalogue.tools() {
+            let rated = id.operation() == "tools/now";
+            assert_eq!(rating.risk, if rated { Risk::Low } else { Risk::High }, "{id}");
+            if id.operation().starts_with("tools/") {
+                assert_eq!(rating.effect, if rated { Effect::Read } else { Effect::Write }, "{id}");
+            }
+        }
         assert_eq!(proposal.shorthands, ["desk:get", "desk:now"]);
         assert!(!proposal.text.contains("extra"), "{}", proposal.text);
     }
@@ -251,9 +262,10 @@ mod tests {
         let server = ServerName::parse("orders").unwrap();
         let listed = Listed {
             server: &server,
-            pinned: vec![Definition::of_operation(item).unwrap()],
+            pinned: &[Definition::of_operation(item).unwrap()],
             waiting: Vec::new(),
             has_resources: false,
+            reads: &[],
         };
         let owner = PrincipalId::parse("user:owner").unwrap();
         let proposal = workflow(&listed, &owner, &AgentId::parse("agent:runner").unwrap());

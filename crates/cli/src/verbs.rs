@@ -29,6 +29,7 @@ mod inspect;
 mod instance;
 mod keys;
 mod login;
+mod me;
 mod parse;
 pub(crate) mod policy;
 mod principal;
@@ -71,7 +72,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
             login::whoami(&authority, logins.as_deref(), out)?;
         }
         Verb::Demo(verb) => return crate::demo::run(verb, chosen.as_deref(), out),
-        Verb::Init(verb) => init::run(&verb, &dir, out)?,
+        Verb::Init(verb) => init::run(&verb, &dir, logins.as_deref(), out)?,
         Verb::Serve(verb) => serve::run(&verb, &dir, out)?,
         Verb::Principal(verb) => principal::run(verb, &dir, out)?,
         Verb::Agent(verb) => agent::run(verb, &dir, out)?,
@@ -85,15 +86,15 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Vault(verb) => vault::run(verb, &dir, out)?,
-        Verb::Catalogue(verb) => catalogue::run(verb, &dir, out)?,
+        Verb::Catalogue(verb) => catalogue::run(verb, &dir, logins.as_deref(), out)?,
         Verb::Import(verb) => import::run(&verb, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,
         Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
         Verb::Attenuate(verb) => attenuate::run(&verb, out)?,
         Verb::Call(verb) => return call::run(&verb, out),
         Verb::Connect(verb) => connect::run(&verb, out)?,
-        Verb::Wrap(verb) => wrap::run(verb, &dir, out)?,
-        Verb::Run(verb) => return run::run(&verb, &dir, out),
+        Verb::Wrap(verb) => wrap::run(verb, &dir, logins.as_deref(), out)?,
+        Verb::Run(verb) => return run::run(&verb, &dir, logins.as_deref(), out),
         Verb::RunDoor(verb) => return run::door::run(&verb),
         Verb::Revoke(verb) => revoke::run(&verb, &dir, out)?,
         Verb::Inspect(verb) => inspect::run(&verb, out)?,

@@ -269,12 +269,13 @@ impl Gateway {
     }
 
     /// Ends open streams and sessions, waits for calls in flight and their
-    /// entries. False, if some were still in flight after `limit`.
+    /// entries, and ends the programs that were started here. False, if some were still in flight after `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.stopping.cancel();
         self.sessions.end_all();
         self.tracker.close();
         let drained = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        self.upstream.end_programs().await;
         self.write_suppressed().await;
         drained
     }

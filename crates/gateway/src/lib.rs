@@ -26,6 +26,7 @@ mod definitions;
 mod ext_authz;
 mod external;
 mod gateway;
+mod heads;
 pub mod http;
 pub mod layer;
 pub mod lines;

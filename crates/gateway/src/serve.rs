@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::heads::{self, Next, Watched};
 use crate::tls::Tls;
 
 /// Bounds on what clients may hold open.
@@ -168,10 +169,23 @@ impl Open {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
         // Whom a request came from: what a header says of it is not believed.
+        let (stream, heads) = Watched::new(stream);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
-            router.call(request)
+            // SECURITY: nobody decides about a head that two parties could read differently.
+            let answer = heads.judge(&request).map(|next| (next, router.call(request)));
+            async move {
+                let (next, answer) = match answer {
+                    Ok(going) => going,
+                    Err(fault) => return Ok(fault.response()),
+                };
+                let mut response = answer.await?;
+                if next == Next::Close {
+                    heads::closing(&mut response);
+                }
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let stream = TokioIo::new(stream);
         let ended = match bounds.speaks {

@@ -292,6 +292,11 @@ impl Upstream {
         self.programs.has(&server.name)
     }
 
+    /// Ends the programs that were started here.
+    pub(crate) async fn end_programs(&self) {
+        self.programs.end_all().await;
+    }
+
     fn headers(outgoing: &Outgoing<'_>) -> Option<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

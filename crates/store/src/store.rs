@@ -210,6 +210,28 @@ impl Store {
             Err(TryLockError::Error(e)) => Err(StoreError::io("lock the data dir", &e)),
         }
     }
+
+    /// Joins the processes that do a job on this data dir beside each other. `alone` is done
+    /// before, where no other process does the job: nobody can join while it lasts.
+    ///
+    /// # Errors
+    /// What `alone` fails with, or [`StoreError::Fault`].
+    pub fn join<E: From<StoreError>>(
+        &self,
+        role: &'static str,
+        alone: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Claim, E> {
+        let failed = |e: std::io::Error| StoreError::io("lock the data dir", &e);
+        let file = lock_file(&self.dir().join(format!("{role}.lock")))?;
+        match file.try_lock() {
+            Ok(()) => alone()?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(failed(e).into()),
+        }
+        // Waits for nobody but who is at its own `alone`.
+        file.lock_shared().map_err(failed)?;
+        Ok(Claim { _file: file })
+    }
 }
 
 pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {

@@ -38,7 +38,7 @@ pub(crate) enum CatalogueVerb {
     },
     /// Read what a tool server offers, pin it, and propose a first workflow.
     #[command(
-        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory"
+        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory\n  bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem /srv/files"
     )]
     Learn(LearnArgs),
     /// Withdraw a tool: calls are denied until its definition is accepted again.
@@ -64,12 +64,18 @@ pub(crate) struct LearnArgs {
     /// The file that holds the gateway's credential for it.
     #[arg(long, requires = "url")]
     pub(crate) credential: Option<PathBuf>,
-    /// The workflow's owner.
-    #[arg(long, default_value = "user:owner")]
-    pub(crate) owner: String,
+    /// The workflow's owner [default: the person of `init --me`, else user:owner].
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
     /// The agent that may use it [default: agent:NAME-runner].
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// Rate this tool yourself: it only reads, at low risk.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) reads: Vec<String>,
+    /// Publish the workflow at once, and register its agent under its owner.
+    #[arg(long)]
+    pub(crate) publish: bool,
     /// Where to write the proposed workflow, instead of printing it.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

@@ -33,9 +33,9 @@ pub(crate) struct DelegateArgs {
     /// The instance, where the agent has more than one.
     #[arg(long)]
     pub(crate) instance: Option<String>,
-    /// How deep the agent may delegate further.
-    #[arg(long, default_value_t = 2)]
-    pub(crate) max_depth: u64,
+    /// How deep the agent may delegate further [default: as deep as the workflow lets].
+    #[arg(long)]
+    pub(crate) max_depth: Option<u64>,
     /// Budget members such as `max_calls=20`, or per clock hour `per/3600/max_calls=20`.
     #[arg(long, value_name = "MEMBER=NUMBER")]
     pub(crate) budget: Vec<String>,

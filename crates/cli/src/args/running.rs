@@ -16,8 +16,8 @@ pub(crate) struct RunArgs {
     /// The task: what for, in words.
     #[arg(long, value_name = "PURPOSE", required_unless_present = "grant")]
     pub(crate) task: Option<String>,
-    /// The key file of the principal who grants it.
-    #[arg(long, required_unless_present = "grant")]
+    /// The key file of the principal who grants it [default: yours, of `init --me`].
+    #[arg(long)]
     pub(crate) key: Option<PathBuf>,
     /// Shorthands of the workflow.
     #[arg(long, required_unless_present = "grant")]

@@ -36,6 +36,12 @@ pub(super) fn mark(ok: bool) -> &'static str {
     if ok { "✓" } else { "✗ NOT AS EXPECTED:" }
 }
 
+/// What leads from here to a set-up of one's own.
+const AROUND_YOURS: &str = "
+around a tool server that you start as a program, after `bailiwick init --yes --me user:NAME`:
+  bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem DIR
+  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem DIR";
+
 /// Plays the demo; `dir` is where its data goes.
 pub(super) fn play(dir: Option<&Path>, keep: bool, out: Output) -> Result<ExitCode, CliError> {
     let base = base(dir)?;
@@ -110,6 +116,7 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
     }
     let next: Vec<&str> = next.iter().map(String::as_str).collect();
     out.next(&next);
+    out.say(AROUND_YOURS);
     Ok(ended(ok))
 }
 

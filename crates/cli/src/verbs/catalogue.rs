@@ -18,7 +18,12 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::table::table_or;
 
-pub(super) fn run(verb: CatalogueVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+pub(super) fn run(
+    verb: CatalogueVerb,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     match verb {
         CatalogueVerb::List { server } => list(&data, server.as_deref(), out),
@@ -37,7 +42,7 @@ pub(super) fn run(verb: CatalogueVerb, dir: &Path, out: Output) -> Result<(), Cl
         }
         CatalogueVerb::Diff { tool } => diff(&data, tool.as_deref(), out),
         CatalogueVerb::Accept { tool, digest } => accept(&data, &tool, &digest, out),
-        CatalogueVerb::Learn(args) => learn::run(&data, &args, out),
+        CatalogueVerb::Learn(args) => learn::run(&data, &args, logins, out),
         CatalogueVerb::Quarantine { tool, reason } => {
             let tool = ToolId::parse(&tool)?;
             data.authority.definition_quarantine(&tool, &reason, &Administrator::OnHost)?;

@@ -43,7 +43,7 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
     let task = args.task.as_deref().map(TaskId::parse).transpose()?;
     let options = Options {
         starts: None,
-        max_depth: Some(args.max_depth),
+        max_depth: args.max_depth,
         budget: parse::budget(&args.budget)?,
         ..Options::default()
     };

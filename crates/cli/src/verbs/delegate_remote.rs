@@ -25,7 +25,8 @@ const ASSERTION_SECONDS: i64 = 60;
 /// What a grant is asked for besides the request.
 pub(super) struct Terms<'a> {
     pub(super) task: Option<&'a str>,
-    pub(super) max_depth: u64,
+    /// As deep as the workflow lets, if absent.
+    pub(super) max_depth: Option<u64>,
     pub(super) budget: &'a [String],
 }
 
@@ -50,7 +51,8 @@ pub(super) fn run(
     let place = Reserved::new(&args.out)?;
     let terms =
         Terms { task: args.task.as_deref(), max_depth: args.max_depth, budget: &args.budget };
-    let Granted { statement, root } = grant(authority, key, request, &terms, holder)?;
+    let prepared = prepare(authority, key, request, &terms)?;
+    let Granted { statement, root } = submit(authority, key, prepared, holder)?;
     let audience = statement.audience.first().cloned().unwrap_or_default();
     let chain = ChainFile { chain: vec![root], audience };
     place.write(&Json::Object(chain.to_json()).canonical())?;
@@ -58,23 +60,20 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Has a grant prepared, signs it if it is what was asked for, and gets its
-/// first root, for the key of `holder` where one is named.
-pub(super) fn grant(
+/// Signs a grant that was prepared as it was asked for, and gets its first root, for the key of
+/// `holder` where one is named.
+pub(super) fn submit(
     authority: &str,
     key: &PrincipalKey,
-    request: &Request,
-    terms: &Terms<'_>,
+    prepared: Prepared,
     holder: Option<Object>,
 ) -> Result<Granted, CliError> {
     let holder = holder.map(|jwk| Json::from(Object::new().with("jwk", jwk)).canonical());
-    let prepared = prepare(authority, key, request, terms)?;
-    let statement = &prepared.statement;
-    is_asked(statement, terms, authority, request, host::now())?;
     let now = host::now();
     let jti = base64url(&host::random::<16>()?);
     let expires = now.plus_seconds(ASSERTION_SECONDS);
-    let assertion = statement
+    let assertion = prepared
+        .statement
         .sign_assertion(&AssertionClaims { jti: &jti, issued: now, expires }, &*key.key)
         .map_err(web::signing)?;
     let text = prepared.to_json().canonical();
@@ -87,8 +86,8 @@ pub(super) fn grant(
     Ok(Granted { statement: prepared.statement, root })
 }
 
-/// Has the grant prepared, in the principal's own name.
-fn prepare(
+/// Has the grant prepared, in the principal's own name; refuses one that is not what was asked for.
+pub(super) fn prepare(
     authority: &str,
     key: &PrincipalKey,
     request: &Request,
@@ -101,8 +100,10 @@ fn prepare(
         .with("agent", &request.agent)
         .with("purpose", request.purpose.as_str())
         .with("scope", scope)
-        .with("expires_in", left)
-        .with("max_depth", terms.max_depth);
+        .with("expires_in", left);
+    if let Some(depth) = terms.max_depth {
+        details.insert("max_depth", depth);
+    }
     let budget = parse::budget(terms.budget)?;
     if !budget.is_empty() {
         details.insert("budget", budget);
@@ -121,7 +122,9 @@ fn prepare(
         ("authorization_details", details.as_str()),
     ];
     let answer = web::form(authority, "/prepare", &pairs, None)?;
-    Ok(Prepared::from_json(&answer.into())?)
+    let prepared = Prepared::from_json(&answer.into())?;
+    is_asked(&prepared.statement, terms, authority, request, host::now())?;
+    Ok(prepared)
 }
 
 /// SECURITY: what is signed has the parties, shorthands, window, depth and budget
@@ -147,7 +150,7 @@ fn is_asked(
     let begins = statement.not_before.saturating_sub(now.seconds());
     asked("begin", begins.abs() <= 60)?;
     asked("task", terms.task.is_none_or(|task| statement.task.as_str() == task))?;
-    asked("depth", statement.max_depth <= terms.max_depth)?;
+    asked("depth", terms.max_depth.is_none_or(|depth| statement.max_depth <= depth))?;
     let workflow = request.workflow.as_ref();
     asked("workflow", workflow.is_none_or(|workflow| *workflow == statement.workflow))?;
     // The two clocks may differ by a little.
@@ -234,7 +237,7 @@ mod tests {
     }
 
     fn judged(change: impl FnOnce(&mut Statement)) -> Result<(), String> {
-        let terms = Terms { task: None, max_depth: 1, budget: &["max_calls=20".to_owned()] };
+        let terms = Terms { task: None, max_depth: Some(1), budget: &["max_calls=20".to_owned()] };
         let mut statement = statement();
         change(&mut statement);
         is_asked(&statement, &terms, URL, &request(), NOW).map_err(|e| e.message)

@@ -68,6 +68,12 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         data.store().read(|v| -> Result<_, StoreError> { Ok((v.log_size()?, v.last_time()?)) })?;
     checks.push(Check { what: "ledger", result: Ok(format!("{size} entries")) });
     checks.push(Check { what: "clock", result: clock(last) });
+    let orphans = crate::lives::end_orphans(data);
+    let orphans = orphans.map(|ended| match ended {
+        0 => "none was left by a killed run".to_owned(),
+        ended => format!("{ended} of killed runs were retired, with what was granted for them"),
+    });
+    checks.push(Check { what: "instances", result: orphans });
     let workflows = data.authority.workflows()?.len();
     checks.push(Check {
         what: "workflows",

@@ -18,7 +18,14 @@ use crate::host;
 use crate::keyfile;
 use crate::output::Output;
 
-pub(super) fn run(args: &InitArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+use super::me::Me;
+
+pub(super) fn run(
+    args: &InitArgs,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
     let config = Config {
         listen: args.listen.clone().unwrap_or_else(|| Config::default().listen),
         public_url: args.public_url.clone().unwrap_or_default(),
@@ -32,7 +39,10 @@ pub(super) fn run(args: &InitArgs, dir: &Path, out: Output) -> Result<(), CliErr
     if !args.yes && !confirmed(dir, &config)? {
         return Err(CliError::refused("not-confirmed", "nothing was made", "pass --yes to go on"));
     }
+    let me = args.me.as_deref().map(PrincipalId::parse).transpose()?;
+    let me = me.map(|id| Me::new(&id, logins)).transpose()?;
     let data = initialise(dir, &config)?;
+    let signs = me.as_ref().map(|me| me.register(&data)).transpose()?;
     let fingerprint = data.authority.trust()?.fingerprint();
     let link = owner.map(|owner| appoint(&data, &owner)).transpose()?;
     let object = Object::new()
@@ -41,7 +51,8 @@ pub(super) fn run(args: &InitArgs, dir: &Path, out: Output) -> Result<(), CliErr
         .with("audience", config.audience())
         .with("trust_fingerprint", fingerprint.as_str())
         .with("admin_credential", dir.join("keys").join(ADMIN).display().to_string())
-        .with("enrolment_link", link.as_deref());
+        .with("enrolment_link", link.as_deref())
+        .with("principal_key", signs.map(|file| file.display().to_string()));
     let mut text = format!(
         "initialised {}\n  public URL        {}\n  trust fingerprint {}\n  admin credential  {} (mode 0600)",
         dir.display(),
@@ -54,8 +65,21 @@ pub(super) fn run(args: &InitArgs, dir: &Path, out: Output) -> Result<(), CliErr
             "\n  passkey link      {link}\n                    (once, within a day, while `serve` runs; whoever opens it first is the owner)"
         ));
     }
+    if let Some(file) = signs {
+        text.push_str(&format!(
+            "\n  your own key      {} (signs what you grant; mode 0600)",
+            file.display()
+        ));
+    }
     out.result(object, text);
     let d = dir.display();
+    if signs.is_some() {
+        out.next(&[
+            &format!("bailiwick catalogue learn NAME --reads TOOL --publish --data-dir {d} -- COMMAND"),
+            &format!("bailiwick wrap --task 'what for' --data-dir {d} -- COMMAND   # in your MCP client's configuration"),
+        ]);
+        return Ok(());
+    }
     let person = if link.is_some() { "user:142" } else { "user:NAME --passkey --role owner" };
     out.next(&[
         &format!("bailiwick principal add {person} --data-dir {d}"),

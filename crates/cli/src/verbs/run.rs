@@ -10,20 +10,20 @@ use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_authority::Target;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::process::Child;
 use zeroize::Zeroizing;
 
 use super::connect::Renewing;
 use super::delegate_remote::{self, Terms};
-use super::{identity, parse, serve};
+use super::{identity, me, parse, serve};
 use crate::address;
 use crate::args::{Network, RunArgs};
 use crate::bridge::{Door, Side, Way};
@@ -31,6 +31,7 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile::{self, InstanceKeys, PrincipalKey};
+use crate::lives::{self, Life};
 use crate::output::{Output, one_line};
 use crate::presenter::ChainPresenter;
 
@@ -50,7 +51,12 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Connections that the program may hold open.
 const CONNECTIONS: usize = 256;
 
-pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
+pub(super) fn run(
+    args: &RunArgs,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<ExitCode, CliError> {
     // SECURITY: a program of the same user cannot read this process's memory.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let (isolation, warning) = place::choose(&args.place)?;
@@ -60,7 +66,7 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let environment = Environment::new(std::env::vars_os(), &args.place.env)?;
     serve::init_logs("warn");
     let site = Site::find(args, dir)?;
-    let hidden = site.hidden(args, dir)?;
+    let hidden = site.hidden(args, dir, logins)?;
     let place = Place {
         isolation: &isolation,
         args: &args.place,
@@ -76,7 +82,7 @@ pub(super) fn run(args: &RunArgs, dir: &Path, out: Output) -> Result<ExitCode, C
     let stop = serve::end_signal();
     drop(entered);
     let mut sidecar = Sidecar::enrol(site, isolation)?;
-    let presenter = sidecar.delegated(args)?;
+    let presenter = sidecar.delegated(args, logins)?;
     let run = Run { args, environment, hidden, out };
     sidecar.attend(&runtime, stop, presenter, &run)
 }
@@ -168,10 +174,15 @@ impl Site {
 impl Site {
     /// What the program must not see, wherever it lies: the data dir, logins, and
     /// files with credentials and keys that are known here.
-    fn hidden(&self, args: &RunArgs, dir: &Path) -> Result<Vec<PathBuf>, CliError> {
+    fn hidden(
+        &self,
+        args: &RunArgs,
+        dir: &Path,
+        logins: Option<&Path>,
+    ) -> Result<Vec<PathBuf>, CliError> {
         let files = [&args.key, &args.invite].into_iter().flatten().cloned();
         let mut hidden: Vec<PathBuf> =
-            files.chain([dir.to_owned()]).chain(super::login::folder(None).ok()).collect();
+            files.chain([dir.to_owned()]).chain(super::login::folder(logins).ok()).collect();
         if let Some(data) = &self.data {
             let servers = data.authority.tool_servers()?;
             let credentials = servers.iter().filter_map(|s| s.credential.as_deref());
@@ -189,24 +200,16 @@ struct Sidecar {
     /// are read from it.
     fresh: Json,
     keys: InstanceKeys,
-    /// The grant that was signed for this run alone.
-    grant: Option<GrantId>,
+    /// What ends it with this process; none where the authority is elsewhere: there its keys are
+    /// gone, and the grant ends with its window.
+    life: Option<Life>,
 }
 
 impl Drop for Sidecar {
     /// The instance ends with its process, and so does what was granted for it.
-    /// Elsewhere its keys are gone, and the grant ends with its window.
     fn drop(&mut self) {
-        let Some(data) = &self.site.data else { return };
-        if let Err(e) = data.authority.instance_retire(&self.keys.instance) {
-            tracing::warn!(error = %e, "the instance is not retired");
-        }
-        let granted = self.grant.take().map(Target::Grant);
-        let code = "withdrawn-by-operator";
-        if let Some(granted) = granted
-            && let Err(e) = data.authority.revoke(&granted, code, Some("the run ended"))
-        {
-            tracing::warn!(error = %e, "the grant still stands");
+        if let (Some(data), Some(life)) = (&self.site.data, &self.life) {
+            life.end(data);
         }
     }
 }
@@ -221,24 +224,34 @@ impl Sidecar {
         let fresh = InstanceKeys::fresh(&site.agent)?;
         let own = keys(&fresh)?;
         let stated = isolation.recorded();
+        let life = site.data.as_ref().map(|data| {
+            lives::end_orphans(data)?;
+            Life::begin(data, &own.instance)
+        });
+        let life = life.transpose()?;
         let invite = match (&site.invite, &site.data) {
             (None, Some(data)) => {
                 Zeroizing::new(data.authority.instance_invite(&site.agent)?.reveal())
             }
             (given, _) => given.clone().unwrap_or_default(),
         };
-        identity::enrol(&site.authority, &invite, &site.agent, &site.owner, &own, stated)?;
-        Ok(Self { site, isolation, fresh, keys: own, grant: None })
+        let sidecar = Self { site, isolation, fresh, keys: own, life };
+        let Site { authority, agent, owner, .. } = &sidecar.site;
+        identity::enrol(authority, &invite, agent, owner, &sidecar.keys, stated)?;
+        Ok(sidecar)
     }
 
     /// Has a delegation, and renews it.
-    fn delegated(&mut self, args: &RunArgs) -> Result<Arc<ChainPresenter>, CliError> {
+    fn delegated(
+        &mut self,
+        args: &RunArgs,
+        logins: Option<&Path>,
+    ) -> Result<Arc<ChainPresenter>, CliError> {
         let (grant, scope) = match &args.grant {
             Some(grant) => (GrantId::parse(grant)?, args.scope.clone()),
             None => {
-                let granted = grant(args, &self.site, &self.keys)?;
-                self.grant = Some(granted.clone());
-                (granted, Vec::new())
+                let key = me::key(args.key.as_deref(), logins)?;
+                (self.grant(args, &key)?, Vec::new())
             }
         };
         let renewing = Renewing {
@@ -249,6 +262,30 @@ impl Sidecar {
             proving: keys(&self.fresh)?,
         };
         renewing.start()
+    }
+
+    /// The principal's own signature over a grant for this run.
+    fn grant(&mut self, args: &RunArgs, key: &PrincipalKey) -> Result<GrantId, CliError> {
+        let missing =
+            || CliError::usage("argument-missing", "who grants what?", "pass --task and --scope");
+        let request = Request {
+            principal: key.id.clone(),
+            agent: self.site.agent.clone(),
+            scope: args.scope.clone(),
+            expires_at: host::now().plus_seconds(parse::seconds(&args.lasts)?),
+            purpose: args.task.clone().ok_or_else(missing)?,
+            workflow: args.workflow.as_deref().map(WorkflowId::parse).transpose()?,
+        };
+        let terms = Terms { task: None, max_depth: Some(args.max_depth), budget: &args.budget };
+        let holder = self.keys.holder.public_key().to_jwk();
+        let authority = &self.site.authority;
+        let prepared = delegate_remote::prepare(authority, key, &request, &terms)?;
+        let id = prepared.statement.id.clone();
+        if let Some(life) = &mut self.life {
+            life.granted(&id)?;
+        }
+        delegate_remote::submit(authority, key, prepared, Some(holder))?;
+        Ok(id)
     }
 
     /// Writes down the endpoints where the program finds them; gives the variables
@@ -335,25 +372,6 @@ impl Sidecar {
     }
 }
 
-/// The principal's own signature over a grant for this run.
-fn grant(args: &RunArgs, site: &Site, own: &InstanceKeys) -> Result<GrantId, CliError> {
-    let missing =
-        || CliError::usage("argument-missing", "who grants what?", "pass --key and --task");
-    let key = PrincipalKey::read(args.key.as_deref().ok_or_else(missing)?)?;
-    let request = Request {
-        principal: key.id.clone(),
-        agent: site.agent.clone(),
-        scope: args.scope.clone(),
-        expires_at: host::now().plus_seconds(parse::seconds(&args.lasts)?),
-        purpose: args.task.clone().ok_or_else(missing)?,
-        workflow: args.workflow.as_deref().map(WorkflowId::parse).transpose()?,
-    };
-    let terms = Terms { task: None, max_depth: args.max_depth, budget: &args.budget };
-    let holder = own.holder.public_key().to_jwk();
-    let granted = delegate_remote::grant(&site.authority, &key, &request, &terms, Some(holder))?;
-    Ok(granted.statement.id)
-}
-
 /// The tool servers that a delegation reaches.
 fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
     let moment = presenter.moment();
@@ -376,22 +394,33 @@ fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
     Ok(names)
 }
 
-/// Waits for the program; passes a stop on to it.
+/// Waits for the program; passes a stop on to it. What it started in its process group ends with
+/// it.
 async fn wait(mut child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
-    tokio::select! {
-        status = child.wait() => return status,
-        () = stop => {}
-    }
-    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
-    if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-    match tokio::time::timeout(GRACE, child.wait()).await {
-        Ok(status) => status,
-        Err(_) => {
-            child.kill().await?;
-            child.wait().await
+    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = stop => {
+            tell_all(leader, Signal::TERM);
+            match tokio::time::timeout(GRACE, child.wait()).await {
+                Ok(status) => status,
+                Err(_) => {
+                    child.start_kill()?;
+                    child.wait().await
+                }
+            }
         }
+    };
+    tell_all(leader, Signal::KILL);
+    status
+}
+
+/// Signals a process group; in namespaces, where the program has no group of ours, bubblewrap
+/// alone, with which all of them end.
+fn tell_all(leader: Option<Pid>, signal: Signal) {
+    let Some(leader) = leader else { return };
+    if kill_process_group(leader, signal).is_err() && signal == Signal::TERM {
+        let _ = kill_process(leader, signal);
     }
 }
 

@@ -20,6 +20,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Bounds, Config as GatewayConfig, Gateway, Speaks};
+use bailiwick_store::Claim;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +31,7 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
+use crate::lives;
 use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
@@ -40,6 +42,9 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 /// How often what has ended is forgotten, and how much at once.
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
+
+/// How often instances are looked for whose process was killed.
+const ORPHANS: Duration = Duration::from_secs(5);
 
 /// How often files that may be replaced under a running `serve` are looked at.
 const RELOAD: Duration = Duration::from_millis(250);
@@ -173,13 +178,27 @@ pub(super) fn journal(data: &DataDir) -> StoreJournal {
     }
 }
 
+/// Joins the gateways of the data dir. Several may decide beside each other: what must be one of
+/// (the guard against replays, budgets, revocations, the makers' sequences) is in the state, each
+/// in the transaction of its decision. Calls without an outcome are those of an earlier life only
+/// when no gateway lives.
+pub(super) fn join(data: &DataDir) -> Result<Claim, CliError> {
+    data.store().join("gateway", || {
+        let unknown = journal(data).close_unfinished()?;
+        if unknown > 0 {
+            tracing::warn!(
+                unknown,
+                "calls of an earlier life have no outcome; recorded as unknown"
+            );
+        }
+        Ok(())
+    })
+}
+
 async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliError> {
-    // Two gateways with one audience would need one guard against replays.
+    // Two endpoints under one public URL would each know half of the sessions.
     let _claim = data.store().claim("serve")?;
-    let unknown = journal(&data).close_unfinished()?;
-    if unknown > 0 {
-        tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
-    }
+    let _joined = join(&data)?;
     let tls = TlsFiles::open(&data.dir, &data.config)?.map(Arc::new);
     let listener = bind(listen).await?;
     let address = listener
@@ -398,7 +417,13 @@ impl Background {
                 tracing::warn!(code = e.code(), error = %e, "cannot forget what has ended");
             }
         });
-        Self { tasks: vec![sequence, purge] }
+        let living = Arc::clone(data);
+        let orphans = every(ORPHANS, move || match lives::end_orphans(&living) {
+            Ok(0) => {}
+            Ok(ended) => tracing::warn!(ended, "instances of killed runs were retired"),
+            Err(e) => tracing::warn!(code = %e.code, "an instance still stands: {}", e.message),
+        });
+        Self { tasks: vec![sequence, purge, orphans] }
     }
 
     pub(super) fn stop(self) {

@@ -8,7 +8,7 @@ use bailiwick_policy::workflow::Problem;
 
 use crate::args::WorkflowVerb;
 use crate::datadir::DataDir;
-use crate::error::CliError;
+use crate::error::{CliError, listed};
 use crate::keyfile;
 use crate::output::Output;
 
@@ -31,10 +31,7 @@ fn parse(text: &str, path: &Path) -> Result<Workflow, CliError> {
 /// the first one's code.
 pub(super) fn invalid(path: &Path, what: &str, problems: &[Problem]) -> CliError {
     let code = problems.first().map_or("workflow-malformed", Problem::code);
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let lines = lines.join("\n  ");
-    // Its own code is shown after the message.
-    let lines = lines.strip_suffix(&format!(" [{code}]")).unwrap_or(&lines);
+    let lines = listed(problems, code);
     CliError::usage(
         code,
         format!("`{}` is no valid {what}:\n  {lines}", path.display()),

@@ -10,36 +10,50 @@ use std::time::Duration;
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::stdio::{Program, Secret};
 
+use self::own::Own;
 use super::{connect, serve};
 use crate::args::{AuthorityArgs, ProgramArgs, WrapArgs};
 use crate::bridge::{Door, Way};
 use crate::datadir::DataDir;
 use crate::error::CliError;
+use crate::lives;
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
 
-pub(super) fn run(args: WrapArgs, dir: &Path, out: Output) -> Result<(), CliError> {
+mod own;
+
+pub(super) fn run(
+    args: WrapArgs,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
+    // SECURITY: a program of the same user cannot read this process's memory.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let data = Arc::new(DataDir::open(dir)?);
     serve::check_modes(&data)?;
     serve::init_logs(&data.config.log);
     let server = server(&data, args.server.as_deref())?;
     let program = program(&args.program)?;
     let url = format!("{}/mcp/{server}", data.config.public_url());
-    let authority = AuthorityArgs {
-        agent_dir: args.agent_dir,
-        key: args.key,
-        chain: args.chain,
-        grant: None,
-        authority: None,
-        scope: Vec::new(),
+    // What a wrap before this one left is ended first.
+    lives::end_orphans(&data)?;
+    let is_given = args.agent_dir.is_some() || args.key.is_some() || args.chain.is_some();
+    let (_own, presenter) = if is_given {
+        let authority = AuthorityArgs {
+            agent_dir: args.agent_dir,
+            key: args.key,
+            chain: args.chain,
+            grant: None,
+            authority: None,
+            scope: Vec::new(),
+        };
+        (None, connect::presenter(&authority, &url, out)?)
+    } else {
+        let (own, presenter) = Own::delegated(&data, &server, &args.own, logins)?;
+        (Some(own), presenter)
     };
-    let presenter = connect::presenter(&authority, &url, out)?;
-    // Two gateways with one audience would need one guard against replays.
-    let _claim = data.store().claim("serve")?;
-    let unknown = serve::journal(&data).close_unfinished()?;
-    if unknown > 0 {
-        tracing::warn!(unknown, "calls of an earlier life have no outcome; recorded as unknown");
-    }
+    let _claim = serve::join(&data)?;
     let runtime = serve::runtime()?;
     let entered = runtime.enter();
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));

@@ -23,6 +23,7 @@ mod demo;
 mod entitlements;
 mod evidence;
 mod faults;
+mod first;
 mod grants;
 mod installation;
 mod instances;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use bailiwick_testkit::world::{RUNNER, command};
 use bailiwick_testkit::{Answer, World};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::EXE;
 use crate::connect::npm;
+use crate::first::lives;
 
 /// Calls a tool twice, once within its delegation, and then tries what a curious
 /// agent would: files by name, other processes, other sockets, other addresses.
@@ -59,6 +61,10 @@ def connects(path):
         s = socket.socket(socket.AF_UNIX); s.connect(path); return True
     except OSError: return False
 found['sockets'] = [p for p in plan['sockets'] if connects(p)]
+found['leads'] = os.getsid(0) == os.getpid() == os.getpgid(0)
+try:
+    open('/dev/tty').close(); found['terminal'] = True
+except OSError: found['terminal'] = False
 open('written', 'w').write('by the agent')
 json.dump(found, open(plan['out'], 'w'))
 sys.exit(7)
@@ -222,7 +228,7 @@ fn what_is_refused_leaves_nothing_behind_and_what_ends_ends_all_of_it() {
         "--",
         "sh",
         "-c",
-        "trap '' TERM HUP; echo up > up; sleep 60 & wait; sleep 60",
+        "trap '' TERM HUP; sleep 600 & echo $! > pid; echo up > up; wait; sleep 60",
     ];
     let mut running = run(&desk, &stubborn).spawn().unwrap();
     let up = desk.join("up");
@@ -235,6 +241,8 @@ fn what_is_refused_leaves_nothing_behind_and_what_ends_ends_all_of_it() {
     let pid = running.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     assert!(!running.wait().unwrap().success());
+    let started = std::fs::read_to_string(desk.join("pid")).unwrap();
+    assert!(!lives(&started), "what it started ends with it");
     assert_eq!(active(&world), before);
     let grants = world.ok(&["grant", "list", "--principal", "user:142"]).to_string();
     assert!(!grants.contains("\"stands\""), "{grants}");
@@ -278,6 +286,8 @@ fn another_user_is_kept_from_the_sidecar_by_the_system() {
     works(&found, &answer, &agent.world);
     assert_eq!(said(&answer)["isolation"], "user");
     assert_ne!(found["uid"], 0, "{found}");
+    // It has no terminal into which it could type what the shell of `run` then reads.
+    assert_eq!((&found["leads"], &found["terminal"]), (&json!(true), &json!(false)), "{found}");
     for what in ["read", "listed", "memory", "sockets"] {
         assert_eq!(found[what], json!([]), "{what}: {found}");
     }
@@ -290,6 +300,7 @@ fn without_isolation_it_is_said_so() {
     let (found, answer) = agent.run(&["--isolation", "none"]);
     works(&found, &answer, &agent.world);
     assert_eq!(said(&answer)["isolation"], "none");
+    assert_eq!((&found["leads"], &found["terminal"]), (&json!(true), &json!(false)), "{found}");
     assert_ne!(found["sidecar"], json!([]), "the look for a sidecar finds one: {found}");
     assert_ne!(found["sockets"], json!([]), "and that for sockets: {found}");
     agent.world.stop_serve();
@@ -317,6 +328,36 @@ fn an_unchanged_client_is_the_agent() {
     program.expect("done");
     running.kill().unwrap();
     running.wait().unwrap();
+    world.stop_serve();
+}
+
+#[test]
+fn what_a_killed_run_left_is_ended_by_the_serve_beside_it() {
+    let mut world = World::new(EXE);
+    let (key, up) = (world.principal_key(), world.base.path().join("up"));
+    let mut line = command(Path::new(EXE), world.base.path());
+    line.arg("--data-dir").arg(&world.data).args(["run", "--agent", RUNNER, "--task", "t"]);
+    line.args(["--scope", "ticket:8821", "--key", &key, "--isolation", "none", "--"]);
+    let mut running = line.args(["sh", "-c", "echo up > up; sleep 60"]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    let waits = |done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(Instant::now() < until, "it takes too long");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    waits(&|| up.is_file());
+    let stands = |world: &World| {
+        let granted = world.ok(&["grant", "list", "--principal", "user:142"]).to_string();
+        let instances = world.ok(&["instance", "list"]).to_string();
+        granted.contains("\"stands\"") || instances.matches("\"active\"").count() > 2
+    };
+    // It lives: nobody ends it, whoever looks.
+    let _ = world.run(&["doctor"]);
+    assert!(stands(&world));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    waits(&|| !stands(&world));
     world.stop_serve();
 }
 

@@ -15,7 +15,7 @@ use crate::stock_clients::clients;
 
 /// A program as one would write it: it logs what reaches it, and does what a
 /// tool's name says.
-const PROGRAM: &str = r#"
+pub(crate) const PROGRAM: &str = r#"
 import json, os, sys, time
 log = open(sys.argv[1], 'a')
 def say(x):
@@ -64,14 +64,14 @@ fn workflow(tools: &[&str]) -> String {
 
 /// A world whose tool server `local` is this program, and the chain for the
 /// `tools` of it; nothing serves.
-struct Wrapped {
-    world: World,
+pub(crate) struct Wrapped {
+    pub(crate) world: World,
     chain: String,
     line: Vec<String>,
 }
 
 impl Wrapped {
-    fn new(tools: &[&str], shorthands: Option<&str>, line: &[&str]) -> Self {
+    pub(crate) fn new(tools: &[&str], shorthands: Option<&str>, line: &[&str]) -> Self {
         let mut world = World::new(EXE);
         world.stop_serve();
         let text = shorthands.map_or_else(|| workflow(tools), str::to_owned);
@@ -107,7 +107,7 @@ impl Wrapped {
         std::fs::read_to_string(self.line.last().unwrap()).unwrap()
     }
 
-    fn command(&self, more: &[&str]) -> Vec<String> {
+    pub(crate) fn command(&self, more: &[&str]) -> Vec<String> {
         let data = self.world.data.display().to_string();
         let key = self.world.runner.key_file();
         let start = [EXE, "--data-dir", &data, "wrap", "--key", &key, "--chain", &self.chain];
@@ -128,12 +128,12 @@ impl Wrapped {
     }
 }
 
-fn published(name: &str) -> String {
+pub(crate) fn published(name: &str) -> String {
     let main = clients().join("node_modules/@modelcontextprotocol").join(name);
     main.join("dist/index.js").display().to_string()
 }
 
-const FILES: &str = r#"
+pub(crate) const FILES: &str = r#"
 workflow: local
 version: "1"
 owner: user:owner

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -24,11 +25,32 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long what a child said before it ended may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// A child under way. It ends when this is dropped.
+/// A child under way. It ends when this is dropped, with all that it started.
 #[derive(Debug)]
 pub(super) struct Child {
     to: mpsc::Sender<Vec<u8>>,
     desk: Arc<Desk>,
+    /// Cancelled when no process of it is left.
+    gone: CancellationToken,
+}
+
+/// The process group of a child: what it started and did not put into a group of its own. All of
+/// it is killed when this is dropped, also what outlived the child.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(process: &tokio::process::Child) -> Self {
+        Self(process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // None of it may be left; then there is nothing to do.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 /// Who waits for what.
@@ -100,8 +122,13 @@ impl Child {
         if let Some(directory) = &program.directory {
             command.current_dir(directory);
         }
-        let mut process =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .process_group(0)
+            .spawn()?;
+        let group = Group::of(&process);
         let gone = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let input = process.stdin.take().ok_or_else(gone)?;
         let output = process.stdout.take().ok_or_else(gone)?;
@@ -118,6 +145,8 @@ impl Child {
         };
         tokio::spawn(reader.run(output));
         let name = server.clone();
+        let gone = CancellationToken::new();
+        let told = gone.clone().drop_guard();
         tokio::spawn(async move {
             tokio::select! {
                 status = process.wait() => {
@@ -125,14 +154,21 @@ impl Child {
                     tokio::time::sleep(LAST_WORDS).await;
                 }
                 () = over.cancelled() => {
-                    if tokio::time::timeout(GRACE, process.wait()).await.is_err() {
-                        let _ = process.kill().await;
-                    }
+                    let _ = tokio::time::timeout(GRACE, process.wait()).await;
                 }
             }
             over.cancel();
+            drop(group);
+            let _ = process.wait().await;
+            drop(told);
         });
-        Ok(Self { to, desk })
+        Ok(Self { to, desk, gone })
+    }
+
+    /// Ends it, and waits until no process of it is left.
+    pub(super) async fn end(&self) {
+        self.desk.over.cancel();
+        self.gone.cancelled().await;
     }
 
     /// Whether it ended.

@@ -177,6 +177,17 @@ impl Programs {
         Ok(child.ok_or(Failure::SessionEnded)?.stream(None))
     }
 
+    /// Ends every program with all that it started, and waits for that.
+    pub(super) async fn end_all(&self) {
+        let mut ending = Vec::new();
+        for running in self.of.values() {
+            let children = std::mem::take(&mut *running.children());
+            ending.extend(children.stateless);
+            ending.extend(children.sessions.into_values());
+        }
+        futures_util::future::join_all(ending.iter().map(|child| child.end())).await;
+    }
+
     pub(super) fn end(&self, server: &ServerName, session: &str) {
         if let Some(running) = self.of.get(server) {
             running.children().sessions.remove(session);

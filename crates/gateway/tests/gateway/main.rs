@@ -21,6 +21,7 @@ mod entries;
 mod ext_authz;
 mod ext_authz_grpc;
 mod ext_authz_mcp;
+mod heads;
 mod layer;
 mod policies;
 mod questions;

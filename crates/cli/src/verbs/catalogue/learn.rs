@@ -7,16 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_authority::ToolState;
 use bailiwick_authority::console::Text;
+use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::pins::{Pinned, kept};
 use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_authority::{Catalogued, ToolState};
 use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Credential, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::stdio::{self, Program, Secret};
 use bailiwick_policy::api::openapi::{self, LeftOut};
-use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_policy::catalogue::{Definition, DefinitionKind};
 use bailiwick_store::IdentityMode;
 
 use crate::address;
@@ -26,8 +27,8 @@ use crate::error::CliError;
 use crate::keyfile::{self, Reserved};
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
-use crate::proposal::{self, Listed};
-use crate::verbs::{serve, tool_server};
+use crate::proposal::{self, Listed, Proposal};
+use crate::verbs::{me, serve, tool_server};
 
 /// Variables that a program needs to be found and to run.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -45,9 +46,17 @@ struct Found {
     left_out: Vec<LeftOut>,
 }
 
-pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), CliError> {
+pub(super) fn run(
+    data: &DataDir,
+    args: &LearnArgs,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
     let name = ServerName::parse(&args.name)?;
-    let owner = PrincipalId::parse(&args.owner)?;
+    let owner = match &args.owner {
+        Some(owner) => PrincipalId::parse(owner)?,
+        None => me::known(data, logins).map_or_else(|| PrincipalId::parse("user:owner"), Ok)?,
+    };
     let agent = match &args.agent {
         Some(agent) => AgentId::parse(agent)?,
         None => AgentId::parse(&format!("agent:{name}-runner"))?,
@@ -64,71 +73,184 @@ pub(super) fn run(data: &DataDir, args: &LearnArgs, out: Output) -> Result<(), C
     for (kind, listing) in &found.listings {
         pinned.extend(data.authority.pin(&name, *kind, listing, &[])?);
     }
-    let mut listed = Listed {
-        server: &name,
-        pinned: Vec::new(),
-        waiting: Vec::new(),
-        has_resources: found.has_resources,
-    };
-    for tool in data.authority.catalogued()? {
-        if tool.tool.server() != name.as_str() {
-            continue;
-        }
-        match &tool.pin {
-            Some(pin) if tool.state() == ToolState::Pinned => {
-                listed.pinned.push(kept(&tool.tool, &pin.definition)?);
-            }
-            _ => listed.waiting.push(tool.tool.operation().to_owned()),
-        }
-    }
-    let proposal = proposal::workflow(&listed, &owner, &agent);
     let malformed = pinned.iter().filter(|p| matches!(p, Pinned::Malformed { .. })).count();
-    let mut summary = format!(
-        "learned {name}: {} pinned, {} waiting for a person, {malformed} malformed",
-        listed.pinned.len(),
-        listed.waiting.len()
-    );
-    for LeftOut { operation, why } in &found.left_out {
-        let operation = Text::of(operation);
-        summary.push_str(&format!("\n  left out: {operation}: {why}"));
+    let learned = Learned::read(data, name, malformed, found)?;
+    learned.are_pinned(&args.reads)?;
+    // No workflow can be written for what nobody accepted.
+    if learned.pinned.is_empty() {
+        learned.tell(None, None, out);
+        return Ok(());
     }
-    let left_out = found.left_out.iter().map(|left| {
-        Object::new().with("operation", left.operation.as_str()).with("why", left.why).into()
-    });
-    let shorthands: Vec<Json> =
-        proposal.shorthands.iter().map(|s| Json::from(s.as_str())).collect();
-    let said = Object::new()
-        .with("tool_server", &name)
-        .with("pinned", u64::try_from(listed.pinned.len()).unwrap_or(u64::MAX))
-        .with("waiting", listed.waiting.iter().map(|w| w.as_str().into()).collect::<Vec<Json>>())
-        .with("malformed", u64::try_from(malformed).unwrap_or(u64::MAX))
-        .with("left_out", left_out.collect::<Vec<Json>>())
-        .with("shorthands", shorthands)
-        .with("workflow", proposal.text.as_str());
-    let shown = match (&args.out, file) {
-        (Some(path), Some(file)) => {
-            file.write(&proposal.text)?;
-            out.result(said, format!("{summary}\nproposed workflow in {}", path.display()));
-            path.display().to_string()
-        }
-        _ => {
-            out.result(said, format!("{summary}\n\n{}", proposal.text));
-            "FILE".to_owned()
-        }
+    let listed = Listed {
+        server: &learned.server,
+        pinned: &learned.pinned,
+        waiting: learned.waiting.iter().map(|tool| tool.tool.operation()).collect(),
+        has_resources: learned.found.has_resources,
+        reads: &args.reads,
     };
-    let mut next = Vec::new();
-    if !listed.waiting.is_empty() {
-        next.push("bailiwick catalogue diff            # what waits for a person".to_owned());
+    let proposal = proposal::workflow(&listed, &owner, &agent);
+    if let Some(file) = file {
+        file.write(&proposal.text)?;
     }
-    next.push(format!("bailiwick workflow check '{shown}'      # once you rated the tools"));
-    next.push(format!(
-        "bailiwick workflow publish '{shown}'    # its owner and agent are registered first"
-    ));
-    if let Some(first) = proposal.shorthands.first() {
-        next.push(format!("bailiwick scope explain '{first}'"));
+    if args.publish {
+        publish(data, &proposal, &owner, &agent)?;
     }
-    out.next(&next.iter().map(String::as_str).collect::<Vec<_>>());
+    learned.tell(Some(&proposal), Some(args), out);
     Ok(())
+}
+
+/// Registers the agent under its owner, unless it is there, and publishes the workflow.
+fn publish(
+    data: &DataDir,
+    proposal: &Proposal,
+    owner: &PrincipalId,
+    agent: &AgentId,
+) -> Result<(), CliError> {
+    if proposal.shorthands.is_empty() {
+        return Err(CliError::refused(
+            "nothing-to-publish",
+            "no shorthand could be proposed for these tools",
+            "write them in the file of --out, then `bailiwick workflow publish` it",
+        ));
+    }
+    if !data.authority.agents()?.iter().any(|known| known.id == *agent) {
+        data.authority.agent_add(agent, owner, Provenance::default())?;
+    }
+    data.authority.workflow_publish(&proposal.text)?;
+    Ok(())
+}
+
+/// A tool server as it stands in the catalogue now.
+struct Learned {
+    server: ServerName,
+    pinned: Vec<Definition>,
+    waiting: Vec<Catalogued>,
+    malformed: usize,
+    found: Found,
+}
+
+impl Learned {
+    fn read(
+        data: &DataDir,
+        server: ServerName,
+        malformed: usize,
+        found: Found,
+    ) -> Result<Self, CliError> {
+        let (mut pinned, mut waiting) = (Vec::new(), Vec::new());
+        for tool in data.authority.catalogued()? {
+            if tool.tool.server() != server.as_str() {
+                continue;
+            }
+            match &tool.pin {
+                Some(pin) if tool.state() == ToolState::Pinned => {
+                    pinned.push(kept(&tool.tool, &pin.definition)?);
+                }
+                _ => waiting.push(tool),
+            }
+        }
+        Ok(Self { server, pinned, waiting, malformed, found })
+    }
+
+    /// Nobody rates what is not there, or what nobody accepted yet.
+    fn are_pinned(&self, rated: &[String]) -> Result<(), CliError> {
+        let tools = || self.pinned.iter().filter(|tool| tool.kind() != DefinitionKind::Prompt);
+        let Some(stray) = rated.iter().find(|name| !tools().any(|tool| tool.name() == *name))
+        else {
+            return Ok(());
+        };
+        let names: Vec<&str> = tools().map(Definition::name).collect();
+        Err(CliError::not_found(
+            "not-found",
+            format!("`{stray}` is no accepted tool of {}", self.server),
+            format!("rate one of these: {}", names.join(", ")),
+        ))
+    }
+
+    /// Says what was learned, and what comes next.
+    fn tell(&self, proposal: Option<&Proposal>, args: Option<&LearnArgs>, out: Output) {
+        let Self { server, pinned, waiting, malformed, found } = self;
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let mut summary = format!(
+            "learned {server}: {} pinned, {} waiting for a person, {malformed} malformed",
+            pinned.len(),
+            waiting.len()
+        );
+        for LeftOut { operation, why } in &found.left_out {
+            let operation = Text::of(operation);
+            summary.push_str(&format!("\n  left out: {operation}: {why}"));
+        }
+        let left_out = found.left_out.iter().map(|left| {
+            Object::new().with("operation", left.operation.as_str()).with("why", left.why).into()
+        });
+        let names = waiting.iter().map(|tool| tool.tool.operation().into());
+        let shorthands = proposal.map(|p| p.shorthands.as_slice()).unwrap_or_default();
+        let published = args.is_some_and(|args| args.publish);
+        let said = Object::new()
+            .with("tool_server", server)
+            .with("pinned", count(pinned.len()))
+            .with("waiting", names.collect::<Vec<Json>>())
+            .with("malformed", count(*malformed))
+            .with("left_out", left_out.collect::<Vec<Json>>())
+            .with("shorthands", shorthands.iter().map(|s| s.as_str().into()).collect::<Vec<Json>>())
+            .with("workflow", proposal.map(|p| p.text.as_str()))
+            .with("published", published);
+        let file = args.and_then(|args| args.out.as_deref());
+        let text = match (proposal, file) {
+            (None, _) => {
+                format!("{summary}\nno workflow is proposed until a definition is accepted")
+            }
+            (Some(_), Some(path)) => {
+                format!("{summary}\nproposed workflow in {}", path.display())
+            }
+            (Some(_), None) if published => summary,
+            (Some(proposal), None) => format!("{summary}\n\n{}", proposal.text),
+        };
+        let text = if published { format!("{text}\npublished workflow {server}") } else { text };
+        out.result(said, text);
+        let steps = self.next(proposal, file, published);
+        out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn next(
+        &self,
+        proposal: Option<&Proposal>,
+        file: Option<&Path>,
+        published: bool,
+    ) -> Vec<String> {
+        let mut next = Vec::new();
+        if !self.waiting.is_empty() {
+            next.push("bailiwick catalogue diff            # what waits for a person".to_owned());
+        }
+        // SECURITY: the name is the tool server's; it must not leave its quotes in a shell.
+        for tool in self.waiting.iter().filter(|tool| !tool.tool.as_str().contains('\'')) {
+            if let Some(digest) = tool.digest() {
+                let tool = Text::of(tool.tool.as_str());
+                next.push(format!("bailiwick catalogue accept '{tool}' {digest}"));
+            }
+        }
+        let Some(proposal) = proposal else {
+            next.push(format!("bailiwick catalogue learn {} …   # the same again", self.server));
+            return next;
+        };
+        if published {
+            if self.found.url.starts_with("stdio:") {
+                let server = &self.server;
+                next.push(format!("bailiwick wrap --server {server} --task 'what for' -- COMMAND"));
+            }
+        } else {
+            let shown = file.map_or("FILE".to_owned(), |file| file.display().to_string());
+            next.push(format!(
+                "bailiwick workflow check '{shown}'      # once you rated the tools"
+            ));
+            next.push(format!(
+                "bailiwick workflow publish '{shown}'    # its owner and agent are registered first"
+            ));
+        }
+        if let Some(first) = proposal.shorthands.first() {
+            next.push(format!("bailiwick scope explain '{first}'"));
+        }
+        next
+    }
 }
 
 /// Puts the tool server into the catalogue, unless it is there as it is.

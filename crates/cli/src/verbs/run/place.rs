@@ -179,14 +179,14 @@ impl Place<'_> {
                     lchown(path, Some(*uid), Some(*gid))
                         .map_err(|e| CliError::file(path, "give away", &e))?;
                 }
-                let mut command = Command::new("setpriv");
+                let mut command = in_session("setpriv")?;
                 command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
                 command.args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"]);
                 command.arg(program).args(arguments).env_clear().env("HOME", home);
                 command
             }
             Isolation::None => {
-                let mut command = Command::new(program);
+                let mut command = in_session(program)?;
                 command.args(arguments).env_clear().env("HOME", self.home()?);
                 command
             }
@@ -207,7 +207,7 @@ impl Place<'_> {
         match self.isolation {
             Isolation::Namespaces => self.views().map(drop),
             Isolation::User { .. } | Isolation::None => {
-                found(self.program()?, &current_dir()?).map(drop)
+                places(self.program()?, &current_dir()?).map(drop)
             }
         }
     }
@@ -299,6 +299,18 @@ impl Place<'_> {
     }
 }
 
+/// A program in a session of its own: it has no terminal to type into, from which a shell of the
+/// host would read (TIOCSTI), and a process group that can be ended with it.
+fn in_session(program: impl AsRef<OsStr>) -> Result<Command, CliError> {
+    places("setsid".as_ref(), Path::new("/")).map_err(|_| {
+        CliError::environment("setsid-missing", "there is no `setsid` here", "install util-linux")
+    })?;
+    // It does not fork: a process that was just started leads no group.
+    let mut command = Command::new("setsid");
+    command.arg(program);
+    Ok(command)
+}
+
 /// What a program in namespaces is shown, and what it is not.
 struct Views {
     work: PathBuf,
@@ -321,44 +333,55 @@ fn absolute(path: &PathBuf) -> Result<PathBuf, CliError> {
     })
 }
 
-/// Where the program is found.
-fn found(program: &OsStr, work: &Path) -> Result<PathBuf, CliError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = if Path::new(program).components().count() > 1 {
-        Some(work.join(program)).filter(|p| p.is_file())
+/// Where a program is found: by its path, or in the folders of `PATH`, in their order.
+fn places(program: &OsStr, work: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let found: Vec<PathBuf> = if Path::new(program).components().count() > 1 {
+        vec![work.join(program)]
     } else {
-        std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file())
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| dir.join(program)).collect()
     };
-    found.ok_or_else(|| {
-        CliError::not_found(
+    let found: Vec<PathBuf> = found.into_iter().filter(|p| p.is_file()).collect();
+    if found.is_empty() {
+        return Err(CliError::not_found(
             "program-unknown",
             format!("there is no program `{}`", Path::new(program).display()),
             "check its name and PATH",
-        )
-    })
+        ));
+    }
+    Ok(found)
 }
 
-/// Whether the program can be found where it will be looked for.
+/// Whether the program can be found where it will be looked for: folders of `PATH` that are not
+/// shown are not there, so that the next one counts.
 fn visible<'p>(
     program: &OsStr,
     work: &'p Path,
     named: impl Iterator<Item = &'p PathBuf>,
 ) -> Result<(), CliError> {
-    let found = found(program, work)?;
     let shown: Vec<&Path> = named.map(PathBuf::as_path).chain([work]).collect();
     let shown = |path: &Path| {
         SYSTEM.iter().map(Path::new).chain(shown.iter().copied()).any(|s| path.starts_with(s))
     };
-    let real = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
-    if shown(&found) && shown(&real) {
-        return Ok(());
+    let mut hidden = PathBuf::new();
+    for found in places(program, work)? {
+        let real = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
+        match (shown(&found), shown(&real)) {
+            (true, true) => return Ok(()),
+            // It would be found there, and lead nowhere.
+            (true, false) => return Err(not_visible(&real)),
+            (false, _) => hidden = found,
+        }
     }
-    let hidden = if shown(&found) { real } else { found };
-    Err(CliError::usage(
+    Err(not_visible(&hidden))
+}
+
+fn not_visible(program: &Path) -> CliError {
+    CliError::usage(
         "program-not-visible",
-        format!("`{}` lies where the program's namespaces do not reach", hidden.display()),
-        "show its folder, and that of what it needs, with --read DIR",
-    ))
+        format!("`{}` lies where the program's namespaces do not reach", program.display()),
+        "show its folder, and that of what it needs, with --read DIR; for a shim name what it leads to, such as /usr/bin/python3",
+    )
 }
 
 /// Whether the kernel lets a program type into the terminal it was started from;
