@@ -24,6 +24,7 @@ use crate::rules;
 use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
+mod accounts;
 mod catalogue;
 mod clients;
 mod consent;
@@ -47,6 +48,7 @@ mod statuses;
 mod tokens;
 mod vault;
 
+pub use accounts::{AccountBegun, OwnAccount};
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;

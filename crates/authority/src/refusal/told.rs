@@ -11,6 +11,7 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Account(e) => e.code(),
             Self::AgentInactive { .. } => "agent-inactive",
             Self::AgentNotInWorkflow { .. } => "agent-not-in-workflow",
             Self::AlreadyInitialised => "already-initialised",
@@ -87,6 +88,7 @@ impl Refusal {
     #[must_use]
     pub fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::Account(e) => e.remedy(),
             Self::AgentInactive { .. } => "ask the agent's owner, or resume it",
             Self::AgentNotInWorkflow { .. } => "ask the workflow's owner to list the agent",
             Self::AlreadyInitialised => "use it as it is, or name another data dir",
