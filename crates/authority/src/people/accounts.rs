@@ -34,6 +34,11 @@ mod error;
 pub use config::{AccountConfig, Endpoints};
 pub use error::AccountError;
 
+/// The vault's kind of a credential that came by consent.
+pub const KIND: &str = "account";
+/// Where its value came from.
+pub const SOURCE: &str = "consent";
+
 /// Longest `code` that is taken from a redirect.
 const MAX_CODE_BYTES: usize = 4096;
 /// Longest token that is kept.

@@ -20,9 +20,6 @@ use crate::people::sessions::{Cookie, Secret};
 use crate::refusal::Refusal;
 use crate::{AccountBegun, OwnAccount, host};
 
-/// The kind of credential that came by consent.
-pub const ACCOUNT: &str = "account";
-
 const PAGE: &str = "/accounts";
 /// What follows it where a tool server could not be told.
 const UNTOLD: &str = "untold";
@@ -34,7 +31,7 @@ fn line(cx: &Inner, me: &Me, own: &OwnAccount) -> AccountLine {
         server: own.server.to_string(),
         host: Text::of(host.unwrap_or_default()),
         connected: own.kind.is_some(),
-        given: own.kind.as_deref().is_some_and(|kind| kind != ACCOUNT),
+        given: own.kind.as_deref().is_some_and(|kind| kind != accounts::KIND),
         since: own.since.map(Moment::of),
         lapsed: own.lapsed.map(Moment::of),
         connect: cx.accounts.offers(&own.server).then(|| match is_fresh {
