@@ -163,6 +163,14 @@ pub enum Refusal {
     /// The grant was submitted before.
     #[error("this grant was submitted before")]
     GrantUsed,
+    /// The log was begun under another URL than the configured one.
+    #[error("this data dir was begun as `{begun}`, and `public_url` says `{said}` now")]
+    IssuerMoved {
+        /// The URL with which the log was begun.
+        begun: String,
+        /// What is configured.
+        said: String,
+    },
     /// The installation's names are wrong.
     #[error("`{member}` is not acceptable: expected {expected}")]
     Installation {

@@ -57,11 +57,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    pub(crate) fn new(
-        vault: Arc<dyn Vault>,
-        host: Arc<dyn Host>,
-        page: Option<String>,
-    ) -> Self {
+    pub(crate) fn new(vault: Arc<dyn Vault>, host: Arc<dyn Host>, page: Option<String>) -> Self {
         Self { vault, host, page, slots: Mutex::default() }
     }
 

@@ -135,7 +135,16 @@ mod tests {
         );
         assert_eq!(
             names(&[Role::Owner]),
-            ["Overview", "My grants", "Accounts", "Agents", "Clients", "Catalogue", "People", "Activity"]
+            [
+                "Overview",
+                "My grants",
+                "Accounts",
+                "Agents",
+                "Clients",
+                "Catalogue",
+                "People",
+                "Activity"
+            ]
         );
         assert!(Frame::default().links().is_empty());
         assert!(!Frame::default().may(Deed::TendOwn));

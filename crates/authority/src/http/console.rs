@@ -134,13 +134,7 @@ impl Accounts for NoAccounts {
         Err(AccountError::NotOffered)
     }
 
-    fn keep(
-        &self,
-        _: &SignedIn,
-        _: &ServerName,
-        _: &TokenSite,
-        _: &Tokens,
-    ) -> Result<(), Refusal> {
+    fn keep(&self, _: &SignedIn, _: &ServerName, _: &TokenSite, _: &Tokens) -> Result<(), Refusal> {
         Err(AccountError::NotOffered.into())
     }
 

@@ -33,6 +33,7 @@ impl Refusal {
             Self::Grant(e) => e.code(),
             Self::GrantUsed => "grant-used",
             Self::Installation { .. } => "installation-invalid",
+            Self::IssuerMoved { .. } => "public-url-moved",
             Self::InstanceAmbiguous { .. } => "instance-ambiguous",
             Self::InstanceMissing { .. } => "instance-missing",
             Self::InstanceUnsuitable { .. } => "instance-unsuitable",
@@ -120,6 +121,12 @@ impl Refusal {
             Self::Expand(e) => return Cow::Owned(e.remedy()),
             Self::Grant(e) => e.remedy(),
             Self::GrantUsed => "prepare a new grant",
+            Self::IssuerMoved { begun, .. } => {
+                return format!(
+                    "set `public_url = \"{begun}\"` in `bailiwick.toml`: grants, delegations and proofs name it for good; for another URL make a data dir of its own with `bailiwick init`"
+                )
+                .into();
+            }
             Self::Installation { .. } => "correct it in `bailiwick.toml` or on the command line",
             Self::InstanceAmbiguous { instances, .. } => {
                 let list: Vec<_> = instances.iter().map(InstanceId::as_str).collect();

@@ -114,7 +114,8 @@ impl Authority {
                     VaultPlace { server: server.name.clone(), principal: Some(person.clone()) };
                 let row = view.vault_row(&place)?;
                 let made = |e: &&StoredEntry| row.as_ref().is_some_and(|row| row.entry == e.id);
-                let last = entries.iter().find(|e| server_of(e).as_deref() == Some(place.server.as_str()));
+                let last =
+                    entries.iter().find(|e| server_of(e).as_deref() == Some(place.server.as_str()));
                 let lapsed = last.filter(|e| {
                     e.kind == Kind::VaultCredentialRemoved.as_str()
                         && e.subjects.reason.as_deref() == Some(LAPSED)

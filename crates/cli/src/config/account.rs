@@ -70,7 +70,12 @@ pub(crate) const ACCOUNT_OPTIONS: &[OptionRow] = &[
         "where tokens are taken back (RFC 7009)",
         "is sent the tokens of whoever disconnects",
     ),
-    row("scopes", "at most 32 names", "what people are asked for", "can do more with their accounts"),
+    row(
+        "scopes",
+        "at most 32 names",
+        "what people are asked for",
+        "can do more with their accounts",
+    ),
     row(
         "network",
         "`public` or `inside`; empty means `public`",
@@ -81,9 +86,8 @@ pub(crate) const ACCOUNT_OPTIONS: &[OptionRow] = &[
 
 impl AccountOptions {
     fn fault(&self) -> Option<(&'static str, CliError)> {
-        let checked = self.config(None).and_then(|config| {
-            config.check(!self.client_secret_file.is_empty())
-        });
+        let checked =
+            self.config(None).and_then(|config| config.check(!self.client_secret_file.is_empty()));
         let AccountError::Config { member, expected } = checked.err()? else { return None };
         let said = CliError::usage(
             "config-out-of-range",
@@ -100,7 +104,10 @@ impl AccountOptions {
             .map_err(|error| CliError::usage(error.code(), error.to_string(), error.remedy()))
     }
 
-    fn config(&self, client_secret: Option<Zeroizing<String>>) -> Result<AccountConfig, AccountError> {
+    fn config(
+        &self,
+        client_secret: Option<Zeroizing<String>>,
+    ) -> Result<AccountConfig, AccountError> {
         let bad = |member, expected| AccountError::Config { member, expected };
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let endpoints = match (some(&self.authorization_url), some(&self.token_url)) {
@@ -144,7 +151,8 @@ impl AccountOptions {
 
 /// The first thing for which the tables cannot stand beside each other.
 pub(super) fn fault(accounts: &[AccountOptions]) -> Option<Fault> {
-    let out = |message: String, remedy: &str| CliError::usage("config-out-of-range", message, remedy);
+    let out =
+        |message: String, remedy: &str| CliError::usage("config-out-of-range", message, remedy);
     if accounts.len() > MAX_ACCOUNTS {
         let error =
             out(format!("there are more than {MAX_ACCOUNTS} accounts"), "remove some of them");

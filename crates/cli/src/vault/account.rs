@@ -136,7 +136,10 @@ impl Accounts for StoreAccounts {
     }
 }
 
-fn configured(options: &AccountOptions, dir: &std::path::Path) -> Result<AccountConfig, AccountError> {
+fn configured(
+    options: &AccountOptions,
+    dir: &std::path::Path,
+) -> Result<AccountConfig, AccountError> {
     options.read(dir).map_err(|error| {
         tracing::error!(code = %error.code, remedy = %error.remedy, "{}", error.message);
         AccountError::Config { member: "client_secret_file", expected: "a readable file" }

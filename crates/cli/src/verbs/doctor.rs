@@ -10,8 +10,8 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_store::{IdentityMode, StoreError};
 
 use crate::config::Config;
-use crate::datadir::{ADMIN, DataDir, KEY_FILES, no_data_dir};
 use crate::config::account::AccountOptions;
+use crate::datadir::{ADMIN, DataDir, KEY_FILES, no_data_dir};
 use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;

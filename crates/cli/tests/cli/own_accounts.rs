@@ -6,11 +6,11 @@
 use std::fs;
 use std::process::Command;
 
+use bailiwick_testkit::World;
 use bailiwick_testkit::browser::Browser;
 use bailiwick_testkit::http::{Request, Response};
 use bailiwick_testkit::present::Chain;
-use bailiwick_testkit::world::{PRINCIPAL, files, private};
-use bailiwick_testkit::World;
+use bailiwick_testkit::world::{OWNER, PRINCIPAL, files, private};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -61,12 +61,7 @@ impl Desk {
         fs::write(&file, text).unwrap();
         world.stop_serve();
         world.start_serve();
-        let link = world.ok(&["principal", "link", PRINCIPAL]);
-        let browser = Browser::start().await;
-        browser.open(link["enrolment_link"].as_str().unwrap()).await;
-        browser.fill("#label", "Work laptop").await;
-        browser.click("[data-passkey-enrol] button").await;
-        browser.arrive(&format!("{}/", world.public_url)).await;
+        let browser = signed_in(&world, PRINCIPAL).await;
         Self { world, gate, port, browser }
     }
 
@@ -86,8 +81,14 @@ impl Desk {
     }
 
     fn tell(&self, path: &str) {
-        let answer = Request::post(path, "").send(format!("127.0.0.1:{}", self.port).parse().unwrap());
+        let answer =
+            Request::post(path, "").send(format!("127.0.0.1:{}", self.port).parse().unwrap());
         assert_eq!(answer.unwrap().status, 204);
+    }
+
+    /// Longer than the pause between two renewals.
+    fn pause(&self) {
+        std::thread::sleep(std::time::Duration::from_secs(6));
     }
 
     fn ticket(&self, chain: &Chain) -> Response {
@@ -108,9 +109,7 @@ impl Desk {
         self.begin().await;
         self.browser.fill("#login", ACCOUNT).await;
         self.browser.click("button").await;
-        self.browser.arrive(&self.url("/accounts")).await;
-        let line = self.browser.text(&format!("[data-account={DESK}]")).await;
-        assert!(line.contains("Disconnect"), "{line}");
+        self.browser.text(&format!("[data-account={DESK}] a[href$=disconnect]")).await;
     }
 
     /// What the console says to an answer.
@@ -123,6 +122,17 @@ impl Desk {
     fn vault(&self) -> Value {
         self.world.ok(&["vault", "list"])["credentials"].clone()
     }
+}
+
+/// A browser of somebody who just made a passkey.
+async fn signed_in(world: &World, who: &str) -> Browser {
+    let link = world.ok(&["principal", "link", who]);
+    let browser = Browser::start().await;
+    browser.open(link["enrolment_link"].as_str().unwrap()).await;
+    browser.fill("#label", "Work laptop").await;
+    browser.click("[data-passkey-enrol] button").await;
+    browser.text(".who-name").await;
+    browser
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +164,7 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     // Refused once, another token is fetched for the consent, and the new
     // refresh token is kept.
     for _ in 0..2 {
+        desk.pause();
         desk.tell("/forget");
         desk.world.assert_allowed(&desk.ticket(&chain), "ok");
         let granted = desk.heard("granted");
@@ -163,6 +174,7 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     }
 
     // The consent ended at its server: calls are denied, and the person is told.
+    desk.pause();
     desk.tell("/end");
     let answer = desk.ticket(&chain);
     assert!(answer.json().get("error").is_some(), "{}", answer.text());
@@ -174,8 +186,10 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     assert!(line.contains("ended by the tool server"), "{line}");
     pictures(&desk.browser, "accounts-ended").await;
 
-    // Connected again, and disconnected: the server is told.
-    desk.connect().await;
+    // Connected again, where they are still logged in, and disconnected: the
+    // server is told.
+    desk.browser.click(&format!("[data-account={DESK}] a.primary")).await;
+    desk.browser.text(&format!("[data-account={DESK}] a[href$=disconnect]")).await;
     desk.world.assert_allowed(&desk.ticket(&chain), "ok");
     desk.browser.click(&format!("[data-account={DESK}] a.button")).await;
     desk.browser.text("button.danger").await;
@@ -193,7 +207,11 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     assert!(doctor.contains("can be connected"), "{doctor}");
     desk.world.stop_serve();
     let mut places = vec![desk.world.base.path().join("serve.log")];
-    places.extend(files(&desk.world.data).into_iter().filter(|f| !f.starts_with(desk.world.data.join("keys"))));
+    places.extend(
+        files(&desk.world.data)
+            .into_iter()
+            .filter(|f| !f.starts_with(desk.world.data.join("keys"))),
+    );
     let tokens = [&first["access_token"], &first["refresh_token"]];
     for text in tokens.map(|t| t.as_str().unwrap()).into_iter().chain([SECRET, code]) {
         for place in &places {
@@ -209,22 +227,18 @@ async fn an_answer_is_taken_only_from_the_server_and_in_the_session_that_began()
     let desk = Desk::new("").await;
     let issuer = format!("http://127.0.0.1:{}", desk.port);
     let chain = desk.world.chain();
-    let other = Browser::start().await;
+    let other = signed_in(&desk.world, OWNER).await;
     // Somebody else's consent, brought to another browser.
     let state = desk.begin().await;
-    other.open(&desk.world.ok(&["principal", "link", "user:owner"])["enrolment_link"].as_str().unwrap().to_owned()).await;
-    other.fill("#label", "Phone").await;
-    other.click("[data-passkey-enrol] button").await;
-    other.arrive(&format!("{}/", desk.world.public_url)).await;
     let path = format!("/accounts/{DESK}/callback?code=x&state={state}&iss={issuer}");
     other.open(&desk.url(&path)).await;
-    assert!(other.text("main").await.contains("account-state-unknown"));
+    let page = other.text("main").await;
+    assert!(page.contains("account-state-unknown"), "{page}");
     // Another session of the same browser.
     desk.browser.open(&desk.url("/account")).await;
     desk.browser.click("form[action='/account/sign-out-everywhere'] button").await;
-    desk.browser.arrive("/login").await;
     desk.browser.click("[data-passkey-login] button").await;
-    desk.browser.arrive(&format!("{}/", desk.world.public_url)).await;
+    desk.browser.text(".who-name").await;
     assert!(desk.answered("x", &state, &issuer).await.contains("account-state-unknown"));
     // Another server's answer ends it: it is not taken later either.
     let state = desk.begin().await;

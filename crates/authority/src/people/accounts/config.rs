@@ -88,7 +88,10 @@ impl AccountConfig {
         // SECURITY: else the tool server could name any host as the one that is
         // sent the secret.
         if has_secret && self.issuer.is_none() && self.endpoints.is_none() {
-            return bad("issuer", "the authorization server, where there is a client secret for it");
+            return bad(
+                "issuer",
+                "the authorization server, where there is a client secret for it",
+            );
         }
         let word = |s: &String| {
             (1..=256).contains(&s.len())

@@ -63,9 +63,8 @@ impl AccountConfig {
         let url = self.place(resource).ok_or(bad("the tool server has no https:// URL"))?;
         for place in inserted(&url, "oauth-protected-resource") {
             let Some(said) = self.get(&place).await? else { continue };
-            let same = |text: &str| {
-                text == resource || Url::parse(text).is_ok_and(|stated| stated == url)
-            };
+            let same =
+                |text: &str| text == resource || Url::parse(text).is_ok_and(|stated| stated == url);
             // SECURITY: what another resource says of itself is not about this
             // one (RFC 9728 §3.3).
             if !said.member("resource").and_then(Json::as_str).is_some_and(same) {
@@ -84,16 +83,15 @@ impl AccountConfig {
         if text("issuer") != Some(issuer) {
             return Err(bad("it states another issuer"));
         }
-        let place = |name: &str| {
-            text(name).filter(|url| self.place(url).is_some()).map(str::to_owned)
-        };
+        let place =
+            |name: &str| text(name).filter(|url| self.place(url).is_some()).map(str::to_owned);
         let methods = said.member("code_challenge_methods_supported").and_then(Json::as_array);
         if !methods.is_some_and(|all| all.iter().any(|method| method.as_str() == Some("S256"))) {
             return Err(bad("it does not say that it supports PKCE with S256"));
         }
         let token = place("token_endpoint").ok_or(bad("it has no usable token endpoint"))?;
-        let authorization =
-            place("authorization_endpoint").ok_or(bad("it has no usable authorization endpoint"))?;
+        let authorization = place("authorization_endpoint")
+            .ok_or(bad("it has no usable authorization endpoint"))?;
         let sends = said.member("authorization_response_iss_parameter_supported");
         let (issuer, revocation) = (Some(issuer.to_owned()), place("revocation_endpoint"));
         Ok(Site {
@@ -120,7 +118,6 @@ impl AccountConfig {
             _ => Ok(None),
         }
     }
-
 }
 
 /// `/.well-known/NAME` before the path of `url`, and without the path.
