@@ -31,7 +31,7 @@ const provider = new Provider(issuer, {
     clients: [
         clientSecret
             ? { ...client, client_secret: clientSecret }
-            : { ...client, token_endpoint_auth_method: 'none', application_type: 'native' },
+            : { ...client, token_endpoint_auth_method: 'none' },
     ],
     scopes: ['tickets'],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'k1' }] },
