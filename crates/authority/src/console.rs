@@ -6,6 +6,7 @@
 //! cannot change how the text around them is shown.
 
 mod account;
+mod accounts;
 mod activity;
 mod agents;
 pub mod assets;
@@ -20,6 +21,7 @@ mod people;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
+pub use accounts::{AccountLine, AccountsPage};
 pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
 pub use catalogue::{CataloguePage, DefinitionPage, DifferenceLine, FlagLine, ToolLine};

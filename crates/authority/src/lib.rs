@@ -45,7 +45,8 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased, Erasure, Invited,
-    LOGIN_SECONDS, Login, NewCredential, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey,
-    Recovered, Removed, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
+    AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
+    Erasure, Invited, LOGIN_SECONDS, Login, NewCredential, OwnAccount, OwnLogin, OwnPasskey,
+    PrepareOptions, PublishedKey, Recovered, Removed, SignedIn, Statuses, Target, Then,
+    TokenAnswer, ToolState,
 };

@@ -4,6 +4,7 @@
 //! here. A role lets a person administer; it never adds authority over tools,
 //! and no role can grant as somebody else (DESIGN rule 9).
 
+pub mod accounts;
 pub mod oidc;
 pub mod passkeys;
 pub mod roles;

@@ -13,6 +13,7 @@ use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
 
+use crate::people::accounts::AccountError;
 use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
@@ -24,6 +25,9 @@ mod told;
 /// Why a request was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
+    /// An account at a tool server that was not connected.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The agent is suspended or retired, or its owner is.
     #[error("`{agent}` is not active, or nobody active owns it")]
     AgentInactive {
@@ -159,6 +163,14 @@ pub enum Refusal {
     /// The grant was submitted before.
     #[error("this grant was submitted before")]
     GrantUsed,
+    /// The log was begun under another URL than the configured one.
+    #[error("this data dir was begun as `{begun}`, and `public_url` says `{said}` now")]
+    IssuerMoved {
+        /// The URL with which the log was begun.
+        begun: String,
+        /// What is configured.
+        said: String,
+    },
     /// The installation's names are wrong.
     #[error("`{member}` is not acceptable: expected {expected}")]
     Installation {

@@ -24,6 +24,7 @@ use crate::rules;
 use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
+mod accounts;
 mod catalogue;
 mod clients;
 mod consent;
@@ -47,6 +48,7 @@ mod statuses;
 mod tokens;
 mod vault;
 
+pub use accounts::{AccountBegun, OwnAccount};
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
@@ -159,8 +161,8 @@ impl Authority {
     /// When the log began.
     ///
     /// # Errors
-    /// [`Refusal::NotInitialised`]; [`Refusal::Installation`] when the log was
-    /// begun under other names or keys than this authority has.
+    /// [`Refusal::NotInitialised`]; [`Refusal::IssuerMoved`] when the log was
+    /// begun under another URL than this authority has.
     pub fn started(&self) -> Result<Timestamp, Refusal> {
         let first = self.0.store.read(|view| view.entry(0))?;
         let first = first.filter(|e| e.kind == Kind::LogStarted.as_str());
@@ -170,11 +172,10 @@ impl Authority {
             let body = leaf.as_object()?.member("body")?.as_object()?;
             body.member("issuer")?.as_object()?.member("uri")?.as_str()
         });
-        if issuer != Some(self.now().installation.issuer.as_str()) {
-            return Err(Refusal::Installation {
-                member: "public_url",
-                expected: "the URL with which the log was begun",
-            });
+        let said = self.now().installation.issuer.clone();
+        if issuer != Some(said.as_str()) {
+            let begun = issuer.unwrap_or("another URL").to_owned();
+            return Err(Refusal::IssuerMoved { begun, said });
         }
         Ok(first.time)
     }

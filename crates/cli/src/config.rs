@@ -16,7 +16,9 @@ mod serves;
 use file::File;
 pub(crate) use options::{OPTIONS, OptionRow};
 pub(crate) use serves::Serves;
+pub(crate) mod account;
 pub(crate) mod provider;
+use account::AccountOptions;
 use provider::ProviderOptions;
 
 /// The file's name in the data dir.
@@ -60,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) client_documents: ClientDocuments,
     pub(crate) ext_authz: ExtAuthz,
     pub(crate) provider: Vec<ProviderOptions>,
+    pub(crate) account: Vec<AccountOptions>,
 }
 
 /// Where the metadata documents of OAuth clients may lie.
@@ -131,6 +134,7 @@ impl Default for Config {
             client_documents: ClientDocuments::default(),
             ext_authz: ExtAuthz::default(),
             provider: Vec::new(),
+            account: Vec::new(),
         }
     }
 }
@@ -207,7 +211,7 @@ impl Config {
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Some(bad(name)),
-            None => provider::fault(&self.provider),
+            None => provider::fault(&self.provider).or_else(|| account::fault(&self.account)),
         }
     }
 

@@ -9,7 +9,7 @@ use bailiwick_authority::rules::trust::export;
 use bailiwick_authority::{Authority, Installation, Keys, Maker as AuthorityMaker};
 use bailiwick_core::crypto::{Digest, Signer, SigningKey, sha256};
 use bailiwick_core::enrolment::IdentitySigningKey;
-use bailiwick_core::ids::{Alias, OrgId};
+use bailiwick_core::ids::{Alias, OrgId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_evidence::Trust;
@@ -18,6 +18,7 @@ use bailiwick_store::{Options, PlaintextKey, Store, StoreError, Subject};
 use bailiwick_tlog::SeedSigner;
 
 use crate::config::Config;
+use crate::config::account::AccountOptions;
 use crate::error::CliError;
 use crate::keyfile;
 use crate::keystore;
@@ -95,6 +96,11 @@ impl DataDir {
     /// The identity providers at which people log in.
     pub(crate) fn providers(&self) -> Result<Vec<ProviderConfig>, CliError> {
         self.config.provider.iter().map(|options| options.read(&self.dir)).collect()
+    }
+
+    /// How people connect their own account at this tool server, if they can.
+    pub(crate) fn account(&self, server: &ServerName) -> Option<&AccountOptions> {
+        self.config.account.iter().find(|options| options.tool_server == server.as_str())
     }
 
     /// The store.

@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
 
+pub(crate) mod account;
 pub(crate) mod form;
 mod source;
 mod token;
@@ -155,6 +156,7 @@ pub(crate) struct StoreVault {
     store: Store,
     dir: PathBuf,
     issuer: String,
+    renewer: account::Renewer,
     versions: Mutex<HashMap<Place, Read>>,
 }
 
@@ -180,6 +182,7 @@ impl StoreVault {
             store: data.store().clone(),
             dir: data.dir.clone(),
             issuer: data.config.public_url(),
+            renewer: account::Renewer::new(data),
             versions: Mutex::default(),
         }
     }
@@ -266,6 +269,15 @@ impl Vault for StoreVault {
         async move {
             let Some(held) = self.held(server, principal)? else { return Ok(None) };
             let form = self.form(&held)?;
+            let form = match (form, &held) {
+                (form @ Form::Account { .. }, Held::Sealed(row)) => {
+                    match self.renewer.current(row, form).await? {
+                        Some(form) => form,
+                        None => return Ok(None),
+                    }
+                }
+                (form, _) => form,
+            };
             let (credential, until) = follow(&form).await?;
             Ok(Some(Opened { credential, version: held.version(), until }))
         }
@@ -280,6 +292,12 @@ pub(crate) async fn follow(form: &Form) -> Result<(Credential, Option<Timestamp>
     let unusable = fault("credential-unusable");
     let credential = match form {
         Form::Bearer { .. } => Credential::bearer(&secret),
+        Form::Account { until, refresh, .. } => {
+            let credential = Credential::bearer(&secret).ok_or(unusable)?;
+            let more = refresh.iter().map(|refresh| Secret::new(refresh.as_str()));
+            let credential = credential.with_secrets(more).renewable();
+            return Ok((credential, until.map(Timestamp::from_seconds)));
+        }
         Form::Basic { user, .. } => Credential::basic(user, &secret),
         Form::Header { name, .. } => Credential::header(name, &secret),
         Form::ClientCredentials { token_url, client_id, scopes, resource, inside, .. } => {
@@ -305,7 +323,7 @@ pub(crate) async fn follow(form: &Form) -> Result<(Credential, Option<Timestamp>
 }
 
 /// For how long a token is used of which its server says how long it lasts.
-fn good_seconds(lasts: Option<Duration>) -> i64 {
+pub(super) fn good_seconds(lasts: Option<Duration>) -> i64 {
     let lasts = lasts.map_or(TOKEN_SECONDS, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
     let lasts = lasts.min(MAX_TOKEN_SECONDS);
     // Of a short one the leeway is a tenth.

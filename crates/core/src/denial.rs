@@ -166,7 +166,7 @@ reasons! {
     ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §4.5", "the call needs a person's approval, and nobody can give one here yet", "narrow the call, or ask the workflow's owner to change the level or the tool's risk";
     // 6 effect
     RecordUnavailable, "record-unavailable", Effect, "DESIGN §3.3", "the decision could not be recorded, so nothing was sent", "try again later; the operator sees why";
-    UpstreamAccountMissing, "upstream-account-missing", Effect, "DESIGN §3.5", "the principal has no account of their own at this tool server, which serves no other", "ask the operator to put the principal's credential into the vault: `bailiwick vault set SERVER --principal NAME`";
+    UpstreamAccountMissing, "upstream-account-missing", Effect, "DESIGN §3.5", "the principal has no account of their own at this tool server, which serves no other", "the principal connects their account in the console, on the page `Accounts`; or ask the operator to put their credential into the vault: `bailiwick vault set SERVER --principal NAME`";
     CredentialUnavailable, "credential-unavailable", Effect, "DESIGN §3.5", "the gateway's credential for this tool server cannot be had now", "try again later; the operator sees why with `bailiwick doctor`";
     UpstreamUnavailable, "upstream-unavailable", Effect, "DESIGN §4.6", "the tool server cannot be reached", "try again later";
 }

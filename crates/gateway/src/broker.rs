@@ -51,12 +51,14 @@ impl Slot {
 pub(crate) struct Broker {
     vault: Arc<dyn Vault>,
     host: Arc<dyn Host>,
+    /// Where people connect their accounts.
+    page: Option<String>,
     slots: Mutex<HashMap<Place, Arc<Slot>>>,
 }
 
 impl Broker {
-    pub(crate) fn new(vault: Arc<dyn Vault>, host: Arc<dyn Host>) -> Self {
-        Self { vault, host, slots: Mutex::default() }
+    pub(crate) fn new(vault: Arc<dyn Vault>, host: Arc<dyn Host>, page: Option<String>) -> Self {
+        Self { vault, host, page, slots: Mutex::default() }
     }
 
     fn slot(&self, place: &Place) -> Arc<Slot> {
@@ -89,7 +91,11 @@ impl Broker {
         match self.open(&place).await {
             // SECURITY: never the gateway's own credential, nor another's.
             Ok(None) if own => {
-                Err(Denial::new(Reason::UpstreamAccountMissing).about(server.name.as_str()))
+                let about = match &self.page {
+                    Some(page) => format!("{}, connect it at {page}", server.name),
+                    None => server.name.to_string(),
+                };
+                Err(Denial::new(Reason::UpstreamAccountMissing).about(about))
             }
             Ok(None) => Ok(server),
             Ok(Some(credential)) => Ok(equipped(&server, credential, place)),

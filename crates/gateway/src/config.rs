@@ -25,6 +25,10 @@ pub struct Config {
     pub chain: ChainLimits,
     /// `authorization_servers` of the metadata (RFC 9728).
     pub authorization_servers: Vec<String>,
+    /// The page where people connect their own accounts at tool servers, if
+    /// there is one: denials name it. An attacker who sets it sends people to
+    /// another page.
+    pub accounts_url: Option<String>,
     /// Values of `Origin` that are let in besides `public_url`'s own; default
     /// none. An attacker who sets it lets a web page reach the gateway from a
     /// browser; it still needs chain and proof.
@@ -80,6 +84,7 @@ impl Config {
             anchors,
             chain: ChainLimits::DEFAULT,
             authorization_servers: Vec::new(),
+            accounts_url: None,
             allowed_origins: Vec::new(),
             max_request_bytes: 1 << 20,
             max_response_bytes: 16 << 20,

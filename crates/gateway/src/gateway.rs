@@ -177,7 +177,8 @@ impl Gateway {
         });
         let reading = Reading::new(config.max_response_bytes);
         let vault = Arc::clone(&ports.vault);
-        let broker = Arc::new(Broker::new(vault, Arc::clone(&ports.host)));
+        let broker =
+            Arc::new(Broker::new(vault, Arc::clone(&ports.host), config.accounts_url.clone()));
         let shared = Some(Arc::clone(&broker));
         let upstream = Upstream::new(reading, config.connect_timeout, programs, shared)?;
         let inner = Inner {

@@ -58,6 +58,9 @@ pub enum Upstream {
 }
 
 impl Upstream {
+    /// All, from the one that tells principals apart to the one that cannot.
+    pub const ALL: &'static [Self] = &[Self::Apart, Self::Bound, Self::Shared];
+
     /// Its name, as decisions retain it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -71,7 +74,7 @@ impl Upstream {
     /// Reads its name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Apart, Self::Bound, Self::Shared].into_iter().find(|u| u.as_str() == text)
+        Self::ALL.iter().copied().find(|u| u.as_str() == text)
     }
 
     /// What follows from the account that the gateway shows, our rating of the

@@ -10,6 +10,8 @@ pub enum Section {
     Home,
     /// One's own grants and delegations.
     Grants,
+    /// One's own accounts at tool servers.
+    Accounts,
     /// Agents.
     Agents,
     /// OAuth clients.
@@ -31,6 +33,7 @@ impl Section {
         match self {
             Self::Home => ("Overview", "/"),
             Self::Grants => ("My grants", "/grants"),
+            Self::Accounts => ("Accounts", "/accounts"),
             Self::Agents => ("Agents", "/agents"),
             Self::Clients => ("Clients", "/clients"),
             Self::Catalogue => ("Catalogue", "/catalogue"),
@@ -82,6 +85,7 @@ impl Frame {
         let sections = [
             (Section::Home, Deed::TendOwn),
             (Section::Grants, Deed::TendOwn),
+            (Section::Accounts, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
             (Section::Clients, Deed::SeeClients),
             (Section::Catalogue, Deed::SeeCatalogue),
@@ -124,14 +128,23 @@ mod tests {
             let frame = Frame { person: Some(person), ..Frame::default() };
             frame.links().iter().map(|l| l.name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&[]), ["Overview", "My grants", "Agents", "Activity"]);
+        assert_eq!(names(&[]), ["Overview", "My grants", "Accounts", "Agents", "Activity"]);
         assert_eq!(
             names(&[Role::Auditor]),
-            ["Overview", "My grants", "Agents", "Clients", "Catalogue", "Activity"]
+            ["Overview", "My grants", "Accounts", "Agents", "Clients", "Catalogue", "Activity"]
         );
         assert_eq!(
             names(&[Role::Owner]),
-            ["Overview", "My grants", "Agents", "Clients", "Catalogue", "People", "Activity"]
+            [
+                "Overview",
+                "My grants",
+                "Accounts",
+                "Agents",
+                "Clients",
+                "Catalogue",
+                "People",
+                "Activity"
+            ]
         );
         assert!(Frame::default().links().is_empty());
         assert!(!Frame::default().may(Deed::TendOwn));

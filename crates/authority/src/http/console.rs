@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 
@@ -22,6 +23,7 @@ use crate::console::assets::Asset;
 use crate::console::{Frame, Person, Section, Text, headers};
 use crate::oauth::client::{ClientId, ClientMetadata, Source};
 use crate::oauth::error::OAuthError;
+use crate::people::accounts::{AccountConfig, AccountError, TokenSite, Tokens};
 use crate::people::oidc::{ProviderConfig, Providers};
 use crate::people::passkeys::{PasskeyError, Passkeys};
 use crate::people::roles::{Deed, require};
@@ -30,6 +32,7 @@ use crate::refusal::Refusal;
 use crate::{Authority, SignedIn};
 
 mod account;
+mod accounts;
 mod catalogue;
 mod confirm;
 mod consent;
@@ -89,6 +92,57 @@ impl Clients for RecordedClients {
     }
 }
 
+/// Where people's own accounts at tool servers are configured and kept. What a
+/// credential looks like inside the vault is the composition root's business.
+pub trait Accounts: Send + Sync {
+    /// Whether accounts can be connected at this tool server.
+    fn offers(&self, server: &ServerName) -> bool;
+
+    /// How, as of now.
+    ///
+    /// # Errors
+    /// [`AccountError::NotOffered`], [`AccountError::Config`].
+    fn config(&self, server: &ServerName) -> Result<AccountConfig, AccountError>;
+
+    /// Puts the tokens of this person's consent into the vault.
+    ///
+    /// # Errors
+    /// [`Refusal`]: then nothing is kept.
+    fn keep(
+        &self,
+        person: &SignedIn,
+        server: &ServerName,
+        site: &TokenSite,
+        tokens: &Tokens,
+    ) -> Result<(), Refusal>;
+
+    /// What the vault holds of a consent of theirs; `None` where there is none,
+    /// or where it cannot be opened.
+    fn held(&self, person: &SignedIn, server: &ServerName) -> Option<(TokenSite, Tokens)>;
+}
+
+/// Of an installation where no accounts can be connected.
+#[derive(Clone, Copy, Debug)]
+pub struct NoAccounts;
+
+impl Accounts for NoAccounts {
+    fn offers(&self, _: &ServerName) -> bool {
+        false
+    }
+
+    fn config(&self, _: &ServerName) -> Result<AccountConfig, AccountError> {
+        Err(AccountError::NotOffered)
+    }
+
+    fn keep(&self, _: &SignedIn, _: &ServerName, _: &TokenSite, _: &Tokens) -> Result<(), Refusal> {
+        Err(AccountError::NotOffered.into())
+    }
+
+    fn held(&self, _: &SignedIn, _: &ServerName) -> Option<(TokenSite, Tokens)> {
+        None
+    }
+}
+
 /// The console of one authority; clones share everything.
 #[derive(Clone)]
 pub struct Console(Arc<Inner>);
@@ -97,6 +151,7 @@ struct Inner {
     authority: Authority,
     clients: Arc<dyn Clients>,
     providers: Providers,
+    accounts: Arc<dyn Accounts>,
     passkeys: Result<Passkeys, PasskeyError>,
     cookies: Cookies,
     host: String,
@@ -127,7 +182,27 @@ impl Console {
         let providers = Providers::new(issuer, providers);
         let (passkeys, cookies) = (Passkeys::of(issuer), Cookies::of(issuer));
         let doors = RateLimiter::new(LOGINS, MAX_CALLERS, authority.host().now());
-        Self(Arc::new(Inner { authority, clients, providers, passkeys, cookies, host, doors }))
+        let accounts = Arc::new(NoAccounts);
+        Self(Arc::new(Inner {
+            authority,
+            clients,
+            providers,
+            accounts,
+            passkeys,
+            cookies,
+            host,
+            doors,
+        }))
+    }
+
+    /// The same, where people connect their own accounts at tool servers. To be
+    /// called before it is cloned; afterwards it changes nothing.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Arc<dyn Accounts>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.accounts = accounts;
+        }
+        self
     }
 }
 
@@ -137,6 +212,8 @@ pub fn console_router(console: Console) -> Router {
         .route("/login/passkey/begin", post(door::login_begin))
         .route("/login/provider/{name}", get(provider::begin))
         .route("/login/callback", get(provider::callback))
+        .route("/accounts/{server}/connect", get(accounts::connect))
+        .route("/accounts/{server}/callback", get(accounts::callback))
         .route_layer(middleware::from_fn_with_state(console.clone(), door::admit));
     Router::new()
         .merge(doors)
@@ -154,6 +231,11 @@ pub fn console_router(console: Console) -> Router {
         .route("/account/passkeys/begin", post(account::begin))
         .route("/account/passkeys/finish", post(account::finish))
         .route("/account/passkeys/{id}/remove", get(account::ask_remove).post(account::remove))
+        .route("/accounts", get(accounts::list))
+        .route(
+            "/accounts/{server}/disconnect",
+            get(accounts::ask_disconnect).post(accounts::disconnect),
+        )
         .route("/authorize", get(consent::authorize))
         .route("/consent/{secret}", get(consent::show))
         .route("/consent/{secret}/task", post(consent::choose))

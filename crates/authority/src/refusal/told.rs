@@ -11,6 +11,7 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Account(e) => e.code(),
             Self::AgentInactive { .. } => "agent-inactive",
             Self::AgentNotInWorkflow { .. } => "agent-not-in-workflow",
             Self::AlreadyInitialised => "already-initialised",
@@ -32,6 +33,7 @@ impl Refusal {
             Self::Grant(e) => e.code(),
             Self::GrantUsed => "grant-used",
             Self::Installation { .. } => "installation-invalid",
+            Self::IssuerMoved { .. } => "public-url-moved",
             Self::InstanceAmbiguous { .. } => "instance-ambiguous",
             Self::InstanceMissing { .. } => "instance-missing",
             Self::InstanceUnsuitable { .. } => "instance-unsuitable",
@@ -87,6 +89,7 @@ impl Refusal {
     #[must_use]
     pub fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::Account(e) => e.remedy(),
             Self::AgentInactive { .. } => "ask the agent's owner, or resume it",
             Self::AgentNotInWorkflow { .. } => "ask the workflow's owner to list the agent",
             Self::AlreadyInitialised => "use it as it is, or name another data dir",
@@ -118,6 +121,12 @@ impl Refusal {
             Self::Expand(e) => return Cow::Owned(e.remedy()),
             Self::Grant(e) => e.remedy(),
             Self::GrantUsed => "prepare a new grant",
+            Self::IssuerMoved { begun, .. } => {
+                return format!(
+                    "set `public_url = \"{begun}\"` in `bailiwick.toml`: grants, delegations and proofs name it for good; for another URL make a data dir of its own with `bailiwick init`"
+                )
+                .into();
+            }
             Self::Installation { .. } => "correct it in `bailiwick.toml` or on the command line",
             Self::InstanceAmbiguous { instances, .. } => {
                 let list: Vec<_> = instances.iter().map(InstanceId::as_str).collect();

@@ -59,7 +59,7 @@ fn an_authority_refuses_names_and_keys_that_are_not_its_own() {
     assert_eq!(code(shared), "installation-invalid");
     // The URL is the issuer: a log that was begun under another one is not ours.
     let other = new(&|i, _| i.issuer = "http://localhost:4001".into()).unwrap();
-    assert_eq!(code(other.started()), "installation-invalid");
+    assert_eq!(code(other.started()), "public-url-moved");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 //! on a screen: axe-core finds nothing, and nothing sticks out sideways.
 
 use bailiwick_authority::rules::tool_servers::NewServer;
-use bailiwick_authority::{Authority, Maker};
+use bailiwick_authority::{Authority, Maker, NewCredential};
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::enrolment::{IdentitySigningKey, Statement};
 use bailiwick_core::ids::{AgentId, EntryId, InstanceId, OrgId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{IdentityMode, StoreError};
+use bailiwick_store::{IdentityMode, StoreError, VaultKey};
 use bailiwick_testkit::browser::Browser;
 use bailiwick_testkit::present::{fresh_key, now};
 
@@ -115,6 +115,29 @@ fn waiting(a: &Authority) {
     }
 }
 
+/// Two tool servers that know people by their own accounts; at one of them
+/// somebody has one.
+fn accounts(a: &Authority, person: &str) {
+    for name in ["calendar", "mail"] {
+        a.tool_server_add(NewServer {
+            name: ServerName::parse(name).unwrap(),
+            url: format!("https://{name}.example.com/mcp"),
+            credential: None,
+            identity_mode: IdentityMode::Principal,
+            replace: false,
+        })
+        .unwrap();
+    }
+    let new = NewCredential {
+        server: ServerName::parse("calendar").unwrap(),
+        principal: Some(principal(person)),
+        kind: "account",
+        source: "consent",
+        sealed: b"sealed".to_vec().into(),
+    };
+    a.vault_set(new, &VaultKey::new([1; 32])).unwrap();
+}
+
 /// What a gateway recorded of a call.
 fn decided(decision: &str, alias: &str, nth: u8) -> Event {
     let text = |text: &str| Some(text.to_owned());
@@ -156,12 +179,13 @@ async fn every_page_without_anything_on_it_is_accessible() {
         ("/catalogue", "empty-catalogue"),
         ("/activity?agent=agent:nobody", "empty-activity"),
         ("/account", "empty-account"),
+        ("/accounts", "empty-accounts"),
         ("/grants/grant:none", "not-found"),
     ];
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(10);
+    judge.verdict(11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +242,7 @@ async fn every_page_with_something_on_it_is_accessible() {
         })
         .await;
     site.ask(waiting).await;
+    site.ask(|a| accounts(a, "user:owner")).await;
     let other = site.ask(|a| a.principal_add(&principal("user:leaver"), None).unwrap().alias).await;
     let agent = "/agents/agent:support-runner";
     let pages = [
@@ -236,6 +261,9 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/activity".to_owned(), "activity"),
         ("/activity/0".to_owned(), "entry"),
         ("/account".to_owned(), "account"),
+        ("/accounts".to_owned(), "accounts"),
+        ("/accounts?untold=1".to_owned(), "accounts-untold"),
+        ("/accounts/calendar/disconnect".to_owned(), "account-disconnect"),
         (PROGRAM.to_owned(), "program"),
         ("/people".to_owned(), "people"),
         (format!("/people/{other}"), "person"),

@@ -68,7 +68,7 @@ pub(crate) struct PlaceArgs {
     /// A further file or folder that the program may change; the folder it starts in it always may.
     #[arg(long, value_name = "PATH")]
     pub(crate) write: Vec<PathBuf>,
-    /// A variable of the program's environment: `NAME=VALUE`, or `NAME` to pass it on.
+    /// A variable of the program's environment: `NAME` to pass it on, or `NAME=VALUE` for what is no secret.
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
 }

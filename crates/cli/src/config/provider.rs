@@ -106,7 +106,7 @@ pub(crate) const PROVIDER_OPTIONS: &[OptionRow] = &[
     ),
 ];
 
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     range: &'static str,
     meaning: &'static str,
@@ -135,21 +135,7 @@ impl ProviderOptions {
 
     /// The provider, with its client secret read from its file.
     pub(crate) fn read(&self, dir: &Path) -> Result<ProviderConfig, CliError> {
-        let secret = if self.client_secret_file.is_empty() {
-            None
-        } else {
-            let path = dir.join(&self.client_secret_file);
-            let bytes = keyfile::own(keyfile::read_private(&path))?;
-            let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-            if !(1..=MAX_SECRET).contains(&text.len()) || text.chars().any(char::is_control) {
-                return Err(CliError::environment(
-                    "client-secret-malformed",
-                    format!("`{}` holds no client secret", path.display()),
-                    "write the secret on one line of the file",
-                ));
-            }
-            Some(Zeroizing::new(text.to_owned()))
-        };
+        let secret = client_secret(dir, &self.client_secret_file)?;
         self.config(secret)
             .map_err(|error| CliError::usage(error.code(), error.to_string(), error.remedy()))
     }
@@ -206,6 +192,24 @@ impl ProviderOptions {
             .with("provision", self.provision)
             .with("name_claim", self.name_claim.as_str())
     }
+}
+
+/// The client secret in a file, from the data dir; none, where no file is named.
+pub(super) fn client_secret(dir: &Path, file: &str) -> Result<Option<Zeroizing<String>>, CliError> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let path = dir.join(file);
+    let bytes = keyfile::own(keyfile::read_private(&path))?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+    if !(1..=MAX_SECRET).contains(&text.len()) || text.chars().any(char::is_control) {
+        return Err(CliError::environment(
+            "client-secret-malformed",
+            format!("`{}` holds no client secret", path.display()),
+            "write the secret on one line of the file",
+        ));
+    }
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// The first thing for which the providers cannot stand beside each other.

@@ -78,6 +78,7 @@ fn of_refusal(refusal: &Refusal) -> Class {
         | Refusal::EntitlementsInvalid(_)
         | Refusal::Grant(GrantError::Member { .. })
         | Refusal::Installation { .. }
+        | Refusal::IssuerMoved { .. }
         | Refusal::Key(_)
         | Refusal::ProgramCredential
         | Refusal::ReasonForm

@@ -47,6 +47,25 @@ pub(crate) enum Form {
         /// Whether the authorization server may be in the operator's own network.
         inside: bool,
     },
+    /// A bearer token of a person's own consent, with what renews it.
+    Account {
+        /// The access token.
+        secret: Source,
+        /// Until when it is good, seconds, if that is known.
+        until: Option<i64>,
+        /// With what the next one is fetched.
+        refresh: Option<String>,
+        /// The authorization server's issuer identifier.
+        issuer: Option<String>,
+        /// Where tokens are given out.
+        token_url: String,
+        /// Where they are taken back.
+        revocation_url: Option<String>,
+        /// Our client there.
+        client_id: String,
+        /// For which resource.
+        resource: String,
+    },
 }
 
 /// Where a secret comes from.
@@ -125,6 +144,7 @@ impl Form {
             Self::Basic { .. } => "basic",
             Self::Header { .. } => "header",
             Self::ClientCredentials { .. } => "client_credentials",
+            Self::Account { .. } => bailiwick_authority::people::accounts::KIND,
         }
     }
 
@@ -133,7 +153,8 @@ impl Form {
             Self::Bearer { secret }
             | Self::Basic { secret, .. }
             | Self::Header { secret, .. }
-            | Self::ClientCredentials { secret, .. } => secret,
+            | Self::ClientCredentials { secret, .. }
+            | Self::Account { secret, .. } => secret,
         }
     }
 
@@ -154,7 +175,8 @@ impl Form {
             Self::Bearer { .. } => object,
             Self::Basic { user, .. } => object.with("user", user.as_str()),
             Self::Header { name, .. } => object.with("header", name.as_str()),
-            Self::ClientCredentials { token_url, client_id, .. } => {
+            Self::ClientCredentials { token_url, client_id, .. }
+            | Self::Account { token_url, client_id, .. } => {
                 object.with("token_url", token_url.as_str()).with("client_id", client_id.as_str())
             }
         }
@@ -195,6 +217,16 @@ mod tests {
                 scopes: vec!["read".into()],
                 resource: None,
                 inside: false,
+            },
+            Form::Account {
+                secret: value(),
+                until: Some(1),
+                refresh: Some("canary-that-renews".into()),
+                issuer: None,
+                token_url: "https://as.example/token".into(),
+                revocation_url: None,
+                client_id: "c".into(),
+                resource: "https://mail.example/mcp".into(),
             },
         ];
         for form in forms {

@@ -5,6 +5,7 @@ use std::path::Path;
 use bailiwick_core::json::{Json, Object};
 
 use crate::args::ConfigVerb;
+use crate::config::account::ACCOUNT_OPTIONS;
 use crate::config::provider::PROVIDER_OPTIONS;
 use crate::config::{Config, FILE, OPTIONS, OptionRow};
 use crate::error::CliError;
@@ -38,20 +39,26 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
                 ));
             }
             let mut object = config.to_json();
-            let mut providers = Vec::new();
-            for provider in &config.provider {
-                let members = provider.to_json();
-                text.push_str("[[provider]]\n");
-                for row in PROVIDER_OPTIONS {
+            let providers = config.provider.iter().map(|p| ("provider", p.to_json()));
+            let accounts = config.account.iter().map(|a| ("account", a.to_json()));
+            let (mut of_provider, mut of_account) = (Vec::new(), Vec::new());
+            for (table, members) in providers.chain(accounts) {
+                let (rows, list) = match table {
+                    "provider" => (PROVIDER_OPTIONS, &mut of_provider),
+                    _ => (ACCOUNT_OPTIONS, &mut of_account),
+                };
+                text.push_str(&format!("[[{table}]]\n"));
+                for row in rows {
                     let value = members.member(row.name).cloned().unwrap_or(Json::Null);
                     let OptionRow { name, range, meaning, attacker, .. } = row;
                     text.push_str(&format!(
                         "{name} = {value}\n  {meaning}\n  range: {range}\n  who controls it gains: {attacker}\n\n",
                     ));
                 }
-                providers.push(Json::from(members));
+                list.push(Json::from(members));
             }
-            object.insert("provider", providers);
+            object.insert("provider", of_provider);
+            object.insert("account", of_account);
             out.result(object, text.trim_end());
         }
     }

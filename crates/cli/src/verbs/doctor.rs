@@ -7,9 +7,10 @@ use std::time::Duration;
 use bailiwick_authority::people::oidc::{ProviderConfig, Providers};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::StoreError;
+use bailiwick_store::{IdentityMode, StoreError};
 
 use crate::config::Config;
+use crate::config::account::AccountOptions;
 use crate::datadir::{ADMIN, DataDir, KEY_FILES, no_data_dir};
 use crate::error::{CliError, ended};
 use crate::host;
@@ -95,6 +96,11 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         let result = result.map(|()| format!("{name}: reached, with keys"));
         checks.push(Check { what: "login provider", result });
     }
+    for options in &data.config.account {
+        let name = options.tool_server.clone();
+        let result = account(data, options).map(|()| format!("{name}: can be connected"));
+        checks.push(Check { what: "accounts", result });
+    }
     for server in data.authority.tool_servers()? {
         let pins = data.authority.pins(&server.name)?.len();
         let result = if pins == 0 {
@@ -116,6 +122,35 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         checks.push(Check { what: "direct call", result });
     }
     vault(data, checks)
+}
+
+/// The authorization server of a tool server must say where its endpoints are.
+fn account(data: &DataDir, options: &AccountOptions) -> Result<(), CliError> {
+    let config = options.read(&data.dir)?;
+    let servers = data.authority.tool_servers()?;
+    let server = servers.iter().find(|server| server.name == config.server);
+    let server = server.ok_or_else(|| {
+        CliError::not_found(
+            "unknown-name",
+            format!("no tool server `{}` is catalogued", config.server),
+            format!("bailiwick tool-server add {} --url URL", config.server),
+        )
+    })?;
+    if server.identity_mode != IdentityMode::Principal {
+        return Err(CliError::refused(
+            "account-not-asked-for",
+            format!("`{}` knows one account for everybody", config.server),
+            format!("bailiwick tool-server identity {} principal", config.server),
+        ));
+    }
+    let found = super::serve::runtime()?.block_on(config.discover(&server.url));
+    found.map(drop).map_err(|error| {
+        CliError::environment(
+            error.code(),
+            format!("`{}`: {error}", config.server),
+            "check `[[account]]` in the configuration, and that the server is there",
+        )
+    })
 }
 
 /// Whether every credential can be had, as a call would need it.

@@ -36,6 +36,7 @@ use crate::output::Output;
 use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
+use crate::vault::account::StoreAccounts;
 
 /// How often entries become leaves of the tree (within a second).
 const SEQUENCE: Duration = Duration::from_millis(500);
@@ -149,6 +150,7 @@ pub(super) fn gateway_with(
         anchors,
     );
     config.authorization_servers = vec![installation.issuer.clone()];
+    config.accounts_url = Some(format!("{}/accounts", installation.issuer));
     config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
     config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
@@ -315,7 +317,7 @@ async fn bind(listen: &str) -> Result<TcpListener, CliError> {
 }
 
 /// The authority's own side: the authorization server, instances, the console.
-fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
+fn authority(data: &Arc<DataDir>) -> Result<(Router, machine::Machine), CliError> {
     let authority = data.authority.clone();
     let loopback = data.config.client_documents.loopback;
     let fetch = Arc::new(WebFetch { loopback });
@@ -332,7 +334,8 @@ fn authority(data: &DataDir) -> Result<(Router, machine::Machine), CliError> {
     let secret = host::random()?;
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let providers = data.providers()?;
-    let console = Console::new(authority.clone(), documents, providers.clone());
+    let console = Console::new(authority.clone(), documents, providers.clone())
+        .with_accounts(Arc::new(StoreAccounts(Arc::clone(data))));
     let router = machine::machine_router(machine.clone())
         .merge(api_router(Api::new(authority.clone(), providers, rate)))
         .merge(instances_router(authority))

@@ -61,7 +61,9 @@ fn add(
             .with("upstream_identity", server.identity_mode.as_str()),
         format!("catalogued {} at {}", server.name, server.url),
     );
-    out.next(&[&format!("bailiwick tool-server pin {}", server.name)]);
+    let is_program = server.url.starts_with("stdio:");
+    let command = if is_program { " -- COMMAND   # the program, as it is started" } else { "" };
+    out.next(&[&format!("bailiwick tool-server pin {}{command}", server.name)]);
     Ok(())
 }
 

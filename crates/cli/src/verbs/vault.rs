@@ -116,7 +116,9 @@ fn check(form: &Form) -> Result<(), CliError> {
         _ => "a-value-to-come",
     };
     let sendable = match form {
-        Form::Bearer { .. } | Form::ClientCredentials { .. } => Credential::bearer(value),
+        Form::Bearer { .. } | Form::ClientCredentials { .. } | Form::Account { .. } => {
+            Credential::bearer(value)
+        }
         Form::Basic { user, .. } => Credential::basic(user, value),
         Form::Header { name, .. } => Credential::header(name, value),
     };

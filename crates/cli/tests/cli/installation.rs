@@ -201,7 +201,7 @@ fn the_configuration_is_checked_shown_and_overridden_in_order() {
     let options = shown.as_object().unwrap();
     assert!(options.len() >= 14, "{shown}");
     for (name, option) in options {
-        if name == "provider" {
+        if ["account", "provider"].contains(&name.as_str()) {
             assert!(option.is_array(), "{option}");
             continue;
         }
@@ -315,4 +315,22 @@ fn an_init_that_was_cut_off_goes_on_and_replaces_nothing() {
     assert_eq!(answer.status, 1, "{}", answer.err);
     assert!(answer.err.contains("already-initialised"), "{}", answer.err);
     assert!(!data.join("keys/issuer.jwk").exists());
+}
+
+#[test]
+fn another_public_url_is_refused_and_the_right_one_is_named() {
+    let mut world = World::new(EXE);
+    world.stop_serve();
+    let file = world.data.join("bailiwick.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let begun = format!("public_url = \"{}\"", world.public_url);
+    assert!(text.contains(&begun), "{text}");
+    let moved = text.replace(&begun, "public_url = \"https://bailiwick.example\"");
+    fs::write(&file, moved).unwrap();
+    let refused = world.run(&["agent", "list"]);
+    assert_eq!((refused.status, refused.code().as_str()), (2, "public-url-moved"));
+    let remedy = refused.json()["error"]["remedy"].as_str().unwrap().to_owned();
+    assert!(remedy.contains(&begun), "{remedy}");
+    fs::write(&file, text).unwrap();
+    world.ok(&["agent", "list"]);
 }

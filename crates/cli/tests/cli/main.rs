@@ -31,6 +31,7 @@ mod keys;
 mod ledger;
 mod login;
 mod oidc;
+mod own_accounts;
 mod policy;
 mod privacy;
 mod records;

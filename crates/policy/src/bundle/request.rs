@@ -82,6 +82,7 @@ pub(super) fn of(input: &PolicyInput<'_>) -> Result<Asked, RequestError> {
         ("assurance", grade("Assurance", input.assurance.as_str())?),
         ("guarantee", grade("Guarantee", input.guarantee.as_str())?),
         ("isolation", grade("Isolation", input.isolation.as_str())?),
+        ("upstream", grade("Upstream", input.upstream.as_str())?),
         ("hops", Value::new_long(i64::try_from(call.hops).unwrap_or(i64::MAX))),
         ("staleness_ms", Value::new_long(call.staleness_ms)),
         ("time", Value::new_datetime(call.now.to_string())),

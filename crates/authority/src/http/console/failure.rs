@@ -11,6 +11,7 @@ use crate::console::{ErrorPage, Text, headers};
 use crate::host::Moment;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::oauth::error::OAuthError;
+use crate::people::accounts::AccountError;
 use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::refusal::Refusal;
@@ -211,6 +212,14 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Passkey(PasskeyError::Unknown | PasskeyError::Invalid | PasskeyError::Counter) => {
             (StatusCode::FORBIDDEN, "This passkey was not accepted")
         }
+        Refusal::Account(
+            AccountError::Unreachable(_) | AccountError::Metadata { .. } | AccountError::Exchange,
+        ) => (StatusCode::BAD_GATEWAY, "The tool server's authorization server cannot be used now"),
+        Refusal::Account(AccountError::NotOffered | AccountError::Config { .. }) => {
+            (StatusCode::NOT_FOUND, "No account can be connected there")
+        }
+        Refusal::Account(AccountError::NotKept) => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
+        Refusal::Account(_) => (StatusCode::FORBIDDEN, "The account was not connected"),
         Refusal::Oidc(OidcError::Unreachable(_) | OidcError::Metadata { .. }) => {
             (StatusCode::BAD_GATEWAY, "The identity provider cannot be used now")
         }

@@ -181,7 +181,7 @@ pub(super) async fn callback(mut visit: Visit) -> Response {
 }
 
 /// What the browser brought; a parameter that stands there twice is nobody's.
-fn answer(query: &str) -> Result<Callback, OidcError> {
+pub(super) fn answer(query: &str) -> Result<Callback, OidcError> {
     let parameters = Parameters::parse(query).map_err(|_| OidcError::Answer)?;
     parameters.once_each().map_err(|_| OidcError::Answer)?;
     let text = |name: &str| parameters.first(name).map(str::to_owned);
@@ -248,7 +248,7 @@ fn sign(
 }
 
 /// Another site does not begin a login in somebody's browser.
-fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
     let site = headers.get("sec-fetch-site").map(|v| v.to_str().unwrap_or("?"));
     match site {
         None | Some("same-origin" | "none") => Ok(()),
@@ -261,7 +261,7 @@ type Opened = (String, Purpose, Then);
 
 impl Visit {
     /// Blocking work before a provider is asked.
-    async fn open<T: Send + 'static>(
+    pub(super) async fn open<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner, &Asked) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
@@ -271,7 +271,7 @@ impl Visit {
         done.unwrap_or(Err(Failure::NotFound))
     }
 
-    async fn fail(self, failure: Failure) -> Response {
+    pub(super) async fn fail(self, failure: Failure) -> Response {
         self.run(|_, _| Err(failure)).await
     }
 

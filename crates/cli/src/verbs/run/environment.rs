@@ -47,6 +47,20 @@ impl Environment {
         }
         for named in named {
             match named.split_once('=') {
+                Some((name, _)) if !is_name(name) => return Err(no_name(named)),
+                None if !is_name(named) => return Err(no_name(named)),
+                // Whoever lists this machine's processes reads the command line.
+                Some((name, _)) if is_telling(name) => {
+                    return Err(CliError::usage(
+                        "secret-in-arguments",
+                        format!(
+                            "`{name}` looks like a secret, and others can read it on the command line"
+                        ),
+                        format!(
+                            "set {name} in this environment, and pass it on with `--env {name}`"
+                        ),
+                    ));
+                }
                 Some((name, value)) => given.push((name.into(), value.into())),
                 None if given.iter().any(|(name, _)| name == named.as_str()) => {}
                 None => {
@@ -65,8 +79,7 @@ impl Environment {
     /// One line about what stays out: the names that look like secrets, and how
     /// many others.
     pub(super) fn told(&self) -> String {
-        let upper = |name: &str| name.to_ascii_uppercase();
-        let secret = |name: &&String| TELLING.iter().any(|mark| upper(name).contains(mark));
+        let secret = |name: &&String| is_telling(name);
         let secrets: Vec<&str> = self.stripped.iter().filter(secret).map(String::as_str).collect();
         let others = self.stripped.len() - secrets.len();
         match (secrets.is_empty(), others) {
@@ -78,6 +91,25 @@ impl Environment {
     }
 }
 
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    TELLING.iter().any(|mark| name.contains(mark))
+}
+
+/// What a system takes for a variable's name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+fn no_name(given: &str) -> CliError {
+    let shown = given.split_once('=').map_or(given, |(name, _)| name);
+    CliError::usage(
+        "variable-malformed",
+        format!("`{shown}` is no name of a variable"),
+        "write --env NAME, or --env NAME=VALUE",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +118,17 @@ mod tests {
         [("PATH", "/bin"), ("GITHUB_TOKEN", "t"), ("EDITOR", "vi"), ("aws_secret_access_key", "s")]
             .map(|(name, value)| (name.into(), value.into()))
             .to_vec()
+    }
+
+    #[test]
+    fn a_secret_is_passed_on_by_its_name_and_not_on_the_command_line() {
+        let error = Environment::new(inherited(), &["API_KEY=hunter2".into()]).err().unwrap();
+        assert_eq!(error.code, "secret-in-arguments");
+        assert!(!format!("{}{}", error.message, error.remedy).contains("hunter2"));
+        let environment = Environment::new(inherited(), &["GITHUB_TOKEN".into()]).unwrap();
+        assert!(
+            environment.given.iter().any(|(name, value)| name == "GITHUB_TOKEN" && value == "t")
+        );
     }
 
     #[test]
@@ -100,6 +143,12 @@ mod tests {
         assert_eq!(given, [("PATH", "/bin"), ("EDITOR", "vi"), ("MODE", "fast=1")]);
         assert_eq!(environment.stripped, ["GITHUB_TOKEN", "aws_secret_access_key"]);
         assert_eq!(environment.told(), "GITHUB_TOKEN, aws_secret_access_key");
-        assert!(Environment::new(inherited(), &["ABSENT".into()]).is_err());
+        let refused = |named: &str| {
+            Environment::new(inherited(), &[named.to_owned()]).err().map(|error| error.code)
+        };
+        assert_eq!(refused("ABSENT").as_deref(), Some("variable-missing"));
+        for named in ["=x", "", "="] {
+            assert_eq!(refused(named).as_deref(), Some("variable-malformed"), "{named}");
+        }
     }
 }

@@ -26,6 +26,7 @@ const CALL: &[&str] = &[
     "assurance",
     "guarantee",
     "isolation",
+    "upstream",
     "consent",
     "principal",
     "task",
@@ -189,6 +190,12 @@ impl Reading {
             || Some(Isolation::Namespaces),
             |r, n| r.named(n, Isolation::ALL, Isolation::as_str),
         );
+        let upstream = self.given(
+            c,
+            "upstream",
+            || Some(Upstream::Apart),
+            |r, n| r.named(n, Upstream::ALL, Upstream::as_str),
+        );
         let consent = self.given(c, "consent", || Some(Consent::Signed), Self::grade);
         let principal =
             self.given(c, "principal", || PrincipalId::parse("user:example").ok(), Self::id);
@@ -223,7 +230,7 @@ impl Reading {
             assurance: assurance?,
             guarantee: guarantee?,
             isolation: isolation?,
-            upstream: Upstream::Apart,
+            upstream: upstream?,
             consent: consent?,
             principal: principal?,
             task: task?,
