@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_gateway::lines::Lines;
@@ -26,8 +26,10 @@ mod way;
 
 pub(crate) use door::Door;
 pub(crate) use http::Side;
-use session::Session;
+use session::{AGAIN, Session};
 pub(crate) use way::Way;
+
+use crate::presenter::Moment;
 
 /// The largest message that a client may write: what a gateway takes at most
 /// by default.
@@ -189,16 +191,33 @@ impl Bridge {
         let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
     }
 
-    /// Passes an answer on: one message, or events and then the message.
+    /// Passes an answer on: one message, or events and then the message. The
+    /// rest of a stream that ended before is asked for in its session.
     async fn relay(
         &self,
-        response: axum::http::Response<Body>,
+        mut response: axum::http::Response<Body>,
         id: Option<&Json>,
+        within: Option<(&HeaderValue, &Moment<'_>)>,
     ) -> Result<(), Fault> {
-        let status = response.status();
-        if is_media(&response, "text/event-stream") && status.is_success() {
-            return self.relay_events(response.into_body(), id).await;
+        let mut last = None;
+        let mut resumed = false;
+        while is_media(&response, "text/event-stream") && response.status().is_success() {
+            let before = last.clone();
+            let ended = self.relay_events(response.into_body(), id, &mut last).await;
+            if matches!(ended, Ok(true)) || id.is_none() {
+                return ended.map(drop);
+            }
+            let (Some((session, moment)), Some(from)) = (within, &last) else {
+                return Err(unanswered(ended));
+            };
+            if resumed && before == last {
+                return Err(unanswered(ended));
+            }
+            tokio::time::sleep(AGAIN).await;
+            response = self.events_after(session, Some(from), moment).await?;
+            resumed = true;
         }
+        let status = response.status();
         let stranger = || Fault::Stranger(format!("it answers {status}"));
         if !is_media(&response, "application/json") {
             return match id {
@@ -217,7 +236,14 @@ impl Bridge {
         }
     }
 
-    async fn relay_events(&self, body: Body, id: Option<&Json>) -> Result<(), Fault> {
+    /// Passes events on; true, once the answer was among them. The id of the
+    /// last event goes into `last`.
+    async fn relay_events(
+        &self,
+        body: Body,
+        id: Option<&Json>,
+        last: &mut Option<String>,
+    ) -> Result<bool, Fault> {
         let mut reader = sse::Reader::new(ANSWERS.max_bytes);
         let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
@@ -232,14 +258,22 @@ impl Bridge {
                 };
                 self.say(&message).await;
                 if answered {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
+            if let Some(id) = reader.last_id() {
+                *last = Some(id.to_owned());
+            }
         }
-        match id {
-            Some(_) => Err(Fault::Away("the stream ended without an answer".to_owned())),
-            None => Ok(()),
-        }
+        Ok(false)
+    }
+}
+
+/// A stream that ended without the answer.
+fn unanswered(ended: Result<bool, Fault>) -> Fault {
+    match ended {
+        Ok(_) => Fault::Away("the stream ended without an answer".to_owned()),
+        Err(fault) => fault,
     }
 }
 

@@ -17,8 +17,8 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::grades::Question;
 use bailiwick_policy::mcp_methods::Era;
 use http::StatusCode;
-use tokio::sync::mpsc;
 
+use crate::feeds::Feed;
 use crate::gateway::Gateway;
 use crate::messages::Visit;
 use crate::ports::Host;
@@ -39,7 +39,7 @@ pub(crate) struct Asking {
     session: Arc<Session>,
     allowed: BTreeSet<Question>,
     /// The call's stream.
-    to: mpsc::Sender<Vec<u8>>,
+    to: Arc<Feed>,
     told: Mutex<Told>,
 }
 
@@ -128,7 +128,7 @@ impl Asking {
     pub(crate) fn of(
         session: Arc<Session>,
         listed: impl Iterator<Item = Question>,
-        to: mpsc::Sender<Vec<u8>>,
+        to: Arc<Feed>,
     ) -> Option<Arc<Self>> {
         let allowed: BTreeSet<_> = listed.filter(|q| session.offers.contains(q)).collect();
         if allowed.is_empty() {
@@ -162,7 +162,7 @@ impl Asking {
     ) -> bool {
         let Some(minted) = self.mint(host, question, id) else { return false };
         let asked = rpc::compose(Some(&Json::from(minted.as_str())), method, params);
-        let sent = self.to.try_send(rpc::text(&asked)).is_ok();
+        let sent = self.to.push(rpc::text(&asked));
         if !sent {
             self.session.questions.lock().asked.remove(&minted);
         }

@@ -26,6 +26,7 @@ use crate::wire::{DENIED, NOT_AUTHENTICATED};
 pub(crate) mod api;
 mod child;
 pub mod headers;
+mod resumed;
 pub mod stdio;
 
 pub(crate) use headers::param_headers;
@@ -332,11 +333,10 @@ impl Upstream {
             let work = self.programs.exchange(outgoing, id, events);
             return tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut));
         }
-        let sent_in_session = outgoing.session.is_some();
-        let server = outgoing.server;
+        let (server, session) = (outgoing.server, outgoing.session);
         let work = async {
             let answer = self.post(outgoing).await?;
-            self.receive(answer, &server.name, id, sent_in_session, events).await
+            self.receive(answer, (server, session), id, events).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -466,47 +466,30 @@ impl Upstream {
     async fn receive(
         &self,
         answer: Answer,
-        server: &ServerName,
+        (server, sent_in): (&ToolServer, Option<&str>),
         id: &Json,
-        sent_in_session: bool,
         events: &mut Events,
     ) -> Result<Received, Failure> {
-        let Answer { mut response, credential } = answer;
-        let read =
-            |text: &[u8], bytes| self.reading.message(text, server, credential.as_ref(), bytes);
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND && sent_in_session {
+        let status = answer.response.status();
+        if status == StatusCode::NOT_FOUND && sent_in.is_some() {
             return Err(Failure::SessionEnded);
         }
-        let session = response
+        let session = answer
+            .response
             .headers()
             .get("mcp-session-id")
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        let mut bytes = 0usize;
-        if is_media(response.headers(), "text/event-stream") && status.is_success() {
-            let mut reader = sse::Reader::new(self.reading.max_bytes);
-            while let Some(piece) = response.chunk().await.map_err(|e| failure(&e))? {
-                bytes = bytes.saturating_add(piece.len());
-                if bytes > self.reading.max_bytes {
-                    return Err(Failure::TooLarge { bytes });
-                }
-                let data = reader.feed(&piece).map_err(|_| Failure::TooLarge { bytes })?;
-                for data in data {
-                    let message = read(&data, bytes)?;
-                    match message {
-                        Message::Response { id: answered, message } if answered == *id => {
-                            let streamed = true;
-                            return Ok(Received { message, bytes, session, streamed });
-                        }
-                        Message::Response { .. } => return Err(Failure::Garbage { bytes }),
-                        other => events.take(other),
-                    }
-                }
-            }
-            // The stream ended without the answer.
-            return Err(Failure::Broken);
+        if is_media(answer.response.headers(), "text/event-stream") && status.is_success() {
+            events.opened();
+            let (message, bytes) = self.receive_events(answer, (server, sent_in), id, events).await?;
+            return Ok(Received { message, bytes, session, streamed: true });
         }
+        let Answer { mut response, credential } = answer;
+        let read = |text: &[u8], bytes| {
+            self.reading.message(text, &server.name, credential.as_ref(), bytes)
+        };
+        let mut bytes = 0usize;
         if !is_media(response.headers(), "application/json") {
             return Err(if status.is_success() {
                 Failure::Garbage { bytes }

@@ -21,7 +21,7 @@ impl Bridge {
             let (headers, body) =
                 self.way.compose(Some(id), method, params, &self.way.presenter.moment())?;
             let response = self.way.send(Method::POST, headers, body).await?;
-            return self.relay(response, Some(id)).await;
+            return self.relay(response, Some(id), None).await;
         }
         if method == "initialize" {
             return self.initialize(id, params).await;
@@ -36,12 +36,13 @@ impl Bridge {
             }
             let response = self.way.send(Method::POST, headers, body).await?;
             // Nothing was done: the session was gone before.
-            if let Some(session) = session.filter(|_| session_ended(&response) && !again) {
-                self.forget(&session).await;
+            if let Some(session) = session.as_ref().filter(|_| session_ended(&response) && !again) {
+                self.forget(session).await;
                 again = true;
                 continue;
             }
-            return self.relay(response, Some(id)).await;
+            let within = session.as_ref().map(|session| (session, &moment));
+            return self.relay(response, Some(id), within).await;
         }
     }
 

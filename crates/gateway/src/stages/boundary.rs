@@ -29,13 +29,14 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Headers that mean something here: one value each.
-const SINGLE: [&str; 10] = [
+const SINGLE: [&str; 11] = [
     "aat-chain",
     "aat-pop",
     "authorization",
     "content-encoding",
     "content-type",
     "dpop",
+    "last-event-id",
     "mcp-method",
     "mcp-name",
     "mcp-protocol-version",

@@ -16,7 +16,6 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
-use tokio::sync::mpsc;
 
 use super::approval::Cleared;
 use super::authority::Covering;
@@ -24,6 +23,7 @@ use super::boundary::Speech;
 use super::evidence::{self, Decision, Draw, Finished, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
+use crate::feeds::Feed;
 use crate::gateway::Gateway;
 use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
 use crate::questions::{Answered, Asking};
@@ -75,7 +75,7 @@ impl<P> Recorded<P> {
     }
 
     /// What the tool server may ask because of the call.
-    pub(crate) fn asking(&self, to: mpsc::Sender<Vec<u8>>) -> Option<Arc<Asking>> {
+    pub(crate) fn asking(&self, to: Arc<Feed>) -> Option<Arc<Asking>> {
         let catalogue = &self.call.ground.workflow.catalogue;
         Asking::of(self.session()?, catalogue.questions(&self.call.request.server), to)
     }
