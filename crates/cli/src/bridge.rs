@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_gateway::headers;
 use bailiwick_gateway::lines::Lines;
 use bailiwick_gateway::rpc::{self, Message};
 use bailiwick_gateway::sse;
@@ -39,6 +40,8 @@ const ANSWERS: JsonLimits =
     JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
 /// Requests of one client under way at once.
 const MAX_UNDER_WAY: usize = 64;
+/// Tools whose schemas are remembered.
+const MAX_SCHEMAS: usize = 1_000;
 /// Lines that wait for a slow client.
 const BUFFERED: usize = 64;
 /// How long answers are waited for when the client wrote its last word.
@@ -54,6 +57,9 @@ pub(crate) struct Bridge {
     /// is how they are cancelled there.
     under_way: Mutex<HashMap<String, AbortHandle>>,
     events: Mutex<Option<AbortHandle>>,
+    /// Schemas of tools that want arguments in headers too, which a client on
+    /// standard streams knows nothing of.
+    schemas: Mutex<HashMap<String, Object>>,
     to: mpsc::Sender<Vec<u8>>,
 }
 
@@ -104,6 +110,7 @@ pub(crate) async fn serve(
         session: tokio::sync::Mutex::default(),
         under_way: Mutex::default(),
         events: Mutex::default(),
+        schemas: Mutex::default(),
         to,
     });
     tokio::select! {
@@ -132,7 +139,37 @@ impl Bridge {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Remembers what a listing says of headers.
+    fn learn(&self, message: &Json) {
+        let result = message.as_object().and_then(|m| m.member("result")?.as_object());
+        let Some(tools) = result.and_then(|r| r.member("tools")?.as_array()) else { return };
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in tools.iter().filter_map(Json::as_object) {
+            let name = tool.member("name").and_then(Json::as_str);
+            let schema = tool.member("inputSchema").and_then(Json::as_object);
+            let (Some(name), Some(schema)) = (name, schema) else { continue };
+            let wants = Json::from(schema.clone()).canonical().contains("\"x-mcp-header\"");
+            if !wants {
+                schemas.remove(name);
+            } else if schemas.len() < MAX_SCHEMAS {
+                schemas.insert(name.to_owned(), schema.clone());
+            }
+        }
+    }
+
+    /// `Mcp-Param-…` headers of a call.
+    fn mirrored(&self, params: Option<&Object>) -> Vec<(HeaderName, HeaderValue)> {
+        let schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = |name: &str| params.and_then(|params| params.member(name));
+        let schema = member("name").and_then(Json::as_str).and_then(|name| schemas.get(name));
+        match member("arguments").and_then(Json::as_object) {
+            Some(arguments) => headers::mirrored(schema, arguments),
+            None => Vec::new(),
+        }
+    }
+
     async fn say(&self, message: &Json) {
+        self.learn(message);
         let _ = self.to.send(rpc::text(message)).await;
     }
 

@@ -172,7 +172,9 @@ mod tests {
     fn the_last_complete_event_is_the_one_to_go_on_from() {
         let mut reader = Reader::new(100);
         assert_eq!((reader.last_id(), reader.retry_ms()), (None, None));
-        reader.feed(b"id: a1\nretry: 250\ndata: \n\nid: a2\ndata: x\n\nid: a3\ndata: half").unwrap();
+        reader
+            .feed(b"id: a1\nretry: 250\ndata: \n\nid: a2\ndata: x\n\nid: a3\ndata: half")
+            .unwrap();
         assert_eq!((reader.last_id(), reader.retry_ms()), (Some("a2"), Some(250)));
         reader.reconnect();
         assert_eq!(reader.feed(b"data: y\n\n").unwrap(), vec![b"y".to_vec()]);

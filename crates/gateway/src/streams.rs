@@ -177,9 +177,10 @@ impl Gateway {
         let scope = visit.caller.present.chain().scope().cloned().map(Arc::new);
         let kept = session.feeds.common(scope.as_deref());
         // Events that were narrowed to another scope are not shown under this one.
-        if last.as_ref().is_some_and(|(feed, _)| {
-            !kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, feed))
-        }) {
+        if last
+            .as_ref()
+            .is_some_and(|(feed, _)| !kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, feed)))
+        {
             return Err(NoStream::Gone);
         }
         let after = last.map(|(_, number)| number);

@@ -82,6 +82,16 @@ pub(crate) enum Failure {
         /// What had been read.
         bytes: usize,
     },
+    /// Asks the agent's client what the workflow does not list.
+    Asks {
+        /// What had been read.
+        bytes: usize,
+    },
+    /// Would go on as a task.
+    Detached {
+        /// What had been read.
+        bytes: usize,
+    },
     /// Not an answer of the protocol.
     Garbage {
         /// What had been read.
@@ -97,16 +107,23 @@ impl Failure {
         match self {
             Self::Unreachable | Self::Late | Self::SessionEnded => Outcome::NotExecuted,
             Self::TimedOut => Outcome::Timeout,
-            Self::Broken | Self::Cancelled => Outcome::Unknown,
-            Self::TooLarge { .. } | Self::Leak { .. } | Self::Garbage { .. } | Self::Status(_) => {
-                Outcome::Error
-            }
+            // What goes on out of sight ends out of sight.
+            Self::Broken | Self::Cancelled | Self::Detached { .. } => Outcome::Unknown,
+            Self::TooLarge { .. }
+            | Self::Leak { .. }
+            | Self::Asks { .. }
+            | Self::Garbage { .. }
+            | Self::Status(_) => Outcome::Error,
         }
     }
 
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Self::TooLarge { bytes } | Self::Leak { bytes } | Self::Garbage { bytes } => bytes,
+            Self::TooLarge { bytes }
+            | Self::Leak { bytes }
+            | Self::Asks { bytes }
+            | Self::Detached { bytes }
+            | Self::Garbage { bytes } => bytes,
             _ => 0,
         }
     }
@@ -153,6 +170,16 @@ impl Failure {
                 "upstream-leak",
                 "the tool server's answer holds a secret of the gateway and is withheld",
                 "tell the tool server's owner, and change its credential",
+            ),
+            Self::Asks { .. } => (
+                "upstream-asks",
+                "the tool server asks for what its workflow does not let it ask; the question is withheld",
+                "have the workflow's owner list it under the tool server's `questions`",
+            ),
+            Self::Detached { .. } => (
+                "upstream-detached",
+                "the tool server goes on with the call as a task, which is not offered here; it may have its effect",
+                "find out what happened before calling again",
             ),
             Self::Garbage { .. } => (
                 "upstream-garbage",
@@ -482,7 +509,8 @@ impl Upstream {
             .map(str::to_owned);
         if is_media(answer.response.headers(), "text/event-stream") && status.is_success() {
             events.opened();
-            let (message, bytes) = self.receive_events(answer, (server, sent_in), id, events).await?;
+            let (message, bytes) =
+                self.receive_events(answer, (server, sent_in), id, events).await?;
             return Ok(Received { message, bytes, session, streamed: true });
         }
         let Answer { mut response, credential } = answer;

@@ -18,8 +18,11 @@ impl Bridge {
     ) -> Result<(), Fault> {
         let params = params.as_ref();
         if stated_version(params).is_some() {
-            let (headers, body) =
+            let (mut headers, body) =
                 self.way.compose(Some(id), method, params, &self.way.presenter.moment())?;
+            if method == "tools/call" {
+                headers.extend(self.mirrored(params));
+            }
             let response = self.way.send(Method::POST, headers, body).await?;
             return self.relay(response, Some(id), None).await;
         }

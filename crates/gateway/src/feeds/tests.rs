@@ -59,7 +59,9 @@ async fn an_event_of_another_session_or_one_that_never_was_is_not_found() {
     assert!(mine.find(&id).is_some() && yours.find(&id).is_none());
     let (name, _) = id.split_once('.').unwrap();
     assert_eq!(name.len(), 22, "16 random bytes");
-    for never in ["", ".", ".0", "0", name, &format!("{name}.-1"), &format!("{name}.18446744073709551616")] {
+    for never in
+        ["", ".", ".0", "0", name, &format!("{name}.-1"), &format!("{name}.18446744073709551616")]
+    {
         assert!(mine.find(never).is_none(), "{never}");
     }
     // A number that is still to come would be a way to miss what comes first.
@@ -118,7 +120,9 @@ async fn a_flood_of_streams_displaces_only_those_that_are_over() {
         })
         .collect();
     assert_eq!(feeds.lock().len(), MAX_FEEDS);
-    assert!(running.log().name.is_some() && feeds.lock().iter().any(|k| Arc::ptr_eq(&k.feed, &running)));
+    assert!(
+        running.log().name.is_some() && feeds.lock().iter().any(|k| Arc::ptr_eq(&k.feed, &running))
+    );
     drop(all);
     // With all places taken by streams that go on, one more has no ids.
     let going: Vec<_> = (0..MAX_FEEDS).map(|_| call()).collect();

@@ -17,10 +17,12 @@ use crate::stock_clients::{Program, clients};
 
 /// Scenarios that the suite runs besides those that a revision requires, and that
 /// are compared too.
-const MORE: [&str; 12] = [
+const MORE: [&str; 14] = [
+    "http-custom-header-server-validation",
     "http-header-validation",
     "json-schema-2020-12",
     "server-session-lifecycle",
+    "server-sse-polling",
     "tasks-capability-negotiation",
     "tasks-dispatch-and-envelope",
     "tasks-lifecycle",
