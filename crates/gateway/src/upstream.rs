@@ -246,7 +246,7 @@ pub(crate) enum Source {
     /// Events of an HTTP answer.
     Http {
         response: Box<reqwest::Response>,
-        reader: sse::Reader,
+        reader: Box<sse::Reader>,
         reading: Reading,
         credential: Option<Credential>,
     },
@@ -260,7 +260,7 @@ impl Source {
         if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
             return Err(Failure::Status(response.status().as_u16()));
         }
-        let reader = sse::Reader::new(reading.max_bytes);
+        let reader = Box::new(sse::Reader::new(reading.max_bytes));
         Ok(Self::Http { response: Box::new(response), reader, reading, credential })
     }
 
