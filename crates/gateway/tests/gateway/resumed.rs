@@ -160,7 +160,7 @@ impl Open {
         while !self.1.contains("\n\n") {
             let piece = tokio::time::timeout(Duration::from_secs(5), self.0.chunk()).await;
             let piece = piece.expect("in time").expect("readable")?;
-            self.1.push_str(&String::from_utf8(piece.to_vec()).unwrap());
+            self.1.push_str(std::str::from_utf8(&piece).unwrap());
         }
         let (event, rest) = self.1.split_once("\n\n").unwrap();
         let line =
