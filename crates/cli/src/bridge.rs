@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_gateway::headers;
 use bailiwick_gateway::lines::Lines;
 use bailiwick_gateway::rpc::{self, Message};
 use bailiwick_gateway::sse;
@@ -28,8 +29,10 @@ mod way;
 pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};
 pub(crate) use door::Door;
 pub(crate) use http::Side;
-use session::Session;
+use session::{AGAIN, Session};
 pub(crate) use way::Way;
+
+use crate::presenter::Moment;
 
 /// The largest message that a client may write: what a gateway takes at most
 /// by default.
@@ -39,6 +42,8 @@ const ANSWERS: JsonLimits =
     JsonLimits { max_bytes: 64 << 20, max_depth: 96, max_values: 5_000_000 };
 /// Requests of one client under way at once.
 const MAX_UNDER_WAY: usize = 64;
+/// Tools whose schemas are remembered.
+const MAX_SCHEMAS: usize = 1_000;
 /// Lines that wait for a slow client.
 const BUFFERED: usize = 64;
 /// How long answers are waited for when the client wrote its last word.
@@ -54,6 +59,9 @@ pub(crate) struct Bridge {
     /// is how they are cancelled there.
     under_way: Mutex<HashMap<String, AbortHandle>>,
     events: Mutex<Option<AbortHandle>>,
+    /// Schemas of tools that want arguments in headers too, which a client on
+    /// standard streams knows nothing of.
+    schemas: Mutex<HashMap<String, Object>>,
     to: mpsc::Sender<Vec<u8>>,
 }
 
@@ -109,6 +117,7 @@ pub(crate) async fn serve(
         session: tokio::sync::Mutex::default(),
         under_way: Mutex::default(),
         events: Mutex::default(),
+        schemas: Mutex::default(),
         to,
     });
     tokio::select! {
@@ -137,7 +146,37 @@ impl Bridge {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Remembers what a listing says of headers.
+    fn learn(&self, message: &Json) {
+        let result = message.as_object().and_then(|m| m.member("result")?.as_object());
+        let Some(tools) = result.and_then(|r| r.member("tools")?.as_array()) else { return };
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in tools.iter().filter_map(Json::as_object) {
+            let name = tool.member("name").and_then(Json::as_str);
+            let schema = tool.member("inputSchema").and_then(Json::as_object);
+            let (Some(name), Some(schema)) = (name, schema) else { continue };
+            let wants = Json::from(schema.clone()).canonical().contains("\"x-mcp-header\"");
+            if !wants {
+                schemas.remove(name);
+            } else if schemas.len() < MAX_SCHEMAS {
+                schemas.insert(name.to_owned(), schema.clone());
+            }
+        }
+    }
+
+    /// `Mcp-Param-…` headers of a call.
+    fn mirrored(&self, params: Option<&Object>) -> Vec<(HeaderName, HeaderValue)> {
+        let schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = |name: &str| params.and_then(|params| params.member(name));
+        let schema = member("name").and_then(Json::as_str).and_then(|name| schemas.get(name));
+        match member("arguments").and_then(Json::as_object) {
+            Some(arguments) => headers::mirrored(schema, arguments),
+            None => Vec::new(),
+        }
+    }
+
     async fn say(&self, message: &Json) {
+        self.learn(message);
         let _ = self.to.send(rpc::text(message)).await;
     }
 
@@ -196,16 +235,33 @@ impl Bridge {
         let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
     }
 
-    /// Passes an answer on: one message, or events and then the message.
+    /// Passes an answer on: one message, or events and then the message. The
+    /// rest of a stream that ended before is asked for in its session.
     async fn relay(
         &self,
-        response: axum::http::Response<Body>,
+        mut response: axum::http::Response<Body>,
         id: Option<&Json>,
+        within: Option<(&HeaderValue, &Moment<'_>)>,
     ) -> Result<(), Fault> {
-        let status = response.status();
-        if is_media(&response, "text/event-stream") && status.is_success() {
-            return self.relay_events(response.into_body(), id).await;
+        let mut last = None;
+        let mut resumed = false;
+        while is_media(&response, "text/event-stream") && response.status().is_success() {
+            let before = last.clone();
+            let ended = self.relay_events(response.into_body(), id, &mut last).await;
+            if matches!(ended, Ok(true)) || id.is_none() {
+                return ended.map(drop);
+            }
+            let (Some((session, moment)), Some(from)) = (within, &last) else {
+                return Err(unanswered(ended));
+            };
+            if resumed && before == last {
+                return Err(unanswered(ended));
+            }
+            tokio::time::sleep(AGAIN).await;
+            response = self.events_after(session, Some(from), moment).await?;
+            resumed = true;
         }
+        let status = response.status();
         let stranger = || Fault::Stranger(format!("it answers {status}"));
         if !is_media(&response, "application/json") {
             return match id {
@@ -224,7 +280,14 @@ impl Bridge {
         }
     }
 
-    async fn relay_events(&self, body: Body, id: Option<&Json>) -> Result<(), Fault> {
+    /// Passes events on; true, once the answer was among them. The id of the
+    /// last event goes into `last`.
+    async fn relay_events(
+        &self,
+        body: Body,
+        id: Option<&Json>,
+        last: &mut Option<String>,
+    ) -> Result<bool, Fault> {
         let mut reader = sse::Reader::new(ANSWERS.max_bytes);
         let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
@@ -239,14 +302,22 @@ impl Bridge {
                 };
                 self.say(&message).await;
                 if answered {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
+            if let Some(id) = reader.last_id() {
+                *last = Some(id.to_owned());
+            }
         }
-        match id {
-            Some(_) => Err(Fault::Away("the stream ended without an answer".to_owned())),
-            None => Ok(()),
-        }
+        Ok(false)
+    }
+}
+
+/// A stream that ended without the answer.
+fn unanswered(ended: Result<bool, Fault>) -> Fault {
+    match ended {
+        Ok(_) => Fault::Away("the stream ended without an answer".to_owned()),
+        Err(fault) => fault,
     }
 }
 

@@ -141,6 +141,8 @@ reasons! {
     SessionMismatch, "session-mismatch", Identity, "DESIGN §6", "the session belongs to another key or delegation", "open a session of your own";
     // 3 authority
     AnswerUnasked, "answer-unasked", Authority, "DESIGN §3.1", "no call of this session waits for this answer", "answer a question once, in the session that it came in, while its call runs";
+    EventUnknown, "event-unknown", Authority, "DESIGN §3.8", "no stream of this session has such an event, or what came after it is gone", "open the stream without `Last-Event-ID`; find out what became of a call whose answer is lost before calling again";
+    ParamHeaderMismatch, "param-header-mismatch", Authority, "MCP 2026-07-28", "a `Mcp-Param-…` header is missing or does not say what the argument says", "read the tool's definition again and repeat each argument that it marks with `x-mcp-header` in its header";
     Revoked, "revoked", Authority, "DESIGN §3.8", "the delegation, or something it depends on, was revoked", "ask the principal for a new delegation";
     GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
     EntitlementExceeded, "entitlement-exceeded", Authority, "DESIGN §3.2", "the grant reaches beyond what its principal may do now", "ask the principal for a grant within their entitlements";

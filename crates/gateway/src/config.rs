@@ -60,6 +60,10 @@ pub struct Config {
     pub max_sessions: (usize, usize),
     /// Seconds without a message after which a session ends; default 1,800.
     pub session_idle_seconds: i64,
+    /// Bytes of events that are kept for clients whose connection breaks, in
+    /// all and of one stream; default 64 MiB and 4 MiB. Who exceeds them loses
+    /// his oldest events, and never a call.
+    pub max_kept_bytes: (usize, usize),
     /// Calls under way at once in all, and per leaf key; default 256 and 64.
     /// Each may hold an answer of `max_response_bytes` and a connection to a
     /// tool server.
@@ -98,6 +102,7 @@ impl Config {
             pin_check_seconds: (10, 2),
             max_sessions: (10_000, 64),
             session_idle_seconds: 1_800,
+            max_kept_bytes: (64 << 20, 4 << 20),
             max_calls: (256, 64),
             require_dpop_nonce: false,
             stranger_entries: (100, 20),

@@ -14,7 +14,7 @@ use bailiwick_core::ids::ServerName;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,10 +22,11 @@ use crate::broker::Broker;
 use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::external::Awaited;
+use crate::feeds::{About, Feed, Room};
 use crate::pins::Pins;
 use crate::ports::{Ports, Recheck, ToolServer};
 use crate::questions::Asks;
-use crate::relay::{BUFFERED, Events, Route};
+use crate::relay::{Events, Route};
 use crate::schema::Schemas;
 use crate::sessions::{Session, Sessions};
 use crate::stages::boundary::{CallRequest, Enforcement, Form};
@@ -91,6 +92,8 @@ pub struct Inner {
     pub(crate) upstream: Upstream,
     pub(crate) broker: Arc<Broker>,
     pub(crate) sessions: Sessions,
+    /// Room for events that are kept.
+    pub(crate) room: Arc<Room>,
     pub(crate) pins: Pins,
     pub(crate) schemas: Schemas,
     /// Nonces for proofs, where they are asked for.
@@ -141,13 +144,15 @@ impl std::fmt::Debug for Gateway {
 pub(crate) enum Reply {
     /// The call was not allowed.
     Refused(Box<Response>),
-    /// The call was made.
-    Answered { message: Vec<u8>, status: StatusCode, streamed: bool },
+    /// The call was made; its answer is one JSON text.
+    Answered { message: Vec<u8>, status: StatusCode },
+    /// The call was made; its answer is the end of its feed.
+    Streamed,
 }
 
 /// A call under way; dropping it does not stop it.
 pub(crate) struct Running {
-    pub(crate) events: mpsc::Receiver<Vec<u8>>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) reply: tokio::sync::oneshot::Receiver<Reply>,
 }
 
@@ -187,6 +192,7 @@ impl Gateway {
             upstream,
             broker,
             sessions: Sessions::default(),
+            room: Room::new(config.max_kept_bytes),
             pins: Pins::default(),
             schemas: Schemas::default(),
             nonces,
@@ -244,6 +250,7 @@ impl Gateway {
         let now = self.ports.host.now();
         let mut over = self.sessions.sweep(now, self.config.session_idle_seconds);
         for session in self.sessions.open_ones() {
+            session.feeds.sweep(now);
             if matches!(self.stand(&session.lease().recheck, now), Stand::Stopped(_)) {
                 self.sessions.end(&session);
                 over.push(session);
@@ -295,14 +302,15 @@ impl Gateway {
         slot: OwnedSemaphorePermit,
     ) -> Running {
         self.number(&mut request);
-        let (to, events) = mpsc::channel(BUFFERED);
+        let feed = Feed::new(&self.room);
+        let to = Arc::clone(&feed);
         let (done, reply) = tokio::sync::oneshot::channel();
         let gateway = self.clone();
         self.tracker.spawn(async move {
             gateway.run_call(Arc::new(*request), to, done).await;
             drop(slot);
         });
-        Running { events, reply }
+        Running { feed, reply }
     }
 
     /// A bearer proves nothing, so what is spent once is an id of ours. It keeps
@@ -318,7 +326,7 @@ impl Gateway {
     async fn run_call(
         &self,
         request: Arc<CallRequest>,
-        to: mpsc::Sender<Vec<u8>>,
+        feed: Arc<Feed>,
         done: tokio::sync::oneshot::Sender<Reply>,
     ) {
         let now = self.ports.host.now();
@@ -330,7 +338,12 @@ impl Gateway {
                 return;
             }
         };
-        let to = request.accepts_events.then_some(to);
+        let to = request.accepts_events.then(|| Arc::clone(&feed));
+        let (session, recheck) = (recorded.session(), recorded.recheck());
+        if let (Some(session), Some(to)) = (&session, &to) {
+            let about = About::Call(Box::new(recheck.clone()));
+            session.feeds.keep(self.ports.host.as_ref(), to, about);
+        }
         let asking = to.clone().and_then(|to| recorded.asking(to));
         let events = Events::to(Route {
             gateway: self.clone(),
@@ -341,29 +354,35 @@ impl Gateway {
             asks: asking.clone().map_or(Asks::Nobody, Asks::Call),
             to,
         });
-        let session = recorded.session();
-        let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());
+        let entry = recorded.entry().clone();
         let mut done = Some(done);
         let call = effect::call(self, recorded, events);
         let taken_back = |kind: &str| {
             if let Some(done) = done.take() {
                 let message = wire::withheld(&request.id, kind, entry.as_str());
-                let (status, streamed) = (StatusCode::OK, false);
-                let _ = done.send(Reply::Answered { message, status, streamed });
+                let _ = done.send(match feed.withhold(&message) {
+                    true => Reply::Streamed,
+                    false => Reply::Answered { message, status: StatusCode::OK },
+                });
             }
         };
         let completed = self.watched(call, &recheck, taken_back).await;
         if completed.session_ended
-            && let Some(session) = session
+            && let Some(session) = &session
         {
-            self.sessions.end(&session);
+            self.sessions.end(session);
         }
         let finished = completed.finished(asking.map(|a| a.end()).unwrap_or_default());
         let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
         let Completed { message, status, streamed, .. } = completed;
-        let reply = Reply::Answered { message, status, streamed };
         if let Some(done) = done {
-            let _ = done.send(reply);
+            let _ = done.send(match feed.answer(&message, streamed) {
+                true => Reply::Streamed,
+                false => Reply::Answered { message, status },
+            });
+        }
+        if let Some(session) = session.filter(|_| !feed.has_begun()) {
+            session.feeds.forget(&feed);
         }
         self.complete(event).await;
     }

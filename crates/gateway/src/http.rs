@@ -1,5 +1,6 @@
 //! The HTTP side: endpoints, bodies, answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +15,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use crate::feeds::Feed;
 use crate::gateway::{Gateway, Reply, Running};
 use crate::stages::boundary::{self, Malformed, WellFormed};
-use crate::streams::{body_of, events_response};
+use crate::streams::events_response;
 use crate::wire;
 
 /// The gateway's endpoints: `/mcp/{server}`, its metadata, HTTP APIs
@@ -131,71 +133,21 @@ async fn call_response(mut running: Running) -> Response {
     tokio::select! {
         biased;
         reply = &mut running.reply => match reply {
-            Ok(reply) => settled(reply, running.events),
+            Ok(Reply::Refused(response)) => *response,
+            Ok(Reply::Answered { message, status }) => wire::json_bytes(status, message),
+            Ok(Reply::Streamed) => streamed(&running.feed),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         },
-        Some(first) = running.events.recv() => streamed(first, running),
+        () = running.feed.began() => streamed(&running.feed),
     }
 }
 
-/// An answer that is there at once; what was said just before it goes before it.
-fn settled(reply: Reply, mut events: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Response {
-    let (message, streamed) = match reply {
-        Reply::Answered { message, status: StatusCode::OK, streamed } => (message, streamed),
-        reply => return plain(reply),
-    };
-    let first = events.try_recv().ok();
-    if first.is_none() && !streamed {
-        return wire::json_bytes(StatusCode::OK, message);
+/// The events as they come, the answer, and the end.
+fn streamed(feed: &Arc<Feed>) -> Response {
+    match feed.read(None) {
+        Some(reader) => events_response(reader.body()),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-    // Room for all that were waiting, and the answer.
-    let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED.saturating_add(1));
-    if let Some(first) = first {
-        let _ = to.try_send(first);
-    }
-    while let Ok(event) = events.try_recv() {
-        let _ = to.try_send(event);
-    }
-    let _ = to.try_send(message);
-    events_response(body_of(out))
-}
-
-fn plain(reply: Reply) -> Response {
-    match reply {
-        Reply::Refused(response) => *response,
-        Reply::Answered { message, status, .. } => wire::json_bytes(status, message),
-    }
-}
-
-/// The events as they come, then the answer, then the end.
-fn streamed(first: Vec<u8>, running: Running) -> Response {
-    let (to, out) = tokio::sync::mpsc::channel(crate::relay::BUFFERED);
-    tokio::spawn(async move {
-        let Running { mut events, mut reply } = running;
-        let mut next = Some(first);
-        let answer = loop {
-            // The call's task dropped its end: only the answer is to come.
-            let Some(event) = next else { break (&mut reply).await };
-            if to.send(event).await.is_err() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                answer = &mut reply => break answer,
-                event = events.recv() => next = event,
-            }
-        };
-        // What came before the answer goes before it.
-        while let Ok(event) = events.try_recv() {
-            if to.send(event).await.is_err() {
-                return;
-            }
-        }
-        if let Ok(Reply::Answered { message, .. }) = answer {
-            let _ = to.send(message).await;
-        }
-    });
-    events_response(body_of(out))
 }
 
 /// Reads a body up to `max` bytes within `limit`.

@@ -25,6 +25,7 @@ mod credential;
 mod definitions;
 mod ext_authz;
 mod external;
+mod feeds;
 mod gateway;
 mod heads;
 pub mod http;

@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 use crate::headers::name_of;
 use crate::listing::View;
 use crate::ports::ToolServer;
-use crate::questions::Asks;
+use crate::questions::{Asks, TASKS, Wants, declare_only, wants};
 use crate::relay::{Events, Route};
 use crate::rpc;
 use crate::sessions::Session;
@@ -203,12 +203,21 @@ impl Gateway {
         };
         let mut message = received.message;
         if let Some(Json::Object(mut result)) = message.remove("result") {
+            // Only a call may need an answer, and may be one that goes on.
+            if wants(&result, std::iter::empty()) != Wants::Nothing {
+                let failure = Failure::Asks { bytes: received.bytes };
+                return self.failed(request, visit, failure);
+            }
             if let Some(filter) = filter {
                 let empty = bailiwick_core::scope::Scope::empty();
                 self.view(request.era, visit, &empty).narrow(filter, &mut result);
             }
             if request.method.name == "server/discover" {
                 prune(&mut result, "capabilities", &SERVER_ONLY);
+                if let Some(Json::Object(mut capabilities)) = result.remove("capabilities") {
+                    prune(&mut capabilities, "extensions", &[TASKS]);
+                    result.insert("capabilities", capabilities);
+                }
             }
             message.insert("result", result);
         }
@@ -292,7 +301,11 @@ pub(crate) fn outgoing<'a>(
     visit: &'a Visit,
     params: Option<&'a Object>,
 ) -> Outgoing<'a> {
-    let body = rpc::compose(request.id.as_ref(), request.method.name, params);
+    let mut declared = params.cloned();
+    if let Some(params) = declared.as_mut().filter(|_| request.era == Era::Stateless) {
+        declare_only(params, visit.workflow.catalogue.questions(&visit.server.name));
+    }
+    let body = rpc::compose(request.id.as_ref(), request.method.name, declared.as_ref());
     Outgoing {
         server: &visit.server,
         era: request.era,

@@ -15,10 +15,10 @@ use bailiwick_core::crypto::{Digest, base64url, sha256};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::grades::Question;
-use bailiwick_policy::mcp_methods::Era;
+use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape, Treatment};
 use http::StatusCode;
-use tokio::sync::mpsc;
 
+use crate::feeds::Feed;
 use crate::gateway::Gateway;
 use crate::messages::Visit;
 use crate::ports::Host;
@@ -27,6 +27,69 @@ use crate::sessions::Session;
 use crate::stages::Stopped;
 use crate::stages::boundary::AnswerRequest;
 use crate::upstream::{Failure, Outgoing};
+
+/// The extension whose results detach work from its call.
+pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// What a result wants besides being one (2026-07-28).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Nothing, or answers to questions that are listed.
+    Nothing,
+    /// Answers that the workflow does not let the tool server ask for.
+    Answers,
+    /// To be a task, which nothing here could follow.
+    Detachment,
+}
+
+/// Holds a result against the questions that may be asked.
+pub(crate) fn wants(result: &Object, listed: impl Iterator<Item = Question>) -> Wants {
+    let kind = result.member("resultType").and_then(Json::as_str);
+    let handle = result.member("task").and_then(|task| task.as_object()?.member("taskId"));
+    if kind == Some("task") || handle.is_some() {
+        return Wants::Detachment;
+    }
+    let asked = match (kind, result.member("inputRequests")) {
+        (Some("input_required"), Some(Json::Object(asked))) => asked,
+        // With nothing but state to be sent back.
+        (Some("input_required"), None) | (_, None) => return Wants::Nothing,
+        _ => return Wants::Answers,
+    };
+    let listed: BTreeSet<_> = listed.collect();
+    let may = |request: &Json| {
+        let method = request.as_object()?.member("method")?.as_str()?;
+        match mcp_methods::method(method, Era::Sessions, Sender::Server, Shape::Request)?.treatment
+        {
+            Treatment::Question(question) => listed.contains(&question).then_some(()),
+            _ => None,
+        }
+    };
+    match asked.iter().all(|(_, request)| may(request).is_some()) {
+        true => Wants::Nothing,
+        false => Wants::Answers,
+    }
+}
+
+/// Takes from what a client declares in `_meta` what the tool server must not
+/// count on (2026-07-28), so that it says itself what it lacks.
+pub(crate) fn declare_only(params: &mut Object, listed: impl Iterator<Item = Question>) {
+    const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+    let listed: BTreeSet<_> = listed.collect();
+    let Some(Json::Object(mut meta)) = params.remove("_meta") else { return };
+    if let Some(Json::Object(mut declared)) = meta.remove(CAPABILITIES) {
+        for question in Question::ALL.iter().filter(|q| !listed.contains(q)) {
+            declared.remove(question.as_str());
+        }
+        if let Some(Json::Object(mut extensions)) = declared.remove("extensions") {
+            extensions.remove(TASKS);
+            if !extensions.is_empty() {
+                declared.insert("extensions", extensions);
+            }
+        }
+        meta.insert(CAPABILITIES, declared);
+    }
+    params.insert("_meta", meta);
+}
 
 /// Questions of one session that may be open at once.
 const MAX_OPEN: usize = 16;
@@ -39,7 +102,7 @@ pub(crate) struct Asking {
     session: Arc<Session>,
     allowed: BTreeSet<Question>,
     /// The call's stream.
-    to: mpsc::Sender<Vec<u8>>,
+    to: Arc<Feed>,
     told: Mutex<Told>,
 }
 
@@ -128,7 +191,7 @@ impl Asking {
     pub(crate) fn of(
         session: Arc<Session>,
         listed: impl Iterator<Item = Question>,
-        to: mpsc::Sender<Vec<u8>>,
+        to: Arc<Feed>,
     ) -> Option<Arc<Self>> {
         let allowed: BTreeSet<_> = listed.filter(|q| session.offers.contains(q)).collect();
         if allowed.is_empty() {
@@ -162,7 +225,7 @@ impl Asking {
     ) -> bool {
         let Some(minted) = self.mint(host, question, id) else { return false };
         let asked = rpc::compose(Some(&Json::from(minted.as_str())), method, params);
-        let sent = self.to.try_send(rpc::text(&asked)).is_ok();
+        let sent = self.to.push(rpc::text(&asked));
         if !sent {
             self.session.questions.lock().asked.remove(&minted);
         }

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::scope::Scope;
 use bailiwick_policy::mcp_methods::{self, Era, Filter, Sender, Shape, Treatment};
-use tokio::sync::mpsc;
 
+use crate::feeds::Feed;
 use crate::gateway::Gateway;
 use crate::ports::ToolServer;
 use crate::questions::Asks;
 use crate::rpc::{self, Message};
 use crate::upstream::Outgoing;
 
-/// Messages that wait for a slow client; what comes on top is dropped.
+/// Messages of one program that wait to be passed on; what comes on top is
+/// dropped.
 pub(crate) const BUFFERED: usize = 64;
 
 /// Questions of a tool server that are answered in one stream: a flood of them
@@ -44,7 +45,7 @@ pub(crate) struct Route {
     /// Whose questions may pass.
     pub(crate) asks: Asks,
     /// The caller, if it takes events.
-    pub(crate) to: Option<mpsc::Sender<Vec<u8>>>,
+    pub(crate) to: Option<Arc<Feed>>,
 }
 
 impl Events {
@@ -56,6 +57,21 @@ impl Events {
     /// To a caller.
     pub(crate) const fn to(route: Route) -> Self {
         Self(Some(route), 0)
+    }
+
+    /// The tool server answers with a stream.
+    pub(crate) fn opened(&self) {
+        if let Some(to) = self.0.as_ref().and_then(|route| route.to.as_ref()) {
+            to.prime();
+        }
+    }
+
+    /// It closed the stream before it answered, and will be asked for the rest:
+    /// the caller hears the same, and does the same.
+    pub(crate) fn closed(&self) {
+        if let Some(to) = self.0.as_ref().and_then(|route| route.to.as_ref()) {
+            to.release();
+        }
     }
 
     /// Takes one message of the tool server.
@@ -88,7 +104,7 @@ impl Route {
                 {
                     let text = rpc::text(&rpc::compose(None, &method, params.as_ref()));
                     // A client that does not read must not hold up the call.
-                    let _ = to.try_send(text);
+                    to.push(text);
                 }
             }
             Message::Response { .. } => {}

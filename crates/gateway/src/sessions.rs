@@ -13,6 +13,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::grades::Question;
 use tokio_util::sync::CancellationToken;
 
+use crate::feeds::Feeds;
 use crate::ports::{Host, Recheck};
 use crate::questions::Open;
 
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) offers: BTreeSet<Question>,
     /// What it asked and nobody answered yet.
     pub(crate) questions: Open,
+    /// What was said in it, for a client that comes back.
+    pub(crate) feeds: Feeds,
     /// Cancelled when the session ends; its streams listen.
     pub(crate) ended: CancellationToken,
     held: Mutex<Held>,
@@ -62,6 +65,11 @@ struct Held {
 impl Session {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn over(&self) {
+        self.ended.cancel();
+        self.feeds.end();
     }
 
     /// What keeps it open now.
@@ -107,6 +115,7 @@ impl Sessions {
             upstream,
             offers,
             questions: Open::default(),
+            feeds: Feeds::default(),
             ended: CancellationToken::new(),
             held: Mutex::new(Held { used: host.now(), lease }),
             owner,
@@ -154,7 +163,7 @@ impl Sessions {
     /// Ends a session and its streams.
     pub(crate) fn end(&self, session: &Session) {
         self.lock().remove(&session.id);
-        session.ended.cancel();
+        session.over();
     }
 
     /// Ends what is expired or idle and gives it back, so that the tool servers
@@ -166,7 +175,7 @@ impl Sessions {
             let stands = held.lease.expires > now && held.used.plus_seconds(idle_seconds) > now;
             drop(held);
             if !stands {
-                session.ended.cancel();
+                session.over();
                 over.push(Arc::clone(session));
             }
             stands
@@ -182,7 +191,7 @@ impl Sessions {
     /// Ends all.
     pub(crate) fn end_all(&self) {
         for (_, session) in self.lock().drain() {
-            session.ended.cancel();
+            session.over();
         }
     }
 }

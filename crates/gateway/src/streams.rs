@@ -10,25 +10,24 @@ use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::Era;
-use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::feeds::{About, Feed, Kept};
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
 use crate::questions::Asks;
-use crate::relay::{BUFFERED, Events, Route};
+use crate::relay::{Events, Route};
 use crate::rpc::{self, Message};
 use crate::sessions::{Lease, Session};
 use crate::stages::Stopped;
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stand::{CHECK_EVERY, Stand};
 use crate::upstream::{Failure, Source};
-use crate::{sse, wire};
+use crate::wire;
 
 /// What a stream hangs on.
 struct Lifeline {
@@ -38,6 +37,25 @@ struct Lifeline {
     ended: CancellationToken,
 }
 
+/// Why a session has no common stream for a caller.
+enum NoStream {
+    /// The tool server offers none.
+    None,
+    /// The session is over.
+    Ended,
+    /// Events after the last one that was read are not there any more.
+    Gone,
+}
+
+fn no_stream(no: NoStream) -> Response {
+    match no {
+        NoStream::Ended => StatusCode::NOT_FOUND.into_response(),
+        NoStream::None | NoStream::Gone => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+        }
+    }
+}
+
 /// A response of server-sent events.
 pub(crate) fn events_response(body: Body) -> Response {
     let mut response = Response::new(body);
@@ -45,14 +63,6 @@ pub(crate) fn events_response(body: Body) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// A body of what arrives in a channel.
-pub(crate) fn body_of(events: mpsc::Receiver<Vec<u8>>) -> Body {
-    Body::from_stream(stream::unfold(events, |mut events| async move {
-        let data = events.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(sse::event(&data))), events))
-    }))
 }
 
 impl Gateway {
@@ -65,7 +75,8 @@ impl Gateway {
         presentation: Presentation,
     ) -> Response {
         let now = self.ports.host.now();
-        let session = headers.get("mcp-session-id").and_then(|v| v.to_str().ok());
+        let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+        let (session, last) = (text("mcp-session-id"), text("last-event-id"));
         let result =
             match self.visit(&name, &presentation, (verb.as_str(), None), session, now).await {
                 Ok(visit) if visit.caller.session.is_none() => {
@@ -73,7 +84,7 @@ impl Gateway {
                         .into_response();
                 }
                 Ok(visit) if verb == Method::DELETE => Ok(self.close(visit).await),
-                Ok(visit) => Ok(self.open_stream(visit).await),
+                Ok(visit) => self.stream(visit, last, now).await,
                 Err(stopped) => Err(stopped),
             };
         let stopped = match result {
@@ -111,33 +122,105 @@ impl Gateway {
         }
     }
 
-    async fn open_stream(&self, visit: Visit) -> Response {
+    /// `GET`: the common stream of a session or, with the id of an event, the
+    /// rest of the stream that it came on.
+    async fn stream(
+        &self,
+        visit: Visit,
+        last: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Response, Stopped> {
         let Some(session) = visit.caller.session.clone() else {
-            return StatusCode::NOT_FOUND.into_response();
+            return Ok(StatusCode::NOT_FOUND.into_response());
         };
-        let Some(upstream) = &session.upstream else {
-            return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+        let Some(last) = last else {
+            return Ok(self.common(&session, &visit, None).await.unwrap_or_else(no_stream));
         };
+        let unknown = || Denial::new(Reason::EventUnknown).about("last-event-id");
+        // SECURITY: looked up in the caller's own session and nowhere else.
+        let resumed = match session.feeds.find(last) {
+            None => Err(unknown()),
+            Some((Kept { feed, about: About::Call(recheck) }, number)) => {
+                // The session may have gone on under another grant than the call's.
+                match self.stand(&recheck, now) {
+                    Stand::Stands => {
+                        let reader = feed.read(Some(number));
+                        reader.map(|reader| events_response(reader.body())).ok_or_else(unknown)
+                    }
+                    Stand::Stopped(kind) => {
+                        session.feeds.forget(&feed);
+                        Err(Denial::new(Reason::Revoked).about(&kind))
+                    }
+                    Stand::Unknown => Err(Denial::new(Reason::RevocationStale)),
+                }
+            }
+            Some((Kept { feed, .. }, number)) => {
+                match self.common(&session, &visit, Some((feed, number))).await {
+                    Ok(response) => Ok(response),
+                    Err(NoStream::Gone) => Err(unknown()),
+                    Err(no) => Ok(no_stream(no)),
+                }
+            }
+        };
+        resumed.map_err(|denial| Stopped::known(denial, visit.caller.present))
+    }
+
+    /// The common stream of a session, from the first event that nobody read
+    /// or from the one after `last`. There is one: who asks again takes it over.
+    async fn common(
+        &self,
+        session: &Arc<Session>,
+        visit: &Visit,
+        last: Option<(Arc<Feed>, u64)>,
+    ) -> Result<Response, NoStream> {
+        let Some(upstream) = &session.upstream else { return Err(NoStream::None) };
+        let scope = visit.caller.present.chain().scope().cloned().map(Arc::new);
+        let kept = session.feeds.common(scope.as_deref());
+        // Events that were narrowed to another scope are not shown under this one.
+        if last
+            .as_ref()
+            .is_some_and(|(feed, _)| !kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, feed)))
+        {
+            return Err(NoStream::Gone);
+        }
+        let after = last.map(|(_, number)| number);
+        if let Some(feed) = kept.as_ref().filter(|feed| !feed.is_over()) {
+            let reader = feed.read(after).ok_or(NoStream::Gone)?;
+            return Ok(events_response(reader.body()));
+        }
         let limit = self.config.message_timeout;
         let work = self.upstream.common(&visit.server, upstream);
         let source = match tokio::time::timeout(limit, work).await {
             Ok(Ok(source)) => source,
             Ok(Err(Failure::SessionEnded)) => {
-                self.sessions.end(&session);
-                return StatusCode::NOT_FOUND.into_response();
+                self.sessions.end(session);
+                return Err(NoStream::Ended);
             }
             // Legal: there is no common stream then.
-            _ => {
-                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+            _ => return Err(NoStream::None),
+        };
+        let filling = session.ended.child_token();
+        let feed = match kept {
+            Some(feed) => {
+                session.feeds.refill(&feed, filling.clone());
+                feed
+            }
+            None => {
+                let feed = Feed::new(&self.room);
+                let about = About::Common { scope: scope.clone(), filling: filling.clone() };
+                session.feeds.keep(self.ports.host.as_ref(), &feed, about);
+                feed
             }
         };
+        let reader = feed.read(after).ok_or(NoStream::Gone)?;
         let lifeline = Lifeline {
             server: Arc::clone(&visit.server),
-            session: Some(Arc::clone(&session)),
+            session: Some(Arc::clone(session)),
             lease: session.lease(),
-            ended: session.ended.clone(),
+            ended: filling,
         };
-        self.pump(source, None, Era::Sessions, &visit, lifeline)
+        self.pump(source, None, Era::Sessions, visit, lifeline, feed);
+        Ok(events_response(reader.body()))
     }
 
     /// `subscriptions/listen` (2026-07-28): the answer is a stream.
@@ -161,7 +244,12 @@ impl Gateway {
                     lease: visit.caller.lease(&visit.server.name),
                     ended: CancellationToken::new(),
                 };
-                return Ok(self.pump(source, Some(id.clone()), Era::Stateless, &visit, lifeline));
+                let feed = Feed::new(&self.room);
+                let Some(reader) = feed.read(None) else {
+                    return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+                };
+                self.pump(source, Some(id.clone()), Era::Stateless, &visit, lifeline, feed);
+                return Ok(events_response(reader.body()));
             }
             Ok(Err(failure)) => failure,
             Err(_) => Failure::TimedOut,
@@ -178,8 +266,8 @@ impl Gateway {
         era: Era,
         visit: &Visit,
         lifeline: Lifeline,
-    ) -> Response {
-        let (to, events) = mpsc::channel(BUFFERED);
+        feed: Arc<Feed>,
+    ) {
         let route = Events::to(Route {
             gateway: self.clone(),
             server: Arc::clone(&visit.server),
@@ -187,13 +275,13 @@ impl Gateway {
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: visit.caller.present.chain().scope().cloned().map(Arc::new),
             asks: visit.caller.session.clone().map_or(Asks::Nobody, Asks::Session),
-            to: Some(to.clone()),
+            to: Some(Arc::clone(&feed)),
         });
         let gateway = self.clone();
         self.tracker.spawn(async move {
-            gateway.pass_events(source, answer_to, route, to, lifeline).await;
+            gateway.pass_events(source, answer_to, route, &feed, lifeline).await;
+            feed.finish();
         });
-        events_response(body_of(events))
     }
 
     async fn pass_events(
@@ -201,7 +289,7 @@ impl Gateway {
         mut source: Source,
         answer_to: Option<Json>,
         mut route: Events,
-        to: mpsc::Sender<Vec<u8>>,
+        feed: &Feed,
         lifeline: Lifeline,
     ) {
         let mut check = tokio::time::interval(CHECK_EVERY);
@@ -214,7 +302,7 @@ impl Gateway {
                 }
                 () = lifeline.ended.cancelled() => return,
                 () = self.stopping.cancelled() => return,
-                () = to.closed() => return,
+                () = feed.deserted() => return,
             };
             let Some(messages) = messages else { return };
             // SECURITY: asked again before anything is shown.
@@ -225,7 +313,7 @@ impl Gateway {
                 match message {
                     Message::Response { id, message } => {
                         if Some(&id) == answer_to.as_ref() {
-                            let _ = to.send(rpc::text(&message.into())).await;
+                            feed.push(rpc::text(&message.into()));
                             return;
                         }
                     }

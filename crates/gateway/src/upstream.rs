@@ -26,6 +26,7 @@ use crate::wire::{DENIED, NOT_AUTHENTICATED};
 pub(crate) mod api;
 mod child;
 pub mod headers;
+mod resumed;
 pub mod stdio;
 
 pub(crate) use headers::param_headers;
@@ -81,6 +82,16 @@ pub(crate) enum Failure {
         /// What had been read.
         bytes: usize,
     },
+    /// Asks the agent's client what the workflow does not list.
+    Asks {
+        /// What had been read.
+        bytes: usize,
+    },
+    /// Would go on as a task.
+    Detached {
+        /// What had been read.
+        bytes: usize,
+    },
     /// Not an answer of the protocol.
     Garbage {
         /// What had been read.
@@ -96,16 +107,23 @@ impl Failure {
         match self {
             Self::Unreachable | Self::Late | Self::SessionEnded => Outcome::NotExecuted,
             Self::TimedOut => Outcome::Timeout,
-            Self::Broken | Self::Cancelled => Outcome::Unknown,
-            Self::TooLarge { .. } | Self::Leak { .. } | Self::Garbage { .. } | Self::Status(_) => {
-                Outcome::Error
-            }
+            // What goes on out of sight ends out of sight.
+            Self::Broken | Self::Cancelled | Self::Detached { .. } => Outcome::Unknown,
+            Self::TooLarge { .. }
+            | Self::Leak { .. }
+            | Self::Asks { .. }
+            | Self::Garbage { .. }
+            | Self::Status(_) => Outcome::Error,
         }
     }
 
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Self::TooLarge { bytes } | Self::Leak { bytes } | Self::Garbage { bytes } => bytes,
+            Self::TooLarge { bytes }
+            | Self::Leak { bytes }
+            | Self::Asks { bytes }
+            | Self::Detached { bytes }
+            | Self::Garbage { bytes } => bytes,
             _ => 0,
         }
     }
@@ -152,6 +170,16 @@ impl Failure {
                 "upstream-leak",
                 "the tool server's answer holds a secret of the gateway and is withheld",
                 "tell the tool server's owner, and change its credential",
+            ),
+            Self::Asks { .. } => (
+                "upstream-asks",
+                "the tool server asks for what its workflow does not let it ask; the question is withheld",
+                "have the workflow's owner list it under the tool server's `questions`",
+            ),
+            Self::Detached { .. } => (
+                "upstream-detached",
+                "the tool server goes on with the call as a task, which is not offered here; it may have its effect",
+                "find out what happened before calling again",
             ),
             Self::Garbage { .. } => (
                 "upstream-garbage",
@@ -218,7 +246,7 @@ pub(crate) enum Source {
     /// Events of an HTTP answer.
     Http {
         response: Box<reqwest::Response>,
-        reader: sse::Reader,
+        reader: Box<sse::Reader>,
         reading: Reading,
         credential: Option<Credential>,
     },
@@ -232,7 +260,7 @@ impl Source {
         if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
             return Err(Failure::Status(response.status().as_u16()));
         }
-        let reader = sse::Reader::new(reading.max_bytes);
+        let reader = Box::new(sse::Reader::new(reading.max_bytes));
         Ok(Self::Http { response: Box::new(response), reader, reading, credential })
     }
 
@@ -337,11 +365,10 @@ impl Upstream {
             let work = self.programs.exchange(outgoing, id, events);
             return tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut));
         }
-        let sent_in_session = outgoing.session.is_some();
-        let server = outgoing.server;
+        let (server, session) = (outgoing.server, outgoing.session);
         let work = async {
             let answer = self.post(outgoing).await?;
-            self.receive(answer, &server.name, id, sent_in_session, events).await
+            self.receive(answer, (server, session), id, events).await
         };
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -471,47 +498,31 @@ impl Upstream {
     async fn receive(
         &self,
         answer: Answer,
-        server: &ServerName,
+        (server, sent_in): (&ToolServer, Option<&str>),
         id: &Json,
-        sent_in_session: bool,
         events: &mut Events,
     ) -> Result<Received, Failure> {
-        let Answer { mut response, credential } = answer;
-        let read =
-            |text: &[u8], bytes| self.reading.message(text, server, credential.as_ref(), bytes);
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND && sent_in_session {
+        let status = answer.response.status();
+        if status == StatusCode::NOT_FOUND && sent_in.is_some() {
             return Err(Failure::SessionEnded);
         }
-        let session = response
+        let session = answer
+            .response
             .headers()
             .get("mcp-session-id")
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        let mut bytes = 0usize;
-        if is_media(response.headers(), "text/event-stream") && status.is_success() {
-            let mut reader = sse::Reader::new(self.reading.max_bytes);
-            while let Some(piece) = response.chunk().await.map_err(|e| failure(&e))? {
-                bytes = bytes.saturating_add(piece.len());
-                if bytes > self.reading.max_bytes {
-                    return Err(Failure::TooLarge { bytes });
-                }
-                let data = reader.feed(&piece).map_err(|_| Failure::TooLarge { bytes })?;
-                for data in data {
-                    let message = read(&data, bytes)?;
-                    match message {
-                        Message::Response { id: answered, message } if answered == *id => {
-                            let streamed = true;
-                            return Ok(Received { message, bytes, session, streamed });
-                        }
-                        Message::Response { .. } => return Err(Failure::Garbage { bytes }),
-                        other => events.take(other),
-                    }
-                }
-            }
-            // The stream ended without the answer.
-            return Err(Failure::Broken);
+        if is_media(answer.response.headers(), "text/event-stream") && status.is_success() {
+            events.opened();
+            let (message, bytes) =
+                self.receive_events(answer, (server, sent_in), id, events).await?;
+            return Ok(Received { message, bytes, session, streamed: true });
         }
+        let Answer { mut response, credential } = answer;
+        let read = |text: &[u8], bytes| {
+            self.reading.message(text, &server.name, credential.as_ref(), bytes)
+        };
+        let mut bytes = 0usize;
         if !is_media(response.headers(), "application/json") {
             return Err(if status.is_success() {
                 Failure::Garbage { bytes }

@@ -32,6 +32,9 @@ pub(crate) const UPSTREAM_FAILED: i64 = -32603;
 /// (MCP 2026-07-28).
 const CAPABILITY_MISSING: i64 = -32021;
 
+/// JSON-RPC code: headers and body disagree (MCP 2026-07-28).
+const HEADER_MISMATCH: i64 = -32020;
+
 /// The status of an answer over HTTP: an error that the protocol wants to be
 /// seen there is (MCP 2026-07-28).
 pub(crate) fn status_of(answer: &Json, era: Era) -> StatusCode {
@@ -152,6 +155,12 @@ pub(crate) const DPOP_ALGORITHMS: &str = "ES256 Ed25519 EdDSA";
 pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
     let (code, message, data) = data(denial, decision);
     json(StatusCode::NOT_FOUND, &rpc::error(id, code, &message, data))
+}
+
+/// A call whose headers do not repeat its arguments (MCP 2026-07-28).
+pub(crate) fn header_mismatch(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (_, message, data) = data(denial, decision);
+    json(StatusCode::BAD_REQUEST, &rpc::error(id, HEADER_MISMATCH, &message, data))
 }
 
 /// A request without a JSON-RPC body (GET, DELETE).

@@ -18,10 +18,13 @@ impl Bridge {
     ) -> Result<(), Fault> {
         let params = params.as_ref();
         if stated_version(params).is_some() {
-            let (headers, body) =
+            let (mut headers, body) =
                 self.way.compose(Some(id), method, params, &self.way.presenter.moment())?;
+            if method == "tools/call" {
+                headers.extend(self.mirrored(params));
+            }
             let response = self.way.send(Method::POST, headers, body).await?;
-            return self.relay(response, Some(id)).await;
+            return self.relay(response, Some(id), None).await;
         }
         if method == "initialize" {
             return self.initialize(id, params).await;
@@ -36,12 +39,13 @@ impl Bridge {
             }
             let response = self.way.send(Method::POST, headers, body).await?;
             // Nothing was done: the session was gone before.
-            if let Some(session) = session.filter(|_| session_ended(&response) && !again) {
-                self.forget(&session).await;
+            if let Some(session) = session.as_ref().filter(|_| session_ended(&response) && !again) {
+                self.forget(session).await;
                 again = true;
                 continue;
             }
-            return self.relay(response, Some(id)).await;
+            let within = session.as_ref().map(|session| (session, &moment));
+            return self.relay(response, Some(id), within).await;
         }
     }
 

@@ -5,14 +5,16 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::mcp_methods::Era;
 
 use super::{Bridge, Fault, is_media, session_ended};
 use crate::presenter::Moment;
 
 /// The pause before the stream of events is opened again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How often an open stream is held against the chain.
 const CHECK: Duration = Duration::from_secs(2);
 
@@ -44,7 +46,7 @@ impl Bridge {
             session.opening = Some(params.cloned().unwrap_or_default());
         }
         drop(session);
-        self.relay(response, Some(id)).await
+        self.relay(response, Some(id), None).await
     }
 
     /// The session for a message that this chain presents; none, if the client
@@ -106,8 +108,9 @@ impl Bridge {
         if events.is_none() {
             let bridge = Arc::downgrade(self);
             let running = tokio::spawn(async move {
+                let mut last = None;
                 while let Some(bridge) = bridge.upgrade() {
-                    match bridge.listen().await {
+                    match bridge.listen(&mut last).await {
                         Ok(true) => {}
                         Ok(false) => return,
                         Err(fault) => tracing::debug!(?fault, "the stream of events ended"),
@@ -125,13 +128,29 @@ impl Bridge {
         events.into_iter().for_each(|events| events.abort());
     }
 
-    /// One stream of events; false, if the server offers none.
-    async fn listen(&self) -> Result<bool, Fault> {
+    /// A stream of events of the session, from the one after `last`.
+    pub(super) async fn events_after(
+        &self,
+        session: &HeaderValue,
+        last: Option<&str>,
+        moment: &Moment<'_>,
+    ) -> Result<Response<Body>, Fault> {
+        let version = Some(Era::Sessions.version());
+        let mut headers = self.way.headers(&Method::GET, version, Some(moment))?;
+        headers.insert("mcp-session-id", session.clone());
+        if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+            headers.insert("last-event-id", last);
+        }
+        self.way.send(Method::GET, headers, Vec::new()).await
+    }
+
+    /// One stream of events; false, if the server offers none. `last` is the
+    /// session and the event that came last.
+    async fn listen(&self, last: &mut Option<(HeaderValue, String)>) -> Result<bool, Fault> {
         let moment = self.way.presenter.moment();
         let Some(session) = self.ensure(&moment).await? else { return Ok(false) };
-        let mut headers = self.way.headers(&Method::GET, Some("2025-11-25"), Some(&moment))?;
-        headers.insert("mcp-session-id", session.clone());
-        let response = self.way.send(Method::GET, headers, Vec::new()).await?;
+        let from = last.take().filter(|(of, _)| *of == session).map(|(_, event)| event);
+        let response = self.events_after(&session, from.as_deref(), &moment).await?;
         if session_ended(&response) {
             self.forget(&session).await;
             return Ok(true);
@@ -147,10 +166,12 @@ impl Bridge {
                 tokio::time::sleep(CHECK).await;
             }
         };
-        tokio::select! {
-            ended = self.relay_events(response.into_body(), None) => ended?,
-            () = renewed => {}
-        }
-        Ok(true)
+        let mut event = from;
+        let ended = tokio::select! {
+            ended = self.relay_events(response.into_body(), None, &mut event) => ended.map(drop),
+            () = renewed => Ok(()),
+        };
+        *last = event.map(|event| (session, event));
+        ended.map(|()| true)
     }
 }

@@ -2,7 +2,7 @@
 //! caller may know.
 
 use axum::response::Response;
-use bailiwick_core::denial::Denial;
+use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::time::Timestamp;
@@ -167,6 +167,8 @@ impl Gateway {
         let (denial, entry) = (&stopped.denial, entry.as_str());
         if stopped.session_ended {
             wire::session_ended(id, denial, entry)
+        } else if denial.reason == Reason::ParamHeaderMismatch {
+            wire::header_mismatch(id, denial, entry)
         } else if form != Form::Chain && !denial.caller_is_known() {
             // An OAuth client gets another token when it hears this.
             let metadata = self.metadata_url(server.as_str());

@@ -13,7 +13,7 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::grades::Risk;
-use bailiwick_policy::mcp_methods::{CallForm, Treatment};
+use bailiwick_policy::mcp_methods::{CallForm, INPUT_ARGUMENT, Treatment};
 
 use super::Stopped;
 use super::boundary::{CallRequest, Speech};
@@ -136,9 +136,18 @@ async fn check(
             if !spoken || !gateway.schemas.fit(form, pin, arguments) {
                 return Err(Denial::new(Reason::ArgumentsInvalid).about(tool.as_str()));
             }
+            if let Some(stated) = &request.stated
+                && let Some(header) = crate::headers::disagreeing(pin, arguments, stated)
+            {
+                return Err(Denial::new(Reason::ParamHeaderMismatch).about(header));
+            }
             Some(pin.clone())
         }
     };
+    let answers = request.call.arguments.member(INPUT_ARGUMENT).is_some();
+    if answers && ground.workflow.catalogue.questions(&request.server).next().is_none() {
+        return Err(Denial::new(Reason::AnswerUnasked).about("inputResponses"));
+    }
     let (chain, facts) = (verified.chain(), verified.facts());
     // INVARIANT: windows are those of the decision's own time, which its entry
     // states, not of the moment at which it is written.

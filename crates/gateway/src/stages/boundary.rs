@@ -13,7 +13,7 @@ use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, Trea
 use http::{HeaderMap, StatusCode};
 
 use crate::config::Config;
-use crate::headers::name_of;
+use crate::headers::{PARAM, decoded, name_of};
 use crate::rpc::Message;
 
 // By its path, because a fuzz target includes this file by its own.
@@ -29,13 +29,14 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Headers that mean something here: one value each.
-const SINGLE: [&str; 10] = [
+const SINGLE: [&str; 11] = [
     "aat-chain",
     "aat-pop",
     "authorization",
     "content-encoding",
     "content-type",
     "dpop",
+    "last-event-id",
     "mcp-method",
     "mcp-name",
     "mcp-protocol-version",
@@ -54,6 +55,9 @@ pub struct CallRequest {
     pub(crate) session: Option<String>,
     pub(crate) accepts_events: bool,
     pub(crate) enforcement: Enforcement,
+    /// Its `Mcp-Param-…` headers, by their names in lower case; none, where
+    /// the protocol has no such headers.
+    pub(crate) stated: Option<Vec<(String, String)>>,
 }
 
 /// How a call is said to its tool server.
@@ -407,7 +411,20 @@ fn read_message(
         session,
         accepts_events,
         enforcement: Enforcement::Gateway,
+        stated: (era == Era::Stateless).then(|| stated(headers)).transpose()?,
     })))
+}
+
+/// `Mcp-Param-…` headers, one value each.
+fn stated(headers: &HeaderMap) -> Result<Vec<(String, String)>, Malformed> {
+    let names = headers.keys().map(http::HeaderName::as_str).filter(|n| n.starts_with(PARAM));
+    let mut all = Vec::new();
+    for name in names {
+        if let Some(value) = header(headers, name)? {
+            all.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    Ok(all)
 }
 
 impl CallRequest {
@@ -454,6 +471,7 @@ impl CallRequest {
             session: None,
             accepts_events: false,
             enforcement,
+            stated: None,
         })
     }
 
@@ -476,6 +494,7 @@ impl CallRequest {
             session: None,
             accepts_events: false,
             enforcement,
+            stated: None,
         }
     }
 }
@@ -564,21 +583,4 @@ fn check_agreement(
         (Some(stated), Some(named)) if decoded(stated).as_deref() == Some(named) => Ok(()),
         _ => Err(mismatch("mcp-name")),
     }
-}
-
-/// `=?base64?…?=` or the text itself.
-fn decoded(value: &str) -> Option<String> {
-    let Some(inner) = value.strip_prefix("=?base64?").and_then(|v| v.strip_suffix("?=")) else {
-        return Some(value.to_owned());
-    };
-    let url_safe: String = inner
-        .trim_end_matches('=')
-        .chars()
-        .map(|c| match c {
-            '+' => '-',
-            '/' => '_',
-            c => c,
-        })
-        .collect();
-    String::from_utf8(bailiwick_core::crypto::from_base64url(&url_safe)?).ok()
 }

@@ -16,7 +16,6 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
-use tokio::sync::mpsc;
 
 use super::approval::Cleared;
 use super::authority::Covering;
@@ -25,9 +24,10 @@ use super::evidence::{self, Decision, Draw, Finished, Outcome};
 use super::identity::{recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
 use crate::external::Granted;
+use crate::feeds::Feed;
 use crate::gateway::Gateway;
 use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
-use crate::questions::{Answered, Asking};
+use crate::questions::{Answered, Asking, Wants, declare_only, wants};
 pub use crate::relay::Events;
 use crate::sessions::Session;
 use crate::upstream::{Failure, Outgoing, Received, param_headers};
@@ -86,7 +86,7 @@ impl<P> Recorded<P> {
     }
 
     /// What the tool server may ask because of the call.
-    pub(crate) fn asking(&self, to: mpsc::Sender<Vec<u8>>) -> Option<Arc<Asking>> {
+    pub(crate) fn asking(&self, to: Arc<Feed>) -> Option<Arc<Asking>> {
         let catalogue = &self.call.ground.workflow.catalogue;
         Asking::of(self.session()?, catalogue.questions(&self.call.request.server), to)
     }
@@ -283,17 +283,30 @@ async fn send(
         .as_ref()
         .map(|pin| param_headers(pin, &request.call.arguments))
         .unwrap_or_default();
-    let body = rpc::compose(Some(&request.id), method.name, Some(message));
+    let listed = || recorded.call.ground.workflow.catalogue.questions(&request.server);
+    let mut message = message.clone();
+    if request.era == Era::Stateless {
+        declare_only(&mut message, listed());
+    }
+    let body = rpc::compose(Some(&request.id), method.name, Some(&message));
     let outgoing = Outgoing {
         server: &recorded.call.server,
         era: request.era,
         method: Some(method.name),
-        name: crate::headers::name_of(method.name, Some(message)),
+        name: crate::headers::name_of(method.name, Some(&message)),
         params,
         session,
         body: body.canonical().into_bytes(),
     };
-    gateway.upstream.exchange(outgoing, &request.id, limit, &mut events).await
+    let received = gateway.upstream.exchange(outgoing, &request.id, limit, &mut events).await?;
+    // SECURITY: a question is one whether it comes as a request or as a result,
+    // and an effect ends with its call.
+    let bytes = received.bytes;
+    match received.message.member("result").and_then(Json::as_object).map(|r| wants(r, listed())) {
+        None | Some(Wants::Nothing) => Ok(received),
+        Some(Wants::Answers) => Err(Failure::Asks { bytes }),
+        Some(Wants::Detachment) => Err(Failure::Detached { bytes }),
+    }
 }
 
 /// The answer with its decision named, whether it is an error, and the digest

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Plan, Raw, World, body, headers, send};
 use bailiwick_gateway::Bounds;
+use bailiwick_gateway::ports::Catalogue as _;
 use serde_json::json;
 
 async fn raw_call(world: &World, bytes: impl Into<reqwest::Body>) -> Raw {
@@ -299,4 +300,58 @@ async fn a_client_that_does_not_finish_its_request_is_cut_off_and_holds_nobody_u
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(Duration::from_secs(1), slow.read_to_end(&mut rest)).await;
     assert!(cut.is_ok(), "the slow connection is closed");
+}
+
+/// The world whose tool `get_ticket` wants its argument in a header too.
+async fn mirroring() -> World {
+    let world = World::new().await;
+    let name = bailiwick_core::ids::ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    let pin = std::sync::Arc::make_mut(&mut server.pins).get_mut("tools/get_ticket").unwrap();
+    let mut schema: serde_json::Value =
+        serde_json::from_str(&bailiwick_core::json::Json::canonical(pin.schema.as_ref().unwrap()))
+            .unwrap();
+    schema["properties"]["ticket_id"]["x-mcp-header"] = json!("Ticket");
+    pin.schema = Some(crate::support::strict(&schema.to_string()));
+    world.catalogue.put(server);
+    world
+}
+
+#[tokio::test]
+async fn an_argument_that_a_tool_wants_in_a_header_is_there_and_says_the_same() {
+    let world = mirroring().await;
+    let runner = world.runner();
+    let arguments = json!({"ticket_id": 8821});
+    let call = async |stated: &[&str]| {
+        let presentation = runner.present("get_ticket", &arguments);
+        let mut with = headers("get_ticket");
+        with.extend(stated.iter().map(|value| ("mcp-param-ticket", (*value).to_owned())));
+        let text = body("get_ticket", &arguments, Some(&presentation)).to_string();
+        send("POST", &world.url(), &with, text).await
+    };
+    // `ODgyMQ==` is base64 of 8821, in one form only.
+    for wrong in [
+        &[][..],
+        &["8822"],
+        &[""],
+        &["=?base64?ODgyMQ?="],
+        &["=?base64?ODgy!MQ==?="],
+        &["=?base64?/w==?="],
+        &["ODgyMQ=="],
+    ] {
+        let raw = call(wrong).await;
+        let code = raw.json()["error"]["code"].as_i64();
+        assert_eq!((raw.status, code), (400, Some(-32020)), "{wrong:?} {}", raw.text);
+        assert_eq!(raw.code(), "param-header-mismatch");
+        assert_eq!(world.denial_codes().pop().unwrap(), "param-header-mismatch");
+    }
+    // Two of them: nobody knows which one is meant.
+    let raw = call(&["8821", "8821"]).await;
+    assert_eq!((raw.status, raw.json()["error"]["code"].as_i64()), (400, Some(-32020)));
+    assert!(world.tap.of("tools/call").is_empty());
+    for right in ["8821", "=?base64?ODgyMQ==?="] {
+        assert_eq!(call(&[right]).await.status, 200);
+        let sent = world.tap.of("tools/call").pop().unwrap();
+        assert_eq!(sent.header("mcp-param-ticket"), Some("8821"), "made here");
+    }
 }

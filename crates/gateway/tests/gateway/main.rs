@@ -26,6 +26,7 @@ mod layer;
 mod policies;
 mod questions;
 mod records;
+mod resumed;
 mod sessions;
 mod standing;
 mod stdio;

@@ -141,8 +141,8 @@ async fn world(asker: &Asker, listed: bool) -> World {
     world
 }
 
-/// A call whose stream stays open.
-struct Call(reqwest::Response);
+/// A call whose stream stays open, and what of it was not read yet.
+struct Call(reqwest::Response, String);
 
 impl Call {
     async fn start(world: &World, holder: &Holder, session: &str) -> Self {
@@ -158,15 +158,25 @@ impl Call {
             .header("mcp-session-id", session)
             .header("mcp-protocol-version", "2025-11-25")
             .body(body.to_string());
-        Self(request.send().await.unwrap())
+        Self(request.send().await.unwrap(), String::new())
     }
 
-    /// The next event.
+    /// The next event that says something.
     async fn next(&mut self) -> Value {
-        let piece = tokio::time::timeout(Duration::from_secs(5), self.0.chunk()).await;
-        let piece = piece.expect("in time").unwrap().expect("an event");
-        let text = String::from_utf8(piece.to_vec()).unwrap();
-        serde_json::from_str(text.trim().strip_prefix("data: ").unwrap()).unwrap()
+        loop {
+            while !self.1.contains("\n\n") {
+                let piece = tokio::time::timeout(Duration::from_secs(5), self.0.chunk()).await;
+                let piece = piece.expect("in time").unwrap().expect("an event");
+                self.1.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+            let (event, rest) = self.1.split_once("\n\n").unwrap();
+            let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+            let said = data.and_then(|data| serde_json::from_str(data).ok());
+            self.1 = rest.to_owned();
+            if let Some(said) = said {
+                return said;
+            }
+        }
     }
 }
 
@@ -347,4 +357,161 @@ async fn a_flood_of_questions_is_bounded() {
     let heard = asker.heard();
     assert_eq!(heard.len(), 24);
     assert!(heard.iter().all(|m| m["error"]["code"] == -32601), "{heard:?}");
+}
+
+/// A tool server of 2026-07-28 that answers every call with `result`; it hears
+/// what is said to it.
+async fn stateless(result: Value) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let kept = heard.clone();
+    let app = Router::new().fallback(move |body: Bytes| {
+        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        kept.lock().unwrap().push(message.clone());
+        let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+        async move { ([("content-type", "application/json")], text) }
+    });
+    (listen(app).await.0, heard)
+}
+
+async fn answered_with(result: Value, listed: bool) -> (World, Arc<Mutex<Vec<Value>>>) {
+    let (url, heard) = stateless(result).await;
+    let asker = Asker { url, heard: heard.clone(), declared: Arc::default() };
+    (world(&asker, listed).await, heard)
+}
+
+fn asks(method: &str) -> Value {
+    json!({"resultType": "input_required", "inputRequests": {"q": {"method": method, "params": {}}}})
+}
+
+#[tokio::test]
+async fn a_result_that_asks_passes_only_where_the_question_is_listed() {
+    for (result, listed, expected) in [
+        (asks("sampling/createMessage"), true, None),
+        (asks("sampling/createMessage"), false, Some(("upstream-asks", "error"))),
+        (asks("elicitation/create"), true, Some(("upstream-asks", "error"))),
+        (asks("tools/call"), true, Some(("upstream-asks", "error"))),
+        (
+            json!({"resultType": "input_required", "inputRequests": []}),
+            true,
+            Some(("upstream-asks", "error")),
+        ),
+        (
+            json!({"resultType": "complete", "content": [], "inputRequests": {}}),
+            true,
+            Some(("upstream-asks", "error")),
+        ),
+        (json!({"resultType": "input_required", "requestState": "s"}), false, None),
+        (
+            json!({"resultType": "task", "taskId": "t-1"}),
+            true,
+            Some(("upstream-detached", "unknown")),
+        ),
+        (
+            json!({"task": {"taskId": "t-1", "status": "working"}}),
+            true,
+            Some(("upstream-detached", "unknown")),
+        ),
+    ] {
+        let (world, _heard) = answered_with(result.clone(), listed).await;
+        let arguments = json!({"ticket_id": 8821});
+        let presentation = world.runner().present("get_ticket", &arguments);
+        let raw = world.call("get_ticket", arguments, Some(&presentation)).await;
+        match expected {
+            None => {
+                assert_eq!(
+                    raw.json()["result"]["resultType"],
+                    "input_required",
+                    "{result} {}",
+                    raw.text
+                );
+                assert_eq!(world.outcomes(1).await, ["ok"]);
+            }
+            Some((code, outcome)) => {
+                assert_eq!(raw.code(), code, "{result} {}", raw.text);
+                assert!(
+                    !raw.text.contains("inputRequests") && !raw.text.contains("t-1"),
+                    "{}",
+                    raw.text
+                );
+                assert_eq!(world.outcomes(1).await, [outcome]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_asks_is_withheld() {
+    let mut result = asks("sampling/createMessage");
+    result["tools"] = json!([]);
+    let (world, _heard) = answered_with(result, true).await;
+    let runner = world.runner();
+    let mut message = crate::support::body("get_ticket", &json!({}), None);
+    message["method"] = json!("tools/list");
+    message["params"].as_object_mut().unwrap().retain(|name, _| name == "_meta");
+    let mut headers = presented(&world, &runner, "POST", None);
+    headers.push(("mcp-protocol-version", "2026-07-28".into()));
+    headers.push(("mcp-method", "tools/list".into()));
+    let raw = send("POST", &world.url(), &headers, message.to_string()).await;
+    assert_eq!(raw.code(), "upstream-asks", "{}", raw.text);
+}
+
+#[tokio::test]
+async fn a_stateless_tool_server_is_told_only_of_what_it_may_ask() {
+    let (world, heard) =
+        answered_with(json!({"resultType": "complete", "content": []}), true).await;
+    let arguments = json!({"ticket_id": 8821});
+    let presentation = world.runner().present("get_ticket", &arguments);
+    let mut message = crate::support::body("get_ticket", &arguments, Some(&presentation));
+    message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({
+        "sampling": {}, "elicitation": {}, "roots": {}, "experimental": {},
+        "extensions": {"io.modelcontextprotocol/tasks": {}, "com.example/x": {}},
+    });
+    let headers = crate::support::headers("get_ticket");
+    let raw = send("POST", &world.url(), &headers, message.to_string()).await;
+    assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    let heard = heard.lock().unwrap();
+    let call = heard.iter().find(|message| message["method"] == "tools/call").unwrap();
+    let declared = &call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+    assert_eq!(
+        *declared,
+        json!({"sampling": {}, "experimental": {}, "extensions": {"com.example/x": {}}})
+    );
+}
+
+#[tokio::test]
+async fn answers_for_a_tool_server_that_may_not_ask_are_not_sent_to_it() {
+    let (url, heard) = stateless(json!({"resultType": "complete", "content": []})).await;
+    for listed in [false, true] {
+        let any = WORKFLOW.replace(
+            "get_order:\n        order_id: {constraint_type: range, min: 1}",
+            "get_order: any",
+        );
+        assert_ne!(any, WORKFLOW);
+        let workflow = match listed {
+            true => any.replacen("  support-desk:\n    tools:", LISTED, 1),
+            false => any,
+        };
+        let world = World::with(Plan { workflow, ..Plan::default() }).await;
+        world.gateway.check_pins().await;
+        let name = ServerName::parse("support-desk").unwrap();
+        let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+        server.url = url.parse().unwrap();
+        world.catalogue.put(server);
+        let answers = json!({"q": {"role": "assistant", "model": "m", "content": {"type": "text", "text": "yes"}}});
+        let signed = json!({"order_id": 7, "$input": answers});
+        let presentation = world.runner().present("get_order", &signed);
+        let mut message =
+            crate::support::body("get_order", &json!({"order_id": 7}), Some(&presentation));
+        message["params"]["inputResponses"] = answers;
+        let headers = crate::support::headers("get_order");
+        heard.lock().unwrap().clear();
+        let raw = send("POST", &world.url(), &headers, message.to_string()).await;
+        let sent = heard.lock().unwrap().iter().any(|m| m["params"]["inputResponses"].is_object());
+        if listed {
+            assert!(raw.json()["result"].is_object() && sent, "{}", raw.text);
+        } else {
+            assert_eq!((raw.code().as_str(), sent), ("answer-unasked", false), "{}", raw.text);
+            assert_eq!(world.denial_codes().pop().unwrap(), "answer-unasked");
+        }
+    }
 }

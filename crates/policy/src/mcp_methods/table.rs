@@ -8,7 +8,7 @@ const SESSIONS: &[Era] = &[Era::Sessions];
 const STATELESS: &[Era] = &[Era::Stateless];
 const BOTH: &[Era] = &[Era::Sessions, Era::Stateless];
 
-const NO_TASKS: &str = "a task's handle is not bound to a delegation yet";
+const NO_TASKS: &str = "a task goes on after its call, whose outcome would not be known";
 
 const ASKED: &str = "on the stream of the call that it belongs to, under an id of the gateway's; the answer is a message of the session, taken once and while the call runs; a `task` is refused";
 
@@ -219,8 +219,8 @@ method from the other side, or a row's method in the other era is denied (`metho
 - **refused**: does not pass, for the reason given. A request is answered with an error, a notification is dropped.
 
 An action's name is what decisions and records call it. The arguments of a call are exactly those that are checked, signed,
-approved and forwarded; a parameter that the method does not have is refused. `GET` (the stream) and `DELETE` of a session
-carry chain and DPoP proof as listings do. Batches are refused.
+approved and forwarded; a parameter that the method does not have is refused. `GET` (the stream, or with `Last-Event-ID` the rest
+of one) and `DELETE` of a session carry chain and DPoP proof as listings do. Batches are refused.
 ";
 
 pub(super) fn document() -> String {

@@ -17,10 +17,12 @@ use crate::stock_clients::{Program, clients};
 
 /// Scenarios that the suite runs besides those that a revision requires, and that
 /// are compared too.
-const MORE: [&str; 12] = [
+const MORE: [&str; 14] = [
+    "http-custom-header-server-validation",
     "http-header-validation",
     "json-schema-2020-12",
     "server-session-lifecycle",
+    "server-sse-polling",
     "tasks-capability-negotiation",
     "tasks-dispatch-and-envelope",
     "tasks-lifecycle",
@@ -121,9 +123,16 @@ fn stand() -> (World, Program, Spoken, [String; 2]) {
     let server =
         Program::start(Command::new(node()).arg(clients().join("everything.mjs")).arg(port));
     server.expect("ready");
+    let (world, connect, through) = before(&direct);
+    (world, server, connect, [direct, through])
+}
+
+/// A world whose gateway stands before a server, and the address of its
+/// stand-in.
+fn before(direct: &str) -> (World, Spoken, String) {
     let world = World::new(EXE);
     let file = world.path("everything.yaml");
-    world.ok(&["catalogue", "learn", "everything", "--url", &direct, "--out", &file]);
+    world.ok(&["catalogue", "learn", "everything", "--url", direct, "--out", &file]);
     let text = rated(&std::fs::read_to_string(&file).unwrap());
     std::fs::write(&file, text).unwrap();
     world.ok(&["workflow", "publish", &file]);
@@ -134,7 +143,37 @@ fn stand() -> (World, Program, Spoken, [String; 2]) {
     connect.args(["--key", &world.runner.key_file(), "--listen", "127.0.0.1:0"]);
     let mut connect = Spoken::start(&mut connect);
     let through = connect.next()["url"].as_str().expect("an endpoint").to_owned();
-    (world, server, connect, [direct, through])
+    (world, connect, through)
+}
+
+#[test]
+fn a_stock_client_resumes_its_stream_and_hears_what_a_stock_server_says() {
+    let port = free_port();
+    let mut server = Command::new(node());
+    server
+        .arg(clients().join("node_modules/@modelcontextprotocol/server-everything/dist/index.js"));
+    let _server = Program::start(server.arg("streamableHttp").env("PORT", port.to_string()));
+    let begun = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed().as_secs() < 60, "the server starts");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let (mut world, mut connect, through) = before(&format!("http://127.0.0.1:{port}/mcp"));
+    let mut client = Command::new(node());
+    let client = Program::start(client.arg(clients().join("streams.mjs")).arg(&through));
+    let mut checks = 0;
+    loop {
+        let said = client.next();
+        match said["event"].as_str() {
+            Some("check") => assert_eq!(said["ok"], true, "{said}"),
+            Some("done") => break,
+            _ => panic!("{said}"),
+        }
+        checks += 1;
+    }
+    assert_eq!(checks, 5);
+    drop(connect.child.kill());
+    world.stop_serve();
 }
 
 #[test]

@@ -1,0 +1,471 @@
+//! What is said to a caller on one stream, in order, and what of it is kept for
+//! a client whose connection breaks (MCP 2025-11-25, "Resumability and
+//! Redelivery").
+//!
+//! The gateway keeps its own events; the ids of a tool server stay on its
+//! side. What is sent again is what was sent, or would have been: it passed the
+//! table of methods, the caller's scope and the search for secrets. A feed is
+//! found only within its session, which only the session's key opens. Nothing
+//! is written to disk: a session ends with the process.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use bailiwick_core::crypto::base64url;
+use bailiwick_core::scope::Scope;
+use bailiwick_core::time::Timestamp;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Host, Recheck};
+use crate::sse;
+
+/// Events of one feed; the oldest go first.
+const MAX_EVENTS: usize = 256;
+/// Bytes that may wait for a slow reader, if there are several events.
+const MAX_WAITING_BYTES: usize = 32 << 20;
+/// Feeds of one session: as many as a key may have calls under way.
+const MAX_FEEDS: usize = 64;
+/// How long a feed that nobody reads is kept.
+const KEPT_SECONDS: i64 = 120;
+
+/// Room for kept events, of all sessions together.
+#[derive(Debug)]
+pub(crate) struct Room {
+    used: AtomicUsize,
+    most: usize,
+    most_of_one: usize,
+}
+
+impl Room {
+    /// Room for so many bytes in all, and of one feed.
+    pub(crate) fn new((most, most_of_one): (usize, usize)) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), most, most_of_one })
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.most
+    }
+}
+
+/// One stream of events to one caller.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    log: Mutex<Log>,
+    changed: watch::Sender<()>,
+    room: Arc<Room>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    /// A feed without a name cannot be resumed, and its events have no ids.
+    name: Option<String>,
+    events: VecDeque<Event>,
+    /// The number of the next event.
+    next: u64,
+    /// The number of the first event that no reader took.
+    unread: u64,
+    bytes: usize,
+    /// The reader of now; an earlier one ends.
+    reader: Option<u64>,
+    readers: u64,
+    /// This reader ends once it has read all, and its client comes back.
+    released: Option<u64>,
+    over: bool,
+    idle_since: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Event {
+    number: u64,
+    /// Empty, if it only tells the client from where to go on.
+    data: Vec<u8>,
+}
+
+impl Log {
+    /// The number of the first event that is still there, or comes.
+    fn first(&self) -> u64 {
+        self.events.front().map_or(self.next, |event| event.number)
+    }
+
+    fn written(&self, event: &Event) -> Vec<u8> {
+        match &self.name {
+            Some(name) => sse::numbered(&format!("{name}.{}", event.number), &event.data),
+            None => sse::event(&event.data),
+        }
+    }
+}
+
+impl Feed {
+    pub(crate) fn new(room: &Arc<Room>) -> Arc<Self> {
+        let changed = watch::Sender::new(());
+        Arc::new(Self { log: Mutex::default(), changed, room: Arc::clone(room) })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event; false, if nobody can read it any more.
+    pub(crate) fn push(&self, data: Vec<u8>) -> bool {
+        let mut log = self.log();
+        let deserted = log.name.is_none() && log.readers > 0 && log.reader.is_none();
+        if log.over || deserted {
+            return false;
+        }
+        self.add(&mut log, data);
+        drop(log);
+        self.changed.send_modify(|()| {});
+        true
+    }
+
+    fn add(&self, log: &mut Log, data: Vec<u8>) {
+        log.bytes = log.bytes.saturating_add(data.len());
+        self.room.used.fetch_add(data.len(), Ordering::Relaxed);
+        let number = log.next;
+        log.next = number.saturating_add(1);
+        log.events.push_back(Event { number, data });
+        self.trim(log);
+    }
+
+    /// Lets events go that are beyond the bounds. What a reader is about to
+    /// take goes last.
+    fn trim(&self, log: &mut Log) {
+        while let Some(front) = log.events.front() {
+            let taken = front.number < log.unread;
+            let crowded = log.events.len() > MAX_EVENTS
+                || (log.bytes > MAX_WAITING_BYTES && log.events.len() > 1);
+            let full = log.bytes > self.room.most_of_one || self.room.is_exceeded();
+            let goes = match &log.name {
+                None => taken,
+                Some(_) => full && (taken || log.reader.is_none()),
+            };
+            if !goes && !crowded {
+                return;
+            }
+            self.drop_first(log);
+        }
+    }
+
+    fn drop_first(&self, log: &mut Log) {
+        if let Some(event) = log.events.pop_front() {
+            log.bytes = log.bytes.saturating_sub(event.data.len());
+            self.room.used.fetch_sub(event.data.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Begins a stream whose answer is still to come: the client learns from
+    /// where it can go on.
+    pub(crate) fn prime(&self) {
+        let mut log = self.log();
+        if log.name.is_some() && log.next == 0 && !log.over {
+            self.add(&mut log, Vec::new());
+            drop(log);
+            self.changed.send_modify(|()| {});
+        }
+    }
+
+    /// Closes the connection to a client that can come back: the tool server
+    /// closed its own and goes on working.
+    pub(crate) fn release(&self) {
+        let mut log = self.log();
+        if log.name.is_some() && log.next > 0 {
+            log.released = log.reader;
+            drop(log);
+            self.changed.send_modify(|()| {});
+        }
+    }
+
+    /// Ends the feed with a call's answer; false, if the answer is not to be
+    /// one of a stream: nothing was said before, and it need not be.
+    pub(crate) fn answer(&self, message: &[u8], streamed: bool) -> bool {
+        let mut log = self.log();
+        let streams = (streamed || log.next > 0) && !log.over;
+        if streams {
+            self.add(&mut log, message.to_vec());
+        }
+        log.over = true;
+        drop(log);
+        self.changed.send_modify(|()| {});
+        streams
+    }
+
+    /// The same for a call whose authority was taken back: what nobody read
+    /// yet is not shown any more.
+    pub(crate) fn withhold(&self, message: &[u8]) -> bool {
+        let mut log = self.log();
+        while !log.events.is_empty() {
+            self.drop_first(&mut log);
+        }
+        drop(log);
+        self.answer(message, false)
+    }
+
+    /// Nothing more comes for now.
+    pub(crate) fn finish(&self) {
+        self.log().over = true;
+        self.changed.send_modify(|()| {});
+    }
+
+    /// It goes on.
+    fn reopen(&self) {
+        self.log().over = false;
+    }
+
+    /// Whether it came to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.log().over
+    }
+
+    /// Whether anything was said.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.log().next > 0
+    }
+
+    /// Waits for the first event.
+    pub(crate) async fn began(&self) {
+        let mut changed = self.changed.subscribe();
+        while self.log().next == 0 {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn is_deserted(&self) -> bool {
+        let log = self.log();
+        log.name.is_none() && log.reader.is_none()
+    }
+
+    /// Waits until a feed that cannot be resumed has no reader.
+    pub(crate) async fn deserted(&self) {
+        let mut changed = self.changed.subscribe();
+        while !self.is_deserted() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A reader of what comes after an event, or of what nobody read; nothing,
+    /// if events after that one are gone or it never was. An earlier reader
+    /// ends: no event goes out on two connections.
+    pub(crate) fn read(self: &Arc<Self>, after: Option<u64>) -> Option<Reader> {
+        let changed = self.changed.subscribe();
+        let mut log = self.log();
+        let at = match after {
+            None => log.unread,
+            Some(last) if last < log.next && last.saturating_add(1) >= log.first() => {
+                last.saturating_add(1)
+            }
+            Some(_) => return None,
+        };
+        let generation = log.readers;
+        log.readers = generation.saturating_add(1);
+        log.reader = Some(generation);
+        log.idle_since = None;
+        drop(log);
+        self.changed.send_modify(|()| {});
+        Some(Reader { feed: Arc::clone(self), generation, at, changed })
+    }
+
+    /// Whether nobody reads it and nothing more comes.
+    fn is_idle(&self) -> bool {
+        let log = self.log();
+        log.reader.is_none() && log.over
+    }
+
+    /// Whether nobody came back for too long.
+    fn is_stale(&self, now: Timestamp) -> bool {
+        let mut log = self.log();
+        if log.reader.is_some() {
+            return false;
+        }
+        let since = *log.idle_since.get_or_insert(now);
+        since.plus_seconds(KEPT_SECONDS) <= now
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.room.used.fetch_sub(self.log().bytes, Ordering::Relaxed);
+    }
+}
+
+/// One connection's view of a feed.
+pub(crate) struct Reader {
+    feed: Arc<Feed>,
+    generation: u64,
+    at: u64,
+    changed: watch::Receiver<()>,
+}
+
+enum Taken {
+    Event(Vec<u8>),
+    Nothing,
+    End,
+}
+
+impl Reader {
+    fn take(&mut self) -> Taken {
+        let mut log = self.feed.log();
+        if log.reader != Some(self.generation) {
+            return Taken::End;
+        }
+        let skipped = self.at.saturating_sub(log.first());
+        let found = usize::try_from(skipped).ok().and_then(|i| log.events.get(i));
+        let Some(event) = found else {
+            let ends = log.over || log.released == Some(self.generation);
+            return if ends { Taken::End } else { Taken::Nothing };
+        };
+        let text = log.written(event);
+        self.at = event.number.saturating_add(1);
+        log.unread = log.unread.max(self.at);
+        self.feed.trim(&mut log);
+        Taken::Event(text)
+    }
+
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.take() {
+                Taken::Event(text) => return Some(text),
+                Taken::End => return None,
+                Taken::Nothing => self.changed.changed().await.ok()?,
+            }
+        }
+    }
+
+    /// The body of an answer.
+    pub(crate) fn body(self) -> Body {
+        Body::from_stream(stream::unfold(self, |mut reader| async move {
+            let text = reader.next().await?;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), reader))
+        }))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut log = self.feed.log();
+        if log.reader == Some(self.generation) {
+            log.reader = None;
+            self.feed.trim(&mut log);
+        }
+        drop(log);
+        self.feed.changed.send_modify(|()| {});
+    }
+}
+
+/// What a feed of a session is about.
+#[derive(Clone, Debug)]
+pub(crate) enum About {
+    /// A call, and what must not be taken back before its events are shown.
+    Call(Box<Recheck>),
+    /// The session itself.
+    Common {
+        /// What notices about resources were held against.
+        scope: Option<Arc<Scope>>,
+        /// Ends what fills it.
+        filling: CancellationToken,
+    },
+}
+
+/// A feed that its session can find.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) about: About,
+}
+
+/// The feeds of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds(Mutex<VecDeque<Kept>>);
+
+impl Feeds {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a feed a name by which its session finds it. When all places are
+    /// taken, it stays without one and cannot be resumed.
+    pub(crate) fn keep(&self, host: &dyn Host, feed: &Arc<Feed>, about: About) {
+        let mut kept = self.lock();
+        if kept.len() >= MAX_FEEDS {
+            let Some(idle) = kept.iter().position(|kept| kept.feed.is_idle()) else { return };
+            kept.remove(idle);
+        }
+        let mut bytes = [0; 16];
+        host.fill(&mut bytes);
+        feed.log().name = Some(base64url(&bytes));
+        kept.push_back(Kept { feed: Arc::clone(feed), about });
+    }
+
+    /// The feed of an event, and the event's number in it.
+    pub(crate) fn find(&self, event: &str) -> Option<(Kept, u64)> {
+        let (name, number) = event.rsplit_once('.')?;
+        let number = number.parse().ok()?;
+        let kept = self.lock();
+        let found = kept.iter().find(|kept| kept.feed.log().name.as_deref() == Some(name))?;
+        Some((found.clone(), number))
+    }
+
+    /// The session's common feed, for this scope. One for another scope ends.
+    pub(crate) fn common(&self, scope: Option<&Scope>) -> Option<Arc<Feed>> {
+        let mut kept = self.lock();
+        kept.retain(|kept| match &kept.about {
+            About::Common { scope: held, filling } if held.as_deref() != scope => {
+                filling.cancel();
+                false
+            }
+            _ => true,
+        });
+        let common = kept.iter().find(|kept| matches!(kept.about, About::Common { .. }))?;
+        Some(Arc::clone(&common.feed))
+    }
+
+    /// Fills the session's common feed again.
+    pub(crate) fn refill(&self, feed: &Arc<Feed>, anew: CancellationToken) {
+        for kept in self.lock().iter_mut().filter(|kept| Arc::ptr_eq(&kept.feed, feed)) {
+            if let About::Common { filling, .. } = &mut kept.about {
+                *filling = anew.clone();
+                feed.reopen();
+            }
+        }
+    }
+
+    /// Lets a feed go.
+    pub(crate) fn forget(&self, feed: &Arc<Feed>) {
+        self.lock().retain(|kept| !Arc::ptr_eq(&kept.feed, feed));
+    }
+
+    /// Lets those go that nobody came back for. The feed of a call under way
+    /// waits for its answer.
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        self.lock().retain(|kept| match &kept.about {
+            About::Call(_) => !kept.feed.is_over() || !kept.feed.is_stale(now),
+            About::Common { filling, .. } => {
+                let stale = kept.feed.is_stale(now);
+                if stale {
+                    filling.cancel();
+                }
+                !stale
+            }
+        });
+    }
+
+    /// The session is over.
+    pub(crate) fn end(&self) {
+        for kept in self.lock().drain(..) {
+            if let About::Common { filling, .. } = &kept.about {
+                filling.cancel();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
