@@ -3,7 +3,7 @@
 //! process lives. What a killed process left is ended by whoever finds the note unlocked.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ impl Noted {
 
     /// Ends the instance and what was granted for it. What is not there, or ended before, is over.
     fn end(&self, data: &DataDir, why: &str) -> Result<(), CliError> {
+        // The keys may have been replaced while the process ran.
+        data.take_up_keys()?;
         over(data.authority.instance_retire(&self.instance))?;
         for grant in &self.grants {
             let target = Target::Grant(grant.clone());
@@ -122,6 +124,9 @@ fn end_orphan(data: &DataDir, path: &Path) -> Result<bool, CliError> {
         Some(noted) => noted.end(data, "the run was killed")?,
         None => tracing::warn!(path = %path.display(), "a note of an instance cannot be read"),
     }
-    fs::remove_file(path).map_err(|e| CliError::file(path, "remove", &e))?;
-    Ok(true)
+    match fs::remove_file(path) {
+        // Two may look at once.
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(CliError::file(path, "remove", &e)),
+        _ => Ok(true),
+    }
 }

@@ -209,8 +209,8 @@ fn no(context: Object) -> Object {
 async fn evaluate(gateway: &Gateway, asked: Asked) -> Result<Object, Refused> {
     let (entry, verdict) = match call(gateway, &asked) {
         Ok(request) => {
-            let _slot = gateway.call_slot().ok_or(Refused::Busy)?;
-            let Ruled { entry, verdict } = gateway.rule(request).await;
+            let slot = gateway.call_slot().ok_or(Refused::Busy)?;
+            let Ruled { entry, verdict } = gateway.rule(request, slot).await;
             (Some(entry), verdict.map(|granted| granted.digest))
         }
         Err(denial) => {

@@ -22,6 +22,9 @@ const MAX_KEPT: usize = 10_000;
 /// for tokens.
 const RENEW_PAUSE_SECONDS: i64 = 5;
 
+/// A failure that took this long is not waited for again at once.
+const SLOW_MS: i64 = 1_000;
+
 /// Whose credential, and where; no principal for the gateway's own.
 type Place = (ServerName, Option<PrincipalId>);
 
@@ -29,6 +32,8 @@ type Place = (ServerName, Option<PrincipalId>);
 #[derive(Default)]
 struct Slot {
     kept: Mutex<Option<Opened>>,
+    /// Until when a slow failure counts for those who ask again.
+    failed: Mutex<Option<(Timestamp, VaultFault)>>,
     /// Held by whoever opens it: when it was last renewed.
     opening: tokio::sync::Mutex<Option<Timestamp>>,
 }
@@ -44,6 +49,46 @@ impl Slot {
 
     fn keep(&self, opened: Option<Opened>) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+    }
+
+    /// Opens it, once for all who wait.
+    async fn open(
+        &self,
+        vault: &dyn Vault,
+        host: &dyn Host,
+        place: &Place,
+        version: &str,
+    ) -> Result<Option<Credential>, VaultFault> {
+        let _alone = self.opening.lock().await;
+        let began = host.now();
+        if let Some(credential) = self.good(version, began) {
+            return Ok(Some(credential));
+        }
+        if let Some((until, fault)) = self.failed()
+            && began < until
+        {
+            return Err(fault);
+        }
+        match vault.open(&place.0, place.1.as_ref()).await {
+            Ok(opened) => {
+                self.keep(opened.clone());
+                Ok(opened.map(|o| o.credential))
+            }
+            Err(fault) => {
+                let now = host.now();
+                // Calls must not queue up behind somebody who does not answer.
+                if now.millis_since(began) >= SLOW_MS {
+                    let until = now.plus_seconds(RENEW_PAUSE_SECONDS);
+                    *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some((until, fault));
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    fn failed(&self) -> Option<(Timestamp, VaultFault)> {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +112,8 @@ impl Broker {
             return Arc::clone(slot);
         }
         if slots.len() >= MAX_KEPT {
-            slots.clear();
+            // What somebody opens stays: two would renew with the same token.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         Arc::clone(slots.entry(place.clone()).or_default())
     }
@@ -129,13 +175,11 @@ impl Broker {
         if let Some(credential) = slot.good(&version, self.host.now()) {
             return Ok(Some(credential));
         }
-        let _alone = slot.opening.lock().await;
-        if let Some(credential) = slot.good(&version, self.host.now()) {
-            return Ok(Some(credential));
-        }
-        let opened = self.vault.open(server, principal).await?;
-        slot.keep(opened.clone());
-        Ok(opened.map(|o| o.credential))
+        // Nobody who goes away leaves a token half renewed: its authorization server
+        // has forgotten the old one by then.
+        let (vault, host, place) = (Arc::clone(&self.vault), Arc::clone(&self.host), place.clone());
+        let opening = async move { slot.open(&*vault, &*host, &place, &version).await };
+        tokio::spawn(opening).await.unwrap_or(Err(VaultFault { code: "vault-unreadable" }))
     }
 
     /// Another credential in place of one that the tool server refused: once,
@@ -176,4 +220,72 @@ impl Carried {
 
 fn equipped(server: &ToolServer, credential: Credential, place: Place) -> Arc<ToolServer> {
     Arc::new(ToolServer { carried: Some(Carried { credential, place }), ..server.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::BoxFuture;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// Renews when it is told to, and counts.
+    #[derive(Default)]
+    struct Renewing {
+        asked: Notify,
+        go: Notify,
+        opened: AtomicUsize,
+    }
+
+    impl Vault for Renewing {
+        fn version(
+            &self,
+            _: &ServerName,
+            _: Option<&PrincipalId>,
+        ) -> Result<Option<String>, VaultFault> {
+            Ok(Some("1".to_owned()))
+        }
+
+        fn open<'a>(
+            &'a self,
+            _: &'a ServerName,
+            _: Option<&'a PrincipalId>,
+        ) -> BoxFuture<'a, Result<Option<Opened>, VaultFault>> {
+            Box::pin(async {
+                self.asked.notify_one();
+                self.go.notified().await;
+                self.opened.fetch_add(1, Ordering::SeqCst);
+                let credential = Credential::bearer("a-token-that-is-long-enough").unwrap();
+                Ok(Some(Opened { credential, version: "1".to_owned(), until: None }))
+            })
+        }
+    }
+
+    struct Clock;
+
+    impl Host for Clock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_704_067_500_000)
+        }
+
+        fn fill(&self, _: &mut [u8]) {}
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_no_token_half_renewed() {
+        let vault = Arc::new(Renewing::default());
+        let broker = Arc::new(Broker::new(Arc::clone(&vault) as _, Arc::new(Clock), None));
+        let place = (ServerName::parse("mail").unwrap(), None);
+        let (asking, at) = (Arc::clone(&broker), place.clone());
+        let gone = tokio::spawn(async move { asking.open(&at).await });
+        vault.asked.notified().await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        vault.go.notify_one();
+        // What the first began is kept; nothing is asked for again.
+        assert!(broker.open(&place).await.unwrap().is_some());
+        assert_eq!(vault.opened.load(Ordering::SeqCst), 1);
+    }
 }

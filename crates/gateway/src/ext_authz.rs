@@ -11,6 +11,7 @@
 use axum::response::Response;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_policy::api::HEADERS_READ;
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -107,9 +108,9 @@ fn of_chain(presentation: Presentation) -> Result<Presentation, Denial> {
 
 /// Stages 2 to 5 and the record.
 async fn ruled(gateway: &Gateway, call: CallRequest) -> Told {
-    let Some(_slot) = gateway.call_slot() else { return Told::Denied(Box::new(wire::busy())) };
+    let Some(slot) = gateway.call_slot() else { return Told::Denied(Box::new(wire::busy())) };
     let server = call.server.clone();
-    match gateway.rule(call).await {
+    match gateway.rule(call, slot).await {
         Ruled { entry, verdict: Ok(_) } => Told::Allowed(Some(entry)),
         Ruled { entry, verdict: Err(denial) } => refused(gateway, &server, &denial, &entry),
     }
@@ -128,6 +129,23 @@ async fn denied(gateway: &Gateway, server: &ServerName, denial: &Denial) -> Told
 fn refused(gateway: &Gateway, server: &ServerName, denial: &Denial, entry: &EntryId) -> Told {
     let metadata = gateway.metadata_url(server.as_str());
     Told::Denied(Box::new(wire::api_denied(denial, entry.as_str(), &metadata, false, None)))
+}
+
+/// Whether a header's text may stand for two headers, or for other bytes than
+/// Envoy forwards: it joins what stands twice with commas, and writes `!` for
+/// what is not UTF-8. A chain has commas of its own, and is not forwarded.
+fn is_unclear(name: &str, value: &str) -> bool {
+    let matters = HEADERS_READ.contains(&name)
+        || name.starts_with("mcp-")
+        || name == "origin"
+        || name == PARTIAL
+        || TAKEN.contains(&name) && name != "aat-chain";
+    matters && value.contains([',', '!'])
+}
+
+/// A header that is not what Envoy was sent.
+fn odd(name: &str) -> Denial {
+    Denial::new(Reason::RequestMalformed).about(name)
 }
 
 /// SECURITY: of a part of a body nothing follows for the rest. With a body Envoy

@@ -13,7 +13,7 @@ use bailiwick_core::denial::Denial;
 use bailiwick_core::ids::{AgentId, EntryId};
 use bailiwick_core::ledger::Subjects;
 use bailiwick_core::time::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::gateway::Gateway;
 use crate::stages::boundary::CallRequest;
@@ -78,10 +78,14 @@ impl Awaited {
 impl Gateway {
     /// Decides on a call that somebody else makes, and records it, in a task of
     /// its own: an enforcement point that goes away stops neither the record
-    /// nor the outcome.
-    pub(crate) async fn rule(&self, request: CallRequest) -> Ruled {
+    /// nor the outcome, nor frees the place among the calls under way.
+    pub(crate) async fn rule(&self, request: CallRequest, slot: OwnedSemaphorePermit) -> Ruled {
         let gateway = self.clone();
-        match self.tracker.spawn(async move { gateway.ruled(request).await }).await {
+        let ruling = async move {
+            let _slot = slot;
+            gateway.ruled(request).await
+        };
+        match self.tracker.spawn(ruling).await {
             Ok(ruled) => ruled,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

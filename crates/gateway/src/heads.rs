@@ -153,16 +153,15 @@ fn judge<B>(head: &[u8], request: &Request<B>) -> Result<Next, Fault> {
     Ok(if coded { Next::Close } else { Next::Open })
 }
 
-/// A connection of which what arrives is also kept for [`Heads::judge`].
+/// A connection of which what arrives is also kept for [`Heads::judge`], if somebody judges.
 pub(crate) struct Watched<S> {
     stream: S,
-    heads: Arc<Heads>,
+    heads: Option<Arc<Heads>>,
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(stream: S) -> (Self, Arc<Heads>) {
-        let heads = Arc::new(Heads::default());
-        (Self { stream, heads: Arc::clone(&heads) }, heads)
+    pub(crate) fn new(stream: S, heads: Option<Arc<Heads>>) -> Self {
+        Self { stream, heads }
     }
 }
 
@@ -174,8 +173,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            self.heads.arrived(buf.filled().get(before..).unwrap_or_default());
+        if let (Poll::Ready(Ok(())), Some(heads)) = (&read, &self.heads) {
+            heads.arrived(buf.filled().get(before..).unwrap_or_default());
         }
         read
     }

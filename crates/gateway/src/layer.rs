@@ -162,9 +162,9 @@ async fn admit(
             return Err(denied(&denial, &entry));
         }
     };
-    let Some(_slot) = gateway.call_slot() else { return Err(Box::new(wire::busy())) };
+    let Some(slot) = gateway.call_slot() else { return Err(Box::new(wire::busy())) };
     let (tool, arguments) = (call.call.tool.clone(), call.call.arguments.clone());
-    let Ruled { entry, verdict } = gateway.rule(call).await;
+    let Ruled { entry, verdict } = gateway.rule(call, slot).await;
     let granted = verdict.map_err(|denial| denied(&denial, &entry))?;
     request.extensions_mut().insert(Checked {
         tool,

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::heads::{self, Next, Watched};
+use crate::heads::{self, Heads, Next, Watched};
 use crate::tls::Tls;
 
 /// Bounds on what clients may hold open.
@@ -169,12 +169,15 @@ impl Open {
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
         // Whom a request came from: what a header says of it is not believed.
-        let (stream, heads) = Watched::new(stream);
+        // HTTP/2 frames its heads: there is one way to read them.
+        let heads = (bounds.speaks == Speaks::Http1).then(Arc::<Heads>::default);
+        let stream = Watched::new(stream, heads.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
             // SECURITY: nobody decides about a head that two parties could read differently.
-            let answer = heads.judge(&request).map(|next| (next, router.call(request)));
+            let judged = heads.as_ref().map_or(Ok(Next::Open), |heads| heads.judge(&request));
+            let answer = judged.map(|next| (next, router.call(request)));
             async move {
                 let (next, answer) = match answer {
                     Ok(going) => going,

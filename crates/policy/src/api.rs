@@ -20,7 +20,7 @@ mod value;
 
 pub mod openapi;
 
-pub use operation::{Operation, matching};
+pub use operation::{Operation, is_json, matching};
 pub use path::Template;
 
 use crate::mcp_methods::is_reserved;

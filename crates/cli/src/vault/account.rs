@@ -199,14 +199,19 @@ impl Renewer {
         let options = options.ok_or(fault("account-not-offered"))?;
         let config = configured(options, &self.dir).map_err(|e| fault(e.code()))?;
         let renewed = match site.renew(&config, refresh).await {
-            Ok(renewed) => form(&site, &renewed),
+            Ok(renewed) => renewed,
             Err(AccountError::Lapsed) => return self.lapse(row).await,
             Err(error) => return Err(fault(error.code())),
         };
-        if let Some((_, tokens)) = parts(&renewed) {
-            self.again(&row.place, &tokens.access);
+        self.again(&row.place, &renewed.access);
+        let kept = self.keep(row, form(&site, &renewed)).await?;
+        // The person disconnected meanwhile; what was renewed ends there too.
+        if kept.is_none()
+            && let Err(error) = site.revoke(&config, &renewed).await
+        {
+            tracing::warn!(code = error.code(), server = %row.place.server, "a consent was not revoked");
         }
-        self.keep(row, renewed).await
+        Ok(kept)
     }
 
     /// Seals what was renewed. If the person disconnected meanwhile, nothing is

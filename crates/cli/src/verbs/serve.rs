@@ -429,6 +429,12 @@ impl Background {
         Self { tasks: vec![sequence, purge, orphans] }
     }
 
+    /// Follows keys that are replaced while a gateway runs without a listener.
+    pub(super) fn follow_keys(&mut self, data: &Arc<DataDir>, gateway: &Gateway) {
+        let keys = Keys::new(Arc::clone(data), gateway.clone());
+        self.tasks.push(every(RELOAD, move || keys.take_up()));
+    }
+
     pub(super) fn stop(self) {
         for task in self.tasks {
             task.abort();

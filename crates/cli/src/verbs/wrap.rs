@@ -58,7 +58,8 @@ pub(super) fn run(
     let entered = runtime.enter();
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = serve::gateway_with(&data, catalogue, vec![(server.clone(), program)])?;
-    let tasks = serve::Background::start(&data);
+    let mut tasks = serve::Background::start(&data);
+    tasks.follow_keys(&data, &gateway);
     let tended = gateway.clone();
     tokio::spawn(async move { tended.tend().await });
     drop(entered);

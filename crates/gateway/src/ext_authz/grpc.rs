@@ -13,7 +13,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{EntryId, ServerName};
-use bailiwick_policy::api::HEADERS_READ;
 use bytes::Bytes;
 use envoy_types::ext_authz::v3::pb::{
     Authorization, AuthorizationServer, CheckRequest, CheckResponse, DeniedHttpResponse,
@@ -26,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tonic::{Code, Request, Status};
 
-use super::{Envoyed, PARTIAL, TAKEN, Told, check, denied};
+use super::{Envoyed, PARTIAL, TAKEN, Told, check, denied, is_unclear, odd};
 use crate::gateway::Gateway;
 use crate::wire::DECISION;
 
@@ -91,10 +90,6 @@ impl Authorization for Service {
     }
 }
 
-fn odd(what: &str) -> Denial {
-    Denial::new(Reason::RequestMalformed).about(what)
-}
-
 /// The request that Envoy asks about.
 fn envoyed(server: ServerName, http: HttpRequest) -> Result<Envoyed, Denial> {
     let headers = headers(&http)?;
@@ -149,17 +144,6 @@ fn put(
     let read = (HeaderName::from_lowercase(name.as_bytes()), HeaderValue::from_bytes(value));
     let (Ok(name), Ok(value)) = read else { return Err(odd(name)) };
     headers.try_append(name, value).map(|_| ()).map_err(|_| Denial::new(Reason::RequestTooLarge))
-}
-
-/// Whether a header's text may stand for two headers, or for other bytes than
-/// Envoy forwards. A chain has commas of its own, and is not forwarded.
-fn is_unclear(name: &str, value: &str) -> bool {
-    let matters = HEADERS_READ.contains(&name)
-        || name.starts_with("mcp-")
-        || name == "origin"
-        || name == PARTIAL
-        || TAKEN.contains(&name) && name != "aat-chain";
-    matters && value.contains([',', '!'])
 }
 
 /// SECURITY: the whole body, byte for byte. What says that there is more than

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::ids::ServerName;
 use http::StatusCode;
 
-use super::{Envoyed, Told, check, denied};
+use super::{Envoyed, Told, check, denied, is_unclear, odd};
 use crate::gateway::Gateway;
 use crate::http::read;
 use crate::wire;
@@ -31,6 +31,15 @@ async fn asked(State(gateway): State<Gateway>, request: Request) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let (max, limit) = (gateway.config.max_request_bytes, gateway.config.body_timeout);
+    let clear = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        value.to_str().is_ok_and(|text| !is_unclear(name.as_str(), text))
+    };
+    if let Some((name, _)) = parts.headers.iter().find(|header| !clear(*header)) {
+        let Told::Denied(response) = denied(&gateway, &server, &odd(name.as_str())).await else {
+            return StatusCode::BAD_REQUEST.into_response();
+        };
+        return *response;
+    }
     let told = match read(body, &parts.headers, max, limit).await {
         Ok(body) => {
             let envoyed = Envoyed {

@@ -9,14 +9,16 @@
 
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::Json;
-use bailiwick_policy::api::HEADERS_READ;
+use bailiwick_policy::api::{HEADERS_READ, is_json};
 use bailiwick_policy::mcp_methods::{Era, Treatment};
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 
 use super::{Envoyed, Told, denied, of_chain, refused, ruled, whole};
 use crate::gateway::Gateway;
 use crate::headers::param_headers;
 use crate::ports::ToolServer;
+use crate::questions::declare_only;
 use crate::rpc;
 use crate::stages::boundary::{
     self, CallRequest, Enforcement, Malformed, MessageRequest, Speech, WellFormed,
@@ -63,6 +65,11 @@ fn understood(
     headers_pass(headers)?;
     whole(headers, body.is_empty())?;
     boundary::check_post(headers).map_err(malformed)?;
+    // SECURITY: the tool server gets this header too, and may read the bytes as
+    // it says.
+    if !headers.get(CONTENT_TYPE).is_some_and(|media| is_json(media.as_bytes())) {
+        return Err(not_enforceable("content-type"));
+    }
     let said = boundary::parse_json(&gateway.config, body).map_err(malformed)?;
     let server = envoyed.server.clone();
     let parsed = boundary::parse(&gateway.config, server, headers, body).map_err(malformed)?;
@@ -126,6 +133,15 @@ fn same(
 ) -> Result<(), Denial> {
     if *said != rpc::compose(id, method, params) {
         return Err(not_enforceable("_meta"));
+    }
+    // Nobody here would withhold what a tool server asks on the strength of it,
+    // nor the handle of an effect that outlives the call.
+    if let Some(params) = params {
+        let mut bare = params.clone();
+        declare_only(&mut bare, std::iter::empty());
+        if bare != *params {
+            return Err(not_enforceable("clientCapabilities"));
+        }
     }
     if said.is_admissible() { Ok(()) } else { Err(Denial::new(Reason::RequestMalformed)) }
 }

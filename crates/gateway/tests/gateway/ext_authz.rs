@@ -74,6 +74,9 @@ async fn no_chain_and_proof_no_allow_and_denials_say_why() {
         ("GET /other/v1/orders/7", fine()),
         ("DELETE /orders/v1/orders/7", fine()),
         ("GET /orders/v1/orders/7", format!("{}X-HTTP-Method: DELETE\r\n", fine())),
+        // What Envoy joined, and what it could not write.
+        ("GET /orders/v1/orders/7", format!("{}Prefer: a,b\r\n", fine())),
+        ("GET /orders/v1/orders/7", format!("{}If-Match: \"a!\"\r\n", fine())),
     ] {
         let said = raw(&envoy, line, &headers, "").await;
         assert_eq!(said.status, 401, "{line}: {}", said.body);
@@ -102,7 +105,8 @@ fn the_shipped_configuration_denies_when_in_doubt() {
         "allow_partial_message: false",
         "path_with_escaped_slashes_action: REJECT_REQUEST",
         "normalize_path: false",
-        "request_headers_to_remove: [aat-chain, aat-pop, authorization, dpop]",
+        "request_headers_to_remove: [aat-chain, aat-pop, authorization, dpop, x-forwarded-host]",
+        "host_rewrite_literal: orders.example.com",
         "pack_as_bytes: true",
     ] {
         assert!(text.contains(line) && grpc.contains(line), "{line}");

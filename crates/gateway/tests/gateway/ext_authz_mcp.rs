@@ -119,6 +119,11 @@ async fn what_only_a_gateway_that_sees_answers_can_enforce_is_denied() {
     let mut baggage = body("get_ticket", &ticket(), None);
     baggage["params"]["_meta"]["example.com/note"] = json!("x");
     assert_eq!(behind.envoy.told(behind.call(&ticket(), &baggage, &[])).await.0, 401);
+    // What a tool server may ask because of it would reach the caller unseen.
+    let mut able = body("get_ticket", &ticket(), None);
+    able["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+        json!({"elicitation": {}});
+    assert_eq!(behind.envoy.told(behind.call(&ticket(), &able, &[])).await.0, 401);
     // A number that parsers read differently.
     let text = body("get_ticket", &ticket(), None).to_string();
     let text = text.replace("8821", "8821.0000000000000000001");
@@ -133,6 +138,9 @@ async fn what_only_a_gateway_that_sees_answers_can_enforce_is_denied() {
         [("mcp-name", "reply_ticket")],
         [("mcp-param-ticket", "1")],
         [("x-original-url", "/admin")],
+        // The tool server may read the bytes as it says.
+        [("content-type", "application/json; charset=utf-7")],
+        [("content-type", "application/json; charset=shift_jis")],
     ] {
         let told = behind.envoy.told(behind.call(&ticket(), &message, &more)).await;
         assert_eq!(told.0, 401, "{more:?}");

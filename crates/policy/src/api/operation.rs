@@ -347,8 +347,10 @@ fn is_header(text: &str) -> bool {
         && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }
 
-/// `application/json`, perhaps with the only character set that JSON has.
-fn is_json(media: &[u8]) -> bool {
+/// Whether a media type is `application/json`, perhaps with the only character
+/// set that JSON has. Whoever honours another one reads another text.
+#[must_use]
+pub fn is_json(media: &[u8]) -> bool {
     let Ok(media) = std::str::from_utf8(media) else { return false };
     let (media, parameters) = media.split_once(';').unwrap_or((media, "charset=utf-8"));
     media.trim().eq_ignore_ascii_case("application/json")

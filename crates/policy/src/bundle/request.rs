@@ -125,6 +125,7 @@ static TYPES: LazyLock<HashMap<&'static str, EntityTypeName>> = LazyLock::new(||
         "Texts",
         "Tool",
         "ToolServer",
+        "Upstream",
         "Workflow",
     ];
     names.into_iter().filter_map(|name| Some((name, name.parse().ok()?))).collect()

@@ -199,6 +199,19 @@ pub(super) async fn ask_disconnect(Path(server): Path<String>, visit: Visit) -> 
 pub(super) async fn disconnect(Path(server): Path<String>, visit: Visit) -> Response {
     let console = visit.console.clone();
     let (tell, told) = tokio::sync::oneshot::channel();
+    // A browser that goes away stops no word that was promised.
+    let revoking = tokio::spawn(async move {
+        // Where it was refused, nothing was sent.
+        let known: Option<(AccountConfig, (accounts::TokenSite, Tokens))> = told.await.ok()?;
+        let revoked = match known {
+            Some((config, (site, tokens))) => site.revoke(&config, &tokens).await,
+            None => Ok(false),
+        };
+        if let Err(error) = &revoked {
+            tracing::warn!(code = error.code(), host = %console.0.host, "a consent was not revoked");
+        }
+        Some(matches!(revoked, Ok(true)))
+    });
     let response = visit
         .change(move |cx, me, _| {
             let own = own(cx, me, &server)?;
@@ -209,17 +222,8 @@ pub(super) async fn disconnect(Path(server): Path<String>, visit: Visit) -> Resp
             Ok(see(PAGE))
         })
         .await;
-    // Where it was refused, nothing was sent.
-    let Ok(known) = told.await else { return response };
-    let revoked = match known {
-        Some((config, (site, tokens))) => site.revoke(&config, &tokens).await,
-        None => Ok(false),
-    };
-    if let Err(error) = &revoked {
-        tracing::warn!(code = error.code(), host = %console.0.host, "a consent was not revoked");
-    }
-    match revoked {
-        Ok(true) => response,
-        _ => see(&format!("{PAGE}?{UNTOLD}=1")),
+    match revoking.await {
+        Ok(Some(false)) => see(&format!("{PAGE}?{UNTOLD}=1")),
+        _ => response,
     }
 }

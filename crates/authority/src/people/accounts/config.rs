@@ -2,7 +2,7 @@
 //! configured it.
 
 use bailiwick_core::ids::ServerName;
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::http::provider::Network;
@@ -50,6 +50,15 @@ impl std::fmt::Debug for AccountConfig {
             .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 
@@ -108,7 +117,8 @@ impl AccountConfig {
         let url = Url::parse(text).ok().filter(|_| text.len() <= 2048)?;
         let scheme = match url.scheme() {
             "https" => true,
-            "http" => self.network == Network::Inside,
+            // In the clear only on this machine.
+            "http" => self.network == Network::Inside && is_loopback(&url),
             _ => false,
         };
         let plain = url.host().is_some() && url.username().is_empty() && url.password().is_none();

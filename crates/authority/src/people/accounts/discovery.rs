@@ -83,8 +83,14 @@ impl AccountConfig {
         if text("issuer") != Some(issuer) {
             return Err(bad("it states another issuer"));
         }
-        let place =
-            |name: &str| text(name).filter(|url| self.place(url).is_some()).map(str::to_owned);
+        // SECURITY: one that the operator did not name could lead a code that an
+        // honest server gave to endpoints of its own.
+        let origin = self.issuer.is_none().then(|| self.place(issuer).map(|url| url.origin()));
+        let place = |name: &str| {
+            let url = text(name).and_then(|text| Some((text, self.place(text)?)));
+            url.filter(|(_, url)| origin.as_ref().is_none_or(|o| *o == Some(url.origin())))
+                .map(|(text, _)| text.to_owned())
+        };
         let methods = said.member("code_challenge_methods_supported").and_then(Json::as_array);
         if !methods.is_some_and(|all| all.iter().any(|method| method.as_str() == Some("S256"))) {
             return Err(bad("it does not say that it supports PKCE with S256"));
@@ -180,5 +186,32 @@ mod tests {
                 "https://mail.example/.well-known/oauth-protected-resource",
             ]
         );
+    }
+
+    #[test]
+    fn a_server_that_nobody_named_has_all_its_endpoints_in_one_place() {
+        let said = |token: &str| {
+            Object::new()
+                .with("issuer", "https://as.example")
+                .with("authorization_endpoint", "https://as.example/authorize")
+                .with("token_endpoint", token)
+                .with("revocation_endpoint", token)
+                .with("code_challenge_methods_supported", vec![Json::from("S256")])
+        };
+        let read = |issuer: Option<&str>, token: &str| {
+            let config = AccountConfig {
+                server: bailiwick_core::ids::ServerName::parse("mail").unwrap(),
+                client_id: "bailiwick".to_owned(),
+                client_secret: None,
+                issuer: issuer.map(str::to_owned),
+                endpoints: None,
+                scopes: Vec::new(),
+                network: crate::http::provider::Network::Public,
+            };
+            config.read("https://mail.example/mcp", "https://as.example", &said(token))
+        };
+        assert!(read(None, "https://as.example/token").is_ok());
+        assert!(read(None, "https://rogue.example/token").is_err());
+        assert!(read(Some("https://as.example"), "https://tokens.example/token").is_ok());
     }
 }

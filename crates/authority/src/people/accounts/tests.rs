@@ -141,6 +141,9 @@ fn a_configuration_that_would_send_the_secret_anywhere_is_refused() {
         let config = AccountConfig { issuer: Some(issuer.to_owned()), ..config() };
         assert_eq!(member(&config, false), "issuer", "{issuer}");
     }
+    let inside = AccountConfig { network: Network::Inside, ..config() };
+    assert!(inside.place("http://127.0.0.1:8080/a").is_some());
+    assert!(inside.place("http://10.0.0.1/a").is_none(), "in the clear over a network");
     let bad = AccountConfig { scopes: vec!["two words".to_owned()], ..config() };
     assert_eq!(member(&bad, false), "scopes");
     let bad = AccountConfig { client_id: String::new(), ..config() };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_authority::rules::delegations::{Issued, Options};
-use bailiwick_authority::{Authority, PrepareOptions};
+use bailiwick_authority::{Authority, PrepareOptions, Refusal};
 use bailiwick_core::crypto::SigningKey;
 use bailiwick_core::grant::Request;
 use bailiwick_core::guarantee::Isolation;
@@ -179,6 +179,11 @@ impl Renewal {
                     if let Err(e) = presenter.take_up(ChainFile { chain, audience }) {
                         tracing::error!(code = %e.code, "the delegation is not taken up: {}", e.message);
                     }
+                }
+                // The store is busy, or its disk full for a moment.
+                Err(Refusal::Store(e)) => {
+                    tracing::warn!(code = e.code(), "the delegation is not renewed yet: {e}");
+                    pause = renew::AGAIN;
                 }
                 // Calls are denied from its end on, and say so themselves.
                 Err(e) => {
