@@ -196,6 +196,33 @@ fn wraps_work_beside_a_serve_and_each_other_on_one_data_dir() {
 }
 
 #[test]
+fn a_wrap_follows_keys_that_are_replaced_while_it_runs() {
+    let mut world = World::new(EXE);
+    let line = learned(&world);
+    world.stop_serve();
+    let key = world.principal_key();
+    let task = ["--task", "work", "--principal-key", &key];
+    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
+    assert!(spoken.hello()["result"].is_object());
+    assert!(allowed(&spoken.call(1, "work", json!({}))));
+    let makers = || {
+        let state = rusqlite::Connection::open(world.data.join("state.db")).unwrap();
+        let sql = "SELECT count(DISTINCT maker) FROM entries WHERE kind = 'action.decided'";
+        state.query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(makers(), 1);
+    world.ok(&["keys", "rotate", "gateway-maker"]);
+    // What an old key signs after its overlap nobody believes any more.
+    let until = Instant::now() + Duration::from_secs(10);
+    while makers() < 2 {
+        assert!(Instant::now() < until, "the key that was replaced still signs");
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(allowed(&spoken.call(2, "work", json!({}))));
+    }
+    spoken.close();
+}
+
+#[test]
 fn under_a_standing_grant_nobody_signs_and_the_grant_outlives_the_wrap() {
     let mut world = World::new(EXE);
     let line = learned(&world);
