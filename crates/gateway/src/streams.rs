@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::ServerName;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -19,7 +19,7 @@ use crate::feeds::{About, Feed, Kept};
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
-use crate::questions::Asks;
+use crate::questions::{Asks, Wants, wants};
 use crate::relay::{Events, Route};
 use crate::rpc::{self, Message};
 use crate::sessions::{Lease, Session};
@@ -54,6 +54,15 @@ fn no_stream(no: NoStream) -> Response {
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
         }
     }
+}
+
+/// The end of a subscription: no call, so nothing may be asked with it.
+fn last_word(id: &Json, message: Object) -> Json {
+    if wants(&message, std::iter::empty()) == Wants::Nothing {
+        return message.into();
+    }
+    let (code, reason, remedy) = Failure::Asks { bytes: 0 }.words();
+    wire::upstream_error(Some(id), code, reason, remedy, None)
 }
 
 /// A response of server-sent events.
@@ -313,7 +322,7 @@ impl Gateway {
                 match message {
                     Message::Response { id, message } => {
                         if Some(&id) == answer_to.as_ref() {
-                            feed.push(rpc::text(&message.into()));
+                            feed.push(rpc::text(&last_word(&id, message)));
                             return;
                         }
                     }
