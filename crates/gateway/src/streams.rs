@@ -254,9 +254,7 @@ impl Gateway {
                     ended: CancellationToken::new(),
                 };
                 let feed = Feed::new(&self.room);
-                let Some(reader) = feed.read(None) else {
-                    return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
-                };
+                let reader = feed.follow();
                 self.pump(source, Some(id.clone()), Era::Stateless, &visit, lifeline, feed);
                 return Ok(events_response(reader.body()));
             }
