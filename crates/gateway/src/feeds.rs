@@ -393,6 +393,11 @@ impl Reader {
         Taken::Event(text)
     }
 
+    /// Whether something is there for it.
+    pub(crate) fn has_more(&self) -> bool {
+        self.at < self.feed.log().next
+    }
+
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             match self.take() {

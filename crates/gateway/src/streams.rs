@@ -15,7 +15,7 @@ use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use crate::feeds::{About, Feed, Kept};
+use crate::feeds::{About, Feed, Kept, Reader};
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
@@ -193,10 +193,17 @@ impl Gateway {
             return Err(NoStream::Gone);
         }
         let after = last.map(|(_, number)| number);
-        if let Some(feed) = kept.as_ref().filter(|feed| !feed.is_over()) {
-            let reader = feed.read(after).ok_or(NoStream::Gone)?;
-            return Ok(events_response(reader.body()));
-        }
+        // Read first: an event that is gone opens nothing at the tool server.
+        let reader = match &kept {
+            Some(feed) => Some(feed.read(after).ok_or(NoStream::Gone)?),
+            None => None,
+        };
+        let reader = match (&kept, reader) {
+            (Some(feed), Some(reader)) if !feed.is_over() => {
+                return Ok(events_response(reader.body()));
+            }
+            (_, reader) => reader,
+        };
         let limit = self.config.message_timeout;
         let work = self.upstream.common(&visit.server, upstream);
         let source = match tokio::time::timeout(limit, work).await {
@@ -205,8 +212,11 @@ impl Gateway {
                 self.sessions.end(session);
                 return Err(NoStream::Ended);
             }
-            // Legal: there is no common stream then.
-            _ => return Err(NoStream::None),
+            // Legal: there is no common stream then, but what was kept of one.
+            _ => {
+                let rest = reader.filter(Reader::has_more);
+                return rest.map(|rest| events_response(rest.body())).ok_or(NoStream::None);
+            }
         };
         let filling = session.ended.child_token();
         let feed = match kept {
@@ -221,7 +231,7 @@ impl Gateway {
                 feed
             }
         };
-        let reader = feed.read(after).ok_or(NoStream::Gone)?;
+        let reader = reader.unwrap_or_else(|| feed.follow());
         let lifeline = Lifeline {
             server: Arc::clone(&visit.server),
             session: Some(Arc::clone(session)),
