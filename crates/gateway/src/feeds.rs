@@ -69,7 +69,11 @@ struct Log {
     next: u64,
     /// The number of the first event that no reader took.
     unread: u64,
+    /// The call's answer.
+    last_word: Option<LastWord>,
     bytes: usize,
+    /// How many of them are in the room for all.
+    counted: usize,
     /// The reader of now; an earlier one ends.
     reader: Option<u64>,
     readers: u64,
@@ -86,7 +90,30 @@ struct Event {
     data: Vec<u8>,
 }
 
+/// A call's answer, of which something stays until somebody takes it.
+#[derive(Debug)]
+struct LastWord {
+    number: u64,
+    /// What is said in its place when it is too large to be kept.
+    brief: Vec<u8>,
+}
+
 impl Log {
+    /// Bytes that are kept for a client that may come back. What a reader is
+    /// about to take is not: somebody else's slow reader takes no room here.
+    fn kept(&self) -> usize {
+        if self.name.is_some() && self.reader.is_none() {
+            return self.bytes;
+        }
+        let waits = self.events.iter().rev().take_while(|event| event.number >= self.unread);
+        self.bytes.saturating_sub(waits.map(|event| event.data.len()).sum())
+    }
+
+    /// The call's answer, if nobody took it.
+    fn last_word(&self) -> Option<&LastWord> {
+        self.last_word.as_ref().filter(|word| word.number >= self.unread)
+    }
+
     /// The number of the first event that is still there, or comes.
     fn first(&self) -> u64 {
         self.events.front().map_or(self.next, |event| event.number)
@@ -125,16 +152,24 @@ impl Feed {
 
     fn add(&self, log: &mut Log, data: Vec<u8>) {
         log.bytes = log.bytes.saturating_add(data.len());
-        self.room.used.fetch_add(data.len(), Ordering::Relaxed);
         let number = log.next;
         log.next = number.saturating_add(1);
         log.events.push_back(Event { number, data });
         self.trim(log);
     }
 
+    /// Brings the room for all up to date.
+    fn count(&self, log: &mut Log) {
+        let kept = log.kept();
+        self.room.used.fetch_add(kept, Ordering::Relaxed);
+        self.room.used.fetch_sub(log.counted, Ordering::Relaxed);
+        log.counted = kept;
+    }
+
     /// Lets events go that are beyond the bounds. What a reader is about to
     /// take goes last.
     fn trim(&self, log: &mut Log) {
+        self.count(log);
         while let Some(front) = log.events.front() {
             let taken = front.number < log.unread;
             let crowded = log.events.len() > MAX_EVENTS
@@ -147,6 +182,9 @@ impl Feed {
             if !goes && !crowded {
                 return;
             }
+            if log.last_word().is_some_and(|word| word.number == log.first()) {
+                return self.shorten(log);
+            }
             self.drop_first(log);
         }
     }
@@ -154,7 +192,18 @@ impl Feed {
     fn drop_first(&self, log: &mut Log) {
         if let Some(event) = log.events.pop_front() {
             log.bytes = log.bytes.saturating_sub(event.data.len());
-            self.room.used.fetch_sub(event.data.len(), Ordering::Relaxed);
+            self.count(log);
+        }
+    }
+
+    /// Keeps of an answer only that there was one.
+    fn shorten(&self, log: &mut Log) {
+        if let (Some(answer), Some(word)) = (log.events.front_mut(), &log.last_word)
+            && answer.data.len() > word.brief.len()
+        {
+            answer.data.clone_from(&word.brief);
+            log.bytes = answer.data.len();
+            self.count(log);
         }
     }
 
@@ -181,11 +230,13 @@ impl Feed {
     }
 
     /// Ends the feed with a call's answer; false, if the answer is not to be
-    /// one of a stream: nothing was said before, and it need not be.
-    pub(crate) fn answer(&self, message: &[u8], streamed: bool) -> bool {
+    /// one of a stream: nothing was said before, and it need not be. `brief` is
+    /// kept in its place if nobody reads it and it is too large.
+    pub(crate) fn answer(&self, message: &[u8], brief: &[u8], streamed: bool) -> bool {
         let mut log = self.log();
         let streams = (streamed || log.next > 0) && !log.over;
         if streams {
+            log.last_word = Some(LastWord { number: log.next, brief: brief.to_vec() });
             self.add(&mut log, message.to_vec());
         }
         log.over = true;
@@ -202,7 +253,7 @@ impl Feed {
             self.drop_first(&mut log);
         }
         drop(log);
-        self.answer(message, false)
+        self.answer(message, message, false)
     }
 
     /// Nothing more comes for now.
@@ -252,25 +303,38 @@ impl Feed {
     }
 
     /// A reader of what comes after an event, or of what nobody read; nothing,
-    /// if events after that one are gone or it never was. An earlier reader
-    /// ends: no event goes out on two connections.
+    /// if events after that one are gone or it never was. An answer that nobody
+    /// took comes also when what was said before it is gone.
     pub(crate) fn read(self: &Arc<Self>, after: Option<u64>) -> Option<Reader> {
+        let Some(last) = after else { return Some(self.follow()) };
+        let log = self.log();
+        let at = last.saturating_add(1);
+        if last >= log.next || (at < log.first() && log.last_word().is_none()) {
+            return None;
+        }
+        let at = at.max(log.first());
+        Some(self.attach(log, at))
+    }
+
+    /// A reader of what nobody read.
+    pub(crate) fn follow(self: &Arc<Self>) -> Reader {
+        let log = self.log();
+        let at = log.unread;
+        self.attach(log, at)
+    }
+
+    /// An earlier reader ends: no event goes out on two connections.
+    fn attach(self: &Arc<Self>, mut log: MutexGuard<'_, Log>, at: u64) -> Reader {
         let changed = self.changed.subscribe();
-        let mut log = self.log();
-        let at = match after {
-            None => log.unread,
-            Some(last) if last < log.next && last.saturating_add(1) >= log.first() => {
-                last.saturating_add(1)
-            }
-            Some(_) => return None,
-        };
+        log.unread = at;
         let generation = log.readers;
         log.readers = generation.saturating_add(1);
         log.reader = Some(generation);
         log.idle_since = None;
+        self.count(&mut log);
         drop(log);
         self.changed.send_modify(|()| {});
-        Some(Reader { feed: Arc::clone(self), generation, at, changed })
+        Reader { feed: Arc::clone(self), generation, at, changed }
     }
 
     /// Whether nobody reads it and nothing more comes.
@@ -292,7 +356,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.room.used.fetch_sub(self.log().bytes, Ordering::Relaxed);
+        self.room.used.fetch_sub(self.log().counted, Ordering::Relaxed);
     }
 }
 
@@ -327,6 +391,11 @@ impl Reader {
         log.unread = log.unread.max(self.at);
         self.feed.trim(&mut log);
         Taken::Event(text)
+    }
+
+    /// Whether something is there for it.
+    pub(crate) fn has_more(&self) -> bool {
+        self.at < self.feed.log().next
     }
 
     async fn next(&mut self) -> Option<Vec<u8>> {

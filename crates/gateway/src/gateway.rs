@@ -22,7 +22,7 @@ use crate::broker::Broker;
 use crate::busy::{Busy, Place};
 use crate::config::Config;
 use crate::external::Awaited;
-use crate::feeds::{About, Feed, Room};
+use crate::feeds::{About, Feed, Reader, Room};
 use crate::pins::Pins;
 use crate::ports::{Ports, Recheck, ToolServer};
 use crate::questions::Asks;
@@ -153,6 +153,8 @@ pub(crate) enum Reply {
 /// A call under way; dropping it does not stop it.
 pub(crate) struct Running {
     pub(crate) feed: Arc<Feed>,
+    /// There before the first event: what the call says waits for its caller.
+    pub(crate) reader: Reader,
     pub(crate) reply: tokio::sync::oneshot::Receiver<Reply>,
 }
 
@@ -303,14 +305,14 @@ impl Gateway {
     ) -> Running {
         self.number(&mut request);
         let feed = Feed::new(&self.room);
-        let to = Arc::clone(&feed);
+        let (to, reader) = (Arc::clone(&feed), feed.follow());
         let (done, reply) = tokio::sync::oneshot::channel();
         let gateway = self.clone();
         self.tracker.spawn(async move {
             gateway.run_call(Arc::new(*request), to, done).await;
             drop(slot);
         });
-        Running { feed, reply }
+        Running { feed, reader, reply }
     }
 
     /// A bearer proves nothing, so what is spent once is an id of ours. It keeps
@@ -376,7 +378,8 @@ impl Gateway {
         let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
         let Completed { message, status, streamed, .. } = completed;
         if let Some(done) = done {
-            let _ = done.send(match feed.answer(&message, streamed) {
+            let brief = wire::not_kept(&request.id, completed.entry.as_str());
+            let _ = done.send(match feed.answer(&message, &brief, streamed) {
                 true => Reply::Streamed,
                 false => Reply::Answered { message, status },
             });

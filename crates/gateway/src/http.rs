@@ -1,6 +1,5 @@
 //! The HTTP side: endpoints, bodies, answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +14,6 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::feeds::Feed;
 use crate::gateway::{Gateway, Reply, Running};
 use crate::stages::boundary::{self, Malformed, WellFormed};
 use crate::streams::events_response;
@@ -129,24 +127,18 @@ fn busy() -> Malformed {
 
 /// A call's answer: JSON, or events when the tool server said something before
 /// it answered.
-async fn call_response(mut running: Running) -> Response {
+async fn call_response(running: Running) -> Response {
+    let Running { feed, reader, reply } = running;
     tokio::select! {
         biased;
-        reply = &mut running.reply => match reply {
+        reply = reply => match reply {
             Ok(Reply::Refused(response)) => *response,
             Ok(Reply::Answered { message, status }) => wire::json_bytes(status, message),
-            Ok(Reply::Streamed) => streamed(&running.feed),
+            // The events as they come, the answer, and the end.
+            Ok(Reply::Streamed) => events_response(reader.body()),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         },
-        () = running.feed.began() => streamed(&running.feed),
-    }
-}
-
-/// The events as they come, the answer, and the end.
-fn streamed(feed: &Arc<Feed>) -> Response {
-    match feed.read(None) {
-        Some(reader) => events_response(reader.body()),
-        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        () = feed.began() => events_response(reader.body()),
     }
 }
 

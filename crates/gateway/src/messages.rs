@@ -201,13 +201,13 @@ impl Gateway {
             Ok(received) => received,
             Err(failure) => return self.failed(request, visit, failure),
         };
+        // Only a call may need an answer, and may be one that goes on.
+        if wants(&received.message, std::iter::empty()) != Wants::Nothing {
+            let failure = Failure::Asks { bytes: received.bytes };
+            return self.failed(request, visit, failure);
+        }
         let mut message = received.message;
         if let Some(Json::Object(mut result)) = message.remove("result") {
-            // Only a call may need an answer, and may be one that goes on.
-            if wants(&result, std::iter::empty()) != Wants::Nothing {
-                let failure = Failure::Asks { bytes: received.bytes };
-                return self.failed(request, visit, failure);
-            }
             if let Some(filter) = filter {
                 let empty = bailiwick_core::scope::Scope::empty();
                 self.view(request.era, visit, &empty).narrow(filter, &mut result);
@@ -258,6 +258,10 @@ impl Gateway {
             Ok(received) => received,
             Err(failure) => return Ok(self.failed(request, &visit, failure)),
         };
+        if wants(&received.message, std::iter::empty()) != Wants::Nothing {
+            let failure = Failure::Asks { bytes: received.bytes };
+            return Ok(self.failed(request, &visit, failure));
+        }
         let mut message = received.message;
         let Some(Json::Object(mut result)) = message.remove("result") else {
             return Ok(wire::json(StatusCode::OK, &message.into()));

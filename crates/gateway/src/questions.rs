@@ -31,7 +31,7 @@ use crate::upstream::{Failure, Outgoing};
 /// The extension whose results detach work from its call.
 pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
-/// What a result wants besides being one (2026-07-28).
+/// What an answer wants besides being one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
     /// Nothing, or answers to questions that are listed.
@@ -42,8 +42,30 @@ pub(crate) enum Wants {
     Detachment,
 }
 
-/// Holds a result against the questions that may be asked.
-pub(crate) fn wants(result: &Object, listed: impl Iterator<Item = Question>) -> Wants {
+/// JSON-RPC code: the user has to visit a URL first (MCP 2025-11-25, "URL
+/// Elicitation Required Error").
+const URL_REQUIRED: i64 = -32042;
+
+/// Holds an answer against the questions that may be asked.
+pub(crate) fn wants(answer: &Object, mut listed: impl Iterator<Item = Question>) -> Wants {
+    if let Some(Json::Object(result)) = answer.member("result") {
+        return result_wants(result, listed);
+    }
+    let error = answer.member("error").and_then(Json::as_object);
+    match error.is_some_and(sends_elsewhere) && !listed.any(|q| q == Question::Elicitation) {
+        true => Wants::Answers,
+        false => Wants::Nothing,
+    }
+}
+
+/// Whether an error asks for what only a visit elsewhere gives.
+fn sends_elsewhere(error: &Object) -> bool {
+    let code = error.member("code").and_then(|code| code.as_number()?.as_plain_integer());
+    let data = error.member("data").and_then(Json::as_object);
+    code == Some(URL_REQUIRED) || data.is_some_and(|data| data.member("elicitations").is_some())
+}
+
+fn result_wants(result: &Object, listed: impl Iterator<Item = Question>) -> Wants {
     let kind = result.member("resultType").and_then(Json::as_str);
     let handle = result.member("task").and_then(|task| task.as_object()?.member("taskId"));
     if kind == Some("task") || handle.is_some() {

@@ -9,17 +9,17 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::ServerName;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use crate::feeds::{About, Feed, Kept};
+use crate::feeds::{About, Feed, Kept, Reader};
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
-use crate::questions::Asks;
+use crate::questions::{Asks, Wants, wants};
 use crate::relay::{Events, Route};
 use crate::rpc::{self, Message};
 use crate::sessions::{Lease, Session};
@@ -54,6 +54,15 @@ fn no_stream(no: NoStream) -> Response {
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
         }
     }
+}
+
+/// The end of a subscription: no call, so nothing may be asked with it.
+fn last_word(id: &Json, message: Object) -> Json {
+    if wants(&message, std::iter::empty()) == Wants::Nothing {
+        return message.into();
+    }
+    let (code, reason, remedy) = Failure::Asks { bytes: 0 }.words();
+    wire::upstream_error(Some(id), code, reason, remedy, None)
 }
 
 /// A response of server-sent events.
@@ -184,10 +193,17 @@ impl Gateway {
             return Err(NoStream::Gone);
         }
         let after = last.map(|(_, number)| number);
-        if let Some(feed) = kept.as_ref().filter(|feed| !feed.is_over()) {
-            let reader = feed.read(after).ok_or(NoStream::Gone)?;
-            return Ok(events_response(reader.body()));
-        }
+        // Read first: an event that is gone opens nothing at the tool server.
+        let reader = match &kept {
+            Some(feed) => Some(feed.read(after).ok_or(NoStream::Gone)?),
+            None => None,
+        };
+        let reader = match (&kept, reader) {
+            (Some(feed), Some(reader)) if !feed.is_over() => {
+                return Ok(events_response(reader.body()));
+            }
+            (_, reader) => reader,
+        };
         let limit = self.config.message_timeout;
         let work = self.upstream.common(&visit.server, upstream);
         let source = match tokio::time::timeout(limit, work).await {
@@ -196,8 +212,11 @@ impl Gateway {
                 self.sessions.end(session);
                 return Err(NoStream::Ended);
             }
-            // Legal: there is no common stream then.
-            _ => return Err(NoStream::None),
+            // Legal: there is no common stream then, but what was kept of one.
+            _ => {
+                let rest = reader.filter(Reader::has_more);
+                return rest.map(|rest| events_response(rest.body())).ok_or(NoStream::None);
+            }
         };
         let filling = session.ended.child_token();
         let feed = match kept {
@@ -212,7 +231,7 @@ impl Gateway {
                 feed
             }
         };
-        let reader = feed.read(after).ok_or(NoStream::Gone)?;
+        let reader = reader.unwrap_or_else(|| feed.follow());
         let lifeline = Lifeline {
             server: Arc::clone(&visit.server),
             session: Some(Arc::clone(session)),
@@ -245,9 +264,7 @@ impl Gateway {
                     ended: CancellationToken::new(),
                 };
                 let feed = Feed::new(&self.room);
-                let Some(reader) = feed.read(None) else {
-                    return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
-                };
+                let reader = feed.follow();
                 self.pump(source, Some(id.clone()), Era::Stateless, &visit, lifeline, feed);
                 return Ok(events_response(reader.body()));
             }
@@ -313,7 +330,7 @@ impl Gateway {
                 match message {
                     Message::Response { id, message } => {
                         if Some(&id) == answer_to.as_ref() {
-                            feed.push(rpc::text(&message.into()));
+                            feed.push(rpc::text(&last_word(&id, message)));
                             return;
                         }
                     }

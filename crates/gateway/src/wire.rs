@@ -222,6 +222,18 @@ pub(crate) fn withheld(id: &Json, kind: &str, decision: &str) -> Vec<u8> {
     rpc::text(&rpc::error(Some(id), UPSTREAM_FAILED, &reason, data))
 }
 
+/// Of the answer to a call whose client was away, where it was too large.
+pub(crate) fn not_kept(id: &Json, decision: &str) -> Vec<u8> {
+    let reason = "the call was made; its answer came while nobody read its stream, and was too large to be kept";
+    let remedy = "find out what happened before calling again";
+    let data = Object::new()
+        .with("code", "answer-not-kept")
+        .with("reason", reason)
+        .with("remedy", remedy)
+        .with("decision_id", decision);
+    rpc::text(&rpc::error(Some(id), UPSTREAM_FAILED, reason, data))
+}
+
 /// The same as a JSON-RPC message.
 pub(crate) fn upstream_error(
     id: Option<&Json>,

@@ -41,7 +41,7 @@ async fn a_reader_goes_on_after_the_last_event_that_it_names_and_an_earlier_one_
     assert_eq!(next(&mut first).await, None);
     assert_eq!(next(&mut second).await.unwrap().1, "b");
     drop(first);
-    assert!(feed.answer(b"answer", false));
+    assert!(feed.answer(b"answer", b"brief", false));
     assert!(!feed.push(b"late".to_vec()));
     assert_eq!(next(&mut second).await.unwrap().1, "c");
     assert_eq!(next(&mut second).await.unwrap().1, "answer");
@@ -165,4 +165,52 @@ async fn what_nobody_read_is_not_shown_once_the_authority_is_gone() {
     assert!(feed.read(Some(0)).is_none());
     // Before anything was said the answer is no stream's.
     assert!(!Feed::new(&room()).withhold(b"withheld"));
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_one_stream_takes_no_room_from_another() {
+    let room = room();
+    let ((_slow, slow), (_other, other)) = (kept(&room), kept(&room));
+    let mut reader = slow.follow();
+    for _ in 0..3 {
+        slow.push(vec![b'x'; 1 << 20]);
+    }
+    assert_eq!(room.used.load(Ordering::Relaxed), 0);
+    other.push(b"a".to_vec());
+    assert_eq!(next(&mut other.follow()).await.unwrap().1, "a");
+    // Once its client is gone, what is left for it must fit.
+    assert_eq!(next(&mut reader).await.unwrap().1.len(), 1 << 20);
+    drop(reader);
+    assert_eq!(slow.log().bytes, 0);
+    drop((_slow, slow, _other, other));
+    assert_eq!(room.used.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn of_an_answer_that_nobody_took_the_last_word_stays() {
+    let large = vec![b'x'; 1 << 17];
+    // Who waits for it gets it whole.
+    let (_feeds, feed) = kept(&room());
+    let mut reader = feed.follow();
+    assert!(feed.answer(&large, b"brief", true));
+    assert_eq!(next(&mut reader).await.unwrap().1.len(), 1 << 17);
+    assert_eq!(next(&mut reader).await, None);
+    // Who went away hears that there was one, or gets it if it fits.
+    for (said, answer, expected) in
+        [(b"a".to_vec(), large.clone(), "brief"), (large, b"answer".to_vec(), "answer")]
+    {
+        let (_feeds, feed) = kept(&room());
+        let mut reader = feed.follow();
+        feed.prime();
+        next(&mut reader).await.unwrap();
+        drop(reader);
+        feed.push(said);
+        assert!(feed.answer(&answer, b"brief", true));
+        for _ in 0..2 {
+            let mut back = feed.read(Some(0)).unwrap();
+            assert_eq!(next(&mut back).await.unwrap().1, expected);
+            assert_eq!(next(&mut back).await, None);
+            feed.log().unread = 0;
+        }
+    }
 }

@@ -299,13 +299,13 @@ async fn send(
         body: body.canonical().into_bytes(),
     };
     let received = gateway.upstream.exchange(outgoing, &request.id, limit, &mut events).await?;
-    // SECURITY: a question is one whether it comes as a request or as a result,
-    // and an effect ends with its call.
+    // SECURITY: a question is one whether it comes as a request, as a result or
+    // as an error, and an effect ends with its call.
     let bytes = received.bytes;
-    match received.message.member("result").and_then(Json::as_object).map(|r| wants(r, listed())) {
-        None | Some(Wants::Nothing) => Ok(received),
-        Some(Wants::Answers) => Err(Failure::Asks { bytes }),
-        Some(Wants::Detachment) => Err(Failure::Detached { bytes }),
+    match wants(&received.message, listed()) {
+        Wants::Nothing => Ok(received),
+        Wants::Answers => Err(Failure::Asks { bytes }),
+        Wants::Detachment => Err(Failure::Detached { bytes }),
     }
 }
 

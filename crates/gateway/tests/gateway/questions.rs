@@ -362,13 +362,27 @@ async fn a_flood_of_questions_is_bounded() {
 /// A tool server of 2026-07-28 that answers every call with `result`; it hears
 /// what is said to it.
 async fn stateless(result: Value) -> (String, Arc<Mutex<Vec<Value>>>) {
+    stateless_with("result", result, false).await
+}
+
+/// The same with another member of the answer, perhaps as an event.
+async fn stateless_with(
+    member: &'static str,
+    answer: Value,
+    streams: bool,
+) -> (String, Arc<Mutex<Vec<Value>>>) {
     let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
     let kept = heard.clone();
     let app = Router::new().fallback(move |body: Bytes| {
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
         kept.lock().unwrap().push(message.clone());
-        let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
-        async move { ([("content-type", "application/json")], text) }
+        let text = json!({"jsonrpc": "2.0", "id": message["id"], member: answer}).to_string();
+        async move {
+            match streams {
+                true => ([("content-type", "text/event-stream")], format!("data: {text}\n\n")),
+                false => ([("content-type", "application/json")], text),
+            }
+        }
     });
     (listen(app).await.0, heard)
 }
@@ -377,6 +391,70 @@ async fn answered_with(result: Value, listed: bool) -> (World, Arc<Mutex<Vec<Val
     let (url, heard) = stateless(result).await;
     let asker = Asker { url, heard: heard.clone(), declared: Arc::default() };
     (world(&asker, listed).await, heard)
+}
+
+/// A world whose tool server fails everything with the error `code`, and lets it
+/// ask `question`.
+async fn failing(code: i64, data: Value, streams: bool, question: &str) -> World {
+    let error = json!({"code": code, "message": "no", "data": data});
+    let (url, _heard) = stateless_with("error", error, streams).await;
+    let listed = LISTED.replace("sampling", question);
+    let workflow = WORKFLOW.replacen("  support-desk:\n    tools:", &listed, 1);
+    assert_ne!(workflow, WORKFLOW);
+    let world = World::with(Plan { workflow, ..Plan::default() }).await;
+    world.gateway.check_pins().await;
+    let name = ServerName::parse("support-desk").unwrap();
+    let mut server = (*world.catalogue.server(&name).unwrap().unwrap()).clone();
+    server.url = url.parse().unwrap();
+    world.catalogue.put(server);
+    world
+}
+
+fn elsewhere() -> Value {
+    json!({"elicitations": [{"mode": "url", "url": "https://evil.test/", "elicitationId": "e"}]})
+}
+
+#[tokio::test]
+async fn an_error_that_sends_a_person_to_a_url_passes_only_where_elicitation_is_listed() {
+    for (code, data, question, passes) in [
+        (-32042, elsewhere(), "elicitation", true),
+        (-32042, elsewhere(), "sampling", false),
+        (-32042, json!({}), "sampling", false),
+        (-32000, elsewhere(), "sampling", false),
+        (-32000, json!({}), "sampling", true),
+    ] {
+        let world = failing(code, data, false, question).await;
+        let arguments = json!({"ticket_id": 8821});
+        let presentation = world.runner().present("get_ticket", &arguments);
+        let raw = world.call("get_ticket", arguments, Some(&presentation)).await;
+        if passes {
+            assert_eq!(raw.json()["error"]["code"], code, "{}", raw.text);
+        } else {
+            assert_eq!(raw.code(), "upstream-asks", "{}", raw.text);
+            assert!(!raw.text.contains("evil.test"), "{}", raw.text);
+        }
+        assert_eq!(world.outcomes(1).await, ["error"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_sends_nobody_to_a_url() {
+    for (method, streams) in [("tools/list", false), ("subscriptions/listen", true)] {
+        let world = failing(-32042, elsewhere(), streams, "elicitation").await;
+        let runner = world.runner();
+        let mut message = crate::support::body("get_ticket", &json!({}), None);
+        message["method"] = json!(method);
+        message["params"].as_object_mut().unwrap().retain(|name, _| name == "_meta");
+        if streams {
+            message["params"]["notifications"] = json!({"toolsListChanged": true});
+        }
+        let mut headers = presented(&world, &runner, "POST", None);
+        headers.push(("mcp-protocol-version", "2026-07-28".into()));
+        headers.push(("mcp-method", method.into()));
+        let raw = send("POST", &world.url(), &headers, message.to_string()).await;
+        assert_eq!(raw.code(), "upstream-asks", "{method}: {}", raw.text);
+        assert!(!raw.text.contains("evil.test"), "{}", raw.text);
+    }
 }
 
 fn asks(method: &str) -> Value {

@@ -360,3 +360,56 @@ async fn the_common_stream_is_taken_over_and_resumed_but_not_under_another_scope
     let resumed = Open::get(&world, &runner, &session, Some(&id)).await;
     assert_eq!(resumed.0.status(), 200);
 }
+
+/// A tool server whose common streams say something and end; how many it gave.
+async fn brief(most: usize) -> (World, Arc<AtomicUsize>) {
+    let given = Arc::<AtomicUsize>::default();
+    let count = given.clone();
+    let app = Router::new().fallback(move |verb: Method, body: Bytes| {
+        let count = count.clone();
+        async move {
+            if verb == Method::GET {
+                return match count.fetch_add(1, Ordering::Relaxed) < most {
+                    true => events(stream::iter([
+                        format!("data: {}\n\n", log("one")),
+                        format!("data: {}\n\n", log("two")),
+                    ])),
+                    false => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+                };
+            }
+            let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": {
+                "protocolVersion": "2025-11-25", "capabilities": {},
+                "serverInfo": {"name": "x", "version": "1"},
+            }});
+            let headers = [("content-type", "application/json"), ("mcp-session-id", "up")];
+            (headers, text.to_string()).into_response()
+        }
+    });
+    let (go, came_back, calls) = (Arc::default(), Arc::default(), Arc::default());
+    let slow = Slow { url: listen(app).await.0, go, came_back, calls };
+    (slow.world().await, given)
+}
+
+#[tokio::test]
+async fn a_common_stream_that_ended_is_not_opened_for_an_event_that_is_gone_and_shows_its_rest() {
+    let (world, given) = brief(1).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    let mut common = Open::get(&world, &runner, &session, None).await;
+    let (first, said) = common.next().await.unwrap();
+    assert_eq!(said["params"]["data"], "one");
+    assert_eq!(common.next().await.unwrap().1["params"]["data"], "two");
+    assert_eq!(common.next().await, None);
+    let (name, _) = first.split_once('.').unwrap();
+    let raw =
+        Open::get(&world, &runner, &session, Some(&format!("{name}.7"))).await.refused().await;
+    is(&raw, 403, "event-unknown");
+    assert_eq!(given.load(Ordering::Relaxed), 1, "the tool server is not asked");
+    // It gives no other: what was kept comes, and the end.
+    let mut rest = Open::get(&world, &runner, &session, Some(&first)).await;
+    assert_eq!(rest.next().await.unwrap().1["params"]["data"], "two");
+    assert_eq!(rest.next().await, None);
+    let raw = Open::get(&world, &runner, &session, None).await.refused().await;
+    assert_eq!(raw.status, 405);
+}
