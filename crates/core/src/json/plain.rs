@@ -93,8 +93,10 @@ mod tests {
         let plain = |text: &str| {
             is_plain(&Json::parse(text.as_bytes(), &crate::limits::JsonLimits::DEFAULT).unwrap())
         };
-        assert!(plain(r#"{"b":[1,-2,null],"a":{"é":"é"}}"#.replace("\"é\":", "\"e\":").as_str()));
-        for text in ["1.5", "1.0", "-0", "1e2", "9007199254740993", r#"{"é":1}"#, r#"[{"":1}]"#] {
+        assert!(plain(r#"{"b":[1,-2,null],"a":{"e":"é"}}"#));
+        for text in
+            ["1.5", "1.0", "-0", "1e2", "9007199254740993", r#"{"é":1}"#, r#"[{"\ue000":1}]"#]
+        {
             assert!(!plain(text), "{text}");
         }
     }
