@@ -233,7 +233,16 @@ impl Feed {
     /// one of a stream: nothing was said before, and it need not be. `brief` is
     /// kept in its place if nobody reads it and it is too large.
     pub(crate) fn answer(&self, message: &[u8], brief: &[u8], streamed: bool) -> bool {
-        let mut log = self.log();
+        self.end(self.log(), message, brief, streamed)
+    }
+
+    fn end(
+        &self,
+        mut log: MutexGuard<'_, Log>,
+        message: &[u8],
+        brief: &[u8],
+        streamed: bool,
+    ) -> bool {
         let streams = (streamed || log.next > 0) && !log.over;
         if streams {
             log.last_word = Some(LastWord { number: log.next, brief: brief.to_vec() });
@@ -252,8 +261,8 @@ impl Feed {
         while !log.events.is_empty() {
             self.drop_first(&mut log);
         }
-        drop(log);
-        self.answer(message, message, false)
+        // Under the same guard: nothing comes between.
+        self.end(log, message, message, false)
     }
 
     /// Nothing more comes for now.

@@ -379,10 +379,12 @@ impl Gateway {
         let Completed { message, status, streamed, .. } = completed;
         if let Some(done) = done {
             let brief = wire::not_kept(&request.id, completed.entry.as_str());
-            let _ = done.send(match feed.answer(&message, &brief, streamed) {
-                true => Reply::Streamed,
-                false => Reply::Answered { message, status },
-            });
+            let _ = done.send(
+                match feed.answer(&message, &brief, streamed && status == StatusCode::OK) {
+                    true => Reply::Streamed,
+                    false => Reply::Answered { message, status },
+                },
+            );
         }
         if let Some(session) = session.filter(|_| !feed.has_begun()) {
             session.feeds.forget(&feed);

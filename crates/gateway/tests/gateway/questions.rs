@@ -593,3 +593,13 @@ async fn answers_for_a_tool_server_that_may_not_ask_are_not_sent_to_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_error_with_a_status_of_its_own_is_no_stream() {
+    let world = failing(-32021, json!({}), true, "sampling").await;
+    let arguments = json!({"ticket_id": 8821});
+    let presentation = world.runner().present("get_ticket", &arguments);
+    let raw = world.call("get_ticket", arguments, Some(&presentation)).await;
+    assert_eq!((raw.status, &raw.json()["error"]["code"]), (400, &json!(-32021)), "{}", raw.text);
+    assert_eq!(raw.headers["content-type"], "application/json");
+}
