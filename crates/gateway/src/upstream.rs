@@ -459,7 +459,7 @@ impl Upstream {
         if self.is_program(server) {
             return self.programs.common(&server.name, session);
         }
-        let answer = self.bare(Method::GET, server, session).await?;
+        let answer = self.bare(Method::GET, server, session, None).await?;
         if answer.response.status() == StatusCode::NOT_FOUND {
             return Err(Failure::SessionEnded);
         }
@@ -472,14 +472,17 @@ impl Upstream {
             self.programs.end(&server.name, session);
             return Ok(());
         }
-        self.bare(Method::DELETE, server, session).await.map(drop)
+        self.bare(Method::DELETE, server, session, None).await.map(drop)
     }
 
+    /// A request of a session without a body; with `after`, for what came on a
+    /// stream after that event.
     async fn bare(
         &self,
         verb: Method,
         server: &ToolServer,
         session: &str,
+        after: Option<&str>,
     ) -> Result<Answer, Failure> {
         let outgoing = Outgoing {
             server,
@@ -492,6 +495,10 @@ impl Upstream {
         };
         let mut headers = Self::headers(&outgoing).ok_or(Failure::Unreachable)?;
         headers.remove(header::CONTENT_TYPE);
+        if let Some(after) = after {
+            let after = HeaderValue::from_str(after).map_err(|_| Failure::Unreachable)?;
+            headers.insert("last-event-id", after);
+        }
         self.send(verb, server, headers, Vec::new()).await
     }
 

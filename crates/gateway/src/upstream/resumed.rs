@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::mcp_methods::Era;
-use http::{HeaderValue, Method, header};
+use http::Method;
 
-use super::{Answer, Failure, Outgoing, Upstream, failure, is_media};
+use super::{Answer, Failure, Upstream, failure, is_media};
 use crate::ports::ToolServer;
 use crate::relay::Events;
 use crate::rpc::Message;
@@ -64,7 +63,7 @@ impl Upstream {
             let pause = reader.retry_ms().unwrap_or(usual).clamp(least, most);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             // Whatever becomes of this, the request had left before.
-            if let Ok(resumed) = self.resume(server, session, &from).await {
+            if let Ok(resumed) = self.bare(Method::GET, server, session, Some(&from)).await {
                 let is_stream = is_media(resumed.response.headers(), "text/event-stream");
                 if !resumed.response.status().is_success() || !is_stream {
                     return Err(early);
@@ -107,28 +106,5 @@ impl Upstream {
                 }
             }
         }
-    }
-
-    /// Asks for what came on a stream after an event.
-    async fn resume(
-        &self,
-        server: &ToolServer,
-        session: &str,
-        last: &str,
-    ) -> Result<Answer, Failure> {
-        let outgoing = Outgoing {
-            server,
-            era: Era::Sessions,
-            method: None,
-            name: None,
-            params: Vec::new(),
-            session: Some(session),
-            body: Vec::new(),
-        };
-        let mut headers = Self::headers(&outgoing).ok_or(Failure::Unreachable)?;
-        headers.remove(header::CONTENT_TYPE);
-        let last = HeaderValue::from_str(last).map_err(|_| Failure::Unreachable)?;
-        headers.insert("last-event-id", last);
-        self.send(Method::GET, server, headers, Vec::new()).await
     }
 }

@@ -204,3 +204,22 @@ fn whole(number: &Number) -> Option<i64> {
     // Within 2^53 the display of a whole double is its integer.
     is_whole.then(|| format!("{value:.0}").parse().ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_the_schema_is_known() {
+        let schema = include_str!("../../../../docs/policy.cedarschema");
+        let entities = schema.lines().filter_map(|line| line.strip_prefix("entity "));
+        let names = entities.filter_map(|rest| rest.split([' ', ';']).next());
+        let mut count = 0;
+        for name in names {
+            assert!(TYPES.contains_key(name), "{name}");
+            count += 1;
+        }
+        assert!(count > 10);
+        assert!(TYPES.contains_key("Action"));
+    }
+}
