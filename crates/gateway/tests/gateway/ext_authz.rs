@@ -1,11 +1,13 @@
 //! Envoy's `ext_authz`, HTTP form, with requests as Envoy sends them.
 
+use bailiwick_core::dpop::Occasion;
+use bailiwick_gateway::ports::Host as _;
 use bailiwick_gateway::{Bounds, ext_authz_router, serve};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::api::{WORKFLOW, orders, raw, runner, shown};
-use crate::support::{Plan, World};
+use crate::support::{Plan, World, key, random_id};
 
 const WHOLE: &str = "Content-Type: application/json\r\nX-Envoy-Auth-Partial-Body: false\r\n";
 const BODY: &str = r#"{"amount_cents":100}"#;
@@ -94,6 +96,29 @@ async fn no_chain_and_proof_no_allow_and_denials_say_why() {
     // On the gateway's own address nobody asks.
     let said = raw(&world.base, "GET /orders/v1/orders/7", &fine(), "").await;
     assert_eq!(said.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_chain_is_not_even_looked_at() {
+    let (world, envoy) = world().await;
+    let resource = format!("{}/orders", world.audience());
+    for holder in [Some(7), None] {
+        let token = crate::access::token(&world, holder, &resource, &["orders:read"]);
+        let (jti, now) = (random_id(world.host.as_ref()), world.host.now());
+        let uri = format!("{}/http/orders/orders/7", world.base);
+        let (method, token_text) = ("GET", Some(token.as_str()));
+        let occasion =
+            Occasion { jti: &jti, now, method, uri: &uri, token: token_text, nonce: None };
+        let shown = match holder {
+            Some(n) => format!("DPoP {token}\r\nDPoP: {}", occasion.prove(&key(n)).unwrap()),
+            None => format!("Bearer {token}"),
+        };
+        let headers = format!("Authorization: {shown}\r\n");
+        let said = raw(&envoy, "GET /orders/v1/orders/7", &headers, "").await;
+        assert_eq!(said.status, 401, "{}", said.body);
+    }
+    assert!(world.journal.decisions().is_empty());
+    assert_eq!(world.denial_codes(), ["presentation-malformed"; 2]);
 }
 
 #[test]
