@@ -136,13 +136,17 @@ impl Cli {
         Err(format!("`bailiwick {}` failed: {}{}", args.join(" "), answer.out, answer.err).into())
     }
 
-    /// What is measured is not how often one may ask.
+    /// What is measured is not how often one may ask, nor how much at once.
     fn without_rate(&self) -> Result<(), Failure> {
         let file = self.folder.join(DATA).join("bailiwick.toml");
         let text = std::fs::read_to_string(&file)?;
-        let others = text.lines().filter(|line| !line.starts_with("requests_per_minute"));
-        let text: Vec<&str> =
-            std::iter::once("requests_per_minute = 1000000").chain(others).collect();
+        let ours =
+            |line: &&str| ["requests_per_minute", "max_calls"].iter().any(|o| line.starts_with(o));
+        let others = text.lines().filter(|line| !ours(line));
+        let text: Vec<&str> = ["requests_per_minute = 1000000", "max_calls = 2048"]
+            .into_iter()
+            .chain(others)
+            .collect();
         Ok(std::fs::write(&file, text.join("\n") + "\n")?)
     }
 

@@ -2,7 +2,7 @@
 //! bare reverse proxy. Every server is a process of its own.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_testkit::http::{Request, Response};
 use bailiwick_testkit::present::{Call, PRESENTATION, fresh_id};
@@ -16,12 +16,15 @@ use crate::Failure;
 use crate::installation::{self, Installation, started};
 use crate::load::{Prepared, Turn, drive};
 use crate::machine::Machine;
+use crate::measure::{median, sorted};
 use crate::place::Place;
 use crate::server::echo::{PATH, TOOL};
 use crate::usage;
 
 /// Calls at the same time.
-const CONCURRENCY: [usize; 2] = [1, 32];
+const CONCURRENCY: [usize; 3] = [1, 32, 256];
+/// How often the gateway is started for the time that this takes.
+const STARTS: usize = 5;
 /// Calls before the first round.
 const WARM_UP: u32 = 500;
 /// Longer than the gateway's background work sleeps between two runs.
@@ -58,7 +61,16 @@ pub(crate) fn report(plan: Plan, place: &Place) -> Result<Report, Failure> {
     let (echo, upstream) = started(&own, folder.path(), &["serve-echo"])?;
     let to = format!("http://{upstream}");
     let (bare, forwarder) = started(&own, folder.path(), &["serve-bare-proxy", "--to", &to])?;
-    let installed = Installation::set_up(&gateway, folder.path(), &format!("{to}{PATH}"))?;
+    let mut installed = Installation::set_up(&gateway, folder.path(), &format!("{to}{PATH}"))?;
+    let mut starts = Vec::with_capacity(STARTS);
+    for _ in 0..STARTS {
+        installed.stop()?;
+        let began = Instant::now();
+        installed.start()?;
+        starts.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    std::thread::sleep(PAUSE);
+    let rest_mib = usage::rss_mib(installed.pid())?;
     let sides = [
         side("direct", upstream, echo.pid()),
         side("bare reverse proxy", forwarder, bare.pid()),
@@ -78,6 +90,8 @@ pub(crate) fn report(plan: Plan, place: &Place) -> Result<Report, Failure> {
         file_system: place.file_system().to_owned(),
         rounds: plan.rounds,
         calls: plan.calls,
+        start_ms: median(&sorted(starts)),
+        rest_mib,
         loads: loads.into_iter().collect::<Result<_, _>>()?,
     })
 }

@@ -19,6 +19,10 @@ pub(crate) struct Report {
     pub(crate) file_system: String,
     pub(crate) rounds: u32,
     pub(crate) calls: u32,
+    /// From the start of the gateway's process until it says that it serves.
+    pub(crate) start_ms: f64,
+    /// Its memory before the first call.
+    pub(crate) rest_mib: f64,
     pub(crate) loads: Vec<Load>,
 }
 
@@ -111,7 +115,11 @@ impl fmt::Display for Report {
         for load in &self.loads {
             write!(f, "\n\n{load}")?;
         }
-        Ok(())
+        write!(
+            f,
+            "\n\nbailiwick serves {:.0} ms after it is started, with {:.0} MiB at rest",
+            self.start_ms, self.rest_mib
+        )
     }
 }
 
