@@ -264,6 +264,14 @@ impl Source {
         Ok(Self::Http { response: Box::new(response), reader, reading, credential })
     }
 
+    /// The id of the last event that had one.
+    pub(crate) fn last_id(&self) -> Option<&str> {
+        match self {
+            Self::Http { reader, .. } => reader.last_id(),
+            Self::Program(_) => None,
+        }
+    }
+
     /// What came next, perhaps nothing; `None` at the end, and when it cannot
     /// be read.
     pub(crate) async fn next(&mut self, server: &ToolServer) -> Option<Vec<Message>> {
@@ -450,16 +458,21 @@ impl Upstream {
         Source::http(self.post(outgoing).await?, self.reading)
     }
 
-    /// Opens the common stream of a session.
+    /// Opens the common stream of a session; with `after`, from after that
+    /// event, or anew where the tool server does not know it any more.
     pub(crate) async fn common(
         &self,
         server: &ToolServer,
         session: &str,
+        after: Option<&str>,
     ) -> Result<Source, Failure> {
         if self.is_program(server) {
             return self.programs.common(&server.name, session);
         }
-        let answer = self.bare(Method::GET, server, session, None).await?;
+        let mut answer = self.bare(Method::GET, server, session, after).await?;
+        if after.is_some() && answer.response.status() == StatusCode::BAD_REQUEST {
+            answer = self.bare(Method::GET, server, session, None).await?;
+        }
         if answer.response.status() == StatusCode::NOT_FOUND {
             return Err(Failure::SessionEnded);
         }

@@ -32,6 +32,9 @@ pub(crate) const UPSTREAM_FAILED: i64 = -32603;
 /// (MCP 2026-07-28).
 const CAPABILITY_MISSING: i64 = -32021;
 
+/// JSON-RPC code: the parameters name nothing that is there.
+const INVALID_PARAMS: i64 = -32602;
+
 /// JSON-RPC code: headers and body disagree (MCP 2026-07-28).
 const HEADER_MISMATCH: i64 = -32020;
 
@@ -161,6 +164,12 @@ pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) 
 pub(crate) fn header_mismatch(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
     let (_, message, data) = data(denial, decision);
     json(StatusCode::BAD_REQUEST, &rpc::error(id, HEADER_MISMATCH, &message, data))
+}
+
+/// A message about a task that its caller does not have (MCP, tasks).
+pub(crate) fn invalid_params(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (_, message, data) = data(denial, decision);
+    json(StatusCode::OK, &rpc::error(id, INVALID_PARAMS, &message, data))
 }
 
 /// A request without a JSON-RPC body (GET, DELETE).
