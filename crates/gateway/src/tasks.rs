@@ -112,7 +112,8 @@ pub(crate) struct Started {
     pub(crate) action_digest: Option<Digest>,
     pub(crate) subjects: Subjects,
     pub(crate) started_at: Timestamp,
-    pub(crate) now: Timestamp,
+    /// The delegation's end.
+    pub(crate) until: Timestamp,
     /// What the tool server may ask meanwhile.
     pub(crate) listed: BTreeSet<Question>,
 }
@@ -404,7 +405,7 @@ impl Tasks {
     /// Takes a call that goes on as a task; nothing, if its tool server gave
     /// the same id before.
     pub(crate) fn open(&self, started: Started) -> Option<Arc<Task>> {
-        let Started { handle, allowance, now, own, .. } = started;
+        let Started { handle, allowance, own, .. } = started;
         let kept = handle.ttl_ms.unwrap_or(u64::MAX).min(allowance.ttl_ms);
         let name =
             (own.owner.server.clone(), own.session_id().map(str::to_owned), handle.id.clone());
@@ -417,7 +418,7 @@ impl Tasks {
             action_digest: started.action_digest,
             subjects: started.subjects,
             started_at: started.started_at,
-            ends: later(now, kept),
+            ends: later(started.started_at, kept).min(started.until),
             listed: started.listed,
             known: Mutex::default(),
             _seat: allowance.seat,

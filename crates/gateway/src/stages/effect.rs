@@ -291,7 +291,7 @@ fn begun(
         action_digest: recorded.action_digest,
         subjects: recorded.subjects.clone(),
         started_at,
-        now: gateway.ports.host.now(),
+        until: Timestamp::from_seconds(recorded.permit.case().verified().chain().expires()),
         listed,
     };
     let task = gateway.tasks.open(started).ok_or(detached)?;

@@ -37,7 +37,7 @@ fn start(tasks: &Tasks, own: &Own, era: Era, id: &str) -> Option<Arc<Task>> {
         action_digest: None,
         subjects: Subjects::default(),
         started_at: now(),
-        now: now(),
+        until: now().plus_seconds(900),
         listed: BTreeSet::from([Question::Elicitation]),
     })
 }
