@@ -163,9 +163,8 @@ impl Route {
     fn sees(&self, said: &mut Object) -> bool {
         let now = self.gateway.ports.host.now();
         let id = said.member("taskId").and_then(Json::as_str);
-        let found = self.own.as_ref().zip(id);
-        let task = found.and_then(|(own, id)| self.gateway.tasks.find(own, id, now));
-        task.is_some_and(|task| self.gateway.see(&task, said, 0).is_ok())
+        let task = self.gateway.followed(self.own.as_ref(), id, now);
+        task.is_ok_and(|task| self.gateway.see(&task, said, 0).is_ok())
     }
 
     /// Answers a question of the tool server in its session.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::mcp_methods::Era;
+use bailiwick_policy::mcp_methods::{Era, TASKS};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::rpc;
@@ -164,6 +164,15 @@ pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) 
 pub(crate) fn header_mismatch(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
     let (_, message, data) = data(denial, decision);
     json(StatusCode::BAD_REQUEST, &rpc::error(id, HEADER_MISMATCH, &message, data))
+}
+
+/// A message about tasks of a client that does not declare them (MCP
+/// 2026-07-28).
+pub(crate) fn capability_missing(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (_, message, data) = data(denial, decision);
+    let extensions = Object::new().with(TASKS, Object::new());
+    let data = data.with("requiredCapabilities", Object::new().with("extensions", extensions));
+    json(StatusCode::BAD_REQUEST, &rpc::error(id, CAPABILITY_MISSING, &message, data))
 }
 
 /// A message about a task that its caller does not have (MCP, tasks).

@@ -17,7 +17,7 @@ mod table;
 mod task;
 
 pub use table::METHODS;
-pub use task::{TASKS, TaskWish};
+pub use task::{TASKS, TaskWish, declares_tasks};
 
 /// The reserved argument that holds `inputResponses` (DESIGN §6).
 pub const INPUT_ARGUMENT: &str = "$input";

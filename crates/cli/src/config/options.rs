@@ -108,7 +108,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         name: "max_tasks",
         range: "1 to 100000",
         env: None,
-        meaning: "calls that go on as tasks at once, a sixteenth of them for one instance; others are refused",
+        meaning: "calls that go on as tasks at once, a sixteenth of them for one instance; beyond it none is begun",
         attacker: "memory; work at tool servers that goes on until its delegation ends",
     },
     OptionRow {

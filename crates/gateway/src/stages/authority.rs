@@ -171,19 +171,19 @@ fn allowance(
     workflow: &Workflow,
 ) -> Result<Option<Allowance>, Denial> {
     let Some(wish) = request.wish else { return Ok(None) };
+    // Who only can follow a task has not asked for one: the tool server is not
+    // told, and answers as it does to others.
+    let refused = |reason| match request.era {
+        Era::Sessions => Err(Denial::new(reason).about("task")),
+        Era::Stateless => Ok(None),
+    };
     let here = request.enforcement == Enforcement::Gateway;
     let seconds = workflow.catalogue.task_seconds(&request.server).filter(|_| here);
-    let Some(seconds) = seconds else {
-        return match request.era {
-            Era::Sessions => Err(Denial::new(Reason::TaskNotListed).about("task")),
-            // The tool server is not told that its client could follow one.
-            Era::Stateless => Ok(None),
-        };
-    };
+    let Some(seconds) = seconds else { return refused(Reason::TaskNotListed) };
     let chain = verified.chain();
     let holder = chain.links().last().map(|leaf| leaf.claims.holder.thumbprint());
     let seat = holder.and_then(|key| gateway.tasks.seat(key));
-    let seat = seat.ok_or_else(|| Denial::new(Reason::TooManyCalls).about("task"))?;
+    let Some(seat) = seat else { return refused(Reason::TooManyCalls) };
     let left = Timestamp::from_seconds(chain.expires()).millis_since(verified.now());
     let ttl_ms = seconds
         .saturating_mul(1000)

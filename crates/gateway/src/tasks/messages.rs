@@ -8,7 +8,7 @@ use axum::response::Response;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use bailiwick_policy::mcp_methods::{Era, TASKS};
+use bailiwick_policy::mcp_methods::{Era, TASKS, declares_tasks};
 use futures_util::future::join_all;
 use http::StatusCode;
 use tokio::sync::oneshot;
@@ -45,10 +45,19 @@ fn nothing_wanted(answer: &Object) -> Result<(), Distrust> {
     }
 }
 
+/// Without sessions every message says that its client follows tasks.
+fn declared(request: &MessageRequest) -> Result<(), Denial> {
+    let declares = || request.params.as_ref().is_some_and(declares_tasks);
+    match request.era == Era::Sessions || declares() {
+        true => Ok(()),
+        false => Err(Denial::new(Reason::TaskNotDeclared).about("clientCapabilities")),
+    }
+}
+
 impl Gateway {
     /// The task that a message is about: the caller's own, while what it was
     /// started under stands.
-    fn followed(
+    pub(crate) fn followed(
         &self,
         own: Option<&Own>,
         id: Option<&str>,
@@ -76,6 +85,7 @@ impl Gateway {
             .as_ref()
             .and_then(|p| p.member("notifications")?.as_object()?.member("taskIds"));
         let Some(asked) = asked else { return Ok(()) };
+        declared(request)?;
         let unknown = || Denial::new(Reason::TaskUnknown).about("taskIds");
         let own = Own::of(&visit.caller, &visit.server.name);
         for id in asked.as_array().ok_or_else(unknown)? {
@@ -94,6 +104,9 @@ impl Gateway {
     ) -> Result<Response, Stopped> {
         if visit.task_seconds().is_none() {
             let denial = Denial::new(Reason::TaskNotListed).about(request.method.name);
+            return Err(Stopped::known(denial, visit.caller.present));
+        }
+        if let Err(denial) = declared(request) {
             return Err(Stopped::known(denial, visit.caller.present));
         }
         let own = Own::of(&visit.caller, &visit.server.name);
@@ -134,7 +147,8 @@ impl Gateway {
             };
             let shown = |item: Json| -> Option<Json> {
                 let Json::Object(mut item) = item else { return None };
-                let task = self.tasks.find(own?, item.member("taskId")?.as_str()?, now)?;
+                let named = item.member("taskId").and_then(Json::as_str);
+                let task = self.followed(own, named, now).ok()?;
                 self.see(&task, &mut item, 0).ok()?;
                 Some(item.into())
             };

@@ -463,6 +463,9 @@ async fn there_are_so_many_tasks_at_once_and_no_two_of_one_name() {
     assert!(client.call(None).await.json()["result"].is_object(), "a plain call is none");
     client.about("tasks/cancel", "t-1").await;
     assert!(client.call(Some(json!({}))).await.json()["result"]["task"].is_object());
+    // Who only can follow one gets an answer.
+    let runner = world.runner();
+    assert!(follow(&world, &runner).await.json()["result"]["content"].is_array());
     // A tool server that gives one name twice.
     let jobs = Jobs::start().await;
     jobs.state.lock().unwrap().always = Some("t");
@@ -529,6 +532,16 @@ async fn without_sessions_a_task_is_its_delegations_and_ends_with_what_its_statu
         unknown(&world, &ask(&world, &other, method, json!({"taskId": "t-1"})).await);
         assert!(jobs.heard(method).is_empty(), "{method}");
     }
+    // Who does not say that it follows tasks hears what it lacks.
+    let (headers, body) = about(&world, &runner, "tasks/get", json!({"taskId": "t-1"}));
+    let silent = body.replace(EXTENSION, "com.example/x");
+    let raw = send("POST", &world.url(), &headers, silent).await;
+    let lacks = &raw.json()["error"]["data"]["requiredCapabilities"]["extensions"];
+    assert!(raw.status == 400 && lacks[EXTENSION].is_object(), "{}", raw.text);
+    assert_eq!(
+        (raw.code(), world.denial_codes().pop().unwrap()),
+        ("task-not-declared".into(), "task-not-declared".into())
+    );
     let get = || ask(&world, &runner, "tasks/get", json!({"taskId": "t-1"}));
     // A question that is not listed, and one that is.
     let asks = |method: &str| json!({"status": "input_required", "inputRequests": {"name": {"method": method, "params": {}}}});

@@ -30,7 +30,7 @@ impl Method {
             return Ok(None);
         }
         if self.eras.contains(&Era::Stateless) {
-            return Ok(declares(params).then(TaskWish::default));
+            return Ok(declares_tasks(params).then(TaskWish::default));
         }
         let Some(task) = params.member("task") else { return Ok(None) };
         let malformed =
@@ -47,7 +47,9 @@ impl Method {
     }
 }
 
-fn declares(params: &Object) -> bool {
+/// Whether a client declares that it follows tasks (2026-07-28).
+#[must_use]
+pub fn declares_tasks(params: &Object) -> bool {
     let extensions = || -> Option<&Object> {
         let meta = params.member("_meta")?.as_object()?;
         meta.member(CAPABILITIES)?.as_object()?.member("extensions")?.as_object()
