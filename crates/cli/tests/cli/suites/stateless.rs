@@ -31,8 +31,10 @@ fn our_own_clients_repeat_arguments_in_headers_where_the_definition_asks() {
     drop(connect.child.kill());
     let url = format!("{}/mcp/everything", world.public_url);
     let key = world.runner.key_file();
-    let call = ["call", &url, "test_headers", "region=\"Zürich\"", "--chain", &chain.path()];
-    let called = world.ok(&[&call[..], &["--key", &key]].concat());
+    let path = chain.path();
+    let call = ["call", "--url", &url, "--chain", &path, "--key", &key];
+    let call = [&call[..], &["test_headers", "region=Zürich"]].concat();
+    let called = world.ok(&call);
     assert_eq!(called["result"]["content"][0]["text"], "Zürich", "{called}");
     let script = "import sys\n\
         from bailiwick import Chain, Client, InstanceKeys\n\
@@ -40,13 +42,13 @@ fn our_own_clients_repeat_arguments_in_headers_where_the_definition_asks() {
         tools = Client(url, InstanceKeys.read(key)).tools('everything', Chain.read(chain))\n\
         print(tools.call('test_headers', region='Zürich')['content'][0]['text'])\n";
     let mut python = Command::new(clients().join("venv/bin/python"));
-    python.args(["-c", script, &world.public_url, &key, &chain.path()]);
+    python.args(["-c", script, &world.public_url, &key, &path]);
     python.env("PYTHONPATH", clients().join("../sdk/python")).env("PYTHONIOENCODING", "utf-8");
     let out = python.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python runs");
     let said = String::from_utf8_lossy(&out.stdout);
     assert_eq!(said.trim(), "Zürich", "{}", String::from_utf8_lossy(&out.stderr));
     // Without the header nothing is called: the gateway says which is missing.
-    let bare = world.run(&[&call[..], &["--key", &key, "--direct"]].concat());
+    let bare = world.run(&[&call[..], &["--direct"]].concat());
     assert!(bare.status != 0 && bare.out.contains("-32020"), "{}", bare.out);
     world.stop_serve();
 }
