@@ -464,8 +464,8 @@ async fn two_who_ask_for_the_common_stream_at_once_open_one_at_the_tool_server()
     assert_eq!(asked.lock().unwrap().len(), 1);
     // One of them took it over; no event went out twice, and none was lost.
     let (first, second) = tokio::join!(
-        tokio::time::timeout(Duration::from_millis(500), one.next()),
-        tokio::time::timeout(Duration::from_millis(500), two.next()),
+        tokio::time::timeout(Duration::from_secs(4), one.next()),
+        tokio::time::timeout(Duration::from_secs(4), two.next()),
     );
     let said = [first, second].into_iter().filter_map(|next| next.ok().flatten());
     assert_eq!(said.map(|(_, said)| said["params"]["data"].clone()).collect::<Vec<_>>(), ["1"]);

@@ -444,7 +444,12 @@ async fn who_waits_for_a_result_hears_when_its_authority_is_taken_back() {
     let client = Client::open(&world, world.runner()).await;
     client.call(Some(json!({}))).await;
     let waiting = tokio::spawn(client.ask("tasks/result", json!({"taskId": "t-1"})));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..500 {
+        if !jobs.heard("tasks/result").is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     world.registry.revoke_token(client.holder.leaf_hash());
     let raw = waiting.await.unwrap();
     assert_eq!(raw.code(), "answer-withheld", "{}", raw.text);

@@ -194,6 +194,12 @@ fn a_stock_client_resumes_its_stream_and_hears_what_a_stock_server_says() {
     assert_eq!(checks, 6);
     drop(connect.child.kill());
     world.stop_serve();
+    // The call that went on as a task is on record with what it came to.
+    let found = world.ok(&["audit", "query", "--tool", "simulate-research-query"]);
+    let actions = found["actions"].as_array().expect("actions");
+    assert_eq!(actions.len(), 1, "{found}");
+    let record = world.recorded(actions[0]["action"].as_str().expect("an id"));
+    assert_eq!((&record["decision"], &record["outcome"]), (&json!("allow"), &json!("ok")));
 }
 
 #[test]
