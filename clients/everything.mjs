@@ -25,6 +25,7 @@ import {
 import { z } from 'zod';
 
 import { say } from './suite.mjs';
+import { EXTENSION, offerTasks, refusal } from './tasks.mjs';
 
 // One red pixel, and a wave of no length.
 const PNG =
@@ -348,6 +349,7 @@ function everything() {
         {
             capabilities: {
                 completions: {},
+                extensions: { [EXTENSION]: {} },
                 logging: {},
                 prompts: { listChanged },
                 resources: { subscribe: true, listChanged },
@@ -357,6 +359,7 @@ function everything() {
         },
     );
     contents(server);
+    offerTasks(server);
     return server;
 }
 
@@ -407,7 +410,8 @@ async function answer(request) {
         originValidationResponse(request, localhostAllowedOrigins());
     if (stranger) return stranger;
     if (new URL(request.url).pathname !== '/mcp') return new Response(null, { status: 404 });
-    return (await isLegacyRequest(request)) ? inSession(request) : stateless.fetch(request);
+    if (await isLegacyRequest(request)) return inSession(request);
+    return (await refusal(request)) ?? stateless.fetch(request);
 }
 
 const port = Number(process.argv[2]);

@@ -2,6 +2,7 @@
 // Usage: streams.mjs URL
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { createTaskSessionFromClient, resultFromTaskOutcome } from '@modelcontextprotocol/ext-tasks/client';
 
 import { check, must, say } from './suite.mjs';
 
@@ -78,6 +79,14 @@ await check('a resource that is subscribed to reports its changes', async () => 
     const first = await Promise.race([changed, pause(15_000).then(() => 'nothing')]);
     must(first === uri, `it is told: ${first}`);
     await client.unsubscribeResource({ uri });
+});
+await check('a call goes on as a task, and its result is fetched', async () => {
+    const session = await createTaskSessionFromClient(client, { endpointId: 'everything' });
+    const execution = await session.callTool('simulate-research-query', { topic: 'ants' });
+    const { outcome } = await execution.settle();
+    const { content } = resultFromTaskOutcome(outcome);
+    must(content[0].text.includes('Research Report: ants'), 'it is the report');
+    await session.close();
 });
 await client.close();
 say('done');

@@ -55,6 +55,10 @@ fn seeds() -> Vec<Vec<u8>> {
         ]),
         joined(&[
             legacy,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","task":{"ttl":1}}}"#,
+        ]),
+        joined(&[
+            legacy,
             r#"{"jsonrpc":"2.0","id":"q1","result":{"action":"accept","content":{"a":1}}}"#,
         ]),
         joined(&[

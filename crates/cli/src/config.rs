@@ -51,6 +51,10 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) max_calls: usize,
     pub(crate) max_sessions: usize,
+    pub(crate) max_tasks: usize,
+    pub(crate) max_kept_bytes: usize,
+    pub(crate) max_kept_events: usize,
+    pub(crate) kept_seconds: i64,
     pub(crate) drain_seconds: u64,
     pub(crate) requests_per_minute: u32,
     pub(crate) require_dpop_nonce: bool,
@@ -123,6 +127,10 @@ impl Default for Config {
             max_connections: 512,
             max_calls: 256,
             max_sessions: 10_000,
+            max_tasks: 1024,
+            max_kept_bytes: 64 << 20,
+            max_kept_events: 256,
+            kept_seconds: 120,
             drain_seconds: 10,
             requests_per_minute: 6000,
             require_dpop_nonce: false,
@@ -184,7 +192,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 23] = [
+        let checks: [(&str, bool); 27] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -199,6 +207,10 @@ impl Config {
             ("max_calls", (1..=1_000_000).contains(&self.max_calls)),
             ("requests_per_minute", (60..=1_000_000).contains(&self.requests_per_minute)),
             ("max_sessions", (1..=1_000_000).contains(&self.max_sessions)),
+            ("max_tasks", (1..=100_000).contains(&self.max_tasks)),
+            ("max_kept_bytes", (64 << 10..=4 << 30).contains(&self.max_kept_bytes)),
+            ("max_kept_events", (16..=65_536).contains(&self.max_kept_events)),
+            ("kept_seconds", (1..=3600).contains(&self.kept_seconds)),
             ("drain_seconds", self.drain_seconds <= 300),
             ("log", ["error", "warn", "info", "debug"].contains(&self.log.as_str())),
             ("behind_proxy", !self.behind_proxy || https),
@@ -286,6 +298,10 @@ impl Config {
             "max_connections" => (self.max_connections as u64).into(),
             "max_calls" => (self.max_calls as u64).into(),
             "max_sessions" => (self.max_sessions as u64).into(),
+            "max_tasks" => (self.max_tasks as u64).into(),
+            "max_kept_bytes" => (self.max_kept_bytes as u64).into(),
+            "max_kept_events" => (self.max_kept_events as u64).into(),
+            "kept_seconds" => self.kept_seconds.into(),
             "drain_seconds" => self.drain_seconds.into(),
             "requests_per_minute" => u64::from(self.requests_per_minute).into(),
             "require_dpop_nonce" => self.require_dpop_nonce.into(),

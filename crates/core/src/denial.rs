@@ -154,6 +154,9 @@ reasons! {
     ToolNotCatalogued, "tool-not-catalogued", Authority, "DESIGN §4.3", "the tool is not in the catalogue of the task's workflow", "ask the workflow's owner to catalogue and pin the tool";
     ToolChanged, "tool-changed", Authority, "DESIGN §4.3", "the tool's definition changed since it was catalogued", "ask the tool's owner to review and pin the new definition";
     ArgumentsInvalid, "arguments-invalid", Authority, "DESIGN §4.3", "the arguments do not fit the tool's pinned schema", "send arguments that fit the schema in `tools/list`";
+    TaskNotDeclared, "task-not-declared", Authority, "MCP 2026-07-28", "the client does not declare that it follows tasks", "declare the extension `io.modelcontextprotocol/tasks` with every message about a task";
+    TaskNotListed, "task-not-listed", Authority, "DESIGN §3.3", "the workflow does not let this tool server go on with a call as a task", "call without `task`, or have the workflow's owner list `task_seconds` for the tool server";
+    TaskUnknown, "task-unknown", Authority, "DESIGN §3.8", "this delegation has no such task, or it has ended", "find out what became of the call before calling again";
     TooManyCalls, "too-many-calls", Authority, "DESIGN §9", "too many calls of this instance are under way", "wait until some of them have ended";
     BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
     BudgetWindowSpent, "budget-window-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent until its next window", "send the call again, with a fresh proof, from `retry_at` on";

@@ -199,6 +199,14 @@ impl AgentClient {
         self.within(self.service.list_all_prompts()).await
     }
 
+    /// Reads the tools' definitions: from then on calls repeat in headers the arguments that these mark with
+    /// `x-mcp-header` (2026-07-28). A listing that is refused changes nothing: the call says why.
+    pub async fn learn(&self) {
+        if let Err(error) = self.list_tools().await {
+            tracing::debug!(?error, "no definitions were read");
+        }
+    }
+
     /// Calls a tool, once: neither a refusal nor a request for input is answered.
     pub async fn call_tool(&self, name: &str, arguments: JsonObject) -> CallOutcome {
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);

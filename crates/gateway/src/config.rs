@@ -64,10 +64,18 @@ pub struct Config {
     /// all and of one stream; default 64 MiB and 4 MiB. Who exceeds them loses
     /// his oldest events, and never a call.
     pub max_kept_bytes: (usize, usize),
+    /// Events that are kept of one stream; default 256.
+    pub max_kept_events: usize,
+    /// Seconds for which a stream that nobody reads is kept; default 120. An
+    /// attacker who has a session's key and proofs may read so much of before.
+    pub kept_seconds: i64,
     /// Calls under way at once in all, and per leaf key; default 256 and 64.
     /// Each may hold an answer of `max_response_bytes` and a connection to a
     /// tool server.
     pub max_calls: (usize, usize),
+    /// Calls that go on as tasks at once in all, and per leaf key; default 1,024
+    /// and 64. Each holds a few hundred bytes here, and work at a tool server.
+    pub max_tasks: (usize, usize),
     /// Whether DPoP proofs beside access tokens must carry a nonce of this
     /// gateway; default no. Without one, a proof made ahead of time with a
     /// stolen key is taken once its time has come.
@@ -103,7 +111,10 @@ impl Config {
             max_sessions: (10_000, 64),
             session_idle_seconds: 1_800,
             max_kept_bytes: (64 << 20, 4 << 20),
+            max_kept_events: 256,
+            kept_seconds: 120,
             max_calls: (256, 64),
+            max_tasks: (1_024, 64),
             require_dpop_nonce: false,
             stranger_entries: (100, 20),
         }

@@ -13,25 +13,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
-use bailiwick_core::crypto::base64url;
-use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Host, Recheck};
 use crate::sse;
 
-/// Events of one feed; the oldest go first.
-const MAX_EVENTS: usize = 256;
+mod kept;
+
+pub(crate) use kept::{About, Feeds, Kept, LastId, Rest};
+
 /// Bytes that may wait for a slow reader, if there are several events.
 const MAX_WAITING_BYTES: usize = 32 << 20;
-/// Feeds of one session: as many as a key may have calls under way.
-const MAX_FEEDS: usize = 64;
-/// How long a feed that nobody reads is kept.
-const KEPT_SECONDS: i64 = 120;
 
 /// Room for kept events, of all sessions together.
 #[derive(Debug)]
@@ -39,12 +33,14 @@ pub(crate) struct Room {
     used: AtomicUsize,
     most: usize,
     most_of_one: usize,
+    events_of_one: usize,
 }
 
 impl Room {
-    /// Room for so many bytes in all, and of one feed.
-    pub(crate) fn new((most, most_of_one): (usize, usize)) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), most, most_of_one })
+    /// Room for so many bytes in all and of one feed, and for so many events of
+    /// one.
+    pub(crate) fn new((most, most_of_one): (usize, usize), events_of_one: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), most, most_of_one, events_of_one })
     }
 
     fn is_exceeded(&self) -> bool {
@@ -172,7 +168,7 @@ impl Feed {
         self.count(log);
         while let Some(front) = log.events.front() {
             let taken = front.number < log.unread;
-            let crowded = log.events.len() > MAX_EVENTS
+            let crowded = log.events.len() > self.room.events_of_one
                 || (log.bytes > MAX_WAITING_BYTES && log.events.len() > 1);
             let full = log.bytes > self.room.most_of_one || self.room.is_exceeded();
             let goes = match &log.name {
@@ -276,6 +272,25 @@ impl Feed {
         self.log().over = false;
     }
 
+    /// Ends it for whoever reads it: what was not read is not shown any more.
+    fn cut(&self) {
+        let mut log = self.log();
+        while !log.events.is_empty() {
+            self.drop_first(&mut log);
+        }
+        log.last_word = None;
+        log.reader = None;
+        log.over = true;
+        drop(log);
+        self.changed.send_modify(|()| {});
+    }
+
+    /// Whether somebody reads what is said already, and has not read it all.
+    fn is_being_read_out(&self) -> bool {
+        let log = self.log();
+        log.over && log.reader.is_some() && log.unread < log.next
+    }
+
     /// Whether it came to its end.
     pub(crate) fn is_over(&self) -> bool {
         self.log().over
@@ -353,13 +368,13 @@ impl Feed {
     }
 
     /// Whether nobody came back for too long.
-    fn is_stale(&self, now: Timestamp) -> bool {
+    fn is_stale(&self, now: Timestamp, kept_seconds: i64) -> bool {
         let mut log = self.log();
         if log.reader.is_some() {
             return false;
         }
         let since = *log.idle_since.get_or_insert(now);
-        since.plus_seconds(KEPT_SECONDS) <= now
+        since.plus_seconds(kept_seconds) <= now
     }
 }
 
@@ -435,113 +450,6 @@ impl Drop for Reader {
         }
         drop(log);
         self.feed.changed.send_modify(|()| {});
-    }
-}
-
-/// What a feed of a session is about.
-#[derive(Clone, Debug)]
-pub(crate) enum About {
-    /// A call, and what must not be taken back before its events are shown.
-    Call(Box<Recheck>),
-    /// The session itself.
-    Common {
-        /// What notices about resources were held against.
-        scope: Option<Arc<Scope>>,
-        /// Ends what fills it.
-        filling: CancellationToken,
-    },
-}
-
-/// A feed that its session can find.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) feed: Arc<Feed>,
-    pub(crate) about: About,
-}
-
-/// The feeds of one session.
-#[derive(Debug, Default)]
-pub(crate) struct Feeds(Mutex<VecDeque<Kept>>);
-
-impl Feeds {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives a feed a name by which its session finds it. When all places are
-    /// taken, it stays without one and cannot be resumed.
-    pub(crate) fn keep(&self, host: &dyn Host, feed: &Arc<Feed>, about: About) {
-        let mut kept = self.lock();
-        if kept.len() >= MAX_FEEDS {
-            let Some(idle) = kept.iter().position(|kept| kept.feed.is_idle()) else { return };
-            kept.remove(idle);
-        }
-        let mut bytes = [0; 16];
-        host.fill(&mut bytes);
-        feed.log().name = Some(base64url(&bytes));
-        kept.push_back(Kept { feed: Arc::clone(feed), about });
-    }
-
-    /// The feed of an event, and the event's number in it.
-    pub(crate) fn find(&self, event: &str) -> Option<(Kept, u64)> {
-        let (name, number) = event.rsplit_once('.')?;
-        let number = number.parse().ok()?;
-        let kept = self.lock();
-        let found = kept.iter().find(|kept| kept.feed.log().name.as_deref() == Some(name))?;
-        Some((found.clone(), number))
-    }
-
-    /// The session's common feed, for this scope. One for another scope ends.
-    pub(crate) fn common(&self, scope: Option<&Scope>) -> Option<Arc<Feed>> {
-        let mut kept = self.lock();
-        kept.retain(|kept| match &kept.about {
-            About::Common { scope: held, filling } if held.as_deref() != scope => {
-                filling.cancel();
-                false
-            }
-            _ => true,
-        });
-        let common = kept.iter().find(|kept| matches!(kept.about, About::Common { .. }))?;
-        Some(Arc::clone(&common.feed))
-    }
-
-    /// Fills the session's common feed again.
-    pub(crate) fn refill(&self, feed: &Arc<Feed>, anew: CancellationToken) {
-        for kept in self.lock().iter_mut().filter(|kept| Arc::ptr_eq(&kept.feed, feed)) {
-            if let About::Common { filling, .. } = &mut kept.about {
-                *filling = anew.clone();
-                feed.reopen();
-            }
-        }
-    }
-
-    /// Lets a feed go.
-    pub(crate) fn forget(&self, feed: &Arc<Feed>) {
-        self.lock().retain(|kept| !Arc::ptr_eq(&kept.feed, feed));
-    }
-
-    /// Lets those go that nobody came back for. The feed of a call under way
-    /// waits for its answer.
-    pub(crate) fn sweep(&self, now: Timestamp) {
-        self.lock().retain(|kept| match &kept.about {
-            About::Call(_) => !kept.feed.is_over() || !kept.feed.is_stale(now),
-            About::Common { filling, .. } => {
-                let stale = kept.feed.is_stale(now);
-                if stale {
-                    filling.cancel();
-                }
-                !stale
-            }
-        });
-    }
-
-    /// The session is over.
-    pub(crate) fn end(&self) {
-        for kept in self.lock().drain(..) {
-            if let About::Common { filling, .. } = &kept.about {
-                filling.cancel();
-            }
-        }
     }
 }
 

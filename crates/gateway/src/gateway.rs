@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::response::Response;
 use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
@@ -13,7 +12,6 @@ use bailiwick_core::dpop::Supplied;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::permit::Permit;
-use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,8 +19,9 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Broker;
 use crate::busy::{Busy, Place};
 use crate::config::Config;
+use crate::delivery::{Delivery, Reply, Running};
 use crate::external::Awaited;
-use crate::feeds::{About, Feed, Reader, Room};
+use crate::feeds::{About, Feed, Room};
 use crate::pins::Pins;
 use crate::ports::{Ports, Recheck, ToolServer};
 use crate::questions::Asks;
@@ -35,9 +34,9 @@ use crate::stages::evidence;
 use crate::stages::{Stopped, approval, authority, effect, identity, policy};
 use crate::stand::{CHECK_EVERY, Stand};
 use crate::strangers::Strangers;
+use crate::tasks::Tasks;
 use crate::upstream::stdio::Program;
 use crate::upstream::{Reading, Upstream};
-use crate::wire;
 
 mod denials;
 mod suppressed;
@@ -45,8 +44,8 @@ mod suppressed;
 /// The longest pause before a finished call's entry is tried again.
 const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often open sessions are looked at.
-const TEND_EVERY: Duration = Duration::from_secs(5);
+/// How often open sessions are looked at: once in so many looks at who reads.
+const TEND_EVERY: u32 = 10;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +102,9 @@ pub struct Inner {
     pub(crate) awaited: Awaited,
     /// Calls that may be under way at once.
     calls: Arc<Semaphore>,
-    busy: Arc<Busy>,
+    pub(crate) busy: Arc<Busy>,
+    /// Calls that go on as tasks.
+    pub(crate) tasks: Tasks,
     /// Everything that must end before the process does.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops: streams end.
@@ -138,24 +139,6 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("audience", &self.audience).finish_non_exhaustive()
     }
-}
-
-/// What a caller gets: events on the way, then an answer.
-pub(crate) enum Reply {
-    /// The call was not allowed.
-    Refused(Box<Response>),
-    /// The call was made; its answer is one JSON text.
-    Answered { message: Vec<u8>, status: StatusCode },
-    /// The call was made; its answer is the end of its feed.
-    Streamed,
-}
-
-/// A call under way; dropping it does not stop it.
-pub(crate) struct Running {
-    pub(crate) feed: Arc<Feed>,
-    /// There before the first event: what the call says waits for its caller.
-    pub(crate) reader: Reader,
-    pub(crate) reply: tokio::sync::oneshot::Receiver<Reply>,
 }
 
 impl Gateway {
@@ -194,7 +177,7 @@ impl Gateway {
             upstream,
             broker,
             sessions: Sessions::default(),
-            room: Room::new(config.max_kept_bytes),
+            room: Room::new(config.max_kept_bytes, config.max_kept_events),
             pins: Pins::default(),
             schemas: Schemas::default(),
             nonces,
@@ -202,6 +185,7 @@ impl Gateway {
             awaited: Awaited::default(),
             calls: Arc::new(Semaphore::new(config.max_calls.0.min(Semaphore::MAX_PERMITS))),
             busy: Busy::new(config.max_calls.1),
+            tasks: Tasks::new(config.max_tasks),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             config,
@@ -237,13 +221,27 @@ impl Gateway {
     /// Ends sessions that are over or whose authority was taken back, here and
     /// at their tool servers, again and again until the gateway stops.
     pub async fn tend(&self) {
-        let mut tick = tokio::time::interval(TEND_EVERY);
+        let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = 0u32;
         loop {
             tokio::select! {
-                _ = tick.tick() => self.tend_once(),
+                _ = tick.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
+            match looks.is_multiple_of(TEND_EVERY) {
+                true => self.tend_once(),
+                false => self.cut_readers(self.ports.host.now()),
+            }
+            looks = looks.wrapping_add(1);
+        }
+    }
+
+    /// Cuts off who still reads of a finished call whose authority was taken
+    /// back.
+    fn cut_readers(&self, now: Timestamp) {
+        for session in self.sessions.open_ones() {
+            session.feeds.cut(|recheck| matches!(self.stand(recheck, now), Stand::Stopped(_)));
         }
     }
 
@@ -251,24 +249,27 @@ impl Gateway {
     pub fn tend_once(&self) {
         let now = self.ports.host.now();
         let mut over = self.sessions.sweep(now, self.config.session_idle_seconds);
+        self.cut_readers(now);
         for session in self.sessions.open_ones() {
-            session.feeds.sweep(now);
+            session.feeds.sweep(now, self.config.kept_seconds);
             if matches!(self.stand(&session.lease().recheck, now), Stand::Stopped(_)) {
-                self.sessions.end(&session);
+                self.sessions.cut(&session);
                 over.push(session);
             }
         }
         self.close_all(over);
+        self.lapse_tasks(now);
     }
 
     /// Tells the tool servers that sessions are over, without waiting.
     pub(crate) fn close_all(&self, over: Vec<Arc<Session>>) {
         for session in over {
-            if session.upstream.is_none() {
-                continue;
-            }
-            let gateway = self.clone();
+            let (gateway, tasks) = (self.clone(), self.tasks.take_of(&session));
             self.tracker.spawn(async move {
+                gateway.lapse(tasks).await;
+                if session.upstream.is_none() {
+                    return;
+                }
                 if let Ok(Some(server)) = gateway.ports.catalogue.server(&session.owner.server) {
                     let whose = &session.lease().recheck.authority.principal;
                     let Ok(server) = gateway.broker.equip(server, whose).await else { return };
@@ -284,7 +285,11 @@ impl Gateway {
         self.stopping.cancel();
         self.sessions.end_all();
         self.tracker.close();
-        let drained = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        let work = async {
+            self.lapse_all().await;
+            self.tracker.wait().await;
+        };
+        let drained = tokio::time::timeout(limit, work).await.is_ok();
         self.upstream.end_programs().await;
         self.write_suppressed().await;
         drained
@@ -304,15 +309,13 @@ impl Gateway {
         slot: OwnedSemaphorePermit,
     ) -> Running {
         self.number(&mut request);
-        let feed = Feed::new(&self.room);
-        let (to, reader) = (Arc::clone(&feed), feed.follow());
-        let (done, reply) = tokio::sync::oneshot::channel();
+        let (running, feed, done) = Running::begin(&self.room);
         let gateway = self.clone();
         self.tracker.spawn(async move {
-            gateway.run_call(Arc::new(*request), to, done).await;
+            gateway.run_call(Arc::new(*request), feed, done).await;
             drop(slot);
         });
-        Running { feed, reader, reply }
+        running
     }
 
     /// A bearer proves nothing, so what is spent once is an id of ours. It keeps
@@ -353,43 +356,37 @@ impl Gateway {
             era: request.era,
             session: recorded.upstream_session(),
             scope: None,
+            own: recorded.own(),
             asks: asking.clone().map_or(Asks::Nobody, Asks::Call),
             to,
         });
-        let entry = recorded.entry().clone();
-        let mut done = Some(done);
+        let (id, decision) = (request.id.clone(), recorded.entry().clone());
+        let mut delivery = Delivery { id, decision, feed: Arc::clone(&feed), done: Some(done) };
         let call = effect::call(self, recorded, events);
-        let taken_back = |kind: &str| {
-            if let Some(done) = done.take() {
-                let message = wire::withheld(&request.id, kind, entry.as_str());
-                let _ = done.send(match feed.withhold(&message) {
-                    true => Reply::Streamed,
-                    false => Reply::Answered { message, status: StatusCode::OK },
-                });
-            }
-        };
-        let completed = self.watched(call, &recheck, taken_back).await;
+        let completed = self.watched(call, &recheck, |kind| delivery.withhold(kind)).await;
         if completed.session_ended
             && let Some(session) = &session
         {
             self.sessions.end(session);
         }
         let finished = completed.finished(asking.map(|a| a.end()).unwrap_or_default());
-        let event = evidence::completed(self, &completed.subjects, &completed.entry, &finished);
+        let event = match &completed.task {
+            Some(task) => {
+                task.add(finished.answers);
+                None
+            }
+            None => {
+                Some(evidence::completed(self, &completed.subjects, &completed.entry, &finished))
+            }
+        };
         let Completed { message, status, streamed, .. } = completed;
-        if let Some(done) = done {
-            let brief = wire::not_kept(&request.id, completed.entry.as_str());
-            let _ = done.send(
-                match feed.answer(&message, &brief, streamed && status == StatusCode::OK) {
-                    true => Reply::Streamed,
-                    false => Reply::Answered { message, status },
-                },
-            );
-        }
+        delivery.answer(message, status, streamed);
         if let Some(session) = session.filter(|_| !feed.has_begun()) {
             session.feeds.forget(&feed);
         }
-        self.complete(event).await;
+        if let Some(event) = event {
+            self.complete(event).await;
+        }
     }
 
     /// Waits for a call under way. When its authority is taken back meanwhile,

@@ -14,9 +14,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::gateway::{Gateway, Reply, Running};
+use crate::gateway::Gateway;
 use crate::stages::boundary::{self, Malformed, WellFormed};
-use crate::streams::events_response;
 use crate::wire;
 
 /// The gateway's endpoints: `/mcp/{server}`, its metadata, HTTP APIs
@@ -114,7 +113,7 @@ async fn post(
         WellFormed::Answer(answer) => Ok(gateway.take_answer(answer).await),
         WellFormed::Call(request) => {
             let slot = gateway.call_slot().ok_or_else(busy)?;
-            Ok(call_response(gateway.start_call(request, slot)).await)
+            Ok(gateway.start_call(request, slot).response().await)
         }
     }
 }
@@ -123,23 +122,6 @@ async fn post(
 fn busy() -> Malformed {
     let (reason, status) = (Reason::StateUnavailable, StatusCode::SERVICE_UNAVAILABLE);
     Malformed::new(reason, status, wire::NOT_AUTHENTICATED, "too many calls are under way")
-}
-
-/// A call's answer: JSON, or events when the tool server said something before
-/// it answered.
-async fn call_response(running: Running) -> Response {
-    let Running { feed, reader, reply } = running;
-    tokio::select! {
-        biased;
-        reply = reply => match reply {
-            Ok(Reply::Refused(response)) => *response,
-            Ok(Reply::Answered { message, status }) => wire::json_bytes(status, message),
-            // The events as they come, the answer, and the end.
-            Ok(Reply::Streamed) => events_response(reader.body()),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        },
-        () = feed.began() => events_response(reader.body()),
-    }
 }
 
 /// Reads a body up to `max` bytes within `limit`.

@@ -23,6 +23,7 @@ mod busy;
 pub mod config;
 mod credential;
 mod definitions;
+mod delivery;
 mod ext_authz;
 mod external;
 mod feeds;
@@ -38,6 +39,8 @@ pub mod ports;
 mod questions;
 mod relay;
 pub mod rpc;
+#[cfg(test)]
+mod samples;
 mod schema;
 mod serve;
 mod sessions;
@@ -47,6 +50,7 @@ mod stand;
 mod step_up;
 mod strangers;
 mod streams;
+mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;

@@ -11,27 +11,27 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::grades::Question;
-use bailiwick_policy::mcp_methods::{Era, Filter, Treatment};
+use bailiwick_policy::mcp_methods::{Era, Filter, TASKS, Treatment};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::gateway::Gateway;
 use crate::headers::name_of;
 use crate::listing::View;
 use crate::ports::ToolServer;
-use crate::questions::{Asks, TASKS, Wants, declare_only, wants};
+use crate::questions::{Asks, Wants, declare_only, wants};
 use crate::relay::{Events, Route};
 use crate::rpc;
 use crate::sessions::Session;
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stages::identity::{Caller, identify_message};
 use crate::stages::{Stopped, authority};
+use crate::tasks::Own;
 use crate::upstream::{Failure, Outgoing, Received};
 use crate::wire;
 
-/// Members of client capabilities that would detach work from its call.
-const CLIENT_ONLY: [&str; 1] = ["tasks"];
-/// Members of server capabilities that the table of methods refuses.
-const SERVER_ONLY: [&str; 1] = ["tasks"];
+/// The member of capabilities (2025-11-25) that offers tasks. A client's own
+/// would detach its answers from the call that they belong to.
+const OFFERS_TASKS: &str = "tasks";
 
 /// A known caller with what its messages are about.
 pub(crate) struct Visit {
@@ -44,6 +44,11 @@ impl Visit {
     /// Whether the workflow lets this tool server ask such questions.
     fn may_ask(&self, question: Question) -> bool {
         self.workflow.catalogue.questions(&self.server.name).any(|listed| listed == question)
+    }
+
+    /// For how long a call may go on as a task here.
+    pub(crate) fn task_seconds(&self) -> Option<u64> {
+        self.workflow.catalogue.task_seconds(&self.server.name)
     }
 }
 
@@ -110,7 +115,7 @@ impl Gateway {
     ) -> Result<Response, Stopped> {
         let filter = match request.method.treatment {
             Treatment::Listing(filter) => Some(filter),
-            Treatment::Session => None,
+            Treatment::Session | Treatment::Task => None,
             Treatment::Question(question) if visit.may_ask(question) => None,
             Treatment::Question(_) | Treatment::Call(_) | Treatment::Refused(_) => {
                 return Err(Stopped::stranger(Denial::new(Reason::MethodUnknown)));
@@ -125,7 +130,13 @@ impl Gateway {
         let Some(id) = &request.id else { return Ok(self.notification(request, &visit).await) };
         match request.method.name {
             "initialize" => self.initialize(request, id, visit, now).await,
-            "subscriptions/listen" => self.listen(request, id, visit).await,
+            "subscriptions/listen" => match self.may_watch(request, &visit, now) {
+                Ok(()) => self.listen(request, id, visit).await,
+                Err(denial) => Err(Stopped::known(denial, visit.caller.present)),
+            },
+            _ if request.method.treatment == Treatment::Task => {
+                self.about_task(request, id, visit, now).await
+            }
             _ => Ok(self.pass_request(request, id, &visit, filter).await),
         }
     }
@@ -170,7 +181,7 @@ impl Gateway {
         StatusCode::ACCEPTED.into_response()
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         request: &MessageRequest,
         id: &Json,
@@ -183,6 +194,7 @@ impl Gateway {
             era: request.era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: None,
+            own: Own::of(&visit.caller, &visit.server.name),
             asks: Asks::Nobody,
             to: None,
         });
@@ -213,8 +225,10 @@ impl Gateway {
                 self.view(request.era, visit, &empty).narrow(filter, &mut result);
             }
             if request.method.name == "server/discover" {
-                prune(&mut result, "capabilities", &SERVER_ONLY);
-                if let Some(Json::Object(mut capabilities)) = result.remove("capabilities") {
+                prune(&mut result, "capabilities", &[OFFERS_TASKS]);
+                if visit.task_seconds().is_none()
+                    && let Some(Json::Object(mut capabilities)) = result.remove("capabilities")
+                {
                     prune(&mut capabilities, "extensions", &[TASKS]);
                     result.insert("capabilities", capabilities);
                 }
@@ -230,7 +244,12 @@ impl Gateway {
         }
     }
 
-    fn failed(&self, request: &MessageRequest, visit: &Visit, failure: Failure) -> Response {
+    pub(crate) fn failed(
+        &self,
+        request: &MessageRequest,
+        visit: &Visit,
+        failure: Failure,
+    ) -> Response {
         let (code, reason, remedy) = failure.words();
         let body = wire::upstream_error(request.id.as_ref(), code, reason, remedy, None);
         if failure == Failure::SessionEnded {
@@ -250,7 +269,7 @@ impl Gateway {
         let mut params = request.params.clone().unwrap_or_default();
         // One version is spoken in this era, whatever the client offered.
         params.insert("protocolVersion", Era::Sessions.version());
-        prune(&mut params, "capabilities", &CLIENT_ONLY);
+        prune(&mut params, "capabilities", &[OFFERS_TASKS]);
         let refused = Question::ALL.iter().filter(|q| !visit.may_ask(**q)).map(|q| q.as_str());
         prune(&mut params, "capabilities", &refused.collect::<Vec<_>>());
         let offers = offers(&params);
@@ -271,7 +290,9 @@ impl Gateway {
             let failure = Failure::Garbage { bytes: received.bytes };
             return Ok(self.failed(request, &visit, failure));
         }
-        prune(&mut result, "capabilities", &SERVER_ONLY);
+        if visit.task_seconds().is_none() {
+            prune(&mut result, "capabilities", &[OFFERS_TASKS]);
+        }
         let lease = visit.caller.lease(&visit.server.name);
         let upstream = received.session.clone();
         let opened = visit.caller.owner(&visit.server.name).and_then(|owner| {
@@ -307,7 +328,8 @@ pub(crate) fn outgoing<'a>(
 ) -> Outgoing<'a> {
     let mut declared = params.cloned();
     if let Some(params) = declared.as_mut().filter(|_| request.era == Era::Stateless) {
-        declare_only(params, visit.workflow.catalogue.questions(&visit.server.name));
+        let listed = visit.workflow.catalogue.questions(&visit.server.name);
+        declare_only(params, listed, visit.task_seconds().is_some());
     }
     let body = rpc::compose(request.id.as_ref(), request.method.name, declared.as_ref());
     Outgoing {

@@ -390,11 +390,7 @@ async fn ask(
         Link::Session(session) => (Era::Sessions, session.as_deref()),
     };
     if era == Era::Stateless {
-        let meta = Object::new()
-            .with("io.modelcontextprotocol/protocolVersion", era.version())
-            .with("io.modelcontextprotocol/clientInfo", client())
-            .with("io.modelcontextprotocol/clientCapabilities", Object::new());
-        params.insert("_meta", meta);
+        params.insert("_meta", own_meta(Object::new()));
     }
     let id = Json::from("bailiwick");
     let outgoing = Outgoing {
@@ -408,6 +404,14 @@ async fn ask(
     };
     let mut events = Events::none();
     asking.upstream.exchange(outgoing, &id, asking.limit, &mut events).await
+}
+
+/// `_meta` of a request of the gateway's own (2026-07-28).
+pub(crate) fn own_meta(capabilities: Object) -> Object {
+    Object::new()
+        .with("io.modelcontextprotocol/protocolVersion", Era::Stateless.version())
+        .with("io.modelcontextprotocol/clientInfo", client())
+        .with("io.modelcontextprotocol/clientCapabilities", capabilities)
 }
 
 /// Opens a session of the gateway's own.

@@ -15,7 +15,7 @@ use bailiwick_core::crypto::{Digest, base64url, sha256};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::grades::Question;
-use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape, Treatment};
+use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape, TASKS, Treatment};
 use http::StatusCode;
 
 use crate::feeds::Feed;
@@ -28,9 +28,6 @@ use crate::stages::Stopped;
 use crate::stages::boundary::AnswerRequest;
 use crate::upstream::{Failure, Outgoing};
 
-/// The extension whose results detach work from its call.
-pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
-
 /// What an answer wants besides being one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
@@ -38,7 +35,7 @@ pub(crate) enum Wants {
     Nothing,
     /// Answers that the workflow does not let the tool server ask for.
     Answers,
-    /// To be a task, which nothing here could follow.
+    /// To be a task.
     Detachment,
 }
 
@@ -78,23 +75,29 @@ fn result_wants(result: &Object, listed: impl Iterator<Item = Question>) -> Want
         _ => return Wants::Answers,
     };
     let listed: BTreeSet<_> = listed.collect();
-    let may = |request: &Json| {
-        let method = request.as_object()?.member("method")?.as_str()?;
-        match mcp_methods::method(method, Era::Sessions, Sender::Server, Shape::Request)?.treatment
-        {
-            Treatment::Question(question) => listed.contains(&question).then_some(()),
-            _ => None,
-        }
-    };
-    match asked.iter().all(|(_, request)| may(request).is_some()) {
+    let may = |request: &Json| question_of(request).is_some_and(|q| listed.contains(&q));
+    match asked.iter().all(|(_, request)| may(request)) {
         true => Wants::Nothing,
         false => Wants::Answers,
     }
 }
 
+/// Which question one of `inputRequests` is (2026-07-28), if it is one.
+pub(crate) fn question_of(request: &Json) -> Option<Question> {
+    let method = request.as_object()?.member("method")?.as_str()?;
+    match mcp_methods::method(method, Era::Sessions, Sender::Server, Shape::Request)?.treatment {
+        Treatment::Question(question) => Some(question),
+        _ => None,
+    }
+}
+
 /// Takes from what a client declares in `_meta` what the tool server must not
 /// count on (2026-07-28), so that it says itself what it lacks.
-pub(crate) fn declare_only(params: &mut Object, listed: impl Iterator<Item = Question>) {
+pub(crate) fn declare_only(
+    params: &mut Object,
+    listed: impl Iterator<Item = Question>,
+    tasks: bool,
+) {
     const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
     let listed: BTreeSet<_> = listed.collect();
     let Some(Json::Object(mut meta)) = params.remove("_meta") else { return };
@@ -103,7 +106,9 @@ pub(crate) fn declare_only(params: &mut Object, listed: impl Iterator<Item = Que
             declared.remove(question.as_str());
         }
         if let Some(Json::Object(mut extensions)) = declared.remove("extensions") {
-            extensions.remove(TASKS);
+            if !tasks {
+                extensions.remove(TASKS);
+            }
             if !extensions.is_empty() {
                 declared.insert("extensions", extensions);
             }
@@ -170,6 +175,12 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
+    /// What `said` is as the answer to a question.
+    pub(crate) fn new(question: Question, said: &Json) -> Self {
+        let said = said.canonical();
+        Self { question, digest: sha256(said.as_bytes()), bytes: said.len() }
+    }
+
     pub(crate) fn to_json(self) -> Json {
         Object::new()
             .with("question", self.question)
@@ -306,9 +317,8 @@ impl Session {
         if told.over {
             return None;
         }
-        let said = message.member("result").or_else(|| message.member("error"))?.canonical();
-        let (question, digest) = (asked.question, sha256(said.as_bytes()));
-        told.answers.push(Answered { question, digest, bytes: said.len() });
+        let said = message.member("result").or_else(|| message.member("error"))?;
+        told.answers.push(Answered::new(asked.question, said));
         Some(asked.id)
     }
 }

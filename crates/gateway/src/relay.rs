@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::ports::ToolServer;
 use crate::questions::Asks;
 use crate::rpc::{self, Message};
+use crate::tasks::Own;
 use crate::upstream::Outgoing;
 
 /// Messages of one program that wait to be passed on; what comes on top is
@@ -42,6 +43,8 @@ pub(crate) struct Route {
     pub(crate) session: Option<String>,
     /// The caller's scope, where notices about resources may pass.
     pub(crate) scope: Option<Arc<Scope>>,
+    /// Whose tasks notices may be about.
+    pub(crate) own: Option<Own>,
     /// Whose questions may pass.
     pub(crate) asks: Asks,
     /// The caller, if it takes events.
@@ -99,7 +102,7 @@ impl Route {
                 if let Some(params) = params.as_mut().filter(|_| method == CANCELLED) {
                     self.translate(params);
                 }
-                if self.passes(&method, params.as_ref())
+                if self.passes(&method, params.as_mut())
                     && let Some(to) = &self.to
                 {
                     let text = rpc::text(&rpc::compose(None, &method, params.as_ref()));
@@ -133,7 +136,7 @@ impl Route {
         }
     }
 
-    fn passes(&self, method: &str, params: Option<&Object>) -> bool {
+    fn passes(&self, method: &str, params: Option<&mut Object>) -> bool {
         let row = mcp_methods::method(method, self.era, Sender::Server, Shape::Notification);
         let Some(row) = row else { return false };
         if method == "notifications/tools/list_changed"
@@ -151,8 +154,17 @@ impl Route {
             Treatment::Question(question) => {
                 self.asks.call().is_some_and(|asking| asking.allows(question))
             }
+            Treatment::Task => params.is_some_and(|params| self.sees(params)),
             Treatment::Listing(_) | Treatment::Call(_) | Treatment::Refused(_) => false,
         }
+    }
+
+    /// Takes a notice about a task of the caller's own.
+    fn sees(&self, said: &mut Object) -> bool {
+        let now = self.gateway.ports.host.now();
+        let id = said.member("taskId").and_then(Json::as_str);
+        let task = self.gateway.followed(self.own.as_ref(), id, now);
+        task.is_ok_and(|task| self.gateway.see(&task, said, 0).is_ok())
     }
 
     /// Answers a question of the tool server in its session.

@@ -13,7 +13,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::grades::Question;
 use tokio_util::sync::CancellationToken;
 
-use crate::feeds::Feeds;
+use crate::feeds::{Feeds, Rest};
 use crate::ports::{Host, Recheck};
 use crate::questions::Open;
 
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) questions: Open,
     /// What was said in it, for a client that comes back.
     pub(crate) feeds: Feeds,
+    /// Held while its common stream is opened: there is one.
+    pub(crate) opening: tokio::sync::Mutex<()>,
     /// Cancelled when the session ends; its streams listen.
     pub(crate) ended: CancellationToken,
     held: Mutex<Held>,
@@ -67,9 +69,9 @@ impl Session {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn over(&self) {
+    fn over(&self, rest: Rest) {
         self.ended.cancel();
-        self.feeds.end();
+        self.feeds.end(rest);
     }
 
     /// What keeps it open now.
@@ -116,6 +118,7 @@ impl Sessions {
             offers,
             questions: Open::default(),
             feeds: Feeds::default(),
+            opening: tokio::sync::Mutex::default(),
             ended: CancellationToken::new(),
             held: Mutex::new(Held { used: host.now(), lease }),
             owner,
@@ -160,10 +163,16 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Ends a session and its streams.
+    /// Ends a session and its streams; who reads them gets what was said.
     pub(crate) fn end(&self, session: &Session) {
         self.lock().remove(&session.id);
-        session.over();
+        session.over(Rest::Shown);
+    }
+
+    /// Ends a session whose authority is gone: nothing more of it is shown.
+    pub(crate) fn cut(&self, session: &Session) {
+        self.lock().remove(&session.id);
+        session.over(Rest::Withheld);
     }
 
     /// Ends what is expired or idle and gives it back, so that the tool servers
@@ -175,7 +184,7 @@ impl Sessions {
             let stands = held.lease.expires > now && held.used.plus_seconds(idle_seconds) > now;
             drop(held);
             if !stands {
-                session.over();
+                session.over(Rest::Shown);
                 over.push(Arc::clone(session));
             }
             stands
@@ -191,7 +200,7 @@ impl Sessions {
     /// Ends all.
     pub(crate) fn end_all(&self) {
         for (_, session) in self.lock().drain() {
-            session.over();
+            session.over(Rest::Shown);
         }
     }
 }

@@ -15,7 +15,7 @@ use bailiwick_policy::mcp_methods::Era;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use crate::feeds::{About, Feed, Kept, Reader};
+use crate::feeds::{About, Feed, Kept, LastId, Reader};
 use crate::gateway::Gateway;
 use crate::messages::{Visit, outgoing};
 use crate::ports::ToolServer;
@@ -26,6 +26,7 @@ use crate::sessions::{Lease, Session};
 use crate::stages::Stopped;
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stand::{CHECK_EVERY, Stand};
+use crate::tasks::Own;
 use crate::upstream::{Failure, Source};
 use crate::wire;
 
@@ -35,6 +36,16 @@ struct Lifeline {
     session: Option<Arc<Session>>,
     lease: Lease,
     ended: CancellationToken,
+    /// Where the id of the tool server's last event is kept.
+    last: LastId,
+}
+
+impl Lifeline {
+    /// Whether something else fills the feed now, or has ended it.
+    fn is_replaced(&self) -> bool {
+        let goes_on = |session: &Arc<Session>| !session.ended.is_cancelled();
+        self.ended.is_cancelled() && self.session.as_ref().is_some_and(goes_on)
+    }
 }
 
 /// Why a session has no common stream for a caller.
@@ -118,6 +129,7 @@ impl Gateway {
             return StatusCode::NOT_FOUND.into_response();
         };
         self.sessions.end(&session);
+        self.lapse(self.tasks.take_of(&session)).await;
         self.close_upstream(&visit.server, session.upstream.as_deref()).await;
         StatusCode::ACCEPTED.into_response()
     }
@@ -183,29 +195,31 @@ impl Gateway {
         last: Option<(Arc<Feed>, u64)>,
     ) -> Result<Response, NoStream> {
         let Some(upstream) = &session.upstream else { return Err(NoStream::None) };
+        // Two at once would open two at the tool server.
+        let _opening = session.opening.lock().await;
         let scope = visit.caller.present.chain().scope().cloned().map(Arc::new);
         let kept = session.feeds.common(scope.as_deref());
         // Events that were narrowed to another scope are not shown under this one.
-        if last
-            .as_ref()
-            .is_some_and(|(feed, _)| !kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, feed)))
-        {
+        if last.as_ref().is_some_and(|(feed, _)| {
+            !kept.as_ref().is_some_and(|(kept, _)| Arc::ptr_eq(kept, feed))
+        }) {
             return Err(NoStream::Gone);
         }
         let after = last.map(|(_, number)| number);
         // Read first: an event that is gone opens nothing at the tool server.
         let reader = match &kept {
-            Some(feed) => Some(feed.read(after).ok_or(NoStream::Gone)?),
+            Some((feed, _)) => Some(feed.read(after).ok_or(NoStream::Gone)?),
             None => None,
         };
         let reader = match (&kept, reader) {
-            (Some(feed), Some(reader)) if !feed.is_over() => {
+            (Some((feed, _)), Some(reader)) if !feed.is_over() => {
                 return Ok(events_response(reader.body()));
             }
             (_, reader) => reader,
         };
         let limit = self.config.message_timeout;
-        let work = self.upstream.common(&visit.server, upstream);
+        let from = kept.as_ref().and_then(|(_, last)| last.get());
+        let work = self.upstream.common(&visit.server, upstream, from.as_deref());
         let source = match tokio::time::timeout(limit, work).await {
             Ok(Ok(source)) => source,
             Ok(Err(Failure::SessionEnded)) => {
@@ -219,16 +233,17 @@ impl Gateway {
             }
         };
         let filling = session.ended.child_token();
-        let feed = match kept {
-            Some(feed) => {
+        let (feed, last) = match kept {
+            Some((feed, last)) => {
                 session.feeds.refill(&feed, filling.clone());
-                feed
+                (feed, last)
             }
             None => {
-                let feed = Feed::new(&self.room);
-                let about = About::Common { scope: scope.clone(), filling: filling.clone() };
+                let (feed, last) = (Feed::new(&self.room), LastId::default());
+                let (filling, kept) = (filling.clone(), last.clone());
+                let about = About::Common { scope: scope.clone(), filling, last: kept };
                 session.feeds.keep(self.ports.host.as_ref(), &feed, about);
-                feed
+                (feed, last)
             }
         };
         let reader = reader.unwrap_or_else(|| feed.follow());
@@ -237,6 +252,7 @@ impl Gateway {
             session: Some(Arc::clone(session)),
             lease: session.lease(),
             ended: filling,
+            last,
         };
         self.pump(source, None, Era::Sessions, visit, lifeline, feed);
         Ok(events_response(reader.body()))
@@ -262,6 +278,7 @@ impl Gateway {
                     session: None,
                     lease: visit.caller.lease(&visit.server.name),
                     ended: CancellationToken::new(),
+                    last: LastId::default(),
                 };
                 let feed = Feed::new(&self.room);
                 let reader = feed.follow();
@@ -291,13 +308,16 @@ impl Gateway {
             era,
             session: visit.caller.session.as_ref().and_then(|s| s.upstream.clone()),
             scope: visit.caller.present.chain().scope().cloned().map(Arc::new),
+            own: Own::of(&visit.caller, &visit.server.name),
             asks: visit.caller.session.clone().map_or(Asks::Nobody, Asks::Session),
             to: Some(Arc::clone(&feed)),
         });
         let gateway = self.clone();
         self.tracker.spawn(async move {
-            gateway.pass_events(source, answer_to, route, &feed, lifeline).await;
-            feed.finish();
+            gateway.pass_events(source, answer_to, route, &feed, &lifeline).await;
+            if !lifeline.is_replaced() {
+                feed.finish();
+            }
         });
     }
 
@@ -307,15 +327,15 @@ impl Gateway {
         answer_to: Option<Json>,
         mut route: Events,
         feed: &Feed,
-        lifeline: Lifeline,
+        lifeline: &Lifeline,
     ) {
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
             let messages = tokio::select! {
                 messages = source.next(&lifeline.server) => messages,
                 _ = check.tick() => {
-                    if self.stands(&lifeline) { continue }
-                    return self.end(&lifeline);
+                    if self.stands(lifeline) { continue }
+                    return self.end(lifeline);
                 }
                 () = lifeline.ended.cancelled() => return,
                 () = self.stopping.cancelled() => return,
@@ -323,9 +343,10 @@ impl Gateway {
             };
             let Some(messages) = messages else { return };
             // SECURITY: asked again before anything is shown.
-            if !messages.is_empty() && !self.stands(&lifeline) {
-                return self.end(&lifeline);
+            if !messages.is_empty() && !self.stands(lifeline) {
+                return self.end(lifeline);
             }
+            lifeline.last.note(source.last_id());
             for message in messages {
                 match message {
                     Message::Response { id, message } => {
@@ -343,7 +364,7 @@ impl Gateway {
     /// What authority ended ends whole: a session with its stream.
     fn end(&self, lifeline: &Lifeline) {
         if let Some(session) = &lifeline.session {
-            self.sessions.end(session);
+            self.sessions.cut(session);
         }
     }
 

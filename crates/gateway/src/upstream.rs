@@ -19,7 +19,6 @@ use crate::credential::Credential;
 use crate::ports::ToolServer;
 use crate::relay::Events;
 use crate::rpc::Message;
-use crate::sse;
 use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
@@ -27,9 +26,11 @@ pub(crate) mod api;
 mod child;
 pub mod headers;
 mod resumed;
+mod source;
 pub mod stdio;
 
 pub(crate) use headers::param_headers;
+pub(crate) use source::Source;
 use stdio::{Program, Programs};
 
 /// A request to a tool server.
@@ -241,45 +242,6 @@ impl Reading {
     }
 }
 
-/// Messages of a tool server that come as long as it likes.
-pub(crate) enum Source {
-    /// Events of an HTTP answer.
-    Http {
-        response: Box<reqwest::Response>,
-        reader: Box<sse::Reader>,
-        reading: Reading,
-        credential: Option<Credential>,
-    },
-    /// What a program says of itself.
-    Program(tokio::sync::mpsc::Receiver<Message>),
-}
-
-impl Source {
-    fn http(answer: Answer, reading: Reading) -> Result<Self, Failure> {
-        let Answer { response, credential } = answer;
-        if !response.status().is_success() || !is_media(response.headers(), "text/event-stream") {
-            return Err(Failure::Status(response.status().as_u16()));
-        }
-        let reader = Box::new(sse::Reader::new(reading.max_bytes));
-        Ok(Self::Http { response: Box::new(response), reader, reading, credential })
-    }
-
-    /// What came next, perhaps nothing; `None` at the end, and when it cannot
-    /// be read.
-    pub(crate) async fn next(&mut self, server: &ToolServer) -> Option<Vec<Message>> {
-        match self {
-            Self::Program(messages) => Some(vec![messages.recv().await?]),
-            Self::Http { response, reader, reading, credential } => {
-                let piece = response.chunk().await.ok()??;
-                let shown = credential.as_ref();
-                let read =
-                    |data: Vec<u8>| reading.message(&data, &server.name, shown, data.len()).ok();
-                reader.feed(&piece).ok()?.into_iter().map(read).collect()
-            }
-        }
-    }
-}
-
 /// An answer whose head is there, and the credential that it answers: what it
 /// may not show.
 struct Answer {
@@ -450,16 +412,21 @@ impl Upstream {
         Source::http(self.post(outgoing).await?, self.reading)
     }
 
-    /// Opens the common stream of a session.
+    /// Opens the common stream of a session; with `after`, from after that
+    /// event, or anew where the tool server does not know it any more.
     pub(crate) async fn common(
         &self,
         server: &ToolServer,
         session: &str,
+        after: Option<&str>,
     ) -> Result<Source, Failure> {
         if self.is_program(server) {
             return self.programs.common(&server.name, session);
         }
-        let answer = self.bare(Method::GET, server, session, None).await?;
+        let mut answer = self.bare(Method::GET, server, session, after).await?;
+        if after.is_some() && answer.response.status() == StatusCode::BAD_REQUEST {
+            answer = self.bare(Method::GET, server, session, None).await?;
+        }
         if answer.response.status() == StatusCode::NOT_FOUND {
             return Err(Failure::SessionEnded);
         }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::mcp_methods::Era;
+use bailiwick_policy::mcp_methods::{Era, TASKS};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::rpc;
@@ -31,6 +31,9 @@ pub(crate) const UPSTREAM_FAILED: i64 = -32603;
 /// JSON-RPC code: the client did not declare a capability that the tool needs
 /// (MCP 2026-07-28).
 const CAPABILITY_MISSING: i64 = -32021;
+
+/// JSON-RPC code: the parameters name nothing that is there.
+const INVALID_PARAMS: i64 = -32602;
 
 /// JSON-RPC code: headers and body disagree (MCP 2026-07-28).
 const HEADER_MISMATCH: i64 = -32020;
@@ -161,6 +164,21 @@ pub(crate) fn session_ended(id: Option<&Json>, denial: &Denial, decision: &str) 
 pub(crate) fn header_mismatch(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
     let (_, message, data) = data(denial, decision);
     json(StatusCode::BAD_REQUEST, &rpc::error(id, HEADER_MISMATCH, &message, data))
+}
+
+/// A message about tasks of a client that does not declare them (MCP
+/// 2026-07-28).
+pub(crate) fn capability_missing(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (_, message, data) = data(denial, decision);
+    let extensions = Object::new().with(TASKS, Object::new());
+    let data = data.with("requiredCapabilities", Object::new().with("extensions", extensions));
+    json(StatusCode::BAD_REQUEST, &rpc::error(id, CAPABILITY_MISSING, &message, data))
+}
+
+/// A message about a task that its caller does not have (MCP, tasks).
+pub(crate) fn invalid_params(id: Option<&Json>, denial: &Denial, decision: &str) -> Response {
+    let (_, message, data) = data(denial, decision);
+    json(StatusCode::OK, &rpc::error(id, INVALID_PARAMS, &message, data))
 }
 
 /// A request without a JSON-RPC body (GET, DELETE).

@@ -115,6 +115,8 @@ pub struct ToolServer {
     pub operations: BTreeMap<String, Rating>,
     /// What it may ask of the agent's client while a call of it runs.
     pub questions: BTreeSet<Question>,
+    /// For how long a call of it may go on as a task, seconds; none: not at all.
+    pub task_seconds: Option<u64>,
 }
 
 /// The tool servers of a workflow.
@@ -137,6 +139,13 @@ impl Catalogue {
     /// catalogued.
     pub fn questions(&self, server: &ServerName) -> impl Iterator<Item = Question> {
         self.servers.get(server).into_iter().flat_map(|s| s.questions.iter().copied())
+    }
+
+    /// For how long a call of a tool server may go on as a task, seconds; none:
+    /// not at all.
+    #[must_use]
+    pub fn task_seconds(&self, server: &ServerName) -> Option<u64> {
+        self.servers.get(server)?.task_seconds
     }
 
     /// The rating of `tool`; none, if it is not catalogued: deny.
@@ -202,6 +211,9 @@ impl Catalogue {
                 if !server.questions.is_empty() {
                     let asked = server.questions.iter().map(|q| Json::from(*q));
                     object.insert("questions", asked.collect::<Vec<_>>());
+                }
+                if let Some(seconds) = server.task_seconds {
+                    object.insert("task_seconds", seconds);
                 }
                 (name.to_string(), object.into())
             })

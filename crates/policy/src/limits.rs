@@ -15,6 +15,9 @@ pub const MAX_LABEL_CHARS: usize = 500;
 pub const MAX_WINDOW_SECONDS: u64 = 7_776_000;
 /// The longest time a tool may be given, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
+/// Longest time for which a call may go on as a task, seconds: a day. It holds
+/// authority open, so that a job of weeks is better started by a short call.
+pub const MAX_TASK_SECONDS: u64 = 86_400;
 /// Depth of one constraint tree, as at the gateway.
 pub const MAX_CONSTRAINT_DEPTH: usize = 32;
 /// Shorthands in one request.

@@ -14,8 +14,10 @@ use bailiwick_core::json::{Json, Object};
 use crate::grades::Question;
 
 mod table;
+mod task;
 
 pub use table::METHODS;
+pub use task::{TASKS, TaskWish, declares_tasks};
 
 /// The reserved argument that holds `inputResponses` (DESIGN §6).
 pub const INPUT_ARGUMENT: &str = "$input";
@@ -118,6 +120,9 @@ pub enum Treatment {
     /// A question of the tool server to the agent's client, or about one:
     /// passes only where the workflow's entry for the server lists it.
     Question(Question),
+    /// About a call that goes on as a task: passes only where the workflow lets
+    /// the tool server do that, and only for a task that this caller started.
+    Task,
     /// Does not pass, for this reason.
     Refused(&'static str),
 }
@@ -240,13 +245,16 @@ impl Method {
             return Err(CallError::NotACall { method: self.name });
         };
         let known: &[&str] = match form {
-            // `task` (2025-11-25) would detach the effect from this call.
             CallForm::Tool | CallForm::Prompt => {
                 &["_meta", "name", "arguments", "inputResponses", "requestState"]
             }
             CallForm::Resource => &["_meta", "uri", "inputResponses", "requestState"],
         };
-        if let Some((found, _)) = params.iter().find(|(name, _)| !known.contains(name)) {
+        // How the answer is given, not what is done: no argument.
+        self.task_wish(params)?;
+        let is_wish = |name: &str| form == CallForm::Tool && name == "task";
+        let unknown = |name: &str| !known.contains(&name) && !is_wish(name);
+        if let Some((found, _)) = params.iter().find(|(name, _)| unknown(name)) {
             let found = found.chars().take(64).flat_map(char::escape_debug).collect();
             return Err(CallError::UnknownParameter { found });
         }

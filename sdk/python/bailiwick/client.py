@@ -2,12 +2,14 @@
 
 import base64
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
 from .api import Api, prove
+from .canonical import canonical
 from .errors import BailiwickError, Denied, Refused, ToolFailed, Unavailable
 from .keys import Chain, InstanceKeys, fresh_id, now
 
@@ -15,6 +17,8 @@ _PROTOCOL = "2026-07-28"
 _META = "io.modelcontextprotocol/"
 _MAX_ANSWER = 16 * 1024 * 1024
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MAX_DEPTH = 16
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -146,18 +150,26 @@ class Tools:
     def __init__(self, url: str, server: str, chain: Chain, keys: InstanceKeys, http: _Http):
         self._url, self._server, self._chain = url, server, chain
         self._keys, self._http = keys, http
+        self._schemas: dict[str, Any] = {}
 
     def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Calls a tool and gives its MCP result; a fresh proof is made over these very arguments.
 
+        A tool that was not listed yet is looked up first: its definition says which arguments are
+        repeated in headers (``x-mcp-header``). After ``param-header-mismatch`` the definition has
+        changed: :meth:`list` reads it again.
+
         Raises :class:`Denied` before any effect, :class:`ToolFailed` after it was allowed, and
         :class:`Unavailable` when no answer came: then find out before you call again.
         """
+        if name not in self._schemas:
+            self.list()
+        repeated = _repeated(self._schemas.get(name), arguments)
         proof = prove(self._keys, self._chain, f"mcp:{self._server}:tools/{name}", arguments)
         presentation = {"aat_chain": list(self._chain.tokens), "aat_pop": proof}
         params = {"name": name, "arguments": arguments}
         meta = {"io.bailiwick/presentation": presentation}
-        return self._ask("tools/call", params, meta, {"Mcp-Name": _header(name)})
+        return self._ask("tools/call", params, meta, {"Mcp-Name": _header(name), **repeated})
 
     def list(self) -> list[dict[str, Any]]:
         """The tools that the chain permits, all pages, by DPoP."""
@@ -177,6 +189,7 @@ class Tools:
             nonce = None
             found.extend(page["tools"])
             if "nextCursor" not in page:
+                self._schemas = {tool["name"]: tool.get("inputSchema") for tool in found}
                 return found
             params = {"cursor": page["nextCursor"]}
 
@@ -218,9 +231,30 @@ class _WantsNonce(BailiwickError):
 
 def _header(name: str) -> str:
     # What does not fit into a header as it is, is sent in base64 (MCP 2026-07-28).
-    if name.isascii() and name.isprintable() and name == name.strip():
+    marked = name.startswith("=?base64?")
+    if name.isascii() and name.isprintable() and name == name.strip() and not marked:
         return name
     return f"=?base64?{base64.b64encode(name.encode()).decode()}?="
+
+
+def _repeated(schema: Any, arguments: dict[str, Any], depth: int = 0) -> dict[str, str]:
+    """``Mcp-Param-…`` for the plain arguments whose schema asks for it (MCP 2026-07-28)."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    found: dict[str, str] = {}
+    if not isinstance(properties, dict) or depth >= _MAX_DEPTH:
+        return found
+    for name, inner in properties.items():
+        if not isinstance(inner, dict) or name not in arguments:
+            continue
+        value, asked = arguments[name], inner.get("x-mcp-header")
+        if isinstance(asked, str) and _TOKEN.fullmatch(asked):
+            if isinstance(value, str):
+                found[f"Mcp-Param-{asked}"] = _header(value)
+            elif isinstance(value, bool | int | float):
+                found[f"Mcp-Param-{asked}"] = canonical(value)
+        if isinstance(value, dict):
+            found.update(_repeated(inner, value, depth + 1))
+    return found
 
 
 def _message(kind: str, text: bytes) -> Any:

@@ -159,7 +159,13 @@ async fn connect(
     let era = if args.protocol == SESSIONS { Era::Sessions } else { Era::Stateless };
     let connection = Connection::new(&args.url, server_of(&args.url), era).presenting(presenter);
     match connection.connect().await {
-        Ok(client) => Ok(client),
+        Ok(client) => {
+            // The definitions say which arguments go into headers too.
+            if era == Era::Stateless && (args.stdin || args.tool.is_some()) {
+                client.learn().await;
+            }
+            Ok(client)
+        }
         Err(AgentError::Denied(denial)) => Err(Stop::Denied(denial)),
         Err(other) => Err(Stop::Failed(not_connected(&args.url, &other).await)),
     }

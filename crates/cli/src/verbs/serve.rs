@@ -159,6 +159,10 @@ pub(super) fn gateway_with(
     config.max_calls = (c.max_calls, c.max_calls.div_ceil(4));
     config.require_dpop_nonce = c.require_dpop_nonce;
     config.max_sessions = (c.max_sessions, c.max_sessions.min(64));
+    config.max_tasks = (c.max_tasks, c.max_tasks.div_ceil(16));
+    config.max_kept_bytes = (c.max_kept_bytes, c.max_kept_bytes.div_ceil(16));
+    config.max_kept_events = c.max_kept_events;
+    config.kept_seconds = c.kept_seconds;
     let ports = Ports {
         // In one process the state itself is asked, so that memory does not
         // grow with what was ever revoked.

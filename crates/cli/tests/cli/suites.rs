@@ -10,6 +10,7 @@ mod openid_client;
 mod protocol;
 mod published_tokens;
 pub(crate) mod python_sdk;
+mod stateless;
 mod status_lists;
 
 use std::path::PathBuf;

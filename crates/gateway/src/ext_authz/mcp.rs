@@ -94,6 +94,11 @@ fn understood(
             let Treatment::Call(_) = method.treatment else {
                 return Err(not_enforceable(method.name));
             };
+            // Envoy passes on what came, and a parameter that means nothing here
+            // may mean something there.
+            if params.member("task").is_some() {
+                return Err(not_enforceable("task"));
+            }
             same(&said, Some(&call.id), method.name, Some(params))?;
             repeated_params(known, &call, headers)?;
             let presentation = of_chain(call.presentation.clone())?;
@@ -138,7 +143,7 @@ fn same(
     // nor the handle of an effect that outlives the call.
     if let Some(params) = params {
         let mut bare = params.clone();
-        declare_only(&mut bare, std::iter::empty());
+        declare_only(&mut bare, std::iter::empty(), false);
         if bare != *params {
             return Err(not_enforceable("clientCapabilities"));
         }

@@ -1,17 +1,28 @@
 use std::time::Duration;
 
+use bailiwick_core::scope::Scope;
+use tokio_util::sync::CancellationToken;
+
+use super::kept::MAX_FEEDS;
 use super::*;
+use crate::samples::recheck;
 use crate::testing::SystemHost;
+
+const EVENTS: usize = 256;
+const KEPT_SECONDS: i64 = 120;
 
 fn kept(room: &Arc<Room>) -> (Feeds, Arc<Feed>) {
     let (feeds, feed) = (Feeds::default(), Feed::new(room));
-    let about = About::Common { scope: None, filling: CancellationToken::new() };
-    feeds.keep(&SystemHost::default(), &feed, about);
+    feeds.keep(&SystemHost::default(), &feed, common());
     (feeds, feed)
 }
 
+fn common() -> About {
+    About::Common { scope: None, filling: CancellationToken::new(), last: LastId::default() }
+}
+
 fn room() -> Arc<Room> {
-    Room::new((1 << 20, 1 << 16))
+    Room::new((1 << 20, 1 << 16), EVENTS)
 }
 
 /// The next event as `(id, data)`; nothing at the end, or when none is there.
@@ -66,7 +77,7 @@ async fn an_event_of_another_session_or_one_that_never_was_is_not_found() {
     }
     // A number that is still to come would be a way to miss what comes first.
     assert!(feed.read(Some(1)).is_none() && feed.read(Some(u64::MAX)).is_none());
-    mine.end();
+    mine.end(Rest::Shown);
     assert!(mine.find(&id).is_none());
 }
 
@@ -77,7 +88,7 @@ async fn what_is_kept_is_bounded_in_count_and_bytes_and_what_is_gone_is_not_skip
     for n in 0..1000 {
         feed.push(format!("{n}").into_bytes());
     }
-    assert_eq!(feed.log().events.len(), MAX_EVENTS);
+    assert_eq!(feed.log().events.len(), EVENTS);
     assert!(feed.read(Some(10)).is_none(), "events after it are gone");
     assert_eq!(next(&mut feed.read(Some(998)).unwrap()).await.unwrap().1, "999");
     // Beyond the bytes of one feed; beyond those of all.
@@ -107,8 +118,7 @@ async fn a_flood_of_streams_displaces_only_those_that_are_over() {
     let host = SystemHost::default();
     let call = || {
         let feed = Feed::new(&room);
-        let filling = CancellationToken::new();
-        feeds.keep(&host, &feed, About::Common { scope: None, filling });
+        feeds.keep(&host, &feed, common());
         feed.push(b"a".to_vec());
         feed
     };
@@ -134,19 +144,19 @@ async fn a_flood_of_streams_displaces_only_those_that_are_over() {
 #[tokio::test]
 async fn a_stream_that_nobody_comes_back_for_is_let_go() {
     let (feeds, feed) = kept(&room());
-    let (common, other) = (feeds.common(None).unwrap(), Scope::empty());
+    let ((common, _), other) = (feeds.common(None).unwrap(), Scope::empty());
     assert!(Arc::ptr_eq(&common, &feed));
     let at = Timestamp::from_seconds(1_700_000_000);
     let reader = feed.read(None).unwrap();
-    feeds.sweep(at);
-    feeds.sweep(at.plus_seconds(10 * KEPT_SECONDS));
+    feeds.sweep(at, KEPT_SECONDS);
+    feeds.sweep(at.plus_seconds(10 * KEPT_SECONDS), KEPT_SECONDS);
     assert!(feeds.common(None).is_some(), "it has a reader");
     drop(reader);
-    feeds.sweep(at);
-    feeds.sweep(at.plus_seconds(KEPT_SECONDS - 1));
+    feeds.sweep(at, KEPT_SECONDS);
+    feeds.sweep(at.plus_seconds(KEPT_SECONDS - 1), KEPT_SECONDS);
     assert!(feeds.common(None).is_some());
     let About::Common { filling, .. } = feeds.lock()[0].about.clone() else { panic!("common") };
-    feeds.sweep(at.plus_seconds(KEPT_SECONDS));
+    feeds.sweep(at.plus_seconds(KEPT_SECONDS), KEPT_SECONDS);
     assert!(feeds.common(None).is_none() && filling.is_cancelled());
     // Another scope ends it at once.
     let (feeds, _feed) = kept(&room());
@@ -212,5 +222,46 @@ async fn of_an_answer_that_nobody_took_the_last_word_stays() {
             assert_eq!(next(&mut back).await, None);
             feed.log().unread = 0;
         }
+    }
+}
+
+#[tokio::test]
+async fn when_the_authority_goes_a_reader_of_a_finished_calls_feed_is_cut_off() {
+    let calls = |room: &Arc<Room>| {
+        let (feeds, feed) = (Feeds::default(), Feed::new(room));
+        feeds.keep(&SystemHost::default(), &feed, About::Call(Box::new(recheck())));
+        feed.push(b"first".to_vec());
+        feed.push(b"second".to_vec());
+        (feeds, feed)
+    };
+    let room = room();
+    // A call under way shows its own end.
+    let (feeds, running) = calls(&room);
+    let mut reader = running.follow();
+    feeds.cut(|_| true);
+    assert!(feeds.lock().len() == 1 && running.withhold(b"withheld"));
+    assert_eq!(next(&mut reader).await.unwrap().1, "withheld");
+    // One that is finished, if what it rests on is gone and only then.
+    let (feeds, feed) = calls(&room);
+    let mut reader = feed.follow();
+    assert!(feed.answer(b"answer", b"brief", true));
+    feeds.cut(|_| false);
+    let (id, said) = next(&mut reader).await.unwrap();
+    assert_eq!(said, "first");
+    feeds.cut(|_| true);
+    assert_eq!(next(&mut reader).await, None);
+    assert!(feeds.find(&id).is_none() && next(&mut feed.follow()).await.is_none());
+    // The session's end does the same, unless it is only that: at a stop who
+    // reads gets what was said.
+    for (rest, expected) in [(Rest::Withheld, 0), (Rest::Shown, 3)] {
+        let (feeds, feed) = calls(&room);
+        let mut reader = feed.follow();
+        assert!(feed.answer(b"answer", b"brief", true));
+        feeds.end(rest);
+        let mut read = 0;
+        while next(&mut reader).await.is_some() {
+            read += 1;
+        }
+        assert_eq!(read, expected, "{rest:?}");
     }
 }

@@ -169,6 +169,10 @@ impl Gateway {
             wire::session_ended(id, denial, entry)
         } else if denial.reason == Reason::ParamHeaderMismatch {
             wire::header_mismatch(id, denial, entry)
+        } else if denial.reason == Reason::TaskNotDeclared {
+            wire::capability_missing(id, denial, entry)
+        } else if denial.reason == Reason::TaskUnknown {
+            wire::invalid_params(id, denial, entry)
         } else if form != Form::Chain && !denial.caller_is_known() {
             // An OAuth client gets another token when it hears this.
             let metadata = self.metadata_url(server.as_str());

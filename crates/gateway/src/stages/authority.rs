@@ -10,17 +10,19 @@ use bailiwick_core::accountable::{Accountable, Charge, Unavailable};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
 use bailiwick_policy::grades::Risk;
-use bailiwick_policy::mcp_methods::{CallForm, INPUT_ARGUMENT, Treatment};
+use bailiwick_policy::mcp_methods::{CallForm, Era, INPUT_ARGUMENT, Treatment};
 
 use super::Stopped;
-use super::boundary::{CallRequest, Speech};
+use super::boundary::{CallRequest, Enforcement, Speech};
 use super::identity::Identified;
 use crate::gateway::Inner;
 use crate::ports::{Pin, ToolServer, UpstreamIdentity};
 use crate::sessions::Session;
+use crate::tasks::Allowance;
 
 /// A call that the delegation covers, of a tool that is as it was pinned.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Covering {
     pub(crate) pin: Option<Pin>,
     pub(crate) charges: Vec<Charge>,
     pub(crate) ground: Ground,
+    /// That it may go on as a task.
+    pub(crate) task: Option<Allowance>,
 }
 
 /// What the catalogue says of a call's tool: the ground that later decisions
@@ -63,8 +67,8 @@ pub(crate) async fn cover(gateway: &Inner, identified: Identified) -> Result<Cov
         Err(denial) => return Err(Stopped::known(denial, verified)),
     };
     match check(gateway, &request, &verified, &mut ground).await {
-        Ok((server, pin, charges)) => {
-            let call = Covering { request, session, server, pin, charges, ground };
+        Ok((server, pin, charges, task)) => {
+            let call = Covering { request, session, server, pin, charges, ground, task };
             Ok(Covered { call, verified })
         }
         Err(denial) => Err(Stopped::known(denial, verified).on(ground)),
@@ -86,7 +90,7 @@ fn ground(
     Ok(Ground { workflow, rating, pin: None, identity: None })
 }
 
-type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>);
+type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>, Option<Allowance>);
 
 /// Checks the call; what is found of the pin goes into `ground`, so that a
 /// denial knows it too.
@@ -154,7 +158,38 @@ async fn check(
     let arguments = &request.call.arguments;
     let charges = Charge::of(chain, facts, tool.as_str(), arguments, verified.now())
         .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
-    Ok((server, pin, charges))
+    let task = allowance(gateway, request, verified, &ground.workflow)?;
+    Ok((server, pin, charges, task))
+}
+
+/// Whether a call may go on as a task, and for how long: no longer than its
+/// workflow says, its client wants, and its delegation lasts.
+fn allowance(
+    gateway: &Inner,
+    request: &CallRequest,
+    verified: &Verified<Accountable>,
+    workflow: &Workflow,
+) -> Result<Option<Allowance>, Denial> {
+    let Some(wish) = request.wish else { return Ok(None) };
+    // Who only can follow a task has not asked for one: the tool server is not
+    // told, and answers as it does to others.
+    let refused = |reason| match request.era {
+        Era::Sessions => Err(Denial::new(reason).about("task")),
+        Era::Stateless => Ok(None),
+    };
+    let here = request.enforcement == Enforcement::Gateway;
+    let seconds = workflow.catalogue.task_seconds(&request.server).filter(|_| here);
+    let Some(seconds) = seconds else { return refused(Reason::TaskNotListed) };
+    let chain = verified.chain();
+    let holder = chain.links().last().map(|leaf| leaf.claims.holder.thumbprint());
+    let seat = holder.and_then(|key| gateway.tasks.seat(key));
+    let Some(seat) = seat else { return refused(Reason::TooManyCalls) };
+    let left = Timestamp::from_seconds(chain.expires()).millis_since(verified.now());
+    let ttl_ms = seconds
+        .saturating_mul(1000)
+        .min(wish.ttl_ms.unwrap_or(u64::MAX))
+        .min(u64::try_from(left).unwrap_or(0));
+    Ok(Some(Allowance { ttl_ms, seat }))
 }
 
 fn is_high(rating: &Rating) -> bool {

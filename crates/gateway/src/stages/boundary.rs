@@ -9,7 +9,7 @@ use bailiwick_core::accountable::Facts;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, JsonError, Object};
-use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, Treatment};
+use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, TaskWish, Treatment};
 use http::{HeaderMap, StatusCode};
 
 use crate::config::Config;
@@ -58,6 +58,8 @@ pub struct CallRequest {
     /// Its `Mcp-Param-…` headers, by their names in lower case; none, where
     /// the protocol has no such headers.
     pub(crate) stated: Option<Vec<(String, String)>>,
+    /// Whether its client can follow it as a task.
+    pub(crate) wish: Option<TaskWish>,
 }
 
 /// How a call is said to its tool server.
@@ -393,7 +395,8 @@ fn read_message(
         })));
     };
     let params = params.unwrap_or_default();
-    let call = method.call(&server, &params).map_err(|error| {
+    let formed = method.call(&server, &params).and_then(|c| Ok((c, method.task_wish(&params)?)));
+    let (call, wish) = formed.map_err(|error| {
         Malformed::new(Reason::RequestMalformed, StatusCode::OK, -32602, "invalid params")
             .about(error.code())
     })?;
@@ -412,6 +415,7 @@ fn read_message(
         accepts_events,
         enforcement: Enforcement::Gateway,
         stated: (era == Era::Stateless).then(|| stated(headers)).transpose()?,
+        wish,
     })))
 }
 
@@ -472,6 +476,7 @@ impl CallRequest {
             accepts_events: false,
             enforcement,
             stated: None,
+            wish: None,
         })
     }
 
@@ -495,6 +500,7 @@ impl CallRequest {
             accepts_events: false,
             enforcement,
             stated: None,
+            wish: None,
         }
     }
 }

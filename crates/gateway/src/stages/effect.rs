@@ -4,6 +4,7 @@
 //! else: no call leaves before its decision is durable, its proof spent and
 //! its budget charged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::approval::Cleared;
 use super::authority::Covering;
 use super::boundary::Speech;
 use super::evidence::{self, Decision, Draw, Finished, Outcome};
-use super::identity::{recheck, spend_key, spent_until};
+use super::identity::{owner, recheck, spend_key, spent_until};
 use super::{Known as _, Stopped};
 use crate::external::Granted;
 use crate::feeds::Feed;
@@ -30,6 +31,7 @@ use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
 use crate::questions::{Answered, Asking, Wants, declare_only, wants};
 pub use crate::relay::Events;
 use crate::sessions::Session;
+use crate::tasks::{Allowance, Handle, Own, Started, Task};
 use crate::upstream::{Failure, Outgoing, Received, param_headers};
 use crate::{rpc, wire};
 
@@ -62,6 +64,13 @@ impl Recorded<Permit> {
             expires: Timestamp::from_seconds(verified.chain().expires()),
         };
         (self.entry, self.subjects, granted)
+    }
+
+    /// Whose tasks are the caller's.
+    pub(crate) fn own(&self) -> Option<Own> {
+        let verified = self.permit.case().verified();
+        let owner = owner(verified.chain(), verified.facts(), &self.call.request.server)?;
+        Some(Own::new(owner, self.session()))
     }
 }
 
@@ -189,6 +198,8 @@ pub struct Completed {
     pub(crate) is_error: bool,
     pub(crate) result: Option<Digest>,
     pub(crate) started_at: Timestamp,
+    /// It goes on as this task: what it came to is not known yet.
+    pub(crate) task: Option<Arc<Task>>,
 }
 
 impl Completed {
@@ -206,9 +217,15 @@ impl Completed {
 }
 
 /// Calls the tool server with exactly what was checked, signed and recorded.
-pub async fn call(gateway: &Gateway, recorded: Recorded<Permit>, events: Events) -> Completed {
+pub async fn call(gateway: &Gateway, mut recorded: Recorded<Permit>, events: Events) -> Completed {
     let started_at = gateway.ports.host.now();
-    let answer = send(gateway, &recorded, started_at, events).await;
+    let allowance = recorded.call.task.take();
+    let sent = send(gateway, &recorded, allowance.as_ref(), started_at, events).await;
+    let (answer, task) =
+        match sent.and_then(|r| begun(gateway, &recorded, r, allowance, started_at)) {
+            Ok((received, task)) => (Ok(received), task),
+            Err(failure) => (Err(failure), None),
+        };
     let finished_at = gateway.ports.host.now();
     let request = &recorded.call.request;
     let decision = recorded.entry.as_str();
@@ -244,7 +261,51 @@ pub async fn call(gateway: &Gateway, recorded: Recorded<Permit>, events: Events)
         is_error,
         result,
         started_at,
+        task,
     }
+}
+
+/// Takes note of a call that goes on as a task. One that may not, or that is
+/// none of the era's, would go on out of sight.
+fn begun(
+    gateway: &Gateway,
+    recorded: &Recorded<Permit>,
+    mut received: Received,
+    allowance: Option<Allowance>,
+    started_at: Timestamp,
+) -> Result<(Received, Option<Arc<Task>>), Failure> {
+    let request = &recorded.call.request;
+    let listed: BTreeSet<_> =
+        recorded.call.ground.workflow.catalogue.questions(&request.server).collect();
+    if wants(&received.message, listed.iter().copied()) != Wants::Detachment {
+        return Ok((received, None));
+    }
+    let detached = Failure::Detached { bytes: received.bytes };
+    let started = Started {
+        handle: Handle::read(&received.message, request.era).ok_or(detached)?,
+        allowance: allowance.ok_or(detached)?,
+        era: request.era,
+        own: recorded.own().ok_or(detached)?,
+        recheck: recorded.recheck(),
+        decided: recorded.entry.clone(),
+        action_digest: recorded.action_digest,
+        subjects: recorded.subjects.clone(),
+        started_at,
+        until: Timestamp::from_seconds(recorded.permit.case().verified().chain().expires()),
+        listed,
+    };
+    let task = gateway.tasks.open(started).ok_or(detached)?;
+    if let Some(Json::Object(mut result)) = received.message.remove("result") {
+        match result.remove("task") {
+            Some(Json::Object(mut handle)) => {
+                task.limit_ttl(&mut handle);
+                result.insert("task", handle);
+            }
+            _ => task.limit_ttl(&mut result),
+        }
+        received.message.insert("result", result);
+    }
+    Ok((received, Some(task)))
 }
 
 /// How long the call may take: no call outlives the delegation that it was made
@@ -267,6 +328,7 @@ fn time_left(
 async fn send(
     gateway: &Gateway,
     recorded: &Recorded<Permit>,
+    allowance: Option<&Allowance>,
     now: Timestamp,
     mut events: Events,
 ) -> Result<Received, Failure> {
@@ -285,8 +347,15 @@ async fn send(
         .unwrap_or_default();
     let listed = || recorded.call.ground.workflow.catalogue.questions(&request.server);
     let mut message = message.clone();
-    if request.era == Era::Stateless {
-        declare_only(&mut message, listed());
+    match (request.era, allowance) {
+        (Era::Stateless, allowance) => {
+            message.remove("task");
+            declare_only(&mut message, listed(), allowance.is_some());
+        }
+        (Era::Sessions, Some(allowance)) => {
+            message.insert("task", Object::new().with("ttl", allowance.ttl_ms));
+        }
+        (Era::Sessions, None) => {}
     }
     let body = rpc::compose(Some(&request.id), method.name, Some(&message));
     let outgoing = Outgoing {
@@ -300,11 +369,13 @@ async fn send(
     };
     let received = gateway.upstream.exchange(outgoing, &request.id, limit, &mut events).await?;
     // SECURITY: a question is one whether it comes as a request, as a result or
-    // as an error, and an effect ends with its call.
+    // as an error, and an effect ends with its call or with a task that is
+    // followed here.
     let bytes = received.bytes;
     match wants(&received.message, listed()) {
         Wants::Nothing => Ok(received),
         Wants::Answers => Err(Failure::Asks { bytes }),
+        Wants::Detachment if allowance.is_some() => Ok(received),
         Wants::Detachment => Err(Failure::Detached { bytes }),
     }
 }
@@ -320,17 +391,20 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
     let digest = received.message.member("result").map(|r| sha256(r.canonical().as_bytes()));
     let is_error = result.member("isError").and_then(Json::as_bool).unwrap_or(false);
     let mut result = result.clone();
-    let mut meta = result.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
-    let context =
-        Object::new().with("id", &recorded.entry).with("action_digest", recorded.action_digest);
-    meta.insert(DECISION, context);
-    result.insert("_meta", meta);
+    with_decision(&mut result, &recorded.entry, recorded.action_digest);
     let is_resource = matches!(&request.speech, Speech::Mcp { method, .. }
         if method.treatment == Treatment::Call(CallForm::Resource));
     if is_resource {
         uncached(&mut result, request.era);
     }
     (rpc::result(&request.id, result), is_error, digest)
+}
+
+/// Names the decision in a result.
+pub(crate) fn with_decision(result: &mut Object, entry: &EntryId, action_digest: Option<Digest>) {
+    let mut meta = result.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
+    meta.insert(DECISION, Object::new().with("id", entry).with("action_digest", action_digest));
+    result.insert("_meta", meta);
 }
 
 /// A tool server's error, with the decision named where there is room for it.

@@ -67,7 +67,7 @@ pub(crate) fn recheck(chain: &Chain, facts: &Facts, server: &ServerName) -> Rech
     }
 }
 
-fn owner(chain: &Chain, facts: &Facts, server: &ServerName) -> Option<Owner> {
+pub(crate) fn owner(chain: &Chain, facts: &Facts, server: &ServerName) -> Option<Owner> {
     let leaf = chain.links().last()?;
     let root = match leaf.claims.holder.key() {
         Some(_) => chain.root_hash(),

@@ -28,6 +28,7 @@ pub fn name_of<'p>(method: &str, params: Option<&'p Object>) -> Option<&'p str> 
     let member = match method {
         "tools/call" | "prompts/get" => "name",
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
+        "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update" => "taskId",
         _ => return None,
     };
     params?.member(member)?.as_str()

@@ -155,7 +155,7 @@ async fn a_version_that_is_not_spoken_is_named_with_those_that_are() {
 #[tokio::test]
 async fn methods_without_a_row_are_denied() {
     let world = World::new().await;
-    for method in ["tasks/get", "no/such", "initialize", "ping", "sampling/createMessage"] {
+    for method in ["tasks/list", "no/such", "initialize", "ping", "sampling/createMessage"] {
         let text = good(&world).replace("tools/call", method);
         let mut all = headers("get_ticket");
         all.retain(|(n, _)| *n != "mcp-method");
@@ -214,7 +214,7 @@ async fn origins_media_types_and_verbs_are_held_to() {
 #[tokio::test]
 async fn parameters_that_the_method_does_not_have_are_refused() {
     let world = World::new().await;
-    let text = good(&world).replace(r#""params":{"#, r#""params":{"task":{},"#);
+    let text = good(&world).replace(r#""params":{"#, r#""params":{"tasks":{},"#);
     let raw = raw_call(&world, text).await;
     assert_eq!((raw.status, &raw.json()["error"]["code"]), (200, &json!(-32602)));
     assert_eq!(raw.code(), "not-authenticated");

@@ -142,7 +142,7 @@ async fn world(asker: &Asker, listed: bool) -> World {
 }
 
 /// A call whose stream stays open, and what of it was not read yet.
-struct Call(reqwest::Response, String);
+pub(crate) struct Call(pub(crate) reqwest::Response, pub(crate) String);
 
 impl Call {
     async fn start(world: &World, holder: &Holder, session: &str) -> Self {
@@ -162,7 +162,7 @@ impl Call {
     }
 
     /// The next event that says something.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             while !self.1.contains("\n\n") {
                 let piece = tokio::time::timeout(Duration::from_secs(5), self.0.chunk()).await;

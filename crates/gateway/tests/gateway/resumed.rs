@@ -23,6 +23,8 @@ use crate::support::{CREDENTIAL, Holder, Plan, Raw, World, listen, send};
 enum Way {
     /// Says something, and answers on the same stream once it is told to.
     Waits,
+    /// The same, and says a lot before it answers.
+    Pours,
     /// Closes it, and answers on another that is asked for by the event's id.
     Closes,
     /// The same, and does not know the event any more.
@@ -97,12 +99,14 @@ impl Slow {
                         let primed = "id: up-0\nretry: 60\ndata: \n\n".to_owned();
                         let said = format!("id: up-1\ndata: {}\n\n", log("first"));
                         let begun = stream::iter([primed, said]);
-                        if way != Way::Waits {
+                        if way != Way::Waits && way != Way::Pours {
                             return events(begun);
                         }
+                        let much = if way == Way::Pours { 12 } else { 0 };
+                        let much = format!("data: {}\n\n", log(&"x".repeat(1 << 20))).repeat(much);
                         let rest = stream::once(async move {
                             go.notified().await;
-                            format!("data: {answer}\n\n")
+                            format!("{much}data: {answer}\n\n")
                         });
                         events(begun.chain(rest))
                     }
@@ -412,4 +416,96 @@ async fn a_common_stream_that_ended_is_not_opened_for_an_event_that_is_gone_and_
     assert_eq!(rest.next().await, None);
     let raw = Open::get(&world, &runner, &session, None).await.refused().await;
     assert_eq!(raw.status, 405);
+}
+
+/// A tool server whose common streams open slowly, each with one event; what
+/// it was asked to go on from, and how many are open.
+async fn slow_to_open(ends: bool) -> (World, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let told = asked.clone();
+    let app = Router::new().fallback(move |verb: Method, headers: HeaderMap, body: Bytes| {
+        let asked = told.clone();
+        async move {
+            if verb == Method::GET {
+                let last = headers.get("last-event-id").map(|v| v.to_str().unwrap().to_owned());
+                let number = {
+                    let mut asked = asked.lock().unwrap();
+                    asked.push(last.unwrap_or_default());
+                    asked.len()
+                };
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let said = format!("id: up-{number}\ndata: {}\n\n", log(&number.to_string()));
+                return match ends {
+                    true => events(stream::iter([said])),
+                    false => events(stream::iter([said]).chain(stream::pending())),
+                };
+            }
+            let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": {
+                "protocolVersion": "2025-11-25", "capabilities": {},
+                "serverInfo": {"name": "x", "version": "1"},
+            }});
+            let headers = [("content-type", "application/json"), ("mcp-session-id", "up")];
+            (headers, text.to_string()).into_response()
+        }
+    });
+    let (go, came_back, calls) = (Arc::default(), Arc::default(), Arc::default());
+    let slow = Slow { url: listen(app).await.0, go, came_back, calls };
+    (slow.world().await, asked)
+}
+
+#[tokio::test]
+async fn two_who_ask_for_the_common_stream_at_once_open_one_at_the_tool_server() {
+    let (world, asked) = slow_to_open(false).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    let get = || Open::get(&world, &runner, &session, None);
+    let (mut one, mut two) = tokio::join!(get(), get());
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    // One of them took it over; no event went out twice, and none was lost.
+    let (first, second) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(4), one.next()),
+        tokio::time::timeout(Duration::from_secs(4), two.next()),
+    );
+    let said = [first, second].into_iter().filter_map(|next| next.ok().flatten());
+    assert_eq!(said.map(|(_, said)| said["params"]["data"].clone()).collect::<Vec<_>>(), ["1"]);
+}
+
+#[tokio::test]
+async fn a_common_stream_that_ended_is_opened_again_from_the_tool_servers_last_event() {
+    let (world, asked) = slow_to_open(true).await;
+    let runner = world.runner();
+    let session = id_of(&open(&world, &runner).await);
+    for number in ["1", "2", "3"] {
+        let mut common = Open::get(&world, &runner, &session, None).await;
+        let (id, said) = common.next().await.unwrap();
+        assert_eq!(said["params"]["data"], number);
+        assert!(!id.contains("up-"), "ids of its own: {id}");
+        assert_eq!(common.next().await, None);
+    }
+    assert_eq!(*asked.lock().unwrap(), ["", "up-1", "up-2"]);
+}
+
+#[tokio::test]
+async fn a_revocation_cuts_off_who_reads_the_answer_of_a_finished_call() {
+    for revoked in [true, false] {
+        let slow = Slow::start(Way::Pours).await;
+        let world = slow.world().await;
+        let runner = world.runner();
+        let session = id_of(&open(&world, &runner).await);
+        let mut call = Open::call(&world, &runner, &session).await;
+        assert!(call.next().await.is_some() && call.next().await.is_some());
+        slow.go.notify_one();
+        // It is answered, and its client does not read: most of it waits here.
+        assert_eq!(world.outcomes(1).await, ["ok"]);
+        if revoked {
+            world.registry.revoke_token(runner.leaf_hash());
+            world.gateway.tend_once();
+        }
+        let mut read = call.1.len();
+        while let Some(piece) = call.0.chunk().await.unwrap() {
+            read += piece.len();
+        }
+        assert_eq!(read > 12 << 20, !revoked, "{read}");
+    }
 }

@@ -8,7 +8,10 @@ const SESSIONS: &[Era] = &[Era::Sessions];
 const STATELESS: &[Era] = &[Era::Stateless];
 const BOTH: &[Era] = &[Era::Sessions, Era::Stateless];
 
-const NO_TASKS: &str = "a task goes on after its call, whose outcome would not be known";
+const NO_TASKS: &str =
+    "an agent's client is asked for answers, not for work that goes on after them";
+
+const LAST_WORD: &str = "the outcome of its call is recorded when its end is seen";
 
 const ASKED: &str = "on the stream of the call that it belongs to, under an id of the gateway's; the answer is a message of the session, taken once and while the call runs; a `task` is refused";
 
@@ -86,16 +89,32 @@ pub const METHODS: &[Method] = &[
         Treatment::Listing(Filter::Subscriptions),
         "ends when the delegation ends or is revoked",
     ),
-    request("tasks/cancel", BOTH, Treatment::Refused(NO_TASKS), ""),
-    request("tasks/get", BOTH, Treatment::Refused(NO_TASKS), ""),
-    request("tasks/list", SESSIONS, Treatment::Refused(NO_TASKS), ""),
-    request("tasks/result", SESSIONS, Treatment::Refused(NO_TASKS), ""),
-    request("tasks/update", STATELESS, Treatment::Refused(NO_TASKS), ""),
+    request("tasks/cancel", BOTH, Treatment::Task, ""),
+    request("tasks/get", BOTH, Treatment::Task, LAST_WORD),
+    request("tasks/list", SESSIONS, Treatment::Task, "shows only those"),
+    request(
+        "tasks/result",
+        SESSIONS,
+        Treatment::Task,
+        "the outcome of its call is recorded with it; questions come on its stream, as with a call",
+    ),
+    request(
+        "tasks/update",
+        STATELESS,
+        Treatment::Task,
+        "passes on answers to questions that the tool server asked through the gateway; they are recorded with the outcome of the call",
+    ),
     request(
         "tools/call",
-        BOTH,
+        SESSIONS,
         Treatment::Call(CallForm::Tool),
-        "`inputResponses` become `$input`, `requestState` becomes `$state`; the parameter `task` is refused",
+        "`inputResponses` become `$input`, `requestState` becomes `$state`; with the parameter `task` it goes on as a task, where `task_seconds` is listed and for no longer",
+    ),
+    request(
+        "tools/call",
+        STATELESS,
+        Treatment::Call(CallForm::Tool),
+        "`inputResponses` become `$input`, `requestState` becomes `$state`; the tool server may go on with it as a task, where `task_seconds` is listed and for no longer; the parameter `task` of older clients is not passed on",
     ),
     request(
         "tools/list",
@@ -180,20 +199,8 @@ pub const METHODS: &[Method] = &[
         Treatment::Session,
         "",
     ),
-    from_server(
-        "notifications/tasks",
-        STATELESS,
-        Shape::Notification,
-        Treatment::Refused(NO_TASKS),
-        "",
-    ),
-    from_server(
-        "notifications/tasks/status",
-        SESSIONS,
-        Shape::Notification,
-        Treatment::Refused(NO_TASKS),
-        "",
-    ),
+    from_server("notifications/tasks", STATELESS, Shape::Notification, Treatment::Task, LAST_WORD),
+    from_server("notifications/tasks/status", SESSIONS, Shape::Notification, Treatment::Task, ""),
     from_server(
         "notifications/tools/list_changed",
         BOTH,
@@ -216,6 +223,9 @@ method from the other side, or a row's method in the other era is denied (`metho
 - **session**: keeps the conversation going. Chain and DPoP proof by the leaf key; from the tool server, nothing: the gateway called it.
 - **question**: of a tool server to the agent's client, about its user, model or folders. Passes only where the workflow's entry for the
   tool server lists it under `questions`; otherwise the tool server hears that the client does not offer it.
+- **task**: about a call that goes on as a task. Passes only where the workflow's entry for the tool server has `task_seconds`, and only for
+  a task that this delegation (or, of an access token, this client for this principal) started, in its session where there is one, while
+  what it was started under stands. Chain and DPoP proof by the leaf key.
 - **refused**: does not pass, for the reason given. A request is answered with an error, a notification is dropped.
 
 An action's name is what decisions and records call it. The arguments of a call are exactly those that are checked, signed,
@@ -277,6 +287,12 @@ fn words(m: &Method) -> (&'static str, &'static str, String) {
             let only = format!("only with `{question}` in `questions`");
             let both = if m.note.is_empty() { only } else { format!("{only}; {}", m.note) };
             ("question", "none", both)
+        }
+        Treatment::Task => {
+            let only = "only for a task of its own";
+            let both =
+                if m.note.is_empty() { only.to_owned() } else { format!("{only}; {}", m.note) };
+            ("task", "none", both)
         }
         Treatment::Refused(reason) => ("refused", "none", reason.to_owned()),
     }

@@ -127,6 +127,7 @@ fn a_call_has_the_tool_id_and_arguments_that_the_table_says() {
             r#"{"id":1}"#,
         ),
         ("tools/call", r#"{"name":"get","_meta":{"x":1}}"#, "mcp:desk:tools/get", "{}"),
+        ("tools/call", r#"{"name":"get","task":{"ttl":1}}"#, "mcp:desk:tools/get", "{}"),
         ("prompts/get", r#"{"name":"p","arguments":{}}"#, "mcp:desk:prompts/p", "{}"),
         ("resources/read", r#"{"uri":"a://b"}"#, "mcp:desk:resources/read", r#"{"uri":"a://b"}"#),
         (
@@ -155,7 +156,7 @@ fn what_is_not_a_plain_call_is_refused() {
         ("tools/call", r#"{"name":"x","inputResponses":[]}"#, "call-parameter-invalid"),
         ("tools/call", r#"{"name":"x","requestState":{}}"#, "call-parameter-invalid"),
         ("tools/call", r#"{"name":"x","Arguments":{}}"#, "call-parameter-unknown"),
-        ("tools/call", r#"{"name":"x","task":{"ttl":1}}"#, "call-parameter-unknown"),
+        ("prompts/get", r#"{"name":"x","task":{"ttl":1}}"#, "call-parameter-unknown"),
         ("tools/call", r#"{"name":"x","arguments":{"$input":{}}}"#, "call-argument-reserved"),
         ("tools/call", r#"{"name":"x","arguments":{"$state":""}}"#, "call-argument-reserved"),
         ("resources/read", r#"{"uri":"x","name":"y"}"#, "call-parameter-unknown"),

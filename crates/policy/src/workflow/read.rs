@@ -14,7 +14,9 @@ use super::{BudgetCeilings, Workflow};
 use crate::catalogue::{Catalogue, Personal, Rating, ToolServer};
 use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
-use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
+use crate::limits::{
+    MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TASK_SECONDS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS,
+};
 
 mod budget;
 mod cases;
@@ -337,7 +339,7 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let known = ["tools", "resources", "prompts", "operations", "questions"];
+        let known = ["tools", "resources", "prompts", "operations", "questions", "task_seconds"];
         let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("tools") {
@@ -356,9 +358,14 @@ impl Reading {
         if let Some(node) = members.node("questions") {
             server.questions = self.within("questions", |r| r.set(node, Self::grade))?;
         }
+        if let Some(node) = members.node("task_seconds") {
+            let read = self.within("task_seconds", |r| r.integer(node, 1, MAX_TASK_SECONDS));
+            server.task_seconds = Some(read?);
+        }
         let of_mcp = ["tools", "resources", "prompts"].into_iter().find_map(|m| members.node(m));
+        let asides = ["questions", "task_seconds"].into_iter().find_map(|m| members.node(m));
         let of_http = members.node("operations");
-        if let (Some(_), Some(node)) = (of_mcp.or(members.node("questions")), of_http) {
+        if let (Some(_), Some(node)) = (of_mcp.or(asides), of_http) {
             let message = "a tool server speaks MCP or is an HTTP API, not both";
             let remedy = "list the HTTP API under a name of its own";
             self.report(Code::Value, node.at, message, remedy);

@@ -81,6 +81,24 @@ fn a_tool_server_asks_nothing_unless_its_entry_lists_it() {
 }
 
 #[test]
+fn a_call_goes_on_as_a_task_only_where_the_entry_says_for_how_long() {
+    let server = bailiwick_core::ids::ServerName::parse("d").unwrap();
+    let none = Workflow::parse(SMALL).unwrap();
+    assert_eq!(none.catalogue.task_seconds(&server), None);
+    assert!(!none.canonical_json().contains("task_seconds"), "older digests stay");
+    let with =
+        |value: &str| SMALL.replacen("  d:\n", &format!("  d:\n    task_seconds: {value}\n"), 1);
+    let listed = Workflow::parse(&with("900")).unwrap();
+    assert_eq!(listed.catalogue.task_seconds(&server), Some(900));
+    assert_eq!(Workflow::parse(&listed.canonical_json()).unwrap(), listed);
+    let other = bailiwick_core::ids::ServerName::parse("e").unwrap();
+    assert_eq!(listed.catalogue.task_seconds(&other), None);
+    for bad in ["0", "-1", "86401", "true", "[900]", "1.5"] {
+        problems(&with(bad));
+    }
+}
+
+#[test]
 fn the_digest_does_not_depend_on_comments_formatting_order_or_short_forms() {
     let one = Workflow::parse(SMALL).unwrap();
     let other = r#"

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bailiwick_testkit::World;
+use bailiwick_testkit::present::Chain;
 use bailiwick_testkit::world::{RUNNER, command, free_port};
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use crate::stock_clients::{Program, clients};
 
 /// Scenarios that the suite runs besides those that a revision requires, and that
 /// are compared too.
-const MORE: [&str; 14] = [
+const MORE: [&str; 15] = [
     "http-custom-header-server-validation",
     "http-header-validation",
     "json-schema-2020-12",
@@ -31,6 +32,7 @@ const MORE: [&str; 14] = [
     "tasks-request-headers",
     "tasks-request-state-removal",
     "tasks-required-task-error",
+    "tasks-status-notifications",
     "tasks-wire-fields",
 ];
 
@@ -86,6 +88,15 @@ fn run(url: &str, revision: &str, out: &Path) -> Checks {
     checks
 }
 
+/// A part of the conformance suite's server.
+const SOME: &str = r#"  some:
+    tools:
+      everything/test_trigger_tool_change: any
+      everything/test_trigger_prompt_change: any
+      everything/test_headers: any
+      "mcp:everything:resources/read": {uri: "test://watched-resource"}
+"#;
+
 /// The proposed workflow, rated by somebody who knows that this server harms
 /// nobody, with all of it under one shorthand.
 fn rated(proposed: &str) -> String {
@@ -109,41 +120,49 @@ fn rated(proposed: &str) -> String {
         .replace("max_calls: 100", "max_calls: 10000")
         .replace(
             "  everything:\n",
-            "  everything:\n    questions: [elicitation, roots, sampling]\n",
+            "  everything:\n    task_seconds: 600\n    questions: [elicitation, roots, sampling]\n",
         );
-    format!(
-        "{head}\nshorthands:\n  all:\n    tools:\n{tools}      \"mcp:everything:resources/read\": any\n"
-    )
+    let all = format!("  all:\n    tools:\n{tools}      \"mcp:everything:resources/read\": any\n");
+    let some = match tools.contains("test_trigger_tool_change") {
+        true => SOME,
+        false => "",
+    };
+    format!("{head}\nshorthands:\n{all}{some}")
 }
 
 /// The server and a world whose gateway stands before it; gives both addresses.
 fn stand() -> (World, Program, Spoken, [String; 2]) {
-    let direct = format!("http://127.0.0.1:{}/mcp", free_port());
-    let port = direct.split([':', '/']).nth(4).unwrap().to_owned();
-    let server =
-        Program::start(Command::new(node()).arg(clients().join("everything.mjs")).arg(port));
-    server.expect("ready");
-    let (world, connect, through) = before(&direct);
+    let (server, direct) = everything();
+    let (world, connect, through, _) = before(&direct, "all");
     (world, server, connect, [direct, through])
 }
 
-/// A world whose gateway stands before a server, and the address of its
-/// stand-in.
-fn before(direct: &str) -> (World, Spoken, String) {
+/// The conformance suite's server, and its address.
+pub(super) fn everything() -> (Program, String) {
+    let port = free_port();
+    let mut server = Command::new(node());
+    let server = Program::start(server.arg(clients().join("everything.mjs")).arg(port.to_string()));
+    server.expect("ready");
+    (server, format!("http://127.0.0.1:{port}/mcp"))
+}
+
+/// A world whose gateway stands before a server, the address of its stand-in,
+/// and the delegation of this scope that it presents.
+pub(super) fn before(direct: &str, scope: &str) -> (World, Spoken, String, Chain) {
     let world = World::new(EXE);
     let file = world.path("everything.yaml");
     world.ok(&["catalogue", "learn", "everything", "--url", direct, "--out", &file]);
     let text = rated(&std::fs::read_to_string(&file).unwrap());
     std::fs::write(&file, text).unwrap();
     world.ok(&["workflow", "publish", &file]);
-    let chain = world.delegate(&["all"], &["--workflow", "everything"]);
+    let chain = world.delegate(&[scope], &["--workflow", "everything"]);
     let url = format!("{}/mcp/everything", world.public_url);
     let mut connect = command(Path::new(EXE), world.base.path());
     connect.args(["--json", "connect", &url, "--chain", &chain.path()]);
     connect.args(["--key", &world.runner.key_file(), "--listen", "127.0.0.1:0"]);
     let mut connect = Spoken::start(&mut connect);
     let through = connect.next()["url"].as_str().expect("an endpoint").to_owned();
-    (world, connect, through)
+    (world, connect, through, chain)
 }
 
 #[test]
@@ -158,7 +177,8 @@ fn a_stock_client_resumes_its_stream_and_hears_what_a_stock_server_says() {
         assert!(begun.elapsed().as_secs() < 60, "the server starts");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let (mut world, mut connect, through) = before(&format!("http://127.0.0.1:{port}/mcp"));
+    let direct = format!("http://127.0.0.1:{port}/mcp");
+    let (mut world, mut connect, through, _) = before(&direct, "all");
     let mut client = Command::new(node());
     let client = Program::start(client.arg(clients().join("streams.mjs")).arg(&through));
     let mut checks = 0;
@@ -171,9 +191,15 @@ fn a_stock_client_resumes_its_stream_and_hears_what_a_stock_server_says() {
         }
         checks += 1;
     }
-    assert_eq!(checks, 5);
+    assert_eq!(checks, 6);
     drop(connect.child.kill());
     world.stop_serve();
+    // The call that went on as a task is on record with what it came to.
+    let found = world.ok(&["audit", "query", "--tool", "simulate-research-query"]);
+    let actions = found["actions"].as_array().expect("actions");
+    assert_eq!(actions.len(), 1, "{found}");
+    let record = world.recorded(actions[0]["action"].as_str().expect("an id"));
+    assert_eq!((&record["decision"], &record["outcome"]), (&json!("allow"), &json!("ok")));
 }
 
 #[test]
@@ -199,7 +225,7 @@ fn the_suite_finds_the_same_through_the_gateway_as_without_it() {
                 differences.push(format!("{revision} {key:?}: {without:?} became {with:?}"));
             }
             // Two servers that fail alike prove nothing.
-            if required.contains(&key.0) {
+            if required.contains(&key.0) || key.0.starts_with("tasks-") {
                 let failed = without.is_some_and(|s| s.iter().any(|status| status == "FAILURE"));
                 assert!(!failed, "{key:?} fails without the gateway");
             }
