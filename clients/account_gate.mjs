@@ -77,9 +77,8 @@ provider.on('grant.success', (context) => {
     say('granted', { type: context.oidc.params.grant_type, access_token, refresh_token });
 });
 provider.on('authorization.error', (_, error) => say('refused', { error: error.error, why: error.error_description }));
-provider.on('revocation.success', () => say('revoked'));
 provider.on('revocation.error', (_, error) => say('unrevoked', { error: error.error }));
-provider.on('grant.revoked', () => say('revoked'));
+provider.on('grant.revoked', (context) => say('revoked', { token: context.oidc.params?.token }));
 
 const form = (uid) => `<!doctype html><html lang="en"><title>Log in</title>
 <h1>Example mail</h1>
