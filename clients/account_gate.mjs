@@ -48,6 +48,8 @@ const provider = new Provider(issuer, {
             },
         },
     },
+    // A consent outlives the login in which it was given, as it does elsewhere.
+    expiresWithSession: async () => false,
     ttl: { AccessToken: 600, RefreshToken: 3600, AuthorizationCode: 60, Grant: 3600, Interaction: 600, Session: 600 },
     issueRefreshToken: () => true,
     rotateRefreshToken: () => true,

@@ -62,6 +62,13 @@ fn reasons(world: &World) -> Vec<String> {
     found.into_iter().filter_map(|entry| entry.subjects.reason).collect()
 }
 
+/// An account of user:142 that came by consent.
+pub(crate) fn connected(world: &World) {
+    catalogued(world, "mail", "https://mail.example/mcp");
+    let consent = new("mail", Some(WHO), KIND, "first");
+    assert!(world.authority.vault_set(consent, &vault_key()).unwrap().is_none());
+}
+
 #[test]
 fn a_program_has_variables_for_everybody_and_nobody_else_has_any() {
     let world = World::desk();
@@ -85,8 +92,7 @@ fn a_program_has_variables_for_everybody_and_nobody_else_has_any() {
 fn what_was_renewed_meanwhile_does_not_lapse_for_the_token_that_was_refused() {
     let world = World::desk();
     let a = &world.authority;
-    catalogued(&world, "mail", "https://mail.example/mcp");
-    assert!(a.vault_set(new("mail", Some(WHO), KIND, "first"), &vault_key()).unwrap().is_none());
+    connected(&world);
     let refused = row(&world, "mail").unwrap();
     // Another process was given the next token, and kept it.
     let renewed = Zeroizing::new(b"second".to_vec());

@@ -219,3 +219,40 @@ fn without_a_data_dir_the_commands_that_move_imported_credentials_are_printed() 
     assert_eq!(moved, 2);
     learned(&world, &data, &said, &folder);
 }
+
+/// Answers nothing of use, and gives what the first who asks sends.
+fn listener() -> (String, std::thread::JoinHandle<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 8192];
+        let read = stream.read(&mut bytes).unwrap();
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    });
+    (url, heard)
+}
+
+#[test]
+fn what_the_vault_holds_for_a_server_is_sent_to_its_own_address_only() {
+    const SECRET: &str = "hunter2-of-the-desk";
+    let world = World::new(EXE);
+    let data = fresh(&world);
+    let token = world.path("token");
+    bailiwick_testkit::world::private(token.as_ref(), SECRET);
+    let (own, at_own) = listener();
+    let ok = |args: &[&str]| assert_eq!(world.run_on(&data, args).status, 0, "{args:?}");
+    ok(&["tool-server", "add", "desk", "--url", &own]);
+    ok(&["vault", "set", "desk", "--bearer", "--secret-file", &token]);
+    // Under the same name at another address: asked, and told nothing.
+    let (other, at_other) = listener();
+    let learned = world.run_on(&data, &["catalogue", "learn", "desk", "--url", &other]);
+    assert_ne!(learned.status, 0, "{}", learned.out);
+    let heard = at_other.join().unwrap();
+    assert!(heard.contains("POST /mcp") && !heard.contains(SECRET), "{heard}");
+    let learned = world.run_on(&data, &["catalogue", "learn", "desk", "--url", &own]);
+    assert_ne!(learned.status, 0, "{}", learned.out);
+    assert!(at_own.join().unwrap().contains(SECRET));
+}

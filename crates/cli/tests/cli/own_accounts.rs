@@ -70,6 +70,7 @@ impl Desk {
     }
 
     /// Skips to the next event of this name.
+    #[track_caller]
     fn heard(&self, event: &str) -> Value {
         loop {
             let said = self.gate.next();

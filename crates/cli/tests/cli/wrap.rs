@@ -447,7 +447,7 @@ fn a_programs_secret_comes_from_the_vault_and_stands_nowhere_else() {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains(SECRET), "in {}", file.display());
     }
-    let entry = world.ok(&["audit", "tail", "-n", "50"]).to_string();
+    let entry = world.run(&["audit", "tail", "-n", "50"]).out;
     assert!(entry.contains("upstream_identity") && entry.contains("environment"), "{entry}");
 
     // Named twice, it would depend on the order which one counts.
