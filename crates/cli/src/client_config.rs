@@ -99,6 +99,13 @@ pub(crate) struct Found {
     pub(crate) value: Zeroizing<String>,
 }
 
+impl Found {
+    /// Whether its name or its form says that it is one; a header may be none.
+    pub(crate) fn is_telling(&self) -> bool {
+        is_telling(&self.name) || has_shape(&self.value)
+    }
+}
+
 /// A value of a program's environment or command line.
 pub(crate) enum Value {
     Plain(String),

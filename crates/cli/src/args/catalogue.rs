@@ -41,7 +41,7 @@ pub(crate) enum CatalogueVerb {
     #[command(
         after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, what the vault holds for it, and what --env and --secret name. A server by URL that is catalogued already is shown what the vault holds.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory\n  bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem /srv/files"
     )]
-    Learn(LearnArgs),
+    Learn(Box<LearnArgs>),
     /// Withdraw a tool: calls are denied until its definition is accepted again.
     Quarantine {
         /// The tool.

@@ -102,15 +102,18 @@ fn form(found: &Found) -> Result<Form, String> {
     Ok(form)
 }
 
-/// A tool server is shown one credential; `Authorization` goes first.
+/// A tool server is shown one credential: `Authorization`, or what looks most like
+/// one.
 fn of_url(all: &[Found]) -> (Option<Form>, Vec<Lot>) {
     let forms: Vec<_> = all.iter().map(form).collect();
     let fit = |(n, form): (usize, &Result<Form, String>)| form.is_ok().then_some(n);
     let mut fit: Vec<usize> = forms.iter().enumerate().filter_map(fit).collect();
-    let is_first = |n: &usize| {
-        all.get(*n).is_some_and(|found| found.name.eq_ignore_ascii_case("authorization"))
+    let rank = |n: &usize| match all.get(*n) {
+        Some(found) if found.name.eq_ignore_ascii_case("authorization") => 0,
+        Some(found) if found.is_telling() => 1,
+        _ => 2,
     };
-    fit.sort_by_key(|n| !is_first(n));
+    fit.sort_by_key(rank);
     let chosen = fit.first().copied();
     let (mut taken, mut lots) = (None, Vec::with_capacity(all.len()));
     for (n, form) in forms.into_iter().enumerate() {
@@ -170,6 +173,11 @@ mod tests {
         assert!(config.contains(r#""Authorization":"vault:a""#), "{config}");
         assert!(config.contains("file:DIR/a.X-Org-Key") && !config.contains("hunter2"), "{config}");
         assert_eq!(plan.lots().count(), 3);
+        // A header that may be none is not taken for one before another that is.
+        let plan = self::plan(
+            r#"{"url":"https://h/","headers":{"X-Region":"europe-north","X-Api-Key":"hunter2-1"}}"#,
+        );
+        assert_eq!(in_vault(&plan), ["X-Api-Key"]);
     }
 
     #[test]
