@@ -48,6 +48,8 @@ const provider = new Provider(issuer, {
             },
         },
     },
+    // A consent outlives the login in which it was given, as it does elsewhere.
+    expiresWithSession: async () => false,
     ttl: { AccessToken: 600, RefreshToken: 3600, AuthorizationCode: 60, Grant: 3600, Interaction: 600, Session: 600 },
     issueRefreshToken: () => true,
     rotateRefreshToken: () => true,
@@ -77,9 +79,8 @@ provider.on('grant.success', (context) => {
     say('granted', { type: context.oidc.params.grant_type, access_token, refresh_token });
 });
 provider.on('authorization.error', (_, error) => say('refused', { error: error.error, why: error.error_description }));
-provider.on('revocation.success', () => say('revoked'));
 provider.on('revocation.error', (_, error) => say('unrevoked', { error: error.error }));
-provider.on('grant.revoked', () => say('revoked'));
+provider.on('grant.revoked', (context) => say('revoked', { token: context.oidc.params?.token }));
 
 const form = (uid) => `<!doctype html><html lang="en"><title>Log in</title>
 <h1>Example mail</h1>

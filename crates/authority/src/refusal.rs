@@ -274,8 +274,11 @@ pub enum Refusal {
     /// The principal has no key of its own that could have signed.
     #[error("the principal has no signing key of its own")]
     NoSigningKey,
-    /// A credential for a tool server that is a program.
-    #[error("a program gets its secrets from whoever starts it")]
+    /// Variables for a tool server that is no program.
+    #[error("only a program has an environment, and this tool server is reached by a URL")]
+    NotAProgram,
+    /// Something else than variables for a tool server that is a program.
+    #[error("a program gets its secrets in its environment, which is one for everybody")]
     ProgramCredential,
     /// A principal that is not active.
     #[error("the principal is not active")]

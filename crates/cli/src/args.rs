@@ -120,7 +120,7 @@ pub(crate) enum Verb {
     Catalogue(CatalogueVerb),
     /// Read an MCP client's configuration: tool servers to protect, and the credentials in it.
     #[command(
-        after_help = "Reads the mcpServers of Claude, Cursor and others, and the servers of VS Code, as strict JSON. Nothing is started or reached, and the file is not changed. Credentials go to files of mode 0600, and references stand in their place.\n\nExample:\n  bailiwick import ~/.cursor/mcp.json --out protected"
+        after_help = "Reads the mcpServers of Claude, Cursor and others, and the servers of VS Code, as strict JSON. Nothing is started or reached, and the file is not changed. Without --yes it says what it would do. With it the tool servers that have credentials are catalogued, what they are shown and what programs get in their environment goes into the vault, and the folder holds the same configuration with references, and files of mode 0600 for what no vault holds. Where there is no data dir the credentials go to such files, and the commands that move them are printed.\n\nExamples:\n  bailiwick import ~/.cursor/mcp.json\n  bailiwick import ~/.cursor/mcp.json --out protected --yes"
     )]
     Import(ImportArgs),
     /// Tasks: pieces of work under a workflow.
@@ -154,7 +154,7 @@ pub(crate) enum Verb {
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
     #[command(
-        after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, also beside `serve` and other wraps. With --task the person of `init --me` grants what\nis rated low to an instance that ends with this command. The program gets PATH and what --env and --secret name,\nnothing else; it ends with this command, with all that it started. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server issues --agent-dir runner --secret TOKEN -- issue-server --stdio"
+        after_help = "A client starts it as its server's command, in front of the command that it had. Authority and gateway\nare those of the data dir, also beside `serve` and other wraps. With --task the person of `init --me` grants what\nis rated low to an instance that ends with this command. The program gets PATH, what the vault\nholds for it and what --env and --secret name, nothing else; it ends with this command, with all that it started. Logs go to standard error.\n\nExamples:\n  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick wrap --server files --key runner.key --chain chain.json -- npx -y \\\n      @modelcontextprotocol/server-filesystem /srv/files\n  bailiwick vault set issues --env GITHUB_TOKEN --secret-file issues.token\n  bailiwick wrap --server issues --agent-dir runner -- issue-server --stdio"
     )]
     Wrap(WrapArgs),
     /// Start an agent's program with a sidecar that holds its keys and its delegation.
@@ -384,6 +384,9 @@ pub(crate) struct ImportArgs {
     /// The folder to make.
     #[arg(long, default_value = "bailiwick-import")]
     pub(crate) out: PathBuf,
+    /// Do it: catalogue the tool servers that have credentials, and move these into the vault.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -507,11 +510,12 @@ pub(crate) struct OwnArgs {
 /// A program that is a tool server.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ProgramArgs {
-    /// A variable of the program's environment: `NAME=VALUE`, or `NAME` to pass it on.
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    /// A variable of the program's environment: `NAME=VALUE` for what is no secret, or `NAME` to
+    /// pass it on. Secrets are better kept in the vault: `bailiwick vault set SERVER --env NAME`.
+    #[arg(long, value_name = "NAME[=VALUE]", requires = "command")]
     pub(crate) env: Vec<String>,
     /// A variable that is passed on, and that no answer of the program may show.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "command")]
     pub(crate) secret: Vec<String>,
     /// The program and its arguments.
     #[arg(last = true, value_name = "COMMAND")]

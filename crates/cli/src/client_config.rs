@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_core::crypto::from_base64url;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use zeroize::Zeroizing;
@@ -72,13 +73,37 @@ impl Place {
     }
 }
 
-/// A credential of one server. It is written to its file and shown nowhere.
+/// How a tool server of ours could be shown a credential, or given it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Bearer,
+    Basic {
+        user: String,
+    },
+    /// In the header of its name.
+    Header,
+    /// In the variable of its name.
+    Variable,
+    /// Not at all.
+    Nothing,
+}
+
+/// A credential of one server. It goes into the vault or a file, and is shown
+/// nowhere.
 pub(crate) struct Found {
     pub(crate) place: Place,
     pub(crate) name: String,
+    pub(crate) usage: Use,
     /// Its file, below the folder for credentials.
     pub(crate) file: String,
     pub(crate) value: Zeroizing<String>,
+}
+
+impl Found {
+    /// Whether its name or its form says that it is one; a header may be none.
+    pub(crate) fn is_telling(&self) -> bool {
+        is_telling(&self.name) || has_shape(&self.value)
+    }
 }
 
 /// A value of a program's environment or command line.
@@ -271,6 +296,28 @@ fn is_asked(value: &str) -> bool {
     value.contains("${")
 }
 
+/// What of an `Authorization` header is secret, and how it is sent: a token alone,
+/// a password alone, or the header as it stands.
+fn authorization(value: &str) -> (Use, Zeroizing<String>) {
+    let whole = || (Use::Header, Zeroizing::new(value.to_owned()));
+    let Some((scheme, rest)) = value.trim().split_once(' ') else { return whole() };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return (Use::Bearer, Zeroizing::new(rest.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return whole();
+    }
+    let plain = rest.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let pair = from_base64url(&plain).and_then(|pair| String::from_utf8(pair).ok());
+    let pair = pair.map(Zeroizing::new);
+    match pair.as_ref().and_then(|pair| pair.split_once(':')) {
+        Some((user, password)) => {
+            (Use::Basic { user: user.to_owned() }, Zeroizing::new(password.to_owned()))
+        }
+        None => whole(),
+    }
+}
+
 /// Takes credentials out.
 struct Keeper<'a> {
     folder: &'a str,
@@ -292,11 +339,14 @@ impl Keeper<'_> {
             file = format!("{base}-{nth}");
             nth = nth.saturating_add(1);
         }
-        // What the gateway sends as a bearer token is kept as the token alone.
-        let bearer = value.strip_prefix("Bearer ").filter(|_| place == Place::Header);
-        let kept = Zeroizing::new(bearer.unwrap_or(&value).trim().to_owned());
-        let name = name.to_owned();
-        self.found.push(Found { place, name, file: file.clone(), value: kept });
+        let (usage, kept) = match place {
+            Place::Header if name.eq_ignore_ascii_case("authorization") => authorization(&value),
+            Place::Header => (Use::Header, Zeroizing::new(value)),
+            Place::Environment => (Use::Variable, Zeroizing::new(value)),
+            Place::Argument | Place::Query => (Use::Nothing, Zeroizing::new(value)),
+        };
+        let (name, value) = (name.to_owned(), Zeroizing::new(kept.trim().to_owned()));
+        self.found.push(Found { place, name, usage, file: file.clone(), value });
         Value::Kept(file)
     }
 
@@ -415,6 +465,31 @@ mod tests {
         assert!(written.contains("plain") && written.contains("--verbose"));
         assert_eq!(all.iter().map(|s| s.found.len()).sum::<usize>(), 9);
         assert!(all.iter().all(|s| s.found.iter().all(|f| f.value.contains("hunter2"))));
+    }
+
+    #[test]
+    fn what_is_secret_of_an_authorization_header_is_taken_alone() {
+        for (value, usage, secret) in [
+            ("Bearer hunter2", Use::Bearer, "hunter2"),
+            ("bearer  hunter2 ", Use::Bearer, "hunter2"),
+            ("Basic cm9ib3Q6aHVudGVyOjI=", Use::Basic { user: "robot".into() }, "hunter:2"),
+            ("Basic nothing-of-the-kind", Use::Header, "Basic nothing-of-the-kind"),
+            ("Token hunter2", Use::Header, "Token hunter2"),
+            ("hunter2", Use::Header, "hunter2"),
+        ] {
+            let text = format!(
+                r#"{{"mcpServers":{{"a":{{"url":"https://h/","headers":{{"authorization":"{value}"}}}}}}}}"#
+            );
+            let server = imported(&text).unwrap().remove(0);
+            let found = server.found.first().unwrap();
+            assert_eq!((&found.usage, found.value.as_str()), (&usage, secret), "{value}");
+        }
+        // Of any other header the whole value is the secret.
+        let text =
+            r#"{"mcpServers":{"a":{"url":"https://h/","headers":{"X-Auth":"Bearer hunter2"}}}}"#;
+        let server = imported(text).unwrap().remove(0);
+        let found = server.found.first().unwrap();
+        assert_eq!((&found.usage, found.value.as_str()), (&Use::Header, "Bearer hunter2"));
     }
 
     #[test]

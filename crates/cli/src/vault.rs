@@ -20,10 +20,12 @@ use crate::host;
 use crate::keyfile;
 
 pub(crate) mod account;
+pub(crate) mod environment;
 pub(crate) mod form;
 mod source;
 mod token;
 
+use bailiwick_authority::rules::vault::ENVIRONMENT;
 use form::{Form, Source};
 use source::fault;
 
@@ -201,8 +203,11 @@ impl StoreVault {
                 },
             };
             let place = VaultPlace { server: server.clone(), principal: alias };
-            if let Some(row) = view.vault_row(&place)? {
-                return Ok(Some(Held::Sealed(row)));
+            match view.vault_row(&place)? {
+                // It is in the program's environment: no call carries it.
+                Some(row) if row.kind == ENVIRONMENT => return Ok(None),
+                Some(row) => return Ok(Some(Held::Sealed(row))),
+                None => {}
             }
             if principal.is_some() {
                 return Ok(None);
@@ -285,12 +290,23 @@ impl Vault for StoreVault {
     }
 }
 
+/// Whether all of a form can be had.
+pub(crate) async fn try_out(form: &Form) -> Result<(), VaultFault> {
+    match form {
+        Form::Environment { variables } => environment::follow(variables).await.map(drop),
+        form => follow(form).await.map(drop),
+    }
+}
+
 /// The credential of a form, and until when it is good.
-pub(crate) async fn follow(form: &Form) -> Result<(Credential, Option<Timestamp>), VaultFault> {
+async fn follow(form: &Form) -> Result<(Credential, Option<Timestamp>), VaultFault> {
     let asked = host::now();
-    let secret = source::read(form.source()).await?;
     let unusable = fault("credential-unusable");
+    let [from] = form.sources()[..] else { return Err(unusable) };
+    let secret = source::read(from).await?;
     let credential = match form {
+        // Nothing of it is a header.
+        Form::Environment { .. } => None,
         Form::Bearer { .. } => Credential::bearer(&secret),
         Form::Account { until, refresh, .. } => {
             let credential = Credential::bearer(&secret).ok_or(unusable)?;
@@ -313,7 +329,7 @@ pub(crate) async fn follow(form: &Form) -> Result<(Credential, Option<Timestamp>
         }
     };
     let credential = credential.ok_or(unusable)?;
-    Ok(match form.source() {
+    Ok(match from {
         Source::Value(_) => (credential, None),
         Source::File(_) | Source::Credential(_) => {
             (credential, Some(asked.plus_seconds(FILE_SECONDS)))

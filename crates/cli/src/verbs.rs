@@ -87,7 +87,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Vault(verb) => vault::run(verb, &dir, out)?,
         Verb::Catalogue(verb) => catalogue::run(verb, &dir, logins.as_deref(), out)?,
-        Verb::Import(verb) => import::run(&verb, out)?,
+        Verb::Import(verb) => import::run(&verb, &dir, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,
         Verb::Delegate(verb) => delegate::run(&verb, &dir, out)?,
         Verb::Attenuate(verb) => attenuate::run(&verb, out)?,

@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{PrincipalId, ServerName};
 use bailiwick_core::time::Timestamp;
+use tokio_util::task::TaskTracker;
 
 use crate::credential::Credential;
 use crate::ports::{Host, Opened, ToolServer, UpstreamIdentity, Vault, VaultFault};
@@ -99,11 +101,21 @@ pub(crate) struct Broker {
     /// Where people connect their accounts.
     page: Option<String>,
     slots: Mutex<HashMap<Place, Arc<Slot>>>,
+    /// What is being opened, whoever waits for it.
+    opening: TaskTracker,
 }
 
 impl Broker {
     pub(crate) fn new(vault: Arc<dyn Vault>, host: Arc<dyn Host>, page: Option<String>) -> Self {
-        Self { vault, host, page, slots: Mutex::default() }
+        Self { vault, host, page, slots: Mutex::default(), opening: TaskTracker::new() }
+    }
+
+    /// Waits until nothing is being opened any more; false, if something still
+    /// was after `limit`. A process that ended before would lose a token that was
+    /// just given out in place of the one that the vault still holds.
+    pub(crate) async fn settle(&self, limit: Duration) -> bool {
+        self.opening.close();
+        tokio::time::timeout(limit, self.opening.wait()).await.is_ok()
     }
 
     fn slot(&self, place: &Place) -> Arc<Slot> {
@@ -179,7 +191,7 @@ impl Broker {
         // has forgotten the old one by then.
         let (vault, host, place) = (Arc::clone(&self.vault), Arc::clone(&self.host), place.clone());
         let opening = async move { slot.open(&*vault, &*host, &place, &version).await };
-        tokio::spawn(opening).await.unwrap_or(Err(VaultFault { code: "vault-unreadable" }))
+        self.opening.spawn(opening).await.unwrap_or(Err(VaultFault { code: "vault-unreadable" }))
     }
 
     /// Another credential in place of one that the tool server refused: once,
@@ -283,7 +295,11 @@ mod tests {
         vault.asked.notified().await;
         gone.abort();
         assert!(gone.await.unwrap_err().is_cancelled());
+        // Nor does a process that stops, as long as it may wait.
+        assert!(!broker.settle(Duration::from_millis(50)).await);
         vault.go.notify_one();
+        assert!(broker.settle(Duration::from_secs(60)).await);
+        assert_eq!(vault.opened.load(Ordering::SeqCst), 1);
         // What the first began is kept; nothing is asked for again.
         assert!(broker.open(&place).await.unwrap().is_some());
         assert_eq!(vault.opened.load(Ordering::SeqCst), 1);

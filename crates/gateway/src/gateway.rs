@@ -44,6 +44,10 @@ mod suppressed;
 /// The longest pause before a finished call's entry is tried again.
 const COMPLETE_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a gateway that stops waits for credentials that are being renewed:
+/// longer than a command or a request for a token may take.
+const RENEWALS: Duration = Duration::from_secs(20);
+
 /// How often open sessions are looked at: once in so many looks at who reads.
 const TEND_EVERY: u32 = 10;
 
@@ -279,8 +283,9 @@ impl Gateway {
         }
     }
 
-    /// Ends open streams and sessions, waits for calls in flight and their
-    /// entries, and ends the programs that were started here. False, if some were still in flight after `limit`.
+    /// Ends open streams and sessions, waits for calls in flight, their entries
+    /// and credentials on their way into the vault, and ends the programs that were
+    /// started here. False, if some calls were still in flight after `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.stopping.cancel();
         self.sessions.end_all();
@@ -290,6 +295,9 @@ impl Gateway {
             self.tracker.wait().await;
         };
         let drained = tokio::time::timeout(limit, work).await.is_ok();
+        if !self.broker.settle(RENEWALS).await {
+            tracing::warn!("a credential was still being renewed");
+        }
         self.upstream.end_programs().await;
         self.write_suppressed().await;
         drained

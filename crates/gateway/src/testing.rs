@@ -374,13 +374,17 @@ pub struct MemoryVault {
     held: Mutex<HashMap<Place, Held>>,
     fault: Mutex<Option<&'static str>>,
     opened: AtomicU64,
+    /// Whoever else waits for it must have had a chance to come.
+    pause: Mutex<Duration>,
 }
 
 impl MemoryVault {
     /// An empty vault.
     #[must_use]
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, held: Mutex::default(), fault: Mutex::default(), opened: AtomicU64::new(0) }
+        let (held, fault) = (Mutex::default(), Mutex::default());
+        let pause = Mutex::new(Duration::from_millis(20));
+        Self { host, held, fault, opened: AtomicU64::new(0), pause }
     }
 
     /// Puts a credential there that stands until another one is put there.
@@ -425,6 +429,11 @@ impl MemoryVault {
         *lock(&self.fault) = code;
     }
 
+    /// How long it takes to open something.
+    pub fn set_pause(&self, pause: Duration) {
+        *lock(&self.pause) = pause;
+    }
+
     /// How often something was opened.
     #[must_use]
     pub fn opened(&self) -> u64 {
@@ -458,8 +467,8 @@ impl Vault for MemoryVault {
         principal: Option<&'a PrincipalId>,
     ) -> BoxFuture<'a, Result<Option<Opened>, VaultFault>> {
         Box::pin(async move {
-            // Whoever else waits for it must have had a chance to come.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let pause = *lock(&self.pause);
+            tokio::time::sleep(pause).await;
             self.opened.fetch_add(1, Ordering::SeqCst);
             let now = self.host.now();
             Ok(self.held(server, principal)?.map(|held| Opened {

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::broker::Broker;
 use crate::credential::Credential;
-use crate::ports::ToolServer;
+use crate::ports::{ToolServer, UpstreamIdentity};
 use crate::relay::Events;
 use crate::rpc::Message;
 use crate::stages::evidence::Outcome;
@@ -280,6 +280,13 @@ impl Upstream {
     /// Whether a tool server is a program that is started here.
     pub(crate) fn is_program(&self, server: &ToolServer) -> bool {
         self.programs.has(&server.name)
+    }
+
+    /// By whose account a tool server knows a call: a program that was given
+    /// credentials of the gateway's has one environment, and one account, for all.
+    pub(crate) fn shown_identity(&self, server: &ToolServer) -> Option<UpstreamIdentity> {
+        let by_program = || self.programs.have_account(&server.name);
+        server.shown_identity().or_else(|| by_program().then_some(UpstreamIdentity::Shared))
     }
 
     /// Ends the programs that were started here.

@@ -63,5 +63,5 @@ pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
-pub use vault::{MAX_VAULT_BYTES, Unsealed, VaultKey, VaultPlace, VaultRow};
+pub use vault::{MAX_VAULT_BYTES, Unsealed, VaultKey, VaultPlace, VaultRow, VaultTaken};
 pub use view::View;

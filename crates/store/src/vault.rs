@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use bailiwick_core::crypto::{base64url, sha256};
+use bailiwick_core::crypto::{Digest, base64url, sha256};
 use bailiwick_core::ids::{Alias, EntryId, OrgId, ServerName};
 use zeroize::Zeroizing;
 
@@ -86,33 +86,55 @@ pub struct VaultRow {
     pub entry: EntryId,
     /// The key that sealed it.
     pub key: String,
+    /// Of the sealed bytes: another one whenever something else is sealed there.
+    pub seal: Digest,
 }
 
 /// A row, and the credential that was sealed in it.
 pub type Unsealed = (VaultRow, Zeroizing<Vec<u8>>);
 
-fn associated(org: &OrgId, row: &VaultRow) -> Aad<Vec<u8>> {
+/// What was taken out of the vault, sealed as it lay there. It is nowhere else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VaultTaken {
+    /// Where it lay.
+    pub row: VaultRow,
+    org: OrgId,
+    sealed: Vec<u8>,
+}
+
+impl VaultTaken {
+    /// The credential.
+    ///
+    /// # Errors
+    /// [`StoreError::VaultSealed`] when the key is another one, or when it is not
+    /// what was sealed.
+    pub fn open(&self, key: &VaultKey) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        open(&self.org, &self.row, self.sealed.clone(), key)
+    }
+}
+
+impl std::fmt::Debug for VaultTaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VaultTaken").field("place", &self.row.place).finish_non_exhaustive()
+    }
+}
+
+fn associated(org: &OrgId, place: &VaultPlace, kind: &str, entry: &EntryId) -> Aad<Vec<u8>> {
     // No part can hold the separator: they are names and a kind of ours.
-    let place = &row.place;
-    let parts = [
-        DOMAIN,
-        org.as_str(),
-        place.server.as_str(),
-        place.principal_text(),
-        &row.kind,
-        row.entry.as_str(),
-    ];
+    let server = place.server.as_str();
+    let parts = [DOMAIN, org.as_str(), server, place.principal_text(), kind, entry.as_str()];
     Aad::from(parts.join("\n").into_bytes())
 }
 
 /// The row as it is bound, and its nonce and ciphertext.
 type Read = (VaultRow, Vec<u8>);
 
-const COLUMNS: &str = "server, principal, kind, entry, key";
+const COLUMNS: &str = "server, principal, kind, entry, key, sealed";
 
-fn row(r: &rusqlite::Row<'_>) -> crate::columns::Read<VaultRow> {
+fn row(r: &rusqlite::Row<'_>) -> crate::columns::Read<Read> {
     let principal: String = r.get(1)?;
-    Ok(VaultRow {
+    let sealed: Vec<u8> = r.get(5)?;
+    let row = VaultRow {
         place: VaultPlace {
             server: parsed(r, 0)?,
             principal: if principal.is_empty() { None } else { Some(parsed(r, 1)?) },
@@ -120,7 +142,9 @@ fn row(r: &rusqlite::Row<'_>) -> crate::columns::Read<VaultRow> {
         kind: r.get(2)?,
         entry: parsed(r, 3)?,
         key: r.get(4)?,
-    })
+        seal: sha256(&sealed),
+    };
+    Ok((row, sealed))
 }
 
 impl View<'_> {
@@ -130,7 +154,7 @@ impl View<'_> {
     /// [`StoreError::Fault`].
     pub fn vault(&self) -> Result<Vec<VaultRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM vault WHERE org = ?1 ORDER BY server, principal");
-        self.many(&sql, [self.org_text()], row)
+        self.many(&sql, [self.org_text()], |r| Ok(row(r)?.0))
     }
 
     /// Whether there is a credential at a place.
@@ -138,19 +162,14 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn vault_row(&self, place: &VaultPlace) -> Result<Option<VaultRow>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM vault WHERE org = ?1 AND server = ?2 AND principal = ?3"
-        );
-        self.one(&sql, (self.org_text(), place.server.as_str(), place.principal_text()), row)
+        Ok(self.vault_sealed(place)?.map(|(row, _)| row))
     }
 
     fn vault_sealed(&self, place: &VaultPlace) -> Result<Option<Read>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, sealed FROM vault
-             WHERE org = ?1 AND server = ?2 AND principal = ?3"
+            "SELECT {COLUMNS} FROM vault WHERE org = ?1 AND server = ?2 AND principal = ?3"
         );
-        let params = (self.org_text(), place.server.as_str(), place.principal_text());
-        self.one(&sql, params, |r| Ok((row(r)?, r.get(5)?)))
+        self.one(&sql, (self.org_text(), place.server.as_str(), place.principal_text()), row)
     }
 
     /// The credential at a place.
@@ -182,7 +201,8 @@ fn open(
     let mut sealed = Zeroizing::new(sealed);
     let opened = sealed.split_first_chunk_mut::<NONCE_LEN>().and_then(|(nonce, text)| {
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = key.aead()?.open_in_place(nonce, associated(org, row), text).ok()?;
+        let aad = associated(org, &row.place, &row.kind, &row.entry);
+        let text = key.aead()?.open_in_place(nonce, aad, text).ok()?;
         Some(Zeroizing::new(text.to_vec()))
     });
     opened.ok_or_else(|| unopened(&row.place))
@@ -205,17 +225,11 @@ impl Tx<'_> {
         if secret.len() > MAX_VAULT_BYTES {
             return Err(StoreError::Value { what: "length of the credential" });
         }
-        let row = VaultRow {
-            place: place.clone(),
-            kind: kind.to_owned(),
-            entry: entry.clone(),
-            key: key.id().to_owned(),
-        };
         // Random nonces under one key: fewer than 2^32 credentials.
         let nonce = random::<NONCE_LEN>(&*self.view.cx.entropy)?;
         let mut text = Vec::with_capacity(secret.len().saturating_add(16));
         text.extend_from_slice(secret);
-        let aad = associated(self.view.org(), &row);
+        let aad = associated(self.view.org(), place, kind, entry);
         key.aead()
             .and_then(|k| {
                 let nonce = Nonce::assume_unique_for_key(nonce);
@@ -241,27 +255,42 @@ impl Tx<'_> {
         execute(self.view.c, sql, params, "credential").map(|_| ())
     }
 
-    /// Removes what is at a place; false, if there was nothing.
+    /// Takes out what is at a place, if there is anything.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn vault_remove(&mut self, place: &VaultPlace) -> Result<bool, StoreError> {
+    pub fn vault_take(&mut self, place: &VaultPlace) -> Result<Option<VaultTaken>, StoreError> {
+        let Some((row, sealed)) = self.view.vault_sealed(place)? else { return Ok(None) };
         let sql = "DELETE FROM vault WHERE org = ?1 AND server = ?2 AND principal = ?3";
         let params = (self.view.org().as_str(), place.server.as_str(), place.principal_text());
-        Ok(execute(self.view.c, sql, params, "credential")? > 0)
+        execute(self.view.c, sql, params, "credential")?;
+        Ok(Some(VaultTaken { row, org: self.view.org().clone(), sealed }))
     }
 
-    /// Removes all that a principal has; gives where.
+    /// Removes what a row says, if it is still that and was not sealed anew;
+    /// false, if not.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn vault_remove_of(&mut self, principal: &Alias) -> Result<Vec<VaultPlace>, StoreError> {
-        let of = |row: &VaultRow| row.place.principal.as_ref() == Some(principal);
-        let places: Vec<_> = self.view.vault()?.into_iter().filter(of).map(|r| r.place).collect();
-        for place in &places {
-            self.vault_remove(place)?;
+    pub fn vault_remove_same(&mut self, row: &VaultRow) -> Result<bool, StoreError> {
+        if self.view.vault_row(&row.place)?.as_ref() != Some(row) {
+            return Ok(false);
         }
-        Ok(places)
+        Ok(self.vault_take(&row.place)?.is_some())
+    }
+
+    /// Takes out all that a principal has.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn vault_take_of(&mut self, principal: &Alias) -> Result<Vec<VaultTaken>, StoreError> {
+        let of = |row: &VaultRow| row.place.principal.as_ref() == Some(principal);
+        let rows: Vec<_> = self.view.vault()?.into_iter().filter(of).collect();
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in rows {
+            taken.extend(self.vault_take(&row.place)?);
+        }
+        Ok(taken)
     }
 
     /// Seals everything anew under another key; gives how many there were.

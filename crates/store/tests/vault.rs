@@ -52,8 +52,10 @@ fn a_credential_comes_back_with_its_key_and_is_nowhere_in_the_files() {
         }
     }
     let gone = own.clone();
-    assert!(f.store.write(move |tx| tx.vault_remove(&gone)).wait().unwrap());
+    let taken = f.store.write(move |tx| tx.vault_take(&gone)).wait().unwrap().unwrap();
     assert!(f.store.read(|v| v.vault_open(&own, &key)).unwrap().is_none());
+    assert_eq!(taken.open(&key).unwrap().as_slice(), SECRET);
+    assert!(taken.open(&VaultKey::new([6; 32])).is_err());
     assert!(f.store.read(|v| v.vault_open(&theirs, &key)).unwrap().is_some());
 }
 
@@ -122,10 +124,32 @@ fn what_a_principal_has_goes_with_the_principal() {
         put(&f, &place, SECRET, &key);
     }
     let gone = Alias::parse(&one).unwrap();
-    let places = f.store.write(move |tx| tx.vault_remove_of(&gone)).wait().unwrap();
+    let taken = f.store.write(move |tx| tx.vault_take_of(&gone)).wait().unwrap();
+    assert!(taken.iter().all(|taken| taken.open(&key).unwrap().as_slice() == SECRET));
+    let places: Vec<_> = taken.into_iter().map(|taken| taken.row.place).collect();
     assert_eq!(places, [place("desk", Some(&one)), place("mail", Some(&one))]);
     let left = f.store.read(|v| v.vault()).unwrap();
     assert_eq!(left.len(), 2);
+}
+
+#[test]
+fn what_was_sealed_anew_meanwhile_is_not_removed_for_what_it_was() {
+    let f = fixture();
+    let key = VaultKey::new([5; 32]);
+    let own = place("desk", Some(&alias(1)));
+    let entry = put(&f, &own, SECRET, &key);
+    let before = f.store.read(|v| v.vault_row(&own)).unwrap().unwrap();
+    // The same credential, renewed: place, kind and entry are what they were.
+    let (p, e, k) = (own.clone(), entry.clone(), key.clone());
+    f.store.write(move |tx| tx.vault_put(&p, "bearer", &e, b"renewed-0001", &k)).wait().unwrap();
+    let now = f.store.read(|v| v.vault_row(&own)).unwrap().unwrap();
+    assert_eq!((&now.entry, &now.key), (&before.entry, &before.key));
+    assert_ne!(now.seal, before.seal);
+    assert!(!f.store.write(move |tx| tx.vault_remove_same(&before)).wait().unwrap());
+    let (_, opened) = f.store.read(|v| v.vault_open(&own, &key)).unwrap().unwrap();
+    assert_eq!(opened.as_slice(), b"renewed-0001");
+    assert!(f.store.write(move |tx| tx.vault_remove_same(&now)).wait().unwrap());
+    assert!(f.store.read(|v| v.vault_row(&own)).unwrap().is_none());
 }
 
 #[test]

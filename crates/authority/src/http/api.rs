@@ -23,6 +23,7 @@ use bailiwick_core::dpop::{self, Nonces, Possession};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 
+use super::console::{Accounts, NoAccounts};
 use super::idempotency::{Admission, Idempotency};
 use super::limits::{Rate, RateLimiter};
 use super::problem::{MEDIA_TYPE, Problem};
@@ -66,6 +67,7 @@ struct Inner {
     addresses: RateLimiter<IpAddr>,
     people: RateLimiter<String>,
     providers: Vec<ProviderConfig>,
+    accounts: Arc<dyn Accounts>,
 }
 
 impl std::fmt::Debug for Api {
@@ -88,7 +90,18 @@ impl Api {
             answers: Idempotency::new(MAX_ANSWERS),
             addresses: RateLimiter::new(rate, MAX_CALLERS, now),
             people: RateLimiter::new(rate, MAX_CALLERS, now),
+            accounts: Arc::new(NoAccounts),
         }))
+    }
+
+    /// The same, where people have accounts at tool servers that end with them.
+    /// To be called before it is cloned; afterwards it changes nothing.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Arc<dyn Accounts>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.accounts = accounts;
+        }
+        self
     }
 }
 
@@ -152,6 +165,7 @@ fn other_method(allow: &str) -> Response {
 struct Call<'a> {
     authority: &'a Authority,
     providers: &'a [ProviderConfig],
+    accounts: &'a dyn Accounts,
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Object,
@@ -359,6 +373,7 @@ impl Asked {
         let call = Call {
             authority: &authority,
             providers: &cx.providers,
+            accounts: &*cx.accounts,
             path: self.path,
             query: self.query,
             body,

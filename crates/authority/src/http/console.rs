@@ -17,6 +17,7 @@ use axum::{Router, middleware};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_store::VaultTaken;
 
 use super::limits::{Rate, RateLimiter};
 use crate::console::assets::Asset;
@@ -116,9 +117,11 @@ pub trait Accounts: Send + Sync {
         tokens: &Tokens,
     ) -> Result<(), Refusal>;
 
-    /// What the vault holds of a consent of theirs; `None` where there is none,
-    /// or where it cannot be opened.
-    fn held(&self, person: &SignedIn, server: &ServerName) -> Option<(TokenSite, Tokens)>;
+    /// Tells the authorization servers that consents which were taken out of the
+    /// vault ended (RFC 7009); gives the tool servers where nobody could be told.
+    /// It begins with this call, and goes on when what it gives is dropped. To be
+    /// called inside a runtime.
+    fn end(&self, taken: Vec<VaultTaken>) -> Later<'static, Vec<ServerName>>;
 }
 
 /// Of an installation where no accounts can be connected.
@@ -138,8 +141,8 @@ impl Accounts for NoAccounts {
         Err(AccountError::NotOffered.into())
     }
 
-    fn held(&self, _: &SignedIn, _: &ServerName) -> Option<(TokenSite, Tokens)> {
-        None
+    fn end(&self, taken: Vec<VaultTaken>) -> Later<'static, Vec<ServerName>> {
+        Box::pin(async move { taken.into_iter().map(|taken| taken.row.place.server).collect() })
     }
 }
 

@@ -226,19 +226,18 @@ impl Site {
         Ok(url)
     }
 
-    /// The tokens for what the browser brought back. What was kept of the
-    /// consent must be taken away before, so that it serves once.
+    /// The tokens for the code that the browser brought back. What was kept of
+    /// the consent must be taken away before, so that it serves once.
     ///
     /// # Errors
     /// See [`AccountError`].
-    pub async fn finish(
+    pub async fn exchange(
         &self,
         config: &AccountConfig,
         secret: &Secret,
         redirect_uri: &str,
-        callback: &Callback,
+        code: &str,
     ) -> Result<Tokens, AccountError> {
-        let code = self.code(secret, callback)?;
         let redirect = RedirectUrl::new(redirect_uri.to_owned())
             .map_err(|_| AccountError::Metadata { problem: "the callback is no URL" })?;
         let client = self.tokens.client(config)?;
@@ -257,7 +256,15 @@ impl Site {
     }
 
     /// The code of an answer that belongs to this consent.
-    fn code<'c>(&self, secret: &Secret, callback: &'c Callback) -> Result<&'c str, AccountError> {
+    ///
+    /// # Errors
+    /// [`AccountError::State`], [`AccountError::MixUp`], [`AccountError::Refused`],
+    /// [`AccountError::Answer`].
+    pub fn code<'c>(
+        &self,
+        secret: &Secret,
+        callback: &'c Callback,
+    ) -> Result<&'c str, AccountError> {
         if !is_state(secret, callback.state.as_deref().unwrap_or_default()) {
             return Err(AccountError::State);
         }

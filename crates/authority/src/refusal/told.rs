@@ -55,6 +55,7 @@ impl Refusal {
             Self::TicketGone { .. } => "link-used-or-expired",
             Self::NoEntropy => "no-entropy",
             Self::NoWorkflow { .. } => "no-workflow",
+            Self::NotAProgram => "not-a-program",
             Self::NotInitialised => "not-initialised",
             Self::NotForBearer { .. } => "not-for-bearer",
             Self::NothingThere { .. } => "nothing-there",
@@ -158,6 +159,7 @@ impl Refusal {
             Self::NoWorkflow { .. } => {
                 "publish a workflow that lists the agent and all shorthands, or ask for less"
             }
+            Self::NotAProgram => "set what it is shown instead: see `bailiwick vault set --help`",
             Self::NotInitialised => "run `bailiwick init` first",
             Self::NotForBearer { .. } => "prove a key with DPoP",
             Self::NothingThere { .. } => "name a tool server that the grant reaches",
@@ -169,7 +171,9 @@ impl Refusal {
             Self::PreparedUnknown { .. } => "prepare the grant again, then sign and submit it",
             Self::NoSigningKey => "sign with a passkey in the console, or at the identity provider",
             Self::PrincipalInactive => "ask the operator",
-            Self::ProgramCredential => "name the variable with `--secret` of `bailiwick wrap`",
+            Self::ProgramCredential => {
+                "name the variable, as in `bailiwick vault set NAME --env TOKEN`"
+            }
             Self::ReasonForm => "write for example `finished` or `key-compromised`",
             Self::ReasonMissing => "say in a few words why the person leaves",
             Self::RevocationStatement { .. } => {

@@ -4,7 +4,9 @@ use bailiwick_core::ids::{AgentId, Alias, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Agent, Client, Credential, Instance, Principal, Revocation, Status};
+use bailiwick_store::{
+    Agent, Client, Credential, Instance, Principal, Revocation, Status, VaultTaken,
+};
 
 use crate::host::Moment;
 use crate::installation::Installation;
@@ -141,6 +143,9 @@ pub struct Offboarded {
     pub sessions: usize,
     /// Workflows that name them as owner: publish each with another one.
     pub workflows: Vec<String>,
+    /// Their credentials at tool servers, taken out of the vault: whose server
+    /// can be told that they ended is to be told.
+    pub taken: Vec<VaultTaken>,
 }
 
 impl Offboarded {
@@ -205,6 +210,7 @@ pub fn offboard(
         grants: 0,
         sessions: 0,
         workflows: Vec::new(),
+        taken: Vec::new(),
     };
     for role in leaving.roles {
         let others = leaving.other_owners;

@@ -11,6 +11,9 @@ use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 
+/// The kind of what a program gets in its environment.
+pub const ENVIRONMENT: &str = "environment";
+
 /// Where a credential is put, as it stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -29,8 +32,8 @@ pub struct Known<'a> {
 ///
 /// # Errors
 /// [`Refusal::Unknown`], [`Refusal::Revoked`], [`Refusal::PrincipalInactive`],
-/// [`Refusal::ProgramCredential`] for a program, which gets what it needs from
-/// whoever starts it.
+/// [`Refusal::ProgramCredential`] for a program, which has an environment and
+/// nothing else, one for everybody; [`Refusal::NotAProgram`] the other way round.
 pub fn set(
     moment: &Moment<'_>,
     installation: &Installation,
@@ -42,8 +45,11 @@ pub fn set(
     if known.revoked || server.status != Status::Active {
         return Err(Refusal::Revoked { kind: "tool server" });
     }
-    if server.url.starts_with("stdio:") {
-        return Err(Refusal::ProgramCredential);
+    match (server.url.starts_with("stdio:"), kind == ENVIRONMENT) {
+        (true, true) if known.principal.is_none() => {}
+        (true, _) => return Err(Refusal::ProgramCredential),
+        (false, true) => return Err(Refusal::NotAProgram),
+        (false, false) => {}
     }
     if let Some((name, principal)) = known.principal {
         let principal = principal.ok_or_else(|| Refusal::unknown("principal", name))?;

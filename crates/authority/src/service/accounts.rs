@@ -9,13 +9,13 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
     Filter, IdentityMode, Status, StoreError, StoredEntry, Subject, Ticket, VaultKey, VaultPlace,
-    View,
+    VaultRow, VaultTaken, View,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Authority;
-use crate::people::accounts::{AccountError, Site};
+use crate::people::accounts::{self, AccountError, Site};
 use crate::people::sessions::Secret;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
@@ -30,6 +30,8 @@ const MAX_OWN: u64 = 100;
 const MAX_ENTRIES: u32 = 500;
 /// The reason code of an account whose server does not renew it any more.
 pub(crate) const LAPSED: &str = "lapsed";
+/// The reason code of an account that its person connects anew.
+const RECONNECTED: &str = "reconnected";
 
 /// A consent on its way: who began it, in which session, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,20 +187,40 @@ impl Authority {
         })
     }
 
-    /// Removes a consent that its server does not renew any more, if it is
-    /// still the one of `entry`.
+    /// Removes a consent that its server does not renew any more; false, if
+    /// what was refused is not what is there: somebody renewed it meanwhile.
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub fn vault_lapsed(&self, place: &VaultPlace, entry: &EntryId) -> Result<(), Refusal> {
-        let (place, entry) = (place.clone(), entry.clone());
+    pub fn vault_lapsed(&self, refused: &VaultRow) -> Result<bool, Refusal> {
+        let refused = refused.clone();
         self.transact(move |cx, tx, moment| {
-            if tx.vault_row(&place)?.is_none_or(|row| row.entry != entry) {
-                return Ok(());
+            if !tx.vault_remove_same(&refused)? {
+                return Ok(false);
             }
-            tx.vault_remove(&place)?;
-            let step = vault::remove(moment, &cx.installation, &place, LAPSED)?;
-            cx.write(tx, Plan::one(step, ()))
+            let step = vault::remove(moment, &cx.installation, &refused.place, LAPSED)?;
+            cx.write(tx, Plan::one(step, true))
+        })
+    }
+
+    /// Takes out the consent that a person is about to replace, if there is
+    /// one. What came otherwise stays until it is replaced.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn account_replaced(
+        &self,
+        person: &Alias,
+        server: &ServerName,
+    ) -> Result<Option<VaultTaken>, Refusal> {
+        let place = VaultPlace { server: server.clone(), principal: Some(person.clone()) };
+        self.transact(move |cx, tx, moment| {
+            if tx.vault_row(&place)?.is_none_or(|row| row.kind != accounts::KIND) {
+                return Ok(None);
+            }
+            let taken = tx.vault_take(&place)?;
+            let step = vault::remove(moment, &cx.installation, &place, RECONNECTED)?;
+            cx.write(tx, Plan::one(step, taken))
         })
     }
 }

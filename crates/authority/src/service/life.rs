@@ -230,11 +230,13 @@ impl Authority {
             let sessions = end_sessions(tx, alias)?;
             let left = cx.write(tx, plan)?;
             // What others' services let the principal do ends here as well.
-            for place in tx.vault_remove_of(alias)? {
-                let step = vault::remove(moment, &cx.installation, &place, "offboarded")?;
+            let taken = tx.vault_take_of(alias)?;
+            for taken in &taken {
+                let place = &taken.row.place;
+                let step = vault::remove(moment, &cx.installation, place, "offboarded")?;
                 cx.write(tx, Plan::one(step, ()))?;
             }
-            Ok(Offboarded { grants: open, sessions, ..left })
+            Ok(Offboarded { grants: open, sessions, taken, ..left })
         })?;
         left.workflows = self.workflows_of_owner(&left.alias)?;
         Ok(left)

@@ -2,7 +2,7 @@
 //! is the gateway's business: here it is bytes.
 
 use bailiwick_core::ids::{PrincipalId, ServerName};
-use bailiwick_store::{Subject, Tx, VaultKey, VaultPlace, VaultRow};
+use bailiwick_store::{Subject, Tx, VaultKey, VaultPlace, VaultRow, VaultTaken};
 use zeroize::Zeroizing;
 
 use super::{Authority, Inner};
@@ -41,11 +41,15 @@ fn place(
 }
 
 impl Authority {
-    /// Puts a credential into the vault, in place of one that was there.
+    /// Puts a credential into the vault; gives the one that was there before.
     ///
     /// # Errors
     /// See [`vault::set`]; [`Refusal::Store`].
-    pub fn vault_set(&self, new: NewCredential, key: &VaultKey) -> Result<(), Refusal> {
+    pub fn vault_set(
+        &self,
+        new: NewCredential,
+        key: &VaultKey,
+    ) -> Result<Option<VaultTaken>, Refusal> {
         let key = key.clone();
         self.transact(move |cx, tx, moment| {
             let server = tx.tool_server(&new.server)?;
@@ -54,20 +58,22 @@ impl Authority {
             let found = found.flatten();
             let principal = found.as_ref().map(|p| p.row.alias.clone());
             let place = VaultPlace { server: new.server.clone(), principal };
+            let replaced = tx.vault_take(&place)?;
             let known = vault::Known {
                 server: server.as_deref(),
                 revoked: tx.is_revoked(&subject)?.is_some(),
                 principal: new.principal.as_ref().map(|id| (id.as_str(), found.as_deref())),
-                replaced: tx.vault_row(&place)?.is_some(),
+                replaced: replaced.is_some(),
             };
             let what = (new.kind, new.source);
             let plan = vault::set(moment, &cx.installation, &place, what, known)?;
             let entry = cx.write(tx, plan)?;
-            Ok(tx.vault_put(&place, new.kind, &entry, &new.sealed, &key)?)
+            tx.vault_put(&place, new.kind, &entry, &new.sealed, &key)?;
+            Ok(replaced)
         })
     }
 
-    /// Removes one.
+    /// Takes one out: it is nowhere but in what is given.
     ///
     /// # Errors
     /// [`Refusal::Unknown`] when there is none, or no such principal.
@@ -75,15 +81,15 @@ impl Authority {
         &self,
         server: &ServerName,
         principal: Option<&PrincipalId>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<VaultTaken, Refusal> {
         let (server, principal) = (server.clone(), principal.cloned());
         self.transact(move |cx, tx, moment| {
             let place = place(cx, tx, &server, principal.as_ref())?;
-            if !tx.vault_remove(&place)? {
-                return Err(Refusal::unknown("credential in the vault for", &server));
-            }
+            let taken = tx.vault_take(&place)?;
+            let taken =
+                taken.ok_or_else(|| Refusal::unknown("credential in the vault for", &server))?;
             let step = vault::remove(moment, &cx.installation, &place, "removed")?;
-            cx.write(tx, Plan::one(step, ()))
+            cx.write(tx, Plan::one(step, taken))
         })
     }
 

@@ -2,19 +2,23 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bailiwick_authority::http::api::{Api, api_router};
-use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
+use bailiwick_authority::http::console::{
+    Accounts, Console, Later, RecordedClients, console_router,
+};
 use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::oauth::pkce::Challenge;
+use bailiwick_authority::people::accounts::{AccountConfig, AccountError, TokenSite, Tokens};
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{FRESH_SECONDS, Method, Secret, Session};
-use bailiwick_authority::{LOGIN_SECONDS, SignedIn};
+use bailiwick_authority::{LOGIN_SECONDS, Refusal, SignedIn};
 use bailiwick_core::crypto::{base64url, sha256};
 use bailiwick_core::dpop::Occasion;
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::jose::JwsSigner as _;
-use bailiwick_store::{Filter, Status, Ticket};
+use bailiwick_store::{Filter, Status, Ticket, VaultTaken};
 use bailiwick_testkit::http::{Request, Response};
 use serde_json::{Value, json};
 
@@ -24,8 +28,32 @@ mod life;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
+/// What was handed over to be told to authorization servers.
+#[derive(Default)]
+struct Ended(Mutex<Vec<VaultTaken>>);
+
+impl Accounts for Ended {
+    fn offers(&self, _: &ServerName) -> bool {
+        false
+    }
+
+    fn config(&self, _: &ServerName) -> Result<AccountConfig, AccountError> {
+        Err(AccountError::NotOffered)
+    }
+
+    fn keep(&self, _: &SignedIn, _: &ServerName, _: &TokenSite, _: &Tokens) -> Result<(), Refusal> {
+        Err(AccountError::NotOffered.into())
+    }
+
+    fn end(&self, taken: Vec<VaultTaken>) -> Later<'static, Vec<ServerName>> {
+        self.0.lock().unwrap().extend(taken);
+        Box::pin(async { Vec::new() })
+    }
+}
+
 struct Served {
     world: World,
+    ended: Arc<Ended>,
     address: SocketAddr,
     jti: Cell<u64>,
     _runtime: tokio::runtime::Runtime,
@@ -45,14 +73,16 @@ impl Served {
         let providers = vec![crate::logins::provider("user:1*", false)];
         let clients = Arc::new(RecordedClients(a.clone()));
         let console = Console::new(a.clone(), clients, providers.clone());
-        let router = api_router(Api::new(a, providers, Rate { burst: 600, per_minute: 6000 }))
-            .merge(console_router(console));
+        let ended = Arc::new(Ended::default());
+        let api = Api::new(a, providers, Rate { burst: 600, per_minute: 6000 });
+        let router =
+            api_router(api.with_accounts(Arc::clone(&ended) as _)).merge(console_router(console));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { world, address, jti: Cell::new(0), _runtime: runtime }
+        Self { world, ended, address, jti: Cell::new(0), _runtime: runtime }
     }
 
     fn now(&self) -> bailiwick_core::time::Timestamp {

@@ -32,3 +32,4 @@ mod providers;
 mod registry;
 mod revocations;
 mod support;
+mod vault;

@@ -1,9 +1,10 @@
 //! The catalogue's verbs.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+
+use super::ProgramArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogueVerb {
@@ -38,9 +39,9 @@ pub(crate) enum CatalogueVerb {
     },
     /// Read what a tool server offers, pin it, and propose a first workflow.
     #[command(
-        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, and what --env names.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory\n  bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem /srv/files"
+        after_help = "Definitions with a suspicious sign are not pinned and wait for a person. The workflow is only proposed: every tool counts as one that writes, of high risk, until somebody rates it.\nA program gets PATH, HOME and LANG of this environment, what the vault holds for it, and what --env and --secret name. A server by URL that is catalogued already is shown what the vault holds.\n\nExamples:\n  bailiwick catalogue learn support-desk --url http://localhost:9000/mcp --credential desk.credential --out desk.yaml\n  bailiwick catalogue learn orders --openapi orders.openapi.yaml --url https://orders.example.com/v1 --credential orders.credential --out orders.yaml\n  bailiwick catalogue learn memory --out memory.yaml -- npx -y @modelcontextprotocol/server-memory\n  bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem /srv/files"
     )]
-    Learn(LearnArgs),
+    Learn(Box<LearnArgs>),
     /// Withdraw a tool: calls are denied until its definition is accepted again.
     Quarantine {
         /// The tool.
@@ -79,10 +80,6 @@ pub(crate) struct LearnArgs {
     /// Where to write the proposed workflow, instead of printing it.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
-    /// A variable of this environment that the program gets too.
-    #[arg(long, value_name = "VARIABLE", requires = "command")]
-    pub(crate) env: Vec<String>,
-    /// The program that is the tool server, with its arguments.
-    #[arg(last = true)]
-    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
 }

@@ -8,14 +8,14 @@ use clap::{Args as ClapArgs, Subcommand};
 pub(crate) enum VaultVerb {
     /// Put a tool server's credential into the vault, in place of one that is there.
     #[command(
-        after_help = "The secret never stands on the command line. Read and sealed now: --secret-file. Looked up with every use: --secret-from\n  file:PATH        a file of mode 0600\n  credential:NAME  a credential that systemd hands to this service (LoadCredential=)\n  exec:COMMAND     what a command prints; its whole path and arguments, parted by spaces; ten seconds, no environment\n\nExamples:\n  bailiwick vault set desk --bearer --secret-file desk.token\n  bailiwick vault set desk --bearer --principal user:142 --secret-file - < token\n  bailiwick vault set mail --basic robot --secret-from credential:mail\n  bailiwick vault set crm --header X-Api-Key --secret-from 'exec:/usr/local/bin/key crm'\n  bailiwick vault set erp --oauth-token-url https://as.example/token --oauth-client-id robot --oauth-scope read --secret-file erp.secret"
+        after_help = "The secret never stands on the command line. Read and sealed now: --secret-file. Looked up with every use: --secret-from\n  file:PATH        a file of mode 0600\n  credential:NAME  a credential that systemd hands to this service (LoadCredential=)\n  exec:COMMAND     what a command prints; its whole path and arguments, parted by spaces; ten seconds, no environment\n\nA tool server that is a program (stdio:NAME) gets its secrets as variables of its environment, one --env each; `wrap`, `tool-server pin` and\n`catalogue learn` hand them to it when it starts.\n\nExamples:\n  bailiwick vault set desk --bearer --secret-file desk.token\n  bailiwick vault set desk --bearer --principal user:142 --secret-file - < token\n  bailiwick vault set mail --basic robot --secret-from credential:mail\n  bailiwick vault set crm --header X-Api-Key --secret-from 'exec:/usr/local/bin/key crm'\n  bailiwick vault set erp --oauth-token-url https://as.example/token --oauth-client-id robot --oauth-scope read --secret-file erp.secret\n  bailiwick vault set issues --env GITHUB_TOKEN --secret-file issues.token"
     )]
     Set(Box<SetArgs>),
     /// List what is in the vault, without any secret.
     List,
     /// Remove a credential: calls that need it are denied from then on.
     #[command(
-        after_help = "Examples:\n  bailiwick vault remove desk\n  bailiwick vault remove desk --principal user:142"
+        after_help = "The authorization server of an account that a person connected is told.\n\nExamples:\n  bailiwick vault remove desk\n  bailiwick vault remove desk --principal user:142\n  bailiwick vault remove issues --env GITHUB_TOKEN"
     )]
     Remove {
         /// The tool server.
@@ -23,6 +23,9 @@ pub(crate) enum VaultVerb {
         /// Whose [default: the gateway's own].
         #[arg(long)]
         principal: Option<String>,
+        /// Only this variable of a program.
+        #[arg(long, value_name = "NAME", conflicts_with = "principal")]
+        env: Option<String>,
     },
     /// Give the vault another key and seal everything anew.
     RotateKey,
@@ -53,7 +56,7 @@ pub(crate) struct SetArgs {
     pub(crate) secret: SecretArgs,
 }
 
-/// What the tool server is shown.
+/// What the tool server is shown, or given.
 #[derive(Debug, ClapArgs)]
 #[group(required = true, multiple = false)]
 pub(crate) struct KindArgs {
@@ -69,6 +72,10 @@ pub(crate) struct KindArgs {
     /// A bearer token that is fetched here for the client's secret (OAuth client credentials).
     #[arg(long, value_name = "URL", requires = "oauth_client_id")]
     pub(crate) oauth_token_url: Option<String>,
+    /// For a tool server that is a program: this variable of its environment, beside those that
+    /// are there.
+    #[arg(long, value_name = "NAME", conflicts_with = "principal")]
+    pub(crate) env: Option<String>,
 }
 
 /// Where the secret comes from.

@@ -80,6 +80,7 @@ fn of_refusal(refusal: &Refusal) -> Class {
         | Refusal::Installation { .. }
         | Refusal::IssuerMoved { .. }
         | Refusal::Key(_)
+        | Refusal::NotAProgram
         | Refusal::ProgramCredential
         | Refusal::ReasonForm
         | Refusal::ReasonMissing

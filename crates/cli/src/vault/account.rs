@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bailiwick_authority::http::console::Accounts;
+use bailiwick_authority::http::console::{Accounts, Later};
 use bailiwick_authority::people::accounts::{
     AccountConfig, AccountError, KIND, SOURCE, TokenSite, Tokens,
 };
@@ -14,12 +14,14 @@ use bailiwick_authority::{Authority, NewCredential, Refusal, SignedIn};
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::ports::VaultFault;
-use bailiwick_store::{Claim, Store, StoreError, VaultPlace, VaultRow};
+use bailiwick_store::{Claim, Store, StoreError, VaultPlace, VaultRow, VaultTaken};
+use futures_util::future::join_all;
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::form::{Form, Source};
 use super::source::fault;
-use super::{good_seconds, key, key_of, read};
+use super::{good_seconds, key, key_of};
 use crate::config::account::AccountOptions;
 use crate::datadir::DataDir;
 use crate::error::CliError;
@@ -30,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Accounts of which it is remembered what was handed out.
 const MAX_HANDED: usize = 10_000;
+/// How long a process that stops waits until the ends of consents are told.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Waits while another process, or another thread of this one, changes the
 /// vault.
@@ -85,29 +89,76 @@ fn parts(form: &Form) -> Option<(TokenSite, Tokens)> {
     Some((site, Tokens { access: Zeroizing::new(access.clone()), refresh, lasts: None }))
 }
 
-/// What the console needs of the vault.
-pub(crate) struct StoreAccounts(pub(crate) Arc<DataDir>);
+/// What the console and the API need of the vault.
+pub(crate) struct StoreAccounts {
+    data: Arc<DataDir>,
+    /// Ends of consents that are being told.
+    ending: TaskTracker,
+}
 
 impl StoreAccounts {
+    pub(crate) fn new(data: &Arc<DataDir>) -> Self {
+        Self { data: Arc::clone(data), ending: TaskTracker::new() }
+    }
+
+    /// Waits, not for ever, until what began to be told is told.
+    pub(crate) async fn settle(&self) {
+        self.ending.close();
+        if tokio::time::timeout(LAST_WORDS, self.ending.wait()).await.is_err() {
+            tracing::warn!("the end of a consent was not told to its authorization server");
+        }
+    }
+
     fn put(&self, person: &SignedIn, new: NewCredential) -> Result<(), Refusal> {
         let not_kept = |error: &CliError| {
             tracing::error!(code = %error.code, remedy = %error.remedy, "{}", error.message);
             Refusal::from(AccountError::NotKept)
         };
-        let _alone = claim(self.0.store())?;
-        let key = key(&self.0).map_err(|e| not_kept(&e))?;
-        self.0.authority.by(person).vault_set(new, &key)
+        let _alone = claim(self.data.store())?;
+        let key = key(&self.data).map_err(|e| not_kept(&e))?;
+        let replaced = self.data.authority.by(person).vault_set(new, &key)?;
+        // Another consent of theirs that was finished at the same time.
+        drop(self.end(replaced.into_iter().collect()));
+        Ok(())
     }
+}
+
+/// Tells the authorization server of a consent that was taken out of the vault
+/// that it ended; whether it was told.
+async fn end(data: &DataDir, taken: &VaultTaken) -> bool {
+    let server = &taken.row.place.server;
+    let parts = key_of(&data.dir, &taken.row).ok().and_then(|key| {
+        let form = Form::parse(&taken.open(&key).ok()?)?;
+        parts(&form)
+    });
+    let (Some((site, tokens)), Some(options)) = (parts, data.account(server)) else {
+        return false;
+    };
+    let revoked = match configured(options, &data.dir) {
+        Ok(config) => site.revoke(&config, &tokens).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &revoked {
+        tracing::warn!(code = error.code(), %server, "a consent was not revoked");
+    }
+    matches!(revoked, Ok(true))
+}
+
+/// Tells all of them, at once; gives the tool servers where nobody could be told.
+pub(crate) async fn end_all(data: &DataDir, taken: &[VaultTaken]) -> Vec<ServerName> {
+    let told = join_all(taken.iter().map(|taken| end(data, taken))).await;
+    let untold = taken.iter().zip(told).filter(|(_, told)| !told);
+    untold.map(|(taken, _)| taken.row.place.server.clone()).collect()
 }
 
 impl Accounts for StoreAccounts {
     fn offers(&self, server: &ServerName) -> bool {
-        self.0.account(server).is_some()
+        self.data.account(server).is_some()
     }
 
     fn config(&self, server: &ServerName) -> Result<AccountConfig, AccountError> {
-        let options = self.0.account(server).ok_or(AccountError::NotOffered)?;
-        configured(options, &self.0.dir)
+        let options = self.data.account(server).ok_or(AccountError::NotOffered)?;
+        configured(options, &self.data.dir)
     }
 
     fn keep(
@@ -128,11 +179,11 @@ impl Accounts for StoreAccounts {
         self.put(person, new)
     }
 
-    fn held(&self, person: &SignedIn, server: &ServerName) -> Option<(TokenSite, Tokens)> {
-        let principal = Some(person.principal.alias.clone());
-        let place = VaultPlace { server: server.clone(), principal };
-        let row = self.0.store().read(|view| view.vault_row(&place)).ok()??;
-        parts(&read(&self.0, &row).ok()?)
+    fn end(&self, taken: Vec<VaultTaken>) -> Later<'static, Vec<ServerName>> {
+        let data = Arc::clone(&self.data);
+        let all = taken.iter().map(|taken| taken.row.place.server.clone()).collect();
+        let ending = self.ending.spawn(async move { end_all(&data, &taken).await });
+        Box::pin(async move { ending.await.unwrap_or(all) })
     }
 }
 
@@ -235,13 +286,17 @@ impl Renewer {
         kept.await.unwrap_or(Err(fault("account-not-kept")))
     }
 
+    /// Removes what was refused. If somebody renewed it meanwhile, what they
+    /// keep is not what was refused, and stays; it is used from the next call on.
     async fn lapse(&self, row: &VaultRow) -> Result<Option<Form>, VaultFault> {
-        let (authority, row) = (self.authority.clone(), row.clone());
-        tracing::warn!(server = %row.place.server, "an account is not renewed any more");
-        let gone =
-            tokio::task::spawn_blocking(move || authority.vault_lapsed(&row.place, &row.entry));
+        let (authority, refused) = (self.authority.clone(), row.clone());
+        let gone = tokio::task::spawn_blocking(move || authority.vault_lapsed(&refused));
         match gone.await {
-            Ok(Ok(())) => Ok(None),
+            Ok(Ok(true)) => {
+                tracing::warn!(server = %row.place.server, "an account is not renewed any more");
+                Ok(None)
+            }
+            Ok(Ok(false)) => Err(fault("account-renewed-elsewhere")),
             _ => Err(fault("account-lapsed")),
         }
     }

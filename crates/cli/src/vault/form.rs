@@ -1,11 +1,15 @@
-//! What stands in the vault, before it is sealed: what a tool server is shown,
-//! and where the secret part of it comes from.
+//! What stands in the vault, before it is sealed: what a tool server is shown
+//! or given, and where the secret part of it comes from.
 
-use bailiwick_core::json::Object;
+use bailiwick_authority::people::accounts;
+use bailiwick_authority::rules::vault::ENVIRONMENT;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::ports::{Credential, MIN_SECRET_CHARS};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::environment;
 use crate::error::CliError;
 
 /// A credential as it is kept.
@@ -66,6 +70,21 @@ pub(crate) enum Form {
         /// For which resource.
         resource: String,
     },
+    /// What a program gets in its environment. No call shows it.
+    Environment {
+        /// Each under its own name.
+        variables: Vec<Variable>,
+    },
+}
+
+/// A variable of a program's environment.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) secret: Source,
 }
 
 /// Where a secret comes from.
@@ -83,6 +102,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The secret, if it is kept here.
+    fn value(&self) -> Option<&str> {
+        match self {
+            Self::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// What kind of place it is; of a value, nothing of it.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
@@ -144,18 +171,71 @@ impl Form {
             Self::Basic { .. } => "basic",
             Self::Header { .. } => "header",
             Self::ClientCredentials { .. } => "client_credentials",
-            Self::Account { .. } => bailiwick_authority::people::accounts::KIND,
+            Self::Account { .. } => accounts::KIND,
+            Self::Environment { .. } => ENVIRONMENT,
         }
     }
 
-    pub(crate) const fn source(&self) -> &Source {
+    /// Where each of its secrets comes from.
+    pub(crate) fn sources(&self) -> Vec<&Source> {
         match self {
             Self::Bearer { secret }
             | Self::Basic { secret, .. }
             | Self::Header { secret, .. }
             | Self::ClientCredentials { secret, .. }
-            | Self::Account { secret, .. } => secret,
+            | Self::Account { secret, .. } => vec![secret],
+            Self::Environment { variables } => variables.iter().map(|v| &v.secret).collect(),
         }
+    }
+
+    /// The codes of where its secrets come from, each once.
+    pub(crate) fn source_codes(&self) -> String {
+        let mut codes: Vec<_> = self.sources().into_iter().map(Source::code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes.join(", ")
+    }
+
+    /// The names of a program's variables.
+    pub(crate) fn names(&self) -> String {
+        let Self::Environment { variables } = self else { return String::new() };
+        variables.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether what is known now can be shown, or given to a program.
+    ///
+    /// # Errors
+    /// `secret-too-short`, `credential-unusable`, and what a variable may not be.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        let values = self.sources().into_iter().filter_map(Source::value);
+        if values.clone().any(|value| value.chars().count() < MIN_SECRET_CHARS) {
+            return Err(CliError::usage(
+                "secret-too-short",
+                format!("the secret has fewer than {MIN_SECRET_CHARS} characters"),
+                "use a longer one: answers are searched for it, and a short one would be found by chance",
+            ));
+        }
+        let value = values.clone().next().unwrap_or("a-value-to-come");
+        let sendable = match self {
+            Self::Bearer { .. } | Self::ClientCredentials { .. } | Self::Account { .. } => {
+                Credential::bearer(value)
+            }
+            Self::Basic { user, .. } => Credential::basic(user, value),
+            Self::Header { name, .. } => Credential::header(name, value),
+            Self::Environment { variables } => {
+                return variables.iter().try_for_each(|Variable { name, secret }| {
+                    environment::check_name(name)?;
+                    environment::check_value(name, secret.value().unwrap_or_default().as_ref())
+                });
+            }
+        };
+        sendable.map(drop).ok_or_else(|| {
+            CliError::usage(
+                "credential-unusable",
+                "no header can hold this credential, or the header is one that the gateway sets itself",
+                "use one line of plain characters, and another header",
+            )
+        })
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, CliError> {
@@ -170,9 +250,16 @@ impl Form {
 
     /// What a person may see of it.
     pub(crate) fn to_json(&self) -> Object {
-        let object = Object::new().with("kind", self.kind()).with("source", self.source().code());
+        let object = Object::new().with("kind", self.kind()).with("source", self.source_codes());
         match self {
             Self::Bearer { .. } => object,
+            Self::Environment { variables } => {
+                let variables = variables.iter().map(|variable| -> Json {
+                    let source = variable.secret.code();
+                    Object::new().with("name", variable.name.as_str()).with("source", source).into()
+                });
+                object.with("variables", variables.collect::<Vec<_>>())
+            }
             Self::Basic { user, .. } => object.with("user", user.as_str()),
             Self::Header { name, .. } => object.with("header", name.as_str()),
             Self::ClientCredentials { token_url, client_id, .. }
@@ -227,6 +314,9 @@ mod tests {
                 revocation_url: None,
                 client_id: "c".into(),
                 resource: "https://mail.example/mcp".into(),
+            },
+            Form::Environment {
+                variables: vec![Variable { name: "TOKEN".into(), secret: value() }],
             },
         ];
         for form in forms {

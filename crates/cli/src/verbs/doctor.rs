@@ -16,7 +16,7 @@ use crate::error::{CliError, ended};
 use crate::host;
 use crate::keyfile;
 use crate::output::Output;
-use crate::vault::{follow, read};
+use crate::vault::{read, try_out};
 use crate::web;
 
 /// How long a tool server may take to refuse.
@@ -167,7 +167,7 @@ fn vault(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         };
         let named = format!("{} of {whose} for {}", row.kind, row.place.server);
         let result = read(data, &row).and_then(|form| {
-            runtime.block_on(follow(&form)).map(|_| named.clone()).map_err(|fault| {
+            runtime.block_on(try_out(&form)).map(|()| named.clone()).map_err(|fault| {
                 CliError::environment(
                     fault.code,
                     format!("the credential cannot be had: {named}"),
@@ -197,6 +197,7 @@ fn remedy(code: &str) -> &'static str {
         "credential-command" | "credential-command-failed" | "credential-command-timeout" => {
             "run the command by hand, with an empty environment"
         }
+        "variable-unusable" => "set it again: one line of at least eight characters",
         "token-address" => "set it with --inside, if the authorization server is in your network",
         "token-refused" => "check client id, secret and scopes at the authorization server",
         "token-unreachable" | "token-malformed" | "token-url" => {

@@ -1,151 +1,177 @@
-//! `import`: from the configuration of an MCP client to tool servers of ours.
+//! `import`: from the configuration of an MCP client to tool servers of ours, and
+//! their credentials into the vault.
 //!
-//! Nothing is started, reached or catalogued by it, and the file stays as it
-//! is: what it makes is a folder to look at, and the commands that come next.
+//! Nothing is started or reached by it, and the file stays as it is. Where there
+//! is a data dir it says what it would do, and does that with `--yes`; where there
+//! is none it makes a folder to look at, and the commands that come next.
 
 use std::path::{Path, PathBuf};
 
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_store::create_private_dir;
+use bailiwick_store::{IdentityMode, VaultPlace, create_private_dir};
 
+use super::vault;
+use crate::address;
 use crate::args::ImportArgs;
-use crate::client_config::{self, Found, How, Imported, Place, Value};
+use crate::client_config::{self, How};
+use crate::datadir::{DataDir, no_data_dir};
 use crate::error::CliError;
 use crate::keyfile;
-use crate::output::{Output, one_line};
+use crate::output::Output;
 
-pub(super) fn run(args: &ImportArgs, out: Output) -> Result<(), CliError> {
+mod plan;
+mod report;
+
+use plan::{Lot, Plan};
+
+pub(super) fn run(args: &ImportArgs, dir: &Path, out: Output) -> Result<(), CliError> {
     let json = keyfile::read_json(&args.file)?;
     let folder =
         std::path::absolute(&args.out).map_err(|e| CliError::file(&args.out, "resolve", &e))?;
-    let credentials = folder.join("credentials");
-    let servers = client_config::read(&json, &credentials.display().to_string())?;
-    if folder.exists() {
-        return Err(CliError::environment(
-            "file-exists",
-            format!("`{}` exists already, and nothing is replaced", folder.display()),
-            "choose another folder with --out, or move this one away",
-        ));
+    let credentials = folder.join("credentials").display().to_string();
+    let servers = client_config::read(&json, &credentials)?;
+    let mut plans: Vec<Plan> = servers.into_iter().map(Plan::of).collect();
+    let has_data = dir.join("keys").is_dir();
+    match (has_data, args.yes) {
+        (false, true) => return Err(no_data_dir(dir)),
+        (false, false) => {
+            // There is no vault yet: its commands take the secrets from the files.
+            Place::new(&folder)?.fill(&plans, Moved::Nothing)?;
+            report::commands(&plans, &folder, out);
+        }
+        (true, false) => {
+            let data = DataDir::open(dir)?;
+            for plan in &mut plans {
+                check(&data, plan)?;
+            }
+            report::proposal(&plans, args, out);
+        }
+        (true, true) => {
+            let data = DataDir::open(dir)?;
+            // Nothing is moved for which there is no place.
+            let place = Place::new(&folder)?;
+            let _alone = data.store().claim("vault")?;
+            for plan in &mut plans {
+                check(&data, plan)?;
+                apply(&data, plan)?;
+            }
+            place.fill(&plans, Moved::ToVault)?;
+            report::done(&plans, &folder, out);
+        }
     }
-    create_private_dir(&credentials)?;
-    for found in servers.iter().flat_map(|server| &server.found) {
-        keyfile::write_new(&credentials.join(&found.file), &found.value)?;
-    }
-    let all: Object =
-        servers.iter().map(|s| (s.name.to_string(), Json::from(s.config.clone()))).collect();
-    let text = Json::from(Object::new().with("mcpServers", all)).canonical();
-    keyfile::write_new(&folder.join("servers.json"), &text)?;
-    report(&servers, &folder, out);
     Ok(())
 }
 
-fn report(servers: &[Imported], folder: &Path, out: Output) {
-    let mut lines = vec![format!("read {} tool servers into {}", servers.len(), folder.display())];
-    let (mut list, mut next) = (Vec::new(), Vec::new());
-    for server in servers {
-        let how = match &server.how {
-            How::Url(url) => format!("at {url}"),
-            How::Program { command, .. } => format!("the program {command}"),
-        };
-        lines.push(format!("  {} ({}), {}", server.name, one_line(&server.was), one_line(&how)));
-        for found in &server.found {
-            let (place, name) = (found.place.as_str(), one_line(&found.name));
-            let sent = if is_sent(server, found) { "" } else { "; the gateway cannot send it yet" };
-            lines.push(format!(
-                "    credential in the {place}: {name}, now in credentials/{}{sent}",
-                found.file
+fn url(plan: &Plan) -> String {
+    match &plan.server.how {
+        How::Url(url) => url.clone(),
+        How::Program { .. } => format!("stdio:{}", plan.server.name),
+    }
+}
+
+/// Gives up the vault where it cannot take the credential, and says why.
+///
+/// # Errors
+/// When the state cannot be read.
+fn check(data: &DataDir, plan: &mut Plan) -> Result<(), CliError> {
+    let (name, url) = (&plan.server.name, url(plan));
+    if let Err(error) = address::tool_server(&url) {
+        plan.stay(&error.message);
+        return Ok(());
+    }
+    let known = data.authority.tool_servers()?;
+    let place = VaultPlace { server: name.clone(), principal: None };
+    if known.iter().any(|known| known.name == *name && known.url != url) {
+        plan.stay("another tool server of this name is catalogued");
+    } else if data.store().read(|view| view.vault_row(&place))?.is_some() {
+        plan.stay("the vault holds a credential for this tool server already, which stays");
+    }
+    Ok(())
+}
+
+/// Catalogues the tool server, and moves what can be moved. Nobody else changes the
+/// vault meanwhile: the caller holds the claim `vault`.
+fn apply(data: &DataDir, plan: &mut Plan) -> Result<(), CliError> {
+    let (name, url) = (plan.server.name.clone(), url(plan));
+    let Some(form) = plan.form.take() else { return Ok(()) };
+    let known = data.authority.tool_servers()?;
+    if !known.iter().any(|known| known.name == name) && !catalogue(data, &name, url, plan) {
+        return Ok(());
+    }
+    vault::put(data, &name, None, &form, "value")
+}
+
+/// Whether it is catalogued now; what the rules refuse stays where it was.
+fn catalogue(data: &DataDir, name: &ServerName, url: String, plan: &mut Plan) -> bool {
+    let added = data.authority.tool_server_add(NewServer {
+        name: name.clone(),
+        url,
+        credential: None,
+        identity_mode: IdentityMode::Shared,
+        replace: false,
+    });
+    if let Err(refusal) = &added {
+        plan.stay(&refusal.to_string());
+    }
+    added.is_ok()
+}
+
+/// A folder that is made before anything is moved, and removed again unless it is
+/// filled.
+struct Place {
+    folder: PathBuf,
+    filled: bool,
+}
+
+impl Place {
+    fn new(folder: &Path) -> Result<Self, CliError> {
+        if folder.exists() {
+            return Err(CliError::environment(
+                "file-exists",
+                format!("`{}` exists already, and nothing is replaced", folder.display()),
+                "choose another folder with --out, or move this one away",
             ));
         }
-        let command = learn(server, folder);
-        list.push(Json::from(
-            Object::new()
-                .with("tool_server", &server.name)
-                .with("was", server.was.as_str())
-                .with(
-                    "credentials",
-                    server.found.iter().map(|f| found_json(server, f)).collect::<Vec<_>>(),
-                )
-                .with("next", command.as_str()),
-        ));
-        next.push(command);
+        create_private_dir(&folder.join("credentials"))?;
+        Ok(Self { folder: folder.to_owned(), filled: false })
     }
-    lines.push(
-        "The file that you named still holds the credentials: remove them there once this works."
-            .to_owned(),
-    );
-    let said =
-        Object::new().with("folder", folder.display().to_string()).with("tool_servers", list);
-    out.result(said, lines.join("\n"));
-    next.push(format!(
-        "bailiwick workflow publish {}   # each, once you rated its tools",
-        word(&folder.join("NAME.yaml").display().to_string())
-    ));
-    out.next(&next.iter().map(String::as_str).collect::<Vec<_>>());
-}
 
-fn found_json(server: &Imported, found: &Found) -> Json {
-    Object::new()
-        .with("place", found.place.as_str())
-        .with("name", found.name.as_str())
-        .with("file", found.file.as_str())
-        .with("sent", is_sent(server, found))
-        .into()
-}
-
-/// The gateway sends a bearer token, and gives a program its environment.
-fn is_sent(server: &Imported, found: &Found) -> bool {
-    match &server.how {
-        How::Url(_) => {
-            found.place == Place::Header && found.name.eq_ignore_ascii_case("authorization")
-        }
-        How::Program { .. } => true,
-    }
-}
-
-/// The command that reads what the server offers and proposes a workflow, as
-/// it is typed into a shell. Credentials are named by their files.
-fn learn(server: &Imported, folder: &Path) -> String {
-    let path = |path: PathBuf| word(&path.display().to_string());
-    let file = |name: &str| path(folder.join("credentials").join(name));
-    let proposed = path(folder.join(format!("{}.yaml", server.name)));
-    let name = &server.name;
-    match &server.how {
-        How::Url(url) => {
-            let sent = server.found.iter().find(|found| is_sent(server, found));
-            let credential = sent.map(|f| format!(" --credential {}", file(&f.file)));
-            let credential = credential.unwrap_or_default();
-            format!(
-                "bailiwick catalogue learn {name} --url {}{credential} --out {proposed}",
-                word(url)
-            )
-        }
-        How::Program { command, arguments, environment } => {
-            let shell = |value: &Value| match value {
-                Value::Plain(text) => word(text),
-                Value::Kept(kept) => format!("\"$(cat {})\"", file(kept)),
-            };
-            let mut before = String::new();
-            let mut passed = String::new();
-            for (variable, value) in environment {
-                before.push_str(&format!("{}={} ", variable, shell(value)));
-                passed.push_str(&format!(" --env {}", word(variable)));
+    /// What is kept in files, and the configuration with references.
+    fn fill(mut self, plans: &[Plan], moved: Moved) -> Result<(), CliError> {
+        let credentials = self.folder.join("credentials");
+        for (found, lot) in plans.iter().flat_map(Plan::lots) {
+            if moved == Moved::Nothing || matches!(lot, Lot::File { .. }) {
+                keyfile::write_new(&credentials.join(&found.file), &found.value)?;
             }
-            let mut all = vec![word(command)];
-            all.extend(arguments.iter().map(shell));
-            format!(
-                "{before}bailiwick catalogue learn {name}{passed} --out {proposed} -- {}",
-                all.join(" ")
-            )
+        }
+        let config = |plan: &Plan| match moved {
+            Moved::Nothing => plan.server.config.clone(),
+            Moved::ToVault => plan.pointed(&credentials.display().to_string()),
+        };
+        let all: Object =
+            plans.iter().map(|p| (p.server.name.to_string(), Json::from(config(p)))).collect();
+        let text = Json::from(Object::new().with("mcpServers", all)).canonical();
+        keyfile::write_new(&self.folder.join("servers.json"), &text)?;
+        self.filled = true;
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.filled {
+            // Only while it is empty: what is there is the person's.
+            let _ = std::fs::remove_dir(self.folder.join("credentials"));
+            let _ = std::fs::remove_dir(&self.folder);
         }
     }
 }
 
-/// A text as one word of a shell.
-fn word(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/@%+,=".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+/// Whether the vault has what it could take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Nothing,
+    ToVault,
 }

@@ -229,7 +229,8 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let router = bailiwick_gateway::router(gateway.clone())
         .merge(api::router(Arc::clone(&data))?)
         .merge(revocations.router());
-    let (own, machine) = authority(&data)?;
+    let accounts = Arc::new(StoreAccounts::new(&data));
+    let (own, machine) = authority(&data, &accounts)?;
     let router = router.merge(own);
     tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
@@ -255,6 +256,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     }
     // Open connections end with the process; what they waited for is done.
     let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    accounts.settle().await;
     tasks.stop();
     if tokio::task::spawn_blocking(move || machine.tell_uncounted()).await.is_err() {
         tracing::error!("a count of refusals was lost");
@@ -321,7 +323,10 @@ async fn bind(listen: &str) -> Result<TcpListener, CliError> {
 }
 
 /// The authority's own side: the authorization server, instances, the console.
-fn authority(data: &Arc<DataDir>) -> Result<(Router, machine::Machine), CliError> {
+fn authority(
+    data: &Arc<DataDir>,
+    accounts: &Arc<StoreAccounts>,
+) -> Result<(Router, machine::Machine), CliError> {
     let authority = data.authority.clone();
     let loopback = data.config.client_documents.loopback;
     let fetch = Arc::new(WebFetch { loopback });
@@ -339,9 +344,10 @@ fn authority(data: &Arc<DataDir>) -> Result<(Router, machine::Machine), CliError
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let providers = data.providers()?;
     let console = Console::new(authority.clone(), documents, providers.clone())
-        .with_accounts(Arc::new(StoreAccounts(Arc::clone(data))));
+        .with_accounts(Arc::clone(accounts) as _);
+    let api = Api::new(authority.clone(), providers, rate);
     let router = machine::machine_router(machine.clone())
-        .merge(api_router(Api::new(authority.clone(), providers, rate)))
+        .merge(api_router(api.with_accounts(Arc::clone(accounts) as _)))
         .merge(instances_router(authority))
         .merge(console_router(console));
     Ok((router, machine))

@@ -7,7 +7,7 @@ use bailiwick_authority::rules::pins::Pinned;
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
-use bailiwick_gateway::ports::Catalogue as _;
+use bailiwick_gateway::ports::{Catalogue as _, VaultFault};
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::{IdentityMode, Subject};
 
@@ -20,6 +20,7 @@ use crate::keyfile;
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
 use crate::table::{table, table_or};
+use crate::vault::environment;
 
 pub(super) fn run(verb: ToolServerVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
@@ -152,8 +153,12 @@ fn pin(
             "read its file again with `bailiwick catalogue learn NAME --openapi FILE --url URL`",
         ));
     }
+    let runtime = super::serve::runtime()?;
     let programs = match (server.url.scheme(), program.command.is_empty()) {
-        ("stdio", false) => vec![(name.clone(), wrap::program(program)?)],
+        ("stdio", false) => {
+            let held = runtime.block_on(environment::of(data, name))?;
+            vec![(name.clone(), wrap::program(program, &["PATH"], held)?)]
+        }
         ("stdio", true) => return Err(wrap::no_command()),
         (_, true) => Vec::new(),
         (_, false) => {
@@ -165,16 +170,9 @@ fn pin(
         }
     };
     // A program lives no longer than the runtime that started it.
-    let runtime = super::serve::runtime()?;
     let _entered = runtime.enter();
     let gateway = super::serve::gateway_with(data, Arc::new(catalogue), programs)?;
-    let server = runtime.block_on(gateway.with_own_credential(server)).map_err(|fault| {
-        CliError::environment(
-            "credential-unreadable",
-            format!("the tool server's credential cannot be had ({})", fault.code),
-            "run `bailiwick doctor`, which says what to do",
-        )
-    })?;
+    let server = runtime.block_on(gateway.with_own_credential(server)).map_err(not_had)?;
     let mut lines = Vec::new();
     let mut items = Vec::new();
     let mut refused = false;
@@ -211,6 +209,15 @@ fn pin(
         "bailiwick delegate --help   # once a workflow is published and an instance enrolled",
     ]);
     Ok(())
+}
+
+/// The credential of a tool server whose definitions are read.
+pub(super) fn not_had(fault: VaultFault) -> CliError {
+    CliError::environment(
+        "credential-unreadable",
+        format!("the tool server's credential cannot be had ({})", fault.code),
+        "run `bailiwick doctor`, which says what to do",
+    )
 }
 
 fn tool(pinned: &Pinned) -> String {

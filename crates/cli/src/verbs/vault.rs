@@ -5,9 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bailiwick_authority::NewCredential;
+use bailiwick_authority::people::accounts::KIND;
 use bailiwick_core::ids::{PrincipalId, ServerName};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_gateway::ports::{Credential, MIN_SECRET_CHARS};
+use bailiwick_store::VaultTaken;
 use zeroize::Zeroizing;
 
 use crate::args::{SecretArgs, SetArgs, VaultVerb};
@@ -16,8 +17,9 @@ use crate::error::CliError;
 use crate::keyfile;
 use crate::output::Output;
 use crate::table::table_or;
+use crate::vault::account::end_all;
 use crate::vault::form::{Form, Source, token_url};
-use crate::vault::{key, read, rotate};
+use crate::vault::{environment, key, read, rotate};
 
 /// Bytes of a secret at most.
 const MAX_SECRET: u64 = 16 << 10;
@@ -27,7 +29,10 @@ pub(super) fn run(verb: VaultVerb, dir: &Path, out: Output) -> Result<(), CliErr
     match verb {
         VaultVerb::Set(args) => set(&data, *args, out),
         VaultVerb::List => list(&data, out),
-        VaultVerb::Remove { server, principal } => remove(&data, &server, principal, out),
+        VaultVerb::Remove { server, principal, env: None } => {
+            remove(&data, &server, principal, out)
+        }
+        VaultVerb::Remove { server, env: Some(name), .. } => unset(&data, &server, &name, out),
         VaultVerb::RotateKey => {
             let _alone = data.store().claim("vault")?;
             let sealed = rotate(&data)?;
@@ -45,30 +50,63 @@ pub(super) fn run(verb: VaultVerb, dir: &Path, out: Output) -> Result<(), CliErr
 fn set(data: &DataDir, args: SetArgs, out: Output) -> Result<(), CliError> {
     let server = ServerName::parse(&args.server)?;
     let principal = args.principal.as_deref().map(PrincipalId::parse).transpose()?;
+    let variable = args.kind.env.clone();
     let secret = secret(&args.secret)?;
-    let form = form(args, secret)?;
-    check(&form)?;
+    let source = secret.code();
+    // What is there is read and put back as one thing.
     let _alone = data.store().claim("vault")?;
-    let key = key(data)?;
-    let new = NewCredential {
-        server: server.clone(),
-        principal: principal.clone(),
-        kind: form.kind(),
-        source: form.source().code(),
-        sealed: form.to_bytes()?,
+    let form = match variable.clone() {
+        Some(name) => environment::with(environment::held(data, &server)?, name, secret)?,
+        None => form(args, secret)?,
     };
-    data.authority.vault_set(new, &key)?;
-    let whose = principal.as_ref().map_or("the gateway".to_owned(), ToString::to_string);
+    form.check()?;
+    put(data, &server, principal.clone(), &form, source)?;
     let object = Object::new()
         .with("tool_server", &server)
         .with("principal", principal.as_ref().map(PrincipalId::as_str));
     let object = form.to_json().iter().fold(object, |o, (name, v)| o.with(name, v.clone()));
-    out.result(
-        object,
-        format!("{server} is shown a {} credential of {whose} from now on", form.kind()),
-    );
-    out.next(&["bailiwick doctor   # whether it can be used, and whether the server needs it"]);
+    let whose = principal.as_ref().map_or("the gateway".to_owned(), ToString::to_string);
+    let text = match &variable {
+        Some(name) => format!("{server} gets {name} in its environment whenever it starts"),
+        None => format!("{server} is shown a {} credential of {whose} from now on", form.kind()),
+    };
+    out.result(object, text);
+    if variable.is_some() {
+        out.next(&[&format!("bailiwick catalogue learn {server} -- COMMAND   # or wrap it")]);
+    } else {
+        out.next(&["bailiwick doctor   # whether it can be used, and whether the server needs it"]);
+    }
     Ok(())
+}
+
+/// Puts a form there; a person's consent that it takes the place of ends.
+pub(super) fn put(
+    data: &DataDir,
+    server: &ServerName,
+    principal: Option<PrincipalId>,
+    form: &Form,
+    source: &'static str,
+) -> Result<(), CliError> {
+    let key = key(data)?;
+    let (kind, sealed) = (form.kind(), form.to_bytes()?);
+    let new = NewCredential { server: server.clone(), principal, kind, source, sealed };
+    let replaced = data.authority.vault_set(new, &key)?;
+    if let Some(consent) = replaced.filter(|replaced| replaced.row.kind == KIND) {
+        end_consents(data, &[consent])?;
+    }
+    Ok(())
+}
+
+/// Tells the authorization servers of consents that were taken out that they ended;
+/// gives the tool servers where nobody could be told, as where there was no consent.
+pub(in crate::verbs) fn end_consents(
+    data: &DataDir,
+    taken: &[VaultTaken],
+) -> Result<Vec<ServerName>, CliError> {
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(super::runtime()?.block_on(end_all(data, taken)))
 }
 
 fn form(args: SetArgs, secret: Source) -> Result<Form, CliError> {
@@ -97,37 +135,6 @@ fn form(args: SetArgs, secret: Source) -> Result<Form, CliError> {
         scopes: args.oauth_scope,
         resource: args.oauth_resource,
         inside: args.inside,
-    })
-}
-
-/// Whether what is known now can be sent.
-fn check(form: &Form) -> Result<(), CliError> {
-    let value = match form.source() {
-        Source::Value(value) => {
-            if value.chars().count() < MIN_SECRET_CHARS {
-                return Err(CliError::usage(
-                    "secret-too-short",
-                    format!("the secret has fewer than {MIN_SECRET_CHARS} characters"),
-                    "use a longer one: answers are searched for it, and a short one would be found by chance",
-                ));
-            }
-            value.as_str()
-        }
-        _ => "a-value-to-come",
-    };
-    let sendable = match form {
-        Form::Bearer { .. } | Form::ClientCredentials { .. } | Form::Account { .. } => {
-            Credential::bearer(value)
-        }
-        Form::Basic { user, .. } => Credential::basic(user, value),
-        Form::Header { name, .. } => Credential::header(name, value),
-    };
-    sendable.map(drop).ok_or_else(|| {
-        CliError::usage(
-            "credential-unusable",
-            "no header can hold this credential, or the header is one that the gateway sets itself",
-            "use one line of plain characters, and another header",
-        )
     })
 }
 
@@ -168,20 +175,24 @@ fn list(data: &DataDir, out: Output) -> Result<(), CliError> {
         let principal = principal.map(|name| name.unwrap_or_else(|| "(erased)".to_owned()));
         // One that cannot be opened is there all the same.
         let form = read(data, &row);
-        let source = form.as_ref().map_or("unreadable", |form| form.source().code());
+        let source = form.as_ref().map_or("unreadable".to_owned(), Form::source_codes);
         let object = Object::new()
             .with("tool_server", &row.place.server)
             .with("principal", principal.as_deref())
             .with("kind", row.kind.as_str())
-            .with("source", source)
+            .with("source", source.as_str())
             .with("entry", &row.entry);
         let shown = form.as_ref().map(Form::to_json).unwrap_or_default();
+        let kind = match form.as_ref().map(Form::names).unwrap_or_default() {
+            names if names.is_empty() => row.kind,
+            names => format!("{} ({names})", row.kind),
+        };
         list.push(shown.iter().fold(object, |o, (name, v)| o.with(name, v.clone())).into());
         lines.push(vec![
             row.place.server.to_string(),
             principal.unwrap_or_else(|| "(gateway)".to_owned()),
-            row.kind,
-            source.to_owned(),
+            kind,
+            source,
         ]);
     }
     let heads = ["tool server", "of", "kind", "source"];
@@ -200,13 +211,53 @@ fn remove(
 ) -> Result<(), CliError> {
     let server = ServerName::parse(server)?;
     let principal = principal.as_deref().map(PrincipalId::parse).transpose()?;
-    data.authority.vault_remove(&server, principal.as_ref())?;
+    let taken = data.authority.vault_remove(&server, principal.as_ref())?;
+    let is_consent = taken.row.kind == KIND;
+    let told = is_consent && end_consents(data, &[taken])?.is_empty();
     out.result(
         Object::new()
             .with("tool_server", &server)
-            .with("principal", principal.as_ref().map(PrincipalId::as_str)),
+            .with("principal", principal.as_ref().map(PrincipalId::as_str))
+            .with("told", is_consent.then_some(told)),
         format!("the vault holds no such credential for {server} any more"),
     );
-    out.next(&["change it at the tool server too, if others may have seen it"]);
+    out.next(&[match (is_consent, told) {
+        (true, true) => "its authorization server was told that the consent ended",
+        (true, false) => "end the access at the tool server too: it could not be told",
+        (false, _) => "change it at the tool server too, if others may have seen it",
+    }]);
+    Ok(())
+}
+
+/// Removes one variable of a program.
+fn unset(data: &DataDir, server: &str, name: &str, out: Output) -> Result<(), CliError> {
+    let server = ServerName::parse(server)?;
+    let _alone = data.store().claim("vault")?;
+    let mut variables = environment::held(data, &server)?;
+    let before = variables.len();
+    variables.retain(|variable| variable.name != name);
+    if variables.len() == before {
+        return Err(CliError::not_found(
+            "not-found",
+            format!("the vault holds no such variable for {server}"),
+            "see `bailiwick vault list`",
+        ));
+    }
+    let left = variables.len();
+    if variables.is_empty() {
+        data.authority.vault_remove(&server, None)?;
+    } else {
+        let form = Form::Environment { variables };
+        let source = form.sources().first().map_or("value", |source| source.code());
+        put(data, &server, None, &form, source)?;
+    }
+    out.result(
+        Object::new()
+            .with("tool_server", &server)
+            .with("variable", name)
+            .with("left", u64::try_from(left).unwrap_or(u64::MAX)),
+        format!("{server} gets {name} no more when it starts"),
+    );
+    out.next(&["change it where it opens something too, if others may have seen it"]);
     Ok(())
 }

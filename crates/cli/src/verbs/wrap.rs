@@ -2,25 +2,26 @@
 //! between is the gateway of the data dir, whole: what is not allowed never
 //! reaches the program.
 
-use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
-use bailiwick_gateway::stdio::{Program, Secret};
 
 use self::own::Own;
+pub(super) use self::program::{no_command, program};
 use super::{connect, serve};
-use crate::args::{AuthorityArgs, ProgramArgs, WrapArgs};
+use crate::args::{AuthorityArgs, WrapArgs};
 use crate::bridge::{Door, Way};
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::lives;
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
+use crate::vault::environment;
 
 mod own;
+mod program;
 
 pub(super) fn run(
     args: WrapArgs,
@@ -34,7 +35,9 @@ pub(super) fn run(
     serve::check_modes(&data)?;
     serve::init_logs(&data.config.log);
     let server = server(&data, args.server.as_deref())?;
-    let program = program(&args.program)?;
+    let runtime = serve::runtime()?;
+    let held = runtime.block_on(environment::of(&data, &server))?;
+    let program = program(&args.program, &["PATH"], held)?;
     let url = format!("{}/mcp/{server}", data.config.public_url());
     // What a wrap before this one left is ended first.
     lives::end_orphans(&data)?;
@@ -54,7 +57,6 @@ pub(super) fn run(
         (Some(own), presenter)
     };
     let _claim = serve::join(&data)?;
-    let runtime = serve::runtime()?;
     let entered = runtime.enter();
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = serve::gateway_with(&data, catalogue, vec![(server.clone(), program)])?;
@@ -108,51 +110,5 @@ fn server(data: &DataDir, named: Option<&str>) -> Result<ServerName, CliError> {
             format!("no program `{}` is catalogued", named.unwrap_or("of any name")),
             "add it with `bailiwick tool-server add NAME --url stdio:NAME`, then pin it",
         )
-    })
-}
-
-pub(super) fn no_command() -> CliError {
-    CliError::usage(
-        "no-command",
-        "the program is not named",
-        "write its command after `--`, as in `-- npx some-mcp-server`",
-    )
-}
-
-/// The program as the command line has it. Its environment is `PATH`, so that it
-/// and what it starts are found, and what is named.
-pub(super) fn program(args: &ProgramArgs) -> Result<Program, CliError> {
-    let (command, arguments) = args.command.split_first().ok_or_else(no_command)?;
-    let inherited = |name: &str| {
-        std::env::var_os(name).ok_or_else(|| {
-            CliError::usage(
-                "variable-missing",
-                format!("`{name}` is not in the environment"),
-                "set it, or leave it out",
-            )
-        })
-    };
-    let mut environment: Vec<(OsString, OsString)> =
-        std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect();
-    for given in &args.env {
-        let (name, value) = match given.split_once('=') {
-            Some((name, value)) => (name, OsStr::new(value).to_owned()),
-            None => (given.as_str(), inherited(given)?),
-        };
-        environment.push((name.into(), value));
-    }
-    let mut secrets = Vec::new();
-    for name in &args.secret {
-        let value = inherited(name)?.into_string().map_err(|_| {
-            CliError::usage("variable-not-text", format!("`{name}` is no text"), "set it as text")
-        })?;
-        secrets.push((name.into(), Secret::new(value)));
-    }
-    Ok(Program {
-        command: command.clone(),
-        arguments: arguments.to_vec(),
-        environment,
-        secrets,
-        directory: None,
     })
 }

@@ -284,11 +284,10 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     spoken.child.kill().unwrap();
     spoken.child.wait().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while active(&world) > 2 {
-        assert!(Instant::now() < until, "the instance still stands");
+    while active(&world) > 2 || stands(&world) > 0 {
+        assert!(Instant::now() < until, "the instance or its grant still stands");
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(stands(&world), 0);
     world.stop_serve();
 }
 

@@ -70,6 +70,7 @@ impl Desk {
     }
 
     /// Skips to the next event of this name.
+    #[track_caller]
     fn heard(&self, event: &str) -> Value {
         loop {
             let said = self.gate.next();
@@ -163,6 +164,16 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     let (code, state) = (used["code"].as_str().unwrap(), used["state"].as_str().unwrap());
     assert!(desk.answered(code, state, &issuer).await.contains("account-state-unknown"));
 
+    // Connected over a consent that is there, where they are still logged in: the
+    // old one ends at its server, and only that.
+    desk.browser.open(&desk.url(&format!("/accounts/{DESK}/connect"))).await;
+    desk.browser.text(&format!("[data-account={DESK}] a[href$=disconnect]")).await;
+    assert_eq!(desk.heard("revoked")["token"], first["refresh_token"]);
+    let first = desk.heard("granted");
+    assert_eq!(first["type"], "authorization_code");
+    desk.world.assert_allowed(&desk.ticket(&chain), "ok");
+    assert_eq!(desk.heard("call")["account"], ACCOUNT);
+
     // Refused once, another token is fetched for the consent, and the new
     // refresh token is kept.
     for _ in 0..2 {
@@ -193,11 +204,19 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     desk.browser.click(&format!("[data-account={DESK}] a.primary")).await;
     desk.browser.text(&format!("[data-account={DESK}] a[href$=disconnect]")).await;
     desk.world.assert_allowed(&desk.ticket(&chain), "ok");
+    // What was renewed since is what is given back.
+    desk.pause();
+    desk.tell("/forget");
+    desk.world.assert_allowed(&desk.ticket(&chain), "ok");
+    let mut newest = desk.heard("granted");
+    while newest["type"] != "refresh_token" {
+        newest = desk.heard("granted");
+    }
     desk.browser.click(&format!("[data-account={DESK}] a.button")).await;
     desk.browser.text("button.danger").await;
     desk.browser.picture("accounts-disconnect").await;
     desk.browser.click("button.danger").await;
-    desk.heard("revoked");
+    assert_eq!(desk.heard("revoked")["token"], newest["refresh_token"]);
     assert!(!desk.browser.arrive("/accounts").await.contains("untold"));
     desk.world.assert_denied(&desk.ticket(&chain), "upstream-account-missing");
     assert_eq!(desk.vault(), json!([]));
@@ -205,6 +224,7 @@ async fn a_person_connects_their_own_account_and_nobody_elses_is_used() {
     let tail = desk.world.run(&["audit", "tail", "-n", "200"]).out;
     assert!(tail.contains("\"source\":\"consent\""), "{tail}");
     assert!(tail.contains("\"reason\":\"lapsed\""), "{tail}");
+    assert!(tail.contains("\"reason\":\"reconnected\""), "{tail}");
     let doctor = desk.world.run(&["doctor"]).out;
     assert!(doctor.contains("can be connected"), "{doctor}");
     desk.world.stop_serve();
@@ -276,6 +296,44 @@ async fn an_answer_is_taken_only_from_the_server_and_in_the_session_that_began()
     browser.arrive("untold").await;
     assert!(browser.text("main").await.contains("could not be told"));
     pictures(&browser, "accounts-untold").await;
+    assert_eq!(world.ok(&["vault", "list"])["credentials"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consents_of_whoever_leaves_end_at_their_servers() {
+    const OTHER: &str = "user:other";
+    let mut desk = Desk::new(SECRET).await;
+    desk.connect().await;
+    let theirs = desk.heard("granted");
+    let left = desk.world.ok(&["principal", "offboard", PRINCIPAL, "--reason", "left the company"]);
+    assert_eq!(desk.heard("revoked")["token"], theirs["refresh_token"]);
+    assert_eq!((&left["accounts_removed"], &left["accounts_untold"]), (&json!(1), &json!([])));
+
+    // The same in the console.
+    desk.world.ok(&["principal", "add", OTHER, "--key", &desk.world.path("other.key")]);
+    desk.browser = signed_in(&desk.world, OTHER).await;
+    desk.connect().await;
+    let theirs = desk.heard("granted");
+    desk.world.ok(&["principal", "role", OWNER, "owner"]);
+    let owner = signed_in(&desk.world, OWNER).await;
+    let known = desk.world.ok(&["principal", "list"]);
+    let known = known["principals"].as_array().unwrap();
+    let alias = &known.iter().find(|p| p["principal"] == OTHER).unwrap()["alias"];
+    let path = format!("/people/{}", alias.as_str().unwrap());
+    owner.open(&desk.url(&format!("{path}/offboard"))).await;
+    owner.fill("#reason", "left the company").await;
+    owner.click("main form button.danger").await;
+    owner.arrive(&path).await;
+    assert_eq!(desk.heard("revoked")["token"], theirs["refresh_token"]);
+    assert_eq!(desk.vault(), json!([]));
+    // Where the server is away, the operator hears that nobody was told.
+    desk.world.ok(&["principal", "add", "user:late", "--key", &desk.world.path("late.key")]);
+    desk.browser = signed_in(&desk.world, "user:late").await;
+    desk.connect().await;
+    let Desk { world, gate, browser: _browser, .. } = desk;
+    drop(gate);
+    let left = world.ok(&["principal", "offboard", "user:late", "--reason", "left the company"]);
+    assert_eq!(left["accounts_untold"], json!([DESK]), "{left}");
     assert_eq!(world.ok(&["vault", "list"])["credentials"], json!([]));
 }
 

@@ -366,3 +366,111 @@ fn a_program_asks_what_its_workflow_lists_and_hears_the_clients_answer() {
     assert_eq!(heard, json!({"jsonrpc": "2.0", "id": "q", "result": {"model": "mine"}}));
     assert_eq!(client.close().0, Some(0));
 }
+
+/// Everything that the process with this command line, and what it started, was
+/// told on a command line.
+fn command_lines(marker: &str) -> String {
+    let mut all = String::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(marker) {
+            all.push_str(&line);
+            all.push('\n');
+        }
+    }
+    all
+}
+
+#[test]
+fn a_programs_secret_comes_from_the_vault_and_stands_nowhere_else() {
+    const SECRET: &str = "s3cret-canary-of-the-vault-0123";
+    let wrapped = Wrapped::made(&["leak", "work"]);
+    let world = &wrapped.world;
+    let token = world.path("token");
+    bailiwick_testkit::world::private(Path::new(&token), SECRET);
+    let set = |server: &str, more: &[&str]| {
+        world.run(&[&["vault", "set", server], more, &["--secret-file", &token]].concat())
+    };
+    // A program is shown nothing but its environment, and nobody else has one.
+    for (server, more, code) in [
+        ("local", &["--bearer"][..], "program-credential"),
+        ("support-desk", &["--env", "TOKEN"][..], "not-a-program"),
+        ("local", &["--env", "LD_PRELOAD"][..], "variable-refused"),
+        ("local", &["--env", "A-B"][..], "variable-malformed"),
+    ] {
+        let refused = set(server, more);
+        assert_eq!((refused.status, refused.code().as_str()), (2, code), "{}", refused.out);
+    }
+    assert_eq!(set("local", &["--env", "TOKEN"]).status, 0);
+    let exec = format!("exec:/bin/cat {token}");
+    world.ok(&["vault", "set", "local", "--env", "OTHER", "--secret-from", &exec]);
+    let listed = world.ok(&["vault", "list"]);
+    let names = |listed: &Value| listed["credentials"][0]["variables"].to_string();
+    assert!(names(&listed).contains("TOKEN") && names(&listed).contains("exec"), "{listed}");
+    let doctor = world.run(&["doctor"]).out;
+    assert!(doctor.contains("environment of the gateway for local"), "{doctor}");
+
+    // The account behind it is one for everybody: what may be personal needs a person.
+    let mut spoken = wrapped.start(&[], &[]);
+    assert!(spoken.hello()["result"].is_object());
+    let asked = spoken.call(1, "work", json!({}));
+    assert_eq!(asked["error"]["data"]["code"], "approval-unavailable", "{asked}");
+    assert!(asked.to_string().contains("shared-identity"), "{asked}");
+    assert_eq!(spoken.close().0, Some(0));
+    let text = workflow(&["leak", "work"]).replace("timeout_seconds: 3", "personal: false");
+    let text = text.replace("version: \"1\"", "version: \"2\"");
+    std::fs::write(world.path("local.yaml"), text).unwrap();
+    world.ok(&["workflow", "publish", &world.path("local.yaml")]);
+    let chain = world.delegate(&["local:use"], &["--workflow", "local"]).path();
+    let wrapped = Wrapped { chain, ..wrapped };
+    let world = &wrapped.world;
+
+    let mut spoken = wrapped.start(&[], &[]);
+    assert!(spoken.hello()["result"].is_object());
+    let worked = spoken.call(1, "work", json!({}));
+    let names = worked["result"]["content"][0]["text"].as_str().expect("a text").to_owned();
+    assert!(names.contains("TOKEN") && names.contains("OTHER"), "{names}");
+    // The program shows it: nobody hears that.
+    let leaked = spoken.call(2, "leak", json!({}));
+    assert_eq!(leaked["error"]["data"]["code"], "upstream-leak", "{leaked}");
+    assert!(!leaked.to_string().contains(SECRET), "{leaked}");
+    let marker = wrapped.line.last().unwrap();
+    let lines = command_lines(marker);
+    assert!(lines.lines().count() >= 2 && !lines.contains(SECRET), "{lines}");
+    let (status, log) = spoken.close();
+    assert_eq!(status, Some(0));
+    assert!(!log.contains(SECRET), "{log}");
+    let decided = wrapped.outcomes();
+    assert!(!decided.contains(SECRET), "{decided}");
+    for file in bailiwick_testkit::world::files(&world.data) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains(SECRET), "in {}", file.display());
+    }
+    let entry = world.run(&["audit", "tail", "-n", "50"]).out;
+    assert!(entry.contains("upstream_identity") && entry.contains("environment"), "{entry}");
+
+    // Named twice, it would depend on the order which one counts.
+    let line = wrapped.command(&["--env", "TOKEN"]);
+    let twice = Answer::of(
+        command(Path::new(&line[0]), world.base.path())
+            .env("TOKEN", "x")
+            .arg("--json")
+            .args(&line[1..]),
+    );
+    assert_eq!((twice.status, twice.code().as_str()), (2, "variable-twice"), "{}", twice.err);
+    world.ok(&["vault", "remove", "local", "--env", "TOKEN"]);
+    assert_eq!(world.run(&["vault", "remove", "local", "--env", "TOKEN"]).status, 4);
+    let mut spoken = wrapped.start(&[], &[]);
+    assert!(spoken.hello()["result"].is_object());
+    let worked = spoken.call(1, "work", json!({}));
+    let names = worked["result"]["content"][0]["text"].as_str().expect("a text").to_owned();
+    assert!(!names.contains("TOKEN") && names.contains("OTHER"), "{names}");
+    assert_eq!(spoken.close().0, Some(0));
+    // What cannot be had starts nothing.
+    std::fs::remove_file(&token).unwrap();
+    let line = wrapped.command(&[]);
+    let refused = Answer::of(command(Path::new(&line[0]), world.base.path()).args(&line[1..]));
+    assert_eq!(refused.status, 3, "{}", refused.err);
+    world.ok(&["vault", "remove", "local"]);
+}

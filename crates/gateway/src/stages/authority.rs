@@ -104,7 +104,7 @@ async fn check(
     let rating = &ground.rating;
     let principal = &verified.facts().authority.principal;
     let server = server(gateway, &request.server, principal).await?;
-    ground.identity = server.shown_identity();
+    ground.identity = gateway.upstream.shown_identity(&server);
     if is_high(rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
     {

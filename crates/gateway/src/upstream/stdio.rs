@@ -39,6 +39,9 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
     /// Variables that no answer of the program may show.
     pub secrets: Vec<(OsString, Secret)>,
+    /// Whether some of them are the gateway's own credentials: then all callers are
+    /// one to what the program reaches.
+    pub has_account: bool,
     /// Where it runs; by default where this process does.
     pub directory: Option<PathBuf>,
 }
@@ -79,6 +82,10 @@ impl Programs {
 
     pub(super) fn has(&self, server: &ServerName) -> bool {
         self.of.contains_key(server)
+    }
+
+    pub(super) fn have_account(&self, server: &ServerName) -> bool {
+        self.of.get(server).is_some_and(|running| running.program.has_account)
     }
 
     fn start(&self, server: &ServerName, running: &Running) -> Result<Arc<Child>, Failure> {

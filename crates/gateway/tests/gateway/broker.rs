@@ -1,6 +1,7 @@
 //! The credential broker: whose credential a call carries, and for how long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::{CREDENTIAL, Plan, Raw, SERVER, World};
 use bailiwick_core::ids::{PrincipalId, ServerName};
@@ -136,4 +137,21 @@ async fn a_credential_that_the_tool_server_refuses_is_renewed_once() {
     let before = world.vault.opened();
     assert!(!is_allowed(&ticket(&world).await));
     assert_eq!(world.vault.opened() - before, 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_waits_for_a_credential_on_its_way() {
+    let world = Arc::new(World::new().await);
+    world.vault.set_pause(Duration::from_secs(2));
+    // Another one, which is not open yet.
+    world.vault.put(&name(), None, bearer(CREDENTIAL));
+    let before = world.vault.opened();
+    let calling = Arc::clone(&world);
+    let call = tokio::spawn(async move { ticket(&calling).await.code() });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.vault.opened(), before, "it is on its way");
+    // Longer than calls are waited for: what was given out is not lost.
+    world.gateway.drain(Duration::from_millis(10)).await;
+    assert_eq!(world.vault.opened(), before + 1);
+    call.abort();
 }

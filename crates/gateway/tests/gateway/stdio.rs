@@ -23,6 +23,7 @@ pub(crate) fn published(name: &str, arguments: &[&str]) -> Program {
         arguments: all,
         environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
         secrets: Vec::new(),
+        has_account: false,
         directory: None,
     }
 }
@@ -43,6 +44,7 @@ pub(crate) fn python(body: &str) -> Program {
         arguments: vec!["-c".into(), text.into()],
         environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
         secrets: Vec::new(),
+        has_account: false,
         directory: None,
     }
 }

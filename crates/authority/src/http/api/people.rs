@@ -91,7 +91,9 @@ pub(super) fn offboard(call: &Call<'_>, login: Option<&Login>) -> Result<Answer,
     let by = Administrator::SignedIn(me(login)?.person.principal.alias.clone());
     let reason = call.required("reason")?;
     let left = call.authority.offboard(&id, heir.as_ref(), &by, reason).map_err(refused)?;
-    Ok(Answer::ok(left.to_json(&id)))
+    let answer = Answer::ok(left.to_json(&id));
+    drop(call.accounts.end(left.taken));
+    Ok(answer)
 }
 
 pub(super) fn role(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {

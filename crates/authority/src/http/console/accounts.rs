@@ -144,13 +144,35 @@ pub(super) async fn callback(Path(server): Path<String>, mut visit: Visit) -> Re
         Ok(taken) => taken,
         Err(failure) => return visit.fail(failure).await,
     };
-    let tokens = match begun.site.finish(&config, &secret, &back, &answer).await {
+    let code = match begun.site.code(&secret, &answer) {
+        Ok(code) => code,
+        Err(error) => return visit.fail(Refusal::from(error).into()).await,
+    };
+    if let Err(failure) = end_before(&visit, &begun).await {
+        return visit.fail(failure).await;
+    }
+    let tokens = match begun.site.exchange(&config, &secret, &back, code).await {
         Ok(tokens) => tokens,
         Err(error) => return visit.fail(Refusal::from(error).into()).await,
     };
     let clear = visit.console.0.cookies.clear(Cookie::Ceremony);
     let response = visit.run(move |cx, asked| keep(cx, &asked.headers, &begun, &tokens)).await;
     with_cookie(response, &clear)
+}
+
+/// Ends the consent that this one takes the place of, before there is another:
+/// where the authorization server knows one consent per person and client, to end
+/// the old one later would end the new one.
+async fn end_before(visit: &Visit, begun: &AccountBegun) -> Result<(), Failure> {
+    let (person, server) = (begun.person.clone(), begun.server.clone());
+    let ending = visit.open(move |cx, _| {
+        let replaced = cx.authority.account_replaced(&person, &server)?;
+        Ok(replaced.map(|taken| cx.accounts.end(vec![taken])))
+    });
+    if let Some(ending) = ending.await? {
+        ending.await;
+    }
+    Ok(())
 }
 
 fn keep(
@@ -197,33 +219,17 @@ pub(super) async fn ask_disconnect(Path(server): Path<String>, visit: Visit) -> 
 
 /// Takes the account out of the vault first, and then tells its server.
 pub(super) async fn disconnect(Path(server): Path<String>, visit: Visit) -> Response {
-    let console = visit.console.clone();
     let (tell, told) = tokio::sync::oneshot::channel();
-    // A browser that goes away stops no word that was promised.
-    let revoking = tokio::spawn(async move {
-        // Where it was refused, nothing was sent.
-        let known: Option<(AccountConfig, (accounts::TokenSite, Tokens))> = told.await.ok()?;
-        let revoked = match known {
-            Some((config, (site, tokens))) => site.revoke(&config, &tokens).await,
-            None => Ok(false),
-        };
-        if let Err(error) = &revoked {
-            tracing::warn!(code = error.code(), host = %console.0.host, "a consent was not revoked");
-        }
-        Some(matches!(revoked, Ok(true)))
-    });
     let response = visit
         .change(move |cx, me, _| {
             let own = own(cx, me, &server)?;
-            let held = cx.accounts.held(&me.person, &own.server);
-            cx.authority.by(&me.person).vault_remove(&own.server, Some(&me.person.id))?;
-            let config = cx.accounts.config(&own.server);
-            let _ = tell.send(config.ok().zip(held));
+            let authority = cx.authority.by(&me.person);
+            let taken = authority.vault_remove(&own.server, Some(&me.person.id))?;
+            let _ = tell.send(cx.accounts.end(vec![taken]));
             Ok(see(PAGE))
         })
         .await;
-    match revoking.await {
-        Ok(Some(false)) => see(&format!("{PAGE}?{UNTOLD}=1")),
-        _ => response,
-    }
+    // Where it was refused, nobody is told anything.
+    let Ok(ending) = told.await else { return response };
+    if ending.await.is_empty() { response } else { see(&format!("{PAGE}?{UNTOLD}=1")) }
 }

@@ -252,7 +252,8 @@ pub(super) async fn offboard(Path(alias): Path<String>, visit: Visit) -> Respons
                 "" => None,
                 heir => Some(named(cx, me, heir)?.1),
             };
-            cx.authority.offboard(&id, to.as_ref(), &by(me), form.first("reason"))?;
+            let left = cx.authority.offboard(&id, to.as_ref(), &by(me), form.first("reason"))?;
+            drop(cx.accounts.end(left.taken));
             Ok(see(&format!("/people/{alias}")))
         })
         .await

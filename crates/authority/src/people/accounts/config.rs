@@ -131,7 +131,11 @@ impl AccountConfig {
     /// [`AccountError::Moved`].
     pub(super) fn check_site(&self, site: &TokenSite) -> Result<(), AccountError> {
         let issuer = self.issuer.is_none() || self.issuer == site.issuer;
-        let endpoint = self.endpoints.as_ref().is_none_or(|e| e.token == site.token);
+        // SECURITY: what is given back is sent to where it ends, secret and all. Where
+        // no place was known, nothing is sent.
+        let endpoint = self.endpoints.as_ref().is_none_or(|e| {
+            e.token == site.token && (site.revocation.is_none() || e.revocation == site.revocation)
+        });
         if issuer && endpoint && self.client_id == site.client_id {
             Ok(())
         } else {

@@ -128,6 +128,30 @@ async fn tokens_are_handled_only_where_todays_configuration_says() {
 }
 
 #[test]
+fn tokens_are_given_back_only_where_todays_configuration_says() {
+    let at = |revocation: Option<&str>| AccountConfig {
+        endpoints: Some(Endpoints {
+            authorization: "https://as.example/authorize".to_owned(),
+            token: "https://as.example/token".to_owned(),
+            revocation: revocation.map(str::to_owned),
+        }),
+        ..config()
+    };
+    let of = |revocation: Option<&str>| TokenSite {
+        revocation: revocation.map(str::to_owned),
+        ..site().tokens
+    };
+    let (here, there) = (Some("https://as.example/revoke"), Some("https://old.example/revoke"));
+    for (config, site) in [(here, there), (None, there)] {
+        assert_eq!(at(config).check_site(&of(site)), Err(AccountError::Moved), "{site:?}");
+    }
+    // One that was added since is nowhere that anything would be sent.
+    for (config, site) in [(here, here), (here, None), (None, None)] {
+        assert_eq!(at(config).check_site(&of(site)), Ok(()), "{site:?}");
+    }
+}
+
+#[test]
 fn a_configuration_that_would_send_the_secret_anywhere_is_refused() {
     config().check(true).unwrap();
     let member = |config: &AccountConfig, has_secret| match config.check(has_secret) {

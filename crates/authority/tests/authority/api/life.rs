@@ -18,6 +18,7 @@ fn an_owner_ends_an_account_and_the_ledger_names_them() {
     served.world.authority.role_change(&principal("user:142"), Role::Auditor, true).unwrap();
     let agent = json!({"agent": "agent:theirs", "owner": "user:142"});
     assert_eq!(served.post(&owner, "/api/v1/agents", &agent).status, 201);
+    crate::vault::connected(&served.world);
     let path = "/api/v1/principals/user:142/offboard";
     let leave = json!({"reason": "left the company", "agents_to": "user:143"});
     let left = served.post(&owner, path, &leave);
@@ -40,9 +41,12 @@ fn an_owner_ends_an_account_and_the_ledger_names_them() {
     assert!(served.entries("revoked")[0].contains(alias.as_str()));
     // The words may name people.
     assert!(served.entries("revoked").iter().all(|e| !e.contains("left the company")));
+    // Their consents at tool servers are given back, once.
+    assert_eq!(served.ended.0.lock().unwrap().len(), 1);
     // Again it finds nothing to do.
     let again = served.post(&owner, path, &json!({"reason": "again"})).json();
     assert_eq!((&left["changed"], &again["changed"]), (&json!(true), &json!(false)));
+    assert_eq!(served.ended.0.lock().unwrap().len(), 1);
     assert_eq!((&again["grants_ended"], &again["agents_moved"]), (&json!(0), &json!([])));
 }
 

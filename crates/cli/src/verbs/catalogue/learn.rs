@@ -2,7 +2,6 @@
 //! first workflow.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use bailiwick_authority::{Catalogued, ToolState};
 use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Credential, ToolServer, UpstreamIdentity};
-use bailiwick_gateway::stdio::{self, Program, Secret};
+use bailiwick_gateway::stdio;
 use bailiwick_policy::api::openapi::{self, LeftOut};
 use bailiwick_policy::catalogue::{Definition, DefinitionKind};
 use bailiwick_store::IdentityMode;
@@ -28,7 +27,8 @@ use crate::keyfile::{self, Reserved};
 use crate::output::Output;
 use crate::ports::StoreCatalogue;
 use crate::proposal::{self, Listed, Proposal};
-use crate::verbs::{me, serve, tool_server};
+use crate::vault::environment;
+use crate::verbs::{me, serve, tool_server, wrap};
 
 /// Variables that a program needs to be found and to run.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -66,7 +66,7 @@ pub(super) fn run(
     let found = match (&args.url, &args.openapi) {
         (Some(url), Some(file)) => by_file(url, file, args)?,
         (Some(url), None) => by_url(data, &name, url, args)?,
-        (None, _) => by_program(&name, args)?,
+        (None, _) => by_program(data, &name, args)?,
     };
     catalogue(data, &name, &found)?;
     let mut pinned = Vec::new();
@@ -341,7 +341,15 @@ fn by_url(
     };
     let catalogue = StoreCatalogue::new(data.store().clone(), data.gateway.clone());
     let gateway = serve::gateway(data, Arc::new(catalogue))?;
-    let (tools, prompts, resources) = serve::runtime()?.block_on(async {
+    let runtime = serve::runtime()?;
+    let mut server = Arc::new(server);
+    // SECURITY: what is held for a tool server goes to its own address only.
+    let is_known = data.authority.tool_servers()?.iter().any(|s| s.name == *name && s.url == url);
+    if args.credential.is_none() && is_known {
+        server =
+            runtime.block_on(gateway.with_own_credential(server)).map_err(tool_server::not_had)?;
+    }
+    let (tools, prompts, resources) = runtime.block_on(async {
         let tools = gateway.definitions(&server, DefinitionKind::Tool).await;
         // A server without prompts or resources is no fault.
         let prompts = gateway.definitions(&server, DefinitionKind::Prompt).await.ok();
@@ -354,32 +362,11 @@ fn by_url(
     Ok(Found { url, credential, listings, has_resources: resources, left_out })
 }
 
-fn by_program(name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
-    let (command, arguments) = args.command.split_first().ok_or_else(|| {
-        CliError::usage("command-missing", "no program is named", "write it after `--`")
-    })?;
-    let variable = |name: &str| -> Option<(OsString, OsString)> {
-        std::env::var_os(name).map(|value| (name.into(), value))
-    };
-    let mut secrets = Vec::new();
-    for name in &args.env {
-        let value = std::env::var(name).map_err(|_| {
-            CliError::usage(
-                "variable-missing",
-                format!("this environment has no variable `{name}`"),
-                "set it, or leave it out",
-            )
-        })?;
-        secrets.push((name.into(), Secret::new(value)));
-    }
-    let program = Program {
-        command: command.clone(),
-        arguments: arguments.to_vec(),
-        environment: INHERITED.iter().filter_map(|name| variable(name)).collect(),
-        secrets,
-        directory: None,
-    };
-    let listing = serve::runtime()?.block_on(stdio::list(&program, name, PATIENCE));
+fn by_program(data: &DataDir, name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
+    let runtime = serve::runtime()?;
+    let held = runtime.block_on(environment::of(data, name))?;
+    let program = wrap::program(&args.program, &INHERITED, held)?;
+    let listing = runtime.block_on(stdio::list(&program, name, PATIENCE));
     let listing =
         listing.map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
     Ok(Found {

@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::table::table;
 use crate::verbs::agent::{moved_lines, steps_of_moved};
+use crate::verbs::vault::end_consents;
 
 pub(super) fn offboard(
     data: &DataDir,
@@ -35,7 +36,19 @@ pub(super) fn offboard(
         out.result(left.to_json(&id), text);
         return Ok(());
     }
-    out.result(left.to_json(&id), left_text(&id, to.as_ref(), &left));
+    let held = left.taken.len();
+    let untold = end_consents(data, &left.taken)?;
+    let servers: Vec<Json> = untold.iter().map(Json::from).collect();
+    let said =
+        left.to_json(&id).with("accounts_removed", count(held)).with("accounts_untold", servers);
+    let mut text = left_text(&id, to.as_ref(), &left);
+    if held > 0 {
+        text.push_str(&format!("\n  accounts     {held} at tool servers removed"));
+    }
+    for server in &untold {
+        text.push_str(&format!("\n  not told     {server}: end the access there too"));
+    }
+    out.result(said, text);
     let mut steps = to.as_ref().map(|to| steps_of_moved(&left.moved, to)).unwrap_or_default();
     steps.extend(left.workflows.iter().map(|workflow| {
         format!("bailiwick workflow publish FILE   # `{workflow}` names {id} as its owner")

@@ -4,24 +4,10 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::error::CliError;
+use crate::vault::environment::is_telling;
 
 /// What every program may have.
 const PLAIN: &[&str] = &["PATH", "TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
-/// What names of secrets have in them.
-const TELLING: &[&str] = &[
-    "KEY",
-    "TOKEN",
-    "SECRET",
-    "PASS",
-    "CREDENTIAL",
-    "AUTH",
-    "COOKIE",
-    "SESSION",
-    "PRIVATE",
-    "BAILIWICK",
-    "DATABASE_URL",
-];
-
 /// What goes in, and the names of what was inherited and stays out.
 pub(super) struct Environment {
     pub(super) given: Vec<(OsString, OsString)>,
@@ -89,11 +75,6 @@ impl Environment {
             (false, n) => format!("{} and {n} others", secrets.join(", ")),
         }
     }
-}
-
-fn is_telling(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    TELLING.iter().any(|mark| name.contains(mark))
 }
 
 /// What a system takes for a variable's name.
