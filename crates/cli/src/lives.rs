@@ -1,6 +1,7 @@
 //! Instances that live as long as one process on this host: those of `run` and `wrap`. A note in
 //! the data dir says which they are and what was granted for them, locked for as long as the
-//! process lives. What a killed process left is ended by whoever finds the note unlocked.
+//! process lives. What a killed process left is ended by whoever finds the note unlocked, and so
+//! are the calls that a killed gateway had under way.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -100,16 +101,27 @@ impl Life {
     }
 }
 
-/// Ends what killed processes left; gives how many there were.
-pub(crate) fn end_orphans(data: &DataDir) -> Result<usize, CliError> {
-    let Ok(folder) = fs::read_dir(data.dir.join(FOLDER)) else { return Ok(0) };
-    let mut ended = 0;
-    for path in folder.flatten().map(|item| item.path()) {
-        if path.extension().is_some_and(|ending| ending == ENDING) && end_orphan(data, &path)? {
-            ended += 1;
+/// What killed processes left, and is over now.
+pub(crate) struct Left {
+    /// Instances that were retired, with what was granted for them.
+    pub(crate) instances: usize,
+    /// Calls that a gateway had under way; their outcome is recorded as unknown.
+    pub(crate) calls: usize,
+}
+
+/// Ends what killed processes left. What a process that lives has under way stays.
+pub(crate) fn tend(data: &DataDir) -> Result<Left, CliError> {
+    let abandoned = data.store().abandoned_actions()?;
+    let calls = if abandoned.is_empty() { 0 } else { data.journal().close(abandoned)? };
+    let mut instances = 0;
+    if let Ok(folder) = fs::read_dir(data.dir.join(FOLDER)) {
+        for path in folder.flatten().map(|item| item.path()) {
+            if path.extension().is_some_and(|ending| ending == ENDING) && end_orphan(data, &path)? {
+                instances += 1;
+            }
         }
     }
-    Ok(ended)
+    Ok(Left { instances, calls })
 }
 
 fn end_orphan(data: &DataDir, path: &Path) -> Result<bool, CliError> {

@@ -22,8 +22,8 @@ use bailiwick_gateway::ports::{
 use bailiwick_policy::catalogue::Definition;
 use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
-    Candidate, Charge, Charged, Derived, IdentityMode, Pending, PinStatus, Row, Spent, Status,
-    Store, StoreError, Subject, Tx,
+    Candidate, Charge, Charged, Derived, IdentityMode, OpenAction, Pending, PinStatus, Row, Spent,
+    Status, Store, StoreError, Subject, Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -185,21 +185,24 @@ impl StoreJournal {
         recorded(pending).boxed()
     }
 
-    /// Calls that were allowed in an earlier life of the process and have no
-    /// outcome: nobody knows what became of them, and the ledger says so.
-    pub(crate) fn close_unfinished(&self) -> Result<usize, StoreError> {
+    /// Records that nobody knows what became of these calls; gives how many there were. Whoever
+    /// had them under way lives no more.
+    pub(crate) fn close(&self, open: Vec<OpenAction>) -> Result<usize, StoreError> {
         let maker = self.maker.now();
         self.store
             .write(move |tx| {
-                let size = tx.log_size()?;
-                let open = tx.unfinished_actions(size)?;
-                let count = open.len();
+                let mut closed = 0;
                 for action in open {
                     let Some(decided) = tx.entry(action.decided)? else { continue };
                     let event = unknown_outcome(&decided.id, decided.subjects, tx.org())?;
-                    tx.append(&maker.id, &*maker.key, event)?;
+                    match tx.append(&maker.id, &*maker.key, event) {
+                        Ok(_) => closed += 1,
+                        // Somebody else looked at the same time.
+                        Err(StoreError::ActionNotOpen { .. }) => {}
+                        Err(e) => return Err(e),
+                    }
                 }
-                Ok::<_, StoreError>(count)
+                Ok::<_, StoreError>(closed)
             })
             .wait()
     }

@@ -28,6 +28,7 @@ mod error;
 mod fault;
 mod files;
 mod ledger;
+mod lives;
 mod pending;
 mod people;
 mod policies;
@@ -60,7 +61,7 @@ pub use rows::{
     Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
-pub use store::{Claim, Options, Store};
+pub use store::{Claim, Joined, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
 pub use vault::{MAX_VAULT_BYTES, Unsealed, VaultKey, VaultPlace, VaultRow};

@@ -16,7 +16,8 @@ use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use bailiwick_gateway::group::Group;
+use rustix::process::Signal;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::process::Child;
 use zeroize::Zeroizing;
@@ -35,6 +36,7 @@ use crate::lives::{self, Life};
 use crate::output::{Output, one_line};
 use crate::presenter::ChainPresenter;
 
+mod covers;
 pub(super) mod door;
 mod environment;
 mod place;
@@ -75,7 +77,9 @@ pub(super) fn run(
         environment: Vec::new(),
         command: &args.command,
     };
-    place.check()?;
+    if let Some(warning) = place.check()? {
+        out.warn(&warning);
+    }
     let runtime = serve::runtime()?;
     let entered = runtime.enter();
     // From here on: what is enrolled and granted for the run ends with it.
@@ -225,7 +229,7 @@ impl Sidecar {
         let own = keys(&fresh)?;
         let stated = isolation.recorded();
         let life = site.data.as_ref().map(|data| {
-            lives::end_orphans(data)?;
+            lives::tend(data)?;
             Life::begin(data, &own.instance)
         });
         let life = life.transpose()?;
@@ -395,33 +399,17 @@ fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
 }
 
 /// Waits for the program; passes a stop on to it. What it started in its process group ends with
-/// it.
-async fn wait(mut child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
-    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let status = tokio::select! {
-        status = child.wait() => status,
+/// it; in namespaces, where the program has no group of ours, all of them end with bubblewrap.
+async fn wait(child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
+    let group = Group::of(child)?;
+    tokio::select! {
+        () = group.exited() => {}
         () = stop => {
-            tell_all(leader, Signal::TERM);
-            match tokio::time::timeout(GRACE, child.wait()).await {
-                Ok(status) => status,
-                Err(_) => {
-                    child.start_kill()?;
-                    child.wait().await
-                }
-            }
+            group.signal(Signal::TERM);
+            let _ = tokio::time::timeout(GRACE, group.exited()).await;
         }
-    };
-    tell_all(leader, Signal::KILL);
-    status
-}
-
-/// Signals a process group; in namespaces, where the program has no group of ours, bubblewrap
-/// alone, with which all of them end.
-fn tell_all(leader: Option<Pid>, signal: Signal) {
-    let Some(leader) = leader else { return };
-    if kill_process_group(leader, signal).is_err() && signal == Signal::TERM {
-        let _ = kill_process(leader, signal);
     }
+    group.end().await
 }
 
 /// The program's status is this one's; a signal is 128 and its number, as

@@ -20,7 +20,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Bounds, Config as GatewayConfig, Gateway, Speaks};
-use bailiwick_store::Claim;
+use bailiwick_store::Joined;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,9 +31,9 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
-use crate::lives;
+use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
+use crate::ports::{StoreCatalogue, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -44,7 +44,7 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
 
-/// How often instances are looked for whose process was killed.
+/// How often it is looked for what killed processes left.
 const ORPHANS: Duration = Duration::from_secs(5);
 
 /// How often files that may be replaced under a running `serve` are looked at.
@@ -163,7 +163,7 @@ pub(super) fn gateway_with(
         // In one process the state itself is asked, so that memory does not
         // grow with what was ever revoked.
         registry: Arc::new(data.authority.registry(None)),
-        journal: Arc::new(journal(data)),
+        journal: Arc::new(data.journal()),
         catalogue,
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
@@ -171,22 +171,14 @@ pub(super) fn gateway_with(
     Ok(Gateway::with_programs(config, ports, programs)?)
 }
 
-pub(super) fn journal(data: &DataDir) -> StoreJournal {
-    StoreJournal {
-        store: data.store().clone(),
-        maker: data.gateway.clone(),
-        issuer: data.config.public_url().into(),
-        ceilings: data.authority.ceilings(),
-    }
-}
-
 /// Joins the gateways of the data dir. Several may decide beside each other: what must be one of
 /// (the guard against replays, budgets, revocations, the makers' sequences) is in the state, each
-/// in the transaction of its decision. Calls without an outcome are those of an earlier life only
-/// when no gateway lives.
-pub(super) fn join(data: &DataDir) -> Result<Claim, CliError> {
-    data.store().join("gateway", || {
-        let unknown = journal(data).close_unfinished()?;
+/// in the transaction of its decision. Where no other gateway lives, all calls without an outcome
+/// are those of an earlier life; beside others, those that name a dead one ([`lives::tend`]).
+pub(super) fn join(data: &DataDir) -> Result<Joined, CliError> {
+    data.store().join(|| {
+        let open = data.store().read(|v| v.unfinished_actions())?;
+        let unknown = data.journal().close(open)?;
         if unknown > 0 {
             tracing::warn!(
                 unknown,
@@ -421,10 +413,14 @@ impl Background {
             }
         });
         let living = Arc::clone(data);
-        let orphans = every(ORPHANS, move || match lives::end_orphans(&living) {
-            Ok(0) => {}
-            Ok(ended) => tracing::warn!(ended, "instances of killed runs were retired"),
-            Err(e) => tracing::warn!(code = %e.code, "an instance still stands: {}", e.message),
+        let orphans = every(ORPHANS, move || match lives::tend(&living) {
+            Ok(Left { instances: 0, calls: 0 }) => {}
+            Ok(Left { instances, calls }) => tracing::warn!(
+                instances,
+                calls,
+                "of killed processes instances were retired, and calls recorded as unknown"
+            ),
+            Err(e) => tracing::warn!(code = %e.code, "what was killed is not over: {}", e.message),
         });
         Self { tasks: vec![sequence, purge, orphans] }
     }

@@ -37,7 +37,7 @@ pub(super) fn run(
     let program = program(&args.program)?;
     let url = format!("{}/mcp/{server}", data.config.public_url());
     // What a wrap before this one left is ended first.
-    lives::end_orphans(&data)?;
+    lives::tend(&data)?;
     let is_given = args.agent_dir.is_some() || args.key.is_some() || args.chain.is_some();
     let (_own, presenter) = if is_given {
         let authority = AuthorityArgs {

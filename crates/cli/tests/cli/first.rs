@@ -138,11 +138,13 @@ fn what_nobody_rated_is_not_granted_unasked_and_nobody_grants_without_a_key() {
     assert_eq!(count(&instances, "\"active\""), 0, "{instances}");
 }
 
-/// The program `local` at a world, learned and published; its tool `work` is rated low.
+/// The program `local` at a world, learned and published; its tools `hang` and `work` are rated
+/// low.
 fn learned(world: &World) -> Vec<String> {
     let line = ["python3", "-c", PROGRAM, &world.path("log")].map(str::to_owned).to_vec();
-    let learn = ["catalogue", "learn", "local", "--reads", "work", "--publish", "--agent", RUNNER];
-    let mut args = learn.to_vec();
+    let reads = ["--reads", "work", "--reads", "hang"];
+    let learn = ["catalogue", "learn", "local", "--publish", "--agent", RUNNER];
+    let mut args = [&learn[..], &reads].concat();
     args.push("--");
     args.extend(line.iter().map(String::as_str));
     world.ok(&args);
@@ -290,6 +292,63 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     }
     assert_eq!(stands(&world), 0);
     world.stop_serve();
+}
+
+/// Allowed calls: how many are without an outcome, and of how many it is unknown.
+fn outcomes(world: &World) -> (usize, usize) {
+    let listed = world.ok(&["audit", "query", "--decision", "allow"]);
+    let actions = listed["actions"].as_array().unwrap();
+    let with = |outcome: &Value| actions.iter().filter(|a| a["outcome"] == *outcome).count();
+    (with(&Value::Null), with(&json!("unknown")))
+}
+
+/// Waits until it is so.
+fn until_outcomes(world: &World, expected: (usize, usize)) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while outcomes(world) != expected {
+        assert!(Instant::now() < until, "{:?}", outcomes(world));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A wrap with a call under way.
+fn under_way(world: &World, task: &[&str], line: &[String]) -> Spoken {
+    let mut spoken = Spoken::start(&mut wrap(world, task, line));
+    assert!(spoken.hello()["result"].is_object());
+    let hang = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call",
+        "params": {"name": "hang", "arguments": {}}});
+    spoken.write(&hang.to_string());
+    spoken
+}
+
+#[test]
+fn the_calls_of_a_killed_wrap_become_unknown_beside_gateways_that_live_and_theirs_do_not() {
+    let mut world = World::new(EXE);
+    let line = learned(&world);
+    world.stop_serve();
+    let key = world.principal_key();
+    let task = ["--task", "work", "--principal-key", &key];
+    let mut living = under_way(&world, &task, &line);
+    until_outcomes(&world, (1, 0));
+    let mut killed = under_way(&world, &task, &line);
+    until_outcomes(&world, (2, 0));
+    // Whoever looks while both live closes neither: a doctor, a wrap that comes and goes.
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.out.contains("killed processes left nothing"), "{}", doctor.out);
+    let mut coming = Spoken::start(&mut wrap(&world, &task, &line));
+    assert!(coming.hello()["result"].is_object());
+    assert_eq!(coming.close().0, Some(0));
+    assert_eq!(outcomes(&world), (2, 0));
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    // The wrap that lives notices within seconds; its own call stays under way.
+    until_outcomes(&world, (1, 1));
+    living.child.kill().unwrap();
+    living.child.wait().unwrap();
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.out.contains("1 calls of killed gateways"), "{}", doctor.out);
+    assert_eq!(outcomes(&world), (0, 2));
+    assert_eq!(world.ok(&["audit", "verify"])["holds"], true);
 }
 
 #[test]

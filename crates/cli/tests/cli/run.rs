@@ -250,6 +250,34 @@ fn what_is_refused_leaves_nothing_behind_and_what_ends_ends_all_of_it() {
 }
 
 #[test]
+fn a_secret_that_the_host_replaces_while_the_program_runs_stays_out_of_its_sight() {
+    let mut world = World::new(EXE);
+    let work = world.base.path().join("work");
+    let keys = work.join("keys");
+    std::fs::create_dir_all(&keys).unwrap();
+    let key = keys.join("alice.key");
+    std::fs::copy(world.principal_key(), &key).unwrap();
+    let look = "ls keys; echo up > up; until test -e go; do sleep 0.1; done; ls keys; cat keys/*";
+    let mut line = command(Path::new(EXE), &work);
+    line.arg("--data-dir").arg(&world.data).args(["run", "--agent", RUNNER, "--task", "t"]);
+    line.args(["--scope", "ticket:8821", "--key", "keys/alice.key", "--isolation", "namespaces"]);
+    line.args(["--", "sh", "-c", look]).stdout(std::process::Stdio::piped());
+    let running = line.spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !work.join("up").is_file() {
+        assert!(Instant::now() < until, "the program does not run");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // As a rotation writes it: a new file, and its name changed.
+    std::fs::write(keys.join("new"), "REPLACED-CANARY").unwrap();
+    std::fs::rename(keys.join("new"), &key).unwrap();
+    std::fs::write(work.join("go"), "").unwrap();
+    let seen = running.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&seen), "");
+    world.stop_serve();
+}
+
+#[test]
 fn by_option_a_program_reaches_the_gateway_and_nothing_else() {
     let mut agent = Agent::new();
     let (found, answer) = agent.run(&["--network", "gateway"]);
