@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bailiwick_testkit::world::{RUNNER, command};
+use bailiwick_testkit::world::{OWNER, RUNNER, command};
 use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
@@ -386,6 +386,47 @@ fn what_a_killed_run_left_is_ended_by_the_serve_beside_it() {
     running.kill().unwrap();
     running.wait().unwrap();
     waits(&|| !stands(&world));
+    world.stop_serve();
+}
+
+#[test]
+fn elsewhere_an_instance_ends_with_its_run_and_that_of_a_killed_one_with_the_next() {
+    let mut world = World::new(EXE);
+    let (logins, url) = (world.path("logins"), world.public_url.clone());
+    let invite = world.path("invite");
+    let run = |program: &str| {
+        let made = world.ok(&["instance", "invite", "--agent", RUNNER]);
+        std::fs::write(&invite, made["enrolment_token"].as_str().unwrap()).unwrap();
+        let mut line = command(Path::new(EXE), world.base.path());
+        line.args(["--logins", &logins, "run", "--authority", &url, "--agent", RUNNER]);
+        line.args(["--owner", OWNER, "--invite", &invite, "--task", "t", "--scope"]);
+        line.args(["ticket:8821", "--key", &world.principal_key(), "--isolation", "none"]);
+        line.args(["--", "sh", "-c", program]);
+        line
+    };
+    let active = || {
+        let listed = world.ok(&["instance", "list"]);
+        listed["instances"].as_array().unwrap().iter().filter(|i| i["status"] == "active").count()
+    };
+    let notes = || std::fs::read_dir(format!("{logins}/lives")).unwrap().count();
+    let before = active();
+    let answer = Answer::of(&mut run("exit 5"));
+    assert_eq!(answer.status, 5, "{}", answer.err);
+    assert_eq!((active(), notes()), (before, 0));
+    let mut running = run("echo up > up; sleep 60").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !world.base.path().join("up").is_file() {
+        assert!(Instant::now() < until, "the program does not run");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // It lives: another run does not end it.
+    assert_eq!(Answer::of(&mut run("exit 5")).status, 5);
+    assert_eq!((active(), notes()), (before + 1, 1));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(active(), before + 1, "nobody looked yet");
+    assert_eq!(Answer::of(&mut run("exit 5")).status, 5);
+    assert_eq!((active(), notes()), (before, 0));
     world.stop_serve();
 }
 
