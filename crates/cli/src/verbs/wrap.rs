@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::stdio::{Program, Secret};
+use bailiwick_store::PinStatus;
 
 use self::own::Own;
 use super::{connect, serve};
@@ -35,6 +36,7 @@ pub(super) fn run(
     serve::init_logs(&data.config.log);
     let server = server(&data, args.server.as_deref())?;
     let program = program(&args.program)?;
+    something_accepted(&data, &server)?;
     let url = format!("{}/mcp/{server}", data.config.public_url());
     // What a wrap before this one left is ended first.
     lives::tend(&data)?;
@@ -109,6 +111,21 @@ fn server(data: &DataDir, named: Option<&str>) -> Result<ServerName, CliError> {
             "add it with `bailiwick tool-server add NAME --url stdio:NAME`, then pin it",
         )
     })
+}
+
+/// Where nobody accepted a definition, a client would be shown a tool server without tools, and
+/// not why.
+fn something_accepted(data: &DataDir, server: &ServerName) -> Result<(), CliError> {
+    if data.authority.pins(server)?.iter().any(|pin| pin.row.status == PinStatus::Pinned) {
+        return Ok(());
+    }
+    Err(CliError::refused(
+        "nothing-pinned",
+        format!("no definition of {server} is accepted, so that nothing of it can be called"),
+        format!(
+            "look at what waits with `bailiwick catalogue diff`, or pin it with `bailiwick tool-server pin {server} -- COMMAND`"
+        ),
+    ))
 }
 
 pub(super) fn no_command() -> CliError {

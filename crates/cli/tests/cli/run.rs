@@ -278,6 +278,38 @@ fn a_secret_that_the_host_replaces_while_the_program_runs_stays_out_of_its_sight
 }
 
 #[test]
+fn in_namespaces_the_first_program_that_is_seen_there_is_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut world = World::new(EXE);
+    let (work, shims) = (world.base.path().join("work"), world.base.path().join("shims"));
+    for folder in [&work, &shims] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    // As version managers put them in front of the system's programs.
+    for name in ["python3", "only-shim"] {
+        std::fs::write(shims.join(name), "#!/bin/sh\necho the shim\n").unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(shims.join(name), mode).unwrap();
+    }
+    let run = |more: &[&str]| {
+        let mut line = command(Path::new(EXE), &work);
+        line.env("PATH", format!("{}:/usr/bin:/bin", shims.display()));
+        line.arg("--data-dir").arg(&world.data).args(["run", "--agent", RUNNER, "--task", "t"]);
+        line.args(["--scope", "ticket:8821", "--key", &world.principal_key()]);
+        Answer::of(line.args(["--isolation", "namespaces"]).args(more))
+    };
+    let system = run(&["--", "python3", "-c", "print('the system')"]);
+    assert_eq!((system.status, system.out.as_str()), (0, "the system\n"), "{}", system.err);
+    let shown = shims.display().to_string();
+    let shim = run(&["--read", &shown, "--", "python3", "-c", "print('the system')"]);
+    assert_eq!((shim.status, shim.out.as_str()), (0, "the shim\n"), "{}", shim.err);
+    let hidden = run(&["--", "only-shim"]);
+    assert_eq!(hidden.status, 2, "{}", hidden.err);
+    assert!(hidden.err.contains("[program-not-visible]"), "{}", hidden.err);
+    world.stop_serve();
+}
+
+#[test]
 fn by_option_a_program_reaches_the_gateway_and_nothing_else() {
     let mut agent = Agent::new();
     let (found, answer) = agent.run(&["--network", "gateway"]);
