@@ -158,6 +158,13 @@ fn wrap(world: &World, more: &[&str], line: &[String]) -> std::process::Command 
     wrap
 }
 
+/// A wrap that is up.
+fn greeted(world: &World, more: &[&str], line: &[String]) -> Spoken {
+    let mut spoken = Spoken::start(&mut wrap(world, more, line));
+    assert!(spoken.hello()["result"].is_object());
+    spoken
+}
+
 fn allowed(answer: &Value) -> bool {
     answer["result"]["_meta"]["io.bailiwick/decision"]["id"].is_string()
 }
@@ -169,10 +176,8 @@ fn wraps_work_beside_a_serve_and_each_other_on_one_data_dir() {
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
     let chain = world.chain();
-    let mut one = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(one.hello()["result"].is_object());
-    let mut two = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(two.hello()["result"].is_object());
+    let mut one = greeted(&world, &task, &line);
+    let mut two = greeted(&world, &task, &line);
     for id in 1..=3 {
         for spoken in [&mut one, &mut two] {
             let answer = spoken.call(id, "work", json!({}));
@@ -185,8 +190,7 @@ fn wraps_work_beside_a_serve_and_each_other_on_one_data_dir() {
     let hang = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call",
         "params": {"name": "work", "arguments": {}}});
     one.write(&hang.to_string());
-    let mut three = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(three.hello()["result"].is_object());
+    let three = greeted(&world, &task, &line);
     assert!(allowed(&one.next()));
     for spoken in [one, two, three] {
         assert_eq!(spoken.close().0, Some(0));
@@ -204,8 +208,7 @@ fn a_wrap_follows_keys_that_are_replaced_while_it_runs() {
     world.stop_serve();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     assert!(allowed(&spoken.call(1, "work", json!({}))));
     let makers = || {
         let state = rusqlite::Connection::open(world.data.join("state.db")).unwrap();
@@ -247,8 +250,7 @@ fn under_a_standing_grant_nobody_signs_and_the_grant_outlives_the_wrap() {
     let grant = granted["grant"].as_str().unwrap().to_owned();
     world.stop_serve();
     for _ in 0..2 {
-        let mut spoken = Spoken::start(&mut wrap(&world, &["--grant", &grant], &line));
-        assert!(spoken.hello()["result"].is_object());
+        let mut spoken = greeted(&world, &["--grant", &grant], &line);
         assert!(allowed(&spoken.call(1, "work", json!({}))));
         assert_eq!(spoken.close().0, Some(0));
     }
@@ -266,8 +268,7 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     world.stop_serve();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     spoken.child.kill().unwrap();
     spoken.child.wait().unwrap();
     let active = |world: &World| count(&world.ok(&["instance", "list"]).to_string(), "\"active\"");
@@ -280,8 +281,7 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     assert!(doctor.out.contains("1 of killed runs were retired"), "{}", doctor.out);
     assert_eq!((active(&world), stands(&world)), (2, 0));
     // Where a serve runs, nobody needs to come.
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     world.start_serve();
     spoken.child.kill().unwrap();
     spoken.child.wait().unwrap();
@@ -313,8 +313,7 @@ fn until_outcomes(world: &World, expected: (usize, usize)) {
 
 /// A wrap with a call under way.
 fn under_way(world: &World, task: &[&str], line: &[String]) -> Spoken {
-    let mut spoken = Spoken::start(&mut wrap(world, task, line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(world, task, line);
     let hang = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call",
         "params": {"name": "hang", "arguments": {}}});
     spoken.write(&hang.to_string());
@@ -335,8 +334,7 @@ fn the_calls_of_a_killed_wrap_become_unknown_beside_gateways_that_live_and_their
     // Whoever looks while both live closes neither: a doctor, a wrap that comes and goes.
     let doctor = world.run(&["doctor"]);
     assert!(doctor.out.contains("killed processes left nothing"), "{}", doctor.out);
-    let mut coming = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(coming.hello()["result"].is_object());
+    let coming = greeted(&world, &task, &line);
     assert_eq!(coming.close().0, Some(0));
     assert_eq!(outcomes(&world), (2, 0));
     killed.child.kill().unwrap();
@@ -363,8 +361,7 @@ fn what_a_program_started_ends_with_its_wrap() {
         ["sh", "-c", &script, PROGRAM].iter().map(|part| (*part).to_owned()).collect();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     assert!(allowed(&spoken.call(1, "work", json!({}))));
     let started = std::fs::read_to_string(&pids).unwrap();
     assert!(started.lines().any(lives), "{started}");
