@@ -118,7 +118,11 @@ fn an_instance_is_retired_by_its_own_word_whoever_brings_it_and_by_nobody_elses(
         ("a request for something else", request(&world, &id, &identity, URL, "r1")),
         ("garbage", "x.y.z".to_owned()),
     ] {
-        assert_eq!(code(a.instance_retire_signed(&text)), "identity-request-unacceptable", "{what}");
+        assert_eq!(
+            code(a.instance_retire_signed(&text)),
+            "identity-request-unacceptable",
+            "{what}"
+        );
     }
     let good = word(&id, &identity, URL, RETIREMENT_TYPE);
     // It asks for nothing: it is no request for an identity token.

@@ -133,11 +133,7 @@ fn keys(fresh: &Json) -> Result<InstanceKeys, CliError> {
 }
 
 impl Sidecar {
-    fn enrol(
-        site: Site,
-        isolation: Isolation,
-        logins: Option<&Path>,
-    ) -> Result<Self, CliError> {
+    fn enrol(site: Site, isolation: Isolation, logins: Option<&Path>) -> Result<Self, CliError> {
         let fresh = InstanceKeys::fresh(&site.agent)?;
         let own = keys(&fresh)?;
         let stated = isolation.recorded();

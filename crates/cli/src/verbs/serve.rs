@@ -98,7 +98,7 @@ pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliEr
 }
 
 /// Refuses to start with private files that others can read.
-pub(super) fn check_modes(data: &DataDir) -> Result<(), CliError> {
+pub(crate) fn check_modes(data: &DataDir) -> Result<(), CliError> {
     for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
         keyfile::own(keyfile::read_private(&data.dir.join("keys").join(name)))?;
     }
@@ -127,7 +127,7 @@ pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<G
 }
 
 /// The same, of which the tool servers in `programs` are started here.
-pub(super) fn gateway_with(
+pub(crate) fn gateway_with(
     data: &DataDir,
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
@@ -175,7 +175,7 @@ pub(super) fn gateway_with(
 /// (the guard against replays, budgets, revocations, the makers' sequences) is in the state, each
 /// in the transaction of its decision. Where no other gateway lives, all calls without an outcome
 /// are those of an earlier life; beside others, those that name a dead one ([`lives::tend`]).
-pub(super) fn join(data: &DataDir) -> Result<Joined, CliError> {
+pub(crate) fn join(data: &DataDir) -> Result<Joined, CliError> {
     data.store().join(|| {
         let open = data.store().read(|v| v.unfinished_actions())?;
         let unknown = data.journal().close(open)?;
@@ -231,8 +231,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
             let _ = stopped.await;
         }));
     tasks.tasks.extend(envoys.serve(&gateway, bounds));
-    let tended = gateway.clone();
-    tokio::spawn(async move { tended.tend().await });
+    tasks.tend(&gateway);
     stop.await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     let _ = stopping.send(());
@@ -393,12 +392,12 @@ impl Keys {
 }
 
 /// What runs beside the requests.
-pub(super) struct Background {
+pub(crate) struct Background {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Background {
-    pub(super) fn start(data: &Arc<DataDir>) -> Self {
+    pub(crate) fn start(data: &Arc<DataDir>) -> Self {
         let sequencing = Arc::clone(data);
         let sequence = every(SEQUENCE, move || {
             if let Err(e) = sequencing.sequence() {
@@ -426,12 +425,18 @@ impl Background {
     }
 
     /// Follows keys that are replaced while a gateway runs without a listener.
-    pub(super) fn follow_keys(&mut self, data: &Arc<DataDir>, gateway: &Gateway) {
+    pub(crate) fn follow_keys(&mut self, data: &Arc<DataDir>, gateway: &Gateway) {
         let keys = Keys::new(Arc::clone(data), gateway.clone());
         self.tasks.push(every(RELOAD, move || keys.take_up()));
     }
 
-    pub(super) fn stop(self) {
+    /// Ends what has lapsed in the gateway, again and again.
+    pub(crate) fn tend(&mut self, gateway: &Gateway) {
+        let tended = gateway.clone();
+        self.tasks.push(tokio::spawn(async move { tended.tend().await }));
+    }
+
+    pub(crate) fn stop(self) {
         for task in self.tasks {
             task.abort();
         }

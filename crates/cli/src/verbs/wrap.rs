@@ -5,7 +5,6 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_gateway::stdio::{Program, Secret};
@@ -16,10 +15,10 @@ use super::{connect, serve};
 use crate::args::{AuthorityArgs, ProgramArgs, WrapArgs};
 use crate::bridge::{Door, Way};
 use crate::datadir::DataDir;
+use crate::embedded::Embedded;
 use crate::error::CliError;
 use crate::lives;
 use crate::output::Output;
-use crate::ports::StoreCatalogue;
 
 mod own;
 
@@ -55,31 +54,12 @@ pub(super) fn run(
         let (own, presenter) = Own::delegated(&data, &server, &args.own, logins)?;
         (Some(own), presenter)
     };
-    let _claim = serve::join(&data)?;
     let runtime = serve::runtime()?;
     let entered = runtime.enter();
-    let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
-    let gateway = serve::gateway_with(&data, catalogue, vec![(server.clone(), program)])?;
-    let mut tasks = serve::Background::start(&data);
-    tasks.follow_keys(&data, &gateway);
-    let tended = gateway.clone();
-    tokio::spawn(async move { tended.tend().await });
+    let inside = Embedded::start(data, vec![(server.clone(), program)])?;
     drop(entered);
-    let way = Way { door: Arc::new(Door::Inside(gateway.clone())), url, server, presenter };
-    let drain = Duration::from_secs(data.config.drain_seconds);
-    connect::stand_in(runtime, way, async {
-        if !gateway.drain(drain).await {
-            tracing::warn!(
-                "calls are still under way; they are recorded as unknown at the next start"
-            );
-        }
-        tasks.stop();
-        let last = Arc::clone(&data);
-        let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
-        if !matches!(sequenced, Ok(Ok(()))) {
-            tracing::warn!("the last entries are durable but not yet published");
-        }
-    })
+    let way = Way { door: Arc::new(Door::Inside(inside.gateway())), url, server, presenter };
+    connect::stand_in(runtime, way, inside.stop())
 }
 
 /// The tool server that the program is.

@@ -191,7 +191,8 @@ fn only_what_somebody_rated_is_offered_for_delegation() {
     let file = world.path("local.yaml");
     let learn = |more: &[&str]| {
         let line = ["--", "python3", "-c", PROGRAM];
-        let learned = told(&world, &data, &[&["catalogue", "learn", "local"], more, &line].concat());
+        let learned =
+            told(&world, &data, &[&["catalogue", "learn", "local"], more, &line].concat());
         assert_eq!(learned.status, 0, "{}", learned.err);
         learned.out
     };
@@ -200,7 +201,10 @@ fn only_what_somebody_rated_is_offered_for_delegation() {
     let rated = learn(&["--reads", "look_up", "--out", &file]);
     let explain = format!("bailiwick scope explain 'local:look_up' --file '{file}'");
     assert!(rated.contains(&explain), "{rated}");
-    assert_eq!(told(&world, &data, &["scope", "explain", "local:look_up", "--file", &file]).status, 0);
+    assert_eq!(
+        told(&world, &data, &["scope", "explain", "local:look_up", "--file", &file]).status,
+        0
+    );
     let published = learn(&["--reads", "look_up", "--publish"]);
     assert!(published.contains("bailiwick scope explain 'local:look_up'\n"), "{published}");
     assert_eq!(told(&world, &data, &["scope", "explain", "local:look_up"]).status, 0);

@@ -61,7 +61,8 @@ impl Projection {
                 "actions" => "org, action, decided, maker, completed, outcome",
                 _ => "*",
             };
-            let sql = format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
+            let sql =
+                format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
             let view = staging.view();
             let org = view.org().as_str();
             let mut theirs = view.c.prepare(&sql).map_err(sql_failed)?;
