@@ -9,9 +9,7 @@
 
 mod support;
 
-use bailiwick_core::crypto::Signer as _;
-use bailiwick_store::{AuditInput, Store, StoreError, audit};
-use bailiwick_tlog::SeedSigner;
+use bailiwick_store::{Store, StoreError};
 use support::*;
 
 #[test]
@@ -48,19 +46,7 @@ fn only_the_calls_of_a_process_that_lives_no_more_are_abandoned() {
     // A handle decides in one life only, so that no call could name the wrong one.
     assert_eq!(living.join(|| Ok::<_, StoreError>(())).unwrap_err().code(), "already-running");
     // Which process has a call under way is no projection: an audit does not miss it.
-    let log = SeedSigner::new("example.com/log", &[3; 32]).unwrap();
-    f.store.sequence(&log).unwrap();
-    let public = key().public_key();
-    let report = audit(&AuditInput {
-        dir: &f.path,
-        org: org(),
-        log_key: log.key(),
-        makers: &|maker, _| (maker == MAKER).then_some(public),
-        since: None,
-        plaintext_key: None,
-        files_only: false,
-    })
-    .unwrap();
+    let report = audited(&f.path);
     assert!(report.holds(), "{report:?}");
 }
 
