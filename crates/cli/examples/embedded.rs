@@ -34,7 +34,7 @@ fn app(embedded: &Embedded) -> Result<Router, Failed> {
 }
 
 /// Serves until `stop`; what is under way then is answered and recorded.
-async fn serve(
+pub(crate) async fn serve(
     data_dir: &Path,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,

@@ -12,7 +12,7 @@ use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Prepared, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    DecisionRecord, Derivation, Durable, Host, Journal, RecordRefusal, Spend,
+    DecisionRecord, Derivation, Durable, Host, Journal, Recheck, RecordRefusal, Spend,
 };
 use bailiwick_store::{
     Charge, Charged, Derived, OpenAction, Pending, Row, Spent, Store, StoreError, Tx,

@@ -27,7 +27,7 @@ mod question;
 pub use grpc::router as grpc_router;
 pub use http_form::router;
 pub(crate) use question::TAKEN;
-use question::{Envoyed, PARTIAL, is_unclear, odd, whole};
+use question::{Envoyed, is_unclear, odd, whole};
 
 /// What an Envoy is told.
 pub(crate) enum Told {

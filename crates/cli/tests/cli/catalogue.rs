@@ -196,6 +196,8 @@ fn only_what_somebody_rated_is_offered_for_delegation() {
         assert_eq!(learned.status, 0, "{}", learned.err);
         learned.out
     };
+    let key = world.path("owner.key");
+    assert_eq!(told(&world, &data, &["principal", "add", "user:owner", "--key", &key]).status, 0);
     let unrated = learn(&[]);
     assert!(unrated.contains("local:look_up") && !unrated.contains("scope explain"), "{unrated}");
     let rated = learn(&["--reads", "look_up", "--out", &file]);

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Whether Envoy passed only a part of the body.
-pub(super) const PARTIAL: &str = "x-envoy-auth-partial-body";
+const PARTIAL: &str = "x-envoy-auth-partial-body";
 
 /// Headers that are for the gateway alone.
 pub(crate) const TAKEN: [&str; 4] = ["aat-chain", "aat-pop", "authorization", "dpop"];
