@@ -87,7 +87,10 @@ fn server(data: &DataDir, named: Option<&str>) -> Result<ServerName, CliError> {
     found.ok_or_else(|| {
         CliError::not_found(
             "not-found",
-            format!("no program `{}` is catalogued", named.unwrap_or("of any name")),
+            match named {
+                Some(named) => format!("no program `{named}` is catalogued"),
+                None => "no program is catalogued".to_owned(),
+            },
             "add it with `bailiwick tool-server add NAME --url stdio:NAME`, then pin it",
         )
     })

@@ -379,8 +379,14 @@ fn by_program(name: &ServerName, args: &LearnArgs) -> Result<Found, CliError> {
         directory: None,
     };
     let listing = serve::runtime()?.block_on(stdio::list(&program, name, PATIENCE));
-    let listing =
-        listing.map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
+    let listing = listing.map_err(|e| match e.code() {
+        "upstream-timeout" => CliError::environment(
+            "program-silent",
+            format!("the program did not answer within {} seconds", PATIENCE.as_secs()),
+            "start it once by itself: what it downloads may take longer; it gets PATH, HOME, LANG and what --env names, such as HTTPS_PROXY",
+        ),
+        code => CliError::environment(code, e.to_string(), e.remedy()),
+    })?;
     Ok(Found {
         url: format!("stdio:{name}"),
         credential: None,

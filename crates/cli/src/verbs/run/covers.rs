@@ -66,7 +66,7 @@ impl Covers {
         Some(CliError::usage(
             "secret-in-view",
             format!(
-                "{} lies in a folder that the program is shown: it is seen empty, but a new file in its place would be seen",
+                "the program is shown the folder of {}: what is there now is hidden, but a new file in its place would be seen",
                 exposed.join(", ")
             ),
             "keep it in a folder of its own, or start the program in another one",
