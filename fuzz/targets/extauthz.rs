@@ -6,7 +6,8 @@
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_fuzz::{CASES, seed};
-use envoy_types::ext_authz::v3::pb::{CheckRequest, HeaderMap, HeaderValue};
+use envoy_types::ext_authz::v3::pb::{CheckRequest, HeaderValue};
+use envoy_types::pb::envoy::config::core::v3::HeaderMap;
 use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
 use libfuzzer_sys::fuzz_target;
