@@ -9,17 +9,15 @@
 // Everybody may log in under any name. POST /forget makes every access token so
 // far worthless, POST /end every consent. What happens is printed as one JSON
 // object per line.
-import crypto from 'node:crypto';
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
+import { body, failed, given, keys, pass, say, unknown } from './gate.mjs';
 
 const [port, upstream, redirectUri, clientSecret] = process.argv.slice(2);
 const credential = process.env.UPSTREAM_CREDENTIAL;
-const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const issuer = `http://127.0.0.1:${port}`;
 const resource = `${issuer}/mcp`;
 
-const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
 const client = {
     client_id: 'bailiwick',
     redirect_uris: [redirectUri],
@@ -34,8 +32,7 @@ const provider = new Provider(issuer, {
             : { ...client, token_endpoint_auth_method: 'none' },
     ],
     scopes: ['tickets'],
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'k1' }] },
-    cookies: { keys: [crypto.randomBytes(32).toString('base64url')] },
+    ...keys(),
     features: {
         devInteractions: { enabled: false },
         revocation: { enabled: true, allowedPolicy: () => true },
@@ -88,12 +85,6 @@ const form = (uid) => `<!doctype html><html lang="en"><title>Log in</title>
 <label for="login">Name</label> <input id="login" name="login" autocomplete="off">
 <button>Allow Bailiwick to use my account</button></form></html>`;
 
-async function body(request) {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    return Buffer.concat(chunks);
-}
-
 async function interaction(request, response) {
     const { uid, params } = await provider.interactionDetails(request, response);
     if (request.method !== 'POST') {
@@ -108,35 +99,20 @@ async function interaction(request, response) {
     await provider.interactionFinished(request, response, result);
 }
 
-async function account(given) {
-    if (given && given === credential) return 'gateway';
-    const token = given ? await provider.AccessToken.find(given) : undefined;
-    if (!token || worthless.has(given)) return undefined;
-    seen.add(given);
+async function account(shown) {
+    if (shown && shown === credential) return 'gateway';
+    const token = shown ? await provider.AccessToken.find(shown) : undefined;
+    if (!token || worthless.has(shown)) return undefined;
+    seen.add(shown);
     return token.accountId;
 }
 
 async function gate(request, response) {
-    const who = await account((request.headers.authorization ?? '').replace(/^Bearer /, ''));
-    if (!who) {
-        response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
-        return;
-    }
+    const who = await account(given(request));
+    if (!who) return unknown(response);
     const sent = await body(request);
     if (sent.includes('"tools/call"')) say('call', { account: who });
-    const headers = { ...request.headers, authorization: `Bearer ${credential}` };
-    delete headers.host;
-    delete headers.connection;
-    const answer = await fetch(upstream, {
-        method: request.method,
-        headers,
-        body: sent.length ? sent : undefined,
-    });
-    const kept = {};
-    for (const name of ['content-type', 'mcp-session-id']) {
-        if (answer.headers.get(name)) kept[name] = answer.headers.get(name);
-    }
-    response.writeHead(answer.status, kept).end(Buffer.from(await answer.arrayBuffer()));
+    return pass(request, sent, response, upstream);
 }
 
 async function control(path, response) {
@@ -152,18 +128,15 @@ async function control(path, response) {
 
 const callback = provider.callback();
 http.createServer((request, response) => {
-    const failed = (error) => {
-        response.writeHead(502, { 'content-type': 'text/plain' }).end(String(error));
-    };
     if (request.url === '/forget' || request.url === '/end') {
-        return control(request.url, response).catch(failed);
+        return control(request.url, response).catch(failed(response));
     }
     if (request.url === '/.well-known/oauth-protected-resource/mcp') {
         const said = { resource, authorization_servers: [issuer] };
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
         return undefined;
     }
-    if (request.url.startsWith('/mcp')) return gate(request, response).catch(failed);
-    if (request.url.startsWith('/interaction/')) return interaction(request, response).catch(failed);
+    if (request.url.startsWith('/mcp')) return gate(request, response).catch(failed(response));
+    if (request.url.startsWith('/interaction/')) return interaction(request, response).catch(failed(response));
     return callback(request, response);
 }).listen(Number(port), '127.0.0.1', () => say('listening'));

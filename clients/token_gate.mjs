@@ -5,16 +5,13 @@
 //
 // POST /forget makes every token so far worthless. What happens is printed as one
 // JSON object per line.
-import crypto from 'node:crypto';
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
+import { body, failed, given, keys, pass, say, unknown } from './gate.mjs';
 
 const [port, upstream, clientSecret] = process.argv.slice(2);
-const credential = process.env.UPSTREAM_CREDENTIAL;
-const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const issuer = `http://127.0.0.1:${port}`;
 
-const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
 const provider = new Provider(issuer, {
     clients: [
         {
@@ -27,8 +24,7 @@ const provider = new Provider(issuer, {
         },
     ],
     scopes: ['tickets'],
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'k1' }] },
-    cookies: { keys: [crypto.randomBytes(32).toString('base64url')] },
+    ...keys(),
     features: { devInteractions: { enabled: false }, clientCredentials: { enabled: true } },
     ttl: { ClientCredentials: 600 },
 });
@@ -39,28 +35,11 @@ provider.on('client_credentials.saved', () => say('token'));
 provider.on('grant.error', (_, error) => say('refused', { error: error.error }));
 
 async function gate(request, response) {
-    const given = (request.headers.authorization ?? '').replace(/^Bearer /, '');
-    const token = given ? await provider.ClientCredentials.find(given) : undefined;
-    if (token?.scope !== 'tickets' || worthless.has(given)) {
-        response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
-        return;
-    }
-    seen.add(given);
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const headers = { ...request.headers, authorization: `Bearer ${credential}` };
-    delete headers.host;
-    delete headers.connection;
-    const answer = await fetch(upstream, {
-        method: request.method,
-        headers,
-        body: chunks.length ? Buffer.concat(chunks) : undefined,
-    });
-    const kept = {};
-    for (const name of ['content-type', 'mcp-session-id']) {
-        if (answer.headers.get(name)) kept[name] = answer.headers.get(name);
-    }
-    response.writeHead(answer.status, kept).end(Buffer.from(await answer.arrayBuffer()));
+    const shown = given(request);
+    const token = shown ? await provider.ClientCredentials.find(shown) : undefined;
+    if (token?.scope !== 'tickets' || worthless.has(shown)) return unknown(response);
+    seen.add(shown);
+    return pass(request, await body(request), response, upstream);
 }
 
 const callback = provider.callback();
@@ -71,7 +50,5 @@ http.createServer((request, response) => {
         return;
     }
     if (!request.url.startsWith('/mcp')) return callback(request, response);
-    gate(request, response).catch((error) => {
-        response.writeHead(502, { 'content-type': 'text/plain' }).end(String(error));
-    });
+    gate(request, response).catch(failed(response));
 }).listen(Number(port), '127.0.0.1', () => say('listening'));

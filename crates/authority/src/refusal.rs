@@ -204,8 +204,8 @@ pub enum Refusal {
     /// A public key that is not acceptable.
     #[error("the public key is not acceptable: {0}")]
     Key(#[from] KeyError),
-    /// A request for an identity token that is not acceptable.
-    #[error("the request for an identity token is not acceptable: {what}")]
+    /// Something that an instance signed and that is not acceptable.
+    #[error("the instance's request is not acceptable: {what}")]
     IdentityRequest {
         /// What is wrong.
         what: &'static str,

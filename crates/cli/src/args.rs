@@ -11,7 +11,9 @@ mod ledger;
 mod people;
 mod policy;
 mod running;
+mod setup;
 mod vault;
+mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
@@ -19,7 +21,9 @@ pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
+pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
+pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -193,136 +197,6 @@ pub(crate) enum Verb {
     },
 }
 
-#[derive(Debug, ClapArgs)]
-pub(crate) struct DemoArgs {
-    /// Leave everything serving at the end, until Ctrl-C.
-    #[arg(long)]
-    pub(crate) keep: bool,
-    /// The part of the demo that this process plays; used by the demo itself.
-    #[command(subcommand)]
-    pub(crate) part: Option<DemoPart>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DemoPart {
-    /// Signs a child that permits more than its parent, as a rogue agent would.
-    #[command(hide = true)]
-    Widen {
-        #[arg(long)]
-        chain: PathBuf,
-        #[arg(long)]
-        key: PathBuf,
-        #[arg(long)]
-        tool: String,
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// The support desk, a real MCP server.
-    #[command(hide = true)]
-    Desk {
-        #[arg(long)]
-        database: PathBuf,
-        #[arg(long)]
-        credential: PathBuf,
-        #[arg(long, default_value_t = 0)]
-        port: u16,
-        #[arg(long, default_value = "none")]
-        quirk: String,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct InitArgs {
-    /// Ask nothing.
-    #[arg(long, short)]
-    pub(crate) yes: bool,
-    /// The name under which clients reach this installation.
-    #[arg(long)]
-    pub(crate) public_url: Option<String>,
-    /// Where `serve` will listen.
-    #[arg(long)]
-    pub(crate) listen: Option<String>,
-    /// The SPIFFE trust domain of the agents.
-    #[arg(long)]
-    pub(crate) trust_domain: Option<String>,
-    /// Register this person as the installation's owner and print the one-time
-    /// link by which they enrol a passkey.
-    #[arg(long, value_name = "user:NAME")]
-    pub(crate) owner: Option<String>,
-    /// Register yourself, with a key of your own among your logins, so that what `wrap` and `run`
-    /// grant on this machine is signed by you.
-    #[arg(long, value_name = "user:NAME", conflicts_with = "owner")]
-    pub(crate) me: Option<String>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes a free one, which a localhost public_url does not name.
-    #[arg(long)]
-    pub(crate) listen: Option<String>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct LoginArgs {
-    /// The authority's public URL.
-    pub(crate) authority: String,
-    /// What the page calls this command line.
-    #[arg(long, default_value = "bailiwick command line")]
-    pub(crate) name: String,
-    /// Only print the address; open nothing.
-    #[arg(long)]
-    pub(crate) no_browser: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkflowVerb {
-    /// Check a workflow file.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Publish a workflow version.
-    Publish {
-        /// The file.
-        file: PathBuf,
-    },
-    /// List workflows.
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum EntitlementsVerb {
-    /// Check a document.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Put a document in force, in place of the one before; it bounds every grant, and every call from now on.
-    Publish {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Show the document in force.
-    Show,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ScopeVerb {
-    /// Show what a shorthand stands for.
-    #[command(after_help = "Example:\n  bailiwick scope explain 'orders:read'")]
-    Explain {
-        /// Shorthands.
-        #[arg(required = true)]
-        shorthands: Vec<String>,
-        /// A workflow file instead of the published ones.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        /// The published workflow, where more than one knows the shorthand.
-        #[arg(long)]
-        workflow: Option<String>,
-    },
-}
-
 /// By whose account a tool server knows the callers behind the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum WhoseAccount {
@@ -387,27 +261,6 @@ pub(crate) struct ImportArgs {
     /// Do it: catalogue the tool servers that have credentials, and move these into the vault.
     #[arg(long, short)]
     pub(crate) yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TaskVerb {
-    /// Mint a task.
-    New {
-        /// The workflow.
-        #[arg(long)]
-        workflow: String,
-        /// The agent.
-        #[arg(long)]
-        agent: String,
-        /// For whom.
-        #[arg(long)]
-        principal: String,
-        /// The purpose.
-        #[arg(long)]
-        purpose: String,
-    },
-    /// List tasks.
-    List,
 }
 
 #[derive(Debug, ClapArgs)]

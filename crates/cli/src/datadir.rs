@@ -23,7 +23,7 @@ use crate::error::CliError;
 use crate::keyfile;
 use crate::keystore;
 use crate::output::Output;
-use crate::ports::{CurrentMaker, Maker, SystemHost};
+use crate::ports::{CurrentMaker, Maker, StoreJournal, SystemHost};
 use crate::table::table_or;
 
 /// The files under `keys/`, each for one purpose.
@@ -106,6 +106,16 @@ impl DataDir {
     /// The store.
     pub(crate) fn store(&self) -> &Store {
         self.authority.store()
+    }
+
+    /// Where this installation's gateway records what it decides.
+    pub(crate) fn journal(&self) -> StoreJournal {
+        StoreJournal {
+            store: self.store().clone(),
+            maker: self.gateway.clone(),
+            issuer: self.config.public_url().into(),
+            ceilings: self.authority.ceilings(),
+        }
     }
 
     /// Status of each row in one word: what was revoked is not active, whatever

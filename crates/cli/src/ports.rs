@@ -1,35 +1,31 @@
 //! The gateway's ports over the store: what connects the two planes in one
 //! process.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bailiwick_authority::ceilings::Ceilings;
-use bailiwick_authority::rules::pins::MAX_CANDIDATE_BYTES;
 use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Charge as Due, Unavailable};
-use bailiwick_core::crypto::{Digest, Signer};
-use bailiwick_core::ids::{EntryId, OrgId, ServerName, ToolId};
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::crypto::Signer;
+use bailiwick_core::ids::{EntryId, OrgId};
+use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Prepared, Subjects};
-use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    Catalogue, DecisionRecord, Derivation, Durable, Host, Journal, Pin, PinMismatch, Recheck,
-    RecordRefusal, Spend, ToolServer, UpstreamIdentity,
+    DecisionRecord, Derivation, Durable, Host, Journal, Recheck, RecordRefusal, Spend,
 };
-use bailiwick_policy::catalogue::Definition;
-use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
-    Candidate, Charge, Charged, Derived, IdentityMode, Pending, PinStatus, Row, Spent, Status,
-    Store, StoreError, Subject, Tx,
+    Charge, Charged, Derived, OpenAction, Pending, Row, Spent, Store, StoreError, Tx,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::host;
-use crate::policies::PublishedPolicies;
+
+mod catalogue;
+#[cfg(test)]
+pub(crate) use catalogue::tool_changed;
+pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;
@@ -185,21 +181,24 @@ impl StoreJournal {
         recorded(pending).boxed()
     }
 
-    /// Calls that were allowed in an earlier life of the process and have no
-    /// outcome: nobody knows what became of them, and the ledger says so.
-    pub(crate) fn close_unfinished(&self) -> Result<usize, StoreError> {
+    /// Records that nobody knows what became of these calls; gives how many there were. Whoever
+    /// had them under way lives no more.
+    pub(crate) fn close(&self, open: Vec<OpenAction>) -> Result<usize, StoreError> {
         let maker = self.maker.now();
         self.store
             .write(move |tx| {
-                let size = tx.log_size()?;
-                let open = tx.unfinished_actions(size)?;
-                let count = open.len();
+                let mut closed = 0;
                 for action in open {
                     let Some(decided) = tx.entry(action.decided)? else { continue };
                     let event = unknown_outcome(&decided.id, decided.subjects, tx.org())?;
-                    tx.append(&maker.id, &*maker.key, event)?;
+                    match tx.append(&maker.id, &*maker.key, event) {
+                        Ok(_) => closed += 1,
+                        // Somebody else looked at the same time.
+                        Err(StoreError::ActionNotOpen { .. }) => {}
+                        Err(e) => return Err(e),
+                    }
                 }
-                Ok::<_, StoreError>(count)
+                Ok::<_, StoreError>(closed)
             })
             .wait()
     }
@@ -332,199 +331,4 @@ pub(crate) fn note_derived(
         tx.record(&maker.id, &*maker.key, seen, &Row::Derived(row))?;
     }
     Ok(())
-}
-
-/// How long what was read of a tool server is kept.
-pub(crate) const CATALOGUE_AGE: Duration = Duration::from_millis(500);
-
-/// When a tool server was read, and what was found.
-type Looked = (Instant, Option<Arc<ToolServer>>);
-
-/// Workflows, tool servers, pins and policy, read from the store.
-pub(crate) struct StoreCatalogue {
-    store: Store,
-    maker: CurrentMaker,
-    workflows: Mutex<BTreeMap<Digest, Arc<Workflow>>>,
-    servers: Mutex<BTreeMap<ServerName, Looked>>,
-    policies: PublishedPolicies,
-}
-
-impl StoreCatalogue {
-    pub(crate) fn new(store: Store, maker: CurrentMaker) -> Self {
-        let policies = PublishedPolicies::new(store.clone());
-        Self { store, maker, workflows: Mutex::default(), servers: Mutex::default(), policies }
-    }
-
-    fn read_server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
-        let (row, pins, revoked) = self
-            .store
-            .read(|view| -> Result<_, StoreError> {
-                Ok((
-                    view.tool_server(name)?,
-                    view.pins(name)?,
-                    view.is_revoked(&[Subject::ToolServer { name: name.clone() }])?.is_some(),
-                ))
-            })
-            .map_err(unavailable)?;
-        let Some(row) = row else { return Ok(None) };
-        let mut by_operation = BTreeMap::new();
-        for pin in pins {
-            if pin.row.status != PinStatus::Pinned {
-                continue;
-            }
-            by_operation.insert(operation(&pin.row.tool).to_owned(), read_pin(&pin.row)?);
-        }
-        let url = row.row.url.parse().map_err(|_| Unavailable)?;
-        let identity = match row.row.identity_mode {
-            IdentityMode::Principal => UpstreamIdentity::Principal,
-            IdentityMode::Shared => UpstreamIdentity::Shared,
-        };
-        let revoked = revoked || row.row.status != Status::Active;
-        Ok(Some(Arc::new(ToolServer::new(name.clone(), url, identity, by_operation, revoked))))
-    }
-}
-
-fn operation(tool: &ToolId) -> &str {
-    tool.operation()
-}
-
-pub(crate) fn unavailable(e: StoreError) -> Unavailable {
-    tracing::error!(code = e.code(), error = %e, "the store cannot be read");
-    Unavailable
-}
-
-fn read_pin(pin: &bailiwick_store::Pin) -> Result<Pin, Unavailable> {
-    let definition =
-        Json::parse(pin.definition.as_bytes(), &JsonLimits::DEFAULT).map_err(|_| Unavailable)?;
-    let definition = Definition::of_kept(&definition).map_err(|_| Unavailable)?;
-    // The row's digest is the pin; what stands beside it must be what it names.
-    Ok(Pin { digest: pin.digest, ..Pin::of(&definition) })
-}
-
-impl Catalogue for StoreCatalogue {
-    fn policies(&self) -> Result<Arc<Policies>, Unavailable> {
-        self.policies.now()
-    }
-
-    fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
-        let mut known = self.workflows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(workflow) = known.get(digest) {
-            return Ok(Some(Arc::clone(workflow)));
-        }
-        let stored = self
-            .store
-            .read(|v| -> Result<_, StoreError> {
-                for workflow in v.workflows()? {
-                    if let Some(found) = v.workflow_version(&workflow.row.id, digest)? {
-                        return Ok(Some(found));
-                    }
-                }
-                Ok(None)
-            })
-            .map_err(unavailable)?;
-        let Some(stored) = stored else { return Ok(None) };
-        let workflow =
-            Workflow::parse(&stored.row.document).map_err(|_| Unavailable).map(Arc::new)?;
-        // SECURITY: the digest is recomputed; the database is not believed.
-        if workflow.digest() != *digest {
-            tracing::error!(%digest, "a workflow's text does not have its digest");
-            return Err(Unavailable);
-        }
-        // Versions are few; the bound only keeps a fault from growing.
-        if known.len() >= 1024 {
-            known.clear();
-        }
-        known.insert(*digest, Arc::clone(&workflow));
-        Ok(Some(workflow))
-    }
-
-    fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {
-        {
-            let known = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((read, server)) = known.get(name)
-                && read.elapsed() < CATALOGUE_AGE
-            {
-                return Ok(server.clone());
-            }
-        }
-        let server = self.read_server(name)?;
-        let mut known = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= 4096 {
-            known.clear();
-        }
-        known.insert(name.clone(), (Instant::now(), server.clone()));
-        Ok(server)
-    }
-
-    fn servers(&self) -> Result<Vec<Arc<ToolServer>>, Unavailable> {
-        let rows = self.store.read(|v| v.tool_servers()).map_err(unavailable)?;
-        let mut servers = Vec::new();
-        for row in rows {
-            // One that cannot be read is denied by itself; the others are as they
-            // were.
-            servers.extend(self.server(&row.row.name).ok().flatten());
-        }
-        Ok(servers)
-    }
-
-    fn pin_mismatch(&self, mismatch: PinMismatch) {
-        let maker = self.maker.now();
-        let Ok(random) = host::random() else { return };
-        let candidate = candidate(&mismatch, host::now());
-        let pinned = mismatch.pinned.is_some();
-        let event = tool_changed(&mismatch, self.store.org(), host::now(), random);
-        let tool = event.subjects.tool.as_deref();
-        tracing::warn!(tool, "a tool's definition is not a pinned one; it is quarantined");
-        // The writer runs it whether or not anybody waits.
-        drop(self.store.write(move |tx| -> Result<(), StoreError> {
-            let Some(candidate) = candidate else {
-                return tx.append(&maker.id, &*maker.key, event).map(|_| ());
-            };
-            // Known from before a restart, or from whoever pinned the others.
-            let known = tx.candidate(&candidate.tool)?;
-            if known.is_some_and(|known| known.digest == candidate.digest) {
-                // That an accepted tool changed again is still news.
-                return match pinned {
-                    true => tx.append(&maker.id, &*maker.key, event).map(|_| ()),
-                    false => Ok(()),
-                };
-            }
-            tx.record(&maker.id, &*maker.key, event, &Row::Candidate(candidate)).map(|_| ())
-        }));
-    }
-}
-
-/// What a person will look at; none, if the tool is gone, listed twice or
-/// cannot be kept.
-fn candidate(mismatch: &PinMismatch, now: Timestamp) -> Option<Candidate> {
-    let definition = mismatch.definition.as_ref()?.canonical();
-    Some(Candidate {
-        tool: ToolId::parse(&format!("mcp:{}:{}", mismatch.server, mismatch.operation)).ok()?,
-        digest: mismatch.found?,
-        definition: Some(definition).filter(|d| d.len() <= MAX_CANDIDATE_BYTES)?,
-        seen: now,
-    })
-}
-
-/// The entry of a definition that is not the pinned one.
-pub(crate) fn tool_changed(
-    mismatch: &PinMismatch,
-    org: &OrgId,
-    now: Timestamp,
-    random: [u8; 10],
-) -> Event {
-    let tool = format!("mcp:{}:{}", mismatch.server, mismatch.operation);
-    Event {
-        id: EntryId::mint(now, random),
-        org: org.clone(),
-        time: now,
-        kind: Kind::ToolChanged,
-        subjects: Subjects { tool: Some(tool.clone()), ..Subjects::default() },
-        body: Object::new()
-            .with("tool", tool)
-            .with("server", &mismatch.server)
-            .with("pinned", mismatch.pinned.map(Json::from))
-            .with("found", mismatch.found.map(Json::from)),
-        disclosures: Vec::new(),
-    }
 }

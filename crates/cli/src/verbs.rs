@@ -38,7 +38,7 @@ mod renew;
 mod revoke;
 mod run;
 mod scope;
-mod serve;
+pub(crate) mod serve;
 mod task;
 mod tool_server;
 mod vault;

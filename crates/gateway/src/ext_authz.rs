@@ -11,8 +11,6 @@
 use axum::response::Response;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{EntryId, ServerName};
-use bailiwick_policy::api::HEADERS_READ;
-use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::api::{Asked, Came};
@@ -24,25 +22,12 @@ use crate::wire;
 mod grpc;
 mod http_form;
 mod mcp;
+mod question;
 
 pub use grpc::router as grpc_router;
 pub use http_form::router;
-
-/// Whether Envoy passed only a part of the body.
-const PARTIAL: &str = "x-envoy-auth-partial-body";
-
-/// Headers that are for the gateway alone.
-pub(crate) const TAKEN: [&str; 4] = ["aat-chain", "aat-pop", "authorization", "dpop"];
-
-/// A request as an Envoy got it, whichever form it asks in.
-pub(crate) struct Envoyed {
-    pub(crate) server: ServerName,
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: Option<String>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
+pub(crate) use question::TAKEN;
+use question::{Envoyed, is_unclear, odd, whole};
 
 /// What an Envoy is told.
 pub(crate) enum Told {
@@ -129,33 +114,4 @@ async fn denied(gateway: &Gateway, server: &ServerName, denial: &Denial) -> Told
 fn refused(gateway: &Gateway, server: &ServerName, denial: &Denial, entry: &EntryId) -> Told {
     let metadata = gateway.metadata_url(server.as_str());
     Told::Denied(Box::new(wire::api_denied(denial, entry.as_str(), &metadata, false, None)))
-}
-
-/// Whether a header's text may stand for two headers, or for other bytes than
-/// Envoy forwards: it joins what stands twice with commas, and writes `!` for
-/// what is not UTF-8. A chain has commas of its own, and is not forwarded.
-fn is_unclear(name: &str, value: &str) -> bool {
-    let matters = HEADERS_READ.contains(&name)
-        || name.starts_with("mcp-")
-        || name == "origin"
-        || name == PARTIAL
-        || TAKEN.contains(&name) && name != "aat-chain";
-    matters && value.contains([',', '!'])
-}
-
-/// A header that is not what Envoy was sent.
-fn odd(name: &str) -> Denial {
-    Denial::new(Reason::RequestMalformed).about(name)
-}
-
-/// SECURITY: of a part of a body nothing follows for the rest. With a body Envoy
-/// always says whether it is whole.
-fn whole(headers: &HeaderMap, is_empty: bool) -> Result<(), Denial> {
-    let mut said = headers.get_all(PARTIAL).iter();
-    let whole = match (said.next(), said.next()) {
-        (None, _) => is_empty,
-        (Some(partial), None) => partial.as_bytes() == b"false",
-        (Some(_), Some(_)) => false,
-    };
-    if whole { Ok(()) } else { Err(Denial::new(Reason::RequestMalformed).about(PARTIAL)) }
 }

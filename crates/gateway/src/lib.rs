@@ -28,6 +28,7 @@ mod ext_authz;
 mod external;
 mod feeds;
 mod gateway;
+pub mod group;
 mod heads;
 pub mod http;
 pub mod layer;

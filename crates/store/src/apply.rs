@@ -78,14 +78,15 @@ impl View<'_> {
         };
         match kind {
             Kind::ActionDecided if subjects.decision.as_deref() == Some("allow") => self.put(
-                "INSERT INTO actions (org, action, decided, maker) VALUES (?1, ?2, ?3, ?4)",
-                (org, action, idx, maker),
+                "INSERT INTO actions (org, action, decided, maker, life)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (org, action, idx, maker, self.cx.life.get()),
                 "action",
             ),
             Kind::ActionCompleted => {
                 let closed = execute(
                     self.c,
-                    "UPDATE actions SET completed = ?3, outcome = ?4
+                    "UPDATE actions SET completed = ?3, outcome = ?4, life = NULL
                      WHERE org = ?1 AND action = ?2 AND completed IS NULL",
                     (org, action, idx, &subjects.reason),
                     "action",

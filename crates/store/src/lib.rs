@@ -28,6 +28,8 @@ mod error;
 mod fault;
 mod files;
 mod ledger;
+mod lives;
+mod notes;
 mod pending;
 mod people;
 mod policies;
@@ -49,6 +51,8 @@ pub use error::{Fault, StoreError};
 pub use fault::{Faults, Injected, NoFaults, Step};
 pub use files::{create_private_dir, create_secret, read_secret, write_durably};
 pub use ledger::{CheckpointSigner, LedgerFiles, Sequenced};
+pub use lives::LIVES;
+pub use notes::{Left, Note, Notes};
 pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
@@ -60,7 +64,7 @@ pub use rows::{
     Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
-pub use store::{Claim, Options, Store};
+pub use store::{Claim, Joined, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;
 pub use vault::{MAX_VAULT_BYTES, Unsealed, VaultKey, VaultPlace, VaultRow, VaultTaken};

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use bailiwick_core::ids::OrgId;
@@ -13,6 +13,7 @@ use crate::connection::{self, Identity, Opened};
 use crate::error::{Fault, StoreError};
 use crate::fault::{Faults, NoFaults};
 use crate::files::create_private_dir;
+use crate::lives::Life;
 use crate::pending::{Pending, pending};
 use crate::seal::{Entropy, PlaintextKey};
 use crate::tx::Tx;
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Arc<dyn Faults>,
     pub(crate) dir: PathBuf,
+    /// The life in which calls are decided here, once it began.
+    pub(crate) life: OnceLock<String>,
 }
 
 struct Inner {
@@ -82,6 +85,14 @@ pub struct Claim {
     _file: File,
 }
 
+/// A part in a job that several processes do beside each other; over when dropped or when the
+/// process ends, however it ends.
+#[derive(Debug)]
+pub struct Joined {
+    _life: Life,
+    _file: File,
+}
+
 impl Store {
     /// Opens the data dir, makes what is missing and migrates the schema.
     ///
@@ -94,7 +105,8 @@ impl Store {
         connection::create(&path)?;
         let opened = connection::open_writer(&path)?;
         let Options { org, plaintext_key: key, entropy, faults } = options;
-        let cx = Arc::new(Context { org, key, entropy, faults, dir: dir.to_owned() });
+        let (dir, life) = (dir.to_owned(), OnceLock::new());
+        let cx = Arc::new(Context { org, key, entropy, faults, dir, life });
         let (queue, jobs) = sync_channel(MAX_WAITING);
         let identity = opened.identity();
         let writer = Writer {
@@ -211,18 +223,19 @@ impl Store {
         }
     }
 
-    /// Joins the processes that do a job on this data dir beside each other. `alone` is done
-    /// before, where no other process does the job: nobody can join while it lasts.
+    /// Joins the processes that decide calls on this data dir beside each other: from here on the
+    /// calls that this handle allows name this process. `alone` is done before, where no other
+    /// process decides: nobody can join while it lasts.
     ///
     /// # Errors
-    /// What `alone` fails with, or [`StoreError::Fault`].
+    /// What `alone` fails with, [`StoreError::AlreadyRunning`] when this handle joined before, or
+    /// [`StoreError::Fault`].
     pub fn join<E: From<StoreError>>(
         &self,
-        role: &'static str,
         alone: impl FnOnce() -> Result<(), E>,
-    ) -> Result<Claim, E> {
+    ) -> Result<Joined, E> {
         let failed = |e: std::io::Error| StoreError::io("lock the data dir", &e);
-        let file = lock_file(&self.dir().join(format!("{role}.lock")))?;
+        let file = lock_file(&self.dir().join("gateway.lock"))?;
         match file.try_lock() {
             Ok(()) => alone()?,
             Err(TryLockError::WouldBlock) => {}
@@ -230,7 +243,7 @@ impl Store {
         }
         // Waits for nobody but who is at its own `alone`.
         file.lock_shared().map_err(failed)?;
-        Ok(Claim { _file: file })
+        Ok(Joined { _life: self.begin_life()?, _file: file })
     }
 }
 

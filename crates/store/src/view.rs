@@ -129,21 +129,19 @@ impl<'c> View<'c> {
         Ok(found.unwrap_or(MakerPosition::START))
     }
 
-    /// Allowed calls without an outcome that were decided before the log had
-    /// `before` entries: with the log's size at start-up, those of an earlier
-    /// process life.
+    /// Allowed calls without an outcome, under way or not.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn unfinished_actions(&self, before: u64) -> Result<Vec<OpenAction>, StoreError> {
-        let sql = "SELECT action, decided, maker FROM actions
-                   WHERE org = ?1 AND completed IS NULL AND decided < ?2 ORDER BY decided";
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
-        self.many(sql, (self.org_text(), before), |r| {
+    pub fn unfinished_actions(&self) -> Result<Vec<OpenAction>, StoreError> {
+        let sql = "SELECT action, decided, maker, life FROM actions
+                   WHERE org = ?1 AND completed IS NULL ORDER BY decided";
+        self.many(sql, [self.org_text()], |r| {
             Ok(OpenAction {
                 action: parsed::<ActionId>(r, 0)?,
                 decided: count(r, 1)?,
                 maker: r.get(2)?,
+                life: r.get(3)?,
             })
         })
     }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bailiwick_core::ledger::Kind;
-use bailiwick_store::{AuditInput, Fault, Injected, Spent, Step, Store, StoreError, Tx, audit};
+use bailiwick_store::{Fault, Injected, Spent, Step, Store, StoreError, Tx};
 use bailiwick_tlog::SeedSigner;
 use support::*;
 
@@ -27,22 +27,7 @@ fn plain(store: &Store) -> Result<u64, StoreError> {
 
 /// Sequences what is there and audits the whole.
 fn verifies(path: &Path) -> u64 {
-    let log = SeedSigner::new("example.com/log", &[3; 32]).unwrap();
-    reopen(path).sequence(&log).unwrap();
-    let public = {
-        use bailiwick_core::crypto::Signer as _;
-        key().public_key()
-    };
-    let report = audit(&AuditInput {
-        dir: path,
-        org: org(),
-        log_key: log.key(),
-        makers: &|maker, _| (maker == MAKER).then_some(public),
-        since: None,
-        plaintext_key: None,
-        files_only: false,
-    })
-    .unwrap();
+    let report = audited(path);
     assert!(report.holds(), "{report:?}");
     report.size
 }

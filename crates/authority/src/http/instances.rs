@@ -1,5 +1,5 @@
-//! Instances over HTTP: enrolment by a one-time token, and identity tokens
-//! that are renewed without a person.
+//! Instances over HTTP: enrolment by a one-time token, identity tokens that are
+//! renewed without a person, and the end.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,18 +14,18 @@ use super::problem::{MEDIA_TYPE, Problem};
 use crate::Authority;
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
-use crate::rules::identities::Issued;
 
 /// Bytes of a body at most: an enrolment has under 4 KiB.
 const MAX_BODY: usize = 16 * 1024;
 
 const LIMITS: JsonLimits = JsonLimits { max_bytes: MAX_BODY, max_depth: 8, max_values: 256 };
 
-/// `POST /instances` and `POST /instances/identity`.
+/// `POST /instances`, `POST /instances/identity` and `POST /instances/retirement`.
 pub fn instances_router(authority: Authority) -> Router {
     Router::new()
         .route("/instances", post(enrol))
         .route("/instances/identity", post(renew))
+        .route("/instances/retirement", post(retire))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(authority)
 }
@@ -40,6 +40,11 @@ fn members(body: &[u8], names: &[&str]) -> Option<Object> {
     }
 }
 
+/// The one text of a body of one member.
+fn text(body: &[u8], name: &str) -> Option<String> {
+    members(body, &[name]).and_then(|o| Some(o.member(name)?.as_str()?.to_owned()))
+}
+
 fn malformed(detail: &str) -> Response {
     let remedy = "send the members that `/openapi.json` names, as strict JSON";
     answer(&Problem::new(400, "request-malformed", detail, remedy))
@@ -51,12 +56,12 @@ fn answer(problem: &Problem) -> Response {
     (status, headers, problem.to_json().canonical()).into_response()
 }
 
-fn issued(status: StatusCode, outcome: Result<Issued, Refusal>) -> Response {
+fn outcome(status: StatusCode, outcome: Result<Json, Refusal>) -> Response {
     match outcome {
-        Ok(issued) => {
+        Ok(body) => {
             let headers =
                 [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-            (status, headers, issued.to_json().canonical()).into_response()
+            (status, headers, body.canonical()).into_response()
         }
         Err(refusal) => answer(&Problem::from(&refusal)),
     }
@@ -64,10 +69,10 @@ fn issued(status: StatusCode, outcome: Result<Issued, Refusal>) -> Response {
 
 async fn blocking(
     status: StatusCode,
-    work: impl FnOnce() -> Result<Issued, Refusal> + Send + 'static,
+    work: impl FnOnce() -> Result<Json, Refusal> + Send + 'static,
 ) -> Response {
     match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => issued(status, outcome),
+        Ok(done) => outcome(status, done),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -80,14 +85,24 @@ async fn enrol(State(authority): State<Authority>, body: Bytes) -> Response {
     let (Some(token), Some(enrolment)) = (token, o.remove("enrolment")) else {
         return malformed("`token` is not an enrolment token");
     };
-    blocking(StatusCode::CREATED, move || authority.instance_admit(&token, &enrolment)).await
+    let admit = move || Ok(authority.instance_admit(&token, &enrolment)?.to_json());
+    blocking(StatusCode::CREATED, admit).await
 }
 
 async fn renew(State(authority): State<Authority>, body: Bytes) -> Response {
-    let request =
-        members(&body, &["request"]).and_then(|o| Some(o.member("request")?.as_str()?.to_owned()));
-    let Some(request) = request else {
+    let Some(request) = text(&body, "request") else {
         return malformed("expected `{request}`");
     };
-    blocking(StatusCode::OK, move || authority.identity_renew(&request)).await
+    blocking(StatusCode::OK, move || Ok(authority.identity_renew(&request)?.to_json())).await
+}
+
+async fn retire(State(authority): State<Authority>, body: Bytes) -> Response {
+    let Some(statement) = text(&body, "statement") else {
+        return malformed("expected `{statement}`");
+    };
+    let retire = move || {
+        let instance = authority.instance_retire_signed(&statement)?;
+        Ok(Object::new().with("instance", &instance).with("status", "retired").into())
+    };
+    blocking(StatusCode::OK, retire).await
 }

@@ -3,7 +3,7 @@
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{InstanceId, uuid_v7};
-use bailiwick_core::jose::{HeaderRules, Jws, VerifyingKey, numeric_date};
+use bailiwick_core::jose::{Acceptable, HeaderRules, Jws, VerifyingKey, numeric_date};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -23,6 +23,9 @@ pub const LIFETIME_SECONDS: i64 = 600;
 
 /// The `typ` of a request for an identity token, signed by the identity key.
 pub const REQUEST_TYPE: &str = "bailiwick-identity-request+jwt";
+
+/// The `typ` of an instance's word that it is over, signed by the identity key.
+pub const RETIREMENT_TYPE: &str = "bailiwick-instance-retirement+jwt";
 
 /// Seconds between the making of a request and its arrival.
 pub const FRESH_SECONDS: i64 = 60;
@@ -135,7 +138,7 @@ fn identity_key(instance: &Instance) -> Result<VerifyingKey, Refusal> {
 /// A request that was read and not yet checked.
 #[derive(Debug)]
 pub struct Request<'t> {
-    jws: bailiwick_core::jose::Acceptable<'t>,
+    jws: Acceptable<'t>,
     /// Who it says it is from.
     pub instance: InstanceId,
 }
@@ -156,11 +159,7 @@ impl<'t> Request<'t> {
     /// [`Refusal::IdentityRequest`].
     pub fn read(text: &'t str) -> Result<Self, Refusal> {
         const RULES: HeaderRules<'_> = HeaderRules::typed(&[REQUEST_TYPE]);
-        let malformed = || Refusal::IdentityRequest { what: "it is malformed" };
-        let jws = Jws::parse(text, MAX_REQUEST_BYTES).map_err(|_| malformed())?;
-        let jws = jws.check_header(&RULES).map_err(|_| malformed())?;
-        let issuer = jws.claim_hint("iss").ok_or_else(malformed)?;
-        let instance = InstanceId::parse(&issuer).map_err(|_| malformed())?;
+        let (jws, instance) = read(text, &RULES)?;
         Ok(Self { jws, instance })
     }
 
@@ -175,18 +174,8 @@ impl<'t> Request<'t> {
         now: Timestamp,
     ) -> Result<Fresh, Refusal> {
         let bad = |what| Refusal::IdentityRequest { what };
-        let key = identity_key(instance)?;
-        let claims = self
-            .jws
-            .verify(&key)
-            .map_err(|_| bad("the signature does not hold under the instance's identity key"))?;
+        let claims = signed(&self.jws, instance, issuer)?;
         let text = |name: &str| claims.member(name).and_then(Json::as_str);
-        if text("iss") != Some(instance.id.as_str()) {
-            return Err(bad("it names another instance"));
-        }
-        if text("aud") != Some(issuer) {
-            return Err(bad("it is meant for another authority"));
-        }
         let iat = numeric_date(&claims, "iat").map_err(|_| bad("it is malformed"))?;
         if now.seconds().saturating_sub(iat).saturating_abs() > FRESH_SECONDS {
             return Err(bad("it was made at another time than now"));
@@ -197,6 +186,72 @@ impl<'t> Request<'t> {
         let expires = Timestamp::from_seconds(iat).plus_seconds(FRESH_SECONDS.saturating_add(2));
         Ok(Fresh { key, expires })
     }
+}
+
+/// Reads what an instance signed ES256: `iss` is itself.
+fn read<'t>(
+    text: &'t str,
+    rules: &HeaderRules<'_>,
+) -> Result<(Acceptable<'t>, InstanceId), Refusal> {
+    let malformed = || Refusal::IdentityRequest { what: "it is malformed" };
+    let jws = Jws::parse(text, MAX_REQUEST_BYTES).map_err(|_| malformed())?;
+    let jws = jws.check_header(rules).map_err(|_| malformed())?;
+    let issuer = jws.claim_hint("iss").ok_or_else(malformed)?;
+    let instance = InstanceId::parse(&issuer).map_err(|_| malformed())?;
+    Ok((jws, instance))
+}
+
+/// What it says, to this authority.
+fn signed(jws: &Acceptable<'_>, instance: &Instance, issuer: &str) -> Result<Object, Refusal> {
+    let bad = |what| Refusal::IdentityRequest { what };
+    let claims = jws
+        .verify(&identity_key(instance)?)
+        .map_err(|_| bad("the signature does not hold under the instance's identity key"))?;
+    let text = |name: &str| claims.member(name).and_then(Json::as_str);
+    if text("iss") != Some(instance.id.as_str()) {
+        return Err(bad("it names another instance"));
+    }
+    if text("aud") != Some(issuer) {
+        return Err(bad("it is meant for another authority"));
+    }
+    Ok(claims)
+}
+
+/// An instance's word that it is over, made while it lived and kept until then.
+///
+/// SECURITY: it ends its instance and does nothing else. So anybody may bring it, at any time and
+/// as often as they like.
+#[derive(Debug)]
+pub struct Retirement<'t> {
+    jws: Acceptable<'t>,
+    /// Who it says it is from.
+    pub instance: InstanceId,
+}
+
+impl<'t> Retirement<'t> {
+    /// Reads `{iss: INSTANCE, aud: ISSUER}`, signed ES256.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn read(text: &'t str) -> Result<Self, Refusal> {
+        const RULES: HeaderRules<'_> = HeaderRules::typed(&[RETIREMENT_TYPE]);
+        let (jws, instance) = read(text, &RULES)?;
+        Ok(Self { jws, instance })
+    }
+
+    /// Checks it against the instance that it names.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn check(&self, instance: &Instance, issuer: &str) -> Result<(), Refusal> {
+        signed(&self.jws, instance, issuer).map(drop)
+    }
+}
+
+/// The claims of such a word, for the instance.
+#[must_use]
+pub fn retirement_claims(instance: &InstanceId, issuer: &str) -> Json {
+    Object::new().with("iss", instance).with("aud", issuer).into()
 }
 
 /// The claims of a request, for whoever makes one.

@@ -1,6 +1,6 @@
 //! Enrolment over the network and identity tokens.
 
-use bailiwick_core::ids::AgentId;
+use bailiwick_core::ids::{AgentId, InstanceId};
 use bailiwick_core::json::Json;
 use bailiwick_store::{Instance, Spent, StoreError, Subject, Ticket, View};
 
@@ -8,7 +8,7 @@ use super::registry::enrolment_state;
 use super::{Authority, Inner, revoked};
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
-use crate::rules::identities::{self, Issued, Request};
+use crate::rules::identities::{self, Issued, Request, Retirement};
 use crate::rules::instances;
 use crate::rules::life::Administrator;
 
@@ -20,6 +20,11 @@ const INVITATION_SECONDS: i64 = 3600;
 
 /// What the guard against repeated requests calls itself.
 const AUDIENCE: &str = "identity-request";
+
+/// A stranger learns nothing about which instances there are.
+const UNKNOWN: Refusal = Refusal::IdentityRequest {
+    what: "the signature does not hold under the instance's identity key",
+};
 
 impl Authority {
     /// Makes a one-time token with which one instance of an agent enrols itself.
@@ -85,17 +90,31 @@ impl Authority {
         let request = request.to_owned();
         self.transact(move |cx, tx, moment| {
             let request = Request::read(&request)?;
-            // A stranger learns nothing about which instances there are.
-            let unknown = Refusal::IdentityRequest {
-                what: "the signature does not hold under the instance's identity key",
-            };
-            let instance = tx.instance(&request.instance)?.ok_or(unknown)?;
+            let instance = tx.instance(&request.instance)?.ok_or(UNKNOWN)?;
             let fresh = request.check(&instance, &cx.installation.issuer, moment.now())?;
             if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
                 return Err(Refusal::IdentityRequest { what: "it was used before" });
             }
             let plan = issue(cx, tx, moment, &instance)?;
             cx.write(tx, plan)
+        })
+    }
+
+    /// Retires the instance that signed, with its identity key and while it lived, that it is
+    /// over; gives which one. Whoever brings it, and how often, is no matter.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn instance_retire_signed(&self, statement: &str) -> Result<InstanceId, Refusal> {
+        let statement = statement.to_owned();
+        self.transact(move |cx, tx, moment| {
+            let statement = Retirement::read(&statement)?;
+            let instance = tx.instance(&statement.instance)?.ok_or(UNKNOWN)?;
+            statement.check(&instance, &cx.installation.issuer)?;
+            let id = instance.id.clone();
+            let plan = instances::retire(moment, &cx.installation, &id, Some(&instance))?;
+            cx.write(tx, plan)?;
+            Ok(id)
         })
     }
 }

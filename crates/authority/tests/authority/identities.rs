@@ -3,7 +3,9 @@
 use crate::support::*;
 
 use bailiwick_authority::people::sessions::Secret;
-use bailiwick_authority::rules::identities::{FRESH_SECONDS, REQUEST_TYPE, request_claims};
+use bailiwick_authority::rules::identities::{
+    FRESH_SECONDS, REQUEST_TYPE, RETIREMENT_TYPE, request_claims, retirement_claims,
+};
 use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::InstanceId;
 use bailiwick_core::jose;
@@ -97,4 +99,43 @@ fn whoever_was_stopped_gets_no_identity_any_more() {
     a.instance_retire(&id).unwrap();
     let asked = request(&world, &id, &identity, URL, "r2");
     assert_eq!(code(a.identity_renew(&asked)), "instance-unsuitable");
+}
+
+#[test]
+fn an_instance_is_retired_by_its_own_word_whoever_brings_it_and_by_nobody_elses() {
+    let world = World::desk();
+    let (id, identity) = joined(&world);
+    let a = &world.authority;
+    let word = |of: &InstanceId, by: &IdentitySigningKey, to: &str, typ: &str| {
+        jose::sign(typ, None, &retirement_claims(of, to), by).unwrap()
+    };
+    let stranger = crate::support::identity();
+    let nobody = InstanceId::mint(world.now(), [99; 10]);
+    for (what, text) in [
+        ("another key", word(&id, &stranger, URL, RETIREMENT_TYPE)),
+        ("another authority", word(&id, &identity, "https://other.example", RETIREMENT_TYPE)),
+        ("nobody", word(&nobody, &identity, URL, RETIREMENT_TYPE)),
+        ("a request for something else", request(&world, &id, &identity, URL, "r1")),
+        ("garbage", "x.y.z".to_owned()),
+    ] {
+        assert_eq!(
+            code(a.instance_retire_signed(&text)),
+            "identity-request-unacceptable",
+            "{what}"
+        );
+    }
+    let good = word(&id, &identity, URL, RETIREMENT_TYPE);
+    // It asks for nothing: it is no request for an identity token.
+    assert_eq!(code(a.identity_renew(&good)), "identity-request-unacceptable");
+    a.identity_renew(&request(&world, &id, &identity, URL, "r2")).unwrap();
+    // Long afterwards, when nobody has the keys any more.
+    world.host.advance(86_400_000);
+    for _ in 0..2 {
+        assert_eq!(a.instance_retire_signed(&good).unwrap(), id);
+    }
+    let asked = request(&world, &id, &identity, URL, "r3");
+    assert_eq!(code(a.identity_renew(&asked)), "instance-unsuitable");
+    let filter = Filter { kind: Some(Kind::InstanceChanged), limit: 10, ..Filter::default() };
+    let entries = a.store().read(|view| -> Result<_, StoreError> { view.query(&filter) }).unwrap();
+    assert_eq!(entries.len(), 1);
 }

@@ -176,30 +176,12 @@ pub(super) fn fault(accounts: &[AccountOptions]) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use super::super::tests::documents;
     use super::*;
-
-    /// `docs/configuration.md`, between its marks.
-    fn table() -> String {
-        let mut text = String::from(
-            "| member | takes | meaning | who controls it gains |\n|---|---|---|---|\n",
-        );
-        for row in ACCOUNT_OPTIONS {
-            text.push_str(&format!(
-                "| `{}` | {} | {} | {} |\n",
-                row.name, row.range, row.meaning, row.attacker
-            ));
-        }
-        text
-    }
 
     #[test]
     fn the_page_about_configuration_says_what_an_account_takes() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        assert!(page.contains(&table()), "paste this into docs/configuration.md:\n\n{}", table());
-        let members = AccountOptions::default().to_json();
-        let documented: Vec<&str> = ACCOUNT_OPTIONS.iter().map(|row| row.name).collect();
-        assert_eq!(members.iter().map(|(name, _)| name).collect::<Vec<_>>(), documented);
+        documents(ACCOUNT_OPTIONS, &AccountOptions::default().to_json());
     }
 
     const GOOD: &str = "[[account]]\ntool_server = \"mail\"\nclient_id = \"bailiwick\"\nissuer = \"https://as.example\"\nclient_secret_file = \"keys/mail.secret\"\n";

@@ -246,30 +246,12 @@ pub(super) fn fault(providers: &[ProviderOptions]) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use super::super::tests::documents;
     use super::*;
-
-    /// `docs/configuration.md`, between its marks.
-    fn table() -> String {
-        let mut text = String::from(
-            "| member | takes | meaning | who controls it gains |\n|---|---|---|---|\n",
-        );
-        for row in PROVIDER_OPTIONS {
-            text.push_str(&format!(
-                "| `{}` | {} | {} | {} |\n",
-                row.name, row.range, row.meaning, row.attacker
-            ));
-        }
-        text
-    }
 
     #[test]
     fn the_page_about_configuration_says_what_a_provider_takes() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        assert!(page.contains(&table()), "paste this into docs/configuration.md:\n\n{}", table());
-        let members = ProviderOptions::default().to_json();
-        let documented: Vec<&str> = PROVIDER_OPTIONS.iter().map(|row| row.name).collect();
-        assert_eq!(members.iter().map(|(name, _)| name).collect::<Vec<_>>(), documented);
+        documents(PROVIDER_OPTIONS, &ProviderOptions::default().to_json());
     }
 
     const GOOD: &str = "[[provider]]\nname = \"acme\"\nissuer = \"https://login.acme.example\"\nclient_id = \"bailiwick\"\nprincipals = \"user:acme-*\"\n";

@@ -22,11 +22,28 @@ fn table() -> String {
     text
 }
 
-#[test]
-fn the_page_about_configuration_says_what_the_table_of_options_says() {
+/// The page about configuration has this table.
+fn is_on_the_page(table: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     let page = std::fs::read_to_string(path).unwrap();
-    assert!(page.contains(&table()), "paste this into docs/configuration.md:\n\n{}", table());
+    assert!(page.contains(table), "paste this into docs/configuration.md:\n\n{table}");
+}
+
+/// The page has a table of these rows, one for each of `members`.
+pub(super) fn documents(rows: &[OptionRow], members: &Object) {
+    let mut table =
+        String::from("| member | takes | meaning | who controls it gains |\n|---|---|---|---|\n");
+    for OptionRow { name, range, meaning, attacker, .. } in rows {
+        table.push_str(&format!("| `{name}` | {range} | {meaning} | {attacker} |\n"));
+    }
+    is_on_the_page(&table);
+    let documented: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    assert_eq!(members.iter().map(|(name, _)| name).collect::<Vec<_>>(), documented);
+}
+
+#[test]
+fn the_page_about_configuration_says_what_the_table_of_options_says() {
+    is_on_the_page(&table());
 }
 
 #[test]

@@ -163,11 +163,20 @@ fn diff(data: &DataDir, tool: Option<&str>, out: Output) -> Result<(), CliError>
         if lines.is_empty() { "nothing waits for a person".to_owned() } else { lines.join("\n") };
     let list: Vec<Json> = tools.iter().map(|tool| object(tool).into()).collect();
     out.result(Object::new().with("tools", list), text);
-    let waiting = tools.iter().find(|tool| tool.state().waits());
-    if let Some((tool, digest)) = waiting.and_then(|tool| Some((tool, tool.digest()?))) {
-        out.next(&[&format!("bailiwick catalogue accept '{}' {digest}", tool.tool)]);
+    let mut waiting = tools.iter().filter(|tool| tool.state().waits());
+    if let Some(line) = waiting.find_map(accepting) {
+        out.next(&[&line]);
     }
     Ok(())
+}
+
+/// The command by which a person accepts what waits.
+///
+/// SECURITY: the name is the tool server's. One that would leave its quotes in a shell is in no
+/// command that we print.
+fn accepting(tool: &Catalogued) -> Option<String> {
+    let (name, digest) = (shown(tool.tool.as_str()), tool.digest()?);
+    (!name.contains('\'')).then(|| format!("bailiwick catalogue accept '{name}' {digest}"))
 }
 
 fn accept(data: &DataDir, tool: &str, digest: &str, out: Output) -> Result<(), CliError> {

@@ -69,12 +69,13 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         data.store().read(|v| -> Result<_, StoreError> { Ok((v.log_size()?, v.last_time()?)) })?;
     checks.push(Check { what: "ledger", result: Ok(format!("{size} entries")) });
     checks.push(Check { what: "clock", result: clock(last) });
-    let orphans = crate::lives::end_orphans(data);
-    let orphans = orphans.map(|ended| match ended {
-        0 => "none was left by a killed run".to_owned(),
-        ended => format!("{ended} of killed runs were retired, with what was granted for them"),
+    let left = crate::lives::tend(data).map(|left| match (left.instances, left.calls) {
+        (0, 0) => "killed processes left nothing".to_owned(),
+        (instances, calls) => format!(
+            "{instances} of killed runs were retired, with what was granted for them; {calls} calls of killed gateways are recorded as unknown"
+        ),
     });
-    checks.push(Check { what: "instances", result: orphans });
+    checks.push(Check { what: "killed", result: left });
     let workflows = data.authority.workflows()?.len();
     checks.push(Check {
         what: "workflows",

@@ -3,7 +3,6 @@
 //! what keeps it from the rest of the host is said and recorded.
 
 use std::ffi::OsString;
-use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -13,21 +12,19 @@ use std::time::Duration;
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
-use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, ServerName, ToolId, WorkflowId};
+use bailiwick_core::ids::{GrantId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::net::{TcpListener, UnixListener};
+use bailiwick_gateway::group::Group;
+use rustix::process::Signal;
 use tokio::process::Child;
 use zeroize::Zeroizing;
 
 use super::connect::Renewing;
 use super::delegate_remote::{self, Terms};
 use super::{identity, me, parse, serve};
-use crate::address;
 use crate::args::{Network, RunArgs};
 use crate::bridge::{Door, Side, Way};
-use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile::{self, InstanceKeys, PrincipalKey};
@@ -35,21 +32,24 @@ use crate::lives::{self, Life};
 use crate::output::{Output, one_line};
 use crate::presenter::ChainPresenter;
 
+mod covers;
 pub(super) mod door;
 mod environment;
+mod listening;
 mod place;
+mod site;
+mod word;
 
 use environment::Environment;
-use place::{INNER_PORT, Isolation, Place, SOCKET};
+use listening::Listening;
+use place::{Isolation, Place};
+use site::Site;
+use word::Word;
 
-/// Bytes of a file with an enrolment token.
-const MAX_INVITE: u64 = 4096;
 /// The file that names the endpoints, as MCP clients read them.
 const SERVERS: &str = "mcp.json";
 /// How long a program that was told to stop may take.
 const GRACE: Duration = Duration::from_secs(10);
-/// Connections that the program may hold open.
-const CONNECTIONS: usize = 256;
 
 pub(super) fn run(
     args: &RunArgs,
@@ -75,13 +75,15 @@ pub(super) fn run(
         environment: Vec::new(),
         command: &args.command,
     };
-    place.check()?;
+    if let Some(warning) = place.check()? {
+        out.warn(&warning);
+    }
     let runtime = serve::runtime()?;
     let entered = runtime.enter();
     // From here on: what is enrolled and granted for the run ends with it.
     let stop = serve::end_signal();
     drop(entered);
-    let mut sidecar = Sidecar::enrol(site, isolation)?;
+    let mut sidecar = Sidecar::enrol(site, isolation, logins)?;
     let presenter = sidecar.delegated(args, logins)?;
     let run = Run { args, environment, hidden, out };
     sidecar.attend(&runtime, stop, presenter, &run)
@@ -95,103 +97,6 @@ struct Run<'a> {
     out: Output,
 }
 
-/// The authority, and how an instance is let in there.
-struct Site {
-    authority: String,
-    agent: AgentId,
-    owner: PrincipalId,
-    /// The one-time token that was given; none where it is made here, when all
-    /// else is well.
-    invite: Option<Zeroizing<String>>,
-    data: Option<DataDir>,
-}
-
-impl Site {
-    fn find(args: &RunArgs, dir: &Path) -> Result<Self, CliError> {
-        if let (Some(url), Some(invite), Some(owner), Some(agent)) =
-            (&args.authority, &args.invite, &args.owner, &args.agent)
-        {
-            let mut text = Zeroizing::new(String::new());
-            std::fs::File::open(invite)
-                .and_then(|file| file.take(MAX_INVITE).read_to_string(&mut text))
-                .map_err(|e| {
-                    CliError::usage(
-                        "file",
-                        format!("cannot read `{}`: {e}", invite.display()),
-                        "name the file with the token",
-                    )
-                })?;
-            return Ok(Self {
-                authority: address::authority(url)?,
-                agent: AgentId::parse(agent)?,
-                owner: PrincipalId::parse(owner)?,
-                invite: Some(Zeroizing::new(text.trim().to_owned())),
-                data: None,
-            });
-        }
-        let data = DataDir::open(dir)?;
-        let agents = data.authority.agents()?;
-        let found = match &args.agent {
-            Some(named) => {
-                let named = AgentId::parse(named)?;
-                agents.iter().find(|agent| agent.id == named)
-            }
-            None if agents.len() > 1 => {
-                return Err(CliError::usage(
-                    "agent-ambiguous",
-                    format!("{} agents are registered", agents.len()),
-                    "name one with --agent; see `bailiwick agent list`",
-                ));
-            }
-            None => agents.first(),
-        };
-        let found = found.ok_or_else(|| {
-            CliError::not_found(
-                "not-found",
-                "the agent is not registered",
-                "register it with `bailiwick agent add agent:NAME --owner user:NAME`",
-            )
-        })?;
-        let agent = found.id.clone();
-        let owner = data.name(&found.owner)?.ok_or_else(|| {
-            CliError::refused(
-                "owner-erased",
-                format!("who owns {agent} was erased"),
-                "give it to somebody with `bailiwick agent transfer`",
-            )
-        })?;
-        let owner = PrincipalId::parse(&owner)?;
-        Ok(Self {
-            authority: data.config.public_url(),
-            agent,
-            owner,
-            invite: None,
-            data: Some(data),
-        })
-    }
-}
-
-impl Site {
-    /// What the program must not see, wherever it lies: the data dir, logins, and
-    /// files with credentials and keys that are known here.
-    fn hidden(
-        &self,
-        args: &RunArgs,
-        dir: &Path,
-        logins: Option<&Path>,
-    ) -> Result<Vec<PathBuf>, CliError> {
-        let files = [&args.key, &args.invite].into_iter().flatten().cloned();
-        let mut hidden: Vec<PathBuf> =
-            files.chain([dir.to_owned()]).chain(super::login::folder(logins).ok()).collect();
-        if let Some(data) = &self.data {
-            let servers = data.authority.tool_servers()?;
-            let credentials = servers.iter().filter_map(|s| s.credential.as_deref());
-            hidden.extend(credentials.filter_map(|c| c.strip_prefix("file:")).map(PathBuf::from));
-        }
-        Ok(hidden)
-    }
-}
-
 /// An instance that is enrolled while this lives. No file holds its keys.
 struct Sidecar {
     site: Site,
@@ -200,16 +105,24 @@ struct Sidecar {
     /// are read from it.
     fresh: Json,
     keys: InstanceKeys,
-    /// What ends it with this process; none where the authority is elsewhere: there its keys are
-    /// gone, and the grant ends with its window.
-    life: Option<Life>,
+    ending: Ending,
+}
+
+/// What ends an instance with this process.
+enum Ending {
+    /// At the data dir, with what was granted for it.
+    Here(Life),
+    /// At an authority elsewhere. A grant ends with its window.
+    There(Word),
 }
 
 impl Drop for Sidecar {
     /// The instance ends with its process, and so does what was granted for it.
     fn drop(&mut self) {
-        if let (Some(data), Some(life)) = (&self.site.data, &self.life) {
-            life.end(data);
+        match (&self.ending, &self.site.data) {
+            (Ending::Here(life), Some(data)) => life.end(data),
+            (Ending::There(word), _) => word.bring(),
+            (Ending::Here(_), None) => {}
         }
     }
 }
@@ -220,22 +133,28 @@ fn keys(fresh: &Json) -> Result<InstanceKeys, CliError> {
 }
 
 impl Sidecar {
-    fn enrol(site: Site, isolation: Isolation) -> Result<Self, CliError> {
+    fn enrol(site: Site, isolation: Isolation, logins: Option<&Path>) -> Result<Self, CliError> {
         let fresh = InstanceKeys::fresh(&site.agent)?;
         let own = keys(&fresh)?;
         let stated = isolation.recorded();
-        let life = site.data.as_ref().map(|data| {
-            lives::end_orphans(data)?;
-            Life::begin(data, &own.instance)
-        });
-        let life = life.transpose()?;
+        let ending = match &site.data {
+            Some(data) => {
+                lives::tend(data)?;
+                Ending::Here(Life::begin(data, &own.instance)?)
+            }
+            None => {
+                let logins = super::login::folder(logins).ok();
+                logins.iter().try_for_each(|logins| word::tend(logins, &site.authority))?;
+                Ending::There(Word::give(logins.as_deref(), &site.authority, &own)?)
+            }
+        };
         let invite = match (&site.invite, &site.data) {
             (None, Some(data)) => {
                 Zeroizing::new(data.authority.instance_invite(&site.agent)?.reveal())
             }
             (given, _) => given.clone().unwrap_or_default(),
         };
-        let sidecar = Self { site, isolation, fresh, keys: own, life };
+        let sidecar = Self { site, isolation, fresh, keys: own, ending };
         let Site { authority, agent, owner, .. } = &sidecar.site;
         identity::enrol(authority, &invite, agent, owner, &sidecar.keys, stated)?;
         Ok(sidecar)
@@ -281,7 +200,7 @@ impl Sidecar {
         let authority = &self.site.authority;
         let prepared = delegate_remote::prepare(authority, key, &request, &terms)?;
         let id = prepared.statement.id.clone();
-        if let Some(life) = &mut self.life {
+        if let Ending::Here(life) = &mut self.ending {
             life.granted(&id)?;
         }
         delegate_remote::submit(authority, key, prepared, Some(holder))?;
@@ -395,33 +314,17 @@ fn servers(presenter: &ChainPresenter) -> Result<Vec<ServerName>, CliError> {
 }
 
 /// Waits for the program; passes a stop on to it. What it started in its process group ends with
-/// it.
-async fn wait(mut child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
-    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let status = tokio::select! {
-        status = child.wait() => status,
+/// it; in namespaces, where the program has no group of ours, all of them end with bubblewrap.
+async fn wait(child: Child, stop: impl Future<Output = ()>) -> std::io::Result<ExitStatus> {
+    let group = Group::of(child)?;
+    tokio::select! {
+        () = group.exited() => {}
         () = stop => {
-            tell_all(leader, Signal::TERM);
-            match tokio::time::timeout(GRACE, child.wait()).await {
-                Ok(status) => status,
-                Err(_) => {
-                    child.start_kill()?;
-                    child.wait().await
-                }
-            }
+            group.signal(Signal::TERM);
+            let _ = tokio::time::timeout(GRACE, group.exited()).await;
         }
-    };
-    tell_all(leader, Signal::KILL);
-    status
-}
-
-/// Signals a process group; in namespaces, where the program has no group of ours, bubblewrap
-/// alone, with which all of them end.
-fn tell_all(leader: Option<Pid>, signal: Signal) {
-    let Some(leader) = leader else { return };
-    if kill_process_group(leader, signal).is_err() && signal == Signal::TERM {
-        let _ = kill_process(leader, signal);
     }
+    group.end().await
 }
 
 /// The program's status is this one's; a signal is 128 and its number, as
@@ -429,57 +332,6 @@ fn tell_all(leader: Option<Pid>, signal: Signal) {
 fn ended(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-}
-
-/// Where the sidecar is reached.
-struct Listening {
-    port: u16,
-    at: Listener,
-}
-
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listening {
-    async fn begin(network: Network, folder: &Path) -> Result<Self, CliError> {
-        let failed = |e: std::io::Error| {
-            CliError::environment("listen", format!("cannot listen: {e}"), "run it again")
-        };
-        match network {
-            Network::Host => {
-                let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
-                Ok(Self { port, at: Listener::Tcp(listener) })
-            }
-            Network::Gateway => {
-                let listener = UnixListener::bind(folder.join(SOCKET)).map_err(failed)?;
-                Ok(Self { port: INNER_PORT, at: Listener::Unix(listener) })
-            }
-        }
-    }
-
-    async fn serve(self, side: Side) {
-        match self.at {
-            Listener::Tcp(listener) => {
-                let bounds = bailiwick_gateway::Bounds::new(CONNECTIONS);
-                bailiwick_gateway::serve(
-                    listener,
-                    side.router(),
-                    bounds,
-                    None,
-                    std::future::pending(),
-                )
-                .await;
-            }
-            Listener::Unix(listener) => {
-                if let Err(error) = axum::serve(listener, side.router()).await {
-                    tracing::error!(%error, "the sidecar serves no more");
-                }
-            }
-        }
-    }
 }
 
 fn tell(sidecar: &Sidecar, args: &RunArgs, environment: &Environment, out: Output) {

@@ -20,7 +20,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Bounds, Config as GatewayConfig, Gateway, Speaks};
-use bailiwick_store::Claim;
+use bailiwick_store::Joined;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,9 +31,9 @@ use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile;
-use crate::lives;
+use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
+use crate::ports::{StoreCatalogue, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -44,7 +44,7 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
 
-/// How often instances are looked for whose process was killed.
+/// How often it is looked for what killed processes left.
 const ORPHANS: Duration = Duration::from_secs(5);
 
 /// How often files that may be replaced under a running `serve` are looked at.
@@ -98,7 +98,7 @@ pub(super) fn run(args: &ServeArgs, dir: &Path, out: Output) -> Result<(), CliEr
 }
 
 /// Refuses to start with private files that others can read.
-pub(super) fn check_modes(data: &DataDir) -> Result<(), CliError> {
+pub(crate) fn check_modes(data: &DataDir) -> Result<(), CliError> {
     for name in crate::datadir::KEY_FILES.iter().chain([&crate::datadir::ADMIN]) {
         keyfile::own(keyfile::read_private(&data.dir.join("keys").join(name)))?;
     }
@@ -127,7 +127,7 @@ pub(super) fn gateway(data: &DataDir, catalogue: Arc<dyn Catalogue>) -> Result<G
 }
 
 /// The same, of which the tool servers in `programs` are started here.
-pub(super) fn gateway_with(
+pub(crate) fn gateway_with(
     data: &DataDir,
     catalogue: Arc<dyn Catalogue>,
     programs: Vec<(ServerName, Program)>,
@@ -167,7 +167,7 @@ pub(super) fn gateway_with(
         // In one process the state itself is asked, so that memory does not
         // grow with what was ever revoked.
         registry: Arc::new(data.authority.registry(None)),
-        journal: Arc::new(journal(data)),
+        journal: Arc::new(data.journal()),
         catalogue,
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
@@ -175,22 +175,14 @@ pub(super) fn gateway_with(
     Ok(Gateway::with_programs(config, ports, programs)?)
 }
 
-pub(super) fn journal(data: &DataDir) -> StoreJournal {
-    StoreJournal {
-        store: data.store().clone(),
-        maker: data.gateway.clone(),
-        issuer: data.config.public_url().into(),
-        ceilings: data.authority.ceilings(),
-    }
-}
-
 /// Joins the gateways of the data dir. Several may decide beside each other: what must be one of
 /// (the guard against replays, budgets, revocations, the makers' sequences) is in the state, each
-/// in the transaction of its decision. Calls without an outcome are those of an earlier life only
-/// when no gateway lives.
-pub(super) fn join(data: &DataDir) -> Result<Claim, CliError> {
-    data.store().join("gateway", || {
-        let unknown = journal(data).close_unfinished()?;
+/// in the transaction of its decision. Where no other gateway lives, all calls without an outcome
+/// are those of an earlier life; beside others, those that name a dead one ([`lives::tend`]).
+pub(crate) fn join(data: &DataDir) -> Result<Joined, CliError> {
+    data.store().join(|| {
+        let open = data.store().read(|v| v.unfinished_actions())?;
+        let unknown = data.journal().close(open)?;
         if unknown > 0 {
             tracing::warn!(
                 unknown,
@@ -244,8 +236,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
             let _ = stopped.await;
         }));
     tasks.tasks.extend(envoys.serve(&gateway, bounds));
-    let tended = gateway.clone();
-    tokio::spawn(async move { tended.tend().await });
+    tasks.tend(&gateway);
     stop.await;
     tracing::info!("stopping: no new calls, waiting for those under way");
     let _ = stopping.send(());
@@ -411,12 +402,12 @@ impl Keys {
 }
 
 /// What runs beside the requests.
-pub(super) struct Background {
+pub(crate) struct Background {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Background {
-    pub(super) fn start(data: &Arc<DataDir>) -> Self {
+    pub(crate) fn start(data: &Arc<DataDir>) -> Self {
         let sequencing = Arc::clone(data);
         let sequence = every(SEQUENCE, move || {
             if let Err(e) = sequencing.sequence() {
@@ -431,21 +422,31 @@ impl Background {
             }
         });
         let living = Arc::clone(data);
-        let orphans = every(ORPHANS, move || match lives::end_orphans(&living) {
-            Ok(0) => {}
-            Ok(ended) => tracing::warn!(ended, "instances of killed runs were retired"),
-            Err(e) => tracing::warn!(code = %e.code, "an instance still stands: {}", e.message),
+        let orphans = every(ORPHANS, move || match lives::tend(&living) {
+            Ok(Left { instances: 0, calls: 0 }) => {}
+            Ok(Left { instances, calls }) => tracing::warn!(
+                instances,
+                calls,
+                "of killed processes instances were retired, and calls recorded as unknown"
+            ),
+            Err(e) => tracing::warn!(code = %e.code, "what was killed is not over: {}", e.message),
         });
         Self { tasks: vec![sequence, purge, orphans] }
     }
 
     /// Follows keys that are replaced while a gateway runs without a listener.
-    pub(super) fn follow_keys(&mut self, data: &Arc<DataDir>, gateway: &Gateway) {
+    pub(crate) fn follow_keys(&mut self, data: &Arc<DataDir>, gateway: &Gateway) {
         let keys = Keys::new(Arc::clone(data), gateway.clone());
         self.tasks.push(every(RELOAD, move || keys.take_up()));
     }
 
-    pub(super) fn stop(self) {
+    /// Ends what has lapsed in the gateway, again and again.
+    pub(crate) fn tend(&mut self, gateway: &Gateway) {
+        let tended = gateway.clone();
+        self.tasks.push(tokio::spawn(async move { tended.tend().await }));
+    }
+
+    pub(crate) fn stop(self) {
         for task in self.tasks {
             task.abort();
         }

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
+use bailiwick_store::PinStatus;
 
 use self::own::Own;
 pub(super) use self::program::{no_command, program};
@@ -14,10 +14,10 @@ use super::{connect, serve};
 use crate::args::{AuthorityArgs, WrapArgs};
 use crate::bridge::{Door, Way};
 use crate::datadir::DataDir;
+use crate::embedded::Embedded;
 use crate::error::CliError;
 use crate::lives;
 use crate::output::Output;
-use crate::ports::StoreCatalogue;
 use crate::vault::environment;
 
 mod own;
@@ -38,9 +38,10 @@ pub(super) fn run(
     let runtime = serve::runtime()?;
     let held = runtime.block_on(environment::of(&data, &server))?;
     let program = program(&args.program, &["PATH"], held)?;
+    something_accepted(&data, &server)?;
     let url = format!("{}/mcp/{server}", data.config.public_url());
     // What a wrap before this one left is ended first.
-    lives::end_orphans(&data)?;
+    lives::tend(&data)?;
     let is_given = args.agent_dir.is_some() || args.key.is_some() || args.chain.is_some();
     let (_own, presenter) = if is_given {
         let authority = AuthorityArgs {
@@ -56,30 +57,11 @@ pub(super) fn run(
         let (own, presenter) = Own::delegated(&data, &server, &args.own, logins)?;
         (Some(own), presenter)
     };
-    let _claim = serve::join(&data)?;
     let entered = runtime.enter();
-    let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
-    let gateway = serve::gateway_with(&data, catalogue, vec![(server.clone(), program)])?;
-    let mut tasks = serve::Background::start(&data);
-    tasks.follow_keys(&data, &gateway);
-    let tended = gateway.clone();
-    tokio::spawn(async move { tended.tend().await });
+    let inside = Embedded::start(data, vec![(server.clone(), program)])?;
     drop(entered);
-    let way = Way { door: Arc::new(Door::Inside(gateway.clone())), url, server, presenter };
-    let drain = Duration::from_secs(data.config.drain_seconds);
-    connect::stand_in(runtime, way, async {
-        if !gateway.drain(drain).await {
-            tracing::warn!(
-                "calls are still under way; they are recorded as unknown at the next start"
-            );
-        }
-        tasks.stop();
-        let last = Arc::clone(&data);
-        let sequenced = tokio::task::spawn_blocking(move || last.sequence()).await;
-        if !matches!(sequenced, Ok(Ok(()))) {
-            tracing::warn!("the last entries are durable but not yet published");
-        }
-    })
+    let way = Way { door: Arc::new(Door::Inside(inside.gateway())), url, server, presenter };
+    connect::stand_in(runtime, way, inside.stop())
 }
 
 /// The tool server that the program is.
@@ -107,8 +89,26 @@ fn server(data: &DataDir, named: Option<&str>) -> Result<ServerName, CliError> {
     found.ok_or_else(|| {
         CliError::not_found(
             "not-found",
-            format!("no program `{}` is catalogued", named.unwrap_or("of any name")),
+            match named {
+                Some(named) => format!("no program `{named}` is catalogued"),
+                None => "no program is catalogued".to_owned(),
+            },
             "add it with `bailiwick tool-server add NAME --url stdio:NAME`, then pin it",
         )
     })
+}
+
+/// Where nobody accepted a definition, a client would be shown a tool server without tools, and
+/// not why.
+fn something_accepted(data: &DataDir, server: &ServerName) -> Result<(), CliError> {
+    if data.authority.pins(server)?.iter().any(|pin| pin.row.status == PinStatus::Pinned) {
+        return Ok(());
+    }
+    Err(CliError::refused(
+        "nothing-pinned",
+        format!("no definition of {server} is accepted, so that nothing of it can be called"),
+        format!(
+            "look at what waits with `bailiwick catalogue diff`, or pin it with `bailiwick tool-server pin {server} -- COMMAND`"
+        ),
+    ))
 }

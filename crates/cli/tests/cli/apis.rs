@@ -104,6 +104,51 @@ fn call_reaches_an_operation_and_tells_denials_like_those_of_tools() {
     assert!(refused.out.contains("not-authenticated"), "{}", refused.out);
 }
 
+#[allow(dead_code, reason = "its `main` is the program's")]
+#[path = "../../examples/embedded.rs"]
+mod embedded;
+
+#[test]
+fn a_service_that_is_its_own_gateway_decides_on_the_real_store_beside_a_serve() {
+    let orders = Orders::new(&Setup::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let data = orders.world.data.clone();
+    let serving = runtime.spawn(async move {
+        let stop = async {
+            let _ = stopped.await;
+        };
+        embedded::serve(&data, listener, stop).await
+    });
+    let get = |id: u64, shown: &[(String, String)]| {
+        let mut request = Request::bare("GET", format!("/orders/{id}"));
+        for (name, value) in shown {
+            request = request.with(name, value);
+        }
+        request.send(address).unwrap()
+    };
+    let shown = orders.shown("http:orders:getOrder", &json!({"id": 10072}));
+    let got = get(10072, &shown);
+    let said = format!("order 10072, read by {RUNNER} for service:billing (look after orders)");
+    assert_eq!((got.status, got.text()), (200, said));
+    // What was spent here is spent at the `serve` beside, and the other way round.
+    let again = Request::bare("GET", "/http/orders/orders/10072");
+    let again = shown.iter().fold(again, |request, (name, value)| request.with(name, value));
+    assert_eq!(again.send(orders.world.address).unwrap().status, 401);
+    assert_eq!(get(10072, &shown).status, 401);
+    assert_eq!(get(10072, &[]).status, 401);
+    let denied = orders.shown("http:orders:getOrder", &json!({"id": 4}));
+    assert_eq!(get(10072, &denied).status, 401, "a proof for another order");
+    stop.send(()).unwrap();
+    runtime.block_on(serving).unwrap().unwrap();
+    let allowed = orders.world.ok(&["audit", "query", "--decision", "allow"]);
+    let actions = allowed["actions"].as_array().unwrap();
+    assert_eq!((actions.len(), &actions[0]["outcome"]), (1, &json!("ok")), "{allowed}");
+    assert_eq!(orders.world.ok(&["audit", "verify"])["holds"], true);
+}
+
 #[test]
 fn a_plain_http_client_uses_the_api_that_connect_stands_in_for() {
     let orders = Orders::new(&Setup::default());

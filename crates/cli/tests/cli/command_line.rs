@@ -114,6 +114,13 @@ fn failures_have_a_status_a_code_a_sentence_and_a_remedy() {
     assert_eq!(workflow.lines().count(), 3, "{workflow}");
     assert_eq!(workflow.matches("mend the line").count(), 1, "{workflow}");
     assert!(workflow.contains("line 1, column "), "{workflow}");
+    fs::write(home.join("several.yaml"), "workflow: X Y\nlevel: none\n").unwrap();
+    let several = run(home, &["workflow", "check", "several.yaml"]).err;
+    let problems: Vec<&str> = several.lines().filter(|l| l.ends_with(']')).collect();
+    assert!(problems.len() > 2, "{several}");
+    assert!(problems.iter().all(|l| l.matches(" [").count() == 1), "{several}");
+    let many = format!("{} problems [", problems.len() - 1);
+    assert!(problems.last().is_some_and(|l| l.contains(&many)), "{several}");
     // A command that failed did nothing by halves.
     let known = run(home, &["--json", "principal", "list"]).out;
     assert!(known.contains("user:1") && !known.contains("user:2"), "{known}");

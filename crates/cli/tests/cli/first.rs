@@ -138,11 +138,13 @@ fn what_nobody_rated_is_not_granted_unasked_and_nobody_grants_without_a_key() {
     assert_eq!(count(&instances, "\"active\""), 0, "{instances}");
 }
 
-/// The program `local` at a world, learned and published; its tool `work` is rated low.
+/// The program `local` at a world, learned and published; its tools `hang` and `work` are rated
+/// low.
 fn learned(world: &World) -> Vec<String> {
     let line = ["python3", "-c", PROGRAM, &world.path("log")].map(str::to_owned).to_vec();
-    let learn = ["catalogue", "learn", "local", "--reads", "work", "--publish", "--agent", RUNNER];
-    let mut args = learn.to_vec();
+    let reads = ["--reads", "work", "--reads", "hang"];
+    let learn = ["catalogue", "learn", "local", "--publish", "--agent", RUNNER];
+    let mut args = [&learn[..], &reads].concat();
     args.push("--");
     args.extend(line.iter().map(String::as_str));
     world.ok(&args);
@@ -156,6 +158,13 @@ fn wrap(world: &World, more: &[&str], line: &[String]) -> std::process::Command 
     wrap
 }
 
+/// A wrap that is up.
+fn greeted(world: &World, more: &[&str], line: &[String]) -> Spoken {
+    let mut spoken = Spoken::start(&mut wrap(world, more, line));
+    assert!(spoken.hello()["result"].is_object());
+    spoken
+}
+
 fn allowed(answer: &Value) -> bool {
     answer["result"]["_meta"]["io.bailiwick/decision"]["id"].is_string()
 }
@@ -167,10 +176,8 @@ fn wraps_work_beside_a_serve_and_each_other_on_one_data_dir() {
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
     let chain = world.chain();
-    let mut one = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(one.hello()["result"].is_object());
-    let mut two = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(two.hello()["result"].is_object());
+    let mut one = greeted(&world, &task, &line);
+    let mut two = greeted(&world, &task, &line);
     for id in 1..=3 {
         for spoken in [&mut one, &mut two] {
             let answer = spoken.call(id, "work", json!({}));
@@ -183,8 +190,7 @@ fn wraps_work_beside_a_serve_and_each_other_on_one_data_dir() {
     let hang = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call",
         "params": {"name": "work", "arguments": {}}});
     one.write(&hang.to_string());
-    let mut three = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(three.hello()["result"].is_object());
+    let three = greeted(&world, &task, &line);
     assert!(allowed(&one.next()));
     for spoken in [one, two, three] {
         assert_eq!(spoken.close().0, Some(0));
@@ -202,8 +208,7 @@ fn a_wrap_follows_keys_that_are_replaced_while_it_runs() {
     world.stop_serve();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     assert!(allowed(&spoken.call(1, "work", json!({}))));
     let makers = || {
         let state = rusqlite::Connection::open(world.data.join("state.db")).unwrap();
@@ -245,8 +250,7 @@ fn under_a_standing_grant_nobody_signs_and_the_grant_outlives_the_wrap() {
     let grant = granted["grant"].as_str().unwrap().to_owned();
     world.stop_serve();
     for _ in 0..2 {
-        let mut spoken = Spoken::start(&mut wrap(&world, &["--grant", &grant], &line));
-        assert!(spoken.hello()["result"].is_object());
+        let mut spoken = greeted(&world, &["--grant", &grant], &line);
         assert!(allowed(&spoken.call(1, "work", json!({}))));
         assert_eq!(spoken.close().0, Some(0));
     }
@@ -264,8 +268,7 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     world.stop_serve();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     spoken.child.kill().unwrap();
     spoken.child.wait().unwrap();
     let active = |world: &World| count(&world.ok(&["instance", "list"]).to_string(), "\"active\"");
@@ -278,8 +281,7 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
     assert!(doctor.out.contains("1 of killed runs were retired"), "{}", doctor.out);
     assert_eq!((active(&world), stands(&world)), (2, 0));
     // Where a serve runs, nobody needs to come.
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     world.start_serve();
     spoken.child.kill().unwrap();
     spoken.child.wait().unwrap();
@@ -289,6 +291,61 @@ fn what_a_killed_wrap_left_is_ended_by_whoever_comes_next() {
         std::thread::sleep(Duration::from_millis(200));
     }
     world.stop_serve();
+}
+
+/// Allowed calls: how many are without an outcome, and of how many it is unknown.
+fn outcomes(world: &World) -> (usize, usize) {
+    let listed = world.ok(&["audit", "query", "--decision", "allow"]);
+    let actions = listed["actions"].as_array().unwrap();
+    let with = |outcome: &Value| actions.iter().filter(|a| a["outcome"] == *outcome).count();
+    (with(&Value::Null), with(&json!("unknown")))
+}
+
+/// Waits until it is so.
+fn until_outcomes(world: &World, expected: (usize, usize)) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while outcomes(world) != expected {
+        assert!(Instant::now() < until, "{:?}", outcomes(world));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A wrap with a call under way.
+fn under_way(world: &World, task: &[&str], line: &[String]) -> Spoken {
+    let mut spoken = greeted(world, task, line);
+    let hang = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call",
+        "params": {"name": "hang", "arguments": {}}});
+    spoken.write(&hang.to_string());
+    spoken
+}
+
+#[test]
+fn the_calls_of_a_killed_wrap_become_unknown_beside_gateways_that_live_and_theirs_do_not() {
+    let mut world = World::new(EXE);
+    let line = learned(&world);
+    world.stop_serve();
+    let key = world.principal_key();
+    let task = ["--task", "work", "--principal-key", &key];
+    let mut living = under_way(&world, &task, &line);
+    until_outcomes(&world, (1, 0));
+    let mut killed = under_way(&world, &task, &line);
+    until_outcomes(&world, (2, 0));
+    // Whoever looks while both live closes neither: a doctor, a wrap that comes and goes.
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.out.contains("killed processes left nothing"), "{}", doctor.out);
+    let coming = greeted(&world, &task, &line);
+    assert_eq!(coming.close().0, Some(0));
+    assert_eq!(outcomes(&world), (2, 0));
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    // The wrap that lives notices within seconds; its own call stays under way.
+    until_outcomes(&world, (1, 1));
+    living.child.kill().unwrap();
+    living.child.wait().unwrap();
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.out.contains("1 calls of killed gateways"), "{}", doctor.out);
+    assert_eq!(outcomes(&world), (0, 2));
+    assert_eq!(world.ok(&["audit", "verify"])["holds"], true);
 }
 
 #[test]
@@ -303,8 +360,7 @@ fn what_a_program_started_ends_with_its_wrap() {
         ["sh", "-c", &script, PROGRAM].iter().map(|part| (*part).to_owned()).collect();
     let key = world.principal_key();
     let task = ["--task", "work", "--principal-key", &key];
-    let mut spoken = Spoken::start(&mut wrap(&world, &task, &line));
-    assert!(spoken.hello()["result"].is_object());
+    let mut spoken = greeted(&world, &task, &line);
     assert!(allowed(&spoken.call(1, "work", json!({}))));
     let started = std::fs::read_to_string(&pids).unwrap();
     assert!(started.lines().any(lives), "{started}");

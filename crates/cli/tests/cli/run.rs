@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bailiwick_testkit::world::{RUNNER, command};
+use bailiwick_testkit::world::{OWNER, RUNNER, command};
 use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
@@ -250,6 +250,66 @@ fn what_is_refused_leaves_nothing_behind_and_what_ends_ends_all_of_it() {
 }
 
 #[test]
+fn a_secret_that_the_host_replaces_while_the_program_runs_stays_out_of_its_sight() {
+    let mut world = World::new(EXE);
+    let work = world.base.path().join("work");
+    let keys = work.join("keys");
+    std::fs::create_dir_all(&keys).unwrap();
+    let key = keys.join("alice.key");
+    std::fs::copy(world.principal_key(), &key).unwrap();
+    let look = "ls keys; echo up > up; until test -e go; do sleep 0.1; done; ls keys; cat keys/*";
+    let mut line = command(Path::new(EXE), &work);
+    line.arg("--data-dir").arg(&world.data).args(["run", "--agent", RUNNER, "--task", "t"]);
+    line.args(["--scope", "ticket:8821", "--key", "keys/alice.key", "--isolation", "namespaces"]);
+    line.args(["--", "sh", "-c", look]).stdout(std::process::Stdio::piped());
+    let running = line.spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !work.join("up").is_file() {
+        assert!(Instant::now() < until, "the program does not run");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // As a rotation writes it: a new file, and its name changed.
+    std::fs::write(keys.join("new"), "REPLACED-CANARY").unwrap();
+    std::fs::rename(keys.join("new"), &key).unwrap();
+    std::fs::write(work.join("go"), "").unwrap();
+    let seen = running.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&seen), "");
+    world.stop_serve();
+}
+
+#[test]
+fn in_namespaces_the_first_program_that_is_seen_there_is_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut world = World::new(EXE);
+    let (work, shims) = (world.base.path().join("work"), world.base.path().join("shims"));
+    for folder in [&work, &shims] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    // As version managers put them in front of the system's programs.
+    for name in ["python3", "only-shim"] {
+        std::fs::write(shims.join(name), "#!/bin/sh\necho the shim\n").unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(shims.join(name), mode).unwrap();
+    }
+    let run = |more: &[&str]| {
+        let mut line = command(Path::new(EXE), &work);
+        line.env("PATH", format!("{}:/usr/bin:/bin", shims.display()));
+        line.arg("--data-dir").arg(&world.data).args(["run", "--agent", RUNNER, "--task", "t"]);
+        line.args(["--scope", "ticket:8821", "--key", &world.principal_key()]);
+        Answer::of(line.args(["--isolation", "namespaces"]).args(more))
+    };
+    let system = run(&["--", "python3", "-c", "print('the system')"]);
+    assert_eq!((system.status, system.out.as_str()), (0, "the system\n"), "{}", system.err);
+    let shown = shims.display().to_string();
+    let shim = run(&["--read", &shown, "--", "python3", "-c", "print('the system')"]);
+    assert_eq!((shim.status, shim.out.as_str()), (0, "the shim\n"), "{}", shim.err);
+    let hidden = run(&["--", "only-shim"]);
+    assert_eq!(hidden.status, 2, "{}", hidden.err);
+    assert!(hidden.err.contains("[program-not-visible]"), "{}", hidden.err);
+    world.stop_serve();
+}
+
+#[test]
 fn by_option_a_program_reaches_the_gateway_and_nothing_else() {
     let mut agent = Agent::new();
     let (found, answer) = agent.run(&["--network", "gateway"]);
@@ -358,6 +418,47 @@ fn what_a_killed_run_left_is_ended_by_the_serve_beside_it() {
     running.kill().unwrap();
     running.wait().unwrap();
     waits(&|| !stands(&world));
+    world.stop_serve();
+}
+
+#[test]
+fn elsewhere_an_instance_ends_with_its_run_and_that_of_a_killed_one_with_the_next() {
+    let mut world = World::new(EXE);
+    let (logins, url) = (world.path("logins"), world.public_url.clone());
+    let invite = world.path("invite");
+    let run = |program: &str| {
+        let made = world.ok(&["instance", "invite", "--agent", RUNNER]);
+        std::fs::write(&invite, made["enrolment_token"].as_str().unwrap()).unwrap();
+        let mut line = command(Path::new(EXE), world.base.path());
+        line.args(["--logins", &logins, "run", "--authority", &url, "--agent", RUNNER]);
+        line.args(["--owner", OWNER, "--invite", &invite, "--task", "t", "--scope"]);
+        line.args(["ticket:8821", "--key", &world.principal_key(), "--isolation", "none"]);
+        line.args(["--", "sh", "-c", program]);
+        line
+    };
+    let active = || {
+        let listed = world.ok(&["instance", "list"]);
+        listed["instances"].as_array().unwrap().iter().filter(|i| i["status"] == "active").count()
+    };
+    let notes = || std::fs::read_dir(format!("{logins}/lives")).unwrap().count();
+    let before = active();
+    let answer = Answer::of(&mut run("exit 5"));
+    assert_eq!(answer.status, 5, "{}", answer.err);
+    assert_eq!((active(), notes()), (before, 0));
+    let mut running = run("echo up > up; sleep 60").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !world.base.path().join("up").is_file() {
+        assert!(Instant::now() < until, "the program does not run");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // It lives: another run does not end it.
+    assert_eq!(Answer::of(&mut run("exit 5")).status, 5);
+    assert_eq!((active(), notes()), (before + 1, 1));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(active(), before + 1, "nobody looked yet");
+    assert_eq!(Answer::of(&mut run("exit 5")).status, 5);
+    assert_eq!((active(), notes()), (before, 0));
     world.stop_serve();
 }
 

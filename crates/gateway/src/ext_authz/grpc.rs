@@ -1,9 +1,7 @@
 //! The gRPC form: `envoy.service.auth.v3.Authorization/Check`.
 //!
 //! The tool server is named by the route's `context_extensions`, which only
-//! Envoy's configuration writes. What Envoy could not tell us truly is refused:
-//! in the forms that are text it joins doubled headers with commas and writes
-//! `!` for bytes that are not UTF-8, and forwards them as they were.
+//! Envoy's configuration writes.
 
 use std::time::Duration;
 
@@ -13,27 +11,22 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{EntryId, ServerName};
-use bytes::Bytes;
 use envoy_types::ext_authz::v3::pb::{
     Authorization, AuthorizationServer, CheckRequest, CheckResponse, DeniedHttpResponse,
     HeaderAppendAction, HeaderValue as EnvoyValue, HeaderValueOption, HttpResponse, HttpStatus,
     OkHttpResponse,
 };
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use envoy_types::pb::google::rpc;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use tonic::{Code, Request, Status};
 
-use super::{Envoyed, PARTIAL, TAKEN, Told, check, denied, is_unclear, odd};
+use super::{Envoyed, TAKEN, Told, check, denied};
 use crate::gateway::Gateway;
 use crate::wire::DECISION;
 
 /// Member of `context_extensions` that names the tool server.
 const TOOL_SERVER: &str = "tool_server";
-
-/// Headers of one request at most.
-const MAX_HEADERS: usize = 256;
 
 /// What a question may have beside the body: headers, and what Envoy knows of
 /// the connection.
@@ -76,7 +69,7 @@ impl Authorization for Service {
             ));
         };
         let asked = attributes.request.and_then(|request| request.http);
-        let told = match envoyed(server.clone(), asked.unwrap_or_default()) {
+        let told = match Envoyed::of_grpc(server.clone(), asked.unwrap_or_default()) {
             Ok(envoyed) if envoyed.body.len() > self.0.config.max_request_bytes => {
                 denied(&self.0, &server, &Denial::new(Reason::RequestTooLarge)).await
             }
@@ -88,84 +81,6 @@ impl Authorization for Service {
             Told::Denied(response) => deny(*response).await,
         }))
     }
-}
-
-/// The request that Envoy asks about.
-fn envoyed(server: ServerName, http: HttpRequest) -> Result<Envoyed, Denial> {
-    let headers = headers(&http)?;
-    let body = body(&http, &headers)?;
-    if !http.query.is_empty() || !http.fragment.is_empty() || http.path.contains('#') {
-        return Err(odd("path"));
-    }
-    let (path, query) = match http.path.split_once('?') {
-        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-        None => (http.path, None),
-    };
-    Ok(Envoyed { server, method: http.method, path, query, headers, body })
-}
-
-fn headers(http: &HttpRequest) -> Result<HeaderMap, Denial> {
-    let raw = http.header_map.as_ref().map(|map| map.headers.as_slice()).unwrap_or_default();
-    if !http.headers.is_empty() && !raw.is_empty() {
-        return Err(odd("headers"));
-    }
-    if http.headers.len().max(raw.len()) > MAX_HEADERS {
-        return Err(Denial::new(Reason::RequestTooLarge));
-    }
-    let mut headers = HeaderMap::new();
-    for (name, value) in &http.headers {
-        if is_unclear(name, value) {
-            return Err(odd(name));
-        }
-        put(&mut headers, http, name, value.as_bytes())?;
-    }
-    for EnvoyValue { key, value, raw_value } in raw {
-        if !value.is_empty() {
-            return Err(odd(key));
-        }
-        put(&mut headers, http, key, raw_value)?;
-    }
-    Ok(headers)
-}
-
-/// Adds a header. Those of HTTP/2 itself say what the question says anyway.
-fn put(
-    headers: &mut HeaderMap,
-    http: &HttpRequest,
-    name: &str,
-    value: &[u8],
-) -> Result<(), Denial> {
-    match name {
-        ":method" if value == http.method.as_bytes() => return Ok(()),
-        ":path" if value == http.path.as_bytes() => return Ok(()),
-        ":authority" | ":protocol" | ":scheme" => return Ok(()),
-        _ => {}
-    }
-    let read = (HeaderName::from_lowercase(name.as_bytes()), HeaderValue::from_bytes(value));
-    let (Ok(name), Ok(value)) = read else { return Err(odd(name)) };
-    headers.try_append(name, value).map(|_| ()).map_err(|_| Denial::new(Reason::RequestTooLarge))
-}
-
-/// SECURITY: the whole body, byte for byte. What says that there is more than
-/// was shown denies.
-fn body(http: &HttpRequest, headers: &HeaderMap) -> Result<Bytes, Denial> {
-    let body = match (http.raw_body.is_empty(), http.body.is_empty()) {
-        (true, true) => Bytes::new(),
-        (false, true) => Bytes::copy_from_slice(&http.raw_body),
-        // In text `!` may stand for a byte that is not UTF-8.
-        (true, false) if !http.body.contains('!') => Bytes::copy_from_slice(http.body.as_bytes()),
-        _ => return Err(odd("body")),
-    };
-    let length = i64::try_from(body.len()).unwrap_or(i64::MAX);
-    let mut announced = headers.get_all(header::CONTENT_LENGTH).iter();
-    let agrees = announced.all(|n| n.as_bytes() == length.to_string().as_bytes());
-    let unseen = body.is_empty()
-        && headers.contains_key(header::TRANSFER_ENCODING)
-        && !headers.contains_key(PARTIAL);
-    if http.size > length || !agrees || unseen {
-        return Err(odd(PARTIAL));
-    }
-    Ok(body)
 }
 
 fn option(name: &str, value: &str, action: HeaderAppendAction) -> HeaderValueOption {

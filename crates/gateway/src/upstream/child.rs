@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stdio::Program;
 use super::{Failure, Reading, Source};
+use crate::group::Group;
 use crate::lines::{Lines, TooLong};
 use crate::relay::{BUFFERED, Events};
 use crate::rpc::{self, Message};
@@ -32,25 +32,6 @@ pub(super) struct Child {
     desk: Arc<Desk>,
     /// Cancelled when no process of it is left.
     gone: CancellationToken,
-}
-
-/// The process group of a child: what it started and did not put into a group of its own. All of
-/// it is killed when this is dropped, also what outlived the child.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(process: &tokio::process::Child) -> Self {
-        Self(process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // None of it may be left; then there is nothing to do.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
 }
 
 /// Who waits for what.
@@ -128,10 +109,10 @@ impl Child {
             .kill_on_drop(true)
             .process_group(0)
             .spawn()?;
-        let group = Group::of(&process);
         let gone = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let input = process.stdin.take().ok_or_else(gone)?;
         let output = process.stdout.take().ok_or_else(gone)?;
+        let group = Group::of(process)?;
         let over = CancellationToken::new();
         let desk = Arc::new(Desk { state: Mutex::default(), over: over.clone() });
         let (to, lines) = mpsc::channel(BUFFERED);
@@ -148,18 +129,21 @@ impl Child {
         let gone = CancellationToken::new();
         let told = gone.clone().drop_guard();
         tokio::spawn(async move {
-            tokio::select! {
-                status = process.wait() => {
-                    tracing::warn!(server = %name, status = ?status.ok(), "the program ended");
+            let by_itself = tokio::select! {
+                () = group.exited() => {
                     tokio::time::sleep(LAST_WORDS).await;
+                    true
                 }
                 () = over.cancelled() => {
-                    let _ = tokio::time::timeout(GRACE, process.wait()).await;
+                    let _ = tokio::time::timeout(GRACE, group.exited()).await;
+                    false
                 }
-            }
+            };
             over.cancel();
-            drop(group);
-            let _ = process.wait().await;
+            let status = group.end().await.ok();
+            if by_itself {
+                tracing::warn!(server = %name, ?status, "the program ended");
+            }
             drop(told);
         });
         Ok(Self { to, desk, gone })

@@ -56,7 +56,13 @@ impl Projection {
             } else {
                 "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
             };
-            let sql = format!("SELECT * FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
+            // Which process has a call under way is no projection.
+            let columns = match *table {
+                "actions" => "org, action, decided, maker, completed, outcome",
+                _ => "*",
+            };
+            let sql =
+                format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
             let view = staging.view();
             let org = view.org().as_str();
             let mut theirs = view.c.prepare(&sql).map_err(sql_failed)?;

@@ -1,6 +1,6 @@
 //! The database's side of an audit.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::connection::{self, Opened};
 use crate::error::{Fault, StoreError};
@@ -46,6 +46,7 @@ impl Staging {
             entropy: Arc::new(|_: &mut [u8]| false),
             faults: Arc::new(NoFaults),
             dir: input.dir.to_owned(),
+            life: OnceLock::new(),
         };
         Ok(Self { opened, cx, rows: Vec::new().into_iter(), from: 0 })
     }

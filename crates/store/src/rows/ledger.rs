@@ -49,6 +49,8 @@ pub struct OpenAction {
     pub decided: u64,
     /// Who decided.
     pub maker: String,
+    /// The life of the process that has it under way; none where it was not noted.
+    pub life: Option<String>,
 }
 
 /// A decided call and what became of it.

@@ -15,10 +15,11 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    Agent, Appended, Delegation, Derived, Entropy, Faults, Grant, IdentityMode, Injected, Instance,
-    Options, Pin, PinStatus, PlaintextKey, Principal, Row, Status, Step, Store, StoreError, Task,
-    TokenForm, ToolServer, Tx, Workflow,
+    Agent, Appended, AuditInput, Delegation, Derived, Entropy, Faults, Grant, IdentityMode,
+    Injected, Instance, Options, Pin, PinStatus, PlaintextKey, Principal, Report, Row, Status,
+    Step, Store, StoreError, Task, TokenForm, ToolServer, Tx, Workflow, audit,
 };
+use bailiwick_tlog::SeedSigner;
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub const MAKER: &str = "authority:1";
@@ -98,6 +99,23 @@ pub fn fixture() -> Fixture {
 
 pub fn reopen(path: &Path) -> Store {
     Store::open(path, options()).unwrap()
+}
+
+/// Sequences what is there and audits the whole.
+pub fn audited(path: &Path) -> Report {
+    let log = SeedSigner::new("example.com/log", &[3; 32]).unwrap();
+    reopen(path).sequence(&log).unwrap();
+    let public = key().public_key();
+    audit(&AuditInput {
+        dir: path,
+        org: org(),
+        log_key: log.key(),
+        makers: &|maker, _| (maker == MAKER).then_some(public),
+        since: None,
+        plaintext_key: None,
+        files_only: false,
+    })
+    .unwrap()
 }
 
 pub fn event(kind: Kind) -> Event {

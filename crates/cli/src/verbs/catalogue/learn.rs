@@ -207,38 +207,28 @@ impl Learned {
         };
         let text = if published { format!("{text}\npublished workflow {server}") } else { text };
         out.result(said, text);
-        let steps = self.next(proposal, file, published);
+        let steps = self.next(proposal, args);
         out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
-    fn next(
-        &self,
-        proposal: Option<&Proposal>,
-        file: Option<&Path>,
-        published: bool,
-    ) -> Vec<String> {
+    fn next(&self, proposal: Option<&Proposal>, args: Option<&LearnArgs>) -> Vec<String> {
         let mut next = Vec::new();
         if !self.waiting.is_empty() {
             next.push("bailiwick catalogue diff            # what waits for a person".to_owned());
         }
-        // SECURITY: the name is the tool server's; it must not leave its quotes in a shell.
-        for tool in self.waiting.iter().filter(|tool| !tool.tool.as_str().contains('\'')) {
-            if let Some(digest) = tool.digest() {
-                let tool = Text::of(tool.tool.as_str());
-                next.push(format!("bailiwick catalogue accept '{tool}' {digest}"));
-            }
-        }
-        let Some(proposal) = proposal else {
+        next.extend(self.waiting.iter().filter_map(super::accepting));
+        let (Some(proposal), Some(args)) = (proposal, args) else {
             next.push(format!("bailiwick catalogue learn {} …   # the same again", self.server));
             return next;
         };
-        if published {
+        let file = args.out.as_deref().map(|file| file.display().to_string());
+        if args.publish {
             if self.found.url.starts_with("stdio:") {
                 let server = &self.server;
                 next.push(format!("bailiwick wrap --server {server} --task 'what for' -- COMMAND"));
             }
         } else {
-            let shown = file.map_or("FILE".to_owned(), |file| file.display().to_string());
+            let shown = file.as_deref().unwrap_or("FILE");
             next.push(format!(
                 "bailiwick workflow check '{shown}'      # once you rated the tools"
             ));
@@ -246,8 +236,17 @@ impl Learned {
                 "bailiwick workflow publish '{shown}'    # its owner and agent are registered first"
             ));
         }
-        if let Some(first) = proposal.shorthands.first() {
-            next.push(format!("bailiwick scope explain '{first}'"));
+        // What nobody rated is nothing to delegate yet.
+        let rated = |shorthand: &&String| {
+            args.reads.iter().any(|tool| **shorthand == format!("{}:{tool}", self.server))
+        };
+        if let Some(rated) = proposal.shorthands.iter().find(rated) {
+            let explain = format!("bailiwick scope explain '{rated}'");
+            match file {
+                _ if args.publish => next.push(explain),
+                Some(file) => next.push(format!("{explain} --file '{file}'")),
+                None => {}
+            }
         }
         next
     }
@@ -367,8 +366,14 @@ fn by_program(data: &DataDir, name: &ServerName, args: &LearnArgs) -> Result<Fou
     let held = runtime.block_on(environment::of(data, name))?;
     let program = wrap::program(&args.program, &INHERITED, held)?;
     let listing = runtime.block_on(stdio::list(&program, name, PATIENCE));
-    let listing =
-        listing.map_err(|e| CliError::environment(e.code(), e.to_string(), e.remedy()))?;
+    let listing = listing.map_err(|e| match e.code() {
+        "upstream-timeout" => CliError::environment(
+            "program-silent",
+            format!("the program did not answer within {} seconds", PATIENCE.as_secs()),
+            "start it once by itself: what it downloads may take longer; it gets PATH, HOME, LANG and what --env names, such as HTTPS_PROXY",
+        ),
+        code => CliError::environment(code, e.to_string(), e.remedy()),
+    })?;
     Ok(Found {
         url: format!("stdio:{name}"),
         credential: None,

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use bailiwick_core::guarantee;
 use tokio::process::Command;
 
+use super::covers::Covers;
 use crate::args::{self, Network, PlaceArgs};
 use crate::error::CliError;
 
@@ -202,12 +203,13 @@ impl Place<'_> {
         Ok(home)
     }
 
-    /// What can be wrong with the place, before anything is granted for it.
-    pub(super) fn check(&self) -> Result<(), CliError> {
+    /// What can be wrong with the place, before anything is granted for it; gives what should
+    /// be better.
+    pub(super) fn check(&self) -> Result<Option<CliError>, CliError> {
         match self.isolation {
-            Isolation::Namespaces => self.views().map(drop),
+            Isolation::Namespaces => Ok(self.views()?.covers.warning()),
             Isolation::User { .. } | Isolation::None => {
-                places(self.program()?, &current_dir()?).map(drop)
+                places(self.program()?, &current_dir()?).map(|_| None)
             }
         }
     }
@@ -243,14 +245,21 @@ impl Place<'_> {
                 ));
             }
         }
-        visible(self.program()?, &work, read.iter().chain(&write))?;
-        Ok(Views { work, read, write, hidden })
+        let program = visible(self.program()?, &work, read.iter().chain(&write))?;
+        let shown: Vec<&Path> = SYSTEM
+            .iter()
+            .map(Path::new)
+            .chain(read.iter().chain(&write).chain([&work]).map(PathBuf::as_path))
+            .collect();
+        let needed: Vec<&Path> = shown.iter().copied().chain([program.as_path()]).collect();
+        let covers = Covers::new(&self.hidden, &shown, &needed);
+        Ok(Views { work, read, write, covers })
     }
 
     /// A root of its own: the system read only, the folder it starts in, and what
     /// was named. Processes, temporary files and sockets of others are not there.
     fn in_namespaces(&self, program: &OsStr, arguments: &[OsString]) -> Result<Command, CliError> {
-        let Views { work, read, write, hidden } = self.views()?;
+        let Views { work, read, write, covers } = self.views()?;
         let mut command = Command::new("bwrap");
         command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]);
         command.args(["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]);
@@ -269,17 +278,11 @@ impl Place<'_> {
         bind("--bind", &work);
         write.iter().for_each(|path| bind("--bind", path));
         // Later mounts lie over earlier ones.
-        let seen = |path: &Path| {
-            let shown =
-                SYSTEM.iter().map(Path::new).chain(read.iter().chain(&write).map(|p| p.as_path()));
-            shown.chain([work.as_path()]).any(|shown| path.starts_with(shown))
-        };
-        for path in hidden.iter().filter(|path| seen(path)) {
-            if path.is_dir() {
-                command.arg("--tmpfs").arg(path);
-            } else {
-                command.arg("--ro-bind").arg("/dev/null").arg(path);
-            }
+        for folder in &covers.folders {
+            command.arg("--tmpfs").arg(folder);
+        }
+        for file in &covers.files {
+            command.arg("--ro-bind").arg("/dev/null").arg(file);
         }
         command.arg("--ro-bind").arg(self.sidecar).arg(INNER_DIR).arg("--chdir").arg(&work);
         command.env_clear();
@@ -316,7 +319,7 @@ struct Views {
     work: PathBuf,
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
-    hidden: Vec<PathBuf>,
+    covers: Covers,
 }
 
 fn current_dir() -> Result<PathBuf, CliError> {
@@ -353,12 +356,12 @@ fn places(program: &OsStr, work: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 /// Whether the program can be found where it will be looked for: folders of `PATH` that are not
-/// shown are not there, so that the next one counts.
+/// shown are not there, so that the next one counts. Gives its real place.
 fn visible<'p>(
     program: &OsStr,
     work: &'p Path,
     named: impl Iterator<Item = &'p PathBuf>,
-) -> Result<(), CliError> {
+) -> Result<PathBuf, CliError> {
     let shown: Vec<&Path> = named.map(PathBuf::as_path).chain([work]).collect();
     let shown = |path: &Path| {
         SYSTEM.iter().map(Path::new).chain(shown.iter().copied()).any(|s| path.starts_with(s))
@@ -367,7 +370,7 @@ fn visible<'p>(
     for found in places(program, work)? {
         let real = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
         match (shown(&found), shown(&real)) {
-            (true, true) => return Ok(()),
+            (true, true) => return Ok(real),
             // It would be found there, and lead nowhere.
             (true, false) => return Err(not_visible(&real)),
             (false, _) => hidden = found,
