@@ -11,6 +11,8 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "verdicts",
+    "approvals",
     "revocations",
     "derived",
     "delegations",
@@ -284,6 +286,9 @@ impl View<'_> {
                 ),
                 "policy",
             ),
+            Row::Approval(a) => self.apply_approval(a, entry),
+            Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
+            Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
     }

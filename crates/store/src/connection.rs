@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0003_candidates.sql"),
     include_str!("schema/0004_policies.sql"),
     include_str!("schema/0005_vault.sql"),
+    include_str!("schema/0006_approvals.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -16,6 +16,7 @@ use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS};
 
+mod approvals;
 mod budget;
 mod cases;
 mod entitlements;
@@ -34,6 +35,7 @@ pub(super) const TOP: &[&str] = &[
     "window_seconds",
     "max_depth",
     "budget",
+    "approvals",
     "tool_servers",
     "shorthands",
 ];
@@ -299,6 +301,10 @@ impl Reading {
             Some(node) => self.within("budget", |r| r.budget(node, catalogue.as_ref())),
             None => Some(BudgetCeilings::default()),
         };
+        let approvals = match top.node("approvals") {
+            Some(node) => self.within("approvals", |r| r.approvals(node)).map(Some),
+            None => Some(None),
+        };
         // Shorthands are read even without a catalogue, to report their own
         // problems; tools are then not looked up.
         let shorthands =
@@ -313,6 +319,7 @@ impl Reading {
             window_seconds: window_seconds?,
             max_depth: max_depth?,
             budget: budget?,
+            approvals: approvals?,
             catalogue: catalogue?,
             shorthands: shorthands?,
             // Its name comes from all of the above.
@@ -337,9 +344,12 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let known = ["tools", "resources", "prompts", "operations", "questions"];
+        let known = ["owner", "tools", "resources", "prompts", "operations", "questions"];
         let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
+        if let Some(node) = members.node("owner") {
+            server.owner = Some(self.within("owner", |r| r.id(node))?);
+        }
         if let Some(node) = members.node("tools") {
             server.tools = self.within("tools", |r| r.ratings(name, "tools", node))?;
         }
@@ -396,6 +406,7 @@ impl Reading {
     fn rating(&mut self, node: &Node, is_tool: bool) -> Option<Rating> {
         let known: &[&str] = if is_tool {
             &[
+                "owner",
                 "risk",
                 "effect",
                 "data",
@@ -406,7 +417,7 @@ impl Reading {
                 "resource",
             ]
         } else {
-            &["risk", "data", "timeout_seconds", "bearer", "personal", "resource"]
+            &["owner", "risk", "data", "timeout_seconds", "bearer", "personal", "resource"]
         };
         let members = self.members(node, known)?;
         let risk: Option<Risk> = self.field(&members, "risk", Self::grade);
@@ -443,7 +454,12 @@ impl Reading {
             None => false,
         };
         let personal = self.personal(&members)?;
+        let owner = match members.node("owner") {
+            Some(node) => Some(self.within("owner", |r| r.id(node))?),
+            None => None,
+        };
         Some(Rating {
+            owner,
             risk: risk?,
             effect: effect?,
             data: data?,

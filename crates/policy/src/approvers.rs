@@ -1,0 +1,217 @@
+//! Who may decide on a held call, how many must, and by what signature.
+//!
+//! A workflow says it in its member `approvals`; without one the people with
+//! the role `approver` and the workflow's owner may. Whether somebody may is
+//! asked when they decide and again when the decision is used.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use bailiwick_core::approval::Grade;
+use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::json::{Json, Object};
+
+use crate::grades::Risk;
+use crate::limits::MAX_LABEL_CHARS;
+
+/// Seconds that a held call waits, unless the workflow says otherwise.
+pub const DEFAULT_WAIT_SECONDS: u64 = 900;
+/// Seconds that a held call may wait at most: what it rests on lives no longer.
+pub const MAX_WAIT_SECONDS: u64 = 86_400;
+/// People that may be asked to agree on one call.
+pub const MAX_NEEDED: u64 = 16;
+
+/// One way to be somebody who may decide.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Approver {
+    /// Has the role `approver`.
+    Role,
+    /// Answers for the workflow.
+    WorkflowOwner,
+    /// Answers for the tool.
+    ToolOwner,
+    /// Is in this group by the login that was stated last.
+    Group(String),
+    /// Is this very person.
+    Person(PrincipalId),
+}
+
+/// A text that names no approver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected `approvers`, `workflow-owner`, `tool-owner`, `group:NAME` or `user:NAME`")]
+pub struct ApproverError;
+
+impl fmt::Display for Approver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role => f.write_str("approvers"),
+            Self::WorkflowOwner => f.write_str("workflow-owner"),
+            Self::ToolOwner => f.write_str("tool-owner"),
+            Self::Group(name) => write!(f, "group:{name}"),
+            Self::Person(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+impl FromStr for Approver {
+    type Err = ApproverError;
+    fn from_str(text: &str) -> Result<Self, ApproverError> {
+        match text {
+            "approvers" => return Ok(Self::Role),
+            "workflow-owner" => return Ok(Self::WorkflowOwner),
+            "tool-owner" => return Ok(Self::ToolOwner),
+            _ => {}
+        }
+        if let Some(group) = text.strip_prefix("group:") {
+            let fits = !group.trim().is_empty() && group.chars().count() <= MAX_LABEL_CHARS;
+            return if fits { Ok(Self::Group(group.to_owned())) } else { Err(ApproverError) };
+        }
+        // A service decides nothing in a person's place.
+        let person = PrincipalId::parse(text).ok().filter(is_person);
+        person.map(Self::Person).ok_or(ApproverError)
+    }
+}
+
+fn is_person(id: &PrincipalId) -> bool {
+    id.as_str().starts_with("user:")
+}
+
+/// A workflow's rules about human decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// Who may decide: whoever fits one of these.
+    pub by: BTreeSet<Approver>,
+    /// How many must approve; one denial ends it.
+    pub needed: u64,
+    /// Separation of duties: never the principal on whose authority the agent
+    /// acts.
+    pub separate: bool,
+    /// Seconds that a call waits.
+    pub wait_seconds: u64,
+    /// The highest risk that a signature by an approver's key file may approve;
+    /// above it a passkey must sign.
+    pub key_max_risk: Risk,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self {
+            by: [Approver::Role, Approver::WorkflowOwner].into(),
+            needed: 1,
+            separate: false,
+            wait_seconds: DEFAULT_WAIT_SECONDS,
+            key_max_risk: Risk::Medium,
+        }
+    }
+}
+
+/// A held call, as far as it matters who decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// On whose authority the agent acts.
+    pub principal: &'a PrincipalId,
+    /// Who answers for the workflow.
+    pub workflow_owner: &'a PrincipalId,
+    /// Who answers for the tool.
+    pub tool_owner: &'a PrincipalId,
+    /// The tool's risk.
+    pub risk: Risk,
+}
+
+/// Somebody who wants to decide, as they are on record now.
+#[derive(Clone, Copy, Debug)]
+pub struct Decider<'a> {
+    /// Who.
+    pub id: &'a PrincipalId,
+    /// Whether they have the role `approver`.
+    pub has_role: bool,
+    /// The groups that their logins stated last.
+    pub groups: &'a BTreeSet<String>,
+}
+
+/// Why somebody may not decide, or not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Barred {
+    /// The workflow names nobody like them.
+    #[error("the workflow does not name you among those who may decide on this call")]
+    NotNamed,
+    /// The agent acts for them.
+    #[error("the agent acts on your own authority, and the workflow asks for somebody else")]
+    OwnCall,
+    /// The signature is too weak for the risk.
+    #[error("a call of this risk is approved with a passkey, not with a key file")]
+    GradeTooLow,
+}
+
+impl Barred {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotNamed => "approver-not-named",
+            Self::OwnCall => "approver-is-principal",
+            Self::GradeTooLow => "approval-grade-too-low",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::NotNamed => "ask one of those whom the workflow names under `approvals`",
+            Self::OwnCall => "ask another approver",
+            Self::GradeTooLow => "open the approval in the console and sign with your passkey",
+        }
+    }
+}
+
+impl Approvals {
+    /// Whether `who` may decide on `held`.
+    ///
+    /// # Errors
+    /// [`Barred::NotNamed`], [`Barred::OwnCall`].
+    pub fn may_decide(&self, who: &Decider<'_>, held: &Held<'_>) -> Result<(), Barred> {
+        let fits = |approver: &Approver| match approver {
+            Approver::Role => who.has_role,
+            Approver::WorkflowOwner => who.id == held.workflow_owner,
+            Approver::ToolOwner => who.id == held.tool_owner,
+            Approver::Group(name) => who.groups.contains(name),
+            Approver::Person(id) => who.id == id,
+        };
+        if !is_person(who.id) || !self.by.iter().any(fits) {
+            return Err(Barred::NotNamed);
+        }
+        if self.separate && who.id == held.principal {
+            return Err(Barred::OwnCall);
+        }
+        Ok(())
+    }
+
+    /// Whether a signature of `grade` may approve `held`. It may always deny.
+    ///
+    /// # Errors
+    /// [`Barred::GradeTooLow`].
+    pub fn may_approve_by(&self, grade: Grade, held: &Held<'_>) -> Result<(), Barred> {
+        match grade {
+            Grade::Key if held.risk > self.key_max_risk => Err(Barred::GradeTooLow),
+            Grade::Key | Grade::Passkey => Ok(()),
+        }
+    }
+
+    /// As in a workflow file, every default written out.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let by: Vec<Json> = self.by.iter().map(|a| Json::from(a.to_string())).collect();
+        Object::new()
+            .with("by", by)
+            .with("needed", self.needed)
+            .with("separate", self.separate)
+            .with("wait_seconds", self.wait_seconds)
+            .with("key_max_risk", self.key_max_risk)
+            .into()
+    }
+}
+
+#[cfg(test)]
+mod tests;
