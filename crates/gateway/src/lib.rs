@@ -28,6 +28,7 @@ mod external;
 mod feeds;
 mod gateway;
 mod heads;
+mod holds;
 pub mod http;
 pub mod layer;
 pub mod lines;

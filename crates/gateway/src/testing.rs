@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint, sha256};
-use bailiwick_core::ids::{GrantId, PrincipalId, ServerName};
+use bailiwick_core::ids::{ApprovalId, GrantId, PrincipalId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::{Bundle, Policies, Workflow};
@@ -18,6 +18,9 @@ use crate::ports::{
     Catalogue, Credential, DecisionRecord, Derivation, Durable, Host, Journal, Opened, PinMismatch,
     RecordRefusal, Spend, ToolServer, Vault, VaultFault,
 };
+
+mod holds;
+pub use holds::MemoryHolds;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,6 +211,7 @@ struct Written {
     completed: Vec<Event>,
     spent: HashSet<(String, Digest)>,
     counters: HashMap<(Digest, String), i64>,
+    approvals: HashSet<ApprovalId>,
     fault: Fault,
 }
 
@@ -256,6 +260,17 @@ impl MemoryJournal {
         lock(&self.written).completed.clone()
     }
 
+    pub(crate) fn has_spent(&self, approval: &ApprovalId) -> bool {
+        lock(&self.written).approvals.contains(approval)
+    }
+
+    /// A denial that comes with what waits because of it.
+    pub(crate) fn note(&self, event: Event, derived: &[Derivation]) {
+        let mut written = lock(&self.written);
+        written.denials.push(event);
+        written.derived.extend_from_slice(derived);
+    }
+
     async fn wait(&self) {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
@@ -278,6 +293,11 @@ impl MemoryJournal {
         if written.spent.contains(&spend) {
             return Err(RecordRefusal::Replayed);
         }
+        if let Some(used) = &record.used
+            && written.approvals.contains(&used.question.id)
+        {
+            return Err(RecordRefusal::ApprovalSpent);
+        }
         let counted = |written: &Written, account: Digest, counter: &str| {
             written.counters.get(&(account, counter.to_owned())).copied().unwrap_or(0)
         };
@@ -294,6 +314,7 @@ impl MemoryJournal {
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);
+        written.approvals.extend(record.used.iter().map(|used| used.question.id.clone()));
         let entry = record.event.id.clone();
         written.derived.extend(record.derived.iter().cloned());
         written.decisions.push(record);

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use bailiwick_core::approval::Grade;
+use bailiwick_core::approval::{ApprovalError, Grade, Question, Registered, Signed, Verdict};
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
 
 use crate::grades::Risk;
 use crate::limits::MAX_LABEL_CHARS;
@@ -166,7 +167,144 @@ impl Barred {
     }
 }
 
+/// What one person said, with what is on record about them now.
+#[derive(Clone, Copy, Debug)]
+pub struct Voice<'a> {
+    /// Who.
+    pub who: Decider<'a>,
+    /// What.
+    pub verdict: Verdict,
+    /// Their signature.
+    pub signed: &'a Signed,
+    /// What they enrolled that may sign verdicts now.
+    pub registered: Registered<'a>,
+}
+
+/// The witness that as many people as are needed approved a question, with
+/// signatures that hold and rights that they have now.
+///
+/// ```compile_fail,E0451
+/// use bailiwick_policy::approvers::Approved;
+/// fn forge(real: Approved) -> Approved {
+///     Approved { question: real.question().clone(), grade: real.grade() }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Approved {
+    question: Question,
+    grade: Grade,
+}
+
+impl Approved {
+    /// What was approved.
+    #[must_use]
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// The weakest signature among those that counted.
+    #[must_use]
+    pub const fn grade(&self) -> Grade {
+        self.grade
+    }
+}
+
+/// Why a held call may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsettled {
+    /// Its time is over.
+    #[error("nobody approved the call in time")]
+    Expired,
+    /// Somebody who may said no.
+    #[error("the call was denied by a person")]
+    Denied,
+    /// Fewer than are needed approved it.
+    #[error("{missing} more must approve the call")]
+    Waiting {
+        /// How many are missing.
+        missing: u64,
+        /// Why a voice that was given does not count any more.
+        lost: Option<Lost>,
+    },
+}
+
+/// Why a voice does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// Its right.
+    #[error(transparent)]
+    Barred(#[from] Barred),
+    /// Its signature.
+    #[error(transparent)]
+    Signature(#[from] ApprovalError),
+}
+
+impl Lost {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Barred(barred) => barred.code(),
+            Self::Signature(error) => error.code(),
+        }
+    }
+}
+
 impl Approvals {
+    /// Whether `voice` counts for `question`, and how it was signed: when it is
+    /// given, and again when the approval is used.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub fn counts(
+        &self,
+        question: &Question,
+        held: &Held<'_>,
+        voice: &Voice<'_>,
+    ) -> Result<Grade, Lost> {
+        self.may_decide(&voice.who, held)?;
+        let grade = question.verify(voice.verdict, voice.signed, &voice.registered)?;
+        if voice.verdict == Verdict::Approve {
+            self.may_approve_by(grade, held)?;
+        }
+        Ok(grade)
+    }
+
+    /// Whether enough people approved `question` by `now`, and nobody who may
+    /// decide denied it. The only maker of [`Approved`].
+    ///
+    /// # Errors
+    /// [`Unsettled`].
+    pub fn settle(
+        &self,
+        question: &Question,
+        held: &Held<'_>,
+        voices: &[Voice<'_>],
+        now: Timestamp,
+    ) -> Result<Approved, Unsettled> {
+        if now >= question.expires {
+            return Err(Unsettled::Expired);
+        }
+        let mut approved = BTreeSet::new();
+        let mut weakest = Grade::Passkey;
+        let mut lost = None;
+        for voice in voices {
+            match (self.counts(question, held, voice), voice.verdict) {
+                (Ok(_), Verdict::Deny) => return Err(Unsettled::Denied),
+                (Ok(grade), Verdict::Approve) => {
+                    approved.insert(voice.who.id);
+                    weakest = weakest.min(grade);
+                }
+                (Err(why), _) => lost = lost.or(Some(why)),
+            }
+        }
+        let given = u64::try_from(approved.len()).unwrap_or(u64::MAX);
+        match self.needed.max(1).saturating_sub(given) {
+            0 => Ok(Approved { question: question.clone(), grade: weakest }),
+            missing => Err(Unsettled::Waiting { missing, lost }),
+        }
+    }
+
     /// Whether `who` may decide on `held`.
     ///
     /// # Errors

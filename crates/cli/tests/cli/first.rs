@@ -129,7 +129,7 @@ fn what_nobody_rated_is_not_granted_unasked_and_nobody_grants_without_a_key() {
     let mut spoken = Spoken::start(&mut line);
     assert!(spoken.hello()["result"].is_object());
     let answer = spoken.call(1, "work", json!({}));
-    assert_eq!(answer["error"]["data"]["code"], "approval-unavailable", "{answer}");
+    assert_eq!(answer["error"]["data"]["code"], "approval-required", "{answer}");
     assert_eq!(spoken.close().0, Some(0));
     std::fs::remove_file(&key).unwrap();
     let refused = fails(&[&wrap[..], &program].concat());
