@@ -214,9 +214,7 @@ impl Waits {
     /// As callers are told.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let waits = Object::new()
-            .with("id", &self.id)
-            .with("expires_at", self.expires.to_string());
+        let waits = Object::new().with("id", &self.id).with("expires_at", self.expires.to_string());
         match &self.url {
             Some(url) => waits.with("url", url.as_str()).into(),
             None => waits.into(),

@@ -4,57 +4,18 @@
 //! is executed later. The agent sends the same call again, and all stages run
 //! again.
 
-use std::collections::BTreeSet;
-
 use bailiwick_core::accountable::Unavailable;
-use bailiwick_core::approval::{Question, Registered, Signed, Verdict};
+use bailiwick_core::approval::Question;
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::grant::Passkey;
-use bailiwick_core::ids::{ApprovalId, EntryId, PrincipalId, ToolId};
-use bailiwick_core::jose::VerifyingKey;
+use bailiwick_core::ids::{ApprovalId, EntryId, ToolId};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
-use bailiwick_policy::approvers::{Decider, Voice};
+pub use bailiwick_policy::approvers::Spoken;
 use bailiwick_policy::grades::Risk;
 use futures_util::future::BoxFuture;
 
 use crate::ports::Derivation;
-
-/// What one person said about a waiting call, with what is on record about them
-/// now.
-#[derive(Clone, Debug)]
-pub struct Spoken {
-    /// Who.
-    pub approver: PrincipalId,
-    /// Whether they have the role `approver`.
-    pub has_role: bool,
-    /// The groups that their logins stated last.
-    pub groups: BTreeSet<String>,
-    /// What.
-    pub verdict: Verdict,
-    /// Their signature.
-    pub signed: Signed,
-    /// Their passkeys that may sign verdicts now.
-    pub passkeys: Vec<Passkey>,
-    /// Their approver keys that may sign verdicts now.
-    pub keys: Vec<VerifyingKey>,
-    /// The entry that records it.
-    pub entry: EntryId,
-}
-
-impl Spoken {
-    /// As the rules about approvals take it.
-    #[must_use]
-    pub fn voice<'a>(&'a self, relying_party: Option<&'a RelyingParty>) -> Voice<'a> {
-        Voice {
-            who: Decider { id: &self.approver, has_role: self.has_role, groups: &self.groups },
-            verdict: self.verdict,
-            signed: &self.signed,
-            registered: Registered { passkeys: &self.passkeys, keys: &self.keys, relying_party },
-        }
-    }
-}
 
 /// A waiting call as it is on record.
 #[derive(Clone, Debug)]

@@ -17,9 +17,9 @@ use bailiwick_policy::{Policies, Workflow};
 use futures_util::future::BoxFuture;
 
 use crate::broker::Carried;
+pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 pub use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
 pub use crate::stages::approval::Used;
-pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 
 /// Clock and entropy.
 pub trait Host: Send + Sync {

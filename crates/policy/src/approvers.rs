@@ -9,9 +9,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use bailiwick_core::approval::{ApprovalError, Grade, Question, Registered, Signed, Verdict};
-use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::grant::Passkey;
+use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
+use bailiwick_core::webauthn::RelyingParty;
 
 use crate::grades::Risk;
 use crate::limits::MAX_LABEL_CHARS;
@@ -178,6 +181,41 @@ pub struct Voice<'a> {
     pub signed: &'a Signed,
     /// What they enrolled that may sign verdicts now.
     pub registered: Registered<'a>,
+}
+
+/// What one person said about a waiting call, with what is on record about them
+/// now.
+#[derive(Clone, Debug)]
+pub struct Spoken {
+    /// Who.
+    pub approver: PrincipalId,
+    /// Whether they have the role `approver`.
+    pub has_role: bool,
+    /// The groups that their logins stated last.
+    pub groups: BTreeSet<String>,
+    /// What.
+    pub verdict: Verdict,
+    /// Their signature.
+    pub signed: Signed,
+    /// Their passkeys that may sign verdicts now.
+    pub passkeys: Vec<Passkey>,
+    /// Their approver keys that may sign verdicts now.
+    pub keys: Vec<VerifyingKey>,
+    /// The entry that records it.
+    pub entry: EntryId,
+}
+
+impl Spoken {
+    /// As the rules about approvals take it.
+    #[must_use]
+    pub fn voice<'a>(&'a self, relying_party: Option<&'a RelyingParty>) -> Voice<'a> {
+        Voice {
+            who: Decider { id: &self.approver, has_role: self.has_role, groups: &self.groups },
+            verdict: self.verdict,
+            signed: &self.signed,
+            registered: Registered { passkeys: &self.passkeys, keys: &self.keys, relying_party },
+        }
+    }
 }
 
 /// The witness that as many people as are needed approved a question, with

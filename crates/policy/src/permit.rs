@@ -106,7 +106,12 @@ impl Ask {
     ///
     /// # Errors
     /// `self`, as it was.
-    pub fn approve(self, approved: &Approved, action: &Digest, policy: &Digest) -> Result<Permit, Box<Self>> {
+    pub fn approve(
+        self,
+        approved: &Approved,
+        action: &Digest,
+        policy: &Digest,
+    ) -> Result<Permit, Box<Self>> {
         let question = approved.question();
         let same = question.action == *action
             && question.policy == *policy

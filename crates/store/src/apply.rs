@@ -320,11 +320,11 @@ impl View<'_> {
             ),
             Row::Credential(c) => self.put(
                 "INSERT INTO credentials (org, id, principal, kind, lookup, data, label, status,
-                                          added, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                                          added, trusted, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (org, id) DO UPDATE
                  SET data = excluded.data, label = excluded.label, status = excluded.status,
-                     entry = excluded.entry",
+                     trusted = excluded.trusted, entry = excluded.entry",
                 (
                     org,
                     &c.id,
@@ -335,6 +335,7 @@ impl View<'_> {
                     &c.label,
                     c.status.as_str(),
                     c.added.millis(),
+                    c.trusted.map(Timestamp::millis),
                     entry,
                 ),
                 "credential",

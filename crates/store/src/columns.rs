@@ -10,8 +10,9 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::rows::{
-    Agent, Approval, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin,
-    Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Verdict, Workflow,
+    Agent, Approval, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant,
+    Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Verdict,
+    Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +125,7 @@ impl Record for Client {
 
 impl Record for Credential {
     const COLUMNS: &'static [&'static str] =
-        &["id", "principal", "kind", "lookup", "data", "label", "status", "added"];
+        &["id", "principal", "kind", "lookup", "data", "label", "status", "added", "trusted"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: row.get(i)?,
@@ -135,6 +136,7 @@ impl Record for Credential {
             label: row.get(i + 5)?,
             status: parsed(row, i + 6)?,
             added: time(row, i + 7)?,
+            trusted: row.get::<_, Option<i64>>(i + 8)?.map(Timestamp::from_millis),
         })
     }
 }

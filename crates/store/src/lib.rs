@@ -55,11 +55,11 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
-    Credential, CredentialKind, Delegation, Derived, Entitlements, Grant, Holder, IdentityMode,
-    Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal, Revocation, Revocations, Row,
-    Said, Spent, Status, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText,
-    Verdict, Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client,
+    ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
+    Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
+    Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
+    TokenForm, ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Options, Store};

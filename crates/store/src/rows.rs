@@ -7,8 +7,8 @@
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
-    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId, ToolId,
-    WorkflowId,
+    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
+    ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};

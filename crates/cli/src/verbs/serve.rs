@@ -33,7 +33,7 @@ use crate::host;
 use crate::keyfile;
 use crate::lives;
 use crate::output::Output;
-use crate::ports::{StoreCatalogue, StoreJournal, SystemHost};
+use crate::ports::{StoreCatalogue, StoreHolds, StoreJournal, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -151,6 +151,7 @@ pub(super) fn gateway_with(
     );
     config.authorization_servers = vec![installation.issuer.clone()];
     config.accounts_url = Some(format!("{}/accounts", installation.issuer));
+    config.approvals_url = Some(format!("{}/approvals", installation.issuer));
     config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
     config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
@@ -165,6 +166,11 @@ pub(super) fn gateway_with(
         registry: Arc::new(data.authority.registry(None)),
         journal: Arc::new(journal(data)),
         catalogue,
+        holds: Arc::new(StoreHolds::new(
+            data.store().clone(),
+            data.gateway.clone(),
+            &installation.issuer,
+        )),
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
     };

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::{P256SigningKey, SigningKey, fresh_p256};
 use crate::grant;
-use crate::jose::SetKey as _;
 use crate::webauthn::tests::{Passkey as Device, relying_party};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_704_067_500);

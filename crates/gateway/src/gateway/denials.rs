@@ -47,18 +47,16 @@ impl Gateway {
         match stopped.holding.take() {
             // It stands in the ledger since it was asked first.
             Some(Holding::Known(waiting)) => return waiting.entry,
-            Some(Holding::New(new)) => {
-                match self.hold(request, stopped, &new, now).await {
-                    Ok(waiting) => {
-                        stopped.denial = waiting.denial(self);
-                        return waiting.entry;
-                    }
-                    Err(HoldRefusal::Flood) => stopped.denial = Denial::new(Reason::ApprovalFlood),
-                    Err(HoldRefusal::Unavailable) => {
-                        stopped.denial = Denial::new(Reason::ApprovalUnavailable);
-                    }
+            Some(Holding::New(new)) => match self.hold(request, stopped, &new, now).await {
+                Ok(waiting) => {
+                    stopped.denial = waiting.denial(self);
+                    return waiting.entry;
                 }
-            }
+                Err(HoldRefusal::Flood) => stopped.denial = Denial::new(Reason::ApprovalFlood),
+                Err(HoldRefusal::Unavailable) => {
+                    stopped.denial = Denial::new(Reason::ApprovalUnavailable);
+                }
+            },
             None => {}
         }
         let decision = Self::of_call(request, stopped, None, now);

@@ -14,10 +14,10 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::{Approvals, Approved, Held, Unsettled, Voice};
 use bailiwick_policy::permit::{Ask, Permit};
 
+use super::Stopped;
 use super::authority::Covering;
 use super::evidence::{Preimage, preimage};
 use super::policy::{Judged, Word};
-use super::{Known as _, Stopped};
 use crate::gateway::Inner;
 use crate::holds::{HeldCall, Waiting};
 

@@ -140,8 +140,16 @@ pub(crate) fn api_failed(failure: Failure, decision: &str) -> Response {
         _ => StatusCode::BAD_GATEWAY,
     };
     let decision_id = Some(decision);
-    let mut response =
-        Problem { status, code, detail, remedy, decision: decision_id, retry_at: None, approval: None }.response();
+    let mut response = Problem {
+        status,
+        code,
+        detail,
+        remedy,
+        decision: decision_id,
+        retry_at: None,
+        approval: None,
+    }
+    .response();
     response.headers_mut().insert(FAILED, HeaderValue::from_static(code));
     named(&mut response, decision, Some(failure.outcome().as_str()));
     response

@@ -7,6 +7,7 @@ use crate::support::{Holder, Plan, Raw, World, key};
 use bailiwick_core::approval::{Question, Signed, Verdict};
 use bailiwick_core::crypto::sha256;
 use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::jose::JwsSigner as _;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Event;
 use bailiwick_gateway::ports::{HoldRefusal, Spoken};
@@ -159,7 +160,12 @@ async fn under_another_policy_people_are_asked_anew() {
     let runner = world.runner();
     call(&world, &runner, 8821).await;
     let first = approve(&world);
-    enforce(&world, &format!("{ASK}\n// changed\n@id(\"more\") @reason(\"r\") permit (principal, action, resource);"));
+    enforce(
+        &world,
+        &format!(
+            "{ASK}\n// changed\n@id(\"more\") @reason(\"r\") permit (principal, action, resource);"
+        ),
+    );
     assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
     let hold = world.holds.asked().pop().unwrap();
     assert_ne!(hold.question.id, first.id);
@@ -258,10 +264,9 @@ async fn of_two_calls_at_once_one_uses_the_approval() {
 
 #[tokio::test]
 async fn where_nothing_can_be_read_or_too_much_is_asked_the_call_is_denied_by_name() {
-    for (fault, expected) in [
-        (HoldRefusal::Unavailable, "approval-unavailable"),
-        (HoldRefusal::Flood, "approval-flood"),
-    ] {
+    for (fault, expected) in
+        [(HoldRefusal::Unavailable, "approval-unavailable"), (HoldRefusal::Flood, "approval-flood")]
+    {
         let world = world().await;
         world.holds.set_fault(Some(fault));
         assert_eq!(code(&call(&world, &world.runner(), 8821).await), expected);

@@ -76,8 +76,7 @@ fn a_key_file_approves_up_to_the_bound_and_a_passkey_everything() {
     for bound in Risk::ALL {
         let rules = Approvals { key_max_risk: *bound, ..Approvals::default() };
         for risk in Risk::ALL {
-            let held =
-                Held { principal: &id, workflow_owner: &id, tool_owner: &id, risk: *risk };
+            let held = Held { principal: &id, workflow_owner: &id, tool_owner: &id, risk: *risk };
             assert_eq!(rules.may_approve_by(Grade::Passkey, &held), Ok(()));
             assert_eq!(rules.may_approve_by(Grade::Key, &held).is_ok(), risk <= bound);
         }
@@ -123,8 +122,7 @@ impl Table {
 
     fn settle(&self, spoken: &[Spoken], risk: Risk) -> Result<(), Unsettled> {
         let nobody = user("user:142");
-        let held =
-            Held { principal: &nobody, workflow_owner: &nobody, tool_owner: &nobody, risk };
+        let held = Held { principal: &nobody, workflow_owner: &nobody, tool_owner: &nobody, risk };
         let groups = BTreeSet::new();
         let keys: Vec<[VerifyingKey; 1]> =
             self.people.iter().map(|(_, key)| [key.verifying_key()]).collect();
@@ -215,8 +213,7 @@ fn a_signature_for_another_question_does_not_count() {
         registered: Registered { passkeys: &[], keys: &keys, relying_party: None },
     };
     let id = user("user:142");
-    let held =
-        Held { principal: &id, workflow_owner: &id, tool_owner: &id, risk: Risk::High };
+    let held = Held { principal: &id, workflow_owner: &id, tool_owner: &id, risk: Risk::High };
     let settled = table.rules.settle(&table.question, &held, &[voice], table.now).map(drop);
     let lost = Some(Lost::Signature(ApprovalError::OtherQuestion));
     assert_eq!(settled, Err(Unsettled::Waiting { missing: 1, lost }));

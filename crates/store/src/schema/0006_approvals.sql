@@ -29,6 +29,10 @@ CREATE INDEX approvals_state ON approvals (org, state, expires);
 CREATE INDEX approvals_asked ON approvals (org, asked);
 CREATE INDEX approvals_task ON approvals (org, task, asked);
 
+-- From when on a passkey or key may sign verdicts; NULL: a while after it was
+-- added.
+ALTER TABLE credentials ADD COLUMN trusted INTEGER;
+
 -- One person says one thing about one call.
 CREATE TABLE verdicts (
     org        TEXT    NOT NULL,
