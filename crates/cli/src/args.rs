@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod agents;
+mod approvals;
 mod catalogue;
 mod delegations;
 mod ledger;
@@ -13,6 +14,7 @@ mod policy;
 mod running;
 mod vault;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
+pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
@@ -137,6 +139,12 @@ pub(crate) enum Verb {
     /// Roots issued under a grant.
     #[command(subcommand)]
     Delegation(DelegationVerb),
+    /// Calls that wait for a person: look, approve, deny.
+    #[command(
+        subcommand,
+        after_help = "A verdict is signed with your approver key, never with the data dir's own credential.\n\nExamples:\n  bailiwick approvals key new --for user:ana --out ana-approver.key\n  bailiwick approvals list\n  bailiwick approvals show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick approvals approve 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com approvals deny 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --key ana-approver.key --note 'the order was refunded already'"
+    )]
+    Approvals(ApprovalsVerb),
     /// Derive a narrower delegation for another instance, offline.
     #[command(
         after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json"

@@ -7,7 +7,7 @@ use bailiwick_core::crypto::Thumbprint;
 use bailiwick_core::grant::Passkey;
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId};
 use bailiwick_core::jose::{SetKey as _, ThirdPartyKey, VerifyingKey};
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
 use bailiwick_policy::Workflow;
@@ -430,5 +430,76 @@ impl From<Lost> for Refusal {
             Lost::Barred(barred) => barred.into(),
             Lost::Signature(error) => error.into(),
         }
+    }
+}
+
+impl ListedApproval {
+    /// As lists have it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let a = &self.approval;
+        Object::new()
+            .with("approval", &a.id)
+            .with("state", self.state)
+            .with("principal", self.principal.as_ref())
+            .with("agent", &a.agent)
+            .with("tool", &a.tool)
+            .with("risk", a.risk.as_str())
+            .with("rule", a.rule.as_str())
+            .with("workflow", &a.workflow)
+            .with("task", &a.task)
+            .with("needed", a.needed)
+            .with("asked", a.asked.to_string())
+            .with("expires", a.expires.to_string())
+    }
+}
+
+impl ShownVerdict {
+    fn to_json(&self) -> Json {
+        Object::new()
+            .with("approver", self.approver.as_ref())
+            .with("verdict", self.verdict.as_str())
+            .with("grade", self.grade.as_str())
+            .with("said", self.said.to_string())
+            .with("note", self.note.as_deref())
+            .with("entry", &self.entry)
+            .into()
+    }
+}
+
+impl ShownApproval {
+    /// As it is shown to somebody who is to decide: everything that is signed can
+    /// be recomputed from it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let a = &self.listed.approval;
+        let rules = self.workflow.approvals();
+        let verdicts: Vec<Json> = self.verdicts.iter().map(ShownVerdict::to_json).collect();
+        self.listed
+            .to_json()
+            .with("purpose", self.purpose.as_deref())
+            .with("decision", &a.entry)
+            .with("instance", &a.instance)
+            .with("leaf", a.leaf)
+            .with("workflow_version", self.workflow.version.as_str())
+            .with("rules", rules.to_json())
+            .with("action", self.action.clone())
+            .with("action_digest", self.question.action)
+            .with("policy", self.question.policy)
+            .with("expires_at", self.question.expires.seconds())
+            .with("verdicts", verdicts)
+    }
+}
+
+impl OwnApproverKey {
+    /// As its owner sees it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        Object::new()
+            .with("credential", self.id.as_str())
+            .with("name", self.label.as_str())
+            .with("thumbprint", self.thumbprint.as_str())
+            .with("added", self.added.to_string())
+            .with("trusted", self.trusted.map(|at| at.to_string()))
     }
 }
