@@ -1,7 +1,7 @@
 //! What people say about calls that wait for them.
 
 use bailiwick_core::approval::{Grade, Question, Signed, Verdict};
-use bailiwick_core::ids::{Alias, EntryId};
+use bailiwick_core::ids::{Alias, ApprovalId, EntryId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Approval, ApprovalState, Row, Said};
@@ -108,4 +108,22 @@ pub fn say(
         None => step,
     };
     Ok(Plan::one(step.row(Row::Verdict(row)), ()))
+}
+
+/// That somebody read the text of a waiting call.
+///
+/// # Errors
+/// [`Refusal::NoEntropy`].
+pub fn read(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    id: &ApprovalId,
+    asked: &EntryId,
+    by: &'static str,
+) -> Result<Plan<()>, Refusal> {
+    let step = Step::new(moment, &installation.org, Kind::PlaintextRead)?
+        .about(|s| s.action = Some(asked.to_string()))
+        .with("by", by)
+        .with("approval", id);
+    Ok(Plan::one(step, ()))
 }

@@ -18,11 +18,11 @@ use bailiwick_store::{
 };
 
 use super::passkeys::Used;
-use super::people::{person, rows};
+use super::people::{SignedIn, person, rows};
 use super::{Authority, Inner, disclosed};
 use crate::ceilings::groups_of;
 use crate::people::passkeys::PasskeyError;
-use crate::people::roles::Role;
+use crate::people::roles::{Deed, Role, require};
 use crate::refusal::Refusal;
 use crate::rules::approvals::{self, Saying, question};
 use crate::rules::approvers::{self, key_of, may_sign};
@@ -207,6 +207,26 @@ fn listed(
     Ok(ListedApproval { principal: name_of(view, &approval.principal)?, state, approval })
 }
 
+/// Whether somebody may see a waiting call.
+fn may_see(cx: &Inner, view: &View<'_>, who: &SignedIn, held: &Approval) -> Result<bool, Refusal> {
+    let by_role = |deed| require(&who.roles, deed).is_ok();
+    let alias = &who.principal.alias;
+    if held.principal == *alias || by_role(Deed::SeeActivity) || by_role(Deed::Approve) {
+        return Ok(true);
+    }
+    let Some(acts_for) = name_of(view, &held.principal)? else { return Ok(false) };
+    let workflow = workflow_of(cx, view, held)?;
+    let about = Held {
+        principal: &acts_for,
+        workflow_owner: &workflow.owner,
+        tool_owner: workflow.tool_owner(&held.tool),
+        risk: risk_of(held),
+    };
+    let groups = groups_of(view, alias)?;
+    let decider = Decider { id: &who.id, has_role: by_role(Deed::Approve), groups: &groups };
+    Ok(workflow.approvals().may_decide(&decider, &about).is_ok())
+}
+
 /// A tool's risk as its row has it.
 ///
 /// SECURITY: what cannot be read is of the highest risk.
@@ -231,11 +251,59 @@ impl Authority {
         })
     }
 
+    /// The waiting calls that somebody who is signed in may see: those of their
+    /// own agents, those that they may decide on, and all with a role for it.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn approvals_for(
+        &self,
+        who: &SignedIn,
+        all: bool,
+        limit: u32,
+    ) -> Result<Vec<ListedApproval>, Refusal> {
+        let (cx, found) = (self.now(), self.approvals(all, limit)?);
+        self.0.store.read(|view| {
+            let mut seen = Vec::new();
+            for listed in found {
+                if may_see(&cx, view, who, &listed.approval)? {
+                    seen.push(listed);
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    /// A waiting call as somebody who may see it reads it: that they read its
+    /// text is an entry. `None`: whoever has the data dir.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], also for what one may not see.
+    pub fn approval_read(
+        &self,
+        who: Option<&SignedIn>,
+        id: &ApprovalId,
+    ) -> Result<ShownApproval, Refusal> {
+        let (cx, shown) = (self.now(), self.approval(id)?);
+        if let Some(who) = who {
+            let seen = self.0.store.read(|view| may_see(&cx, view, who, &shown.listed.approval))?;
+            if !seen {
+                return Err(Refusal::unknown("approval", id));
+            }
+        }
+        let (id, by) = (id.clone(), if who.is_some() { "approver" } else { "operator" });
+        let asked = shown.listed.approval.entry.clone();
+        self.commit(move |cx, _, moment| {
+            approvals::read(moment, &cx.installation, &id, &asked, by)
+        })?;
+        Ok(shown)
+    }
+
     /// A waiting call with all that people are shown.
     ///
     /// # Errors
     /// [`Refusal::Unknown`].
-    pub fn approval(&self, id: &ApprovalId) -> Result<ShownApproval, Refusal> {
+    fn approval(&self, id: &ApprovalId) -> Result<ShownApproval, Refusal> {
         let (now, cx) = (self.0.host.now(), self.now());
         self.0.store.read(|view| {
             let approval = found(view, id)?;

@@ -54,7 +54,7 @@ impl Place {
 
     fn show(&self, id: &ApprovalId) -> Result<Object, CliError> {
         match self {
-            Self::Here(data) => Ok(data.authority.approval(id)?.to_json()),
+            Self::Here(data) => Ok(data.authority.approval_read(None, id)?.to_json()),
             Self::At(login) => Self::get(login, &format!("/approvals/{id}")),
         }
     }
