@@ -33,6 +33,8 @@ use crate::policies::PublishedPolicies;
 
 mod holds;
 pub(crate) use holds::StoreHolds;
+#[cfg(test)]
+pub(crate) use holds::voided;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bailiwick_core::approval::{Question, Registered, Signed, Verdict};
 use bailiwick_core::crypto::Thumbprint;
 use bailiwick_core::grant::Passkey;
-use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId};
+use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId, TaskId, ToolId};
 use bailiwick_core::jose::{SetKey as _, ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::approvers::{Barred, Decider, Held, Lost, Spoken, Voice};
 use bailiwick_policy::grades::Risk;
 use bailiwick_store::{
-    Approval, ApprovalState, Credential, CredentialKind, Said, Stored, Tx, View,
+    Approval, ApprovalState, Credential, CredentialKind, Filter, Said, Stored, StoredEntry, Tx,
+    View,
 };
 
 use super::passkeys::Used;
@@ -27,6 +29,9 @@ use crate::refusal::Refusal;
 use crate::rules::approvals::{self, Saying, question};
 use crate::rules::approvers::{self, key_of, may_sign};
 use crate::rules::credentials::KeptPasskey;
+
+/// Earlier calls of a task that are shown.
+const MAX_EARLIER: u32 = 10;
 
 /// A waiting call in a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +72,9 @@ pub struct ShownApproval {
     pub action: Option<Json>,
     /// What the task is for, in the principal's words; `None` once erased.
     pub purpose: Option<String>,
+    /// The same of the last call of this tool by this agent that was approved and
+    /// made.
+    pub approved_before: Option<Json>,
     /// The workflow's version.
     pub workflow: Arc<Workflow>,
     /// What people said.
@@ -327,12 +335,80 @@ impl Authority {
             Ok(ShownApproval {
                 question: question(&approval),
                 action: disclosed(view, &approval.entry, "action")?,
+                approved_before: match view.approved_before(&approval)? {
+                    Some(before) => disclosed(view, &before.entry, "action")?,
+                    None => None,
+                },
                 purpose: purpose.as_ref().and_then(Json::as_str).map(str::to_owned),
                 workflow: workflow_of(&cx, view, &approval)?,
                 verdicts,
                 listed: listed(view, approval, now)?,
             })
         })
+    }
+
+    /// Whether somebody may decide on a waiting call.
+    ///
+    /// # Errors
+    /// [`Refusal::Barred`], [`Refusal::SaidBefore`], [`Refusal::Store`].
+    pub fn may_decide(
+        &self,
+        who: &SignedIn,
+        shown: &ShownApproval,
+        tool: &ToolId,
+    ) -> Result<(), Refusal> {
+        let held = &shown.listed.approval;
+        self.0.store.read(|view| {
+            if view.has_said(&held.id, &who.principal.alias)? {
+                return Err(Refusal::SaidBefore);
+            }
+            let acts_for = shown.listed.principal.as_ref().ok_or(Refusal::PrincipalInactive)?;
+            let about = Held {
+                principal: acts_for,
+                workflow_owner: &shown.workflow.owner,
+                tool_owner: shown.workflow.tool_owner(tool),
+                risk: risk_of(held),
+            };
+            let groups = groups_of(view, &who.principal.alias)?;
+            let has_role = require(&who.roles, Deed::Approve).is_ok();
+            let decider = Decider { id: &who.id, has_role, groups: &groups };
+            Ok(shown.workflow.approvals().may_decide(&decider, &about)?)
+        })
+    }
+
+    /// The WebAuthn ids, base64url, of a person's passkeys that may sign verdicts
+    /// now.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn signing_passkeys(&self, alias: &Alias) -> Result<Vec<String>, Refusal> {
+        let now = self.0.host.now();
+        self.0.store.read(|view| {
+            let signers = Signers::read(view, alias, now)?;
+            let ids = signers.credentials.iter().filter_map(KeptPasskey::of);
+            Ok(ids.map(|kept| kept.id).collect())
+        })
+    }
+
+    /// Calls of a task that were allowed before `before`, newest first: what was
+    /// read and done until then.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn calls_of_task(
+        &self,
+        task: &TaskId,
+        before: Timestamp,
+    ) -> Result<Vec<StoredEntry>, Refusal> {
+        let filter = Filter {
+            task: Some(task.to_string()),
+            kind: Some(Kind::ActionDecided),
+            decision: Some("allow".to_owned()),
+            until: Some(before),
+            limit: MAX_EARLIER,
+            ..Filter::default()
+        };
+        self.read(|view| view.query(&filter))
     }
 
     /// Takes what somebody says about a waiting call; gives where it stands then.

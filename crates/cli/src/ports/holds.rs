@@ -187,8 +187,15 @@ fn void(
     if !stands {
         return Ok(());
     }
-    let event = Event {
-        id: EntryId::mint(because.time, entry_random()?),
+    let event = voided(before, because, entry_random()?);
+    let row = Row::ApprovalState { approval: before.clone(), state: ApprovalState::Void };
+    tx.record(&maker.id, &*maker.key, event, &row).map(drop)
+}
+
+/// The entry of a question that counts no more, because of another one.
+pub(crate) fn voided(before: &ApprovalId, because: &Event, random: [u8; 10]) -> Event {
+    Event {
+        id: EntryId::mint(because.time, random),
         org: because.org.clone(),
         time: because.time,
         kind: Kind::ApprovalVoided,
@@ -200,9 +207,7 @@ fn void(
         },
         body: Object::new().with("approval", before),
         disclosures: Vec::new(),
-    };
-    let row = Row::ApprovalState { approval: before.clone(), state: ApprovalState::Void };
-    tx.record(&maker.id, &*maker.key, event, &row).map(drop)
+    }
 }
 
 /// Records an allow with which its approval is spent.

@@ -106,7 +106,7 @@ fn what_a_person_approved_happens_once_and_its_evidence_names_them() {
     assert_eq!(states, ["pending", "spent"]);
 
     let found = world.ok(&["audit", "query", "--decision", "allow"]);
-    let action = found["entries"][0]["action"].as_str().unwrap_or_else(|| panic!("{found}"));
+    let action = found["actions"][0]["action"].as_str().unwrap_or_else(|| panic!("{found}"));
     let (bundle, trust) = (world.path("evidence.json"), world.path("trust.json"));
     world.ok(&["evidence", "get", action, "-o", &bundle]);
     world.ok(&["keys", "trust", "-o", &trust]);
