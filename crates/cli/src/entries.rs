@@ -138,8 +138,7 @@ fn the_composition_root_writes_the_golden_entries() {
             .wait()
             .unwrap();
     }
-    for kind in
-        [Kind::DelegationSeen, Kind::ToolChanged, Kind::PlaintextRead, Kind::ApprovalVoided]
+    for kind in [Kind::DelegationSeen, Kind::ToolChanged, Kind::PlaintextRead, Kind::ApprovalVoided]
     {
         golden::check(kind.as_str(), &written(&store, kind)[0]);
     }

@@ -114,7 +114,8 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
         kept: r#"{"cred":{"counter":0}}"#.into(),
     };
     let moment = Moment::of(&*world.host);
-    let added = add_passkey(&moment, &installation(), &owner, &made, "Work laptop", &[], false, false);
+    let added =
+        add_passkey(&moment, &installation(), &owner, &made, "Work laptop", &[], false, false);
     let added = added.unwrap();
     let credential = added.outcome.clone();
     write(world, added);
