@@ -100,15 +100,13 @@ fn settles(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> bool 
     let party = relying_party(&authority.installation().issuer);
     let voices: Vec<_> = said.iter().map(|spoken| spoken.voice(party.as_ref())).collect();
     let (person, owner) = (principal("user:142"), principal("user:owner"));
-    let held = Held {
-        principal: &person,
-        workflow_owner: &owner,
-        tool_owner: &owner,
-        risk: Risk::High,
-    };
+    let held =
+        Held { principal: &person, workflow_owner: &owner, tool_owner: &owner, risk: Risk::High };
     let settled =
         Approvals::default().settle(&question(&row), &held, &voices, authority.host().now());
-    settled.is_ok_and(|approved| approved.question().digest(Verdict::Approve) == question(&row).digest(Verdict::Approve))
+    settled.is_ok_and(|approved| {
+        approved.question().digest(Verdict::Approve) == question(&row).digest(Verdict::Approve)
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +125,9 @@ async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     browser.click("main .rows a").await;
     browser.arrive(&format!("/approvals/{id}")).await;
     let page = browser.text("main").await;
-    for shown in ["agent:support-runner", TOOL, "user:142", "the parcel arrived broken", "policy:refunds"] {
+    for shown in
+        ["agent:support-runner", TOOL, "user:142", "the parcel arrived broken", "policy:refunds"]
+    {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     // What is hidden is written out, and nothing of it is markup.

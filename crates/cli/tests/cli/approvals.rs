@@ -113,7 +113,7 @@ fn what_a_person_approved_happens_once_and_its_evidence_names_them() {
     let nowhere = world.base.path().join("nowhere");
     let verified = world.run_on(&nowhere, &["evidence", "verify", &bundle, "--trust", &trust]);
     let verified = verified.json();
-    let approver = verified.pointer("/authority/approval/approvers/0");
+    let approver = verified.pointer("/proven/authority/approval/approvers/0");
     let approver = approver.unwrap_or_else(|| panic!("{verified}"));
     assert_eq!((&approver["approver"], &approver["grade"]), (&json!(OWNER), &json!("key")));
     world.ok(&["audit", "verify"]);
