@@ -26,7 +26,7 @@ fn random() -> [u8; 10] {
 
 /// What a gateway writes when a call has to wait.
 pub(crate) fn waits(authority: &bailiwick_authority::Authority, note: &str) -> ApprovalId {
-    let now = authority.host().now();
+    let now = crate::site::now();
     let store = authority.store();
     let alias = |name: &str| authority.principal(&principal(name)).unwrap().row.alias;
     let workflow = WorkflowId::parse("support-tickets").unwrap();
@@ -96,14 +96,13 @@ fn state(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> Approva
 /// Whether what was signed on the page lets exactly this question pass.
 fn settles(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> bool {
     let row = state(authority, id);
-    let said = authority.store().read(|view| spoken(view, id, authority.host().now())).unwrap();
+    let said = authority.store().read(|view| spoken(view, id, crate::site::now())).unwrap();
     let party = relying_party(&authority.installation().issuer);
     let voices: Vec<_> = said.iter().map(|spoken| spoken.voice(party.as_ref())).collect();
     let (person, owner) = (principal("user:142"), principal("user:owner"));
     let held =
         Held { principal: &person, workflow_owner: &owner, tool_owner: &owner, risk: Risk::High };
-    let settled =
-        Approvals::default().settle(&question(&row), &held, &voices, authority.host().now());
+    let settled = Approvals::default().settle(&question(&row), &held, &voices, crate::site::now());
     settled.is_ok_and(|approved| {
         approved.question().digest(Verdict::Approve) == question(&row).digest(Verdict::Approve)
     })
