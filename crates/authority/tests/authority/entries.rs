@@ -119,7 +119,9 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     let added = added.unwrap();
     let credential = added.outcome.clone();
     write(world, added);
-    let other = a.principal(&principal("user:142")).unwrap();
+    let name = principal("user:other");
+    a.principal_add(&name, Some(&key(13).public_key().to_jwk())).unwrap();
+    let other = a.principal(&name).unwrap();
     write(world, vouch(&moment, &installation(), &credential, &other).unwrap());
     write(world, verdict(world, &moment, &owner.alias));
     a.passkeys_lost(&principal("user:owner"), None, &Administrator::OnHost).unwrap();
