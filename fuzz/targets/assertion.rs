@@ -1,13 +1,18 @@
 //! WebAuthn assertions, kept grants' proofs and identity tokens. The target signs what the fuzzer
 //! writes as a passkey would: an accepted assertion says what it must.
 //!
-//! Input: client data, flags and what follows in hexadecimal; or one field: a kept proof.
+//! Input: client data, flags and what follows in hexadecimal; or one field: a kept proof, or verdict.
 #![no_main]
 
+use std::sync::LazyLock;
+
+use bailiwick_core::approval::{Question, Registered, Signed, Verdict};
 use bailiwick_core::crypto::{Signer, base64url, sha256};
 use bailiwick_core::grant::Proof;
+use bailiwick_core::ids::ApprovalId;
 use bailiwick_core::jose::{JwsSigner, ThirdPartyKey};
 use bailiwick_core::json::Json;
+use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::{Assertion, RelyingParty};
 use bailiwick_fuzz::{JSON, KEYS, fields, joined, seed};
 use libfuzzer_sys::fuzz_target;
@@ -39,12 +44,33 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     Some(digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
+/// What people are asked.
+static QUESTION: LazyLock<Question> = LazyLock::new(|| Question {
+    id: ApprovalId::parse("018cc251-f400-7101-8101-010101010101").expect("an id"),
+    action: sha256(b"action"),
+    policy: sha256(b"policy"),
+    rule: "policy:refunds".to_owned(),
+    expires: Timestamp::from_seconds(1_704_068_100),
+});
+static VERDICT: LazyLock<String> =
+    LazyLock::new(|| QUESTION.sign(Verdict::Approve, &KEYS[0]).expect("signed"));
+
+/// Of all that is signed as a verdict, one text counts, for one word.
+fn counts(kept: &str, signed: &Signed) {
+    let keys = [KEYS[0].verifying_key()];
+    let registered = Registered { passkeys: &[], keys: &keys, relying_party: None };
+    let judged = |verdict| QUESTION.verify(verdict, signed, &registered).is_ok();
+    assert_eq!(judged(Verdict::Approve), kept == VERDICT.as_str());
+    assert!(!judged(Verdict::Deny));
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let kept = Proof::Passkey(assertion(&client_data(), &[5, 0, 0, 0, 9]));
     vec![
         joined(&[client_data().as_str(), "0500000009"]),
         joined(&[client_data().as_str(), "9d00000009a0"]),
         kept.to_text().expect("a text").into_bytes(),
+        VERDICT.clone().into_bytes(),
         br#"{"id_token":{"token":"a.b.c","jwk":{"kty":"OKP"}}}"#.to_vec(),
     ]
 }
@@ -58,6 +84,11 @@ fuzz_target!(
         let key = ThirdPartyKey::Own(KEYS[0].verifying_key());
         match fields.as_slice() {
             [kept] => {
+                if let Ok(signed) = Signed::from_text(kept) {
+                    let again = Signed::from_text(&signed.to_text());
+                    assert_eq!(again.as_ref(), Ok(&signed));
+                    counts(kept, &signed);
+                }
                 let Ok(proof) = Proof::from_text(Some(kept)) else { return };
                 let again = proof.to_text().expect("a text");
                 assert_eq!(Proof::from_text(Some(&again)), Ok(proof));

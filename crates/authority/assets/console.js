@@ -153,6 +153,37 @@
     location.replace(done.location);
   });
 
+  // What is signed is the digest over the call that this page shows and the word
+  // on the button.
+  for (const form of document.querySelectorAll("[data-decide]")) {
+    ceremony(form, async () => {
+      const { decide, verdict, challenge, credentials, rp, csrf } = form.dataset;
+      const found = await navigator.credentials.get({
+        publicKey: {
+          challenge: bytes(challenge),
+          rpId: rp,
+          allowCredentials: credentials.split(" ").map((id) => ({ type: "public-key", id: bytes(id) })),
+          userVerification: "required",
+          timeout: 300000,
+        },
+      });
+      const note = document.getElementById("note").value;
+      const done = await send(decide, { credential: assertion(found), verdict, note }, csrf);
+      location.replace(done.location);
+    });
+  }
+
+  // A list that changes by itself is read again when it did.
+  const live = document.querySelector("[data-live]");
+  if (live) {
+    setInterval(async () => {
+      if (document.hidden) return;
+      const answer = await fetch(live.dataset.live, { redirect: "error" }).catch(() => null);
+      const read = answer && answer.ok ? await answer.json().catch(() => null) : null;
+      if (read && read.mark !== live.dataset.mark) location.reload();
+    }, 3000);
+  }
+
   // Somebody who unticked a tool must see the narrowed version first.
   const narrowing = document.getElementById("narrow");
   const elsewhere = document.querySelectorAll("[data-sign-at]");

@@ -82,6 +82,11 @@ impl Facts {
     }
 }
 
+/// The groups that a principal's logins state now.
+pub(crate) fn groups_of(view: &View<'_>, alias: &Alias) -> Result<BTreeSet<String>, StoreError> {
+    Ok(Facts::read(view, alias)?.groups)
+}
+
 impl Ceilings {
     /// Workflow versions, parsed.
     pub(crate) fn workflows(&self) -> Arc<Parsed> {

@@ -9,6 +9,7 @@ mod account;
 mod accounts;
 mod activity;
 mod agents;
+mod approvals;
 pub mod assets;
 mod catalogue;
 mod clients;
@@ -24,6 +25,9 @@ pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Pr
 pub use accounts::{AccountLine, AccountsPage};
 pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
+pub use approvals::{
+    ApprovalLine, ApprovalPage, ApprovalsPage, ArgumentLine, Deciding, EarlierLine, SaidLine,
+};
 pub use catalogue::{CataloguePage, DefinitionPage, DifferenceLine, FlagLine, ToolLine};
 pub use clients::{ClientLine, ClientsPage};
 pub use consent::{

@@ -2,11 +2,13 @@
 //! stable code and what to do about it.
 
 use bailiwick_core::aat::make::MakeError;
+use bailiwick_core::approval::ApprovalError;
 use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
+use bailiwick_policy::approvers::Barred;
 use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
@@ -25,6 +27,33 @@ mod told;
 /// Why a request was refused. Nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
+    /// A verdict whose signature does not hold.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+    /// A waiting call that is settled.
+    #[error("the call does not wait any more: {how}")]
+    ApprovalSettled {
+        /// `approved`, `denied`, `spent`, `void` or `expired`.
+        how: &'static str,
+    },
+    /// As many approver keys as one person may have.
+    #[error("a person has at most {max} approver keys")]
+    ApproverKeys {
+        /// How many.
+        max: usize,
+    },
+    /// Somebody who may not decide, or not so.
+    #[error(transparent)]
+    Barred(#[from] Barred),
+    /// Somebody who decided already.
+    #[error("you have decided on this call already")]
+    SaidBefore,
+    /// Words that are too many.
+    #[error("what is added in words has at most {max} characters")]
+    NoteTooLong {
+        /// How many.
+        max: usize,
+    },
     /// An account at a tool server that was not connected.
     #[error(transparent)]
     Account(#[from] AccountError),

@@ -17,6 +17,8 @@
 //! | `principal.invited` | principal, reason: `recovery`? | `until`, `by`: `operator` or `owner`, `session_of?` (alias) | |
 //! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk?` | `label` of a passkey, `login` = `{issuer, subject}` |
 //! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it, `restated?`: a login states other groups or claims | |
+//! | `credential.trusted` | principal | `credential`, `by` (alias) | |
+//! | `approval.decided` | principal (approver), agent, workflow, task | `approval`, `asked` (entry), `verdict`, `grade`, `credential`, `action_digest`, `policy`, `rule`, `expires` | `signed`, `note?` |
 //! | `role.changed` | principal | `role`, `held` | |
 //! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
@@ -46,6 +48,8 @@
 //! Times in bodies are seconds since the epoch.
 
 pub mod agents;
+pub mod approvals;
+pub mod approvers;
 pub mod clients;
 pub mod credentials;
 pub mod delegations;

@@ -25,6 +25,7 @@ use crate::standing::{OVERLAP_MS, StandingReader};
 use crate::workflows::Parsed;
 
 mod accounts;
+mod approvals;
 mod catalogue;
 mod clients;
 mod consent;
@@ -49,6 +50,9 @@ mod tokens;
 mod vault;
 
 pub use accounts::{AccountBegun, OwnAccount};
+pub use approvals::{
+    ListedApproval, OwnApproverKey, Sayer, ShownApproval, ShownVerdict, relying_party, spoken,
+};
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;

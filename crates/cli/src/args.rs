@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 mod agents;
+mod approvals;
 mod catalogue;
 mod delegations;
 mod ledger;
@@ -15,6 +16,7 @@ mod setup;
 mod vault;
 mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
+pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
@@ -44,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, client, principal, grant, delegation, instance invite, revoke.
+    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, revoke.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -141,6 +143,12 @@ pub(crate) enum Verb {
     /// Roots issued under a grant.
     #[command(subcommand)]
     Delegation(DelegationVerb),
+    /// Calls that wait for a person: look, approve, deny.
+    #[command(
+        subcommand,
+        after_help = "A verdict is signed with your approver key, never with the data dir's own credential.\n\nExamples:\n  bailiwick approvals key new --for user:ana --out ana-approver.key\n  bailiwick approvals list\n  bailiwick approvals show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick approvals approve 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com approvals deny 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --key ana-approver.key --note 'the order was refunded already'"
+    )]
+    Approvals(ApprovalsVerb),
     /// Derive a narrower delegation for another instance, offline.
     #[command(
         after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json"

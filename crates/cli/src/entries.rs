@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::crypto::{Signer as _, SigningKey, sha256};
-use bailiwick_core::ids::{ActionId, AgentId, EntryId, InstanceId, OrgId, ServerName};
+use bailiwick_core::ids::{ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName};
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{Derivation, Journal as _, PinMismatch};
 use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
 
-use crate::ports::{CurrentMaker, Maker, StoreJournal, note_derived, tool_changed};
+use crate::ports::{CurrentMaker, Maker, StoreJournal, note_derived, tool_changed, voided};
 use crate::verbs::evidence::plaintext_read;
 use crate::verbs::policy::replayed;
 use golden::Golden;
@@ -127,7 +127,9 @@ fn the_composition_root_writes_the_golden_entries() {
     let read = ActionId::mint(now(), [1; 10]);
     let read = plaintext_read(&read, &org(), now(), [9; 10]);
     let replay = replayed(sha256(b"bundle"), &org(), now(), [10; 10]);
-    for event in [changed, read, replay] {
+    let question = ApprovalId::mint(now(), [2; 10]);
+    let void = voided(&question, &denial(1).0, [11; 10]);
+    for event in [changed, read, replay, void] {
         let maker = maker();
         store
             .write(move |tx| -> Result<(), StoreError> {
@@ -136,7 +138,8 @@ fn the_composition_root_writes_the_golden_entries() {
             .wait()
             .unwrap();
     }
-    for kind in [Kind::DelegationSeen, Kind::ToolChanged, Kind::PlaintextRead] {
+    for kind in [Kind::DelegationSeen, Kind::ToolChanged, Kind::PlaintextRead, Kind::ApprovalVoided]
+    {
         golden::check(kind.as_str(), &written(&store, kind)[0]);
     }
     golden::check("plaintext.read+replay", &written(&store, Kind::PlaintextRead)[1]);

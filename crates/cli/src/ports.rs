@@ -12,7 +12,7 @@ use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Prepared, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{
-    DecisionRecord, Derivation, Durable, Host, Journal, Recheck, RecordRefusal, Spend,
+    DecisionRecord, Derivation, Durable, Host, Journal, Recheck, RecordRefusal, Spend, Used,
 };
 use bailiwick_store::{
     Charge, Charged, Derived, OpenAction, Pending, Row, Spent, Store, StoreError, Tx,
@@ -26,6 +26,11 @@ mod catalogue;
 #[cfg(test)]
 pub(crate) use catalogue::tool_changed;
 pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
+
+mod holds;
+pub(crate) use holds::StoreHolds;
+#[cfg(test)]
+pub(crate) use holds::voided;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;
@@ -109,8 +114,11 @@ impl Journal for StoreJournal {
         let maker = self.maker.now();
         let (issuer, ceilings) = (Arc::clone(&self.issuer), Arc::clone(&self.ceilings));
         // All that does not need the one writer is done before it is asked.
-        let DecisionRecord { event, charges, spend, recheck, derived } = record;
-        let event = Prepared::from(event);
+        let DecisionRecord { event, charges, spend, recheck, derived, used } = record;
+        let event = match used {
+            None => Deciding::Plain(Prepared::from(event)),
+            Some(used) => Deciding::Approved(Box::new(event), Box::new(used)),
+        };
         let last = Last { charges, spend, recheck, derived };
         let pending = self
             .store
@@ -232,6 +240,14 @@ fn unknown_outcome(
     })
 }
 
+/// An allow's entry.
+enum Deciding {
+    /// Policy let it pass.
+    Plain(Prepared),
+    /// People did: their approval is spent with it.
+    Approved(Box<Event>, Box<Used>),
+}
+
 /// What is looked at and spent together with an allow's entry.
 struct Last {
     charges: Vec<Due>,
@@ -246,7 +262,7 @@ fn write_decision(
     maker: &Maker,
     issuer: &str,
     ceilings: &Ceilings,
-    event: Prepared,
+    event: Deciding,
     last: &Last,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
@@ -278,8 +294,16 @@ fn write_decision(
         let spent = charges.get(which).map(RecordRefusal::spent);
         return refuse(spent.unwrap_or(RecordRefusal::Unavailable));
     }
-    note_derived(tx, maker, event.event(), derived, &entry_random)?;
-    let appended = tx.append(&maker.id, &*maker.key, event)?;
+    let appended = match event {
+        Deciding::Plain(event) => {
+            note_derived(tx, maker, event.event(), derived, &entry_random)?;
+            tx.append(&maker.id, &*maker.key, event)?
+        }
+        Deciding::Approved(event, used) => {
+            note_derived(tx, maker, &event, derived, &entry_random)?;
+            holds::spend(tx, maker, *event, &used)?
+        }
+    };
     Ok(Durable { entry: appended.entry })
 }
 

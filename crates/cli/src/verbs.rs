@@ -9,6 +9,7 @@ use crate::error::CliError;
 use crate::output::Output;
 
 mod agent;
+mod approvals;
 mod attenuate;
 mod audit;
 mod call;
@@ -59,6 +60,10 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         None if chosen.is_none() && remote::is_offered(&args.verb) => told(),
         at => at,
     };
+    if let Verb::Approvals(verb) = args.verb {
+        approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(at) = &at {
         remote::run(args.verb, at, logins.as_deref(), out)?;
         return Ok(ExitCode::SUCCESS);
@@ -102,6 +107,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Evidence(verb) => return evidence::run(verb, &dir, out),
         Verb::Keys(verb) => keys::run(verb, &dir, out)?,
         Verb::Config(verb) => config::run(verb, &dir, out)?,
+        // They can be done here and elsewhere, and went their way above.
+        Verb::Approvals(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

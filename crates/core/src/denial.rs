@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::ids::ApprovalId;
+use crate::json::{Json, Object};
 use crate::time::Timestamp;
 
 /// A stage of DESIGN §4 that may stop an action.
@@ -168,8 +170,12 @@ reasons! {
     AttestedGrantCapped, "attested-grant-capped", Policy, "DESIGN §3.9", "a grant without the principal's own signature reaches low risk only", "ask the principal to sign a grant";
     AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";
     // 5 approval
-    ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §4.5", "the call needs a person's approval, and nobody can give one here yet", "narrow the call, or ask the workflow's owner to change the level or the tool's risk";
+    ApprovalRequired, "approval-required", Approval, "DESIGN §4.5", "the call needs a person's approval", "send the same call again, with a fresh proof, when people have decided";
+    ApprovalDenied, "approval-denied", Approval, "DESIGN §4.5", "a person denied the call", "do not repeat it; ask the approver why, or make another call";
+    ApprovalFlood, "approval-flood", Approval, "DESIGN §9", "the task asks for people's approval too often", "wait, and ask for less at once";
+    ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §3.4", "the call needs a person's approval, and approvals cannot be read or written now", "try again later; the operator sees why";
     // 6 effect
+    ApprovalSpent, "approval-spent", Effect, "DESIGN §4.5", "the approval was used by another call, or counts no more", "send the call again, with a fresh proof: people are asked anew";
     RecordUnavailable, "record-unavailable", Effect, "DESIGN §3.3", "the decision could not be recorded, so nothing was sent", "try again later; the operator sees why";
     UpstreamAccountMissing, "upstream-account-missing", Effect, "DESIGN §3.5", "the principal has no account of their own at this tool server, which serves no other", "the principal connects their account in the console, on the page `Accounts`; or ask the operator to put their credential into the vault: `bailiwick vault set SERVER --principal NAME`";
     CredentialUnavailable, "credential-unavailable", Effect, "DESIGN §3.5", "the gateway's credential for this tool server cannot be had now", "try again later; the operator sees why with `bailiwick doctor`";
@@ -189,13 +195,41 @@ pub struct Denial {
     pub subject: Option<String>,
     /// From when on the same call may pass, if only waiting helps.
     pub retry_at: Option<Timestamp>,
+    /// The question that people are asked, if the call waits for them.
+    pub waits: Option<Box<Waits>>,
+}
+
+/// A call that waits for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The question's id.
+    pub id: ApprovalId,
+    /// Until when it waits.
+    pub expires: Timestamp,
+    /// Where people see it.
+    pub url: Option<String>,
+}
+
+/// Seconds after which it is worth asking again whether people have decided.
+pub const WAIT_SECONDS: u64 = 2;
+
+impl Waits {
+    /// As callers are told.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let waits = Object::new().with("id", &self.id).with("expires_at", self.expires.to_string());
+        match &self.url {
+            Some(url) => waits.with("url", url.as_str()).into(),
+            None => waits.into(),
+        }
+    }
 }
 
 impl Denial {
     /// A denial for `reason`.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, step: None, token: None, subject: None, retry_at: None }
+        Self { reason, step: None, token: None, subject: None, retry_at: None, waits: None }
     }
 
     /// With the step of draft -02.
@@ -226,6 +260,13 @@ impl Denial {
         self
     }
 
+    /// With the question that people are asked.
+    #[must_use]
+    pub fn waiting(mut self, waits: Waits) -> Self {
+        self.waits = Some(Box::new(waits));
+        self
+    }
+
     /// Whether the caller was authenticated when it was denied, and so may
     /// learn the reason (DESIGN §3.4).
     #[must_use]
@@ -246,6 +287,7 @@ impl Denial {
                 message,
                 remedy: self.reason.remedy(),
                 retry_at: self.retry_at,
+                waits: self.waits.clone(),
             }
         } else {
             WireDenial {
@@ -253,6 +295,7 @@ impl Denial {
                 message: "the caller is not authenticated".to_owned(),
                 remedy: "present a current delegation for this gateway with a fresh proof by its key; the operator sees the reason under the decision id",
                 retry_at: None,
+                waits: None,
             }
         }
     }
@@ -272,6 +315,8 @@ pub struct WireDenial {
     pub remedy: &'static str,
     /// From when on the same call may pass, if only waiting helps.
     pub retry_at: Option<Timestamp>,
+    /// The question that people are asked, if the call waits for them.
+    pub waits: Option<Box<Waits>>,
 }
 
 impl fmt::Display for Denial {

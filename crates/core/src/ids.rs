@@ -176,6 +176,10 @@ uuid_id!(
     ActionId, "action id"
 );
 uuid_id!(
+    /// One question to a person about one requested call.
+    ApprovalId, "approval id"
+);
+uuid_id!(
     /// One ledger entry.
     EntryId, "entry id"
 );

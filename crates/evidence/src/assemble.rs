@@ -289,6 +289,24 @@ impl Assembly<'_> {
         Ok(())
     }
 
+    /// What a person said about the action, and what they signed with.
+    fn verdict(&mut self, task: &str, id: &str) -> Result<(), AssembleError> {
+        let is_it = |leaf: &Leaf| leaf.id.as_str() == id;
+        let at = self.add(Kind::ApprovalDecided, Subject::Task, task, &["signed"], is_it)?;
+        let alias = self.leaf(at)?.text("principal")?.to_owned();
+        let (credential, said_at) =
+            (self.leaf(at)?.body_text("credential")?.to_owned(), self.leaf(at)?.index);
+        self.add(Kind::PrincipalAdded, Subject::Principal, &alias, &["principal"], |_| true)?;
+        add_credential(self, &alias, &credential)?;
+        let vouched = self.find(Kind::CredentialTrusted, Subject::Principal, &alias, |leaf| {
+            leaf.index < said_at && leaf.body_text("credential").is_ok_and(|c| c == credential)
+        })?;
+        if let Some(vouched) = vouched {
+            self.push(vouched, &[])?;
+        }
+        Ok(())
+    }
+
     fn leaf(&self, at: usize) -> Result<&Leaf, AssembleError> {
         self.parts
             .get(at)
@@ -360,6 +378,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let policy = decided.body("policy").and_then(Json::as_object);
     let policy = policy.and_then(|p| p.member("bundle")?.as_str()).map(str::to_owned);
     let decided_at = decided.index;
+    let verdicts = verdicts(&decided);
 
     let mut fields = vec!["arguments", "action", "chain", "proof", "inputs"];
     if tool.is_none() {
@@ -398,6 +417,9 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
         leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
     })?;
+    for verdict in verdicts {
+        all.verdict(&task, &verdict)?;
+    }
     if let Some(policy) = policy {
         all.policy(&policy, decided_at)?;
     }
@@ -432,6 +454,13 @@ fn is_refusal(decided: &Leaf) -> bool {
     decided.text("decision").is_ok_and(|d| d == "deny")
         && decided.text("principal").is_err()
         && decided.text("delegation").is_err()
+}
+
+/// The verdicts by which the action was allowed.
+fn verdicts(decided: &Leaf) -> Vec<String> {
+    let approval = decided.body("approval").and_then(Json::as_object);
+    let verdicts = approval.and_then(|a| a.member("verdicts")?.as_array()).unwrap_or_default();
+    verdicts.iter().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {

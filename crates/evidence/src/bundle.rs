@@ -35,8 +35,10 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 16] = [
     Kind::ActionDecided,
+    Kind::ApprovalDecided,
+    Kind::CredentialTrusted,
     Kind::ActionCompleted,
     Kind::DelegationIssued,
     Kind::GrantRecorded,

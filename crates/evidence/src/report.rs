@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bailiwick_core::approval::Grade;
 use bailiwick_core::grant::SignedBy;
 use bailiwick_core::ids::PrincipalId;
 
@@ -142,6 +143,14 @@ impl Accountability {
         page.line("tool", &shown(&self.tool));
         page.line("arguments", &format!("sha-256 {}", self.arguments_digest));
         page.line("digest", &format!("{} (action)", self.action_digest));
+        for approver in self.approval.iter().flat_map(|a| &a.approvers) {
+            let with = match approver.grade {
+                Grade::Passkey => "a passkey",
+                Grade::Key => "an approver key",
+            };
+            let line = format!("{} with {with}, at {}", approver.id, approver.at);
+            page.line("approved by", &line);
+        }
         page.line("proved", &format!("assurance {}, guarantee {}", self.assurance, self.guarantee));
         if self.enforcement == Enforcement::External {
             page.line("enforced", "by another enforcement point, which asked for this decision");

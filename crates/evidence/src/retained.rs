@@ -142,6 +142,7 @@ pub(crate) fn rated(catalogue: &Object) -> Option<(Rating, Level)> {
         Some(seconds) => Some(u64::try_from(seconds.as_number()?.as_plain_integer()?).ok()?),
     };
     let rating = Rating {
+        owner: None,
         risk: text("risk")?.parse().ok()?,
         effect: text("effect")?.parse().ok()?,
         data: BTreeSet::new(),

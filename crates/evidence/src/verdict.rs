@@ -1,11 +1,14 @@
 //! What verification found: what is proved, by what, and what is not.
 
 use bailiwick_core::accountable::Hop;
+use bailiwick_core::approval::Grade;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::Reason;
 use bailiwick_core::grant::SignedBy;
 use bailiwick_core::guarantee::{Assurance, Guarantee};
-use bailiwick_core::ids::{ActionId, EntryId, GrantId, PrincipalId, TaskId, WorkflowId};
+use bailiwick_core::ids::{
+    ActionId, ApprovalId, EntryId, GrantId, PrincipalId, TaskId, WorkflowId,
+};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 
@@ -130,6 +133,48 @@ pub struct Accountability {
     pub staleness_ms: i64,
     /// Who made the call if it was allowed.
     pub enforcement: Enforcement,
+    /// The people who approved it, where that was needed.
+    pub approval: Option<Approval>,
+}
+
+/// People's approval of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The question's id.
+    pub id: ApprovalId,
+    /// Who approved.
+    pub approvers: Vec<Approver>,
+}
+
+/// One who approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approver {
+    /// Who.
+    pub id: PrincipalId,
+    /// How it was signed.
+    pub grade: Grade,
+    /// When.
+    pub at: Timestamp,
+    /// The entry that records it.
+    pub entry: EntryId,
+}
+
+impl Approval {
+    fn to_json(&self) -> Json {
+        let approvers: Vec<Json> = self
+            .approvers
+            .iter()
+            .map(|a| {
+                Object::new()
+                    .with("approver", &a.id)
+                    .with("grade", a.grade.as_str())
+                    .with("at", a.at.to_string())
+                    .with("entry", &a.entry)
+                    .into()
+            })
+            .collect();
+        Object::new().with("id", &self.id).with("approvers", approvers).into()
+    }
 }
 
 /// Who makes an allowed call (DESIGN §4).
@@ -221,6 +266,11 @@ impl Proven {
                     list.push("what a screen showed the principal when it signed");
                 } else {
                     list.push("that the principal consented: an administrator attested the grant");
+                }
+                if a.approval.is_some() {
+                    list.push(
+                        "what a screen showed the approvers, and that they were those who might decide: the gateway's record",
+                    );
                 }
                 list.push(
                     "whose the registered keys are: the authority registered principals and owners",
@@ -364,7 +414,7 @@ impl Accountability {
             })
             .collect();
         let scope: Vec<Json> = self.scope.iter().map(|s| Json::from(s.as_str())).collect();
-        Object::new()
+        let object = Object::new()
             .with("principal", &self.principal)
             .with("principal_issuer", self.principal_issuer.as_str())
             .with("principal_alias", self.principal_alias.as_str())
@@ -387,7 +437,10 @@ impl Accountability {
             .with("assurance", self.assurance.as_str())
             .with("guarantee", self.guarantee.as_str())
             .with("staleness_ms", self.staleness_ms)
-            .with("enforcement", self.enforcement.as_str())
-            .into()
+            .with("enforcement", self.enforcement.as_str());
+        match &self.approval {
+            Some(approval) => object.with("approval", approval.to_json()).into(),
+            None => object.into(),
+        }
     }
 }

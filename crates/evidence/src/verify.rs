@@ -24,6 +24,7 @@ use crate::verdict::{Accountability, Proven, Verdict};
 
 mod action;
 mod agreement;
+mod approval;
 mod authority;
 mod delegation;
 mod log;
@@ -131,8 +132,10 @@ fn accountable(
     passed.push(Check::Tool);
     let action_digest = action::digest(case, &presented, &redone, pin)?;
     passed.push(Check::Action);
-    let decision =
-        action::decision(case, &presented, &redone, grant.signed_by.is_the_principals())?;
+    let approval = approval::check(case, action_digest)?;
+    passed.push(Check::Approval);
+    let signed = grant.signed_by.is_the_principals();
+    let decision = action::decision(case, &presented, &redone, signed, approval.is_some())?;
     let enforcement = action::enforcement(decided)?;
     passed.push(Check::Decision);
     let statement = grant.statement;
@@ -161,6 +164,7 @@ fn accountable(
             guarantee: redone.guarantee,
             staleness_ms: redone.staleness_ms,
             enforcement,
+            approval,
         },
     ))
 }

@@ -23,7 +23,7 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -178,6 +178,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         vault: Arc::new(MemoryVault::new(host.clone())),
         registry: registry.clone(),
         journal: journal.clone(),
+        holds: Arc::new(MemoryHolds::new(journal.clone())),
         host: host.clone(),
         catalogue,
     };

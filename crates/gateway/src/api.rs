@@ -212,8 +212,8 @@ impl Gateway {
         let now = self.ports.host.now();
         let (recorded, _place) = match self.decide(Arc::clone(&request), now).await {
             Ok(decided) => decided,
-            Err(stopped) => {
-                let entry = self.record_denied_call(&request, &stopped, now).await;
+            Err(mut stopped) => {
+                let entry = self.record_denied_call(&request, &mut stopped, now).await;
                 let _ = done.send(self.api_denial(&request, &stopped, &entry));
                 return;
             }

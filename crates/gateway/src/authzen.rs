@@ -244,6 +244,9 @@ async fn evaluate(gateway: &Gateway, asked: Asked) -> Result<Object, Refused> {
             if let Some(retry_at) = told.retry_at {
                 context.insert("retry_at", retry_at.to_string());
             }
+            if let Some(waits) = &told.waits {
+                context.insert("approval", waits.to_json());
+            }
             no(context)
         }
     })

@@ -29,6 +29,9 @@ pub struct Config {
     /// there is one: denials name it. An attacker who sets it sends people to
     /// another page.
     pub accounts_url: Option<String>,
+    /// The console's page of calls that wait for a person, to which an id is
+    /// added.
+    pub approvals_url: Option<String>,
     /// Values of `Origin` that are let in besides `public_url`'s own; default
     /// none. An attacker who sets it lets a web page reach the gateway from a
     /// browser; it still needs chain and proof.
@@ -97,6 +100,7 @@ impl Config {
             chain: ChainLimits::DEFAULT,
             authorization_servers: Vec::new(),
             accounts_url: None,
+            approvals_url: None,
             allowed_origins: Vec::new(),
             max_request_bytes: 1 << 20,
             max_response_bytes: 16 << 20,

@@ -101,8 +101,8 @@ impl Gateway {
         // not seen here.
         let recorded = match self.decide(Arc::clone(&request), now).await {
             Ok((recorded, _place)) => recorded,
-            Err(stopped) => {
-                let entry = self.record_denied_call(&request, &stopped, now).await;
+            Err(mut stopped) => {
+                let entry = self.record_denied_call(&request, &mut stopped, now).await;
                 return Ruled { entry, verdict: Err(stopped.denial) };
             }
         };

@@ -346,7 +346,7 @@ impl Gateway {
         let (recorded, _place) = match self.decide(Arc::clone(&request), now).await {
             Ok(decided) => decided,
             Err(stopped) => {
-                let response = self.deny_call(&request, &stopped, now).await;
+                let response = self.deny_call(&request, stopped, now).await;
                 let _ = done.send(Reply::Refused(Box::new(response)));
                 return;
             }
@@ -445,7 +445,7 @@ impl Gateway {
         };
         let covered = authority::cover(self, identified).await?;
         let judged = policy::judge(self, covered)?;
-        let cleared = approval::clear(judged)?;
+        let cleared = approval::clear(self, judged)?;
         Ok((effect::record(self, cleared).await?, place))
     }
 

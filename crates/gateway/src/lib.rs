@@ -30,6 +30,7 @@ mod feeds;
 mod gateway;
 pub mod group;
 mod heads;
+mod holds;
 pub mod http;
 pub mod layer;
 pub mod lines;

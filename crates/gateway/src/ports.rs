@@ -18,6 +18,8 @@ use futures_util::future::BoxFuture;
 
 use crate::broker::Carried;
 pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
+pub use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
+pub use crate::stages::approval::Used;
 
 /// Clock and entropy.
 pub trait Host: Send + Sync {
@@ -103,6 +105,8 @@ pub struct DecisionRecord {
     pub recheck: Recheck,
     /// The derived tokens of the chain, parents first.
     pub derived: Vec<Derivation>,
+    /// The approval that is spent, if one was needed.
+    pub used: Option<Used>,
 }
 
 /// The record is durable.
@@ -132,6 +136,9 @@ pub enum RecordRefusal {
         /// What, as in `Standing::revoked`.
         kind: String,
     },
+    /// The approval was spent before, or is none any more.
+    #[error("the approval was already used")]
+    ApprovalSpent,
     /// The event's time is before the last durable entry's.
     #[error("the clock is behind the last durable entry")]
     ClockBehind,
@@ -363,6 +370,8 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Workflows, tool servers and pins.
     pub catalogue: Arc<dyn Catalogue>,
+    /// Calls that wait for a person.
+    pub holds: Arc<dyn Holds>,
     /// Credentials of tool servers.
     pub vault: Arc<dyn Vault>,
     /// Clock and entropy.

@@ -161,8 +161,10 @@ pub(crate) struct Stopped {
     pub(crate) heard: Option<Heard>,
     /// What the catalogue says of the tool, once that was looked up.
     pub(crate) ground: Option<Ground>,
-    /// Whether a person is asked for (which denies until approvals exist).
+    /// Whether it was stopped because a person has to decide.
     pub(crate) approval_required: bool,
+    /// What people are asked about it.
+    pub(crate) holding: Option<approval::Holding>,
     /// The session of the request is not one that stands: HTTP 404, so that
     /// the client opens another.
     pub(crate) session_ended: bool,
@@ -177,6 +179,7 @@ impl Stopped {
             heard: None,
             ground: None,
             approval_required: false,
+            holding: None,
             session_ended: false,
         }
     }

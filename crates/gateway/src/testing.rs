@@ -20,6 +20,9 @@ mod journal;
 pub use catalogue::MemoryCatalogue;
 pub use journal::{Fault, MemoryJournal};
 
+mod holds;
+pub use holds::MemoryHolds;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

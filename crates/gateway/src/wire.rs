@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use bailiwick_core::denial::{Denial, Reason};
+use bailiwick_core::denial::{Denial, Reason, WAIT_SECONDS};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::mcp_methods::{Era, TASKS};
 use http::{HeaderValue, StatusCode, header};
@@ -80,6 +80,10 @@ fn data(denial: &Denial, decision: &str) -> (i64, String, Object) {
         .with("decision_id", decision);
     if let Some(retry_at) = wire.retry_at {
         data.insert("retry_at", retry_at.to_string());
+    }
+    if let Some(waits) = &wire.waits {
+        data.insert("approval", waits.to_json());
+        data.insert("retry_after", WAIT_SECONDS);
     }
     (code, wire.message, data)
 }

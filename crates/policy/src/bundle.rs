@@ -364,7 +364,7 @@ impl Bundle {
         match evaluation.answer {
             Answer::Allow => Verdict::Allow(finding(&about.id, &about.reason, "")),
             Answer::ApprovalRequired => {
-                Verdict::Approval(finding(&about.id, &about.reason, "approval-unavailable"))
+                Verdict::Approval(finding(&about.id, &about.reason, "approval-required"))
             }
             Answer::Deny => Verdict::Deny(finding(&about.id, &about.reason, "policy-denied")),
         }

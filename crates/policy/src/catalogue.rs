@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_core::ids::{ServerName, ToolId};
+use bailiwick_core::ids::{PrincipalId, ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
 
 use crate::grades::{Effect, Question, Risk};
@@ -25,6 +25,8 @@ pub use suspicion::{Flag, Suspicion};
 /// Our rating of one tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rating {
+    /// Who answers for the tool; absent, whoever answers for its server.
+    pub owner: Option<PrincipalId>,
     /// How much harm a call can do.
     pub risk: Risk,
     /// Whether a call changes anything.
@@ -91,6 +93,9 @@ impl Rating {
         if let Some(seconds) = self.timeout_seconds {
             object.insert("timeout_seconds", seconds);
         }
+        if let Some(owner) = &self.owner {
+            object.insert("owner", owner);
+        }
         // Absent is `false`, so that the digests of older files stay theirs.
         if self.bearer {
             object.insert("bearer", true);
@@ -104,6 +109,8 @@ impl Rating {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolServer {
+    /// Who answers for its tools; absent, the workflow's owner.
+    pub owner: Option<PrincipalId>,
     /// Tools by their MCP name.
     pub tools: BTreeMap<String, Rating>,
     /// Reading of resources, all of them alike.
@@ -170,6 +177,16 @@ impl Catalogue {
         }
     }
 
+    /// Who answers for `tool`, if its rating or its server says so.
+    #[must_use]
+    pub fn owner(&self, tool: &ToolId) -> Option<&PrincipalId> {
+        let rated = self.rating(tool).and_then(|rating| rating.owner.as_ref());
+        rated.or_else(|| {
+            let server = ServerName::parse(tool.server()).ok()?;
+            self.servers.get(&server)?.owner.as_ref()
+        })
+    }
+
     /// Every catalogued tool with its rating, in the order of the ids' parts.
     pub fn tools(&self) -> impl Iterator<Item = (ToolId, &Rating)> {
         self.servers.iter().flat_map(|(name, server)| {
@@ -197,6 +214,9 @@ impl Catalogue {
             .iter()
             .map(|(name, server)| {
                 let mut object = Object::new().with("tools", ratings(&server.tools, true));
+                if let Some(owner) = &server.owner {
+                    object.insert("owner", owner);
+                }
                 if let Some(resources) = &server.resources {
                     object.insert("resources", resources.to_json(false));
                 }

@@ -153,7 +153,7 @@ macro_rules! rules {
             }
 
             /// The code of the denial that follows, for the wire and the
-            /// ledger (`bailiwick_core::denial::Reason`); `approval-unavailable`
+            /// ledger (`bailiwick_core::denial::Reason`); `approval-required`
             /// for a rule that asks for approval, empty for one that allows.
             #[must_use]
             pub const fn denial_code(self) -> &'static str {
@@ -180,17 +180,17 @@ rules! {
         "an action of critical risk needs every hop of the chain to be known by more than an enrolled key";
     AttestedGrant = "attested-grant", "attested-grant-capped",
         "a grant without the principal's own signature reaches low risk only";
-    CriticalRisk = "critical-risk", "approval-unavailable",
+    CriticalRisk = "critical-risk", "approval-required",
         "an action of critical risk needs a person's approval at every level";
-    UnisolatedEffect = "unisolated-effect", "approval-unavailable",
+    UnisolatedEffect = "unisolated-effect", "approval-required",
         "an effect of high risk by a program that nothing keeps from its keys needs a person's approval";
-    ManualEffect = "manual-effect", "approval-unavailable",
+    ManualEffect = "manual-effect", "approval-required",
         "at level manual every effect needs a person's approval";
-    ManualRead = "manual-read", "approval-unavailable",
+    ManualRead = "manual-read", "approval-required",
         "at level manual a read of high risk needs a person's approval";
-    SupervisedEffect = "supervised-effect", "approval-unavailable",
+    SupervisedEffect = "supervised-effect", "approval-required",
         "at level supervised an effect of medium risk or above needs a person's approval";
-    SharedIdentity = "shared-identity", "approval-unavailable",
+    SharedIdentity = "shared-identity", "approval-required",
         "a tool server that knows all principals by one account is called without a person only with a tool whose data are nobody's own, or whose argument the delegation fixes to the principal's";
     WithinLevel = "within-level", "",
         "the workflow's level lets agents do this within scope, window and budget";

@@ -17,6 +17,7 @@
 )]
 
 pub mod api;
+pub mod approvers;
 pub mod bundle;
 pub mod call;
 pub mod cases;

@@ -12,10 +12,12 @@
 
 use bailiwick_core::aat::verify::Verified;
 use bailiwick_core::accountable::Accountable;
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
+use crate::approvers::Approved;
 use crate::catalogue::Rating;
 use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput, Upstream};
 use crate::grades::{Consent, Level, UpstreamIdentity};
@@ -96,6 +98,25 @@ impl Ask {
     #[must_use]
     pub fn case(&self) -> &Case {
         &self.case
+    }
+
+    /// Lets the call pass: people approved the action with this digest, asked by
+    /// the same rule of the same policy. An approval of anything else gives the
+    /// question back.
+    ///
+    /// # Errors
+    /// `self`, as it was.
+    pub fn approve(
+        self,
+        approved: &Approved,
+        action: &Digest,
+        policy: &Digest,
+    ) -> Result<Permit, Box<Self>> {
+        let question = approved.question();
+        let same = question.action == *action
+            && question.policy == *policy
+            && question.rule == self.case.finding.rule.as_ref();
+        if same { Ok(Permit { case: self.case }) } else { Err(Box::new(self)) }
     }
 }
 

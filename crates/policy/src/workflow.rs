@@ -12,9 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_core::crypto::{Digest, sha256};
-use bailiwick_core::ids::{AgentId, PrincipalId, WorkflowId};
+use bailiwick_core::ids::{AgentId, PrincipalId, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 
+use crate::approvers::Approvals;
 use crate::catalogue::Catalogue;
 use crate::grades::Level;
 
@@ -79,6 +80,9 @@ pub struct Workflow {
     pub max_depth: u64,
     /// Ceilings on budgets.
     pub budget: BudgetCeilings,
+    /// Who decides on calls that are held for a person; absent, as
+    /// [`Approvals::default`] has it.
+    pub approvals: Option<Approvals>,
     /// The tool servers, their tools and our rating of each.
     pub catalogue: Catalogue,
     /// What short scope texts stand for, ordered by their text.
@@ -157,7 +161,22 @@ impl Workflow {
         if !self.budget.members.is_empty() {
             object.insert("budget", self.budget.to_object());
         }
+        if let Some(approvals) = &self.approvals {
+            object.insert("approvals", approvals.to_json());
+        }
         object.into()
+    }
+
+    /// Who answers for `tool`: as the catalogue says, or the workflow's owner.
+    #[must_use]
+    pub fn tool_owner(&self, tool: &ToolId) -> &PrincipalId {
+        self.catalogue.owner(tool).unwrap_or(&self.owner)
+    }
+
+    /// The rules about human decisions.
+    #[must_use]
+    pub fn approvals(&self) -> Approvals {
+        self.approvals.clone().unwrap_or_default()
     }
 
     /// The canonical form (RFC 8785) of [`Workflow::to_json`].

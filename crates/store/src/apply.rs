@@ -11,6 +11,8 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "verdicts",
+    "approvals",
     "revocations",
     "derived",
     "delegations",
@@ -285,6 +287,9 @@ impl View<'_> {
                 ),
                 "policy",
             ),
+            Row::Approval(a) => self.apply_approval(a, entry),
+            Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
+            Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
     }
@@ -316,11 +321,11 @@ impl View<'_> {
             ),
             Row::Credential(c) => self.put(
                 "INSERT INTO credentials (org, id, principal, kind, lookup, data, label, status,
-                                          added, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                                          added, trusted, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (org, id) DO UPDATE
                  SET data = excluded.data, label = excluded.label, status = excluded.status,
-                     entry = excluded.entry",
+                     trusted = excluded.trusted, entry = excluded.entry",
                 (
                     org,
                     &c.id,
@@ -331,6 +336,7 @@ impl View<'_> {
                     &c.label,
                     c.status.as_str(),
                     c.added.millis(),
+                    c.trusted.map(Timestamp::millis),
                     entry,
                 ),
                 "credential",

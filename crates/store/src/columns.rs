@@ -10,8 +10,9 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::rows::{
-    Agent, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant, Instance, Pin,
-    Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Workflow,
+    Agent, Approval, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant,
+    Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Verdict,
+    Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +125,7 @@ impl Record for Client {
 
 impl Record for Credential {
     const COLUMNS: &'static [&'static str] =
-        &["id", "principal", "kind", "lookup", "data", "label", "status", "added"];
+        &["id", "principal", "kind", "lookup", "data", "label", "status", "added", "trusted"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: row.get(i)?,
@@ -135,6 +136,7 @@ impl Record for Credential {
             label: row.get(i + 5)?,
             status: parsed(row, i + 6)?,
             added: time(row, i + 7)?,
+            trusted: row.get::<_, Option<i64>>(i + 8)?.map(Timestamp::from_millis),
         })
     }
 }
@@ -328,6 +330,71 @@ impl Record for Derived {
             holder: thumbprint(row, i + 4)?,
             seen: time(row, i + 5)?,
             expires: time(row, i + 6)?,
+        })
+    }
+}
+
+impl Record for Approval {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "state",
+        "action",
+        "policy",
+        "rule",
+        "risk",
+        "server",
+        "tool",
+        "principal",
+        "agent",
+        "instance",
+        "workflow",
+        "workflow_digest",
+        "task",
+        "root",
+        "leaf",
+        "needed",
+        "asked",
+        "expires",
+        "settled",
+    ];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            id: parsed(row, i)?,
+            state: parsed(row, i + 1)?,
+            action: digest(row, i + 2)?,
+            policy: digest(row, i + 3)?,
+            rule: row.get(i + 4)?,
+            risk: row.get(i + 5)?,
+            server: parsed(row, i + 6)?,
+            tool: parsed(row, i + 7)?,
+            principal: parsed(row, i + 8)?,
+            agent: parsed(row, i + 9)?,
+            instance: parsed(row, i + 10)?,
+            workflow: parsed(row, i + 11)?,
+            workflow_digest: digest(row, i + 12)?,
+            task: parsed(row, i + 13)?,
+            root: digest(row, i + 14)?,
+            leaf: digest(row, i + 15)?,
+            needed: count(row, i + 16)?,
+            asked: time(row, i + 17)?,
+            expires: time(row, i + 18)?,
+            settled: row.get::<_, Option<i64>>(i + 19)?.map(Timestamp::from_millis),
+        })
+    }
+}
+
+impl Record for Verdict {
+    const COLUMNS: &'static [&'static str] =
+        &["approval", "approver", "verdict", "grade", "credential", "signed", "said"];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            approval: parsed(row, i)?,
+            approver: parsed(row, i + 1)?,
+            verdict: parsed(row, i + 2)?,
+            grade: row.get(i + 3)?,
+            credential: row.get(i + 4)?,
+            signed: row.get(i + 5)?,
+            said: time(row, i + 6)?,
         })
     }
 }

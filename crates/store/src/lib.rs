@@ -21,6 +21,7 @@
 )]
 
 mod apply;
+mod approvals;
 mod audit;
 mod columns;
 mod connection;
@@ -45,6 +46,7 @@ mod vault;
 mod view;
 mod writer;
 
+pub use approvals::MAX_APPROVALS;
 pub use audit::{AuditInput, Finding, Report, audit};
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
@@ -57,11 +59,11 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Candidate, Chain, Charge, Charged, Client, ClientHolder, ClientSource,
-    Credential, CredentialKind, Delegation, Derived, Entitlements, Grant, Holder, IdentityMode,
-    Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal, Revocation, Revocations, Row,
-    Spent, Status, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText,
-    Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client,
+    ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
+    Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
+    Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
+    TokenForm, ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Joined, Options, Store};

@@ -84,6 +84,16 @@ impl View<'_> {
         self.record("credentials t WHERE org = ?1 AND id = ?2", (self.org_text(), id))
     }
 
+    /// Whether anybody has a passkey or key that may sign verdicts, now or later.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn has_signers(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM credentials
+                   WHERE org = ?1 AND kind IN ('passkey', 'approver') AND status = 'active' LIMIT 1";
+        Ok(self.one(sql, [self.org_text()], |r| r.get::<_, i64>(0))?.is_some())
+    }
+
     /// A principal's credentials, by id.
     ///
     /// # Errors

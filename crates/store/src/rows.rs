@@ -7,8 +7,8 @@
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
-    AgentId, Alias, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId, ToolId,
-    WorkflowId,
+    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
+    ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,13 @@ macro_rules! text_enum {
     };
 }
 
+mod approvals;
 mod ledger;
 mod people;
 mod policy;
 mod subject;
 
+pub use approvals::{Approval, ApprovalState, Said, Verdict};
 pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
 pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
@@ -337,6 +339,15 @@ pub enum Row {
         /// Its status from now on.
         status: Status,
     },
+    /// A call that is held for a person.
+    Approval(Approval),
+    /// A held call was used, or is about something else now.
+    ApprovalState {
+        /// Which.
+        approval: ApprovalId,
+        /// Where it stands from now on.
+        state: ApprovalState,
+    },
     /// A definition that nobody accepted, in place of the one before.
     Candidate(Candidate),
     /// An OAuth client, new or changed.
@@ -400,6 +411,8 @@ pub enum Row {
     Task(Task),
     /// A tool server, new or changed.
     ToolServer(ToolServer),
+    /// What somebody said about a held call.
+    Verdict(Verdict),
     /// A workflow version, which becomes the current one.
     Workflow(Workflow),
 }
@@ -412,6 +425,8 @@ impl Row {
             self,
             Self::AgentOwner { .. }
                 | Self::AgentStatus { .. }
+                | Self::Approval(_)
+                | Self::ApprovalState { .. }
                 | Self::Derived(_)
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }

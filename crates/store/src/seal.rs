@@ -44,6 +44,10 @@ impl PlaintextKey {
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Arc::new(Zeroizing::new(bytes)))
     }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
 }
 
 impl std::fmt::Debug for PlaintextKey {

@@ -8,6 +8,8 @@ use crate::people::roles::{Deed, Role, require};
 pub enum Section {
     /// The overview.
     Home,
+    /// Calls that wait for a person.
+    Approvals,
     /// One's own grants and delegations.
     Grants,
     /// One's own accounts at tool servers.
@@ -32,6 +34,7 @@ impl Section {
     pub const fn link(self) -> (&'static str, &'static str) {
         match self {
             Self::Home => ("Overview", "/"),
+            Self::Approvals => ("Approvals", "/approvals"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
             Self::Agents => ("Agents", "/agents"),
@@ -84,6 +87,7 @@ impl Frame {
         let Some(person) = &self.person else { return Vec::new() };
         let sections = [
             (Section::Home, Deed::TendOwn),
+            (Section::Approvals, Deed::TendOwn),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
@@ -128,15 +132,28 @@ mod tests {
             let frame = Frame { person: Some(person), ..Frame::default() };
             frame.links().iter().map(|l| l.name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&[]), ["Overview", "My grants", "Accounts", "Agents", "Activity"]);
+        assert_eq!(
+            names(&[]),
+            ["Overview", "Approvals", "My grants", "Accounts", "Agents", "Activity"]
+        );
         assert_eq!(
             names(&[Role::Auditor]),
-            ["Overview", "My grants", "Accounts", "Agents", "Clients", "Catalogue", "Activity"]
+            [
+                "Overview",
+                "Approvals",
+                "My grants",
+                "Accounts",
+                "Agents",
+                "Clients",
+                "Catalogue",
+                "Activity"
+            ]
         );
         assert_eq!(
             names(&[Role::Owner]),
             [
                 "Overview",
+                "Approvals",
                 "My grants",
                 "Accounts",
                 "Agents",

@@ -34,6 +34,7 @@ use crate::refusal::Refusal;
 use crate::{Authority, Login};
 
 mod agents;
+mod approvals;
 mod clients;
 mod grants;
 mod login;

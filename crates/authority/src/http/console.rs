@@ -34,6 +34,7 @@ use crate::{Authority, SignedIn};
 
 mod account;
 mod accounts;
+mod approvals;
 mod catalogue;
 mod confirm;
 mod consent;
@@ -246,6 +247,10 @@ pub fn console_router(console: Console) -> Router {
         .route("/consent/{secret}/sign", post(consent::sign))
         .route("/consent/{secret}/provider/{name}", get(provider::begin_signing))
         .route("/consent/{secret}/deny", post(consent::deny))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/mark", get(approvals::mark))
+        .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/verdict", post(approvals::say))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))
         .route("/grants/{id}/revoke", get(take_back::ask_grant).post(take_back::grant))

@@ -11,6 +11,12 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Approval(e) => e.code(),
+            Self::ApprovalSettled { .. } => "approval-settled",
+            Self::ApproverKeys { .. } => "approver-keys-too-many",
+            Self::Barred(e) => e.code(),
+            Self::SaidBefore => "approval-said-before",
+            Self::NoteTooLong { .. } => "note-too-long",
             Self::Account(e) => e.code(),
             Self::AgentInactive { .. } => "agent-inactive",
             Self::AgentNotInWorkflow { .. } => "agent-not-in-workflow",
@@ -90,6 +96,12 @@ impl Refusal {
     #[must_use]
     pub fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::Approval(e) => e.remedy(),
+            Self::ApprovalSettled { .. } => "nothing: the agent is told when it asks again",
+            Self::ApproverKeys { .. } => "remove one that is not used any more",
+            Self::Barred(e) => e.remedy(),
+            Self::SaidBefore => "ask another approver, or revoke the delegation",
+            Self::NoteTooLong { .. } => "say it in fewer words",
             Self::Account(e) => e.remedy(),
             Self::AgentInactive { .. } => "ask the agent's owner, or resume it",
             Self::AgentNotInWorkflow { .. } => "ask the workflow's owner to list the agent",

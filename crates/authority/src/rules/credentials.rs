@@ -6,6 +6,7 @@ use bailiwick_core::ids::uuid_v7;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Credential, CredentialKind, Principal, Row, Status};
 
 use crate::host::Moment;
@@ -13,6 +14,7 @@ use crate::installation::Installation;
 use crate::people::passkeys::{Enrolled, MAX_PASSKEYS, PasskeyError, check_removal, label};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::approvers;
 use crate::rules::life::Administrator;
 use crate::rules::principals::active;
 
@@ -73,7 +75,8 @@ impl KeptPasskey {
     }
 }
 
-/// Registers a passkey that a person just made.
+/// Registers a passkey that a person just made. `is_first`: nobody has anything
+/// yet that may sign verdicts.
 ///
 /// # Errors
 /// [`Refusal::PrincipalInactive`]; [`Refusal::Passkey`] when its id is taken,
@@ -86,6 +89,7 @@ pub fn add_passkey(
     name: &str,
     existing: &[Credential],
     is_taken: bool,
+    is_first: bool,
 ) -> Result<Plan<Credential>, Refusal> {
     let principal = active(principal.alias.as_str(), Some(principal))?;
     let name = label(name)?;
@@ -105,6 +109,7 @@ pub fn add_passkey(
         label: name.to_owned(),
         status: Status::Active,
         added: moment.now(),
+        trusted: Some(approvers::trusted_from(moment, is_first)),
     };
     let step = Step::new(moment, &installation.org, Kind::CredentialAdded)?
         .about(|s| s.principal = Some(principal.alias.to_string()))
@@ -112,6 +117,7 @@ pub fn add_passkey(
         .with("credential_kind", row.kind.as_str())
         .with("lookup", row.lookup)
         .with("jwk", made.jwk.clone())
+        .with_some("trusted", row.trusted.map(Timestamp::seconds))
         .commit(moment, "label", name)?
         .row(Row::Credential(row.clone()));
     Ok(Plan::one(step, row))

@@ -125,6 +125,7 @@ pub fn add(
         label: provider.label.clone(),
         status: Status::Active,
         added: moment.now(),
+        trusted: None,
     };
     let step = Step::new(moment, &installation.org, Kind::CredentialAdded)?
         .about(|s| s.principal = Some(principal.alias.to_string()))

@@ -207,6 +207,7 @@ pub(super) fn add(
         label,
         &existing,
         is_taken,
+        !tx.has_signers()?,
     )?;
     cx.write(tx, plan)
 }

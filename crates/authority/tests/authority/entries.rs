@@ -13,6 +13,8 @@ use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{Method, Session};
 use bailiwick_authority::plan::Plan;
 use bailiwick_authority::rules::agents::Provenance;
+use bailiwick_authority::rules::approvals::{Saying, question, say};
+use bailiwick_authority::rules::approvers::vouch;
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::rules::credentials::add_passkey;
 use bailiwick_authority::rules::identities;
@@ -23,18 +25,25 @@ use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{
     DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
 };
-use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::approval::{Grade, Signed, Verdict};
+use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::grant::Request;
-use bailiwick_core::ids::ServerName;
+use bailiwick_core::ids::{
+    Alias, ApprovalId, EntryId, InstanceId, ServerName, TaskId, ToolId, WorkflowId,
+};
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
-use bailiwick_core::json::Json;
-use bailiwick_core::ledger::Kind;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{ClientSource, IdentityMode, Instance, Place, Status, StoreError, VaultKey};
+use bailiwick_store::{
+    Approval, ApprovalState, ClientSource, IdentityMode, Instance, Place, Row, Status, StoreError,
+    VaultKey,
+};
 
 /// Kinds that other makers write: the gateway, or whoever reads texts.
-const ELSEWHERE: [Kind; 6] = [
+const ELSEWHERE: [Kind; 7] = [
+    Kind::ApprovalVoided,
     Kind::ActionDecided,
     Kind::ActionCompleted,
     Kind::DelegationSeen,
@@ -105,8 +114,16 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
         kept: r#"{"cred":{"counter":0}}"#.into(),
     };
     let moment = Moment::of(&*world.host);
-    let added = add_passkey(&moment, &installation(), &owner, &made, "Work laptop", &[], false);
-    write(world, added.unwrap());
+    let added =
+        add_passkey(&moment, &installation(), &owner, &made, "Work laptop", &[], false, false);
+    let added = added.unwrap();
+    let credential = added.outcome.clone();
+    write(world, added);
+    let name = principal("user:other");
+    a.principal_add(&name, Some(&key(13).public_key().to_jwk())).unwrap();
+    let other = a.principal(&name).unwrap();
+    write(world, vouch(&moment, &installation(), &credential, &other).unwrap());
+    write(world, verdict(world, &moment, &owner.alias));
     a.passkeys_lost(&principal("user:owner"), None, &Administrator::OnHost).unwrap();
 
     let active = Instance { status: Status::Active, ..instance.clone() };
@@ -131,6 +148,57 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     let page =
         a.consent_begin(&person, &crate::people::asks("client-1", &["ticket:8821"])).unwrap();
     a.consent_deny(&page, &person).unwrap();
+}
+
+/// What a person said about a call that waits.
+fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
+    let waiting = Approval {
+        id: ApprovalId::mint(world.now(), [4; 10]),
+        state: ApprovalState::Pending,
+        action: sha256(b"action"),
+        policy: sha256(b"policy"),
+        rule: "policy:ask-first".into(),
+        risk: "high".into(),
+        server: ServerName::parse("desk").unwrap(),
+        tool: ToolId::parse("mcp:desk:tools/get_ticket").unwrap(),
+        principal: approver.clone(),
+        agent: agent("agent:runner"),
+        instance: InstanceId::mint(world.now(), [5; 10]),
+        workflow: WorkflowId::parse("tickets").unwrap(),
+        workflow_digest: sha256(b"workflow"),
+        task: TaskId::mint(world.now(), [6; 10]),
+        root: sha256(b"root"),
+        leaf: sha256(b"leaf"),
+        needed: 1,
+        asked: world.now(),
+        expires: world.now().plus_seconds(600),
+        settled: None,
+    };
+    let asked = Event {
+        id: EntryId::mint(world.now(), [7; 10]),
+        org: installation().org,
+        time: world.now(),
+        kind: Kind::Revoked,
+        subjects: Subjects::default(),
+        body: Object::new(),
+        disclosures: Vec::new(),
+    };
+    let (entry, row) = (asked.id.clone(), Row::Approval(waiting.clone()));
+    let maker = installation().makers[0].id.clone();
+    let done = world.authority.store().write(move |tx| -> Result<(), StoreError> {
+        tx.record(&maker, &*key(2), asked, &row).map(drop)
+    });
+    done.wait().unwrap();
+    let signed = Signed::Key(question(&waiting).sign(Verdict::Approve, &*key(12)).unwrap());
+    let saying = Saying {
+        approver,
+        verdict: Verdict::Approve,
+        grade: Grade::Key,
+        credential: "018cc251-f400-7000-8000-000000000009",
+        signed: &signed,
+        note: Some("looked at it"),
+    };
+    say(moment, &installation(), &waiting, &entry, &saying).unwrap()
 }
 
 /// That a provider's key signed a grant for the first time, as the rule says it.

@@ -173,6 +173,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     enrol(&browser, &site, "user:owner").await;
     let pages = [
         ("/", "empty-home"),
+        ("/approvals", "empty-approvals"),
         ("/grants", "empty-grants"),
         ("/agents", "empty-agents"),
         ("/clients", "empty-clients"),
@@ -185,7 +186,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(11);
+    judge.verdict(12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,6 +244,7 @@ async fn every_page_with_something_on_it_is_accessible() {
         .await;
     site.ask(waiting).await;
     site.ask(|a| accounts(a, "user:owner")).await;
+    let approval = site.ask(|a| crate::approvals::waits(a, "the photo shows it")).await;
     let other = site.ask(|a| a.principal_add(&principal("user:leaver"), None).unwrap().alias).await;
     let agent = "/agents/agent:support-runner";
     let pages = [
@@ -261,6 +263,8 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/activity".to_owned(), "activity"),
         ("/activity/0".to_owned(), "entry"),
         ("/account".to_owned(), "account"),
+        ("/approvals".to_owned(), "approvals"),
+        (format!("/approvals/{approval}"), "approval"),
         ("/accounts".to_owned(), "accounts"),
         ("/accounts?untold=1".to_owned(), "accounts-untold"),
         ("/accounts/calendar/disconnect".to_owned(), "account-disconnect"),

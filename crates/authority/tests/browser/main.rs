@@ -14,6 +14,7 @@
 )]
 
 mod accessibility;
+mod approvals;
 mod consent;
 mod people;
 mod site;

@@ -43,6 +43,10 @@ impl Host for RealHost {
     }
 }
 
+pub(crate) fn now() -> Timestamp {
+    RealHost.now()
+}
+
 pub(crate) struct Site {
     _dir: tempfile::TempDir,
     pub(crate) authority: Authority,

@@ -30,6 +30,7 @@ pub(crate) fn report(plan: &Plan) -> Result<Report, Failure> {
     let workflow = WorkflowId::parse("support-tickets")?;
     let arguments = Object::new().with("order_id", 10_072u64).with("amount_cents", 4_200u64);
     let rating = Rating {
+        owner: None,
         risk: Risk::High,
         effect: Effect::Write,
         data: BTreeSet::from(["order".to_owned()]),

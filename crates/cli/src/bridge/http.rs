@@ -153,14 +153,19 @@ async fn pass(
 ) -> Result<Response, Fault> {
     let mut headers = only(given, &ASKED);
     let moment = way.presenter.moment();
-    let body = match call(way, message, &moment)? {
-        Some(call) => call,
+    let answer = match call(way, message.as_ref(), &moment)? {
+        Some(_) => {
+            let compose = || {
+                let call = call(way, message.as_ref(), &moment)?;
+                Ok((headers.clone(), call.unwrap_or_default()))
+            };
+            way.send_until_decided(compose).await?
+        }
         None => {
             way.prove(&mut headers, &verb, &moment)?;
-            body
+            way.send(verb, headers, body).await?
         }
     };
-    let answer = way.send(verb, headers, body).await?;
     let (head, body) = answer.into_parts();
     let mut passed = Response::new(Body::new(body));
     *passed.status_mut() = head.status;
@@ -171,14 +176,14 @@ async fn pass(
 /// The body of a call with chain and proof.
 fn call(
     way: &Way,
-    message: Option<Message>,
+    message: Option<&Message>,
     moment: &crate::presenter::Moment<'_>,
 ) -> Result<Option<Vec<u8>>, Fault> {
     let Some(Message::Request { id, method, params }) = message else { return Ok(None) };
     let params: Option<&Object> = params.as_ref();
     let era = if stated_version(params).is_some() { Era::Stateless } else { Era::Sessions };
-    let presented = way.presented(era, &method, params, moment)?;
-    Ok(presented.map(|params| rpc::text(&rpc::compose(Some(&id), &method, Some(&params)))))
+    let presented = way.presented(era, method, params, moment)?;
+    Ok(presented.map(|params| rpc::text(&rpc::compose(Some(id), method, Some(&params)))))
 }
 
 fn only(headers: &HeaderMap, named: &[HeaderName]) -> HeaderMap {

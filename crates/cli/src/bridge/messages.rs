@@ -18,12 +18,15 @@ impl Bridge {
     ) -> Result<(), Fault> {
         let params = params.as_ref();
         if stated_version(params).is_some() {
-            let (mut headers, body) =
-                self.way.compose(Some(id), method, params, &self.way.presenter.moment())?;
-            if method == "tools/call" {
-                headers.extend(self.mirrored(params));
-            }
-            let response = self.way.send(Method::POST, headers, body).await?;
+            let moment = self.way.presenter.moment();
+            let compose = || {
+                let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
+                if method == "tools/call" {
+                    headers.extend(self.mirrored(params));
+                }
+                Ok((headers, body))
+            };
+            let response = self.way.send_until_decided(compose).await?;
             return self.relay(response, Some(id), None).await;
         }
         if method == "initialize" {
@@ -33,11 +36,14 @@ impl Bridge {
         loop {
             let moment = self.way.presenter.moment();
             let session = self.ensure(&moment).await?;
-            let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
-            if let Some(session) = &session {
-                headers.insert("mcp-session-id", session.clone());
-            }
-            let response = self.way.send(Method::POST, headers, body).await?;
+            let compose = || {
+                let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
+                if let Some(session) = &session {
+                    headers.insert("mcp-session-id", session.clone());
+                }
+                Ok((headers, body))
+            };
+            let response = self.way.send_until_decided(compose).await?;
             // Nothing was done: the session was gone before.
             if let Some(session) = session.as_ref().filter(|_| session_ended(&response) && !again) {
                 self.forget(session).await;

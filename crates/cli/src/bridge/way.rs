@@ -2,6 +2,7 @@
 //! and proof.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -11,9 +12,12 @@ use bailiwick_demo::agent::{MessageHeaders, PRESENTATION_META_KEY, Presentation}
 use bailiwick_gateway::{headers, rpc};
 use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape};
 
-use super::Fault;
 use super::door::Door;
+use super::{ANSWERS, Fault, is_media, whole};
 use crate::presenter::{ChainPresenter, Moment};
+
+/// Seconds between two times that a waiting call is sent, at most.
+const MAX_PAUSE: u64 = 30;
 
 /// Member of `_meta` that says which version a message of the stateless
 /// protocol speaks.
@@ -39,6 +43,37 @@ pub(crate) struct Way {
     pub(crate) presenter: Arc<ChainPresenter>,
 }
 
+/// What is known of a call that waits for people.
+struct Waits {
+    approval: String,
+    url: Option<String>,
+    pause: Duration,
+}
+
+/// Whether an answer says that the call waits for people.
+async fn waiting(
+    response: axum::http::Response<Body>,
+) -> Result<(axum::http::Response<Body>, Option<Waits>), Fault> {
+    if !is_media(&response, "application/json") {
+        return Ok((response, None));
+    }
+    let (head, body) = response.into_parts();
+    let bytes = whole(body).await?;
+    let waits = Json::parse(&bytes, &ANSWERS).ok().and_then(|message| {
+        let data =
+            message.as_object()?.member("error")?.as_object()?.member("data")?.as_object()?;
+        let asked = data.member("code")?.as_str()? == "approval-required";
+        let approval = data.member("approval").filter(|_| asked)?.as_object()?;
+        let seconds = data.member("retry_after")?.as_number()?.as_plain_integer()?;
+        Some(Waits {
+            approval: approval.member("id")?.as_str()?.to_owned(),
+            url: approval.member("url").and_then(Json::as_str).map(str::to_owned),
+            pause: Duration::from_secs(u64::try_from(seconds).ok()?.clamp(1, MAX_PAUSE)),
+        })
+    });
+    Ok((axum::http::Response::from_parts(head, Body::from(bytes)), waits))
+}
+
 impl Way {
     /// Sends one request and gives the answer once its head is there.
     pub(super) async fn send(
@@ -48,6 +83,34 @@ impl Way {
         body: Vec<u8>,
     ) -> Result<axum::http::Response<Body>, Fault> {
         self.send_to(&self.url, verb, headers, body).await
+    }
+
+    /// Sends a call until people have decided about it, where it waits for them:
+    /// the same call, under the same chain, with a fresh proof each time. What
+    /// else is answered is passed on as it is.
+    pub(super) async fn send_until_decided(
+        &self,
+        compose: impl Fn() -> Result<(HeaderMap, Vec<u8>), Fault>,
+    ) -> Result<axum::http::Response<Body>, Fault> {
+        let mut first: Option<Waits> = None;
+        loop {
+            let (headers, body) = compose()?;
+            let response = self.send(Method::POST, headers, body).await?;
+            let (response, waits) = waiting(response).await?;
+            let Some(waits) = waits else { return Ok(response) };
+            let pause = waits.pause;
+            match &first {
+                // Nobody decided in time, and people would be asked anew.
+                Some(before) if before.approval != waits.approval => return Ok(response),
+                Some(_) => {}
+                None => {
+                    let (approval, url) = (waits.approval.as_str(), waits.url.as_deref());
+                    tracing::info!(approval, url, "the call waits for a person");
+                    first = Some(waits);
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// The same, to another URL of the gateway.

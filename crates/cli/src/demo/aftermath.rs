@@ -8,7 +8,7 @@ use bailiwick_demo::desk::read_call_log;
 use crate::error::CliError;
 use crate::table::{ACTION_COLUMNS, action_row, operation, table};
 
-use super::people::arg;
+use super::people::{OWNER, arg};
 use super::processes::{must, run};
 use super::record::Played;
 use super::stage::{Stage, mark};
@@ -33,6 +33,7 @@ impl Stage {
             self.check_calls(&d)?,
             self.check_ledger(&d)?,
             self.check_evidence(base, &d)?,
+            self.check_approval(base, &d)?,
         ];
         for ok in checks {
             self.count(ok);
@@ -134,6 +135,35 @@ impl Stage {
                 mark(ok),
                 proved(&answer.object, "assurance"),
                 proved(&answer.object, "guarantee"),
+            ),
+        );
+        Ok(ok)
+    }
+}
+
+impl Stage {
+    /// The evidence of the refund has its approver's signature.
+    fn check_approval(&self, base: &Path, d: &str) -> Result<bool, CliError> {
+        let Some(action) = &self.approved else { return Ok(false) };
+        let (bundle, trust) = (arg(&base.join("refund.json")), arg(&base.join("trust.json")));
+        must(&self.cast.data, &["evidence", "get", action, "-o", &bundle, "--data-dir", d])?;
+        let answer = run(&self.cast.thief, &["evidence", "verify", &bundle, "--trust", &trust])?;
+        let approvers = answer.object.member("proven").and_then(|p| {
+            p.as_object()?.member("authority")?.as_object()?.member("approval")?.as_object()
+        });
+        let approvers = approvers.and_then(|a| a.member("approvers")?.as_array());
+        let first = approvers.and_then(|a| a.first()?.as_object());
+        let who = first.and_then(|a| member(a, "approver")).unwrap_or("nobody").to_owned();
+        let ok = answer.status == 0 && who == OWNER;
+        self.out.result(
+            Object::new()
+                .with("event", "evidence")
+                .with("as_expected", ok)
+                .with("approver", who.as_str())
+                .with("report", answer.object.clone()),
+            format!(
+                "{} evidence of the refund verified offline, with the signature of {who} over its digest",
+                mark(ok),
             ),
         );
         Ok(ok)

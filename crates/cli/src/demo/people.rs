@@ -8,11 +8,20 @@ use crate::output::Output;
 
 use super::processes::{Server, free_port, home, must};
 
-/// The workflow that the demo publishes, as shipped.
+/// The workflow that the demo publishes: as shipped, and a refund may be approved
+/// with a key in a file, since the play has no screen.
 const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
 
+const APPROVALS: &str = "\napprovals: {by: [workflow-owner], key_max_risk: high}\n";
+/// Beside the guardrails that every installation begins with.
+const REFUNDS: &str = r#"@id("refunds")
+@reason("a person looks at every refund")
+@approval
+forbid (principal, action, resource == Tool::"mcp:support-desk:tools/refund_order");
+"#;
+
 pub(super) const PRINCIPAL: &str = "user:142";
-const OWNER: &str = "user:owner";
+pub(super) const OWNER: &str = "user:owner";
 pub(super) const RUNNER: &str = "agent:support-runner";
 pub(super) const READER: &str = "agent:order-reader";
 pub(super) const SERVER: &str = "support-desk";
@@ -20,6 +29,7 @@ pub(super) const SERVER: &str = "support-desk";
 /// Everybody, with the folders they live in.
 pub(super) struct Cast {
     pub(super) data: PathBuf,
+    pub(super) owner: PathBuf,
     pub(super) principal: PathBuf,
     pub(super) runner: PathBuf,
     pub(super) reader: PathBuf,
@@ -92,7 +102,7 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
         must(base, &["agent", "add", agent, "--owner", OWNER, "--data-dir", &d])?;
     }
     let workflow = base.join("support-tickets.yaml");
-    keyfile::write_new(&workflow, WORKFLOW)?;
+    keyfile::write_new(&workflow, &format!("{WORKFLOW}{APPROVALS}"))?;
     must(base, &["workflow", "publish", &arg(&workflow), "--data-dir", &d])?;
     must(
         base,
@@ -110,6 +120,14 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
     )?;
     must(base, &["tool-server", "pin", SERVER, "--data-dir", &d])?;
     out.say("principal, owner, two agents, workflow and pinned tools registered");
+    let policy = base.join("policy");
+    must(base, &["policy", "show", "--out", &arg(&policy), "--data-dir", &d])?;
+    keyfile::write_new(&policy.join("refunds.cedar"), REFUNDS)?;
+    must(base, &["policy", "publish", &arg(&policy), "--data-dir", &d])?;
+    let approver = arg(&owner.join("approver.json"));
+    let new = ["approvals", "key", "new", "--for", OWNER, "--out", &approver];
+    must(&owner, &[&new[..], &["--data-dir", &d]].concat())?;
+    out.say("policy: every refund waits for a person; the owner enrolled an approver key");
 
     let runner = instance(base, "support-runner", RUNNER, &public_url, Some(&d))?;
     let reader = instance(base, "order-reader", READER, &public_url, Some(&d))?;
@@ -120,6 +138,7 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
     let url = format!("{public_url}/mcp/{SERVER}");
     Ok(Cast {
         data,
+        owner,
         principal,
         runner,
         reader,

@@ -19,6 +19,8 @@ pub(super) struct Stage {
     pub(super) out: Output,
     /// Every line that the gateway decided.
     pub(super) played: Vec<Played>,
+    /// The action that a person approved.
+    pub(super) approved: Option<String>,
     lines: u32,
     surprises: u32,
 }
@@ -72,7 +74,7 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
         crate::verbs::end_signal()
     };
     let cast = people::assemble(base, out)?;
-    let mut stage = Stage { cast, out, played: Vec::new(), lines: 0, surprises: 0 };
+    let mut stage = Stage { cast, out, played: Vec::new(), approved: None, lines: 0, surprises: 0 };
     stage.story()?;
     stage.aftermath(base)?;
     let ok = stage.surprises == 0;

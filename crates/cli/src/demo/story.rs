@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::host;
 
 use super::agents::{Agent, Files};
-use super::people::{self, PRINCIPAL, SERVER, arg};
+use super::people::{self, OWNER, PRINCIPAL, SERVER, arg};
 use super::processes::{must, run};
 use super::record::{Asked, line};
 use super::stage::{Stage, mark};
@@ -36,7 +36,7 @@ fn refund(number: i64) -> Object {
 impl Stage {
     pub(super) fn story(&mut self) -> Result<(), CliError> {
         let files = Files::of(&self.cast.runner);
-        self.delegate("15m", &files.chain)?;
+        self.delegate("15m", &["ticket:8821", "orders:read"], &files.chain)?;
         let mut runner = Agent::start(&files, &self.cast.url, SESSIONS)?;
         self.connected(people::RUNNER, &mut runner, &["get_order", "get_ticket", "list_orders"])?;
         self.call(&mut runner, "the agent reads its ticket", "get_ticket", &ticket(8821), "allow")?;
@@ -56,6 +56,7 @@ impl Stage {
             &refund(ORDER_OF_TICKET_8821),
             "tool-not-delegated",
         )?;
+        self.refund(&files)?;
         let mut reader = self.sub_agent(&files)?;
         self.thieves(&files)?;
         self.outsiders(&files)?;
@@ -69,6 +70,47 @@ impl Stage {
             &order(ORDER_OF_TICKET_8821),
             "revoked",
         )
+    }
+
+    /// A refund that was delegated waits for a person all the same, and happens
+    /// once.
+    fn refund(&mut self, runner: &Files) -> Result<(), CliError> {
+        let files = Files { chain: arg(&runner.home.join("refund.json")), ..runner.clone() };
+        self.out.say("");
+        let scope = format!("refund:{ORDER_OF_TICKET_8821}");
+        self.delegate("10m", &[&scope], &files.chain)?;
+        let asked = refund(ORDER_OF_TICKET_8821);
+        let tool = "refund_order";
+        let waits = "approval-required";
+        self.connect_and_call("a refund that was delegated", &files, tool, &asked, &[], waits)?;
+        self.approve()?;
+        self.connect_and_call("the same call again", &files, tool, &asked, &[], "allow")?;
+        self.approved = self.played.last().map(|played| played.id.clone());
+        self.connect_and_call("and a second refund of it", &files, tool, &asked, &[], waits)
+    }
+
+    /// The owner looks at what waits, and signs.
+    fn approve(&mut self) -> Result<(), CliError> {
+        let (data, owner) = (arg(&self.cast.data), self.cast.owner.clone());
+        let listed = must(&owner, &["approvals", "list", "--data-dir", &data])?;
+        let first = listed.object.member("approvals").and_then(|a| a.as_array()?.first());
+        let id = first.and_then(|a| a.as_object()?.member("approval")?.as_str());
+        let id = id.unwrap_or_default().to_owned();
+        let key = arg(&owner.join("approver.json"));
+        let approve = ["approvals", "approve", &id, "--key", &key, "--data-dir", &data];
+        let answer = run(&owner, &approve)?;
+        let ok = answer.status == 0 && answer.text("state") == "approved";
+        self.count(ok);
+        let title = "its owner reads the call and signs its digest";
+        self.out.result(
+            Object::new()
+                .with("event", "approval")
+                .with("approval", id.as_str())
+                .with("as_expected", ok)
+                .with("action_digest", answer.text("action_digest")),
+            line(ok, title, &format!("{OWNER}, with an approver key"), "refund_order", "approved"),
+        );
+        Ok(())
     }
 
     fn sub_agent(&mut self, runner: &Files) -> Result<Agent, CliError> {
@@ -163,7 +205,7 @@ impl Stage {
             "key-not-enrolled",
         )?;
         let short = arg(&runner.home.join("short.json"));
-        self.delegate("2s", &short)?;
+        self.delegate("2s", &["ticket:8821", "orders:read"], &short)?;
         std::thread::sleep(Duration::from_millis(2100));
         let expired = Files { chain: short, ..runner.clone() };
         self.connect_and_call(
@@ -211,15 +253,20 @@ impl Stage {
     }
 
     /// The principal signs a grant with its own key.
-    fn delegate(&mut self, lasts: &str, chain: &str) -> Result<(), CliError> {
+    fn delegate(&mut self, lasts: &str, scope: &[&str], chain: &str) -> Result<(), CliError> {
         let request = self.cast.principal.join(format!("request-{lasts}.json"));
-        let seconds = if lasts == "2s" { 2 } else { 900 };
+        let seconds = match lasts {
+            "2s" => 2,
+            "10m" => 600,
+            _ => 900,
+        };
+        let scope_text = scope.join("\", \"");
         let expires = host::now().plus_seconds(seconds).to_string();
         // The shape of a delegation request, as anyone may write it.
         let text = Object::new()
             .with("principal", PRINCIPAL)
             .with("agent", people::RUNNER)
-            .with("scope", vec![Json::from("ticket:8821"), Json::from("orders:read")])
+            .with("scope", scope.iter().map(|s| Json::from(*s)).collect::<Vec<_>>())
             .with("expiresAt", expires)
             .with("purpose", "resolve support ticket");
         crate::keyfile::write_new(&request, &Json::Object(text.clone()).canonical())?;
@@ -241,7 +288,7 @@ impl Stage {
             self.out.result(
                 Object::new().with("event", "delegation").with("request", text),
                 format!(
-                    "{PRINCIPAL} signs with its own key: {} may use [\"ticket:8821\", \"orders:read\"] for {lasts}, to \"resolve support ticket\"\n",
+                    "{PRINCIPAL} signs with its own key: {} may use [\"{scope_text}\"] for {lasts}, to \"resolve support ticket\"\n",
                     people::RUNNER
                 ),
             );

@@ -33,7 +33,7 @@ use crate::host;
 use crate::keyfile;
 use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{StoreCatalogue, SystemHost};
+use crate::ports::{StoreCatalogue, StoreHolds, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -151,6 +151,7 @@ pub(crate) fn gateway_with(
     );
     config.authorization_servers = vec![installation.issuer.clone()];
     config.accounts_url = Some(format!("{}/accounts", installation.issuer));
+    config.approvals_url = Some(format!("{}/approvals", installation.issuer));
     config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
     config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
@@ -169,6 +170,11 @@ pub(crate) fn gateway_with(
         registry: Arc::new(data.authority.registry(None)),
         journal: Arc::new(data.journal()),
         catalogue,
+        holds: Arc::new(StoreHolds::new(
+            data.store().clone(),
+            data.gateway.clone(),
+            &installation.issuer,
+        )),
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
     };

@@ -39,6 +39,9 @@ fn every_line_of_the_demo_comes_out_as_expected() {
         "allow",
         "argument-not-delegated",
         "tool-not-delegated",
+        "approval-required",
+        "allow",
+        "approval-required",
         "allow",
         "argument-not-delegated",
         "authority-widened",
@@ -107,7 +110,9 @@ fn assert_the_ledger_answers(events: &[Value], actions: &[&Value]) {
         if expected == "allow" {
             assert_eq!((&row["decision"], &row["outcome"]), (&"allow".into(), &"ok".into()));
         } else {
-            assert_eq!((&row["decision"], &row["reason"]), (&"deny".into(), &expected.into()));
+            let asked = expected == "approval-required";
+            let decision = if asked { "approval_required" } else { "deny" };
+            assert_eq!((&row["decision"], &row["reason"]), (&decision.into(), &expected.into()));
             assert_eq!(row["outcome"], "not_executed");
         }
         assert!(text(row, "requested").starts_with("mcp:support-desk:"), "{row}");

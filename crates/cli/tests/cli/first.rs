@@ -128,14 +128,40 @@ fn what_nobody_rated_is_not_granted_unasked_and_nobody_grants_without_a_key() {
     line.env("HOME", machine.home.path()).args([&wrap[..], &asked, &program].concat());
     let mut spoken = Spoken::start(&mut line);
     assert!(spoken.hello()["result"].is_object());
-    let answer = spoken.call(1, "work", json!({}));
-    assert_eq!(answer["error"]["data"]["code"], "approval-unavailable", "{answer}");
+    // The client just waits; what a person says, it hears.
+    machine.ok(&["approvals", "key", "new", "--for", "user:ana", "--out", "approver.json"]);
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "work", "arguments": {}},
+    });
+    spoken.write(&call.to_string());
+    let id = waiting(&machine);
+    let signed = ["--key", "approver.json"];
+    // A key in a file is not enough for what is of high risk.
+    let refused = fails(&[&["approvals", "approve", &id], &signed[..]].concat());
+    assert!(refused.contains("[approval-grade-too-low]"), "{refused}");
+    machine.ok(&[&["approvals", "deny", &id], &signed[..]].concat());
+    let answer = spoken.next();
+    assert_eq!(answer["error"]["data"]["code"], "approval-denied", "{answer}");
     assert_eq!(spoken.close().0, Some(0));
     std::fs::remove_file(&key).unwrap();
     let refused = fails(&[&wrap[..], &program].concat());
     assert!(refused.contains("[no-principal-key]"), "{refused}");
     let instances = machine.ok(&["--json", "instance", "list"]);
     assert_eq!(count(&instances, "\"active\""), 0, "{instances}");
+}
+
+/// The id of the one call that waits.
+fn waiting(machine: &Machine) -> String {
+    for _ in 0..100 {
+        let listed = machine.ok(&["--json", "approvals", "list"]);
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        if let Some(id) = listed["approvals"][0]["approval"].as_str() {
+            return id.to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("no call waits");
 }
 
 /// The program `local` at a world, learned and published; its tools `hang` and `work` are rated

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod apis;
+mod approvals;
 mod bad_input;
 mod bad_tools;
 mod catalogue;

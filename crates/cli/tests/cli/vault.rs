@@ -213,7 +213,7 @@ fn behind_a_shared_account_a_tool_that_may_touch_what_is_personal_needs_a_person
     world.ok(&["workflow", "publish", &world.path("workflow.yaml")]);
     let chain = world.chain();
     let answer = ticket(&world, &chain);
-    assert_eq!(denial(&answer), "approval-unavailable", "{}", answer.text());
+    assert_eq!(denial(&answer), "approval-required", "{}", answer.text());
     assert!(answer.text().contains("shared-identity"), "{}", answer.text());
     // What is said to be nobody's own passes.
     let orders = world.call(&chain, "get_order", json!({"order_id": 10072}));

@@ -34,6 +34,10 @@ kinds! {
     AgentAdded = "agent.added",
     /// An agent was suspended, resumed or retired, or moved to another owner.
     AgentChanged = "agent.changed",
+    /// Somebody said what may become of a call that waits.
+    ApprovalDecided = "approval.decided",
+    /// A question to people counts no more: it would be another one now.
+    ApprovalVoided = "approval.voided",
     /// Somebody known asked for authority and was refused.
     AuthorizationRefused = "authorization.refused",
     /// An OAuth client was mapped to an agent or to none any more, suspended,
@@ -45,6 +49,8 @@ kinds! {
     CredentialAdded = "credential.added",
     /// A principal's passkey, login or key was suspended or removed.
     CredentialChanged = "credential.changed",
+    /// An owner vouched for somebody else's passkey or approver key.
+    CredentialTrusted = "credential.trusted",
     /// The authority issued a root.
     DelegationIssued = "delegation.issued",
     /// A derived token was seen for the first time.

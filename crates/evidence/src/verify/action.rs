@@ -122,6 +122,7 @@ pub(super) fn decision(
     presented: &Presented,
     redone: &Redone,
     grant_signed: bool,
+    approved: bool,
 ) -> Result<Decision, Failure> {
     const CHECK: Check = Check::Decision;
     let decided = case.decided;
@@ -142,7 +143,9 @@ pub(super) fn decision(
         Recorded::Allow => match &redone.result {
             Ok(()) => match asked {
                 None => Recomputed::Agrees,
-                Some(PolicyDecision::Allow(_)) => Recomputed::WithPolicy,
+                Some(PolicyDecision::Allow(_)) if !approved => Recomputed::WithPolicy,
+                // People were asked, and they approved it.
+                Some(PolicyDecision::ApprovalRequired(_)) if approved => Recomputed::WithPolicy,
                 Some(other) => return Err(policy::contradicts("allowed", &other)),
             },
             Err(denial) => {

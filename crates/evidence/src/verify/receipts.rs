@@ -226,6 +226,21 @@ impl Receipts {
         })
     }
 
+    /// The entry of this kind with this id.
+    pub(super) fn by_id(&self, check: Check, kind: Kind, id: &str) -> Result<&Opened, Failure> {
+        let found = self.opened.iter().find(|o| o.entry.kind == kind && o.id().as_str() == id);
+        found.ok_or_else(|| Failure::new(check, format!("no receipt `{}` `{id}`", kind.as_str())))
+    }
+
+    /// Where somebody vouched for a credential.
+    pub(super) fn vouched(&self, credential: &str) -> Option<u64> {
+        let is_it = |o: &&Opened| {
+            o.entry.kind == Kind::CredentialTrusted
+                && o.body("credential").and_then(Json::as_str) == Some(credential)
+        };
+        self.opened.iter().find(is_it).map(|o| o.index)
+    }
+
     /// The only entry of this kind, if there is any.
     pub(super) fn only(&self, check: Check, kind: Kind) -> Result<Option<&Opened>, Failure> {
         let mut found = self.opened.iter().filter(|o| o.entry.kind == kind);

@@ -120,7 +120,7 @@ fn denials_of_scope_are_reached_again_and_others_are_recorded() {
         // The canonical form looks like an admissible number.
         (r#"{"order":9007199254740993}"#, "number-inadmissible", Recomputed::RecordedOnly),
         (r#"{"order":"o-17"}"#, "policy-denied", Recomputed::RecordedOnly),
-        (r#"{"order":"o-17"}"#, "approval-unavailable", Recomputed::RecordedOnly),
+        (r#"{"order":"o-17"}"#, "approval-required", Recomputed::RecordedOnly),
         (r#"{"order":"o-17"}"#, "budget-spent", Recomputed::RecordedOnly),
         // Found by the recording transaction, after the inputs were read.
         (r#"{"order":"o-17"}"#, "revoked", Recomputed::RecordedOnly),

@@ -86,7 +86,7 @@ fn an_attested_grant_is_weighed_as_the_log_proves_it() {
 
 #[test]
 fn a_question_to_a_person_is_asked_again() {
-    let plan = denied("approval_required", "approval-unavailable");
+    let plan = denied("approval_required", "approval-required");
     let mut story = plan.story();
     retain(&mut story, "medium", "write", "manual", Some("manual-effect"));
     assert_eq!(proven(&story.seal().verdict()).decision.recomputed, Recomputed::WithPolicy);

@@ -2,13 +2,16 @@
 //! caller may know.
 
 use axum::response::Response;
+use bailiwick_core::approval::Question;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::time::Timestamp;
 
 use super::Gateway;
+use crate::holds::{Hold, HoldRefusal, Waiting};
 use crate::stages::Stopped;
+use crate::stages::approval::{Holding, NewHold};
 use crate::stages::boundary::{CallRequest, Form, Malformed, Presentation};
 use crate::stages::evidence::{self, Decision, Draw};
 use crate::strangers::Admission;
@@ -18,10 +21,11 @@ impl Gateway {
     pub(super) async fn deny_call(
         &self,
         request: &CallRequest,
-        stopped: &Stopped,
+        mut stopped: Stopped,
         now: Timestamp,
     ) -> Response {
-        let entry = self.record_denied_call(request, stopped, now).await;
+        let entry = self.record_denied_call(request, &mut stopped, now).await;
+        let stopped = &stopped;
         if let Some(challenge) = step_up::needed(self, request, stopped) {
             let metadata = self.metadata_url(request.server.as_str());
             let (id, denial, entry) = (&request.id, &stopped.denial, entry.as_str());
@@ -32,14 +36,85 @@ impl Gateway {
         self.answer(Some(&request.id), stopped, caller, &entry)
     }
 
-    /// Records the denial of a call.
+    /// Records the denial of a call, or lets the call wait for a person; then
+    /// the denial says so.
     pub(crate) async fn record_denied_call(
         &self,
         request: &CallRequest,
-        stopped: &Stopped,
+        stopped: &mut Stopped,
         now: Timestamp,
     ) -> EntryId {
+        match stopped.holding.take() {
+            // It stands in the ledger since it was asked first.
+            Some(Holding::Known(waiting)) => return waiting.entry,
+            Some(Holding::New(new)) => match self.hold(request, stopped, &new, now).await {
+                Ok(waiting) => {
+                    stopped.denial = waiting.denial(self);
+                    return waiting.entry;
+                }
+                Err(HoldRefusal::Flood) => stopped.denial = Denial::new(Reason::ApprovalFlood),
+                Err(HoldRefusal::Unavailable) => {
+                    stopped.denial = Denial::new(Reason::ApprovalUnavailable);
+                }
+            },
+            None => {}
+        }
+        let decision = Self::of_call(request, stopped, None, now);
+        self.write_denial(stopped, decision).await
+    }
+
+    /// Lets a call wait.
+    async fn hold(
+        &self,
+        request: &CallRequest,
+        stopped: &Stopped,
+        new: &NewHold,
+        now: Timestamp,
+    ) -> Result<Waiting, HoldRefusal> {
+        let known = stopped.known.as_deref().map(|k| (k.chain(), k.facts()));
+        let ground = stopped.ground.as_ref();
+        let (Some((chain, facts)), Some(ground)) = (known, ground) else {
+            return Err(HoldRefusal::Unavailable);
+        };
+        let draw = Draw::new(self.ports.host.as_ref(), now);
+        tracing::info!(decision_id = %draw.id, approval = %new.id, "waits for a person");
         let decision = Decision {
+            known: Some((chain, facts)),
+            decision: "approval_required",
+            ..Self::of_call(request, stopped, Some(new), now)
+        };
+        let drafted = evidence::decided(self, draw, &decision);
+        let action = drafted.action_digest.ok_or(HoldRefusal::Unavailable)?;
+        let question = Question {
+            id: new.id.clone(),
+            action,
+            policy: new.policy,
+            rule: new.rule.clone(),
+            expires: new.expires,
+        };
+        let hold = Hold {
+            event: drafted.event,
+            derived: evidence::derived(chain, facts),
+            fold: new.fold.clone(),
+            question,
+            needed: new.needed,
+            tool: new.tool.clone(),
+            risk: ground.rating.risk,
+            workflow_digest: facts.authority.workflow_digest,
+            root: chain.root_hash(),
+            leaf: chain.leaf_hash(),
+            replaces: new.replaces.clone(),
+        };
+        self.ports.holds.hold(hold).await
+    }
+
+    fn of_call<'a>(
+        request: &'a CallRequest,
+        stopped: &'a Stopped,
+        asking: Option<&'a NewHold>,
+        now: Timestamp,
+    ) -> Decision<'a> {
+        Decision {
             now,
             server: &request.server,
             action: Some(request.call.tool.as_str()),
@@ -53,8 +128,9 @@ impl Gateway {
             ground: stopped.ground.as_ref(),
             assurance: request.presentation.assurance(),
             enforcement: request.enforcement.as_str(),
-        };
-        self.write_denial(stopped, decision).await
+            asking,
+            used: None,
+        }
     }
 
     /// Records the denial of a message that is not a call.
@@ -104,6 +180,8 @@ impl Gateway {
             ground: None,
             assurance: presentation.assurance(),
             enforcement: "gateway",
+            asking: None,
+            used: None,
         }
     }
 
@@ -127,6 +205,8 @@ impl Gateway {
             ground: None,
             assurance: Assurance::None,
             enforcement: "gateway",
+            asking: None,
+            used: None,
         };
         self.write_denial(&Stopped::stranger(malformed.denial.clone()), decision).await
     }
@@ -153,6 +233,8 @@ impl Gateway {
             ground: None,
             assurance: Assurance::None,
             enforcement: "external",
+            asking: None,
+            used: None,
         };
         self.write_denial(&Stopped::stranger(denial.clone()), decision).await
     }

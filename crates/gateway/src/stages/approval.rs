@@ -1,32 +1,230 @@
-//! Stage 5: a person's decision, where one is required. Nobody can give one
-//! yet, so a call that needs one is denied.
+//! Stage 5: a person's decision, where one is required.
+//!
+//! Nothing is executed later on anybody's behalf: a call that needs a decision
+//! is denied for now, waits as a row, and passes when it comes again, with a
+//! fresh proof and through all stages, after enough people approved exactly it.
 
-use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_policy::permit::Permit;
+use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::approval::{Question, policy_version};
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::denial::{Denial, Reason, Waits};
+use bailiwick_core::ids::{ApprovalId, EntryId, ToolId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::approvers::{Approvals, Approved, Held, Unsettled, Voice};
+use bailiwick_policy::permit::{Ask, Permit};
 
 use super::Stopped;
 use super::authority::Covering;
+use super::evidence::{Preimage, preimage};
 use super::policy::{Judged, Word};
+use crate::gateway::Inner;
+use crate::holds::{HeldCall, Waiting};
 
 /// A call that nothing stands against any more, not yet recorded.
 #[derive(Debug)]
 pub struct Cleared {
     pub(crate) call: Covering,
     pub(crate) permit: Permit,
+    /// The approval that it uses, if it needed one.
+    pub(crate) used: Option<Used>,
 }
 
-/// Passes permits on.
-pub(crate) fn clear(judged: Judged) -> Result<Cleared, Stopped> {
+/// An approval that is spent with the decision to allow.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// What was approved.
+    pub question: Question,
+    /// The salt of the action's digest.
+    pub(crate) salt: [u8; 32],
+    /// How the weakest of the verdicts was signed.
+    pub(crate) grade: &'static str,
+    /// The entries of the verdicts.
+    pub(crate) verdicts: Vec<EntryId>,
+    /// Under what it waited.
+    pub fold: String,
+}
+
+/// What people are to be asked about a stopped call, or were.
+#[derive(Clone, Debug)]
+pub(crate) enum Holding {
+    /// It is to wait from now on.
+    New(Box<NewHold>),
+    /// It waits already: nothing is written again.
+    Known(Waiting),
+}
+
+/// A call that is to wait.
+#[derive(Clone, Debug)]
+pub(crate) struct NewHold {
+    pub(crate) fold: String,
+    pub(crate) id: ApprovalId,
+    pub(crate) policy: Digest,
+    pub(crate) rule: String,
+    pub(crate) expires: Timestamp,
+    pub(crate) needed: u64,
+    pub(crate) tool: ToolId,
+    pub(crate) replaces: Option<ApprovalId>,
+}
+
+impl Waiting {
+    /// The denial of a call that waits.
+    pub(crate) fn denial(&self, gateway: &Inner) -> Denial {
+        let url = gateway.config.approvals_url.as_ref();
+        let url = url.map(|base| format!("{base}/{}", self.id));
+        let waits = Waits { id: self.id.clone(), expires: self.expires, url };
+        Denial::new(Reason::ApprovalRequired).about(self.id.as_str()).waiting(waits)
+    }
+}
+
+/// Passes permits on, and calls that people approved.
+pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped> {
     let Judged { call, word } = judged;
-    match word {
-        Word::Permit(permit) => Ok(Cleared { call, permit }),
-        Word::Ask(ask) => {
-            let finding = Some(ask.case().finding().clone());
-            let heard = Some(ask.case().heard().clone());
-            let denial =
-                Denial::new(Reason::ApprovalUnavailable).about(ask.case().finding().rule.as_ref());
-            let stopped = Stopped::known(denial, ask).on(call.ground);
-            Err(Stopped { finding, heard, approval_required: true, ..stopped })
+    let ask = match word {
+        Word::Permit(permit) => return Ok(Cleared { call, permit, used: None }),
+        Word::Ask(ask) => ask,
+    };
+    let fold = fold(&call, &ask);
+    let now = ask.case().verified().now();
+    let held = match gateway.ports.holds.held(&fold, now) {
+        Ok(held) => held,
+        Err(Unavailable) => {
+            return Err(stopped(call, ask, Denial::new(Reason::ApprovalUnavailable), None));
+        }
+    };
+    let Some(held) = held else { return Err(anew(gateway, call, ask, fold, None)) };
+    let policy = policy_of(&ask);
+    let action = action_digest(gateway, &call, &ask, held.salt);
+    match settled(&call, &ask, &held) {
+        Ok(approved) => match ask.approve(&approved, &action, &policy) {
+            Ok(permit) => {
+                let used = Used {
+                    grade: approved.grade().as_str(),
+                    verdicts: held.spoken.iter().map(|s| s.entry.clone()).collect(),
+                    question: held.question,
+                    salt: held.salt,
+                    fold,
+                };
+                Ok(Cleared { call, permit, used: Some(used) })
+            }
+            // Approved was something else: an older policy, pin or instance.
+            Err(ask) => Err(anew(gateway, call, *ask, fold, Some(held.question.id))),
+        },
+        Err(Unsettled::Denied) => {
+            let denial = Denial::new(Reason::ApprovalDenied).about(held.question.id.as_str());
+            Err(stopped(call, ask, denial, None))
+        }
+        Err(Unsettled::Expired) => Err(anew(gateway, call, ask, fold, Some(held.question.id))),
+        Err(Unsettled::Waiting { .. }) => {
+            let same = held.question.action == action
+                && held.question.policy == policy
+                && held.question.rule == ask.case().finding().rule.as_ref();
+            if !same {
+                return Err(anew(gateway, call, ask, fold, Some(held.question.id)));
+            }
+            let expires = held.question.expires;
+            let waiting = Waiting { id: held.question.id, entry: held.entry, expires };
+            let denial = waiting.denial(gateway);
+            Err(stopped(call, ask, denial, Some(Holding::Known(waiting))))
         }
     }
+}
+
+/// What equal calls share: by whom, what, with which arguments.
+fn fold(call: &Covering, ask: &Ask) -> String {
+    let verified = ask.case().verified();
+    let text: Json = Object::new()
+        .with("leaf", verified.chain().leaf_hash())
+        .with("server", &call.request.server)
+        .with("tool", verified.tool())
+        .with("arguments", call.request.call.arguments.clone())
+        .into();
+    text.canonical()
+}
+
+/// The version of the policy that asks: the bundle in force and the workflow.
+fn policy_of(ask: &Ask) -> Digest {
+    let case = ask.case();
+    let bundle = case.heard().enforced.as_ref().map(|word| word.bundle);
+    policy_version(bundle, case.verified().facts().authority.workflow_digest)
+}
+
+fn action_digest(gateway: &Inner, call: &Covering, ask: &Ask, salt: [u8; 32]) -> Digest {
+    let verified = ask.case().verified();
+    let text = preimage(&Preimage {
+        salt,
+        server: &call.request.server,
+        tool: call.request.call.tool.as_str(),
+        pin: call.ground.pin,
+        arguments: &call.request.call.arguments,
+        chain: verified.chain(),
+        facts: verified.facts(),
+        audience: &gateway.audience,
+    });
+    sha256(text.canonical().as_bytes())
+}
+
+fn rules(call: &Covering) -> Approvals {
+    call.ground.workflow.approvals()
+}
+
+/// What people said, by what they may say now.
+fn settled(call: &Covering, ask: &Ask, held: &HeldCall) -> Result<Approved, Unsettled> {
+    let workflow = &call.ground.workflow;
+    let verified = ask.case().verified();
+    let tool_owner = ToolId::parse(verified.tool());
+    let about = Held {
+        principal: &verified.facts().authority.principal,
+        workflow_owner: &workflow.owner,
+        tool_owner: tool_owner.as_ref().map_or(&workflow.owner, |tool| workflow.tool_owner(tool)),
+        risk: ask.case().rating().risk,
+    };
+    let voices: Vec<Voice<'_>> =
+        held.spoken.iter().map(|spoken| spoken.voice(held.relying_party.as_ref())).collect();
+    rules(call).settle(&held.question, &about, &voices, verified.now())
+}
+
+/// Stops the call and lets it wait from now on.
+fn anew(
+    gateway: &Inner,
+    call: Covering,
+    ask: Ask,
+    fold: String,
+    replaces: Option<ApprovalId>,
+) -> Stopped {
+    let verified = ask.case().verified();
+    let Ok(tool) = ToolId::parse(verified.tool()) else {
+        return stopped(call, ask, Denial::new(Reason::ApprovalUnavailable), None);
+    };
+    let mut random = [0; 10];
+    gateway.ports.host.fill(&mut random);
+    let now = verified.now();
+    let rules = rules(&call);
+    let wait = i64::try_from(rules.wait_seconds).unwrap_or(i64::MAX);
+    // Nothing waits longer than what it rests on stands.
+    let end = Timestamp::from_seconds(verified.chain().expires());
+    let new = NewHold {
+        fold,
+        id: ApprovalId::mint(now, random),
+        policy: policy_of(&ask),
+        rule: ask.case().finding().rule.to_string(),
+        expires: whole_seconds(now.plus_seconds(wait).min(end)),
+        needed: rules.needed,
+        tool,
+        replaces,
+    };
+    let denial = Denial::new(Reason::ApprovalRequired).about(new.id.as_str());
+    stopped(call, ask, denial, Some(Holding::New(Box::new(new))))
+}
+
+/// What is signed has seconds.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(at.seconds())
+}
+
+fn stopped(call: Covering, ask: Ask, denial: Denial, holding: Option<Holding>) -> Stopped {
+    let finding = Some(ask.case().finding().clone());
+    let heard = Some(ask.case().heard().clone());
+    let stopped = Stopped::known(denial, ask).on(call.ground);
+    Stopped { finding, heard, approval_required: true, holding, ..stopped }
 }

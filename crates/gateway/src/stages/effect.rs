@@ -110,7 +110,7 @@ pub(crate) async fn record(
     gateway: &Gateway,
     cleared: Cleared,
 ) -> Result<Recorded<Permit>, Stopped> {
-    let Cleared { call, permit } = cleared;
+    let Cleared { call, permit, used } = cleared;
     let now = permit.case().verified().now();
     let draw = Draw::new(gateway.ports.host.as_ref(), now);
     let entry = draw.id.clone();
@@ -133,6 +133,8 @@ pub(crate) async fn record(
                 ground: Some(&call.ground),
                 assurance: permit.case().assurance(),
                 enforcement: call.request.enforcement.as_str(),
+                asking: None,
+                used: used.as_ref(),
             },
         )
     };
@@ -150,6 +152,7 @@ pub(crate) async fn record(
         },
         recheck: recheck.clone(),
         derived: evidence::derived(verified.chain(), verified.facts()),
+        used,
     };
     match gateway.ports.journal.record(record).await {
         Ok(_) => {
@@ -174,6 +177,7 @@ fn denial(refusal: RecordRefusal) -> Denial {
             Denial::new(Reason::BudgetWindowSpent).about(member).until(at)
         }
         RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
+        RecordRefusal::ApprovalSpent => Denial::new(Reason::ApprovalSpent),
         RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
         RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),
     }

@@ -14,6 +14,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::decide::Finding;
 use bailiwick_policy::in_force::Heard;
 
+use super::approval::{NewHold, Used};
 use super::authority::Ground;
 use super::boundary::Presentation;
 use crate::gateway::Inner;
@@ -50,6 +51,65 @@ pub(crate) struct Decision<'a> {
     pub(crate) ground: Option<&'a Ground>,
     pub(crate) assurance: Assurance,
     pub(crate) enforcement: &'static str,
+    /// The question that people are asked from now on.
+    pub(crate) asking: Option<&'a NewHold>,
+    /// The approval that is spent.
+    pub(crate) used: Option<&'a Used>,
+}
+
+impl Decision<'_> {
+    /// What the entry says of people's part in it.
+    fn approval(&self) -> Option<Object> {
+        if let Some(new) = self.asking {
+            return Some(
+                Object::new()
+                    .with("id", &new.id)
+                    .with("policy", new.policy)
+                    .with("needed", new.needed)
+                    .with("expires", new.expires.seconds()),
+            );
+        }
+        let used = self.used?;
+        let verdicts: Vec<Json> = used.verdicts.iter().map(Json::from).collect();
+        Some(
+            Object::new()
+                .with("id", &used.question.id)
+                .with("policy", used.question.policy)
+                .with("expires", used.question.expires.seconds())
+                .with("grade", used.grade)
+                .with("verdicts", verdicts),
+        )
+    }
+}
+
+/// What an action's digest is made of (DESIGN §2).
+pub(crate) struct Preimage<'a> {
+    pub(crate) salt: [u8; 32],
+    pub(crate) server: &'a ServerName,
+    pub(crate) tool: &'a str,
+    pub(crate) pin: Option<Digest>,
+    pub(crate) arguments: &'a Object,
+    pub(crate) chain: &'a Chain,
+    pub(crate) facts: &'a Facts,
+    pub(crate) audience: &'a str,
+}
+
+/// The text whose SHA-256 is the action's digest, as JSON.
+pub(crate) fn preimage(of: &Preimage<'_>) -> Json {
+    Object::new()
+        .with("v", 1u64)
+        .with("salt", bailiwick_core::crypto::base64url(&of.salt))
+        .with("server", of.server)
+        .with("tool", of.tool)
+        .with("pin", of.pin)
+        .with("arguments", of.arguments.clone())
+        .with("principal", &of.facts.authority.principal)
+        .with("root", of.chain.root_hash())
+        .with("leaf", of.chain.leaf_hash())
+        .with("instance", of.facts.caller().map(|h| h.instance.as_str()))
+        .with("task", &of.facts.authority.task)
+        .with("audience", of.audience)
+        .into()
 }
 
 /// An event and the action's digest, if the action was known well enough.
@@ -173,22 +233,21 @@ fn known_body(
             body.insert("upstream_identity", identity.as_str());
         }
     }
+    if let Some(approval) = decision.approval() {
+        body.insert("approval", approval);
+    }
     let mut digest = None;
     if let (Some(tool), Some(arguments)) = (decision.action, decision.arguments) {
-        let preimage: Json = Object::new()
-            .with("v", 1u64)
-            .with("salt", bailiwick_core::crypto::base64url(&draw.salt()))
-            .with("server", decision.server)
-            .with("tool", tool)
-            .with("pin", pin)
-            .with("arguments", arguments.clone())
-            .with("principal", &facts.authority.principal)
-            .with("root", chain.root_hash())
-            .with("leaf", chain.leaf_hash())
-            .with("instance", facts.caller().map(|h| h.instance.as_str()))
-            .with("task", &facts.authority.task)
-            .with("audience", gateway.audience.as_str())
-            .into();
+        let preimage = preimage(&Preimage {
+            salt: decision.used.map_or_else(|| draw.salt(), |used| used.salt),
+            server: decision.server,
+            tool,
+            pin,
+            arguments,
+            chain,
+            facts,
+            audience: &gateway.audience,
+        });
         let text = preimage.canonical();
         let action = sha256(text.as_bytes());
         body.insert("action_digest", action);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bailiwick_core::accountable::{Registry, Unavailable};
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::ApprovalId;
 use bailiwick_core::ledger::Event;
 use futures_util::future::BoxFuture;
 
@@ -36,6 +37,7 @@ struct Written {
     completed: Vec<Event>,
     spent: HashSet<(String, Digest)>,
     counters: HashMap<(Digest, String), i64>,
+    approvals: HashSet<ApprovalId>,
     fault: Fault,
 }
 
@@ -84,6 +86,17 @@ impl MemoryJournal {
         lock(&self.written).completed.clone()
     }
 
+    pub(crate) fn has_spent(&self, approval: &ApprovalId) -> bool {
+        lock(&self.written).approvals.contains(approval)
+    }
+
+    /// A denial that comes with what waits because of it.
+    pub(crate) fn note(&self, event: Event, derived: &[Derivation]) {
+        let mut written = lock(&self.written);
+        written.denials.push(event);
+        written.derived.extend_from_slice(derived);
+    }
+
     async fn wait(&self) {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
@@ -106,6 +119,11 @@ impl MemoryJournal {
         if written.spent.contains(&spend) {
             return Err(RecordRefusal::Replayed);
         }
+        if let Some(used) = &record.used
+            && written.approvals.contains(&used.question.id)
+        {
+            return Err(RecordRefusal::ApprovalSpent);
+        }
         let counted = |written: &Written, account: Digest, counter: &str| {
             written.counters.get(&(account, counter.to_owned())).copied().unwrap_or(0)
         };
@@ -122,6 +140,7 @@ impl MemoryJournal {
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);
+        written.approvals.extend(record.used.iter().map(|used| used.question.id.clone()));
         let entry = record.event.id.clone();
         written.derived.extend(record.derived.iter().cloned());
         written.decisions.push(record);

@@ -4,9 +4,9 @@
 //! every allowed call, `Bailiwick-Failed` with one that has no answer.
 
 use axum::response::{IntoResponse as _, Response};
-use bailiwick_core::denial::Denial;
+use bailiwick_core::denial::{Denial, WAIT_SECONDS};
 use bailiwick_core::ids::EntryId;
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{challenged, json};
@@ -52,6 +52,7 @@ struct Problem<'a> {
     remedy: &'a str,
     decision: Option<&'a str>,
     retry_at: Option<String>,
+    approval: Option<Json>,
 }
 
 impl Problem<'_> {
@@ -68,6 +69,10 @@ impl Problem<'_> {
         }
         if let Some(at) = self.retry_at {
             body.insert("retry_at", at);
+        }
+        if let Some(approval) = self.approval {
+            body.insert("approval", approval);
+            body.insert("retry_after", WAIT_SECONDS);
         }
         let mut response = json(self.status, &body.into());
         let problem = HeaderValue::from_static("application/problem+json");
@@ -88,6 +93,7 @@ fn told(denial: &Denial, status: StatusCode, decision: &str) -> Response {
         remedy: wire.remedy,
         decision: Some(decision),
         retry_at: wire.retry_at.map(|at| at.to_string()),
+        approval: wire.waits.as_ref().map(|waits| waits.to_json()),
     }
     .response()
 }
@@ -134,8 +140,16 @@ pub(crate) fn api_failed(failure: Failure, decision: &str) -> Response {
         _ => StatusCode::BAD_GATEWAY,
     };
     let decision_id = Some(decision);
-    let mut response =
-        Problem { status, code, detail, remedy, decision: decision_id, retry_at: None }.response();
+    let mut response = Problem {
+        status,
+        code,
+        detail,
+        remedy,
+        decision: decision_id,
+        retry_at: None,
+        approval: None,
+    }
+    .response();
     response.headers_mut().insert(FAILED, HeaderValue::from_static(code));
     named(&mut response, decision, Some(failure.outcome().as_str()));
     response
@@ -153,6 +167,7 @@ pub(crate) fn api_withheld(kind: &str, decision: &str) -> Response {
         remedy: "ask the principal for a new delegation",
         decision: Some(decision),
         retry_at: None,
+        approval: None,
     }
     .response();
     response.headers_mut().insert(FAILED, HeaderValue::from_static("answer-withheld"));
@@ -178,6 +193,7 @@ pub(crate) fn busy() -> Response {
         remedy: "try again",
         decision: None,
         retry_at: None,
+        approval: None,
     }
     .response()
 }

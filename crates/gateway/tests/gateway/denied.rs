@@ -478,7 +478,7 @@ async fn policy_has_its_word() {
     let raw = world
         .call("add_note", arguments.clone(), Some(&holder.present("add_note", &arguments)))
         .await;
-    is_denied(&raw, "approval-unavailable");
+    is_denied(&raw, "approval-required");
     let event = world.journal.denials().pop().unwrap();
     assert_eq!(event.subjects.decision.as_deref(), Some("approval_required"));
     assert_eq!(event.body.member("rule").unwrap().as_str(), Some("manual-effect"));

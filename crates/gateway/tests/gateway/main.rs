@@ -13,6 +13,7 @@
 mod access;
 mod allowed;
 mod api;
+mod approvals;
 mod authzen;
 mod boundary;
 mod broker;

@@ -103,7 +103,7 @@ async fn the_strictest_word_of_rules_and_policy_counts_and_is_recorded() {
     assert_eq!(event.body.member("rule"), Some(&Json::from("policy:no-tickets")));
 
     world.catalogue.enforce(policies(Some(ASK), None));
-    let event = denied(&world, &ticket(&world).await, "approval-unavailable");
+    let event = denied(&world, &ticket(&world).await, "approval-required");
     assert_eq!(event.subjects.decision.as_deref(), Some("approval_required"));
     says(&event, "policy", ASK, "approval_required", &["policy:ask-first"]);
 

@@ -142,7 +142,7 @@ async fn a_denial_retains_the_catalogue_and_what_policy_looked_at() {
     let holder = world.holder(1, vec![world.issue(1, &["ticket:8821:note"], |_| ())]);
     let note = json!({"ticket_id": 8821, "text": "hello"});
     world.call("add_note", note.clone(), Some(&holder.present("add_note", &note))).await;
-    assert_eq!(reason(&last(&world)), "approval-unavailable");
+    assert_eq!(reason(&last(&world)), "approval-required");
     assert_ground(&last(&world), "medium", "manual");
 
     // By the workflow, before the rules were asked.

@@ -4,6 +4,7 @@ use super::*;
 
 pub(crate) fn rating(risk: Risk, effect: Effect) -> Rating {
     Rating {
+        owner: None,
         risk,
         effect,
         data: BTreeSet::new(),

@@ -18,6 +18,7 @@ use crate::limits::{
     MAX_LABEL_CHARS, MAX_PROBLEMS, MAX_TASK_SECONDS, MAX_TIMEOUT_SECONDS, MAX_WINDOW_SECONDS,
 };
 
+mod approvals;
 mod budget;
 mod cases;
 mod entitlements;
@@ -36,6 +37,7 @@ pub(super) const TOP: &[&str] = &[
     "window_seconds",
     "max_depth",
     "budget",
+    "approvals",
     "tool_servers",
     "shorthands",
 ];
@@ -301,6 +303,10 @@ impl Reading {
             Some(node) => self.within("budget", |r| r.budget(node, catalogue.as_ref())),
             None => Some(BudgetCeilings::default()),
         };
+        let approvals = match top.node("approvals") {
+            Some(node) => self.within("approvals", |r| r.approvals(node)).map(Some),
+            None => Some(None),
+        };
         // Shorthands are read even without a catalogue, to report their own
         // problems; tools are then not looked up.
         let shorthands =
@@ -315,6 +321,7 @@ impl Reading {
             window_seconds: window_seconds?,
             max_depth: max_depth?,
             budget: budget?,
+            approvals: approvals?,
             catalogue: catalogue?,
             shorthands: shorthands?,
             // Its name comes from all of the above.
@@ -339,9 +346,13 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let known = ["tools", "resources", "prompts", "operations", "questions", "task_seconds"];
+        let known =
+            ["owner", "tools", "resources", "prompts", "operations", "questions", "task_seconds"];
         let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
+        if let Some(node) = members.node("owner") {
+            server.owner = Some(self.within("owner", |r| r.id(node))?);
+        }
         if let Some(node) = members.node("tools") {
             server.tools = self.within("tools", |r| r.ratings(name, "tools", node))?;
         }
@@ -403,6 +414,7 @@ impl Reading {
     fn rating(&mut self, node: &Node, is_tool: bool) -> Option<Rating> {
         let known: &[&str] = if is_tool {
             &[
+                "owner",
                 "risk",
                 "effect",
                 "data",
@@ -413,7 +425,7 @@ impl Reading {
                 "resource",
             ]
         } else {
-            &["risk", "data", "timeout_seconds", "bearer", "personal", "resource"]
+            &["owner", "risk", "data", "timeout_seconds", "bearer", "personal", "resource"]
         };
         let members = self.members(node, known)?;
         let risk: Option<Risk> = self.field(&members, "risk", Self::grade);
@@ -450,7 +462,12 @@ impl Reading {
             None => false,
         };
         let personal = self.personal(&members)?;
+        let owner = match members.node("owner") {
+            Some(node) => Some(self.within("owner", |r| r.id(node))?),
+            None => None,
+        };
         Some(Rating {
+            owner,
             risk: risk?,
             effect: effect?,
             data: data?,

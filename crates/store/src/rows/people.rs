@@ -22,6 +22,8 @@ text_enum! {
 text_enum! {
     /// What a credential is.
     CredentialKind {
+        /// A key in a file that signs verdicts on waiting calls.
+        Approver = "approver",
         /// A login at an OpenID Connect provider.
         Login = "login",
         /// A WebAuthn credential.
@@ -108,6 +110,9 @@ pub struct Credential {
     pub status: Status,
     /// When it was added.
     pub added: Timestamp,
+    /// From when on it may sign verdicts on waiting calls, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<Timestamp>,
 }
 
 /// What principals may do and grant at most: the document in force.

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Answer, Call, agents, clients, grants, login, people};
+use super::{Answer, Call, agents, approvals, clients, grants, login, people};
 use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
@@ -353,6 +353,70 @@ pub(super) static ROUTES: &[Route] = &[
             Access::Deed(Deed::TendPeople),
             Some("RoleChange"),
             people::role,
+        )
+    },
+    Route {
+        query: &["all"],
+        ..read(
+            "approvals",
+            "/api/v1/approvals",
+            "Calls that wait for a person, those that end first first; with `all` those of every state.",
+            SIGNED_IN,
+            "Approvals",
+            approvals::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "approval",
+            "/api/v1/approvals/{id}",
+            "One waiting call: what would happen, and all that is signed.",
+            SIGNED_IN,
+            "Approval",
+            approvals::show,
+        )
+    },
+    Route {
+        answer: (200, Some("Decided")),
+        ..change(
+            "decideApproval",
+            "/api/v1/approvals/{id}/verdicts",
+            "Approve or deny exactly this call, by a signature of one's own.",
+            SIGNED_IN,
+            Some("NewVerdict"),
+            approvals::say,
+        )
+    },
+    read(
+        "approverKeys",
+        "/api/v1/approver-keys",
+        "One's own keys that sign verdicts.",
+        SIGNED_IN,
+        "ApproverKeys",
+        approvals::keys,
+    ),
+    Route {
+        fresh: true,
+        ..create(
+            "addApproverKey",
+            "/api/v1/approver-keys",
+            "Enrol a key of one's own that signs verdicts, after a while or when an owner vouches.",
+            SIGNED_IN,
+            Some("NewApproverKey"),
+            "EnrolledKey",
+            approvals::add_key,
+        )
+    },
+    Route {
+        fresh: true,
+        ..change(
+            "vouchCredential",
+            "/api/v1/credentials/{id}/vouch",
+            "Let somebody else's new passkey or approver key sign verdicts at once.",
+            Access::Deed(Deed::TendPeople),
+            None,
+            approvals::vouch,
         )
     },
     Route {

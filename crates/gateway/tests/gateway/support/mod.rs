@@ -31,7 +31,7 @@ use bailiwick_demo::agent::{
 use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
 use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
@@ -106,6 +106,7 @@ pub struct World {
     pub gateway: Gateway,
     pub registry: Arc<MemoryRegistry>,
     pub journal: Arc<MemoryJournal>,
+    pub holds: Arc<MemoryHolds>,
     pub catalogue: Arc<MemoryCatalogue>,
     pub vault: Arc<MemoryVault>,
     pub host: Arc<SystemHost>,
@@ -158,6 +159,7 @@ impl World {
         let host = Arc::new(SystemHost::default());
         let registry = Arc::new(MemoryRegistry::new(host.clone()));
         let journal = Arc::new(MemoryJournal::new(registry.clone(), plan.latency));
+        let holds = Arc::new(MemoryHolds::new(journal.clone()));
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());
@@ -174,6 +176,7 @@ impl World {
             registry: registry.clone(),
             journal: journal.clone(),
             catalogue: catalogue.clone(),
+            holds: holds.clone(),
             vault: vault.clone(),
             host: host.clone(),
         };
@@ -188,6 +191,7 @@ impl World {
             gateway,
             registry,
             journal,
+            holds,
             catalogue,
             vault,
             host,

@@ -218,6 +218,7 @@ impl Reading {
             agent: agent?,
             tool: tool?,
             rating: Rating {
+                owner: None,
                 risk: risk?,
                 effect: effect?,
                 data: data?,

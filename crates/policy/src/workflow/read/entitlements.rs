@@ -96,7 +96,7 @@ impl Reading {
     }
 
     /// A set that is not empty.
-    fn some<T: Ord>(
+    pub(super) fn some<T: Ord>(
         &mut self,
         node: &Node,
         read: impl Fn(&mut Self, &Node) -> Option<T>,

@@ -1,0 +1,187 @@
+//! Calls that wait for a person: the inbox, and the page on which they decide.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bailiwick_core::approval::{Signed, Verdict};
+use bailiwick_core::crypto::{base64url, sha256};
+use bailiwick_core::ids::{ApprovalId, ToolId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::webauthn::Assertion;
+
+use super::door::member;
+use super::{Failure, Inner, Me, Visit, json, page};
+use crate::console::{
+    ApprovalLine, ApprovalPage, ApprovalsPage, ArgumentLine, Deciding, EarlierLine, Moment,
+    SaidLine, Section, Text, ToolFacts,
+};
+use crate::refusal::Refusal;
+use crate::{ListedApproval, Sayer, ShownApproval};
+
+/// Calls in the inbox at most.
+const MOST: u32 = 200;
+/// Calls that are over, below it.
+const LATEST: usize = 20;
+
+fn name(id: Option<&bailiwick_core::ids::PrincipalId>) -> Text {
+    Text::of(id.map_or("somebody whose name was erased", |id| id.as_str()))
+}
+
+fn line(listed: &ListedApproval) -> ApprovalLine {
+    let a = &listed.approval;
+    ApprovalLine {
+        id: a.id.to_string(),
+        agent: Text::of(a.agent.as_str()),
+        principal: name(listed.principal.as_ref()),
+        tool: Text::of(a.tool.as_str()),
+        risk: Text::of(&a.risk),
+        state: listed.state,
+        until: Moment::of(a.expires),
+    }
+}
+
+/// Says which calls wait, for the page that reads itself again.
+fn mark_of(waiting: &[ListedApproval]) -> String {
+    let ids: Vec<&str> = waiting.iter().map(|listed| listed.approval.id.as_str()).collect();
+    base64url(sha256(ids.join(" ").as_bytes()).bytes())
+}
+
+pub(super) async fn list(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
+            let waiting = cx.authority.approvals_for(&me.person, false, MOST)?;
+            let all = cx.authority.approvals_for(&me.person, true, MOST)?;
+            let settled = all.iter().filter(|listed| listed.state != "pending");
+            let template = ApprovalsPage {
+                frame: cx.frame(Some(me), Some(Section::Approvals)),
+                mark: mark_of(&waiting),
+                waiting: waiting.iter().map(line).collect(),
+                settled: settled.take(LATEST).map(line).collect(),
+            };
+            Ok(page(StatusCode::OK, &template))
+        })
+        .await
+}
+
+pub(super) async fn mark(visit: Visit) -> Response {
+    visit
+        .read(|cx, me| {
+            let waiting = cx.authority.approvals_for(&me.person, false, MOST)?;
+            Ok(json(Object::new().with("mark", mark_of(&waiting))))
+        })
+        .await
+}
+
+fn id(text: &str) -> Result<ApprovalId, Failure> {
+    ApprovalId::parse(text).map_err(|_| Failure::NotFound)
+}
+
+pub(super) async fn show(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
+            let shown = cx.authority.approval_read(Some(&me.person), &id(&text)?)?;
+            Ok(page(StatusCode::OK, &view(cx, me, &shown)?))
+        })
+        .await
+}
+
+fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
+    let of = |action: &Json| action.as_object()?.member("arguments")?.as_object().cloned();
+    let now = of(shown.action.as_ref()?)?;
+    let before = shown.approved_before.as_ref().and_then(of);
+    let value = |json: &Json| Text::of(json.canonical());
+    let line = |(name, json): (&str, &Json)| ArgumentLine {
+        name: Text::of(name),
+        value: value(json),
+        before: before.as_ref().and_then(|before| match before.member(name) {
+            Some(same) if same == json => None,
+            Some(other) => Some(value(other)),
+            None => Some(Text::of("not there")),
+        }),
+    };
+    Some(now.iter().map(line).collect())
+}
+
+fn view(cx: &Inner, me: &Me, shown: &ShownApproval) -> Result<ApprovalPage, Failure> {
+    let approval = &shown.listed.approval;
+    let rating = shown.workflow.catalogue.rating(&approval.tool);
+    let said = shown.verdicts.iter().map(|said| SaidLine {
+        approver: name(said.approver.as_ref()),
+        approved: said.verdict == Verdict::Approve,
+        grade: Text::of(&said.grade),
+        at: Moment::of(said.said),
+        note: said.note.as_ref().map(Text::of),
+    });
+    let earlier = cx.authority.calls_of_task(&approval.task, approval.asked)?;
+    let earlier = earlier.iter().map(|entry| EarlierLine {
+        tool: Text::of(entry.subjects.tool.as_deref().unwrap_or("a call")),
+        at: Moment::of(entry.time),
+        index: entry.index,
+    });
+    Ok(ApprovalPage {
+        frame: cx.frame(Some(me), Some(Section::Approvals)),
+        line: line(&shown.listed),
+        arguments: arguments(shown),
+        has_earlier: shown.approved_before.is_some(),
+        facts: rating.map(ToolFacts::of),
+        idempotent: rating.is_some_and(|rating| rating.idempotent),
+        purpose: shown.purpose.as_ref().map(Text::of),
+        task: approval.task.to_string(),
+        workflow: Text::of(format!("{} {}", shown.workflow.id, shown.workflow.version)),
+        rule: Text::of(&approval.rule),
+        needed: approval.needed,
+        said: said.collect(),
+        earlier: earlier.collect(),
+        action: approval.action.to_string(),
+        root: approval.root.to_string(),
+        deciding: deciding(cx, me, shown, &approval.tool)?,
+    })
+}
+
+fn deciding(
+    cx: &Inner,
+    me: &Me,
+    shown: &ShownApproval,
+    tool: &ToolId,
+) -> Result<Deciding, Failure> {
+    if let Err(refusal) = cx.authority.may_decide(&me.person, shown, tool) {
+        return Ok(Deciding::Not(format!("{refusal}: {}.", refusal.remedy())));
+    }
+    let Ok(party) = cx.passkeys.as_ref() else {
+        return Ok(Deciding::Not("Passkeys need this console on localhost or https.".to_owned()));
+    };
+    let credentials = cx.authority.signing_passkeys(&me.person.principal.alias)?;
+    if credentials.is_empty() {
+        return Ok(Deciding::Not(
+            "None of your passkeys may sign verdicts yet: a new one counts after a day, or when \
+             another owner vouches for it."
+                .to_owned(),
+        ));
+    }
+    let digest = |verdict| base64url(shown.question.digest(verdict).bytes());
+    Ok(Deciding::Passkey {
+        credentials: credentials.join(" "),
+        relying_party: party.relying_party().to_owned(),
+        approve: digest(Verdict::Approve),
+        deny: digest(Verdict::Deny),
+    })
+}
+
+pub(super) async fn say(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .script_signed_in(move |cx, me, _, sent| {
+            let id = id(&text)?;
+            let of = |name: &str| sent.as_object().and_then(|o| o.member(name)?.as_str());
+            let verdict = of("verdict").and_then(Verdict::parse).ok_or(Failure::NotFound)?;
+            let assertion = Assertion::from_browser(member(sent, "credential")?);
+            let assertion = assertion
+                .map_err(bailiwick_core::approval::ApprovalError::Assertion)
+                .map_err(Refusal::from)?;
+            let note = of("note").map(str::trim).filter(|note| !note.is_empty());
+            let sayer = Sayer::Person(me.person.principal.alias.clone());
+            let signed = Signed::Passkey(assertion);
+            cx.authority.approval_say(sayer, &id, verdict, signed, note.map(str::to_owned))?;
+            Ok(json(Object::new().with("location", format!("/approvals/{id}"))))
+        })
+        .await
+}

@@ -1,0 +1,231 @@
+//! Calls that wait for a person, over the store.
+
+use bailiwick_authority::rules::approvals::question;
+use bailiwick_authority::{relying_party, spoken};
+use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::crypto::{Digest, from_base64url};
+use bailiwick_core::ids::{Alias, ApprovalId, EntryId, TaskId};
+use bailiwick_core::json::Object;
+use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::time::Timestamp;
+use bailiwick_core::webauthn::RelyingParty;
+use bailiwick_gateway::ports::{HeldCall, Hold, HoldRefusal, Holds, RecordRefusal, Used, Waiting};
+use bailiwick_store::{
+    Appended, Approval, ApprovalState, Row, Store, StoreError, Stored, Ticket, Tx, View,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::{CurrentMaker, Maker, Stop, entry_random, note_derived};
+use crate::host;
+
+/// What equal calls share is found by its keyed digest.
+const HELD: &str = "held-call";
+/// Questions that one task may ask within [`FLOOD_SECONDS`].
+const MAX_ASKED: u64 = 20;
+const FLOOD_SECONDS: i64 = 600;
+
+/// Waiting calls are rows of the store.
+pub(crate) struct StoreHolds {
+    store: Store,
+    maker: CurrentMaker,
+    relying_party: Option<RelyingParty>,
+}
+
+impl StoreHolds {
+    pub(crate) fn new(store: Store, maker: CurrentMaker, issuer: &str) -> Self {
+        Self { store, maker, relying_party: relying_party(issuer) }
+    }
+}
+
+/// The waiting call under this key, unless it was used, replaced or has expired.
+fn found(
+    view: &View<'_>,
+    key: &Digest,
+    now: Timestamp,
+) -> Result<Option<Stored<Approval>>, StoreError> {
+    let Some(ticket) = view.ticket(HELD, key, now)? else { return Ok(None) };
+    let Ok(id) = ApprovalId::parse(&ticket.value) else { return Ok(None) };
+    let stands = |a: &Stored<Approval>| {
+        let over = matches!(a.state, ApprovalState::Spent | ApprovalState::Void);
+        !over && now < a.expires
+    };
+    Ok(view.approval(&id)?.filter(stands))
+}
+
+/// The salt of the action's digest, from the text beside the entry that asked;
+/// `None` once that was erased: then nothing can be approved any more.
+fn salt(view: &View<'_>, entry: &EntryId) -> Result<Option<[u8; 32]>, StoreError> {
+    let texts = view.read_plaintext(entry)?.unwrap_or_default();
+    let action = texts.into_iter().find(|(field, _)| field == "action");
+    Ok(action.and_then(|(_, disclosed)| {
+        let salt = disclosed.value.as_object()?.member("salt")?.as_str()?;
+        from_base64url(salt)?.try_into().ok()
+    }))
+}
+
+impl Holds for StoreHolds {
+    fn held(&self, fold: &str, now: Timestamp) -> Result<Option<HeldCall>, Unavailable> {
+        self.store
+            .read(|view| -> Result<_, bailiwick_authority::Refusal> {
+                let key = view.keyed_digest(HELD, fold.as_bytes());
+                let Some(approval) = found(view, &key, now)? else { return Ok(None) };
+                let Some(salt) = salt(view, &approval.entry)? else { return Ok(None) };
+                Ok(Some(HeldCall {
+                    question: question(&approval),
+                    salt,
+                    entry: approval.entry.clone(),
+                    spoken: spoken(view, &approval.id, now)?,
+                    relying_party: self.relying_party.clone(),
+                }))
+            })
+            .map_err(|error| {
+                tracing::error!(code = error.code(), "waiting calls cannot be read");
+                Unavailable
+            })
+    }
+
+    fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {
+        let maker = self.maker.now();
+        let pending = self.store.write(move |tx| write(tx, &maker, hold));
+        async move {
+            pending.await.map_err(|stop| match stop {
+                Refused::Flood => HoldRefusal::Flood,
+                Refused::Store(error) => {
+                    tracing::error!(code = error.code(), %error, "a waiting call was not written");
+                    HoldRefusal::Unavailable
+                }
+            })
+        }
+        .boxed()
+    }
+}
+
+/// Why a call does not wait.
+enum Refused {
+    Flood,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Waiting, Refused> {
+    let now = hold.event.time;
+    let key = tx.keyed_digest(HELD, hold.fold.as_bytes());
+    if let Some(earlier) = found(tx, &key, now)?
+        && hold.replaces.as_ref() != Some(&earlier.id)
+    {
+        // An equal call was quicker.
+        let (id, expires) = (earlier.id.clone(), earlier.expires);
+        return Ok(Waiting { id, entry: earlier.entry, expires });
+    }
+    let row = row(&hold)?;
+    if tx.approvals_asked(&row.task, now.plus_seconds(-FLOOD_SECONDS))? >= MAX_ASKED {
+        return Err(Refused::Flood);
+    }
+    note_derived(tx, maker, &hold.event, &hold.derived, &entry_random)?;
+    if let Some(before) = &hold.replaces {
+        void(tx, maker, before, &hold.event)?;
+    }
+    tx.keep_ticket(&Ticket {
+        kind: HELD,
+        key,
+        family: String::new(),
+        value: row.id.to_string(),
+        expires: row.expires,
+    })?;
+    let (id, expires) = (row.id.clone(), row.expires);
+    let entry = hold.event.id.clone();
+    tx.record(&maker.id, &*maker.key, hold.event, &Row::Approval(row))?;
+    Ok(Waiting { id, entry, expires })
+}
+
+fn row(hold: &Hold) -> Result<Approval, StoreError> {
+    let bad = || StoreError::Value { what: "waiting call" };
+    let s = &hold.event.subjects;
+    let task: TaskId = s.task.as_ref().and_then(|t| t.parse().ok()).ok_or_else(bad)?;
+    let principal: Alias = s.principal.as_ref().and_then(|p| p.parse().ok()).ok_or_else(bad)?;
+    Ok(Approval {
+        id: hold.question.id.clone(),
+        state: ApprovalState::Pending,
+        action: hold.question.action,
+        policy: hold.question.policy,
+        rule: hold.question.rule.clone(),
+        risk: hold.risk.as_str().to_owned(),
+        server: hold.tool.server().parse().map_err(|_| bad())?,
+        tool: hold.tool.clone(),
+        principal,
+        agent: s.agent.as_ref().and_then(|a| a.parse().ok()).ok_or_else(bad)?,
+        instance: s.instance.as_ref().and_then(|i| i.parse().ok()).ok_or_else(bad)?,
+        workflow: s.workflow.as_ref().and_then(|w| w.parse().ok()).ok_or_else(bad)?,
+        workflow_digest: hold.workflow_digest,
+        task,
+        root: hold.root,
+        leaf: hold.leaf,
+        needed: hold.needed,
+        asked: hold.event.time,
+        expires: hold.question.expires,
+        settled: None,
+    })
+}
+
+/// A question that would be another one now counts no more. One that was used or
+/// replaced meanwhile does not either.
+fn void(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    before: &ApprovalId,
+    because: &Event,
+) -> Result<(), StoreError> {
+    let stands = tx
+        .approval(before)?
+        .is_some_and(|a| matches!(a.state, ApprovalState::Pending | ApprovalState::Approved));
+    if !stands {
+        return Ok(());
+    }
+    let event = voided(before, because, entry_random()?);
+    let row = Row::ApprovalState { approval: before.clone(), state: ApprovalState::Void };
+    tx.record(&maker.id, &*maker.key, event, &row).map(drop)
+}
+
+/// The entry of a question that counts no more, because of another one.
+pub(crate) fn voided(before: &ApprovalId, because: &Event, random: [u8; 10]) -> Event {
+    Event {
+        id: EntryId::mint(because.time, random),
+        org: because.org.clone(),
+        time: because.time,
+        kind: Kind::ApprovalVoided,
+        subjects: Subjects {
+            action: None,
+            decision: None,
+            reason: None,
+            ..because.subjects.clone()
+        },
+        body: Object::new().with("approval", before),
+        disclosures: Vec::new(),
+    }
+}
+
+/// Records an allow with which its approval is spent.
+pub(super) fn spend(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    event: Event,
+    used: &Used,
+) -> Result<Appended, Stop> {
+    let id = &used.question.id;
+    let stands = tx
+        .approval(id)?
+        .is_some_and(|a| a.state == ApprovalState::Approved && host::now() < a.expires);
+    if !stands {
+        return Err(Stop::Refused(RecordRefusal::ApprovalSpent));
+    }
+    let key = tx.keyed_digest(HELD, used.fold.as_bytes());
+    tx.take_ticket(HELD, &key, event.time)?;
+    let row = Row::ApprovalState { approval: id.clone(), state: ApprovalState::Spent };
+    Ok(tx.record(&maker.id, &*maker.key, event, &row)?)
+}

@@ -1,0 +1,367 @@
+//! `approvals`: calls that wait for a person.
+
+use std::path::Path;
+
+use bailiwick_authority::Sayer;
+use bailiwick_core::approval::{Question, Signed, Verdict};
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::ids::{ApprovalId, PrincipalId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::time::Timestamp;
+use reqwest::Method;
+
+use super::login::Login;
+use crate::args::{ApprovalsVerb, ApproverKeyVerb};
+use crate::datadir::DataDir;
+use crate::error::CliError;
+use crate::keyfile::{Algorithm, PrincipalKey};
+use crate::output::{Output, one_line};
+use crate::table::table;
+use crate::web;
+
+/// Shown at most.
+const MOST: u32 = 200;
+
+/// Where waiting calls are read and decided.
+enum Place {
+    Here(Box<DataDir>),
+    At(Box<Login>),
+}
+
+impl Place {
+    fn get(login: &Login, path: &str) -> Result<Object, CliError> {
+        login.call(Method::GET, &format!("/api/v1{path}"), None)
+    }
+
+    fn post(login: &Login, path: &str, body: Object) -> Result<Object, CliError> {
+        login.call(Method::POST, &format!("/api/v1{path}"), Some(&body.into()))
+    }
+
+    fn list(&self, all: bool) -> Result<Vec<Json>, CliError> {
+        match self {
+            Self::Here(data) => {
+                let found = data.authority.approvals(all, MOST)?;
+                Ok(found.iter().map(|listed| listed.to_json().into()).collect())
+            }
+            Self::At(login) => {
+                let answer =
+                    Self::get(login, if all { "/approvals?all=true" } else { "/approvals" })?;
+                let list = answer.member("approvals").and_then(Json::as_array);
+                Ok(list.unwrap_or_default().to_vec())
+            }
+        }
+    }
+
+    fn show(&self, id: &ApprovalId) -> Result<Object, CliError> {
+        match self {
+            Self::Here(data) => Ok(data.authority.approval_read(None, id)?.to_json()),
+            Self::At(login) => Self::get(login, &format!("/approvals/{id}")),
+        }
+    }
+
+    fn say(
+        &self,
+        id: &ApprovalId,
+        verdict: Verdict,
+        signed: String,
+        key: &PrincipalKey,
+        note: Option<String>,
+    ) -> Result<String, CliError> {
+        match self {
+            Self::Here(data) => {
+                // SECURITY: known by the key that signed, not by the rights to the data dir.
+                let sayer = Sayer::Key(key.key.verifying_key().thumbprint());
+                let signed = Signed::Key(signed);
+                let state = data.authority.approval_say(sayer, id, verdict, signed, note)?;
+                Ok(state.as_str().to_owned())
+            }
+            Self::At(login) => {
+                let body = Object::new()
+                    .with("verdict", verdict.as_str())
+                    .with("signed", signed)
+                    .with("note", note);
+                let answer = Self::post(login, &format!("/approvals/{id}/verdicts"), body)?;
+                let state = answer.member("state").and_then(Json::as_str);
+                Ok(state.unwrap_or("pending").to_owned())
+            }
+        }
+    }
+}
+
+pub(super) fn run(
+    verb: ApprovalsVerb,
+    at: Option<&str>,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<(), CliError> {
+    let place = match at {
+        Some(at) => Place::At(Box::new(Login::read(at, logins)?)),
+        None => Place::Here(Box::new(DataDir::open(dir)?)),
+    };
+    match verb {
+        ApprovalsVerb::List { all } => list(&place, all, out),
+        ApprovalsVerb::Show { id } => show(&place, &ApprovalId::parse(&id)?, out),
+        ApprovalsVerb::Approve { id, key, note } => {
+            let saying = Saying { id: ApprovalId::parse(&id)?, verdict: Verdict::Approve, note };
+            say(&place, saying, &PrincipalKey::read(&key)?, out)
+        }
+        ApprovalsVerb::Deny { id, key, note } => {
+            let saying = Saying { id: ApprovalId::parse(&id)?, verdict: Verdict::Deny, note };
+            say(&place, saying, &PrincipalKey::read(&key)?, out)
+        }
+        ApprovalsVerb::Key(verb) => key(verb, &place, out),
+        ApprovalsVerb::Vouch { credential } => vouch(&place, &credential, out),
+    }
+}
+
+fn text<'o>(object: &'o Object, name: &str) -> &'o str {
+    object.member(name).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn list(place: &Place, all: bool, out: Output) -> Result<(), CliError> {
+    let found = place.list(all)?;
+    let columns = ["approval", "agent", "tool", "risk", "principal", "state", "expires"];
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .filter_map(Json::as_object)
+        .map(|o| columns.iter().map(|name| one_line(text(o, name)).to_string()).collect())
+        .collect();
+    let shown = match rows.as_slice() {
+        [] => "no call waits for a person".to_owned(),
+        rows => table(&columns, rows),
+    };
+    let first = found.first().and_then(Json::as_object).map(|o| text(o, "approval").to_owned());
+    out.result(Object::new().with("approvals", found), shown);
+    if let Some(id) = first {
+        out.next(&[&format!("bailiwick approvals show {id}")]);
+    }
+    Ok(())
+}
+
+/// What would be signed, from what was shown: the action's digest is recomputed.
+struct Recomputed {
+    question: Question,
+    arguments: Json,
+}
+
+fn recomputed(id: &ApprovalId, shown: &Object) -> Result<Recomputed, CliError> {
+    let wrong = |what: &str| {
+        CliError::refused(
+            "approval-other-digest",
+            format!("{what}: what is shown is not what would be approved"),
+            "do not decide; tell the operator, and look at the ledger",
+        )
+    };
+    let action = shown.member("action").filter(|a| a.as_object().is_some()).ok_or_else(|| {
+        CliError::refused(
+            "approval-text-gone",
+            "the text of the action was erased, so nobody can see what it is",
+            "deny it, or let it expire",
+        )
+    })?;
+    let stated = Digest::from_text(text(shown, "action_digest"));
+    let digest = sha256(action.canonical().as_bytes());
+    if stated != Some(digest) {
+        return Err(wrong("the action's digest is another one"));
+    }
+    let preimage = action.as_object();
+    let tool = preimage.and_then(|o| o.member("tool")?.as_str());
+    if tool != Some(text(shown, "tool")) || text(shown, "approval") != id.as_str() {
+        return Err(wrong("the names differ"));
+    }
+    let policy = Digest::from_text(text(shown, "policy"));
+    let expires = shown.member("expires_at").and_then(|e| e.as_number()?.as_plain_integer());
+    let (Some(policy), Some(expires)) = (policy, expires) else {
+        return Err(wrong("policy or end are missing"));
+    };
+    Ok(Recomputed {
+        question: Question {
+            id: id.clone(),
+            action: digest,
+            policy,
+            rule: text(shown, "rule").to_owned(),
+            expires: Timestamp::from_seconds(expires),
+        },
+        arguments: preimage.and_then(|o| o.member("arguments")).cloned().unwrap_or(Json::Null),
+    })
+}
+
+fn show(place: &Place, id: &ApprovalId, out: Output) -> Result<(), CliError> {
+    let shown = place.show(id)?;
+    let recomputed = recomputed(id, &shown)?;
+    let question = &recomputed.question;
+    let (approve, deny) = (question.digest(Verdict::Approve), question.digest(Verdict::Deny));
+    let words = described(&shown, &recomputed);
+    let object = shown
+        .with("digest", Object::new().with("approve", approve).with("deny", deny))
+        .with("recomputed", true);
+    out.result(
+        object,
+        format!("{words}\n  to sign    approve {approve}\n             deny    {deny}"),
+    );
+    out.next(&[
+        &format!("bailiwick approvals approve {id} --key FILE"),
+        &format!("bailiwick approvals deny {id} --key FILE --note 'why'"),
+    ]);
+    Ok(())
+}
+
+/// In plain words, control characters escaped.
+fn described(shown: &Object, recomputed: &Recomputed) -> String {
+    let of = |name| one_line(text(shown, name)).to_string();
+    let arguments = recomputed.arguments.as_object().map(|arguments| {
+        let line = |(name, value): (&str, &Json)| {
+            format!("    {} = {}", one_line(name), one_line(&value.canonical()))
+        };
+        arguments.iter().map(line).collect::<Vec<_>>().join("\n")
+    });
+    let verdicts = shown.member("verdicts").and_then(Json::as_array).unwrap_or_default();
+    let said = verdicts.iter().filter_map(Json::as_object).map(|v| {
+        let note = match text(v, "note") {
+            "" => String::new(),
+            note => format!(": {}", one_line(note)),
+        };
+        format!(
+            "\n  said       {} {} ({}){note}",
+            text(v, "approver"),
+            text(v, "verdict"),
+            text(v, "grade")
+        )
+    });
+    let said: String = said.collect();
+    format!(
+        "{agent} wants to call {tool} for {principal}\n{arguments}\n  purpose    {purpose}\n  risk       {risk}\n  asked by   {rule}\n  state      {state}\n  until      {expires}{said}\n  action     {digest} (recomputed here)",
+        agent = of("agent"),
+        tool = of("tool"),
+        principal = of("principal"),
+        arguments = arguments.unwrap_or_default(),
+        purpose = of("purpose"),
+        risk = of("risk"),
+        rule = of("rule"),
+        state = of("state"),
+        expires = of("expires"),
+        digest = recomputed.question.action,
+    )
+}
+
+struct Saying {
+    id: ApprovalId,
+    verdict: Verdict,
+    note: Option<String>,
+}
+
+fn say(place: &Place, saying: Saying, key: &PrincipalKey, out: Output) -> Result<(), CliError> {
+    let Saying { id, verdict, note } = saying;
+    let shown = place.show(&id)?;
+    let recomputed = recomputed(&id, &shown)?;
+    let signed = recomputed.question.sign(verdict, &*key.key).map_err(web::signing)?;
+    let words = described(&shown, &recomputed);
+    let state = place.say(&id, verdict, signed, key, note)?;
+    let done = match (verdict, state.as_str()) {
+        (Verdict::Approve, "pending") => "approved by you; others must agree",
+        (Verdict::Approve, _) => "approved: it happens once, when the agent asks again",
+        (Verdict::Deny, _) => "denied: the agent is told when it asks again",
+    };
+    let object = Object::new()
+        .with("approval", &id)
+        .with("verdict", verdict.as_str())
+        .with("state", state.as_str())
+        .with("action_digest", recomputed.question.action);
+    out.result(object, format!("{words}\n{done}"));
+    out.next(&["bailiwick approvals list"]);
+    Ok(())
+}
+
+fn whose(whose: Option<String>, place: &Place) -> Result<PrincipalId, CliError> {
+    match (whose, place) {
+        (Some(name), Place::Here(_)) => Ok(PrincipalId::parse(&name)?),
+        (None, Place::At(login)) => {
+            let me = Place::get(login, "/me")?;
+            Ok(PrincipalId::parse(text(&me, "principal"))?)
+        }
+        (None, Place::Here(_)) => Err(CliError::usage(
+            "argument-missing",
+            "whose key is it?",
+            "pass --for user:NAME, or sign in and use --at",
+        )),
+        (Some(_), Place::At(_)) => {
+            Err(CliError::usage("not-at", "with --at it is your own key", "leave --for out"))
+        }
+    }
+}
+
+fn key(verb: ApproverKeyVerb, place: &Place, out: Output) -> Result<(), CliError> {
+    match verb {
+        ApproverKeyVerb::New { whose: name, out: file, name: label } => {
+            let id = whose(name, place)?;
+            let key = PrincipalKey::create(&file, &id, Algorithm::Ed25519)?;
+            let enrolled = match place {
+                Place::Here(data) => {
+                    let public = key.key.verifying_key();
+                    let made = data.authority.approver_key_add(&id, &public, &label)?;
+                    Object::new()
+                        .with("credential", made.id.as_str())
+                        .with("trusted", made.trusted.map(|at| at.to_string()))
+                }
+                Place::At(login) => {
+                    let body = Object::new().with("jwk", key.jwk()).with("name", label.as_str());
+                    Place::post(login, "/approver-keys", body)?
+                }
+            };
+            let from = text(&enrolled, "trusted").to_owned();
+            let words = format!(
+                "{id} signs verdicts with this key\n  key         {}\n  credential  {}\n  counts from {from}",
+                file.display(),
+                text(&enrolled, "credential"),
+            );
+            let object = enrolled.with("principal", &id).with("key", file.display().to_string());
+            out.result(object, words);
+            out.next(&["bailiwick approvals list"]);
+            Ok(())
+        }
+        ApproverKeyVerb::List { whose: name } => {
+            let id = whose(name, place)?;
+            let keys: Vec<Json> = match place {
+                Place::Here(data) => {
+                    let keys = data.authority.approver_keys(&id)?;
+                    keys.iter().map(|key| key.to_json().into()).collect()
+                }
+                Place::At(login) => {
+                    let answer = Place::get(login, "/approver-keys")?;
+                    answer.member("keys").and_then(Json::as_array).unwrap_or_default().to_vec()
+                }
+            };
+            let columns = ["credential", "name", "trusted", "thumbprint"];
+            let rows: Vec<Vec<String>> = keys
+                .iter()
+                .filter_map(Json::as_object)
+                .map(|o| columns.iter().map(|name| one_line(text(o, name)).to_string()).collect())
+                .collect();
+            let shown = match rows.as_slice() {
+                [] => format!("{id} has no approver key"),
+                rows => table(&columns, rows),
+            };
+            out.result(Object::new().with("principal", &id).with("keys", keys), shown);
+            Ok(())
+        }
+    }
+}
+
+fn vouch(place: &Place, credential: &str, out: Output) -> Result<(), CliError> {
+    let Place::At(login) = place else {
+        return Err(CliError::usage(
+            "owner-missing",
+            "it takes an owner who is signed in, not the rights to a data dir",
+            "sign in with `bailiwick login URL`, then use --at URL",
+        ));
+    };
+    login.call(
+        Method::POST,
+        &format!("/api/v1/credentials/{credential}/vouch"),
+        Some(&Object::new().into()),
+    )?;
+    let done = format!("{credential} may sign verdicts from now on");
+    out.result(Object::new().with("credential", credential), done);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Calls that wait, in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::crypto::from_base64url;
+use bailiwick_core::ids::ApprovalId;
+use bailiwick_core::ledger::Event;
+use bailiwick_core::time::Timestamp;
+use bailiwick_core::webauthn::RelyingParty;
+use futures_util::future::BoxFuture;
+
+use super::{MemoryJournal, lock};
+use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
+
+/// Keeps waiting calls in memory, as the real one does: what the journal spent is
+/// gone.
+pub struct MemoryHolds {
+    journal: Arc<MemoryJournal>,
+    held: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_fold: HashMap<String, HeldCall>,
+    asked: Vec<Hold>,
+    fault: Option<HoldRefusal>,
+    relying_party: Option<RelyingParty>,
+}
+
+impl MemoryHolds {
+    /// None yet; what is recorded goes into `journal`.
+    #[must_use]
+    pub fn new(journal: Arc<MemoryJournal>) -> Self {
+        Self { journal, held: Mutex::default() }
+    }
+
+    /// Everything that was asked, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Hold> {
+        lock(&self.held).asked.clone()
+    }
+
+    /// Somebody says something about a waiting call.
+    pub fn say(&self, id: &ApprovalId, spoken: Spoken) {
+        let mut kept = lock(&self.held);
+        if let Some(held) = kept.by_fold.values_mut().find(|held| held.question.id == *id) {
+            held.spoken.push(spoken);
+        }
+    }
+
+    /// Everybody who said something loses the role `approver`.
+    pub fn take_roles(&self) {
+        for held in lock(&self.held).by_fold.values_mut() {
+            for spoken in &mut held.spoken {
+                spoken.has_role = false;
+            }
+        }
+    }
+
+    /// Refuses like this from now on, or not any more.
+    pub fn set_fault(&self, fault: Option<HoldRefusal>) {
+        lock(&self.held).fault = fault;
+    }
+
+    /// Passkeys are used here.
+    pub fn set_relying_party(&self, relying_party: RelyingParty) {
+        lock(&self.held).relying_party = Some(relying_party);
+    }
+}
+
+/// The salt of an action's digest, from the text beside its entry.
+fn salt_of(event: &Event) -> Option<[u8; 32]> {
+    let (_, disclosed) = event.disclosures.iter().find(|(field, _)| field == "action")?;
+    let salt = disclosed.value.as_object()?.member("salt")?.as_str()?;
+    from_base64url(salt)?.try_into().ok()
+}
+
+impl Holds for MemoryHolds {
+    fn held(&self, fold: &str, now: Timestamp) -> Result<Option<HeldCall>, Unavailable> {
+        let kept = lock(&self.held);
+        if kept.fault == Some(HoldRefusal::Unavailable) {
+            return Err(Unavailable);
+        }
+        let held = kept.by_fold.get(fold).cloned();
+        let held = held.filter(|held| {
+            now < held.question.expires && !self.journal.has_spent(&held.question.id)
+        });
+        Ok(held.map(|held| HeldCall { relying_party: kept.relying_party.clone(), ..held }))
+    }
+
+    fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {
+        Box::pin(async move {
+            let mut kept = lock(&self.held);
+            if let Some(fault) = kept.fault {
+                return Err(fault);
+            }
+            let held = HeldCall {
+                question: hold.question.clone(),
+                salt: salt_of(&hold.event).ok_or(HoldRefusal::Unavailable)?,
+                entry: hold.event.id.clone(),
+                spoken: Vec::new(),
+                relying_party: None,
+            };
+            let waiting = Waiting {
+                id: hold.question.id.clone(),
+                entry: hold.event.id.clone(),
+                expires: hold.question.expires,
+            };
+            self.journal.note(hold.event.clone(), &hold.derived);
+            kept.by_fold.insert(hold.fold.clone(), held);
+            kept.asked.push(hold);
+            Ok(waiting)
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Stage 5: what people are asked, and what their word lets pass.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::support::{Holder, Plan, Raw, World, key};
+use bailiwick_core::approval::{Question, Signed, Verdict};
+use bailiwick_core::crypto::sha256;
+use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::jose::JwsSigner as _;
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::ledger::Event;
+use bailiwick_gateway::ports::{HoldRefusal, Spoken};
+use bailiwick_policy::{Bundle, Policies};
+use serde_json::json;
+
+const ASK: &str = r#"
+    @id("all") @reason("everything") permit (principal, action, resource);
+    @id("ask-first") @reason("a person looks at this") @approval
+    forbid (principal, action, resource == Tool::"mcp:support-desk:tools/get_ticket");"#;
+const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+/// Two of those with the role, whose key files count up to high risk.
+const TWO: &str = "approvals: {by: [approvers], needed: 2, key_max_risk: high, wait_seconds: 60}\n";
+
+async fn world() -> World {
+    asking(WORKFLOW.to_owned()).await
+}
+
+async fn asking(workflow: String) -> World {
+    let world = World::with(Plan {
+        workflow,
+        config: Box::new(|config| {
+            config.approvals_url = Some("https://console.example/approvals".to_owned());
+        }),
+        ..Plan::default()
+    })
+    .await;
+    enforce(&world, ASK);
+    world
+}
+
+fn enforce(world: &World, policy: &str) {
+    let bundle = Bundle::parse([("test.cedar".to_owned(), policy.to_owned())]).unwrap();
+    world.catalogue.enforce(Policies { enforced: Some(Arc::new(bundle)), candidate: None });
+}
+
+async fn call(world: &World, holder: &Holder, ticket: i64) -> Raw {
+    let arguments = json!({"ticket_id": ticket});
+    let presented = holder.present("get_ticket", &arguments);
+    world.call("get_ticket", arguments, Some(&presented)).await
+}
+
+fn code(raw: &Raw) -> String {
+    raw.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+fn asked(world: &World) -> Question {
+    world.holds.asked().pop().unwrap().question
+}
+
+fn spoken(who: &str, n: u8, verdict: Verdict, signed: Signed) -> Spoken {
+    Spoken {
+        approver: PrincipalId::parse(who).unwrap(),
+        has_role: true,
+        groups: BTreeSet::new(),
+        verdict,
+        signed,
+        passkeys: Vec::new(),
+        keys: vec![key(n).verifying_key()],
+        entry: EntryId::parse("018cc251-f400-7101-8101-010101010101").unwrap(),
+    }
+}
+
+/// Somebody with the role `approver` and a key file says it.
+fn say(world: &World, question: &Question, who: &str, n: u8, verdict: Verdict) {
+    let signed = Signed::Key(question.sign(verdict, &key(n)).unwrap());
+    world.holds.say(&question.id, spoken(who, n, verdict, signed));
+}
+
+fn approve(world: &World) -> Question {
+    let question = asked(world);
+    say(world, &question, "user:9", 9, Verdict::Approve);
+    question
+}
+
+fn member<'e>(event: &'e Event, name: &str) -> &'e Object {
+    event.body.member(name).and_then(Json::as_object).unwrap()
+}
+
+fn upstream_calls(world: &World) -> usize {
+    world.tap.seen().iter().filter(|m| m.method() == "tools/call").count()
+}
+
+#[tokio::test]
+async fn a_call_waits_and_passes_once_after_a_person_approved_it() {
+    let world = world().await;
+    let runner = world.runner();
+    let raw = call(&world, &runner, 8821).await;
+    assert_eq!(code(&raw), "approval-required");
+    let question = asked(&world);
+    let data = &raw.json()["error"]["data"];
+    assert_eq!(data["approval"]["id"], question.id.as_str());
+    let url = format!("https://console.example/approvals/{}", question.id);
+    assert_eq!(data["approval"]["url"], url);
+    assert_eq!(data["retry_after"], 2);
+    let event = world.journal.denials().pop().unwrap();
+    assert_eq!(data["decision_id"], event.id.as_str());
+    assert_eq!(event.subjects.decision.as_deref(), Some("approval_required"));
+    assert_eq!(event.body.member("action_digest"), Some(&Json::from(question.action)));
+    assert_eq!(member(&event, "approval").member("id"), Some(&Json::from(&question.id)));
+
+    // It comes again: the same question, and nothing new in the ledger.
+    let again = call(&world, &runner, 8821).await;
+    assert_eq!(again.json()["error"]["data"], raw.json()["error"]["data"]);
+    assert_eq!((world.holds.asked().len(), world.journal.denials().len()), (1, 1));
+    assert_eq!(upstream_calls(&world), 0);
+
+    approve(&world);
+    let passed = call(&world, &runner, 8821).await;
+    assert!(passed.json()["result"].is_object(), "{}", passed.text);
+    let record = world.journal.decisions().pop().unwrap();
+    assert_eq!(record.used.unwrap().question, question);
+    let event = record.event;
+    // What was approved is what the entry says happened.
+    assert_eq!(event.body.member("action_digest"), Some(&Json::from(question.action)));
+    let approval = member(&event, "approval");
+    assert_eq!(approval.member("id"), Some(&Json::from(&question.id)));
+    assert_eq!(approval.member("grade"), Some(&Json::from("key")));
+    let (_, action) = event.disclosures.iter().find(|(name, _)| name == "action").unwrap();
+    assert_eq!(sha256(action.value.canonical().as_bytes()), question.action);
+
+    // A second use asks anew.
+    let second = call(&world, &runner, 8821).await;
+    assert_eq!(code(&second), "approval-required");
+    assert_ne!(asked(&world).id, question.id);
+    assert_eq!(upstream_calls(&world), 1);
+}
+
+#[tokio::test]
+async fn an_approval_is_for_these_arguments_and_this_delegation_only() {
+    let world = world().await;
+    let open = world.issue(1, &["tickets:note", "ticket:8821", "ticket:8822"], |_| ());
+    let runner = world.holder(1, vec![open]);
+    call(&world, &runner, 8821).await;
+    let first = approve(&world);
+    // Other arguments.
+    assert_eq!(code(&call(&world, &runner, 8822).await), "approval-required");
+    // Another delegation of the same agent for the same task.
+    let other = world.runner();
+    assert_eq!(code(&call(&world, &other, 8821).await), "approval-required");
+    assert_eq!(world.holds.asked().len(), 3);
+    assert!(world.holds.asked().iter().skip(1).all(|hold| hold.question.id != first.id));
+    assert_eq!(upstream_calls(&world), 0);
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+}
+
+#[tokio::test]
+async fn under_another_policy_people_are_asked_anew() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    let first = approve(&world);
+    enforce(
+        &world,
+        &format!(
+            "{ASK}\n// changed\n@id(\"more\") @reason(\"r\") permit (principal, action, resource);"
+        ),
+    );
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    let hold = world.holds.asked().pop().unwrap();
+    assert_ne!(hold.question.id, first.id);
+    assert_eq!(hold.replaces, Some(first.id));
+    assert_eq!(upstream_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn a_denial_is_told_and_no_signature_for_deny_lets_a_call_pass() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    let question = asked(&world);
+    // A signed denial that is presented as an approval.
+    let denial = Signed::Key(question.sign(Verdict::Deny, &key(9)).unwrap());
+    let presented = spoken("user:9", 9, Verdict::Approve, denial);
+    world.holds.say(&question.id, presented);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    say(&world, &question, "user:8", 8, Verdict::Deny);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-denied");
+    let event = world.journal.denials().pop().unwrap();
+    assert_eq!(event.subjects.reason.as_deref(), Some("approval-denied"));
+    assert_eq!(event.body.member("stage"), Some(&Json::from("approval")));
+    assert_eq!(upstream_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn a_forged_verdict_and_one_for_another_question_are_nothing() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    let question = asked(&world);
+    let forged = Signed::Key(question.sign(Verdict::Approve, &key(66)).unwrap());
+    world.holds.say(&question.id, spoken("user:9", 9, Verdict::Approve, forged));
+    let other = Question { action: sha256(b"another"), ..question.clone() };
+    let spliced = Signed::Key(other.sign(Verdict::Approve, &key(8)).unwrap());
+    world.holds.say(&question.id, spoken("user:8", 8, Verdict::Approve, spliced));
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    assert_eq!(upstream_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn an_approver_who_lost_the_right_meanwhile_lets_nothing_pass() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    approve(&world);
+    world.holds.take_roles();
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    assert_eq!(upstream_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn as_many_as_the_workflow_asks_for_must_approve_in_its_time() {
+    let world = asking(WORKFLOW.replace("tool_servers:", &format!("{TWO}tool_servers:"))).await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    let question = asked(&world);
+    say(&world, &question, "user:9", 9, Verdict::Approve);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    // The same person again, with the same key.
+    say(&world, &question, "user:9", 9, Verdict::Approve);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    say(&world, &question, "user:8", 8, Verdict::Approve);
+    world.host.step(61_000);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    assert_ne!(asked(&world).id, question.id);
+    assert_eq!(upstream_calls(&world), 0);
+    let question = asked(&world);
+    say(&world, &question, "user:9", 9, Verdict::Approve);
+    say(&world, &question, "user:8", 8, Verdict::Approve);
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+}
+
+#[tokio::test]
+async fn a_revocation_while_a_call_waits_counts() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    approve(&world);
+    world.registry.revoke_token(runner.leaf_hash());
+    assert_eq!(code(&call(&world, &runner, 8821).await), "revoked");
+    assert_eq!(upstream_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn of_two_calls_at_once_one_uses_the_approval() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    approve(&world);
+    let (one, two) = tokio::join!(call(&world, &runner, 8821), call(&world, &runner, 8821));
+    let passed = [&one, &two].iter().filter(|raw| raw.json()["result"].is_object()).count();
+    assert_eq!((passed, upstream_calls(&world)), (1, 1), "{} {}", one.text, two.text);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_read_or_too_much_is_asked_the_call_is_denied_by_name() {
+    for (fault, expected) in
+        [(HoldRefusal::Unavailable, "approval-unavailable"), (HoldRefusal::Flood, "approval-flood")]
+    {
+        let world = world().await;
+        world.holds.set_fault(Some(fault));
+        assert_eq!(code(&call(&world, &world.runner(), 8821).await), expected);
+        let event = world.journal.denials().pop().unwrap();
+        assert_eq!(event.subjects.reason.as_deref(), Some(expected));
+        assert_eq!(upstream_calls(&world), 0);
+    }
+}
