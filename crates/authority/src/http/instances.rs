@@ -3,7 +3,8 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -28,6 +29,25 @@ pub fn instances_router(authority: Authority) -> Router {
         .route("/instances/retirement", post(retire))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(authority)
+}
+
+/// A body within [`MAX_BODY`], else a problem like every other.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let refused = |why: BytesRejection| match why.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("the body has more than {MAX_BODY} bytes");
+                let remedy = "send the members that `/openapi.json` names, within their lengths";
+                answer(&Problem::new(413, "request-too-large", &detail, remedy))
+            }
+            _ => malformed("the body did not arrive whole"),
+        };
+        Bytes::from_request(request, state).await.map(Self).map_err(refused)
+    }
 }
 
 /// A body of exactly these members.
@@ -77,7 +97,7 @@ async fn blocking(
     }
 }
 
-async fn enrol(State(authority): State<Authority>, body: Bytes) -> Response {
+async fn enrol(State(authority): State<Authority>, Body(body): Body) -> Response {
     let Some(mut o) = members(&body, &["token", "enrolment"]) else {
         return malformed("expected `{token, enrolment}`");
     };
@@ -89,14 +109,14 @@ async fn enrol(State(authority): State<Authority>, body: Bytes) -> Response {
     blocking(StatusCode::CREATED, admit).await
 }
 
-async fn renew(State(authority): State<Authority>, body: Bytes) -> Response {
+async fn renew(State(authority): State<Authority>, Body(body): Body) -> Response {
     let Some(request) = text(&body, "request") else {
         return malformed("expected `{request}`");
     };
     blocking(StatusCode::OK, move || Ok(authority.identity_renew(&request)?.to_json())).await
 }
 
-async fn retire(State(authority): State<Authority>, body: Bytes) -> Response {
+async fn retire(State(authority): State<Authority>, Body(body): Body) -> Response {
     let Some(statement) = text(&body, "statement") else {
         return malformed("expected `{statement}`");
     };

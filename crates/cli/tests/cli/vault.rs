@@ -214,7 +214,8 @@ fn behind_a_shared_account_a_tool_that_may_touch_what_is_personal_needs_a_person
     let chain = world.chain();
     let answer = ticket(&world, &chain);
     assert_eq!(denial(&answer), "approval-required", "{}", answer.text());
-    assert!(answer.text().contains("shared-identity"), "{}", answer.text());
+    let waiting = world.ok(&["approvals", "list"]);
+    assert_eq!(waiting["approvals"][0]["rule"], "shared-identity", "{waiting}");
     // What is said to be nobody's own passes.
     let orders = world.call(&chain, "get_order", json!({"order_id": 10072}));
     world.assert_allowed(&orders, "ok");

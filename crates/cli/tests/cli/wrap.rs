@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::EXE;
 use crate::connect::{Spoken, npm, pypi};
+use crate::crash::wait_until;
 use crate::stock_clients::clients;
 
 /// A program as one would write it: it logs what reaches it, and does what a
@@ -414,10 +415,13 @@ fn a_programs_secret_comes_from_the_vault_and_stands_nowhere_else() {
     // The account behind it is one for everybody: what may be personal needs a person.
     let mut spoken = wrapped.start(&[], &[]);
     assert!(spoken.hello()["result"].is_object());
-    let asked = spoken.call(1, "work", json!({}));
-    assert_eq!(asked["error"]["data"]["code"], "approval-unavailable", "{asked}");
-    assert!(asked.to_string().contains("shared-identity"), "{asked}");
-    assert_eq!(spoken.close().0, Some(0));
+    let call = json!({"name": "work", "arguments": {}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call});
+    spoken.write(&call.to_string());
+    let rule = || world.ok(&["approvals", "list"])["approvals"][0]["rule"].clone();
+    wait_until("the call waits", || rule() == "shared-identity");
+    let (status, log) = spoken.close();
+    assert_eq!(status, Some(0), "{log}");
     let text = workflow(&["leak", "work"]).replace("timeout_seconds: 3", "personal: false");
     let text = text.replace("version: \"1\"", "version: \"2\"");
     std::fs::write(world.path("local.yaml"), text).unwrap();
