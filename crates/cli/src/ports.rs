@@ -116,7 +116,7 @@ impl Journal for StoreJournal {
         // All that does not need the one writer is done before it is asked.
         let DecisionRecord { event, charges, spend, recheck, derived, used } = record;
         let event = match used {
-            None => Deciding::Plain(Prepared::from(event)),
+            None => Deciding::Plain(Box::new(Prepared::from(event))),
             Some(used) => Deciding::Approved(Box::new(event), Box::new(used)),
         };
         let last = Last { charges, spend, recheck, derived };
@@ -243,7 +243,7 @@ fn unknown_outcome(
 /// An allow's entry.
 enum Deciding {
     /// Policy let it pass.
-    Plain(Prepared),
+    Plain(Box<Prepared>),
     /// People did: their approval is spent with it.
     Approved(Box<Event>, Box<Used>),
 }
@@ -297,7 +297,7 @@ fn write_decision(
     let appended = match event {
         Deciding::Plain(event) => {
             note_derived(tx, maker, event.event(), derived, &entry_random)?;
-            tx.append(&maker.id, &*maker.key, event)?
+            tx.append(&maker.id, &*maker.key, *event)?
         }
         Deciding::Approved(event, used) => {
             note_derived(tx, maker, &event, derived, &entry_random)?;

@@ -158,7 +158,7 @@ pub(crate) struct Stopped {
     /// The rule that settled it.
     pub(crate) finding: Option<Finding>,
     /// What the organisation's bundles said, if it came to them.
-    pub(crate) heard: Option<Heard>,
+    pub(crate) heard: Option<Box<Heard>>,
     /// What the catalogue says of the tool, once that was looked up.
     pub(crate) ground: Option<Ground>,
     /// Whether it was stopped because a person has to decide.

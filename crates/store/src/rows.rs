@@ -340,7 +340,7 @@ pub enum Row {
         status: Status,
     },
     /// A call that is held for a person.
-    Approval(Approval),
+    Approval(Box<Approval>),
     /// A held call was used, or is about something else now.
     ApprovalState {
         /// Which.

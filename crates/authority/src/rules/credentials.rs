@@ -75,8 +75,18 @@ impl KeptPasskey {
     }
 }
 
-/// Registers a passkey that a person just made. `is_first`: nobody has anything
-/// yet that may sign verdicts.
+/// What a new passkey comes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// The person's own credentials.
+    pub existing: &'a [Credential],
+    /// Whether somebody has a passkey of this id.
+    pub is_taken: bool,
+    /// Whether nobody has anything yet that may sign verdicts.
+    pub is_first: bool,
+}
+
+/// Registers a passkey that a person just made.
 ///
 /// # Errors
 /// [`Refusal::PrincipalInactive`]; [`Refusal::Passkey`] when its id is taken,
@@ -87,16 +97,14 @@ pub fn add_passkey(
     principal: &Principal,
     made: &Enrolled,
     name: &str,
-    existing: &[Credential],
-    is_taken: bool,
-    is_first: bool,
+    beside: Beside<'_>,
 ) -> Result<Plan<Credential>, Refusal> {
     let principal = active(principal.alias.as_str(), Some(principal))?;
     let name = label(name)?;
-    if is_taken {
+    if beside.is_taken {
         return Err(PasskeyError::Taken.into());
     }
-    if existing.iter().filter(|c| stands(c)).count() >= MAX_PASSKEYS {
+    if beside.existing.iter().filter(|c| stands(c)).count() >= MAX_PASSKEYS {
         return Err(PasskeyError::TooMany.into());
     }
     let kept = KeptPasskey { id: made.id.clone(), jwk: made.jwk.clone(), kept: made.kept.clone() };
@@ -109,7 +117,7 @@ pub fn add_passkey(
         label: name.to_owned(),
         status: Status::Active,
         added: moment.now(),
-        trusted: Some(approvers::trusted_from(moment, is_first)),
+        trusted: Some(approvers::trusted_from(moment, beside.is_first)),
     };
     let step = Step::new(moment, &installation.org, Kind::CredentialAdded)?
         .about(|s| s.principal = Some(principal.alias.to_string()))

@@ -12,7 +12,7 @@ use crate::host::Moment;
 use crate::people::passkeys::{Enrolled, Passkeys};
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
-use crate::rules::credentials::{self, KeptPasskey};
+use crate::rules::credentials::{self, Beside, KeptPasskey};
 
 /// The last counter of a passkey: no projection of the ledger, because a login
 /// is no entry.
@@ -199,15 +199,8 @@ pub(super) fn add(
     let existing = rows(tx.credentials_of(alias)?);
     let lookup = credentials::lookup(&enrolled.id)?;
     let is_taken = tx.credential_by_lookup(CredentialKind::Passkey, &lookup)?.is_some();
-    let plan = credentials::add_passkey(
-        moment,
-        &cx.installation,
-        &principal,
-        enrolled,
-        label,
-        &existing,
-        is_taken,
-        !tx.has_signers()?,
-    )?;
+    let beside = Beside { existing: &existing, is_taken, is_first: !tx.has_signers()? };
+    let plan =
+        credentials::add_passkey(moment, &cx.installation, &principal, enrolled, label, beside)?;
     cx.write(tx, plan)
 }

@@ -16,7 +16,7 @@ use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::approvals::{Saying, question, say};
 use bailiwick_authority::rules::approvers::vouch;
 use bailiwick_authority::rules::clients::NewClient;
-use bailiwick_authority::rules::credentials::add_passkey;
+use bailiwick_authority::rules::credentials::{Beside, add_passkey};
 use bailiwick_authority::rules::identities;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
@@ -114,8 +114,8 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
         kept: r#"{"cred":{"counter":0}}"#.into(),
     };
     let moment = Moment::of(&*world.host);
-    let added =
-        add_passkey(&moment, &installation(), &owner, &made, "Work laptop", &[], false, false);
+    let beside = Beside { existing: &[], is_taken: false, is_first: false };
+    let added = add_passkey(&moment, &installation(), &owner, &made, "Work laptop", beside);
     let added = added.unwrap();
     let credential = added.outcome.clone();
     write(world, added);
@@ -183,7 +183,7 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
         body: Object::new(),
         disclosures: Vec::new(),
     };
-    let (entry, row) = (asked.id.clone(), Row::Approval(waiting.clone()));
+    let (entry, row) = (asked.id.clone(), Row::Approval(Box::new(waiting.clone())));
     let maker = installation().makers[0].id.clone();
     let done = world.authority.store().write(move |tx| -> Result<(), StoreError> {
         tx.record(&maker, &*key(2), asked, &row).map(drop)

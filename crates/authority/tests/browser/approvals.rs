@@ -79,7 +79,7 @@ pub(crate) fn waits(authority: &bailiwick_authority::Authority, note: &str) -> A
         disclosures: vec![("action".into(), Disclosure { salt: [1; 32], value: action })],
     };
     let maker = authority.installation().makers[1].id.clone();
-    let row = Row::Approval(approval);
+    let row = Row::Approval(Box::new(approval));
     store
         .write(move |tx| -> Result<(), StoreError> {
             tx.record(&maker, &*key(3), event, &row).map(drop)

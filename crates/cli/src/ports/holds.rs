@@ -140,7 +140,7 @@ fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Waiting, Refused>
     })?;
     let (id, expires) = (row.id.clone(), row.expires);
     let entry = hold.event.id.clone();
-    tx.record(&maker.id, &*maker.key, hold.event, &Row::Approval(row))?;
+    tx.record(&maker.id, &*maker.key, hold.event, &Row::Approval(Box::new(row)))?;
     Ok(Waiting { id, entry, expires })
 }
 

@@ -124,7 +124,7 @@ impl Gateway {
             decision: "deny",
             denial: Some(&stopped.denial),
             finding: stopped.finding.as_ref(),
-            heard: stopped.heard.as_ref(),
+            heard: stopped.heard.as_deref(),
             ground: stopped.ground.as_ref(),
             assurance: request.presentation.assurance(),
             enforcement: request.enforcement.as_str(),

@@ -51,7 +51,7 @@ pub(crate) enum Holding {
     /// It is to wait from now on.
     New(Box<NewHold>),
     /// It waits already: nothing is written again.
-    Known(Waiting),
+    Known(Box<Waiting>),
 }
 
 /// A call that is to wait.
@@ -125,7 +125,7 @@ pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped>
             let expires = held.question.expires;
             let waiting = Waiting { id: held.question.id, entry: held.entry, expires };
             let denial = waiting.denial(gateway);
-            Err(stopped(call, ask, denial, Some(Holding::Known(waiting))))
+            Err(stopped(call, ask, denial, Some(Holding::Known(Box::new(waiting)))))
         }
     }
 }
@@ -224,7 +224,7 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 
 fn stopped(call: Covering, ask: Ask, denial: Denial, holding: Option<Holding>) -> Stopped {
     let finding = Some(ask.case().finding().clone());
-    let heard = Some(ask.case().heard().clone());
+    let heard = Some(Box::new(ask.case().heard().clone()));
     let stopped = Stopped::known(denial, ask).on(call.ground);
     Stopped { finding, heard, approval_required: true, holding, ..stopped }
 }

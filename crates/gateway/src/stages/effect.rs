@@ -160,7 +160,7 @@ pub(crate) async fn record(
             Ok(Recorded { permit, call, entry, subjects, action_digest, recheck })
         }
         Err(refusal) => {
-            let heard = Some(permit.case().heard().clone());
+            let heard = Some(Box::new(permit.case().heard().clone()));
             let stopped = Stopped::known(denial(refusal), permit).on(call.ground);
             Err(Stopped { heard, ..stopped })
         }

@@ -40,7 +40,7 @@ pub(crate) fn judge(gateway: &Inner, covered: Covered) -> Result<Judged, Stopped
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {
             let finding = refusal.finding().cloned();
-            let heard = Some(refusal.heard().clone());
+            let heard = Some(Box::new(refusal.heard().clone()));
             let stopped = Stopped::known(refusal.denial().clone(), refusal).on(call.ground);
             return Err(Stopped { finding, heard, ..stopped });
         }
