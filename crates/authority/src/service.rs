@@ -26,6 +26,7 @@ use crate::workflows::Parsed;
 
 mod accounts;
 mod approvals;
+mod approver_keys;
 mod catalogue;
 mod clients;
 mod consent;
@@ -50,9 +51,8 @@ mod tokens;
 mod vault;
 
 pub use accounts::{AccountBegun, OwnAccount};
-pub use approvals::{
-    ListedApproval, OwnApproverKey, Sayer, ShownApproval, ShownVerdict, relying_party, spoken,
-};
+pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
+pub use approver_keys::OwnApproverKey;
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;

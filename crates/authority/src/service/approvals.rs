@@ -27,7 +27,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::{Deed, Role, require};
 use crate::refusal::Refusal;
 use crate::rules::approvals::{self, Saying, question};
-use crate::rules::approvers::{self, key_of, may_sign};
+use crate::rules::approvers::{key_of, may_sign};
 use crate::rules::credentials::KeptPasskey;
 
 /// Earlier calls of a task that are shown.
@@ -79,21 +79,6 @@ pub struct ShownApproval {
     pub workflow: Arc<Workflow>,
     /// What people said.
     pub verdicts: Vec<ShownVerdict>,
-}
-
-/// An approver key as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnApproverKey {
-    /// The credential's id.
-    pub id: String,
-    /// Its name.
-    pub label: String,
-    /// The key's thumbprint.
-    pub thumbprint: String,
-    /// When it was added.
-    pub added: Timestamp,
-    /// From when on it may sign verdicts.
-    pub trusted: Option<Timestamp>,
 }
 
 /// How a verdict's author is known: never by what a body says.
@@ -477,65 +462,6 @@ impl Authority {
             Ok(found(tx, &id)?.state)
         })
     }
-
-    /// Enrols a key in a file with which `id` signs verdicts.
-    ///
-    /// # Errors
-    /// See [`approvers::add_key`].
-    pub fn approver_key_add(
-        &self,
-        id: &PrincipalId,
-        key: &VerifyingKey,
-        name: &str,
-    ) -> Result<Credential, Refusal> {
-        let (id, key, name) = (id.clone(), *key, name.to_owned());
-        self.commit(move |cx, tx, moment| {
-            let principal = cx.principal(tx, &id)?;
-            let principal = principal.ok_or_else(|| Refusal::unknown("principal", &id))?;
-            let existing = rows(tx.credentials_of(&principal.alias)?);
-            let lookup = approvers::lookup(&key);
-            let taken = tx.credential_by_lookup(CredentialKind::Approver, &lookup)?.is_some();
-            let is_first = !tx.has_signers()?;
-            let installation = &cx.installation;
-            let known = (taken, is_first);
-            approvers::add_key(moment, installation, &principal, &key, &name, &existing, known)
-        })
-    }
-
-    /// The approver keys of a person that were not given up.
-    ///
-    /// # Errors
-    /// [`Refusal::Unknown`].
-    pub fn approver_keys(&self, id: &PrincipalId) -> Result<Vec<OwnApproverKey>, Refusal> {
-        let principal = self.principal(id)?;
-        let found = self.read(|view| view.credentials_of(&principal.alias))?;
-        let own = |credential: Stored<Credential>| {
-            let key = key_of(&credential)?;
-            let active = credential.status == bailiwick_store::Status::Active;
-            active.then(|| OwnApproverKey {
-                id: credential.id.clone(),
-                label: credential.label.clone(),
-                thumbprint: key.thumbprint().to_string(),
-                added: credential.added,
-                trusted: credential.trusted,
-            })
-        };
-        Ok(found.into_iter().filter_map(own).collect())
-    }
-
-    /// An owner, signed in, vouches for somebody else's passkey or approver key.
-    ///
-    /// # Errors
-    /// See [`approvers::vouch`]; [`Refusal::NotYourRole`] is the caller's.
-    pub fn credential_vouch(&self, owner: &Alias, credential: &str) -> Result<(), Refusal> {
-        let (owner, id) = (owner.clone(), credential.to_owned());
-        self.commit(move |cx, tx, moment| {
-            let (owner, _) = person(tx, &owner)?.ok_or(Refusal::PrincipalInactive)?;
-            let found = tx.credential(&id)?;
-            let found = found.ok_or_else(|| Refusal::unknown("passkey or approver key", &id))?;
-            approvers::vouch(moment, &cx.installation, &found, &owner)
-        })
-    }
 }
 
 /// Whose approver key it is.
@@ -632,18 +558,5 @@ impl ShownApproval {
             .with("policy", self.question.policy)
             .with("expires_at", self.question.expires.seconds())
             .with("verdicts", verdicts)
-    }
-}
-
-impl OwnApproverKey {
-    /// As its owner sees it.
-    #[must_use]
-    pub fn to_json(&self) -> Object {
-        Object::new()
-            .with("credential", self.id.as_str())
-            .with("name", self.label.as_str())
-            .with("thumbprint", self.thumbprint.as_str())
-            .with("added", self.added.to_string())
-            .with("trusted", self.trusted.map(|at| at.to_string()))
     }
 }

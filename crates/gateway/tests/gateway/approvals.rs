@@ -27,12 +27,15 @@ async fn world() -> World {
 }
 
 async fn asking(workflow: String) -> World {
+    planned(Plan { workflow, ..Plan::default() }).await
+}
+
+async fn planned(plan: Plan) -> World {
     let world = World::with(Plan {
-        workflow,
         config: Box::new(|config| {
             config.approvals_url = Some("https://console.example/approvals".to_owned());
         }),
-        ..Plan::default()
+        ..plan
     })
     .await;
     enforce(&world, ASK);
@@ -253,13 +256,19 @@ async fn a_revocation_while_a_call_waits_counts() {
 
 #[tokio::test]
 async fn of_two_calls_at_once_one_uses_the_approval() {
-    let world = world().await;
+    // Both have read the approval when the first is recorded.
+    let latency = std::time::Duration::from_millis(500);
+    let world = planned(Plan { latency, ..Plan::default() }).await;
     let runner = world.runner();
     call(&world, &runner, 8821).await;
     approve(&world);
     let (one, two) = tokio::join!(call(&world, &runner, 8821), call(&world, &runner, 8821));
-    let passed = [&one, &two].iter().filter(|raw| raw.json()["result"].is_object()).count();
-    assert_eq!((passed, upstream_calls(&world)), (1, 1), "{} {}", one.text, two.text);
+    let (passed, denied): (Vec<_>, Vec<_>) =
+        [&one, &two].into_iter().partition(|raw| raw.json()["result"].is_object());
+    assert_eq!((passed.len(), upstream_calls(&world)), (1, 1), "{} {}", one.text, two.text);
+    assert_eq!(code(denied[0]), "approval-spent");
+    let spent = world.journal.denials().pop().unwrap();
+    assert_eq!(spent.subjects.reason.as_deref(), Some("approval-spent"));
 }
 
 #[tokio::test]
