@@ -6,11 +6,12 @@ use std::path::Path;
 
 use bailiwick_testkit::World;
 use bailiwick_testkit::http::Response;
-use bailiwick_testkit::present::Chain;
+use bailiwick_testkit::present::{Call, Chain};
 use bailiwick_testkit::world::OWNER;
 use serde_json::{Value, json};
 
 use crate::EXE;
+use crate::concurrency::{CROWD, at_once};
 
 const ASK: &str = r#"
 @id("all")
@@ -67,6 +68,28 @@ fn first_question(world: &World, chain: &Chain) -> String {
 
 fn is_allowed(answer: &Response) -> bool {
     answer.json()["result"].is_object()
+}
+
+#[test]
+fn of_twenty_approved_calls_at_once_exactly_one_spends_the_approval() {
+    let world = asking();
+    let (owner, _) = key(&world, OWNER, "owner-approver.json");
+    let chain = world.chain();
+    let id = first_question(&world, &chain);
+    world.ok(&["approvals", "approve", &id, "--key", &owner]);
+    let before = world.executed().len();
+    // Each with its own proof: nothing but the approval is used twice.
+    let call = || Call::new(&chain, &world.runner.key, "get_ticket", json!({"ticket_id": 8821}));
+    let calls: Vec<Call> = std::iter::repeat_with(call).take(CROWD).collect();
+    let answers = at_once(&world, &calls);
+    let (passed, denied): (Vec<_>, Vec<_>) = answers.iter().partition(|a| is_allowed(a));
+    assert_eq!(passed.len(), 1, "{:?}", answers.iter().map(Response::text).collect::<Vec<_>>());
+    assert_eq!(world.executed().len(), before + 1);
+    for answer in denied {
+        // Whoever came when it was spent already asks anew.
+        let code = data(answer)["code"].clone();
+        assert!(code == "approval-spent" || code == "approval-required", "{}", answer.text());
+    }
 }
 
 #[test]

@@ -10,14 +10,14 @@ use bailiwick_testkit::present::{Call, Chain, SESSIONS, in_session, signed};
 use serde_json::{Value, json};
 
 use crate::EXE;
-const CROWD: usize = 20;
+pub(crate) const CROWD: usize = 20;
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})
 }
 
 /// Sends all calls at the same moment.
-fn at_once(world: &World, calls: &[Call]) -> Vec<Response> {
+pub(crate) fn at_once(world: &World, calls: &[Call]) -> Vec<Response> {
     let gate = Barrier::new(calls.len());
     std::thread::scope(|scope| {
         let callers: Vec<_> = calls
