@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::support::{URL, World, agent, key, principal};
 
+mod approvers;
 mod life;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -379,6 +380,8 @@ fn who_can_act_as_whom_changes_only_soon_after_a_person_proved_who_they_are() {
         ("/api/v1/principals/user:143/roles", json!({"role": "owner", "held": true})),
         ("/api/v1/principals/user:143/offboard", json!({"reason": "left"})),
         ("/api/v1/agents/agent:support-runner/owner", json!({"owner": "user:142"})),
+        ("/api/v1/approver-keys", json!({})),
+        ("/api/v1/credentials/c/vouch", json!({})),
     ] {
         assert_eq!(refused(&served.post(&owner, path, &body)), stale, "{path}");
     }

@@ -1,0 +1,56 @@
+//! Keys that sign verdicts: one's own, and counted only when somebody else who
+//! answers for the installation says so, or after a day.
+
+use super::*;
+use bailiwick_core::json::Json;
+
+/// Enrols a key for whoever this is; gives the credential and since when it counts.
+fn enrolled(served: &Served, who: &Program, seed: u8) -> (String, String) {
+    let body = json!({"name": "laptop", "jwk": jwk(seed)});
+    let answer = served.post(who, "/api/v1/approver-keys", &body);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let made = answer.json();
+    (made["credential"].as_str().unwrap().to_owned(), made["trusted"].as_str().unwrap().to_owned())
+}
+
+fn jwk(seed: u8) -> Value {
+    let jwk = Json::from(key(seed).verifying_key().to_jwk()).canonical();
+    serde_json::from_str(&jwk).unwrap()
+}
+
+#[test]
+fn a_new_key_counts_at_once_only_by_the_word_of_another_owner() {
+    let served = Served::start();
+    let (owner, me) = (served.log_in("user:owner", 80), served.log_in("user:142", 81));
+    let now = served.now().to_string();
+    // There was nobody yet who could have been asked about the first.
+    assert_eq!(enrolled(&served, &owner, 90).1, now);
+    let (own, waits) = enrolled(&served, &owner, 91);
+    assert!(waits > now, "{waits}");
+    let (mine, waits) = enrolled(&served, &me, 92);
+    assert!(waits > now, "{waits}");
+
+    let size = served.world.log_size();
+    let vouch = |who: &Program, id: &str| {
+        served.post(who, &format!("/api/v1/credentials/{id}/vouch"), &json!({}))
+    };
+    assert_eq!(refused(&vouch(&me, &own)), (403, "role-missing".to_owned()));
+    assert_eq!(refused(&vouch(&me, &mine)), (403, "role-missing".to_owned()));
+    assert_eq!(refused(&vouch(&owner, &own)).1, "not-yourself");
+    assert_eq!(refused(&vouch(&owner, "nothing")), (404, "unknown-name".to_owned()));
+    assert_eq!(served.world.log_size(), size, "nothing was written");
+
+    let done = vouch(&owner, &mine);
+    assert_eq!(done.status, 204, "{}", done.text());
+    let listed = served.get(&me, "/api/v1/approver-keys").json();
+    assert_eq!(
+        (&listed["keys"][0]["credential"], &listed["keys"][0]["trusted"]),
+        (&json!(mine), &json!(now))
+    );
+    let alias = served.world.authority.principal(&principal("user:owner")).unwrap().row.alias;
+    let entry = &served.entries("credential.trusted")[0];
+    assert!(entry.contains(&format!(r#""by":"{alias}""#)), "{entry}");
+    // A key is one person's.
+    let taken = served.post(&me, "/api/v1/approver-keys", &json!({"name": "x", "jwk": jwk(90)}));
+    assert!(taken.status == 409 || taken.status == 422, "{}", taken.text());
+}
