@@ -42,7 +42,11 @@ pub(super) fn mark(ok: bool) -> &'static str {
 const AROUND_YOURS: &str = "
 around a tool server that you start as a program, after `bailiwick init --yes --me user:NAME`:
   bailiwick catalogue learn files --reads read_text_file --publish -- npx -y @modelcontextprotocol/server-filesystem DIR
-  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem DIR";
+  bailiwick wrap --task 'read my notes' -- npx -y @modelcontextprotocol/server-filesystem DIR
+
+around the servers in a client's configuration; the second line is printed by the first, with its arguments:
+  bailiwick import ~/.cursor/mcp.json --out protected --yes
+  bailiwick catalogue learn NAME --out protected/NAME.yaml -- COMMAND";
 
 /// Plays the demo; `dir` is where its data goes.
 pub(super) fn play(dir: Option<&Path>, keep: bool, out: Output) -> Result<ExitCode, CliError> {
