@@ -11,6 +11,7 @@
 mod accounts;
 mod apis;
 mod approvals;
+mod approvals_people;
 mod bad_input;
 mod bad_tools;
 mod catalogue;
