@@ -14,7 +14,7 @@ use bailiwick_gateway::ports::{HoldRefusal, Spoken};
 use bailiwick_policy::{Bundle, Policies};
 use serde_json::json;
 
-const ASK: &str = r#"
+pub(crate) const ASK: &str = r#"
     @id("all") @reason("everything") permit (principal, action, resource);
     @id("ask-first") @reason("a person looks at this") @approval
     forbid (principal, action, resource == Tool::"mcp:support-desk:tools/get_ticket");"#;
@@ -42,7 +42,7 @@ async fn planned(plan: Plan) -> World {
     world
 }
 
-fn enforce(world: &World, policy: &str) {
+pub(crate) fn enforce(world: &World, policy: &str) {
     let bundle = Bundle::parse([("test.cedar".to_owned(), policy.to_owned())]).unwrap();
     world.catalogue.enforce(Policies { enforced: Some(Arc::new(bundle)), candidate: None });
 }

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::approvals::{WORKFLOW, approve, asked, asking, call, code, say, upstream_calls, world};
+use crate::approvals::{
+    ASK, WORKFLOW, approve, asked, asking, call, code, enforce, say, upstream_calls, world,
+};
 use crate::sessions::{id_of, presented};
 use crate::support::{Holder, Raw, SERVER, World, body, headers, key, send};
 use bailiwick_core::approval::Verdict;
@@ -95,8 +97,7 @@ async fn a_client_that_opens_pages_is_sent_to_the_one_of_the_approval_and_its_ne
     assert_eq!(record.used.unwrap().question, question);
     assert_eq!(record.event.body.member("action_digest"), Some(&Json::from(question.action)));
     // Nothing of it reaches the tool server.
-    let seen = world.tap.seen();
-    let sent = seen.iter().rfind(|message| message.method() == "tools/call").unwrap();
+    let sent = world.tap.of("tools/call").pop().unwrap();
     for ours in ["requestState", "inputResponses", "bailiwick-approval", OWN] {
         assert!(!String::from_utf8_lossy(&sent.body).contains(ours), "{ours}");
     }
@@ -169,19 +170,30 @@ async fn a_state_that_was_made_for_something_else_or_by_nobody_is_denied_by_name
 
 #[tokio::test]
 async fn a_call_that_carries_a_tool_servers_state_is_not_told_to_drop_it() {
-    let workflow = WORKFLOW
-        .replace("support-desk/get_ticket: {ticket_id: \"{id}\"}", "support-desk/get_ticket: any");
+    let rules = "get_order:\n        order_id: {constraint_type: range, min: 1}";
+    let workflow = WORKFLOW.replace(rules, "get_order: any");
     assert_ne!(workflow, WORKFLOW);
     let world = asking(workflow).await;
+    enforce(&world, &ASK.replace("get_ticket", "get_order"));
     let runner = world.runner();
-    let presented = runner.present("get_ticket", &json!({"ticket_id": 8821, "$state": "theirs"}));
-    let mut message = body("get_ticket", &json!({"ticket_id": 8821}), Some(&presented));
-    message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = able();
-    message["params"]["requestState"] = json!("theirs");
-    let message = message.to_string();
-    let raw = send("POST", &world.url(), &headers("get_ticket"), message).await;
+    let arguments = json!({"order_id": 10072});
+    let message = || {
+        let signed = json!({"order_id": 10072, "$state": "theirs"});
+        let presented = runner.present("get_order", &signed);
+        let mut message = body("get_order", &arguments, Some(&presented));
+        message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = able();
+        message["params"]["requestState"] = json!("theirs");
+        message.to_string()
+    };
+    let raw = send("POST", &world.url(), &headers("get_order"), message()).await;
     assert_eq!(raw.json()["error"]["code"], -32040, "{}", raw.text);
     assert_eq!(code(&raw), "approval-required");
+    approve(&world);
+    let passed = send("POST", &world.url(), &headers("get_order"), message()).await;
+    assert!(passed.json()["result"].is_object(), "{}", passed.text);
+    // Theirs is passed on as it is.
+    let sent = world.tap.of("tools/call").pop().unwrap();
+    assert_eq!(sent.json()["params"]["requestState"], "theirs");
 }
 
 async fn in_session(world: &World, holder: &Holder, capabilities: Value) -> Raw {
