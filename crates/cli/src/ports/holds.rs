@@ -191,7 +191,8 @@ fn row(hold: &Hold) -> Result<Approval, StoreError> {
         tool: hold.tool.clone(),
         principal,
         agent: s.agent.as_ref().and_then(|a| a.parse().ok()).ok_or_else(bad)?,
-        instance: s.instance.as_ref().and_then(|i| i.parse().ok()).ok_or_else(bad)?,
+        // A client with an access token has none.
+        instance: s.instance.as_ref().map(|i| i.parse().map_err(|_| bad())).transpose()?,
         workflow: s.workflow.as_ref().and_then(|w| w.parse().ok()).ok_or_else(bad)?,
         workflow_digest: hold.workflow_digest,
         task,

@@ -20,6 +20,7 @@ mod command_line;
 mod concurrency;
 mod connect;
 mod crash;
+mod crash_approvals;
 mod demo;
 mod entitlements;
 mod evidence;
@@ -46,6 +47,7 @@ mod strangers;
 mod suites;
 mod tls;
 mod vault;
+mod visits;
 mod wrap;
 
 /// The binary under test.
