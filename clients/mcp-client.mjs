@@ -1,14 +1,19 @@
 // The stock MCP client of npm, as a user writes it: it knows one URL, registers
 // itself, sends the user to the browser and calls tools.
 //
-//   node mcp-client.mjs URL CALLS [--dpop]
+//   node mcp-client.mjs URL CALLS [--dpop] [--era=ERA] [--visits=FILE]
 //
 // CALLS is JSON: [{"tool": NAME, "arguments": {…}}]. What happens is printed as
-// one JSON object per line; `authorize` names the URL for the user's browser.
+// one JSON object per line; `authorize` names the URL for the user's browser. With
+// `--visits` the client opens pages for its user: `visit` names them, and the user is
+// back when FILE is there. ERA is `sessions`, unless it is `stateless`.
+import { existsSync } from 'node:fs';
 import http from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
     Client,
     DpopSession,
+    ProtocolErrorCode,
     StreamableHTTPClientTransport,
     UnauthorizedError,
     generateDpopKeyPair,
@@ -78,8 +83,21 @@ const watched = async (...request) => {
     return response;
 };
 
+const option = (name) => options.find((o) => o.startsWith(`--${name}=`))?.split('=')[1];
+const back = option('visits');
+const visit = async ({ mode, url, message }) => {
+    say('visit', { mode, url, message });
+    while (!existsSync(back)) await pause(50);
+    return { action: 'accept' };
+};
+
 const connect = async () => {
-    const client = new Client({ name: 'desk-assistant', version: '1.0.0' });
+    const mode = option('era') === 'stateless' ? { pin: '2026-07-28' } : 'legacy';
+    const client = new Client(
+        { name: 'desk-assistant', version: '1.0.0' },
+        { versionNegotiation: { mode }, ...(back && { capabilities: { elicitation: { form: {}, url: {} } } }) },
+    );
+    if (back) client.setRequestHandler('elicitation/create', ({ params }) => visit(params));
     const options = { authProvider: provider, fetch: watched };
     const transport = new StreamableHTTPClientTransport(new URL(url), options);
     try {
@@ -98,6 +116,11 @@ const call = async ({ client, transport }, request) => {
     try {
         return await client.callTool(request);
     } catch (error) {
+        // In sessions it is the program's to send its user there and to call again.
+        if (back && error.code === ProtocolErrorCode.UrlElicitationRequired) {
+            for (const page of error.data.elicitations) await visit(page);
+            return client.callTool(request);
+        }
         if (!(error instanceof UnauthorizedError)) throw error;
         await transport.finishAuth(await callback());
         return client.callTool(request);

@@ -1,14 +1,17 @@
 """The stock MCP client of PyPI, as a user writes it: it knows one URL, registers
 itself, sends the user to the browser and calls tools.
 
-    python mcp_client.py URL CALLS
+    python mcp_client.py URL CALLS [FILE]
 
 CALLS is JSON: [{"tool": NAME, "arguments": {…}}]. What happens is printed as one
-JSON object per line; `authorize` names the URL for the user's browser.
+JSON object per line; `authorize` names the URL for the user's browser. With FILE the
+client opens pages for its user: `visit` names them, and the user is back when FILE
+is there.
 """
 
 import asyncio
 import json
+import os
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -20,6 +23,8 @@ from mcp.client.auth.oauth2 import AuthorizationCodeResult
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
+from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
+from mcp_types import URL_ELICITATION_REQUIRED, ElicitResult
 
 
 def say(event, **more):
@@ -60,7 +65,26 @@ class Callback(BaseHTTPRequestHandler):
         pass
 
 
-async def main(url, calls):
+async def visit(page, back):
+    say("visit", mode=page.mode, url=page.url, message=page.message)
+    while not os.path.exists(back):
+        await asyncio.sleep(0.05)
+    return ElicitResult(action="accept")
+
+
+async def call_tool(session, call, back):
+    try:
+        return await session.call_tool(call["tool"], call["arguments"])
+    except MCPError as error:
+        # It is the program's to send its user there and to call again.
+        if not back or error.error.code != URL_ELICITATION_REQUIRED:
+            raise
+        for page in UrlElicitationRequiredError.from_error(error.error).elicitations:
+            await visit(page, back)
+        return await session.call_tool(call["tool"], call["arguments"])
+
+
+async def main(url, calls, back=None):
     listener = HTTPServer(("127.0.0.1", 0), Callback)
     Thread(target=listener.serve_forever, daemon=True).start()
     redirect = f"http://127.0.0.1:{listener.server_port}/callback"
@@ -97,13 +121,16 @@ async def main(url, calls):
     hooks = {"response": [watch]}
     async with httpx2.AsyncClient(auth=provider, timeout=60, event_hooks=hooks) as http:
         async with streamable_http_client(url, http_client=http) as streams:
-            async with ClientSession(streams[0], streams[1]) as session:
+            opens = (lambda _, page: visit(page, back)) if back else None
+            async with ClientSession(
+                streams[0], streams[1], elicitation_callback=opens
+            ) as session:
                 await session.initialize()
                 listed = await session.list_tools()
                 say("tools", tools=sorted(tool.name for tool in listed.tools))
                 for call in calls:
                     try:
-                        result = await session.call_tool(call["tool"], call["arguments"])
+                        result = await call_tool(session, call, back)
                         say("result", tool=call["tool"], is_error=bool(result.is_error))
                     except Exception as error:  # the refusal is what is looked at
                         say("refused", tool=call["tool"], message=str(error))
@@ -111,4 +138,4 @@ async def main(url, calls):
     say("done")
 
 
-asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), *sys.argv[3:]))

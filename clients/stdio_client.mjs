@@ -4,7 +4,8 @@
 //   node stdio_client.mjs ERA CALLS COMMAND [ARGUMENT…]
 //   node stdio_client.mjs ERA CALLS URL
 //
-// ERA is `sessions`, `stateless` or `auto`; CALLS is JSON: [{"tool": NAME,
+// ERA is `sessions`, `stateless` or `auto`, with `+visits` for a client that opens pages
+// for its user (`visit` names them); CALLS is JSON: [{"tool": NAME,
 // "arguments": {…}}], or {"wait": MILLISECONDS} between them. What happens is
 // printed as one JSON object per line.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -12,11 +13,18 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const [era, calls, command, ...args] = process.argv.slice(2);
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
-const mode = { sessions: 'legacy', stateless: { pin: '2026-07-28' }, auto: 'auto' }[era];
+const [version, visits] = era.split('+');
+const mode = { sessions: 'legacy', stateless: { pin: '2026-07-28' }, auto: 'auto' }[version];
 const client = new Client(
     { name: 'desk-assistant', version: '1.0.0' },
-    { versionNegotiation: { mode } },
+    { versionNegotiation: { mode }, ...(visits && { capabilities: { elicitation: { form: {}, url: {} } } }) },
 );
+if (visits) {
+    client.setRequestHandler('elicitation/create', ({ params }) => {
+        say('visit', { url: params.url });
+        return { action: 'accept' };
+    });
+}
 try {
     const transport = command.startsWith('http')
         ? new StreamableHTTPClientTransport(new URL(command))

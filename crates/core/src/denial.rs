@@ -174,6 +174,7 @@ reasons! {
     ApprovalDenied, "approval-denied", Approval, "DESIGN §4.5", "a person denied the call", "do not repeat it; ask the approver why, or make another call";
     ApprovalFlood, "approval-flood", Approval, "DESIGN §9", "the task asks for people's approval too often", "wait, and ask for less at once";
     ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §3.4", "the call needs a person's approval, and approvals cannot be read or written now", "try again later; the operator sees why";
+    RequestStateInvalid, "request-state-invalid", Approval, "MCP 2026-07-28", "the `requestState` was not made here for this caller and this call, or has run out", "send the call again without `requestState` and `inputResponses`";
     // 6 effect
     ApprovalSpent, "approval-spent", Effect, "DESIGN §4.5", "the approval was used by another call, or counts no more", "send the call again, with a fresh proof: people are asked anew";
     RecordUnavailable, "record-unavailable", Effect, "DESIGN §3.3", "the decision could not be recorded, so nothing was sent", "try again later; the operator sees why";
@@ -208,6 +209,8 @@ pub struct Waits {
     pub expires: Timestamp,
     /// Where people see it.
     pub url: Option<String>,
+    /// Where its caller may ask how it stands.
+    pub poll: Option<String>,
 }
 
 /// Seconds after which it is worth asking again whether people have decided.
@@ -217,11 +220,14 @@ impl Waits {
     /// As callers are told.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let waits = Object::new().with("id", &self.id).with("expires_at", self.expires.to_string());
-        match &self.url {
-            Some(url) => waits.with("url", url.as_str()).into(),
-            None => waits.into(),
+        let mut waits =
+            Object::new().with("id", &self.id).with("expires_at", self.expires.to_string());
+        for (name, url) in [("url", &self.url), ("poll", &self.poll)] {
+            if let Some(url) = url {
+                waits.insert(name, url.as_str());
+            }
         }
+        waits.into()
     }
 }
 

@@ -8,6 +8,29 @@ use bailiwick_core::ids::OrgId;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 
+/// The key that seals what a client keeps of a call that waits for a person.
+/// Whoever has it can make such states, which grant nothing.
+#[derive(Clone)]
+pub struct StateKey([u8; 32]);
+
+impl StateKey {
+    /// 32 bytes that nobody can guess.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for StateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StateKey")
+    }
+}
+
 /// How the gateway is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,6 +55,10 @@ pub struct Config {
     /// The console's page of calls that wait for a person, to which an id is
     /// added.
     pub approvals_url: Option<String>,
+    /// Seals what a client keeps of a call that waits. Without one a key is drawn
+    /// at start: then a client that waited over a restart hears
+    /// `request-state-invalid`, and sends the bare call again.
+    pub state_key: Option<StateKey>,
     /// Values of `Origin` that are let in besides `public_url`'s own; default
     /// none. An attacker who sets it lets a web page reach the gateway from a
     /// browser; it still needs chain and proof.
@@ -101,6 +128,7 @@ impl Config {
             authorization_servers: Vec::new(),
             accounts_url: None,
             approvals_url: None,
+            state_key: None,
             allowed_origins: Vec::new(),
             max_request_bytes: 1 << 20,
             max_response_bytes: 16 << 20,
@@ -134,6 +162,11 @@ impl Config {
     #[must_use]
     pub fn endpoint(&self, server: &str) -> String {
         format!("{}/mcp/{server}", self.public_url)
+    }
+
+    /// Where the caller of a waiting call may ask how it stands.
+    pub(crate) fn poll_url(&self, server: &str, approval: &str) -> String {
+        format!("{}/approvals/{approval}", self.endpoint(server))
     }
 
     /// Bounds on the JSON of a request.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
 use crate::busy::{Busy, Place};
-use crate::config::Config;
+use crate::config::{Config, StateKey};
 use crate::delivery::{Delivery, Reply, Running};
 use crate::external::Awaited;
 use crate::feeds::{About, Feed, Room};
@@ -99,6 +99,8 @@ pub struct Inner {
     pub(crate) room: Arc<Room>,
     pub(crate) pins: Pins,
     pub(crate) schemas: Schemas,
+    /// Seals what clients keep of calls that wait.
+    pub(crate) state_key: StateKey,
     /// Nonces for proofs, where they are asked for.
     nonces: Option<Supplied>,
     strangers: Strangers,
@@ -169,6 +171,11 @@ impl Gateway {
             ports.host.fill(&mut secret);
             Supplied::new(secret)
         });
+        let state_key = config.state_key.clone().unwrap_or_else(|| {
+            let mut key = [0; 32];
+            ports.host.fill(&mut key);
+            StateKey::new(key)
+        });
         let reading = Reading::new(config.max_response_bytes);
         let vault = Arc::clone(&ports.vault);
         let broker =
@@ -184,6 +191,7 @@ impl Gateway {
             room: Room::new(config.max_kept_bytes, config.max_kept_events),
             pins: Pins::default(),
             schemas: Schemas::default(),
+            state_key,
             nonces,
             strangers: Strangers::new(config.stranger_entries, now),
             awaited: Awaited::default(),

@@ -7,7 +7,7 @@
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::approval::Question;
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{ApprovalId, EntryId, ToolId};
+use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
@@ -70,6 +70,51 @@ pub struct Waiting {
     pub expires: Timestamp,
 }
 
+/// Where a question about a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuestionState {
+    /// Nobody settled it yet.
+    Pending,
+    /// As many approved as are needed; the call passes when it comes again.
+    Approved,
+    /// Somebody denied it.
+    Denied,
+    /// Its time is over.
+    Expired,
+    /// The call was made.
+    Spent,
+    /// People would be asked something else now.
+    Void,
+}
+
+impl QuestionState {
+    /// Its name for callers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Spent => "spent",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// A call that people were asked about, as its own caller may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedCall {
+    /// Whose tool it is.
+    pub server: ServerName,
+    /// The leaf that asked.
+    pub leaf: Digest,
+    /// Where it stands.
+    pub state: QuestionState,
+    /// Until when it waits, or waited.
+    pub expires: Timestamp,
+}
+
 /// Why a call does not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefusal {
@@ -90,6 +135,13 @@ pub trait Holds: Send + Sync {
     /// # Errors
     /// When it cannot be read: the call is denied.
     fn held(&self, fold: &str, now: Timestamp) -> Result<Option<HeldCall>, Unavailable>;
+
+    /// The call that people were asked about under this id, whatever became of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn asked_call(&self, id: &ApprovalId, now: Timestamp)
+    -> Result<Option<AskedCall>, Unavailable>;
 
     /// Writes the decision and lets the call wait, in one transaction. Of equal
     /// calls at the same moment the first is written, and all get its answer.

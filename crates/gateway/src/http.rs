@@ -18,12 +18,13 @@ use crate::gateway::Gateway;
 use crate::stages::boundary::{self, Malformed, WellFormed};
 use crate::wire;
 
-/// The gateway's endpoints: `/mcp/{server}`, its metadata, HTTP APIs
+/// The gateway's endpoints: `/mcp/{server}`, its waiting calls (`crate::approvals`), its metadata, HTTP APIs
 /// (`crate::api`), the decision API
 /// ([`crate::authzen`]), `/healthz`, `/readyz`.
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .route("/mcp/{server}", any(endpoint))
+        .route("/mcp/{server}/approvals/{id}", get(crate::approvals::poll))
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

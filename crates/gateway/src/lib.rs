@@ -17,6 +17,7 @@
 )]
 
 mod api;
+mod approvals;
 mod authzen;
 mod broker;
 mod busy;
@@ -40,6 +41,7 @@ mod pins;
 pub mod ports;
 mod questions;
 mod relay;
+mod request_state;
 pub mod rpc;
 #[cfg(test)]
 mod samples;
@@ -57,6 +59,7 @@ mod tasks;
 pub mod testing;
 mod tls;
 mod upstream;
+mod visits;
 mod wire;
 
 pub use config::Config;

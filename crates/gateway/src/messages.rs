@@ -21,12 +21,13 @@ use crate::ports::ToolServer;
 use crate::questions::{Asks, Wants, declare_only, wants};
 use crate::relay::{Events, Route};
 use crate::rpc;
-use crate::sessions::Session;
+use crate::sessions::{Declared, Session};
 use crate::stages::boundary::{MessageRequest, Presentation};
 use crate::stages::identity::{Caller, identify_message};
 use crate::stages::{Stopped, authority};
 use crate::tasks::Own;
 use crate::upstream::{Failure, Outgoing, Received};
+use crate::visits::opens_urls;
 use crate::wire;
 
 /// The member of capabilities (2025-11-25) that offers tasks. A client's own
@@ -270,9 +271,11 @@ impl Gateway {
         // One version is spoken in this era, whatever the client offered.
         params.insert("protocolVersion", Era::Sessions.version());
         prune(&mut params, "capabilities", &[OFFERS_TASKS]);
+        // What the tool server may not ask, the gateway may.
+        let opens_urls = opens_urls(declared(&params));
         let refused = Question::ALL.iter().filter(|q| !visit.may_ask(**q)).map(|q| q.as_str());
         prune(&mut params, "capabilities", &refused.collect::<Vec<_>>());
-        let offers = offers(&params);
+        let declared = Declared { offers: offers(&params), opens_urls };
         let received = match self.ask(request, id, &visit, Some(&params)).await {
             Ok(received) => received,
             Err(failure) => return Ok(self.failed(request, &visit, failure)),
@@ -302,7 +305,7 @@ impl Gateway {
                 host,
                 owner,
                 received.session,
-                offers,
+                declared,
                 lease,
                 self.config.max_sessions,
             )
@@ -343,9 +346,14 @@ pub(crate) fn outgoing<'a>(
     }
 }
 
+/// The capabilities of a client that opens a session.
+fn declared(params: &Object) -> Option<&Object> {
+    params.member("capabilities").and_then(Json::as_object)
+}
+
 /// What a client says that it can be asked.
 fn offers(params: &Object) -> BTreeSet<Question> {
-    let declared = params.member("capabilities").and_then(Json::as_object);
+    let declared = declared(params);
     let has = |q: &Question| declared.is_some_and(|d| d.member(q.as_str()).is_some());
     Question::ALL.iter().copied().filter(has).collect()
 }

@@ -18,7 +18,9 @@ use futures_util::future::BoxFuture;
 
 use crate::broker::Carried;
 pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
-pub use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
+pub use crate::holds::{
+    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Waiting,
+};
 pub use crate::stages::approval::Used;
 
 /// Clock and entropy.

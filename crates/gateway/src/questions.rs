@@ -41,7 +41,7 @@ pub(crate) enum Wants {
 
 /// JSON-RPC code: the user has to visit a URL first (MCP 2025-11-25, "URL
 /// Elicitation Required Error").
-const URL_REQUIRED: i64 = -32042;
+pub(crate) const URL_REQUIRED: i64 = -32042;
 
 /// Holds an answer against the questions that may be asked.
 pub(crate) fn wants(answer: &Object, mut listed: impl Iterator<Item = Question>) -> Wants {
@@ -67,6 +67,12 @@ fn result_wants(result: &Object, listed: impl Iterator<Item = Question>) -> Want
     let handle = result.member("task").and_then(|task| task.as_object()?.member("taskId"));
     if kind == Some("task") || handle.is_some() {
         return Wants::Detachment;
+    }
+    // SECURITY: a client that sends such a state back would have it taken for the
+    // gateway's own, and its answers kept from the tool server.
+    let state = result.member("requestState").and_then(Json::as_str);
+    if state.is_some_and(mcp_methods::is_own_state) {
+        return Wants::Answers;
     }
     let asked = match (kind, result.member("inputRequests")) {
         (Some("input_required"), Some(Json::Object(asked))) => asked,

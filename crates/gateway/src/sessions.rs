@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) upstream: Option<String>,
     /// What the tool server was told that it may ask.
     pub(crate) offers: BTreeSet<Question>,
+    /// Whether its client opens pages for its user.
+    pub(crate) opens_urls: bool,
     /// What it asked and nobody answered yet.
     pub(crate) questions: Open,
     /// What was said in it, for a client that comes back.
@@ -46,6 +48,15 @@ pub(crate) struct Session {
     /// Cancelled when the session ends; its streams listen.
     pub(crate) ended: CancellationToken,
     held: Mutex<Held>,
+}
+
+/// What a client declared when it opened a session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declared {
+    /// What the tool server is told that it may ask.
+    pub(crate) offers: BTreeSet<Question>,
+    /// Whether the client opens pages for its user, whoever asks.
+    pub(crate) opens_urls: bool,
 }
 
 /// What keeps a session open: a client that renews its access token keeps the
@@ -106,7 +117,7 @@ impl Sessions {
         host: &dyn Host,
         owner: Owner,
         upstream: Option<String>,
-        offers: BTreeSet<Question>,
+        declared: Declared,
         lease: Lease,
         (most, most_per_key): (usize, usize),
     ) -> Option<Arc<Session>> {
@@ -115,7 +126,8 @@ impl Sessions {
         let session = Arc::new(Session {
             id: base64url(&bytes),
             upstream,
-            offers,
+            offers: declared.offers,
+            opens_urls: declared.opens_urls,
             questions: Open::default(),
             feeds: Feeds::default(),
             opening: tokio::sync::Mutex::default(),
@@ -161,6 +173,11 @@ impl Sessions {
         }
         drop(held);
         Ok(session)
+    }
+
+    /// Whether the client of an open session opens pages for its user.
+    pub(crate) fn opens_urls(&self, id: &str) -> bool {
+        self.lock().get(id).is_some_and(|session| session.opens_urls)
     }
 
     /// Ends a session and its streams; who reads them gets what was said.

@@ -13,11 +13,13 @@ use crate::stages::boundary::Malformed;
 use crate::streams::events_response;
 
 mod api;
+mod waiting;
 
 pub(crate) use api::{
     DECISION, api_answer, api_denied, api_failed, api_malformed, api_withheld, busy,
     external_allowed,
 };
+pub(crate) use waiting::{APPROVAL, input_required, url_required};
 
 /// JSON-RPC code: denied, and the caller is known.
 pub(crate) const DENIED: i64 = -32040;

@@ -15,9 +15,11 @@ use crate::grades::Question;
 
 mod table;
 mod task;
+mod waited;
 
 pub use table::METHODS;
 pub use task::{TASKS, TaskWish, declares_tasks};
+pub use waited::{OWN_QUESTION, OWN_STATE, Waited, is_own_state, take_waited};
 
 /// The reserved argument that holds `inputResponses` (DESIGN §6).
 pub const INPUT_ARGUMENT: &str = "$input";
@@ -282,6 +284,9 @@ impl Method {
         };
         if arguments.iter().any(|(name, _)| is_reserved(name)) {
             return Err(CallError::ReservedArgument);
+        }
+        if waited::waits(params) {
+            return Ok(Call { tool, arguments });
         }
         if let Some(responses) = params.member("inputResponses") {
             if responses.as_object().is_none() {

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{Alias, ApprovalId, TaskId};
+use bailiwick_core::ids::{Alias, ApprovalId, InstanceId, TaskId};
 use bailiwick_core::time::Timestamp;
 use rusqlite::params;
 
@@ -124,7 +124,7 @@ impl View<'_> {
                 a.tool.as_str(),
                 a.principal.as_str(),
                 a.agent.as_str(),
-                a.instance.as_str(),
+                a.instance.as_ref().map(InstanceId::as_str),
                 a.workflow.as_str(),
                 a.workflow_digest.bytes().as_slice(),
                 a.task.as_str(),

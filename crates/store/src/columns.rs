@@ -369,7 +369,7 @@ impl Record for Approval {
             tool: parsed(row, i + 7)?,
             principal: parsed(row, i + 8)?,
             agent: parsed(row, i + 9)?,
-            instance: parsed(row, i + 10)?,
+            instance: maybe(row, i + 10)?,
             workflow: parsed(row, i + 11)?,
             workflow_digest: digest(row, i + 12)?,
             task: parsed(row, i + 13)?,

@@ -549,7 +549,7 @@ impl ShownApproval {
             .to_json()
             .with("purpose", self.purpose.as_deref())
             .with("decision", &a.entry)
-            .with("instance", &a.instance)
+            .with("instance", a.instance.as_ref())
             .with("leaf", a.leaf)
             .with("workflow_version", self.workflow.version.as_str())
             .with("rules", rules.to_json())

@@ -163,7 +163,7 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
         tool: ToolId::parse("mcp:desk:tools/get_ticket").unwrap(),
         principal: approver.clone(),
         agent: agent("agent:runner"),
-        instance: InstanceId::mint(world.now(), [5; 10]),
+        instance: Some(InstanceId::mint(world.now(), [5; 10])),
         workflow: WorkflowId::parse("tickets").unwrap(),
         workflow_digest: sha256(b"workflow"),
         task: TaskId::mint(world.now(), [6; 10]),

@@ -58,7 +58,7 @@ pub(crate) fn waits(authority: &bailiwick_authority::Authority, note: &str) -> A
         tool: tool.clone(),
         principal: alias("user:142"),
         agent: AgentId::parse("agent:support-runner").unwrap(),
-        instance: InstanceId::mint(now, random()),
+        instance: Some(InstanceId::mint(now, random())),
         workflow,
         workflow_digest: version,
         task: task.id.clone(),

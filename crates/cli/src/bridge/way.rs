@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_demo::agent::{MessageHeaders, PRESENTATION_META_KEY, Presentation};
+use bailiwick_gateway::stages::effect::DECISION as CALL_DECISION;
 use bailiwick_gateway::{headers, rpc};
-use bailiwick_policy::mcp_methods::{self, Era, Sender, Shape};
+use bailiwick_policy::mcp_methods::{self, Era, OWN_QUESTION, Sender, Shape, is_own_state};
 
 use super::door::Door;
 use super::{ANSWERS, Fault, is_media, whole};
@@ -59,19 +60,37 @@ async fn waiting(
     }
     let (head, body) = response.into_parts();
     let bytes = whole(body).await?;
-    let waits = Json::parse(&bytes, &ANSWERS).ok().and_then(|message| {
-        let data =
-            message.as_object()?.member("error")?.as_object()?.member("data")?.as_object()?;
-        let asked = data.member("code")?.as_str()? == "approval-required";
-        let approval = data.member("approval").filter(|_| asked)?.as_object()?;
-        let seconds = data.member("retry_after")?.as_number()?.as_plain_integer()?;
-        Some(Waits {
-            approval: approval.member("id")?.as_str()?.to_owned(),
-            url: approval.member("url").and_then(Json::as_str).map(str::to_owned),
-            pause: Duration::from_secs(u64::try_from(seconds).ok()?.clamp(1, MAX_PAUSE)),
-        })
-    });
+    let answer = Json::parse(&bytes, &ANSWERS).ok();
+    let waits = answer.as_ref().and_then(Json::as_object).and_then(waits);
     Ok((axum::http::Response::from_parts(head, Body::from(bytes)), waits))
+}
+
+/// What an answer says of a call that waits, in each form that a gateway gives it: a denial, or
+/// a question to the client's user, which nobody has to see here.
+///
+/// SECURITY: a tool server's word that a call waits would have it made again and again. The
+/// gateway takes that out of results, and marks a tool server's errors with the decision.
+fn waits(answer: &Object) -> Option<Waits> {
+    let told = match answer.member("error") {
+        Some(error) => {
+            let data = error.as_object()?.member("data")?.as_object()?;
+            let own = data.member(CALL_DECISION).is_none();
+            let asked = data.member("code")?.as_str()? == "approval-required";
+            let approval = data.member("approval").filter(|_| own && asked)?.as_object()?;
+            approval.clone().with("retry_after", data.member("retry_after").cloned())
+        }
+        None => {
+            let result = answer.member("result")?.as_object()?;
+            result.member("requestState")?.as_str().filter(|state| is_own_state(state))?;
+            result.member("_meta")?.as_object()?.member(OWN_QUESTION)?.as_object()?.clone()
+        }
+    };
+    let seconds = told.member("retry_after")?.as_number()?.as_plain_integer()?;
+    Some(Waits {
+        approval: told.member("id")?.as_str()?.to_owned(),
+        url: told.member("url").and_then(Json::as_str).map(str::to_owned),
+        pause: Duration::from_secs(u64::try_from(seconds).ok()?.clamp(1, MAX_PAUSE)),
+    })
 }
 
 impl Way {
@@ -217,5 +236,41 @@ impl Way {
         let mut params = params.clone();
         params.insert("_meta", meta.with(PRESENTATION_META_KEY, presentation));
         Ok(Some(params))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Waits> {
+        let answer = Json::parse(text.as_bytes(), &ANSWERS).unwrap();
+        waits(answer.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_waiting_call_is_known_in_each_form() {
+        for answer in [
+            r#"{"error":{"code":-32040,"message":"m","data":{"code":"approval-required","retry_after":2,"approval":{"id":"a","url":"u"}}}}"#,
+            r#"{"error":{"code":-32042,"message":"m","data":{"elicitations":[],"code":"approval-required","retry_after":2,"approval":{"id":"a","url":"u"}}}}"#,
+            r#"{"result":{"resultType":"input_required","requestState":"bailiwick-approval.x","_meta":{"io.bailiwick/approval":{"id":"a","url":"u","retry_after":2}}}}"#,
+        ] {
+            let waits = read(answer).unwrap();
+            assert_eq!((waits.approval.as_str(), waits.url.as_deref()), ("a", Some("u")));
+            assert_eq!(waits.pause, Duration::from_secs(2));
+        }
+    }
+
+    #[test]
+    fn what_a_tool_server_says_has_no_call_made_again() {
+        for answer in [
+            // As the gateway passes a tool server's error on.
+            r#"{"error":{"code":-32040,"message":"m","data":{"code":"approval-required","retry_after":1,"approval":{"id":"a"},"io.bailiwick/decision":{"id":"d"}}}}"#,
+            r#"{"result":{"resultType":"input_required","requestState":"s","_meta":{"io.bailiwick/approval":{"id":"a","retry_after":1}}}}"#,
+            r#"{"result":{"resultType":"input_required","requestState":"bailiwick-approval.x"}}"#,
+            r#"{"error":{"code":-32040,"message":"m","data":{"code":"approval-denied","approval":{"id":"a"},"retry_after":1}}}"#,
+        ] {
+            assert!(read(answer).is_none(), "{answer}");
+        }
     }
 }

@@ -9,7 +9,9 @@ use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
-use bailiwick_gateway::ports::{HeldCall, Hold, HoldRefusal, Holds, RecordRefusal, Used, Waiting};
+use bailiwick_gateway::ports::{
+    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, RecordRefusal, Used, Waiting,
+};
 use bailiwick_store::{
     Appended, Approval, ApprovalState, Row, Store, StoreError, Stored, Ticket, Tx, View,
 };
@@ -85,6 +87,23 @@ impl Holds for StoreHolds {
             })
     }
 
+    fn asked_call(
+        &self,
+        id: &ApprovalId,
+        now: Timestamp,
+    ) -> Result<Option<AskedCall>, Unavailable> {
+        let found = self.store.read(|view| view.approval(id)).map_err(|error: StoreError| {
+            tracing::error!(code = error.code(), "waiting calls cannot be read");
+            Unavailable
+        })?;
+        Ok(found.map(|approval| AskedCall {
+            server: approval.server.clone(),
+            leaf: approval.leaf,
+            state: stands(approval.state, now < approval.expires),
+            expires: approval.expires,
+        }))
+    }
+
     fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {
         let maker = self.maker.now();
         let pending = self.store.write(move |tx| write(tx, &maker, hold));
@@ -98,6 +117,18 @@ impl Holds for StoreHolds {
             })
         }
         .boxed()
+    }
+}
+
+/// Where a question stands, of which the time may be over.
+const fn stands(state: ApprovalState, in_time: bool) -> QuestionState {
+    match state {
+        ApprovalState::Pending if in_time => QuestionState::Pending,
+        ApprovalState::Approved if in_time => QuestionState::Approved,
+        ApprovalState::Pending | ApprovalState::Approved => QuestionState::Expired,
+        ApprovalState::Denied => QuestionState::Denied,
+        ApprovalState::Spent => QuestionState::Spent,
+        ApprovalState::Void => QuestionState::Void,
     }
 }
 
@@ -160,7 +191,8 @@ fn row(hold: &Hold) -> Result<Approval, StoreError> {
         tool: hold.tool.clone(),
         principal,
         agent: s.agent.as_ref().and_then(|a| a.parse().ok()).ok_or_else(bad)?,
-        instance: s.instance.as_ref().and_then(|i| i.parse().ok()).ok_or_else(bad)?,
+        // A client with an access token has none.
+        instance: s.instance.as_ref().map(|i| i.parse().map_err(|_| bad())).transpose()?,
         workflow: s.workflow.as_ref().and_then(|w| w.parse().ok()).ok_or_else(bad)?,
         workflow_digest: hold.workflow_digest,
         task,

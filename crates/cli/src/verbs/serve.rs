@@ -17,10 +17,11 @@ use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::http::machine;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
+use bailiwick_gateway::config::StateKey;
 use bailiwick_gateway::ports::{Catalogue, Ports};
 use bailiwick_gateway::stdio::Program;
 use bailiwick_gateway::{Bounds, Config as GatewayConfig, Gateway, Speaks};
-use bailiwick_store::Joined;
+use bailiwick_store::{Joined, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,6 +47,9 @@ const PURGE_BATCH: u32 = 1000;
 
 /// How often it is looked for what killed processes left.
 const ORPHANS: Duration = Duration::from_secs(5);
+
+/// What the key is for that seals what clients keep of waiting calls.
+const STATE_KEY: &str = "request-state-key";
 
 /// How often files that may be replaced under a running `serve` are looked at.
 const RELOAD: Duration = Duration::from_millis(250);
@@ -152,6 +156,10 @@ pub(crate) fn gateway_with(
     config.authorization_servers = vec![installation.issuer.clone()];
     config.accounts_url = Some(format!("{}/accounts", installation.issuer));
     config.approvals_url = Some(format!("{}/approvals", installation.issuer));
+    // Of the data dir's own key: a call that waits survives a restart, and every
+    // gateway of the data dir knows its state.
+    let key = data.store().read(|view| Ok::<_, StoreError>(view.keyed_digest(STATE_KEY, b"")))?;
+    config.state_key = Some(StateKey::new(*key.bytes()));
     config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
     config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);

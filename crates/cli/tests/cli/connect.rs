@@ -94,7 +94,7 @@ impl Spoken {
     }
 }
 
-fn connect<'a>(url: &'a str, chain: &'a str, key: &'a str) -> Vec<&'a str> {
+pub(crate) fn connect<'a>(url: &'a str, chain: &'a str, key: &'a str) -> Vec<&'a str> {
     vec![EXE, "connect", url, "--chain", chain, "--key", key]
 }
 

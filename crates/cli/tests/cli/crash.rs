@@ -21,12 +21,12 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// The actions of a decision, oldest first.
-fn actions(world: &World, decision: &str) -> Vec<Value> {
+pub(crate) fn actions(world: &World, decision: &str) -> Vec<Value> {
     let answer = world.ok(&["audit", "query", "--decision", decision, "--limit", "1000"]);
     answer["actions"].as_array().unwrap().clone()
 }
 
-fn assert_ledger_holds(world: &World) {
+pub(crate) fn assert_ledger_holds(world: &World) {
     let report = world.ok(&["audit", "verify"]);
     assert_eq!(report["holds"], true, "{report}");
 }

@@ -21,6 +21,7 @@ mod command_line;
 mod concurrency;
 mod connect;
 mod crash;
+mod crash_approvals;
 mod demo;
 mod entitlements;
 mod evidence;
@@ -47,6 +48,7 @@ mod strangers;
 mod suites;
 mod tls;
 mod vault;
+mod visits;
 mod wrap;
 
 /// The binary under test.

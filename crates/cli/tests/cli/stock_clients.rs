@@ -49,18 +49,24 @@ impl Program {
     }
 
     pub(crate) fn npm(world: &World, calls: &Value, dpop: bool) -> Self {
+        let dpop: &[&str] = if dpop { &["--dpop"] } else { &[] };
+        Self::npm_with(world, calls, dpop)
+    }
+
+    pub(crate) fn npm_with(world: &World, calls: &Value, options: &[&str]) -> Self {
         let mut command = Command::new("node");
         command.arg(clients().join("mcp-client.mjs")).arg(world.endpoint()).arg(calls.to_string());
-        if dpop {
-            command.arg("--dpop");
-        }
-        Self::start(&mut command)
+        Self::start(command.args(options))
     }
 
     fn pypi(world: &World, calls: &Value) -> Self {
+        Self::pypi_with(world, calls, &[])
+    }
+
+    pub(crate) fn pypi_with(world: &World, calls: &Value, more: &[&str]) -> Self {
         let mut command = Command::new(clients().join("venv/bin/python"));
         command.arg(clients().join("mcp_client.py")).arg(world.endpoint()).arg(calls.to_string());
-        Self::start(&mut command)
+        Self::start(command.args(more))
     }
 
     /// The next event; null when none comes.
@@ -91,6 +97,12 @@ async fn world_with_person() -> (World, Browser) {
 /// The same, of a world that differs.
 pub(crate) async fn world_with_person_and(setup: &Setup) -> (World, Browser) {
     let world = World::with(EXE, setup);
+    let browser = person_of(&world).await;
+    (world, browser)
+}
+
+/// A person with a passkey, in a browser where they are signed in.
+pub(crate) async fn person_of(world: &World) -> Browser {
     std::fs::write(world.base.path().join("assistant.yaml"), WORKFLOW).unwrap();
     world.ok(&["agent", "add", AGENT, "--owner", "user:owner"]);
     world.ok(&["workflow", "publish", &world.path("assistant.yaml")]);
@@ -101,11 +113,11 @@ pub(crate) async fn world_with_person_and(setup: &Setup) -> (World, Browser) {
     browser.fill("#label", "Work laptop").await;
     browser.click("[data-passkey-enrol] button").await;
     browser.arrive(&format!("{}/", world.public_url)).await;
-    (world, browser)
+    browser
 }
 
 /// The person allows what the client asks for, as far as the page lets them.
-async fn consent(browser: &Browser, url: &str, scope: &str) {
+pub(crate) async fn consent(browser: &Browser, url: &str, scope: &str) {
     browser.open(url).await;
     browser.arrive("/consent/").await;
     browser.fill("#scope", scope).await;

@@ -54,7 +54,7 @@ impl PresentError {
 /// Signs for an agent. Called for every attempt to send a message, also when the client sends one again.
 pub trait Presenter: Send + Sync + 'static {
     /// Signs a call of `tool_id` (`mcp:<server>:tools/<name>`, `…:resources/read`, `…:prompts/<name>`) with these arguments:
-    /// those of the request, `{"uri": …}` when it reads a resource; a retry's `inputResponses` as member `$input` and its `requestState` as `$state`.
+    /// those of the request, `{"uri": …}` when it reads a resource; a retry's `inputResponses` as member `$input` and its `requestState` as `$state`, unless that is a gateway's own (`bailiwick-approval.…`).
     ///
     /// # Errors
     /// [`PresentError`] when there is nothing to sign with.

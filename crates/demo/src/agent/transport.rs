@@ -49,6 +49,9 @@ pub(super) struct PresentingHttp {
     presenter: Option<Arc<dyn Presenter>>,
 }
 
+/// How a gateway's own `requestState` begins.
+const WAITING: &str = "bailiwick-approval.";
+
 /// The tool id and the arguments that a proof is made over, for a request that is a call.
 fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)> {
     let (id, arguments, input, state) = match request {
@@ -73,6 +76,10 @@ fn call_of(server: &str, request: &ClientRequest) -> Option<(String, JsonObject)
         _ => return None,
     };
     let mut arguments = arguments;
+    // What the gateway asked itself, of a call that waits for a person, is no part of the call.
+    if state.as_ref().is_some_and(|state| state.starts_with(WAITING)) {
+        return Some((id, arguments));
+    }
     if let Some(input) = input {
         // `$input` is reserved: what the server asked for is part of what is signed.
         arguments.insert("$input".to_owned(), serde_json::to_value(input).unwrap_or_default());

@@ -99,6 +99,10 @@ fn understood(
             if params.member("task").is_some() {
                 return Err(not_enforceable("task"));
             }
+            // It would reach the tool server, which has not asked.
+            if call.waited.is_some() {
+                return Err(not_enforceable("requestState"));
+            }
             same(&said, Some(&call.id), method.name, Some(params))?;
             repeated_params(known, &call, headers)?;
             let presentation = of_chain(call.presentation.clone())?;

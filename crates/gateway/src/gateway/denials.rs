@@ -32,6 +32,9 @@ impl Gateway {
             let challenge = (challenge.scheme, challenge.scope.as_str());
             return wire::insufficient_scope(id, denial, entry, &metadata, challenge);
         }
+        if let Some(question) = self.visit_first(request, stopped, &entry) {
+            return question;
+        }
         let caller = (&request.server, request.presentation.form);
         self.answer(Some(&request.id), stopped, caller, &entry)
     }
@@ -49,7 +52,7 @@ impl Gateway {
             Some(Holding::Known(waiting)) => return waiting.entry,
             Some(Holding::New(new)) => match self.hold(request, stopped, &new, now).await {
                 Ok(waiting) => {
-                    stopped.denial = waiting.denial(self);
+                    stopped.denial = waiting.denial(self, &request.server);
                     return waiting.entry;
                 }
                 Err(HoldRefusal::Flood) => stopped.denial = Denial::new(Reason::ApprovalFlood),

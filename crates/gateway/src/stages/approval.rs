@@ -4,11 +4,12 @@
 //! is denied for now, waits as a row, and passes when it comes again, with a
 //! fresh proof and through all stages, after enough people approved exactly it.
 
-use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::aat::verify::{Chain, Verified};
+use bailiwick_core::accountable::{Accountable, Unavailable};
 use bailiwick_core::approval::{Question, policy_version};
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::denial::{Denial, Reason, Waits};
-use bailiwick_core::ids::{ApprovalId, EntryId, ToolId};
+use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::{Approvals, Approved, Held, Unsettled, Voice};
@@ -16,10 +17,12 @@ use bailiwick_policy::permit::{Ask, Permit};
 
 use super::Stopped;
 use super::authority::Covering;
+use super::boundary::CallRequest;
 use super::evidence::{Preimage, preimage};
 use super::policy::{Judged, Word};
 use crate::gateway::Inner;
 use crate::holds::{HeldCall, Waiting};
+use crate::request_state::{Bound, opens};
 
 /// A call that nothing stands against any more, not yet recorded.
 #[derive(Debug)]
@@ -69,10 +72,11 @@ pub(crate) struct NewHold {
 
 impl Waiting {
     /// The denial of a call that waits.
-    pub(crate) fn denial(&self, gateway: &Inner) -> Denial {
+    pub(crate) fn denial(&self, gateway: &Inner, server: &ServerName) -> Denial {
         let url = gateway.config.approvals_url.as_ref();
         let url = url.map(|base| format!("{base}/{}", self.id));
-        let waits = Waits { id: self.id.clone(), expires: self.expires, url };
+        let poll = Some(gateway.config.poll_url(server.as_str(), self.id.as_str()));
+        let waits = Waits { id: self.id.clone(), expires: self.expires, url, poll };
         Denial::new(Reason::ApprovalRequired).about(self.id.as_str()).waiting(waits)
     }
 }
@@ -80,11 +84,25 @@ impl Waiting {
 /// Passes permits on, and calls that people approved.
 pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped> {
     let Judged { call, word } = judged;
+    let case = match &word {
+        Word::Permit(permit) => permit.case(),
+        Word::Ask(ask) => ask.case(),
+    };
+    let forged = !state_holds(gateway, &call.request, case.verified());
     let ask = match word {
+        Word::Permit(permit) if forged => {
+            let (finding, heard) = (permit.case().finding(), permit.case().heard());
+            let (finding, heard) = (Some(finding.clone()), Some(Box::new(heard.clone())));
+            let stopped = Stopped::known(Denial::new(Reason::RequestStateInvalid), permit);
+            return Err(Stopped { finding, heard, ..stopped.on(call.ground) });
+        }
         Word::Permit(permit) => return Ok(Cleared { call, permit, used: None }),
+        Word::Ask(ask) if forged => {
+            return Err(stopped(call, ask, Denial::new(Reason::RequestStateInvalid), None));
+        }
         Word::Ask(ask) => ask,
     };
-    let fold = fold(&call, &ask);
+    let fold = fold(&call.request, ask.case().verified().chain());
     let now = ask.case().verified().now();
     let held = match gateway.ports.holds.held(&fold, now) {
         Ok(held) => held,
@@ -124,22 +142,32 @@ pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped>
             }
             let expires = held.question.expires;
             let waiting = Waiting { id: held.question.id, entry: held.entry, expires };
-            let denial = waiting.denial(gateway);
+            let denial = waiting.denial(gateway, &call.request.server);
             Err(stopped(call, ask, denial, Some(Holding::Known(Box::new(waiting)))))
         }
     }
 }
 
 /// What equal calls share: by whom, what, with which arguments.
-fn fold(call: &Covering, ask: &Ask) -> String {
-    let verified = ask.case().verified();
+pub(crate) fn fold(request: &CallRequest, chain: &Chain) -> String {
     let text: Json = Object::new()
-        .with("leaf", verified.chain().leaf_hash())
-        .with("server", &call.request.server)
-        .with("tool", verified.tool())
-        .with("arguments", call.request.call.arguments.clone())
+        .with("leaf", chain.leaf_hash())
+        .with("server", &request.server)
+        .with("tool", request.call.tool.as_str())
+        .with("arguments", request.call.arguments.clone())
         .into();
     text.canonical()
+}
+
+/// Whether what the client kept of an earlier try is for this caller and this
+/// call; a call without anything of the kind is as good as any.
+///
+/// SECURITY: it lets nothing pass. Whoever sends one that was made for something
+/// else, or that nobody made, is told so and recorded.
+fn state_holds(gateway: &Inner, request: &CallRequest, who: &Verified<Accountable>) -> bool {
+    let Some(waited) = &request.waited else { return true };
+    let bound = Bound::of(request, who.chain(), who.facts());
+    bound.is_some_and(|bound| opens(&gateway.state_key, &waited.state, &bound, who.now()))
 }
 
 /// The version of the policy that asks: the bundle in force and the workflow.

@@ -9,7 +9,9 @@ use bailiwick_core::accountable::Facts;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, JsonError, Object};
-use bailiwick_policy::mcp_methods::{self, Call, Era, Method, Sender, Shape, TaskWish, Treatment};
+use bailiwick_policy::mcp_methods::{
+    self, Call, Era, Method, Sender, Shape, TaskWish, Treatment, Waited,
+};
 use http::{HeaderMap, StatusCode};
 
 use crate::config::Config;
@@ -26,7 +28,7 @@ pub(crate) use presentation::{of_body, of_call, of_message};
 use presentation::take_presentation;
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(crate) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Headers that mean something here: one value each.
 const SINGLE: [&str; 11] = [
@@ -60,6 +62,8 @@ pub struct CallRequest {
     pub(crate) stated: Option<Vec<(String, String)>>,
     /// Whether its client can follow it as a task.
     pub(crate) wish: Option<TaskWish>,
+    /// What its client kept of an earlier try that had to wait.
+    pub(crate) waited: Option<Waited>,
 }
 
 /// How a call is said to its tool server.
@@ -394,7 +398,8 @@ fn read_message(
             accepts_events,
         })));
     };
-    let params = params.unwrap_or_default();
+    let mut params = params.unwrap_or_default();
+    let waited = mcp_methods::take_waited(&mut params);
     let formed = method.call(&server, &params).and_then(|c| Ok((c, method.task_wish(&params)?)));
     let (call, wish) = formed.map_err(|error| {
         Malformed::new(Reason::RequestMalformed, StatusCode::OK, -32602, "invalid params")
@@ -416,6 +421,7 @@ fn read_message(
         enforcement: Enforcement::Gateway,
         stated: (era == Era::Stateless).then(|| stated(headers)).transpose()?,
         wish,
+        waited,
     })))
 }
 
@@ -477,6 +483,7 @@ impl CallRequest {
             enforcement,
             stated: None,
             wish: None,
+            waited: None,
         })
     }
 
@@ -501,6 +508,7 @@ impl CallRequest {
             enforcement,
             stated: None,
             wish: None,
+            waited: None,
         }
     }
 }

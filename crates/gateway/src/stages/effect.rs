@@ -407,6 +407,9 @@ fn answer_of(recorded: &Recorded<Permit>, received: &Received) -> (Json, bool, O
 /// Names the decision in a result.
 pub(crate) fn with_decision(result: &mut Object, entry: &EntryId, action_digest: Option<Digest>) {
     let mut meta = result.member("_meta").and_then(Json::as_object).cloned().unwrap_or_default();
+    // SECURITY: that a call waits is the gateway's word, on which clients send it
+    // again.
+    meta.remove(wire::APPROVAL);
     meta.insert(DECISION, Object::new().with("id", entry).with("action_digest", action_digest));
     result.insert("_meta", meta);
 }

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::approval::Verdict;
 use bailiwick_core::crypto::from_base64url;
-use bailiwick_core::ids::ApprovalId;
+use bailiwick_core::ids::{ApprovalId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
 use futures_util::future::BoxFuture;
 
 use super::{MemoryJournal, lock};
-use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
+use crate::holds::{AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Waiting};
 
 /// Keeps waiting calls in memory, as the real one does: what the journal spent is
 /// gone.
@@ -88,6 +89,37 @@ impl Holds for MemoryHolds {
             now < held.question.expires && !self.journal.has_spent(&held.question.id)
         });
         Ok(held.map(|held| HeldCall { relying_party: kept.relying_party.clone(), ..held }))
+    }
+
+    fn asked_call(
+        &self,
+        id: &ApprovalId,
+        now: Timestamp,
+    ) -> Result<Option<AskedCall>, Unavailable> {
+        let kept = lock(&self.held);
+        if kept.fault == Some(HoldRefusal::Unavailable) {
+            return Err(Unavailable);
+        }
+        let Some(hold) = kept.asked.iter().find(|hold| hold.question.id == *id) else {
+            return Ok(None);
+        };
+        let said = |verdict| {
+            let held = kept.by_fold.get(&hold.fold).filter(|held| held.question.id == *id);
+            held.is_some_and(|held| held.spoken.iter().any(|spoken| spoken.verdict == verdict))
+        };
+        let state = if self.journal.has_spent(id) {
+            QuestionState::Spent
+        } else if said(Verdict::Deny) {
+            QuestionState::Denied
+        } else if hold.question.expires <= now {
+            QuestionState::Expired
+        } else if said(Verdict::Approve) {
+            QuestionState::Approved
+        } else {
+            QuestionState::Pending
+        };
+        let server = ServerName::parse(hold.tool.server()).map_err(|_| Unavailable)?;
+        Ok(Some(AskedCall { server, leaf: hold.leaf, state, expires: hold.question.expires }))
     }
 
     fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {

@@ -14,19 +14,19 @@ use bailiwick_gateway::ports::{HoldRefusal, Spoken};
 use bailiwick_policy::{Bundle, Policies};
 use serde_json::json;
 
-const ASK: &str = r#"
+pub(crate) const ASK: &str = r#"
     @id("all") @reason("everything") permit (principal, action, resource);
     @id("ask-first") @reason("a person looks at this") @approval
     forbid (principal, action, resource == Tool::"mcp:support-desk:tools/get_ticket");"#;
-const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
+pub(crate) const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
 /// Two of those with the role, whose key files count up to high risk.
 const TWO: &str = "approvals: {by: [approvers], needed: 2, key_max_risk: high, wait_seconds: 60}\n";
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     asking(WORKFLOW.to_owned()).await
 }
 
-async fn asking(workflow: String) -> World {
+pub(crate) async fn asking(workflow: String) -> World {
     planned(Plan { workflow, ..Plan::default() }).await
 }
 
@@ -42,22 +42,22 @@ async fn planned(plan: Plan) -> World {
     world
 }
 
-fn enforce(world: &World, policy: &str) {
+pub(crate) fn enforce(world: &World, policy: &str) {
     let bundle = Bundle::parse([("test.cedar".to_owned(), policy.to_owned())]).unwrap();
     world.catalogue.enforce(Policies { enforced: Some(Arc::new(bundle)), candidate: None });
 }
 
-async fn call(world: &World, holder: &Holder, ticket: i64) -> Raw {
+pub(crate) async fn call(world: &World, holder: &Holder, ticket: i64) -> Raw {
     let arguments = json!({"ticket_id": ticket});
     let presented = holder.present("get_ticket", &arguments);
     world.call("get_ticket", arguments, Some(&presented)).await
 }
 
-fn code(raw: &Raw) -> String {
+pub(crate) fn code(raw: &Raw) -> String {
     raw.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned()
 }
 
-fn asked(world: &World) -> Question {
+pub(crate) fn asked(world: &World) -> Question {
     world.holds.asked().pop().unwrap().question
 }
 
@@ -75,12 +75,12 @@ fn spoken(who: &str, n: u8, verdict: Verdict, signed: Signed) -> Spoken {
 }
 
 /// Somebody with the role `approver` and a key file says it.
-fn say(world: &World, question: &Question, who: &str, n: u8, verdict: Verdict) {
+pub(crate) fn say(world: &World, question: &Question, who: &str, n: u8, verdict: Verdict) {
     let signed = Signed::Key(question.sign(verdict, &key(n)).unwrap());
     world.holds.say(&question.id, spoken(who, n, verdict, signed));
 }
 
-fn approve(world: &World) -> Question {
+pub(crate) fn approve(world: &World) -> Question {
     let question = asked(world);
     say(world, &question, "user:9", 9, Verdict::Approve);
     question
@@ -90,7 +90,7 @@ fn member<'e>(event: &'e Event, name: &str) -> &'e Object {
     event.body.member(name).and_then(Json::as_object).unwrap()
 }
 
-fn upstream_calls(world: &World) -> usize {
+pub(crate) fn upstream_calls(world: &World) -> usize {
     world.tap.seen().iter().filter(|m| m.method() == "tools/call").count()
 }
 

@@ -124,6 +124,11 @@ async fn what_only_a_gateway_that_sees_answers_can_enforce_is_denied() {
     able["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
         json!({"elicitation": {}});
     assert_eq!(behind.envoy.told(behind.call(&ticket(), &able, &[])).await.0, 401);
+    // What is the gateway's of a call that waited would reach the tool server.
+    let mut waited = body("get_ticket", &ticket(), None);
+    waited["params"]["requestState"] = json!("bailiwick-approval.x");
+    waited["params"]["inputResponses"] = json!({"q": {"action": "accept"}});
+    assert_eq!(behind.envoy.told(behind.call(&ticket(), &waited, &[])).await.0, 401);
     // A number that parsers read differently.
     let text = body("get_ticket", &ticket(), None).to_string();
     let text = text.replace("8821", "8821.0000000000000000001");

@@ -36,3 +36,4 @@ mod support;
 mod tasks;
 mod tls;
 mod upstream;
+mod waiting;

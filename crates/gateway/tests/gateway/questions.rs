@@ -479,6 +479,12 @@ async fn a_result_that_asks_passes_only_where_the_question_is_listed() {
             Some(("upstream-asks", "error")),
         ),
         (json!({"resultType": "input_required", "requestState": "s"}), false, None),
+        // The gateway's own, which a client would send back to the gateway.
+        (
+            json!({"resultType": "input_required", "requestState": "bailiwick-approval.s"}),
+            true,
+            Some(("upstream-asks", "error")),
+        ),
         (
             json!({"resultType": "task", "taskId": "t-1"}),
             true,

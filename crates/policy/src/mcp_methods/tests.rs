@@ -144,6 +144,35 @@ fn a_call_has_the_tool_id_and_arguments_that_the_table_says() {
 }
 
 #[test]
+fn what_the_gateway_asked_is_no_part_of_the_call() {
+    let again = r#"{"name":"get","arguments":{"id":1},"requestState":"bailiwick-approval.x","inputResponses":{"io.bailiwick/approval":{"action":"ACTION"},"q":{}}}"#;
+    for (action, declined) in [("accept", false), ("decline", true), ("cancel", true)] {
+        let Json::Object(mut params) =
+            Json::parse(again.replace("ACTION", action).as_bytes(), &JsonLimits::DEFAULT).unwrap()
+        else {
+            panic!("no object")
+        };
+        let formed = form("tools/call", &again.replace("ACTION", action)).unwrap();
+        assert_eq!(Json::from(formed.arguments).canonical(), r#"{"id":1}"#);
+        let waited = take_waited(&mut params).unwrap();
+        assert_eq!((waited.state.as_str(), waited.declined), ("bailiwick-approval.x", declined));
+        assert_eq!(Json::from(params).canonical(), r#"{"arguments":{"id":1},"name":"get"}"#);
+    }
+    // A tool server's own is a part of the call, and stays where it is.
+    let theirs = r#"{"name":"get","requestState":"x.bailiwick-approval.","inputResponses":{"io.bailiwick/approval":{"action":"accept"}}}"#;
+    let Json::Object(mut params) = Json::parse(theirs.as_bytes(), &JsonLimits::DEFAULT).unwrap()
+    else {
+        panic!("no object")
+    };
+    let before = params.clone();
+    assert_eq!(take_waited(&mut params), None);
+    assert_eq!(params, before);
+    let call = form("tools/call", theirs).unwrap();
+    assert!(call.arguments.member(STATE_ARGUMENT).is_some());
+    assert!(call.arguments.member(INPUT_ARGUMENT).is_some());
+}
+
+#[test]
 fn what_is_not_a_plain_call_is_refused() {
     for (name, params, code) in [
         ("tools/list", "{}", "call-not-a-call"),

@@ -48,8 +48,9 @@ pub struct Approval {
     pub principal: Alias,
     /// The agent.
     pub agent: AgentId,
-    /// The instance.
-    pub instance: InstanceId,
+    /// The instance; none, where a client presents an access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
     /// The workflow.
     pub workflow: WorkflowId,
     /// Its version.

@@ -12,7 +12,7 @@ CREATE TABLE approvals (
     tool            TEXT    NOT NULL,
     principal       TEXT    NOT NULL,
     agent           TEXT    NOT NULL,
-    instance        TEXT    NOT NULL,
+    instance        TEXT,
     workflow        TEXT    NOT NULL,
     workflow_digest BLOB    NOT NULL,
     task            TEXT    NOT NULL,
