@@ -48,6 +48,6 @@ pub use service::{
     AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
     Erasure, Invited, LOGIN_SECONDS, ListedApproval, Login, NewCredential, OwnAccount,
     OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Sayer,
-    ShownApproval, ShownVerdict, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
-    relying_party, spoken,
+    ShownApproval, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Target, Then,
+    TokenAnswer, ToolState, relying_party, spoken, standing_voices,
 };

@@ -3,11 +3,13 @@
 
 use bailiwick_core::aat::make::MakeError;
 use bailiwick_core::approval::ApprovalError;
+use bailiwick_core::approval::standing::TermsError;
 use bailiwick_core::crypto::KeyError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
 use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::Barred;
 use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::entitlements::Exceeded;
@@ -48,6 +50,25 @@ pub enum Refusal {
     /// Somebody who decided already.
     #[error("you have decided on this call already")]
     SaidBefore,
+    /// Terms that nobody may sign.
+    #[error(transparent)]
+    StandingTerms(#[from] TermsError),
+    /// Terms that do not cover the call because of which they are signed, or are
+    /// others than those of the standing approval with this id.
+    #[error("the standing approval does not cover the call that waits")]
+    StandingElsewhere,
+    /// Terms that outlive what the call rests on.
+    #[error("the delegation ends at {most}, and no standing approval under it lasts longer")]
+    StandingTooLong {
+        /// When it ends.
+        most: Timestamp,
+    },
+    /// A standing approval that lets nothing pass any more.
+    #[error("the standing approval counts no more: {how}")]
+    StandingOver {
+        /// `revoked`, `expired` or `used_up`.
+        how: &'static str,
+    },
     /// Words that are too many.
     #[error("what is added in words has at most {max} characters")]
     NoteTooLong {

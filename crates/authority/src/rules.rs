@@ -19,6 +19,8 @@
 //! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it, `restated?`: a login states other groups or claims | |
 //! | `credential.trusted` | principal | `credential`, `by` (alias) | |
 //! | `approval.decided` | principal (approver), agent, workflow, task | `approval`, `asked` (entry), `verdict`, `grade`, `credential`, `action_digest`, `policy`, `rule`, `expires` | `signed`, `note?` |
+//! | `standing.approved` | principal (approver), agent, workflow, task, tool | `standing`, `digest` (of the terms), `grade`, `credential`, `row` | `terms`, `signed`, `note?` |
+//! | `standing.revoked` | principal?, agent, workflow, task, tool | `standing`, `by`: `operator` or `principal`, `session_of?` (alias), `row` | `reason` |
 //! | `role.changed` | principal | `role`, `held` | |
 //! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
@@ -67,6 +69,7 @@ pub mod principals;
 pub mod provider_keys;
 pub mod revocations;
 pub mod roles;
+pub mod standings;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;

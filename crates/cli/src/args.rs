@@ -13,6 +13,7 @@ mod people;
 mod policy;
 mod running;
 mod setup;
+mod standings;
 mod vault;
 mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
@@ -24,6 +25,7 @@ pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, Prin
 pub(crate) use policy::PolicyVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
+pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
 

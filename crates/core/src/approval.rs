@@ -7,20 +7,25 @@
 use crate::crypto::{Digest, KeyError, sha256};
 use crate::grant::Passkey;
 use crate::ids::ApprovalId;
-use crate::jose::{self, HeaderRules, JoseError, Jws, JwsSigner, VerifyingKey};
+use crate::jose::{JoseError, JwsSigner, VerifyingKey};
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
 use crate::time::Timestamp;
 use crate::webauthn::{Assertion, AssertionError, RelyingParty};
 
+mod batch;
+mod signable;
+pub mod standing;
 #[cfg(test)]
 mod tests;
+
+pub use batch::{BATCH_TYPE, Batch, MAX_BATCH, SignedBatch};
+pub use signable::Signable;
 
 /// The `typ` of a verdict signed with an approver's key.
 pub const TYPE: &str = "bailiwick-approval+jwt";
 
 const PROOF_JSON: JsonLimits = JsonLimits { max_bytes: 16 << 10, max_depth: 4, max_values: 64 };
-const MAX_SIGNED_BYTES: usize = 4096;
 
 /// What a person decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,9 +101,12 @@ impl Question {
         sha256(self.statement(verdict).canonical().as_bytes())
     }
 
-    /// The payload of a verdict that is signed with an approver's key.
-    fn payload(&self, verdict: Verdict) -> Object {
-        Object::new().with("digest", self.digest(verdict)).with("approval", &self.id)
+    /// What a signature for `verdict` is over.
+    #[must_use]
+    pub fn signable(&self, verdict: Verdict) -> Signable {
+        let digest = self.digest(verdict);
+        let payload = Object::new().with("digest", digest).with("approval", &self.id);
+        Signable::new(TYPE, digest, payload)
     }
 
     /// Signs `verdict` with an approver's key.
@@ -106,11 +114,11 @@ impl Question {
     /// # Errors
     /// [`KeyError`] when the library refuses to sign.
     pub fn sign(&self, verdict: Verdict, signer: &dyn JwsSigner) -> Result<String, KeyError> {
-        jose::sign(TYPE, None, &self.payload(verdict).into(), signer)
+        self.signable(verdict).sign(signer)
     }
 
     /// Whether `signed` is an approver's signature for `verdict` on this very
-    /// question, and how it was made.
+    /// question, alone or in a batch of approvals, and how it was made.
     ///
     /// # Errors
     /// See [`ApprovalError`].
@@ -120,50 +128,16 @@ impl Question {
         signed: &Signed,
         registered: &Registered<'_>,
     ) -> Result<Grade, ApprovalError> {
-        match signed {
-            Signed::Passkey(assertion) => self.verify_passkey(verdict, assertion, registered),
-            Signed::Key(jws) => self.verify_key(verdict, jws, registered.keys),
+        let Signed::Batch(signed) = signed else {
+            return self.signable(verdict).verify(signed, registered);
+        };
+        // SECURITY: a batch approves. The digest of a denial that stands in one is none of a
+        // question's approval, so it counts for nothing.
+        let listed = signed.batch().holds(&self.digest(Verdict::Approve));
+        if verdict != Verdict::Approve || !listed {
+            return Err(ApprovalError::OtherQuestion);
         }
-    }
-
-    fn verify_passkey(
-        &self,
-        verdict: Verdict,
-        assertion: &Assertion,
-        registered: &Registered<'_>,
-    ) -> Result<Grade, ApprovalError> {
-        let relying_party = registered.relying_party.ok_or(ApprovalError::NotRegistered)?;
-        let passkey = registered
-            .passkeys
-            .iter()
-            .find(|p| p.credential_id == assertion.credential_id)
-            .ok_or(ApprovalError::NotRegistered)?;
-        let digest = self.digest(verdict);
-        assertion
-            .verify(digest.bytes(), &passkey.key, relying_party)
-            .map_err(ApprovalError::Assertion)?;
-        Ok(Grade::Passkey)
-    }
-
-    fn verify_key(
-        &self,
-        verdict: Verdict,
-        jws: &str,
-        keys: &[VerifyingKey],
-    ) -> Result<Grade, ApprovalError> {
-        const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
-        let jws = Jws::parse(jws, MAX_SIGNED_BYTES)
-            .and_then(|jws| jws.check_header(&RULES))
-            .map_err(ApprovalError::Jws)?;
-        for key in keys.iter().filter(|k| k.accepts(jws.algorithm())) {
-            match jws.verify(key) {
-                Ok(payload) if payload == self.payload(verdict) => return Ok(Grade::Key),
-                Ok(_) => return Err(ApprovalError::OtherQuestion),
-                Err(JoseError::Signature) => {}
-                Err(error) => return Err(ApprovalError::Jws(error)),
-            }
-        }
-        Err(ApprovalError::NotRegistered)
+        signed.batch().signable().verify(signed.by(), registered)
     }
 }
 
@@ -210,16 +184,27 @@ pub struct Registered<'a> {
     pub relying_party: Option<&'a RelyingParty>,
 }
 
-/// A verdict's signature as it is kept; nothing in it is trusted.
+/// A signature as it is kept; nothing in it is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signed {
     /// A passkey's assertion whose challenge is the digest.
     Passkey(Assertion),
-    /// A compact JWS `{digest, approval}` of type [`TYPE`].
+    /// A compact JWS whose payload names the digest, of the [`Signable`]'s type.
     Key(String),
+    /// One signature for many questions.
+    Batch(Box<SignedBatch>),
 }
 
 impl Signed {
+    /// The signature itself, alone or that of its batch: a passkey's or a key's.
+    #[must_use]
+    pub fn by(&self) -> &Self {
+        match self {
+            Self::Batch(signed) => signed.by(),
+            Self::Passkey(_) | Self::Key(_) => self,
+        }
+    }
+
     /// The text that is kept. A JWS is its own text.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -228,6 +213,7 @@ impl Signed {
             Self::Passkey(assertion) => {
                 Json::from(Object::new().with("passkey", assertion.to_json())).canonical()
             }
+            Self::Batch(signed) => signed.to_json().canonical(),
         }
     }
 
@@ -242,8 +228,12 @@ impl Signed {
         }
         let json = Json::parse(text.as_bytes(), &PROOF_JSON);
         let json = json.map_err(|_| ApprovalError::Malformed)?;
-        let o = json.as_object().filter(|o| o.len() == 1).ok_or(ApprovalError::Malformed)?;
-        let assertion = o.member("passkey").ok_or(ApprovalError::Malformed)?;
+        let o = json.as_object().ok_or(ApprovalError::Malformed)?;
+        if let Some(batch) = o.member("batch") {
+            return SignedBatch::from_json(o, batch).map(|signed| Self::Batch(Box::new(signed)));
+        }
+        let assertion = o.member("passkey").filter(|_| o.len() == 1);
+        let assertion = assertion.ok_or(ApprovalError::Malformed)?;
         Assertion::from_json(assertion).map(Self::Passkey).map_err(ApprovalError::Assertion)
     }
 }
@@ -260,6 +250,9 @@ pub enum ApprovalError {
     /// The signature is over something else: another action, verdict or end.
     #[error("the signature is over another question or verdict than the one presented")]
     OtherQuestion,
+    /// A batch of none, of too many, or with one that stands there twice.
+    #[error("a batch approves 1 to {MAX_BATCH} different calls")]
+    Batch,
     /// The JWS is refused.
     #[error("the signed verdict is refused: {0}")]
     Jws(JoseError),
@@ -276,6 +269,7 @@ impl ApprovalError {
             Self::Malformed => "approval-malformed",
             Self::NotRegistered => "approval-signer-not-enrolled",
             Self::OtherQuestion => "approval-other-question",
+            Self::Batch => "approval-batch",
             Self::Jws(e) => e.code(),
             Self::Assertion(e) => e.code(),
         }
@@ -290,6 +284,7 @@ impl ApprovalError {
                 "sign with a passkey or approver key that is enrolled for you and has come of age"
             }
             Self::OtherQuestion => "sign what is shown now: load the approval again",
+            Self::Batch => "approve fewer calls at once, each of them once",
             Self::Jws(e) => e.remedy(),
             Self::Assertion(e) => e.remedy(),
         }

@@ -6,6 +6,7 @@
 
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::approval::Question;
+use bailiwick_core::approval::standing::Terms;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
 use bailiwick_core::ledger::Event;
@@ -28,6 +29,17 @@ pub struct HeldCall {
     pub entry: EntryId,
     /// What people said: everybody who is active.
     pub spoken: Vec<Spoken>,
+    /// Where passkeys are used.
+    pub relying_party: Option<RelyingParty>,
+}
+
+/// A standing approval as it is on record.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What was signed.
+    pub terms: Terms,
+    /// Who signed it: everybody who is active.
+    pub signed: Vec<Spoken>,
     /// Where passkeys are used.
     pub relying_party: Option<RelyingParty>,
 }
@@ -142,6 +154,18 @@ pub trait Holds: Send + Sync {
     /// When it cannot be read.
     fn asked_call(&self, id: &ApprovalId, now: Timestamp)
     -> Result<Option<AskedCall>, Unavailable>;
+
+    /// The standing approvals for `tool` under the root `root` that last at `now`,
+    /// were not revoked and are not used up; those that end first first.
+    ///
+    /// # Errors
+    /// When they cannot be read: the call is denied.
+    fn standings(
+        &self,
+        root: &Digest,
+        tool: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Standing>, Unavailable>;
 
     /// Writes the decision and lets the call wait, in one transaction. Of equal
     /// calls at the same moment the first is written, and all get its answer.

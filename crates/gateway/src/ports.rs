@@ -11,6 +11,7 @@ use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::api::Operation;
+use bailiwick_policy::approvers::Unsettled;
 use bailiwick_policy::catalogue::Definition;
 pub use bailiwick_policy::grades::UpstreamIdentity;
 use bailiwick_policy::{Policies, Workflow};
@@ -19,9 +20,9 @@ use futures_util::future::BoxFuture;
 use crate::broker::Carried;
 pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 pub use crate::holds::{
-    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Waiting,
+    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
 };
-pub use crate::stages::approval::Used;
+pub use crate::stages::approval::{Used, UsedApproval, UsedStanding};
 
 /// Clock and entropy.
 pub trait Host: Send + Sync {
@@ -141,6 +142,13 @@ pub enum RecordRefusal {
     /// The approval was spent before, or is none any more.
     #[error("the approval was already used")]
     ApprovalSpent,
+    /// What people said does not settle the call any more: somebody lost the
+    /// right, or denied it meanwhile.
+    #[error("the approval does not hold any more: {why}")]
+    ApprovalLost {
+        /// Why.
+        why: Unsettled,
+    },
     /// The event's time is before the last durable entry's.
     #[error("the clock is behind the last durable entry")]
     ClockBehind,

@@ -19,12 +19,21 @@ use bailiwick_core::webauthn::RelyingParty;
 use crate::grades::Risk;
 use crate::limits::MAX_LABEL_CHARS;
 
+mod matter;
+mod standing;
+
+pub use matter::Matter;
+pub use standing::StandingApproved;
+
 /// Seconds that a held call waits, unless the workflow says otherwise.
 pub const DEFAULT_WAIT_SECONDS: u64 = 900;
 /// Seconds that a held call may wait at most: what it rests on lives no longer.
 pub const MAX_WAIT_SECONDS: u64 = 86_400;
 /// People that may be asked to agree on one call.
 pub const MAX_NEEDED: u64 = 16;
+/// The highest risk that a key file may approve in a batch, whatever the
+/// workflow says.
+const MAX_KEY_BATCH_RISK: Risk = Risk::Medium;
 
 /// One way to be somebody who may decide.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +155,9 @@ pub enum Barred {
     /// The signature is too weak for the risk.
     #[error("a call of this risk is approved with a passkey, not with a key file")]
     GradeTooLow,
+    /// The risk is too high for a standing approval.
+    #[error("calls of critical risk are approved one by one")]
+    StandingTooRisky,
 }
 
 impl Barred {
@@ -156,6 +168,7 @@ impl Barred {
             Self::NotNamed => "approver-not-named",
             Self::OwnCall => "approver-is-principal",
             Self::GradeTooLow => "approval-grade-too-low",
+            Self::StandingTooRisky => "standing-too-risky",
         }
     }
 
@@ -166,6 +179,7 @@ impl Barred {
             Self::NotNamed => "ask one of those whom the workflow names under `approvals`",
             Self::OwnCall => "ask another approver",
             Self::GradeTooLow => "open the approval in the console and sign with your passkey",
+            Self::StandingTooRisky => "approve this call alone",
         }
     }
 }
@@ -304,8 +318,20 @@ impl Approvals {
         let grade = question.verify(voice.verdict, voice.signed, &voice.registered)?;
         if voice.verdict == Verdict::Approve {
             self.may_approve_by(grade, held)?;
+            Self::may_approve_in(voice.signed, grade, held)?;
         }
         Ok(grade)
+    }
+
+    /// Whether a call of this risk may be one of many that a signature of `grade`
+    /// approves at once.
+    fn may_approve_in(signed: &Signed, grade: Grade, held: &Held<'_>) -> Result<(), Barred> {
+        match signed {
+            Signed::Batch(_) if grade < Grade::Passkey && held.risk > MAX_KEY_BATCH_RISK => {
+                Err(Barred::GradeTooLow)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether enough people approved `question` by `now`, and nobody who may
@@ -323,11 +349,21 @@ impl Approvals {
         if now >= question.expires {
             return Err(Unsettled::Expired);
         }
+        let grade = self.agreed(voices, |voice| self.counts(question, held, voice))?;
+        Ok(Approved { question: question.clone(), grade })
+    }
+
+    /// The weakest signature of enough people whose voices count.
+    fn agreed(
+        &self,
+        voices: &[Voice<'_>],
+        counts: impl Fn(&Voice<'_>) -> Result<Grade, Lost>,
+    ) -> Result<Grade, Unsettled> {
         let mut approved = BTreeSet::new();
         let mut weakest = Grade::Passkey;
         let mut lost = None;
         for voice in voices {
-            match (self.counts(question, held, voice), voice.verdict) {
+            match (counts(voice), voice.verdict) {
                 (Ok(_), Verdict::Deny) => return Err(Unsettled::Denied),
                 (Ok(grade), Verdict::Approve) => {
                     approved.insert(voice.who.id);
@@ -338,7 +374,7 @@ impl Approvals {
         }
         let given = u64::try_from(approved.len()).unwrap_or(u64::MAX);
         match self.needed.max(1).saturating_sub(given) {
-            0 => Ok(Approved { question: question.clone(), grade: weakest }),
+            0 => Ok(weakest),
             missing => Err(Unsettled::Waiting { missing, lost }),
         }
     }

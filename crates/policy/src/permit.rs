@@ -12,12 +12,13 @@
 
 use bailiwick_core::aat::verify::Verified;
 use bailiwick_core::accountable::Accountable;
+use bailiwick_core::approval::standing::Use;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
 use bailiwick_core::ids::ToolId;
 
-use crate::approvers::Approved;
+use crate::approvers::{Approved, StandingApproved};
 use crate::catalogue::Rating;
 use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput, Upstream};
 use crate::grades::{Consent, Level, UpstreamIdentity};
@@ -117,6 +118,39 @@ impl Ask {
             && question.policy == *policy
             && question.rule == self.case.finding.rule.as_ref();
         if same { Ok(Permit { case: self.case }) } else { Err(Box::new(self)) }
+    }
+
+    /// What a standing approval must cover to let this call pass: the verified
+    /// call's own root, tool and arguments. `pin` is the tool's definition as
+    /// catalogued, `policy` the version of the policy that asks.
+    #[must_use]
+    pub fn as_use(&self, pin: Option<Digest>, policy: Digest) -> Use<'_> {
+        let verified = &self.case.verified;
+        Use {
+            root: verified.chain().root_hash(),
+            tool: verified.tool(),
+            pin,
+            arguments: verified.arguments(),
+            policy,
+            rule: self.case.finding.rule.as_ref(),
+        }
+    }
+
+    /// Lets the call pass as the same again: people signed terms that cover it. A
+    /// call that they do not cover gives the question back.
+    ///
+    /// # Errors
+    /// `self`, as it was.
+    pub fn approve_again(
+        self,
+        approved: &StandingApproved,
+        pin: Option<Digest>,
+        policy: Digest,
+    ) -> Result<Permit, Box<Self>> {
+        match approved.terms().covers(&self.as_use(pin, policy)) {
+            true => Ok(Permit { case: self.case }),
+            false => Err(Box::new(self)),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "standing_signatures",
+    "standings",
     "verdicts",
     "approvals",
     "revocations",
@@ -31,6 +33,10 @@ pub(crate) const TABLES: &[&str] = &[
     "agents",
     "principals",
 ];
+
+/// Those of them whose rows stand in leaves whole, with their texts sealed
+/// beside them.
+pub(crate) const FROM_LEAVES: &[&str] = &["standing_signatures", "standings"];
 
 /// Runs one writing statement; `what` names the record in errors.
 pub(crate) fn execute(
@@ -290,6 +296,9 @@ impl View<'_> {
             Row::Approval(a) => self.apply_approval(a, entry),
             Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
             Row::Verdict(v) => self.apply_verdict(v, entry),
+            Row::StandingApproved(approved) => self.apply_standing(approved, entry),
+            Row::StandingRevoked { standing } => self.apply_standing_revoked(standing),
+            Row::StandingUsed { standing } => self.apply_standing_used(standing),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
     }

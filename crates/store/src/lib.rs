@@ -39,6 +39,7 @@ mod rebuild;
 mod registry;
 mod rows;
 mod seal;
+mod standings;
 mod store;
 mod tickets;
 mod tx;
@@ -62,8 +63,9 @@ pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client,
     ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
     Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
-    Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
-    TokenForm, ToolServer, UnknownText, Verdict, Workflow,
+    Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved, StandingSignature,
+    StandingState, Status, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText,
+    Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Joined, Options, Store};

@@ -7,8 +7,8 @@
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
-    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
-    ToolId, WorkflowId,
+    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, StandingId,
+    TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ mod approvals;
 mod ledger;
 mod people;
 mod policy;
+mod standings;
 mod subject;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
@@ -48,6 +49,7 @@ pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
 };
 pub use policy::{Place, Policy};
+pub use standings::{Standing, StandingApproved, StandingSignature, StandingState};
 pub use subject::{Revocation, Revocations, Subject};
 
 /// A stored text is none of those expected.
@@ -407,6 +409,18 @@ pub enum Row {
         /// Whether it holds from now on.
         held: bool,
     },
+    /// Somebody signed a standing approval.
+    StandingApproved(Box<StandingApproved>),
+    /// A standing approval was taken back.
+    StandingRevoked {
+        /// Which.
+        standing: StandingId,
+    },
+    /// A standing approval let a call pass.
+    StandingUsed {
+        /// Which.
+        standing: StandingId,
+    },
     /// A new task.
     Task(Task),
     /// A tool server, new or changed.
@@ -433,6 +447,9 @@ impl Row {
                 | Self::PrincipalStatus { .. }
                 | Self::Revocation { .. }
                 | Self::Role { .. }
+                | Self::StandingApproved(_)
+                | Self::StandingRevoked { .. }
+                | Self::StandingUsed { .. }
         )
     }
 }

@@ -41,6 +41,7 @@ mod login;
 mod openapi;
 mod people;
 mod routes;
+mod standings;
 #[cfg(test)]
 mod tests;
 mod views;

@@ -1,6 +1,7 @@
 //! What people say about calls that wait for them.
 
-use bailiwick_core::approval::{Grade, Question, Signed, Verdict};
+use bailiwick_core::approval::{ApprovalError, Grade, Question, Signed, Verdict};
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -36,6 +37,30 @@ pub fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
         ApprovalState::Pending if now < approval.expires => Ok(()),
         ApprovalState::Pending => settled("expired"),
         state => settled(state.as_str()),
+    }
+}
+
+/// What a signature that says `verdict` about these questions is over: about one
+/// the question itself, about more their batch.
+///
+/// # Errors
+/// [`ApprovalError::OtherQuestion`]: a batch that is not exactly these, in this
+/// order.
+pub fn challenge(
+    questions: &[Question],
+    verdict: Verdict,
+    signed: &Signed,
+) -> Result<Digest, ApprovalError> {
+    match (signed, questions) {
+        (Signed::Batch(signed), all) => {
+            let asked = all.iter().map(|question| question.digest(Verdict::Approve));
+            match asked.eq(signed.batch().digests().iter().copied()) {
+                true => Ok(*signed.batch().signable().digest()),
+                false => Err(ApprovalError::OtherQuestion),
+            }
+        }
+        (_, [question]) => Ok(question.digest(verdict)),
+        _ => Err(ApprovalError::OtherQuestion),
     }
 }
 

@@ -2,32 +2,25 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::approval::{Question, Registered, Signed, Verdict};
+use bailiwick_core::approval::{Question, Signed, Verdict};
 use bailiwick_core::crypto::Thumbprint;
-use bailiwick_core::grant::Passkey;
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId, TaskId, ToolId};
-use bailiwick_core::jose::{SetKey as _, ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::approvers::{Barred, Decider, Held, Lost, Spoken, Voice};
+use bailiwick_policy::approvers::{Decider, Held, Lost, Spoken};
 use bailiwick_policy::grades::Risk;
-use bailiwick_store::{
-    Approval, ApprovalState, Credential, CredentialKind, Filter, Said, Stored, StoredEntry, Tx,
-    View,
-};
+use bailiwick_store::{Approval, ApprovalState, Filter, Said, Stored, StoredEntry, View};
 
-use super::passkeys::Used;
-use super::people::{SignedIn, person, rows};
+use super::people::{SignedIn, person};
+use super::signers::{Signer, Signers, has_role};
 use super::{Authority, Inner, disclosed};
 use crate::ceilings::groups_of;
-use crate::people::passkeys::PasskeyError;
-use crate::people::roles::{Deed, Role, require};
+use crate::people::roles::{Deed, require};
 use crate::refusal::Refusal;
 use crate::rules::approvals::{self, Saying, question};
-use crate::rules::approvers::{key_of, may_sign};
 use crate::rules::credentials::KeptPasskey;
 
 /// Earlier calls of a task that are shown.
@@ -97,43 +90,6 @@ pub fn relying_party(issuer: &str) -> Option<RelyingParty> {
     Some(RelyingParty { id: url.host_str()?.to_owned(), origins: vec![issuer.to_owned()] })
 }
 
-/// What a person enrolled that may sign verdicts at `now`.
-struct Signers {
-    credentials: Vec<Credential>,
-    passkeys: Vec<Passkey>,
-    keys: Vec<VerifyingKey>,
-}
-
-impl Signers {
-    fn read(view: &View<'_>, alias: &Alias, now: Timestamp) -> Result<Self, Refusal> {
-        let mut credentials = rows(view.credentials_of(alias)?);
-        credentials.retain(|credential| may_sign(credential, now));
-        let passkeys = credentials.iter().filter_map(passkey_of).collect();
-        let keys = credentials.iter().filter_map(key_of).collect();
-        Ok(Self { credentials, passkeys, keys })
-    }
-
-    /// The credential that made this signature, as far as it says.
-    fn signer(&self, signed: &Signed, key: Option<&Thumbprint>) -> Option<&Credential> {
-        match signed {
-            Signed::Passkey(assertion) => self.credentials.iter().find(|c| {
-                passkey_of(c).is_some_and(|p| p.credential_id == assertion.credential_id)
-            }),
-            Signed::Key(_) => self.credentials.iter().find(|c| {
-                key_of(c).is_some_and(|own| key.is_none_or(|key| own.thumbprint() == *key))
-            }),
-        }
-    }
-}
-
-fn passkey_of(credential: &Credential) -> Option<Passkey> {
-    let kept = KeptPasskey::of(credential)?;
-    Some(Passkey {
-        credential_id: bailiwick_core::crypto::from_base64url(&kept.id)?,
-        key: ThirdPartyKey::from_jwk(&kept.jwk).ok()?,
-    })
-}
-
 /// What people said about a waiting call, with what is on record about them at
 /// `now`. Who may not act any more said nothing.
 ///
@@ -170,21 +126,21 @@ const fn verdict_of(said: Said) -> Verdict {
     }
 }
 
-fn has_role(view: &View<'_>, alias: &Alias) -> Result<bool, Refusal> {
-    Ok(view.roles_of(alias)?.iter().any(|role| role == Role::Approver.as_str()))
-}
-
-fn found(view: &View<'_>, id: &ApprovalId) -> Result<Stored<Approval>, Refusal> {
+pub(super) fn found(view: &View<'_>, id: &ApprovalId) -> Result<Stored<Approval>, Refusal> {
     view.approval(id)?.ok_or_else(|| Refusal::unknown("approval", id))
 }
 
-fn workflow_of(cx: &Inner, view: &View<'_>, held: &Approval) -> Result<Arc<Workflow>, Refusal> {
+pub(super) fn workflow_of(
+    cx: &Inner,
+    view: &View<'_>,
+    held: &Approval,
+) -> Result<Arc<Workflow>, Refusal> {
     let version = view.workflow_version(&held.workflow, &held.workflow_digest)?;
     let version = version.ok_or_else(|| Refusal::unknown("workflow version", &held.workflow))?;
     cx.parsed.of(&version)
 }
 
-fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusal> {
+pub(super) fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusal> {
     Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
 }
 
@@ -201,7 +157,12 @@ fn listed(
 }
 
 /// Whether somebody may see a waiting call.
-fn may_see(cx: &Inner, view: &View<'_>, who: &SignedIn, held: &Approval) -> Result<bool, Refusal> {
+pub(super) fn may_see(
+    cx: &Inner,
+    view: &View<'_>,
+    who: &SignedIn,
+    held: &Approval,
+) -> Result<bool, Refusal> {
     let by_role = |deed| require(&who.roles, deed).is_ok();
     let alias = &who.principal.alias;
     if held.principal == *alias || by_role(Deed::SeeActivity) || by_role(Deed::Approve) {
@@ -223,7 +184,7 @@ fn may_see(cx: &Inner, view: &View<'_>, who: &SignedIn, held: &Approval) -> Resu
 /// A tool's risk as its row has it.
 ///
 /// SECURITY: what cannot be read is of the highest risk.
-fn risk_of(approval: &Approval) -> Risk {
+pub(super) fn risk_of(approval: &Approval) -> Risk {
     approval.risk.parse().unwrap_or(Risk::Critical)
 }
 
@@ -410,88 +371,71 @@ impl Authority {
         signed: Signed,
         note: Option<String>,
     ) -> Result<ApprovalState, Refusal> {
-        let id = id.clone();
+        let states = self.approvals_say(sayer, std::slice::from_ref(id), verdict, signed, note)?;
+        states.last().copied().ok_or_else(|| Refusal::unknown("approval", id))
+    }
+
+    /// The same about several calls by one signature, all or none: what is
+    /// signed names exactly these, in this order.
+    ///
+    /// # Errors
+    /// As [`Authority::approval_say`].
+    pub fn approvals_say(
+        &self,
+        sayer: Sayer,
+        ids: &[ApprovalId],
+        verdict: Verdict,
+        signed: Signed,
+        note: Option<String>,
+    ) -> Result<Vec<ApprovalState>, Refusal> {
+        let ids = ids.to_vec();
         self.transact(move |cx, tx, moment| {
-            let held = found(tx, &id)?;
-            approvals::open(&held, moment.now())?;
-            let (alias, key) = match sayer {
-                Sayer::Person(alias) => (alias, None),
-                Sayer::Key(key) => (owner_of(tx, &key)?, Some(key)),
-            };
-            let (principal, who) = person(tx, &alias)?.ok_or(Refusal::PrincipalInactive)?;
-            if tx.has_said(&id, &alias)? {
-                return Err(Refusal::SaidBefore);
+            let now = moment.now();
+            let mut all = Vec::with_capacity(ids.len());
+            for id in &ids {
+                let held = found(tx, id)?;
+                approvals::open(&held, now)?;
+                all.push(held);
             }
-            let signers = Signers::read(tx, &alias, moment.now())?;
-            let workflow = workflow_of(cx, tx, &held)?;
-            // One whose name was erased is nobody who could be meant.
-            let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
-            let about = Held {
-                principal: &acts_for,
-                workflow_owner: &workflow.owner,
-                tool_owner: workflow.tool_owner(&held.tool),
-                risk: risk_of(&held),
-            };
-            let party = relying_party(&cx.installation.issuer);
-            let groups = groups_of(tx, &alias)?;
-            let voice = Voice {
-                who: Decider { id: &who, has_role: has_role(tx, &alias)?, groups: &groups },
-                verdict,
-                signed: &signed,
-                registered: Registered {
-                    passkeys: &signers.passkeys,
-                    keys: &signers.keys,
-                    relying_party: party.as_ref(),
-                },
-            };
-            let asked = question(&held);
-            let grade = workflow.approvals().counts(&asked, &about, &voice)?;
-            let signer = signers.signer(&signed, key.as_ref());
-            let signer = signer.ok_or(bailiwick_core::approval::ApprovalError::NotRegistered)?;
-            count(tx, &signed, &asked, verdict, signer, party.as_ref(), moment.now())?;
-            let saying = Saying {
-                approver: &principal.alias,
-                verdict,
-                grade,
-                credential: &signer.id,
-                signed: &signed,
-                note: note.as_deref(),
-            };
-            let plan = approvals::say(moment, &cx.installation, &held, &held.entry, &saying)?;
-            cx.write(tx, plan)?;
-            Ok(found(tx, &id)?.state)
+            let questions: Vec<Question> = all.iter().map(|held| question(held)).collect();
+            let challenge = approvals::challenge(&questions, verdict, &signed)?;
+            let signer = Signer::read(cx, tx, sayer, now)?;
+            let mut grades = Vec::with_capacity(all.len());
+            for (held, asked) in all.iter().zip(&questions) {
+                if tx.has_said(&held.id, signer.alias())? {
+                    return Err(Refusal::SaidBefore);
+                }
+                let workflow = workflow_of(cx, tx, held)?;
+                // One whose name was erased is nobody who could be meant.
+                let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
+                let about = Held {
+                    principal: &acts_for,
+                    workflow_owner: &workflow.owner,
+                    tool_owner: workflow.tool_owner(&held.tool),
+                    risk: risk_of(held),
+                };
+                let voice = signer.voice(verdict, &signed);
+                grades.push(workflow.approvals().counts(asked, &about, &voice)?);
+            }
+            let credential = signer.credential(&signed)?;
+            signer.count(tx, &signed, &challenge, credential, now)?;
+            let mut states = Vec::with_capacity(all.len());
+            for (held, grade) in all.iter().zip(grades) {
+                let saying = Saying {
+                    approver: signer.alias(),
+                    verdict,
+                    grade,
+                    credential: &credential.id,
+                    signed: &signed,
+                    note: note.as_deref(),
+                };
+                let plan = approvals::say(moment, &cx.installation, held, &held.entry, &saying)?;
+                cx.write(tx, plan)?;
+                states.push(found(tx, &held.id)?.state);
+            }
+            Ok(states)
         })
     }
-}
-
-/// Whose approver key it is.
-fn owner_of(view: &View<'_>, key: &Thumbprint) -> Result<Alias, Refusal> {
-    let lookup = bailiwick_core::crypto::Digest::from_array(*key.bytes());
-    let found = view.credential_by_lookup(CredentialKind::Approver, &lookup)?;
-    // Whoever shows an unknown key hears what one hears whose workflow names nobody like them.
-    found.map(|credential| credential.principal.clone()).ok_or(Refusal::Barred(Barred::NotNamed))
-}
-
-/// A passkey's counter: one that was copied signs nothing.
-fn count(
-    tx: &mut Tx<'_>,
-    signed: &Signed,
-    asked: &Question,
-    verdict: Verdict,
-    signer: &Credential,
-    party: Option<&RelyingParty>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let (Signed::Passkey(assertion), Some(party)) = (signed, party) else { return Ok(()) };
-    let Some(passkey) = passkey_of(signer) else { return Ok(()) };
-    let asserted = assertion
-        .verify(asked.digest(verdict).bytes(), &passkey.key, party)
-        .map_err(bailiwick_core::approval::ApprovalError::Assertion)?;
-    let used = Used::read(tx, signer, now)?;
-    if !asserted.follows(used.counter) {
-        return Err(PasskeyError::Counter.into());
-    }
-    Used::keep(tx, signer, asserted.counter, now)
 }
 
 impl From<Lost> for Refusal {

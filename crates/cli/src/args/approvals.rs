@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::StandingVerb;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsVerb {
     /// Calls that wait, those that end first first.
@@ -17,10 +19,11 @@ pub(crate) enum ApprovalsVerb {
         /// Its id.
         id: String,
     },
-    /// Let exactly this call happen, once.
+    /// Let exactly this call happen, once; of several ids each of them, by one signature.
     Approve {
-        /// Its id.
-        id: String,
+        /// Its id; up to 20 of them.
+        #[arg(required = true, num_args = 1..=20, value_name = "ID")]
+        ids: Vec<String>,
         /// Your approver key.
         #[arg(long)]
         key: PathBuf,
@@ -39,6 +42,9 @@ pub(crate) enum ApprovalsVerb {
         #[arg(long)]
         note: Option<String>,
     },
+    /// The same call again: approvals for some time and so many calls.
+    #[command(subcommand)]
+    Standing(StandingVerb),
     /// Keys with which people sign verdicts on the command line.
     #[command(subcommand)]
     Key(ApproverKeyVerb),

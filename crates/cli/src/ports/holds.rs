@@ -1,7 +1,7 @@
 //! Calls that wait for a person, over the store.
 
 use bailiwick_authority::rules::approvals::question;
-use bailiwick_authority::{relying_party, spoken};
+use bailiwick_authority::{Refusal, relying_party, spoken, standing_voices};
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::crypto::{Digest, from_base64url};
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, TaskId};
@@ -9,11 +9,15 @@ use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
+use bailiwick_gateway::ports as gateway;
 use bailiwick_gateway::ports::{
-    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, RecordRefusal, Used, Waiting,
+    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, RecordRefusal, Used,
+    UsedApproval, UsedStanding, Waiting,
 };
+use bailiwick_policy::approvers::Unsettled;
 use bailiwick_store::{
-    Appended, Approval, ApprovalState, Row, Store, StoreError, Stored, Ticket, Tx, View,
+    Appended, Approval, ApprovalState, Row, Standing, StandingState, Store, StoreError, Stored,
+    Ticket, Tx, View,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -69,7 +73,7 @@ fn salt(view: &View<'_>, entry: &EntryId) -> Result<Option<[u8; 32]>, StoreError
 impl Holds for StoreHolds {
     fn held(&self, fold: &str, now: Timestamp) -> Result<Option<HeldCall>, Unavailable> {
         self.store
-            .read(|view| -> Result<_, bailiwick_authority::Refusal> {
+            .read(|view| -> Result<_, Refusal> {
                 let key = view.keyed_digest(HELD, fold.as_bytes());
                 let Some(approval) = found(view, &key, now)? else { return Ok(None) };
                 let Some(salt) = salt(view, &approval.entry)? else { return Ok(None) };
@@ -102,6 +106,29 @@ impl Holds for StoreHolds {
             state: stands(approval.state, now < approval.expires),
             expires: approval.expires,
         }))
+    }
+
+    fn standings(
+        &self,
+        root: &Digest,
+        tool: &str,
+        now: Timestamp,
+    ) -> Result<Vec<gateway::Standing>, Unavailable> {
+        self.store
+            .read(|view| -> Result<_, Refusal> {
+                let mut found = Vec::new();
+                for standing in view.standings_for(root, tool, now)? {
+                    if let Some((terms, signed)) = standing_voices(view, &standing, now)? {
+                        let relying_party = self.relying_party.clone();
+                        found.push(gateway::Standing { terms, signed, relying_party });
+                    }
+                }
+                Ok(found)
+            })
+            .map_err(|error| {
+                tracing::error!(code = error.code(), "standing approvals cannot be read");
+                Unavailable
+            })
     }
 
     fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {
@@ -242,22 +269,66 @@ pub(crate) fn voided(before: &ApprovalId, because: &Event, random: [u8; 10]) -> 
     }
 }
 
-/// Records an allow with which its approval is spent.
+/// Records an allow with which its approval is spent, or one use of a standing
+/// approval.
 pub(super) fn spend(
     tx: &mut Tx<'_>,
     maker: &Maker,
     event: Event,
     used: &Used,
 ) -> Result<Appended, Stop> {
-    let id = &used.question.id;
-    let stands = tx
-        .approval(id)?
-        .is_some_and(|a| a.state == ApprovalState::Approved && host::now() < a.expires);
+    let row = match used {
+        Used::Approval(used) => spent_approval(tx, used)?,
+        Used::Standing(used) => used_standing(tx, maker, &event, used)?,
+    };
+    Ok(tx.record(&maker.id, &*maker.key, event, &row)?)
+}
+
+fn spent_approval(tx: &mut Tx<'_>, used: &UsedApproval) -> Result<Row, Stop> {
+    let (id, now) = (&used.question.id, host::now());
+    let stands =
+        tx.approval(id)?.is_some_and(|a| a.state == ApprovalState::Approved && now < a.expires);
     if !stands {
         return Err(Stop::Refused(RecordRefusal::ApprovalSpent));
     }
+    // SECURITY: who lost the right since stage 5 looked has said nothing.
+    let spoken = spoken(tx, id, now).map_err(unread)?;
+    used.matter.settle(&used.question, &spoken, now).map_err(lost)?;
     let key = tx.keyed_digest(HELD, used.fold.as_bytes());
-    tx.take_ticket(HELD, &key, event.time)?;
-    let row = Row::ApprovalState { approval: id.clone(), state: ApprovalState::Spent };
-    Ok(tx.record(&maker.id, &*maker.key, event, &row)?)
+    tx.take_ticket(HELD, &key, now)?;
+    Ok(Row::ApprovalState { approval: id.clone(), state: ApprovalState::Spent })
 }
+
+fn used_standing(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    event: &Event,
+    used: &UsedStanding,
+) -> Result<Row, Stop> {
+    let (id, now) = (&used.terms.id, host::now());
+    let over = || Stop::Refused(RecordRefusal::ApprovalSpent);
+    // SECURITY: of calls at once only as many pass as are left, whoever looked before.
+    let stands = |s: &Stored<Standing>| s.state == StandingState::Active && s.used < s.count;
+    let standing = tx.standing(id)?.filter(stands).ok_or_else(over)?;
+    let voices = standing_voices(tx, &standing, now).map_err(unread)?;
+    let (terms, signed) = voices.filter(|(terms, _)| *terms == used.terms).ok_or_else(over)?;
+    used.matter.settle_standing(&terms, &signed, now).map_err(lost)?;
+    if let Some(question) = &used.answers {
+        void(tx, maker, question, event)?;
+        let key = tx.keyed_digest(HELD, used.fold.as_bytes());
+        tx.take_ticket(HELD, &key, now)?;
+    }
+    Ok(Row::StandingUsed { standing: id.clone() })
+}
+
+const fn lost(why: Unsettled) -> Stop {
+    Stop::Refused(RecordRefusal::ApprovalLost { why })
+}
+
+fn unread(error: Refusal) -> Stop {
+    tracing::error!(code = error.code(), "what people said cannot be read");
+    Stop::Refused(RecordRefusal::Unavailable)
+}
+
+#[cfg(test)]
+mod tests;

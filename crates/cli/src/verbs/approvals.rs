@@ -19,6 +19,9 @@ use crate::output::{Output, one_line};
 use crate::table::table;
 use crate::web;
 
+mod batch;
+mod standing;
+
 /// Shown at most.
 const MOST: u32 = 200;
 
@@ -102,10 +105,18 @@ pub(super) fn run(
     match verb {
         ApprovalsVerb::List { all } => list(&place, all, out),
         ApprovalsVerb::Show { id } => show(&place, &ApprovalId::parse(&id)?, out),
-        ApprovalsVerb::Approve { id, key, note } => {
-            let saying = Saying { id: ApprovalId::parse(&id)?, verdict: Verdict::Approve, note };
-            say(&place, saying, &PrincipalKey::read(&key)?, out)
+        ApprovalsVerb::Approve { ids, key, note } => {
+            let key = PrincipalKey::read(&key)?;
+            let mut parsed = Vec::with_capacity(ids.len());
+            for id in &ids {
+                parsed.push(ApprovalId::parse(id)?);
+            }
+            match <[ApprovalId; 1]>::try_from(parsed) {
+                Ok([id]) => say(&place, Saying { id, verdict: Verdict::Approve, note }, &key, out),
+                Err(many) => batch::approve(&place, &many, note, &key, out),
+            }
         }
+        ApprovalsVerb::Standing(verb) => standing::run(verb, &place, out),
         ApprovalsVerb::Deny { id, key, note } => {
             let saying = Saying { id: ApprovalId::parse(&id)?, verdict: Verdict::Deny, note };
             say(&place, saying, &PrincipalKey::read(&key)?, out)

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::{P256SigningKey, SigningKey, fresh_p256};
 use crate::grant;
+use crate::jose;
 use crate::webauthn::tests::{Passkey as Device, relying_party};
 
-const NOW: Timestamp = Timestamp::from_seconds(1_704_067_500);
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_704_067_500);
 
-fn question() -> Question {
+pub(super) fn question() -> Question {
     Question {
         id: ApprovalId::mint(NOW, [1; 10]),
         action: sha256(b"action"),
@@ -21,19 +22,24 @@ fn question() -> Question {
 }
 
 /// One approver's device and key file.
-struct Approver {
+pub(super) struct Approver {
     device: Device,
-    passkeys: [Passkey; 1],
-    file: P256SigningKey,
-    keys: [VerifyingKey; 1],
+    pub(super) passkeys: [Passkey; 1],
+    pub(super) file: P256SigningKey,
+    pub(super) keys: [VerifyingKey; 1],
 }
 
 impl Approver {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (device, file) = (Device::P256(fresh_p256()), fresh_p256());
         let passkeys = [Passkey { credential_id: b"credential".to_vec(), key: device.key() }];
         let keys = [file.verifying_key()];
         Self { device, passkeys, file, keys }
+    }
+
+    /// What the device signs over `digest`.
+    pub(super) fn assert(&self, digest: &Digest) -> Signed {
+        Signed::Passkey(self.device.assert(digest.bytes()))
     }
 
     fn with_passkey(&self, question: &Question, verdict: Verdict) -> Signed {
@@ -138,14 +144,14 @@ fn only_what_this_approver_enrolled_signs() {
 fn a_signature_for_something_else_is_no_verdict() {
     let (approver, question) = (Approver::new(), question());
     // The same payload under the type of a grant.
-    let payload = question.payload(Verdict::Approve).into();
+    let payload = question.signable(Verdict::Approve).payload.into();
     let typed = jose::sign(grant::TYPE, None, &payload, &approver.file).unwrap();
     let judged = approver.judge(&question, Verdict::Approve, &Signed::Key(typed));
     assert!(matches!(judged, Err(ApprovalError::Jws(_))), "{judged:?}");
     // The digest alone, and with a member more.
     for payload in [
         Object::new().with("digest", question.digest(Verdict::Approve)),
-        question.payload(Verdict::Approve).with("and", "more"),
+        question.signable(Verdict::Approve).payload.with("and", "more"),
     ] {
         let signed = jose::sign(TYPE, None, &payload.into(), &approver.file).unwrap();
         let judged = approver.judge(&question, Verdict::Approve, &Signed::Key(signed));
@@ -178,6 +184,95 @@ fn is_frozen(canonical: &str) {
          \"rule\":\"guardrail:supervised-effect\",\"v\":1,\"verdict\":\"approve\"}}"
     );
     assert_eq!(canonical, expected);
+}
+
+/// `question` and two others, with what approves all three.
+fn batch(question: &Question) -> (Vec<Question>, Batch) {
+    let other = |n: u8| Question {
+        id: ApprovalId::mint(NOW, [n; 10]),
+        action: sha256(&[n]),
+        ..question.clone()
+    };
+    let all = vec![other(7), question.clone(), other(8)];
+    let digests = all.iter().map(|q| q.digest(Verdict::Approve)).collect();
+    (all, Batch::new(digests).unwrap())
+}
+
+fn in_batch(batch: Batch, by: Signed) -> Signed {
+    Signed::Batch(Box::new(SignedBatch::new(batch, by).unwrap()))
+}
+
+#[test]
+fn one_signature_approves_every_question_of_its_batch_and_no_other() {
+    let (approver, question) = (Approver::new(), question());
+    let (all, batch) = batch(&question);
+    let key = Signed::Key(batch.signable().sign(&approver.file).unwrap());
+    let passkey = approver.assert(batch.signable().digest());
+    for (by, grade) in [(key, Grade::Key), (passkey, Grade::Passkey)] {
+        let signed = in_batch(batch.clone(), by.clone());
+        for question in &all {
+            assert_eq!(approver.judge(question, Verdict::Approve, &signed), Ok(grade));
+            // Out of its list it is no signature, and it denies nothing.
+            assert!(approver.judge(question, Verdict::Approve, &by).is_err());
+            let denied = approver.judge(question, Verdict::Deny, &signed);
+            assert_eq!(denied, Err(ApprovalError::OtherQuestion));
+        }
+        assert_eq!(Signed::from_text(&signed.to_text()), Ok(signed.clone()));
+        let elsewhere = Question { action: sha256(b"another"), ..question.clone() };
+        let judged = approver.judge(&elsewhere, Verdict::Approve, &signed);
+        assert_eq!(judged, Err(ApprovalError::OtherQuestion));
+    }
+}
+
+#[test]
+fn a_batch_with_one_digest_swapped_is_not_what_was_signed() {
+    let (approver, question) = (Approver::new(), question());
+    let (all, batch) = batch(&question);
+    let key = Signed::Key(batch.signable().sign(&approver.file).unwrap());
+    let passkey = approver.assert(batch.signable().digest());
+    let elsewhere = Question { action: sha256(b"another"), ..question.clone() };
+    let mut swapped = batch.digests().to_vec();
+    swapped[0] = elsewhere.digest(Verdict::Approve);
+    let mut moved = batch.digests().to_vec();
+    moved.swap(0, 1);
+    for digests in [swapped, moved] {
+        for by in [key.clone(), passkey.clone()] {
+            let signed = in_batch(Batch::new(digests.clone()).unwrap(), by);
+            for question in all.iter().chain([&elsewhere]) {
+                assert!(approver.judge(question, Verdict::Approve, &signed).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_denial_in_a_batch_approves_and_denies_nothing() {
+    let (approver, question) = (Approver::new(), question());
+    let batch = Batch::new(vec![question.digest(Verdict::Deny)]).unwrap();
+    let signed =
+        in_batch(batch.clone(), Signed::Key(batch.signable().sign(&approver.file).unwrap()));
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        let judged = approver.judge(&question, verdict, &signed);
+        assert_eq!(judged, Err(ApprovalError::OtherQuestion));
+    }
+}
+
+#[test]
+fn a_batch_is_of_one_to_twenty_different_calls_and_never_of_batches() {
+    let digests = |n: u8| (0..n).map(|n| sha256(&[n])).collect::<Vec<_>>();
+    assert!(Batch::new(digests(20)).is_ok());
+    for wrong in [digests(0), digests(21), vec![sha256(b"a"), sha256(b"a")]] {
+        assert_eq!(Batch::new(wrong), Err(ApprovalError::Batch));
+    }
+    let one = || Batch::new(digests(1)).unwrap();
+    let nested = SignedBatch::new(one(), in_batch(one(), Signed::Key("x".into())));
+    assert_eq!(nested, Err(ApprovalError::Malformed));
+    for text in [r#"{"batch":[],"jws":"a.b.c"}"#, r#"{"batch":["x"],"jws":"a.b.c"}"#] {
+        assert!(Signed::from_text(text).is_err(), "{text}");
+    }
+    let both = in_batch(one(), Signed::Key("a.b.c".into())).to_text().replace("jws", "by");
+    assert_eq!(Signed::from_text(&both), Err(ApprovalError::Malformed));
+    assert_eq!(one().statement().canonical(), format!(r#"{{"batch":["{}"],"v":1}}"#, sha256(&[0])));
 }
 
 proptest! {

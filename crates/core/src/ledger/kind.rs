@@ -96,6 +96,10 @@ kinds! {
     Revoked = "revoked",
     /// A principal was given a role or lost it.
     RoleChanged = "role.changed",
+    /// Somebody signed that calls like one that waits may be made again.
+    StandingApproved = "standing.approved",
+    /// A standing approval was taken back.
+    StandingRevoked = "standing.revoked",
     /// A task was minted.
     TaskCreated = "task.created",
     /// A tool's definition was pinned.

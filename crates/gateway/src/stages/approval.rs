@@ -12,7 +12,8 @@ use bailiwick_core::denial::{Denial, Reason, Waits};
 use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use bailiwick_policy::approvers::{Approvals, Approved, Held, Unsettled, Voice};
+use bailiwick_core::webauthn::RelyingParty;
+use bailiwick_policy::approvers::{Approvals, Approved, Matter, Unsettled};
 use bailiwick_policy::permit::{Ask, Permit};
 
 use super::Stopped;
@@ -24,6 +25,11 @@ use crate::gateway::Inner;
 use crate::holds::{HeldCall, Waiting};
 use crate::request_state::{Bound, opens};
 
+mod standing;
+
+use standing::Again;
+pub use standing::UsedStanding;
+
 /// A call that nothing stands against any more, not yet recorded.
 #[derive(Debug)]
 pub struct Cleared {
@@ -33,19 +39,72 @@ pub struct Cleared {
     pub(crate) used: Option<Used>,
 }
 
+/// What is spent with the decision to allow.
+#[derive(Clone, Debug)]
+pub enum Used {
+    /// The approval of exactly this action.
+    Approval(Box<UsedApproval>),
+    /// One use of a standing approval.
+    Standing(Box<UsedStanding>),
+}
+
 /// An approval that is spent with the decision to allow.
 #[derive(Clone, Debug)]
-pub struct Used {
+pub struct UsedApproval {
     /// What was approved.
     pub question: Question,
+    /// By which rules, to be asked again when the call is recorded.
+    pub matter: Matter,
     /// The salt of the action's digest.
     pub(crate) salt: [u8; 32],
     /// How the weakest of the verdicts was signed.
     pub(crate) grade: &'static str,
     /// The entries of the verdicts.
     pub(crate) verdicts: Vec<EntryId>,
+    /// The question as it waits, should it not be settled any more.
+    pub(crate) waiting: Waiting,
     /// Under what it waited.
     pub fold: String,
+}
+
+impl Used {
+    /// A held call that was approved, by the rules of `matter`. `approved` is
+    /// the witness of it.
+    #[must_use]
+    pub fn held(held: HeldCall, approved: &Approved, matter: Matter, fold: String) -> Self {
+        let expires = held.question.expires;
+        Self::Approval(Box::new(UsedApproval {
+            grade: approved.grade().as_str(),
+            verdicts: held.spoken.iter().map(|s| s.entry.clone()).collect(),
+            waiting: Waiting { id: held.question.id.clone(), entry: held.entry, expires },
+            question: held.question,
+            matter,
+            salt: held.salt,
+            fold,
+        }))
+    }
+
+    /// The single approval, if it is one.
+    #[must_use]
+    pub fn approval(&self) -> Option<&UsedApproval> {
+        match self {
+            Self::Approval(used) => Some(used),
+            Self::Standing(_) => None,
+        }
+    }
+
+    /// What the entry of the decision says of people's part in it.
+    pub(crate) fn to_json(&self) -> Object {
+        match self {
+            Self::Standing(used) => used.to_json(),
+            Self::Approval(used) => Object::new()
+                .with("id", &used.question.id)
+                .with("policy", used.question.policy)
+                .with("expires", used.question.expires.seconds())
+                .with("grade", used.grade)
+                .with("verdicts", used.verdicts.iter().map(Json::from).collect::<Vec<_>>()),
+        }
+    }
 }
 
 /// What people are to be asked about a stopped call, or were.
@@ -110,24 +169,32 @@ pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped>
             return Err(stopped(call, ask, Denial::new(Reason::ApprovalUnavailable), None));
         }
     };
-    let Some(held) = held else { return Err(anew(gateway, call, ask, fold, None)) };
+    let settled = held.as_ref().map(|held| settled(&call, &ask, held));
+    // What was said about exactly this call comes first; a denial of it stands.
+    let (call, ask) = match settled {
+        Some(Ok(_) | Err(Unsettled::Denied)) => (call, ask),
+        Some(Err(_)) | None => match standing::clear(gateway, call, ask, &fold, held.as_ref())? {
+            Again::Cleared(cleared) => return Ok(*cleared),
+            Again::Not(call, ask) => (*call, *ask),
+        },
+    };
+    let Some((held, settled)) = held.zip(settled) else {
+        return Err(anew(gateway, call, ask, fold, None));
+    };
     let policy = policy_of(&ask);
     let action = action_digest(gateway, &call, &ask, held.salt);
-    match settled(&call, &ask, &held) {
-        Ok(approved) => match ask.approve(&approved, &action, &policy) {
-            Ok(permit) => {
-                let used = Used {
-                    grade: approved.grade().as_str(),
-                    verdicts: held.spoken.iter().map(|s| s.entry.clone()).collect(),
-                    question: held.question,
-                    salt: held.salt,
-                    fold,
-                };
-                Ok(Cleared { call, permit, used: Some(used) })
+    match settled {
+        Ok(approved) => {
+            let matter = matter(&call, &ask, held.relying_party.clone());
+            match ask.approve(&approved, &action, &policy) {
+                Ok(permit) => {
+                    let used = Some(Used::held(held, &approved, matter, fold));
+                    Ok(Cleared { call, permit, used })
+                }
+                // Approved was something else: an older policy, pin or instance.
+                Err(ask) => Err(anew(gateway, call, *ask, fold, Some(held.question.id))),
             }
-            // Approved was something else: an older policy, pin or instance.
-            Err(ask) => Err(anew(gateway, call, *ask, fold, Some(held.question.id))),
-        },
+        }
         Err(Unsettled::Denied) => {
             let denial = Denial::new(Reason::ApprovalDenied).about(held.question.id.as_str());
             Err(stopped(call, ask, denial, None))
@@ -196,20 +263,26 @@ fn rules(call: &Covering) -> Approvals {
     call.ground.workflow.approvals()
 }
 
-/// What people said, by what they may say now.
-fn settled(call: &Covering, ask: &Ask, held: &HeldCall) -> Result<Approved, Unsettled> {
+/// The rules about this call, to be asked of people's voices.
+fn matter(call: &Covering, ask: &Ask, relying_party: Option<RelyingParty>) -> Matter {
     let workflow = &call.ground.workflow;
     let verified = ask.case().verified();
-    let tool_owner = ToolId::parse(verified.tool());
-    let about = Held {
-        principal: &verified.facts().authority.principal,
-        workflow_owner: &workflow.owner,
-        tool_owner: tool_owner.as_ref().map_or(&workflow.owner, |tool| workflow.tool_owner(tool)),
+    let tool = ToolId::parse(verified.tool());
+    let tool_owner = tool.as_ref().map_or(&workflow.owner, |tool| workflow.tool_owner(tool));
+    Matter {
+        rules: rules(call),
+        principal: verified.facts().authority.principal.clone(),
+        workflow_owner: workflow.owner.clone(),
+        tool_owner: tool_owner.clone(),
         risk: ask.case().rating().risk,
-    };
-    let voices: Vec<Voice<'_>> =
-        held.spoken.iter().map(|spoken| spoken.voice(held.relying_party.as_ref())).collect();
-    rules(call).settle(&held.question, &about, &voices, verified.now())
+        relying_party,
+    }
+}
+
+/// What people said, by what they may say now.
+fn settled(call: &Covering, ask: &Ask, held: &HeldCall) -> Result<Approved, Unsettled> {
+    let matter = matter(call, ask, held.relying_party.clone());
+    matter.settle(&held.question, &held.spoken, ask.case().verified().now())
 }
 
 /// Stops the call and lets it wait from now on.

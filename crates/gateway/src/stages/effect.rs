@@ -14,11 +14,12 @@ use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Subjects;
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::approvers::Unsettled;
 use bailiwick_policy::mcp_methods::{CallForm, Era, Treatment};
 use bailiwick_policy::permit::Permit;
 use http::StatusCode;
 
-use super::approval::Cleared;
+use super::approval::{Cleared, Holding};
 use super::authority::Covering;
 use super::boundary::Speech;
 use super::evidence::{self, Decision, Draw, Finished, Outcome};
@@ -27,7 +28,7 @@ use super::{Known as _, Stopped};
 use crate::external::Granted;
 use crate::feeds::Feed;
 use crate::gateway::Gateway;
-use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer};
+use crate::ports::{DecisionRecord, Recheck, RecordRefusal, Spend, ToolServer, Used};
 use crate::questions::{Answered, Asking, Wants, declare_only, wants};
 pub use crate::relay::Events;
 use crate::sessions::Session;
@@ -142,6 +143,7 @@ pub(crate) async fn record(
     let proof = verified.proof();
     let subjects = drafted.event.subjects.clone();
     let recheck = recheck(verified.chain(), verified.facts(), &call.request.server);
+    let waiting = used.as_ref().and_then(Used::approval).map(|used| used.waiting.clone());
     let record = DecisionRecord {
         event: drafted.event,
         charges: call.charges.clone(),
@@ -161,8 +163,16 @@ pub(crate) async fn record(
         }
         Err(refusal) => {
             let heard = Some(Box::new(permit.case().heard().clone()));
-            let stopped = Stopped::known(denial(refusal), permit).on(call.ground);
-            Err(Stopped { heard, ..stopped })
+            // As stage 5 says it of a call whose approver lost the right before it looked.
+            let (denial, holding) = match (&refusal, waiting) {
+                (RecordRefusal::ApprovalLost { why: Unsettled::Waiting { .. } }, Some(waiting)) => {
+                    (waiting.denial(gateway), Some(Holding::Known(Box::new(waiting))))
+                }
+                _ => (denial(refusal), None),
+            };
+            let approval_required = holding.is_some();
+            let stopped = Stopped::known(denial, permit).on(call.ground);
+            Err(Stopped { heard, holding, approval_required, ..stopped })
         }
     }
 }
@@ -177,7 +187,12 @@ fn denial(refusal: RecordRefusal) -> Denial {
             Denial::new(Reason::BudgetWindowSpent).about(member).until(at)
         }
         RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
-        RecordRefusal::ApprovalSpent => Denial::new(Reason::ApprovalSpent),
+        RecordRefusal::ApprovalLost { why: Unsettled::Denied } => {
+            Denial::new(Reason::ApprovalDenied)
+        }
+        RecordRefusal::ApprovalSpent | RecordRefusal::ApprovalLost { .. } => {
+            Denial::new(Reason::ApprovalSpent)
+        }
         RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
         RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),
     }

@@ -69,16 +69,7 @@ impl Decision<'_> {
                     .with("expires", new.expires.seconds()),
             );
         }
-        let used = self.used?;
-        let verdicts: Vec<Json> = used.verdicts.iter().map(Json::from).collect();
-        Some(
-            Object::new()
-                .with("id", &used.question.id)
-                .with("policy", used.question.policy)
-                .with("expires", used.question.expires.seconds())
-                .with("grade", used.grade)
-                .with("verdicts", verdicts),
-        )
+        self.used.map(Used::to_json)
     }
 }
 
@@ -239,7 +230,10 @@ fn known_body(
     let mut digest = None;
     if let (Some(tool), Some(arguments)) = (decision.action, decision.arguments) {
         let preimage = preimage(&Preimage {
-            salt: decision.used.map_or_else(|| draw.salt(), |used| used.salt),
+            salt: match decision.used.and_then(Used::approval) {
+                Some(used) => used.salt,
+                None => draw.salt(),
+            },
             server: decision.server,
             tool,
             pin,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::approval::Verdict;
-use bailiwick_core::crypto::from_base64url;
+use bailiwick_core::crypto::{Digest, from_base64url};
 use bailiwick_core::ids::{ApprovalId, ServerName};
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
@@ -13,7 +13,9 @@ use bailiwick_core::webauthn::RelyingParty;
 use futures_util::future::BoxFuture;
 
 use super::{MemoryJournal, lock};
-use crate::holds::{AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Waiting};
+use crate::holds::{
+    AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
+};
 
 /// Keeps waiting calls in memory, as the real one does: what the journal spent is
 /// gone.
@@ -28,6 +30,7 @@ struct Kept {
     asked: Vec<Hold>,
     fault: Option<HoldRefusal>,
     relying_party: Option<RelyingParty>,
+    standings: Vec<Standing>,
 }
 
 impl MemoryHolds {
@@ -51,12 +54,18 @@ impl MemoryHolds {
         }
     }
 
+    /// People signed a standing approval.
+    pub fn stand(&self, standing: Standing) {
+        lock(&self.held).standings.push(standing);
+    }
+
     /// Everybody who said something loses the role `approver`.
     pub fn take_roles(&self) {
-        for held in lock(&self.held).by_fold.values_mut() {
-            for spoken in &mut held.spoken {
-                spoken.has_role = false;
-            }
+        let mut kept = lock(&self.held);
+        let Kept { by_fold, standings, .. } = &mut *kept;
+        let said = by_fold.values_mut().flat_map(|held| &mut held.spoken);
+        for spoken in said.chain(standings.iter_mut().flat_map(|s| &mut s.signed)) {
+            spoken.has_role = false;
         }
     }
 
@@ -120,6 +129,24 @@ impl Holds for MemoryHolds {
         };
         let server = ServerName::parse(hold.tool.server()).map_err(|_| Unavailable)?;
         Ok(Some(AskedCall { server, leaf: hold.leaf, state, expires: hold.question.expires }))
+    }
+
+    fn standings(
+        &self,
+        root: &Digest,
+        tool: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Standing>, Unavailable> {
+        let kept = lock(&self.held);
+        let counts = |s: &&Standing| {
+            let terms = &s.terms;
+            let used = self.journal.uses(&terms.id);
+            terms.root == *root
+                && terms.tool().as_str() == tool
+                && terms.lasts(now)
+                && used < terms.count
+        };
+        Ok(kept.standings.iter().filter(counts).cloned().collect())
     }
 
     fn hold<'a>(&'a self, hold: Hold) -> BoxFuture<'a, Result<Waiting, HoldRefusal>> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bailiwick_core::accountable::{Registry, Unavailable};
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::ApprovalId;
+use bailiwick_core::ids::{ApprovalId, StandingId};
 use bailiwick_core::ledger::Event;
 use futures_util::future::BoxFuture;
 
 use super::lock;
-use crate::ports::{DecisionRecord, Derivation, Durable, Journal, RecordRefusal, Spend};
+use crate::ports::{DecisionRecord, Derivation, Durable, Journal, RecordRefusal, Spend, Used};
 
 /// What a journal is told to do wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,7 @@ struct Written {
     spent: HashSet<(String, Digest)>,
     counters: HashMap<(Digest, String), i64>,
     approvals: HashSet<ApprovalId>,
+    standings: HashMap<StandingId, u64>,
     fault: Fault,
 }
 
@@ -90,6 +91,10 @@ impl MemoryJournal {
         lock(&self.written).approvals.contains(approval)
     }
 
+    pub(crate) fn uses(&self, standing: &StandingId) -> u64 {
+        lock(&self.written).standings.get(standing).copied().unwrap_or(0)
+    }
+
     /// A denial that comes with what waits because of it.
     pub(crate) fn note(&self, event: Event, derived: &[Derivation]) {
         let mut written = lock(&self.written);
@@ -119,8 +124,13 @@ impl MemoryJournal {
         if written.spent.contains(&spend) {
             return Err(RecordRefusal::Replayed);
         }
-        if let Some(used) = &record.used
+        if let Some(used) = record.used.as_ref().and_then(Used::approval)
             && written.approvals.contains(&used.question.id)
+        {
+            return Err(RecordRefusal::ApprovalSpent);
+        }
+        if let Some(Used::Standing(used)) = &record.used
+            && written.standings.get(&used.terms.id).copied().unwrap_or(0) >= used.terms.count
         {
             return Err(RecordRefusal::ApprovalSpent);
         }
@@ -140,7 +150,17 @@ impl MemoryJournal {
             *counter = counter.saturating_add(charge.amount);
         }
         written.spent.insert(spend);
-        written.approvals.extend(record.used.iter().map(|used| used.question.id.clone()));
+        if let Some(used) = &record.used {
+            match used {
+                Used::Approval(used) => {
+                    written.approvals.insert(used.question.id.clone());
+                }
+                Used::Standing(used) => {
+                    *written.standings.entry(used.terms.id.clone()).or_default() += 1;
+                    written.approvals.extend(used.answers.clone());
+                }
+            }
+        }
         let entry = record.event.id.clone();
         written.derived.extend(record.derived.iter().cloned());
         written.decisions.push(record);

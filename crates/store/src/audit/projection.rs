@@ -14,7 +14,8 @@ use crate::view::View;
 use super::staging::Staging;
 
 /// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] = &["actions", "derived", "revocations", "roles"];
+const WITHOUT_TEXTS: &[&str] =
+    &["actions", "derived", "revocations", "roles", "standing_signatures", "standings"];
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Answer, Call, agents, approvals, clients, grants, login, people};
+use super::{Answer, Call, agents, approvals, clients, grants, login, people, standings};
 use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
@@ -388,6 +388,58 @@ pub(super) static ROUTES: &[Route] = &[
             approvals::say,
         )
     },
+    Route {
+        answer: (200, Some("DecidedMany")),
+        ..change(
+            "decideApprovals",
+            "/api/v1/approval-batches",
+            "Approve several waiting calls by one signature over all of them, or none.",
+            SIGNED_IN,
+            Some("NewBatch"),
+            standings::batch,
+        )
+    },
+    Route {
+        answer: (200, Some("StandingState")),
+        ..change(
+            "approveStanding",
+            "/api/v1/approvals/{id}/standing-approvals",
+            "Approve calls like this one for some time, by a signature of one's own over the terms.",
+            SIGNED_IN,
+            Some("NewStanding"),
+            standings::approve,
+        )
+    },
+    Route {
+        query: &["all"],
+        ..read(
+            "standingApprovals",
+            "/api/v1/standing-approvals",
+            "Standing approvals, those that end first first; with `all` those of every state.",
+            SIGNED_IN,
+            "Standings",
+            standings::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "standingApproval",
+            "/api/v1/standing-approvals/{id}",
+            "One standing approval: what was signed, by whom, and how often it was used.",
+            SIGNED_IN,
+            "Standing",
+            standings::show,
+        )
+    },
+    change(
+        "revokeStanding",
+        "/api/v1/standing-approvals/{id}/revoke",
+        "Take a standing approval back, at once.",
+        SIGNED_IN,
+        Some("StandingRevocation"),
+        standings::revoke,
+    ),
     read(
         "approverKeys",
         "/api/v1/approver-keys",
