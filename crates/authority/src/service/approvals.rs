@@ -19,10 +19,12 @@ use bailiwick_store::{
     View,
 };
 
+use super::inbox::{listed, may_see};
 use super::passkeys::Used;
 use super::people::{SignedIn, person, rows};
 use super::{Authority, Inner, disclosed};
 use crate::ceilings::groups_of;
+use crate::host::Moment;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::{Deed, Role, require};
 use crate::refusal::Refusal;
@@ -45,7 +47,7 @@ pub struct ListedApproval {
 }
 
 /// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShownVerdict {
     /// Who; `None` once erased.
     pub approver: Option<PrincipalId>,
@@ -57,6 +59,8 @@ pub struct ShownVerdict {
     pub said: Timestamp,
     /// What they added in words.
     pub note: Option<String>,
+    /// The arguments that they suggest instead.
+    pub suggestion: Option<Json>,
     /// The entry.
     pub entry: EntryId,
 }
@@ -174,50 +178,22 @@ fn has_role(view: &View<'_>, alias: &Alias) -> Result<bool, Refusal> {
     Ok(view.roles_of(alias)?.iter().any(|role| role == Role::Approver.as_str()))
 }
 
-fn found(view: &View<'_>, id: &ApprovalId) -> Result<Stored<Approval>, Refusal> {
+pub(super) fn found(view: &View<'_>, id: &ApprovalId) -> Result<Stored<Approval>, Refusal> {
     view.approval(id)?.ok_or_else(|| Refusal::unknown("approval", id))
 }
 
-fn workflow_of(cx: &Inner, view: &View<'_>, held: &Approval) -> Result<Arc<Workflow>, Refusal> {
+pub(super) fn workflow_of(
+    cx: &Inner,
+    view: &View<'_>,
+    held: &Approval,
+) -> Result<Arc<Workflow>, Refusal> {
     let version = view.workflow_version(&held.workflow, &held.workflow_digest)?;
     let version = version.ok_or_else(|| Refusal::unknown("workflow version", &held.workflow))?;
     cx.parsed.of(&version)
 }
 
-fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusal> {
+pub(super) fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusal> {
     Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
-}
-
-fn listed(
-    view: &View<'_>,
-    approval: Stored<Approval>,
-    now: Timestamp,
-) -> Result<ListedApproval, Refusal> {
-    let state = match approval.state {
-        ApprovalState::Pending | ApprovalState::Approved if approval.expires <= now => "expired",
-        state => state.as_str(),
-    };
-    Ok(ListedApproval { principal: name_of(view, &approval.principal)?, state, approval })
-}
-
-/// Whether somebody may see a waiting call.
-fn may_see(cx: &Inner, view: &View<'_>, who: &SignedIn, held: &Approval) -> Result<bool, Refusal> {
-    let by_role = |deed| require(&who.roles, deed).is_ok();
-    let alias = &who.principal.alias;
-    if held.principal == *alias || by_role(Deed::SeeActivity) || by_role(Deed::Approve) {
-        return Ok(true);
-    }
-    let Some(acts_for) = name_of(view, &held.principal)? else { return Ok(false) };
-    let workflow = workflow_of(cx, view, held)?;
-    let about = Held {
-        principal: &acts_for,
-        workflow_owner: &workflow.owner,
-        tool_owner: workflow.tool_owner(&held.tool),
-        risk: risk_of(held),
-    };
-    let groups = groups_of(view, alias)?;
-    let decider = Decider { id: &who.id, has_role: by_role(Deed::Approve), groups: &groups };
-    Ok(workflow.approvals().may_decide(&decider, &about).is_ok())
 }
 
 /// A tool's risk as its row has it.
@@ -228,45 +204,6 @@ fn risk_of(approval: &Approval) -> Risk {
 }
 
 impl Authority {
-    /// Waiting calls, those that end first first; with `all` those of every
-    /// state, newest first.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub fn approvals(&self, all: bool, limit: u32) -> Result<Vec<ListedApproval>, Refusal> {
-        let now = self.0.host.now();
-        self.0.store.read(|view| {
-            let found = match all {
-                true => view.approvals(limit)?,
-                false => view.pending_approvals(now, limit)?,
-            };
-            found.into_iter().map(|approval| listed(view, approval, now)).collect()
-        })
-    }
-
-    /// The waiting calls that somebody who is signed in may see: those of their
-    /// own agents, those that they may decide on, and all with a role for it.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub fn approvals_for(
-        &self,
-        who: &SignedIn,
-        all: bool,
-        limit: u32,
-    ) -> Result<Vec<ListedApproval>, Refusal> {
-        let (cx, found) = (self.now(), self.approvals(all, limit)?);
-        self.0.store.read(|view| {
-            let mut seen = Vec::new();
-            for listed in found {
-                if may_see(&cx, view, who, &listed.approval)? {
-                    seen.push(listed);
-                }
-            }
-            Ok(seen)
-        })
-    }
-
     /// A waiting call as somebody who may see it reads it: that they read its
     /// text is an entry. `None`: whoever has the data dir.
     ///
@@ -300,6 +237,7 @@ impl Authority {
         let (now, cx) = (self.0.host.now(), self.now());
         self.0.store.read(|view| {
             let approval = found(view, id)?;
+            let principal = name_of(view, &approval.principal)?;
             let task = view.task(&approval.task)?;
             let purpose = match task {
                 Some(task) => disclosed(view, &task.entry, "purpose")?,
@@ -313,6 +251,7 @@ impl Authority {
                     verdict: verdict_of(verdict.verdict),
                     grade: verdict.grade.clone(),
                     said: verdict.said,
+                    suggestion: disclosed(view, &verdict.entry, "suggestion")?,
                     note: note.as_ref().and_then(Json::as_str).map(str::to_owned),
                     entry: verdict.entry.clone(),
                 });
@@ -327,7 +266,7 @@ impl Authority {
                 purpose: purpose.as_ref().and_then(Json::as_str).map(str::to_owned),
                 workflow: workflow_of(&cx, view, &approval)?,
                 verdicts,
-                listed: listed(view, approval, now)?,
+                listed: listed(approval, principal, now),
             })
         })
     }
@@ -412,56 +351,81 @@ impl Authority {
     ) -> Result<ApprovalState, Refusal> {
         let id = id.clone();
         self.transact(move |cx, tx, moment| {
-            let held = found(tx, &id)?;
-            approvals::open(&held, moment.now())?;
-            let (alias, key) = match sayer {
-                Sayer::Person(alias) => (alias, None),
-                Sayer::Key(key) => (owner_of(tx, &key)?, Some(key)),
-            };
-            let (principal, who) = person(tx, &alias)?.ok_or(Refusal::PrincipalInactive)?;
-            if tx.has_said(&id, &alias)? {
-                return Err(Refusal::SaidBefore);
-            }
-            let signers = Signers::read(tx, &alias, moment.now())?;
-            let workflow = workflow_of(cx, tx, &held)?;
-            // One whose name was erased is nobody who could be meant.
-            let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
-            let about = Held {
-                principal: &acts_for,
-                workflow_owner: &workflow.owner,
-                tool_owner: workflow.tool_owner(&held.tool),
-                risk: risk_of(&held),
-            };
-            let party = relying_party(&cx.installation.issuer);
-            let groups = groups_of(tx, &alias)?;
-            let voice = Voice {
-                who: Decider { id: &who, has_role: has_role(tx, &alias)?, groups: &groups },
-                verdict,
-                signed: &signed,
-                registered: Registered {
-                    passkeys: &signers.passkeys,
-                    keys: &signers.keys,
-                    relying_party: party.as_ref(),
-                },
-            };
-            let asked = question(&held);
-            let grade = workflow.approvals().counts(&asked, &about, &voice)?;
-            let signer = signers.signer(&signed, key.as_ref());
-            let signer = signer.ok_or(bailiwick_core::approval::ApprovalError::NotRegistered)?;
-            count(tx, &signed, &asked, verdict, signer, party.as_ref(), moment.now())?;
-            let saying = Saying {
-                approver: &principal.alias,
-                verdict,
-                grade,
-                credential: &signer.id,
-                signed: &signed,
-                note: note.as_deref(),
-            };
-            let plan = approvals::say(moment, &cx.installation, &held, &held.entry, &saying)?;
-            cx.write(tx, plan)?;
+            let note = note.as_deref();
+            let word = Word { sayer, verdict, signed: &signed, note, suggestion: None };
+            say(cx, tx, moment, &id, word)?;
             Ok(found(tx, &id)?.state)
         })
     }
+}
+
+/// What somebody says about a waiting call, not yet believed.
+pub(super) struct Word<'a> {
+    pub(super) sayer: Sayer,
+    pub(super) verdict: Verdict,
+    pub(super) signed: &'a Signed,
+    pub(super) note: Option<&'a str>,
+    pub(super) suggestion: Option<&'a Object>,
+}
+
+/// Takes it, in the caller's transaction; gives who said it.
+pub(super) fn say(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    id: &ApprovalId,
+    word: Word<'_>,
+) -> Result<Alias, Refusal> {
+    let Word { sayer, verdict, signed, note, suggestion } = word;
+    let held = found(tx, id)?;
+    approvals::open(&held, moment.now())?;
+    let (alias, key) = match sayer {
+        Sayer::Person(alias) => (alias, None),
+        Sayer::Key(key) => (owner_of(tx, &key)?, Some(key)),
+    };
+    let (principal, who) = person(tx, &alias)?.ok_or(Refusal::PrincipalInactive)?;
+    if tx.has_said(id, &alias)? {
+        return Err(Refusal::SaidBefore);
+    }
+    let signers = Signers::read(tx, &alias, moment.now())?;
+    let workflow = workflow_of(cx, tx, &held)?;
+    // One whose name was erased is nobody who could be meant.
+    let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
+    let about = Held {
+        principal: &acts_for,
+        workflow_owner: &workflow.owner,
+        tool_owner: workflow.tool_owner(&held.tool),
+        risk: risk_of(&held),
+    };
+    let party = relying_party(&cx.installation.issuer);
+    let groups = groups_of(tx, &alias)?;
+    let voice = Voice {
+        who: Decider { id: &who, has_role: has_role(tx, &alias)?, groups: &groups },
+        verdict,
+        signed,
+        registered: Registered {
+            passkeys: &signers.passkeys,
+            keys: &signers.keys,
+            relying_party: party.as_ref(),
+        },
+    };
+    let asked = question(&held);
+    let grade = workflow.approvals().counts(&asked, &about, &voice)?;
+    let signer = signers.signer(signed, key.as_ref());
+    let signer = signer.ok_or(bailiwick_core::approval::ApprovalError::NotRegistered)?;
+    count(tx, signed, &asked, verdict, signer, party.as_ref(), moment.now())?;
+    let saying = Saying {
+        approver: &principal.alias,
+        verdict,
+        grade,
+        credential: &signer.id,
+        signed,
+        note,
+        suggestion,
+    };
+    let plan = approvals::say(moment, &cx.installation, &held, &held.entry, &saying)?;
+    cx.write(tx, plan)?;
+    Ok(principal.alias.clone())
 }
 
 /// Whose approver key it is.
@@ -532,6 +496,7 @@ impl ShownVerdict {
             .with("grade", self.grade.as_str())
             .with("said", self.said.to_string())
             .with("note", self.note.as_deref())
+            .with("suggestion", self.suggestion.clone())
             .with("entry", &self.entry)
             .into()
     }

@@ -1,7 +1,7 @@
 //! Calls that wait for a person, over the store.
 
 use bailiwick_authority::rules::approvals::question;
-use bailiwick_authority::{relying_party, spoken};
+use bailiwick_authority::{relying_party, spoken, suggestion};
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::crypto::{Digest, from_base64url};
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, TaskId};
@@ -76,6 +76,7 @@ impl Holds for StoreHolds {
                     salt,
                     entry: approval.entry.clone(),
                     spoken: spoken(view, &approval.id, now)?,
+                    suggestion: suggestion(view, &approval.id)?,
                     relying_party: self.relying_party.clone(),
                 }))
             })

@@ -26,11 +26,13 @@ mod evidence;
 mod faults;
 mod first;
 mod grants;
+mod inbox;
 mod installation;
 mod instances;
 mod keys;
 mod ledger;
 mod login;
+mod narrowing;
 mod oidc;
 mod own_accounts;
 mod policy;
@@ -46,6 +48,7 @@ mod strangers;
 mod suites;
 mod tls;
 mod vault;
+mod webhooks;
 mod wrap;
 
 /// The binary under test.
