@@ -265,6 +265,7 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/account".to_owned(), "account"),
         ("/approvals".to_owned(), "approvals"),
         (format!("/approvals/{approval}"), "approval"),
+        (format!("/approvals/{approval}/revoke"), "approval-revoke"),
         ("/accounts".to_owned(), "accounts"),
         ("/accounts?untold=1".to_owned(), "accounts-untold"),
         ("/accounts/calendar/disconnect".to_owned(), "account-disconnect"),
