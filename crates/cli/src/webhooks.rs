@@ -8,7 +8,7 @@ use bailiwick_authority::http::webhooks::send;
 use bailiwick_authority::{Authority, Due, Refusal};
 use futures_util::StreamExt as _;
 
-use crate::config::webhook::Webhook;
+use crate::config::webhook::{Webhook, WebhookOptions};
 use crate::datadir::DataDir;
 use crate::error::CliError;
 
@@ -17,10 +17,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Messages under way to one receiver at once.
 const AT_ONCE: usize = 4;
 
-/// Begins to tell those that are configured.
+/// Begins to tell those that are configured. One that is new is told of what happens from this
+/// moment on.
 pub(crate) fn start(data: &DataDir) -> Result<Vec<tokio::task::JoinHandle<()>>, CliError> {
-    let webhooks: Result<Vec<Webhook>, CliError> =
-        data.config.webhook.iter().map(|options| options.read(&data.dir)).collect();
+    let read = |options: &WebhookOptions| {
+        let webhook = options.read(&data.dir)?;
+        data.authority.webhook_look(&webhook.config.name, &webhook.config.events)?;
+        Ok(webhook)
+    };
+    let webhooks: Result<Vec<Webhook>, CliError> = data.config.webhook.iter().map(read).collect();
     let begin = |webhook: Webhook| {
         let authority = data.authority.clone();
         tokio::spawn(tend(authority, Arc::new(webhook)))
