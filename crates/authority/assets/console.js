@@ -155,9 +155,35 @@
 
   // What is signed is the digest over the call that this page shows and the word
   // on the button.
+  // What a suggestion changes, as a JSON Merge Patch: what is the same is left
+  // out, so that no number is written anew.
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  const changes = (from, to) => {
+    const patch = {};
+    for (const [name, value] of Object.entries(to)) {
+      if (JSON.stringify(from[name]) === JSON.stringify(value)) continue;
+      patch[name] = isObject(value) && isObject(from[name]) ? changes(from[name], value) : value;
+    }
+    for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;
+    return patch;
+  };
+  const suggestion = (field) => {
+    let wanted;
+    try {
+      wanted = JSON.parse(field.value);
+    } catch {
+      throw new Error("The suggestion is not JSON.");
+    }
+    if (!isObject(wanted)) throw new Error("A suggestion is an object of arguments.");
+    return changes(JSON.parse(field.defaultValue), wanted);
+  };
+
   for (const form of document.querySelectorAll("[data-decide]")) {
     ceremony(form, async () => {
       const { decide, verdict, challenge, credentials, rp, csrf } = form.dataset;
+      const more = {};
+      if ("suggests" in form.dataset) more.suggestion = suggestion(form.elements.suggestion);
+      if ("revokes" in form.dataset) more.revoke = true;
       const found = await navigator.credentials.get({
         publicKey: {
           challenge: bytes(challenge),
@@ -168,19 +194,46 @@
         },
       });
       const note = document.getElementById("note").value;
-      const done = await send(decide, { credential: assertion(found), verdict, note }, csrf);
+      const said = { credential: assertion(found), verdict, note, ...more };
+      const done = await send(decide, said, csrf);
       location.replace(done.location);
     });
   }
 
-  // A list that changes by itself is read again when it did.
+  // Time left, in the viewer's own clock.
+  const left = document.querySelector("[data-left]");
+  if (left) {
+    const end = new Date(left.dataset.left).getTime();
+    const tell = () => {
+      const seconds = Math.max(0, Math.round((end - Date.now()) / 1000));
+      const parts = seconds >= 3600
+        ? `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+        : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+      left.textContent = seconds > 0 ? `${parts} left` : "time is over";
+      left.hidden = false;
+    };
+    tell();
+    setInterval(tell, 1000);
+  }
+
+  // What changes by itself is read again when it did, unless somebody writes on
+  // the page or signs: then it says so.
   const live = document.querySelector("[data-live]");
+  const isBusy = () => {
+    const written = (field) => field.value !== field.defaultValue;
+    const fields = [...document.querySelectorAll("main textarea, main input:not([type=hidden])")];
+    const signs = [...document.querySelectorAll("[data-decide] button")].some((b) => b.disabled);
+    return fields.some(written) || signs;
+  };
   if (live) {
     setInterval(async () => {
       if (document.hidden) return;
       const answer = await fetch(live.dataset.live, { redirect: "error" }).catch(() => null);
       const read = answer && answer.ok ? await answer.json().catch(() => null) : null;
-      if (read && read.mark !== live.dataset.mark) location.reload();
+      if (!read || read.mark === live.dataset.mark) return;
+      const notice = document.querySelector("[data-live-notice]");
+      if (isBusy() && notice) notice.hidden = false;
+      else location.reload();
     }, 3000);
   }
 

@@ -17,6 +17,7 @@ mod consent;
 mod frame;
 mod grants;
 pub mod headers;
+mod inbox;
 mod notices;
 mod people;
 mod text;
@@ -26,7 +27,8 @@ pub use accounts::{AccountLine, AccountsPage};
 pub use activity::{ActivityFilter, ActivityPage, EntryLine, EntryPage, Pairs};
 pub use agents::{AgentLine, AgentPage, AgentsPage, InstanceLine};
 pub use approvals::{
-    ApprovalLine, ApprovalPage, ApprovalsPage, ArgumentLine, Deciding, EarlierLine, SaidLine,
+    ApprovalLine, ApprovalPage, ApprovalRevokePage, ArgumentLine, Deciding, EarlierLine, SaidLine,
+    Undoing,
 };
 pub use catalogue::{CataloguePage, DefinitionPage, DifferenceLine, FlagLine, ToolLine};
 pub use clients::{ClientLine, ClientsPage};
@@ -36,6 +38,7 @@ pub use consent::{
 };
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
+pub use inbox::{ApprovalsPage, ApproverLine, FatigueFigures, InboxFilter};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
 pub use text::{Moment, Text};

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod problem;
 pub mod provider;
 mod standing;
+pub mod webhooks;
 
 pub use api::{Api, api_router};
 pub use console::{Console, console_router};

@@ -62,6 +62,8 @@ pub struct Installation {
     pub ring: KeyRing,
     /// Seconds that a root lives at most.
     pub max_root_seconds: i64,
+    /// Seconds after which a new passkey or approver key may sign verdicts.
+    pub new_key_seconds: i64,
     /// Limits on tokens.
     pub limits: ChainLimits,
 }
@@ -153,6 +155,9 @@ impl Installation {
         }
         if !self.makers.iter().any(|m| m.role == Role::Authority) {
             return bad("makers", "the authority among them");
+        }
+        if self.new_key_seconds <= 0 {
+            return bad("new_key_seconds", "a positive number of seconds");
         }
         if self.max_root_seconds <= 0 {
             return bad("max_root_seconds", "a positive number of seconds");

@@ -40,14 +40,16 @@ pub mod refusal;
 pub mod rules;
 mod service;
 pub mod standing;
+pub mod webhooks;
 mod workflows;
 
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
-    Erasure, Invited, LOGIN_SECONDS, ListedApproval, Login, NewCredential, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Sayer,
-    ShownApproval, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Target, Then,
-    TokenAnswer, ToolState, relying_party, spoken, standing_voices,
+    AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
+    Denying, Due, Ended, Erased, Erasure, Fatigue, InboxPage, InboxQuery, Invited, LOGIN_SECONDS,
+    ListedApproval, Login, NewCredential, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
+    PrepareOptions, PublishedKey, Recovered, Removed, Sayer, ShownApproval, ShownSignature,
+    ShownStanding, ShownVerdict, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
+    relying_party, spoken, standing_voices, suggestion,
 };

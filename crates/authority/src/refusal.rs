@@ -23,6 +23,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::delegations::NarrowError;
+use crate::rules::suggestions::SuggestionError;
 
 mod told;
 
@@ -75,6 +76,9 @@ pub enum Refusal {
         /// How many.
         max: usize,
     },
+    /// A suggestion that is none.
+    #[error(transparent)]
+    Suggestion(#[from] SuggestionError),
     /// An account at a tool server that was not connected.
     #[error(transparent)]
     Account(#[from] AccountError),

@@ -18,7 +18,7 @@
 //! | `credential.added` | principal | `credential`, `credential_kind`, `lookup`, `jwk?` | `label` of a passkey, `login` = `{issuer, subject}` |
 //! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it, `restated?`: a login states other groups or claims | |
 //! | `credential.trusted` | principal | `credential`, `by` (alias) | |
-//! | `approval.decided` | principal (approver), agent, workflow, task | `approval`, `asked` (entry), `verdict`, `grade`, `credential`, `action_digest`, `policy`, `rule`, `expires` | `signed`, `note?` |
+//! | `approval.decided` | principal (approver), agent, workflow, task | `approval`, `asked` (entry), `verdict`, `grade`, `credential`, `action_digest`, `policy`, `rule`, `expires` | `signed`, `note?`, `suggestion?` |
 //! | `standing.approved` | principal (approver), agent, workflow, task, tool | `standing`, `digest` (of the terms), `grade`, `credential`, `row` | `terms`, `signed`, `note?` |
 //! | `standing.revoked` | principal?, agent, workflow, task, tool | `standing`, `by`: `operator` or `principal`, `session_of?` (alias), `row` | `reason` |
 //! | `role.changed` | principal | `role`, `held` | |
@@ -42,7 +42,7 @@
 //! | `policy.candidate` | | the same; `digest` null: there is none any more | `document`? |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `provider.key_changed` | | `issuer`, `client_id`, `jwk`, `status`: `active` or `retired` | |
-//! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `row` | `statement?`, `detail?` |
+//! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `approval?` and `approver?` (alias) of the verdict with which it was taken back, `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
 //! Whatever somebody changed while signed in has `session_of`, their alias.
@@ -70,6 +70,7 @@ pub mod provider_keys;
 pub mod revocations;
 pub mod roles;
 pub mod standings;
+pub mod suggestions;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;

@@ -32,9 +32,12 @@ mod clients;
 mod consent;
 mod definitions;
 mod delegations;
+mod denying;
 mod entitlements;
 mod erasure;
+mod fatigue;
 mod identities;
+mod inbox;
 mod introspection;
 mod keys;
 mod life;
@@ -51,6 +54,7 @@ mod standings;
 mod statuses;
 mod tokens;
 mod vault;
+mod webhooks;
 
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
@@ -58,7 +62,10 @@ pub use approver_keys::OwnApproverKey;
 pub use consent::{Asking, ConsentError};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
+pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
+pub use fatigue::{ApproverHours, Fatigue};
+pub use inbox::{InboxPage, InboxQuery};
 pub use keys::{Ended, PublishedKey};
 pub use life::{Recovered, Removed};
 pub use logins::{LOGIN_SECONDS, Login};
@@ -70,6 +77,7 @@ pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
 pub use vault::NewCredential;
+pub use webhooks::Due;
 
 /// The authority over one data dir; clones share everything, but for whom they
 /// act.

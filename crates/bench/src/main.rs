@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
     /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `proxy` and
-    /// `authority`: 5; of `authority revocation`: 200].
+    /// `authority`: 5; of `authority revocation` and `inbox`: 200].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// How long one side runs in one round, microseconds.
@@ -109,6 +109,12 @@ enum OfAuthority {
     },
     /// From taking a token back to the first call that is denied, under load.
     Revocation,
+    /// Parts of a long list of waiting calls, and from an approval to its effect.
+    Inbox {
+        /// Calls that wait.
+        #[arg(long, default_value_t = 10_000)]
+        many: u32,
+    },
     /// Calls and exchanges with few delegations on record and with many.
     Scale {
         /// Live delegations, and as many revoked ones.
@@ -166,6 +172,10 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
                 OfAuthority::Revocation => {
                     let rounds = rounds.unwrap_or(200);
                     shown(&figure::authority::revocation(rounds, &place)?, json)
+                }
+                OfAuthority::Inbox { many } => {
+                    let rounds = rounds.unwrap_or(200);
+                    shown(&figure::authority::inbox(rounds, many, &place)?, json)
                 }
                 OfAuthority::Scale { many, few, requests } => {
                     let plan = plan(requests);

@@ -15,9 +15,10 @@ mod running;
 mod setup;
 mod standings;
 mod vault;
+mod webhook;
 mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
-pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb};
+pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
@@ -27,6 +28,7 @@ pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
+pub(crate) use webhook::WebhookVerb;
 pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
@@ -151,6 +153,12 @@ pub(crate) enum Verb {
         after_help = "A verdict is signed with your approver key, never with the data dir's own credential.\n\nExamples:\n  bailiwick approvals key new --for user:ana --out ana-approver.key\n  bailiwick approvals list\n  bailiwick approvals show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick approvals approve 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com approvals deny 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --key ana-approver.key --note 'the order was refunded already'"
     )]
     Approvals(ApprovalsVerb),
+    /// Webhooks: who is told that calls wait for a person.
+    #[command(
+        subcommand,
+        after_help = "They are [[webhook]] tables in bailiwick.toml, and `serve` sends. A message is signed (Standard Webhooks) and says what waits and where to look; it decides nothing.\n\nExamples:\n  bailiwick webhook list\n  bailiwick webhook test chat"
+    )]
+    Webhook(WebhookVerb),
     /// Derive a narrower delegation for another instance, offline.
     #[command(
         after_help = "Examples:\n  bailiwick attenuate --chain chain.json --key runner.key --to reader.enrol.json \\\n      --tool mcp:support-desk:tools/get_order --argument order_id=10072 --out child.json"

@@ -18,8 +18,10 @@ pub(crate) use options::{OPTIONS, OptionRow};
 pub(crate) use serves::Serves;
 pub(crate) mod account;
 pub(crate) mod provider;
+pub(crate) mod webhook;
 use account::AccountOptions;
 use provider::ProviderOptions;
+use webhook::WebhookOptions;
 
 /// The file's name in the data dir.
 pub(crate) const FILE: &str = "bailiwick.toml";
@@ -67,6 +69,21 @@ pub(crate) struct Config {
     pub(crate) ext_authz: ExtAuthz,
     pub(crate) provider: Vec<ProviderOptions>,
     pub(crate) account: Vec<AccountOptions>,
+    pub(crate) webhook: Vec<WebhookOptions>,
+    pub(crate) approvals: ApprovalOptions,
+}
+
+/// How people decide on calls that wait.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ApprovalOptions {
+    pub(crate) new_key_hours: i64,
+}
+
+impl Default for ApprovalOptions {
+    fn default() -> Self {
+        Self { new_key_hours: 24 }
+    }
 }
 
 /// Where the metadata documents of OAuth clients may lie.
@@ -143,6 +160,8 @@ impl Default for Config {
             ext_authz: ExtAuthz::default(),
             provider: Vec::new(),
             account: Vec::new(),
+            webhook: Vec::new(),
+            approvals: ApprovalOptions::default(),
         }
     }
 }
@@ -192,7 +211,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 27] = [
+        let checks: [(&str, bool); 28] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -220,10 +239,13 @@ impl Config {
             ("client_documents.loopback", !self.client_documents.loopback || !https),
             ("ext_authz.listen", is_loopback(&self.ext_authz.listen)),
             ("ext_authz.grpc_listen", is_loopback(&self.ext_authz.grpc_listen)),
+            ("approvals.new_key_hours", (1..=720).contains(&self.approvals.new_key_hours)),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Some(bad(name)),
-            None => provider::fault(&self.provider).or_else(|| account::fault(&self.account)),
+            None => provider::fault(&self.provider)
+                .or_else(|| account::fault(&self.account))
+                .or_else(|| webhook::fault(&self.webhook)),
         }
     }
 
@@ -314,6 +336,7 @@ impl Config {
             "client_documents.loopback" => self.client_documents.loopback.into(),
             "ext_authz.listen" => self.ext_authz.listen.as_str().into(),
             "ext_authz.grpc_listen" => self.ext_authz.grpc_listen.as_str().into(),
+            "approvals.new_key_hours" => self.approvals.new_key_hours.into(),
             _ => Json::Null,
         }
     }

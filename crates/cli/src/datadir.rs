@@ -300,6 +300,7 @@ impl Opened {
             log_key: log.key().clone(),
             ring,
             max_root_seconds: config.root_minutes.saturating_mul(60),
+            new_key_seconds: config.approvals.new_key_hours.saturating_mul(3600),
             limits: ChainLimits::DEFAULT,
         };
         let id = AuthorityMaker::gateway(gateway.public_key()).id;

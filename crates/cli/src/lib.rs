@@ -47,6 +47,7 @@ mod tls;
 mod vault;
 mod verbs;
 mod web;
+mod webhooks;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {

@@ -43,6 +43,7 @@ pub(crate) mod serve;
 mod task;
 mod tool_server;
 mod vault;
+mod webhook;
 mod workflow;
 mod wrap;
 
@@ -91,6 +92,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Vault(verb) => vault::run(verb, &dir, out)?,
+        Verb::Webhook(verb) => webhook::run(verb, &dir, out)?,
         Verb::Catalogue(verb) => catalogue::run(verb, &dir, logins.as_deref(), out)?,
         Verb::Import(verb) => import::run(&verb, &dir, out)?,
         Verb::Task(verb) => task::run(verb, &dir, out)?,

@@ -171,7 +171,7 @@ reasons! {
     AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";
     // 5 approval
     ApprovalRequired, "approval-required", Approval, "DESIGN §4.5", "the call needs a person's approval", "send the same call again, with a fresh proof, when people have decided";
-    ApprovalDenied, "approval-denied", Approval, "DESIGN §4.5", "a person denied the call", "do not repeat it; ask the approver why, or make another call";
+    ApprovalDenied, "approval-denied", Approval, "DESIGN §4.5", "a person denied the call", "do not repeat it; make the call that `suggestion` describes if there is one, or ask the approver why";
     ApprovalFlood, "approval-flood", Approval, "DESIGN §9", "the task asks for people's approval too often", "wait, and ask for less at once";
     ApprovalUnavailable, "approval-unavailable", Approval, "DESIGN §3.4", "the call needs a person's approval, and approvals cannot be read or written now", "try again later; the operator sees why";
     RequestStateInvalid, "request-state-invalid", Approval, "MCP 2026-07-28", "the `requestState` was not made here for this caller and this call, or has run out", "send the call again without `requestState` and `inputResponses`";
@@ -198,6 +198,9 @@ pub struct Denial {
     pub retry_at: Option<Timestamp>,
     /// The question that people are asked, if the call waits for them.
     pub waits: Option<Box<Waits>>,
+    /// Arguments that the person who denied it suggests instead: they grant
+    /// nothing.
+    pub suggestion: Option<Box<Object>>,
 }
 
 /// A call that waits for people.
@@ -235,7 +238,15 @@ impl Denial {
     /// A denial for `reason`.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, step: None, token: None, subject: None, retry_at: None, waits: None }
+        Self {
+            reason,
+            step: None,
+            token: None,
+            subject: None,
+            retry_at: None,
+            waits: None,
+            suggestion: None,
+        }
     }
 
     /// With the step of draft -02.
@@ -273,6 +284,13 @@ impl Denial {
         self
     }
 
+    /// With the arguments that a person suggests instead.
+    #[must_use]
+    pub fn suggesting(mut self, arguments: Object) -> Self {
+        self.suggestion = Some(Box::new(arguments));
+        self
+    }
+
     /// Whether the caller was authenticated when it was denied, and so may
     /// learn the reason (DESIGN §3.4).
     #[must_use]
@@ -294,6 +312,7 @@ impl Denial {
                 remedy: self.reason.remedy(),
                 retry_at: self.retry_at,
                 waits: self.waits.clone(),
+                suggestion: self.suggestion.clone(),
             }
         } else {
             WireDenial {
@@ -302,6 +321,7 @@ impl Denial {
                 remedy: "present a current delegation for this gateway with a fresh proof by its key; the operator sees the reason under the decision id",
                 retry_at: None,
                 waits: None,
+                suggestion: None,
             }
         }
     }
@@ -323,6 +343,8 @@ pub struct WireDenial {
     pub retry_at: Option<Timestamp>,
     /// The question that people are asked, if the call waits for them.
     pub waits: Option<Box<Waits>>,
+    /// Arguments that a person suggests instead.
+    pub suggestion: Option<Box<Object>>,
 }
 
 impl fmt::Display for Denial {

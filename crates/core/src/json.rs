@@ -186,6 +186,10 @@ impl PartialEq for Json {
     }
 }
 
+/// Numbers are finite, so equality is total.
+impl Eq for Json {}
+impl Eq for Object {}
+
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         if self.len() != other.len() {

@@ -247,6 +247,9 @@ async fn evaluate(gateway: &Gateway, asked: Asked) -> Result<Object, Refused> {
             if let Some(waits) = &told.waits {
                 context.insert("approval", waits.to_json());
             }
+            if let Some(suggestion) = told.suggestion {
+                context.insert("suggestion", *suggestion);
+            }
             no(context)
         }
     })

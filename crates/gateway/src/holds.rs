@@ -9,6 +9,7 @@ use bailiwick_core::approval::Question;
 use bailiwick_core::approval::standing::Terms;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
+use bailiwick_core::json::Object;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
@@ -31,6 +32,8 @@ pub struct HeldCall {
     pub spoken: Vec<Spoken>,
     /// Where passkeys are used.
     pub relying_party: Option<RelyingParty>,
+    /// The arguments that whoever denied it suggests instead.
+    pub suggestion: Option<Object>,
 }
 
 /// A standing approval as it is on record.

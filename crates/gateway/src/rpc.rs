@@ -178,27 +178,6 @@ fn write_string(s: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(&mut *out, s);
 }
 
-/// The same value for `jsonschema`, which reads serde_json's type.
-#[must_use]
-pub fn to_value(json: &Json) -> serde_json::Value {
-    use serde_json::Value;
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(b) => Value::Bool(*b),
-        Json::Number(n) => match n.as_plain_integer() {
-            Some(i) => Value::from(i),
-            None => {
-                n.text().parse::<u64>().map(Value::from).unwrap_or_else(|_| Value::from(n.value()))
-            }
-        },
-        Json::String(s) => Value::String(s.clone()),
-        Json::Array(items) => Value::Array(items.iter().map(to_value).collect()),
-        Json::Object(o) => {
-            Value::Object(o.iter().map(|(n, v)| (n.to_owned(), to_value(v))).collect())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bailiwick_core::limits::JsonLimits;

@@ -4,15 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::json::{Json, Object};
-use bailiwick_policy::mcp_methods::{CallForm, is_reserved};
-use jsonschema::{PatternOptions, Validator};
+use bailiwick_core::json::Object;
+use bailiwick_policy::input_schema::{InputSchema, prompt_fits};
+use bailiwick_policy::mcp_methods::CallForm;
 
 use crate::ports::Pin;
-use crate::rpc::to_value;
 
-/// Bytes of a schema that is compiled.
-const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 /// Compiled schemas that are kept.
 const MAX_COMPILED: usize = 4096;
 
@@ -20,16 +17,16 @@ const MAX_COMPILED: usize = 4096;
 /// fits it.
 #[derive(Default)]
 pub(crate) struct Schemas {
-    compiled: Mutex<HashMap<Digest, Option<Arc<Validator>>>>,
+    compiled: Mutex<HashMap<Digest, Option<Arc<InputSchema>>>>,
 }
 
 impl Schemas {
-    fn validator(&self, pin: &Pin) -> Option<Arc<Validator>> {
+    fn validator(&self, pin: &Pin) -> Option<Arc<InputSchema>> {
         let lock = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = lock().get(&pin.digest) {
             return found.clone();
         }
-        let compiled = pin.schema.as_ref().and_then(compile).map(Arc::new);
+        let compiled = pin.schema.as_ref().and_then(InputSchema::compile).map(Arc::new);
         let mut all = lock();
         if all.len() >= MAX_COMPILED {
             all.clear();
@@ -41,48 +38,16 @@ impl Schemas {
     /// Whether `arguments` fit what was pinned.
     pub(crate) fn fit(&self, form: CallForm, pin: &Pin, arguments: &Object) -> bool {
         match form {
-            CallForm::Tool => {
-                let Some(validator) = self.validator(pin) else { return false };
-                let value = arguments
-                    .iter()
-                    .filter(|(name, _)| !is_reserved(name))
-                    .map(|(name, value)| (name.to_owned(), to_value(value)))
-                    .collect();
-                validator.is_valid(&serde_json::Value::Object(value))
-            }
+            CallForm::Tool => self.validator(pin).is_some_and(|schema| schema.fits(arguments)),
             CallForm::Prompt => prompt_fits(pin.schema.as_ref(), arguments),
             CallForm::Resource => true,
         }
     }
 }
 
-/// No reference leaves the schema, and patterns run in linear time.
-fn compile(schema: &Json) -> Option<Validator> {
-    if schema.canonical().len() > MAX_SCHEMA_BYTES {
-        return None;
-    }
-    jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(&to_value(schema))
-        .ok()
-}
-
-/// A prompt's arguments are texts, each declared, the required ones there.
-fn prompt_fits(declared: Option<&Json>, arguments: &Object) -> bool {
-    let declared = declared.and_then(Json::as_array).unwrap_or_default();
-    let name = |d: &Json| d.as_object()?.member("name")?.as_str().map(str::to_owned);
-    let required =
-        |d: &Json| d.as_object().and_then(|d| d.member("required")?.as_bool()).unwrap_or(false);
-    arguments.iter().filter(|(n, _)| !is_reserved(n)).all(|(n, value)| {
-        value.as_str().is_some() && declared.iter().any(|d| name(d).as_deref() == Some(n))
-    }) && declared
-        .iter()
-        .filter(|d| required(d))
-        .all(|d| name(d).is_some_and(|n| arguments.member(&n).is_some()))
-}
-
 #[cfg(test)]
 mod tests {
+    use bailiwick_core::json::Json;
     use bailiwick_core::limits::JsonLimits;
 
     use super::*;

@@ -87,6 +87,9 @@ fn data(denial: &Denial, decision: &str) -> (i64, String, Object) {
         data.insert("approval", waits.to_json());
         data.insert("retry_after", WAIT_SECONDS);
     }
+    if let Some(suggestion) = wire.suggestion {
+        data.insert("suggestion", *suggestion);
+    }
     (code, wire.message, data)
 }
 

@@ -27,6 +27,7 @@ pub mod entitlements;
 pub mod expand;
 pub mod grades;
 pub mod in_force;
+pub mod input_schema;
 pub mod limits;
 pub mod mcp_methods;
 pub mod permit;

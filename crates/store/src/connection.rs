@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0006_lives.sql"),
     include_str!("schema/0007_approvals.sql"),
     include_str!("schema/0008_standings.sql"),
+    include_str!("schema/0009_inbox.sql"),
 ];
 
 /// The newest schema version that this program knows.

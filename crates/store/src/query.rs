@@ -39,7 +39,7 @@ pub struct Filter {
     pub limit: u32,
 }
 
-const COLUMNS: &str = "idx, id, time, kind, maker, seq, principal, agent, instance, workflow, \
+pub(crate) const COLUMNS: &str = "idx, id, time, kind, maker, seq, principal, agent, instance, workflow, \
      task, run, grant_id, delegation, action, tool, decision, reason, leaf_hash, leaf";
 
 pub(crate) fn entry(r: &rusqlite::Row<'_>) -> Read<StoredEntry> {

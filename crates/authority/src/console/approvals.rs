@@ -36,20 +36,6 @@ impl ApprovalLine {
     }
 }
 
-/// `/approvals`
-#[derive(Clone, Debug, Template)]
-#[template(path = "approvals.html")]
-pub struct ApprovalsPage {
-    /// The frame.
-    pub frame: Frame,
-    /// Those that wait.
-    pub waiting: Vec<ApprovalLine>,
-    /// The newest of those that do not.
-    pub settled: Vec<ApprovalLine>,
-    /// Says which calls wait: when it changes, so did the page.
-    pub mark: String,
-}
-
 /// One argument of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgumentLine {
@@ -75,6 +61,8 @@ pub struct SaidLine {
     pub at: Moment,
     /// What they added.
     pub note: Option<Text>,
+    /// The arguments that they suggest instead, as JSON text.
+    pub suggestion: Option<Text>,
 }
 
 /// What the task did before.
@@ -86,6 +74,15 @@ pub struct EarlierLine {
     pub at: Moment,
     /// The entry's page.
     pub index: u64,
+}
+
+/// What becomes of a call that was wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undoing {
+    /// By our rating, in words.
+    pub words: &'static str,
+    /// Whether a second call would change nothing more.
+    pub idempotent: bool,
 }
 
 /// How this person can decide.
@@ -120,8 +117,14 @@ pub struct ApprovalPage {
     pub has_earlier: bool,
     /// Our rating of the tool, if the catalogue has it.
     pub facts: Option<ToolFacts>,
-    /// Whether a second call would change nothing more.
-    pub idempotent: bool,
+    /// What becomes of it if it is wrong.
+    pub undoing: Undoing,
+    /// The arguments as JSON text, to suggest others; empty once erased.
+    pub suggest: Text,
+    /// Whether this person may take the delegation back.
+    pub may_revoke: bool,
+    /// Says how it stands, for the page that reads itself again.
+    pub mark: String,
     /// What the task is for.
     pub purpose: Option<Text>,
     /// The task.
@@ -140,6 +143,18 @@ pub struct ApprovalPage {
     pub action: String,
     /// The root under which it is called.
     pub root: String,
+    /// How this person can decide.
+    pub deciding: Deciding,
+}
+
+/// `/approvals/{id}/revoke`: asks whether the delegation is taken back with a no.
+#[derive(Clone, Debug, Template)]
+#[template(path = "approval_revoke.html")]
+pub struct ApprovalRevokePage {
+    /// The frame.
+    pub frame: Frame,
+    /// The call.
+    pub line: ApprovalLine,
     /// How this person can decide.
     pub deciding: Deciding,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bailiwick_core::json::Json;
 use bailiwick_core::time::Timestamp;
 
 /// A text that may come from anybody, made safe to be read by a person:
@@ -19,6 +20,23 @@ impl Text {
         for c in text.chars() {
             if is_hidden(c) {
                 shown.extend(c.escape_unicode());
+            } else {
+                shown.push(c);
+            }
+        }
+        Self(shown)
+    }
+
+    /// JSON, made safe in the same way by JSON's own escapes: it still reads as
+    /// the same value.
+    #[must_use]
+    pub fn of_json(json: &Json) -> Self {
+        let mut shown = String::new();
+        for c in json.canonical().chars() {
+            if is_hidden(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    shown.push_str(&format!("\\u{unit:04x}"));
+                }
             } else {
                 shown.push(c);
             }

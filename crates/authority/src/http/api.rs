@@ -37,6 +37,7 @@ mod agents;
 mod approvals;
 mod clients;
 mod grants;
+mod inbox;
 mod login;
 mod openapi;
 mod people;

@@ -41,6 +41,7 @@ mod consent;
 mod door;
 mod failure;
 mod form;
+mod inbox;
 mod pages;
 mod people;
 mod programs;
@@ -247,9 +248,11 @@ pub fn console_router(console: Console) -> Router {
         .route("/consent/{secret}/sign", post(consent::sign))
         .route("/consent/{secret}/provider/{name}", get(provider::begin_signing))
         .route("/consent/{secret}/deny", post(consent::deny))
-        .route("/approvals", get(approvals::list))
-        .route("/approvals/mark", get(approvals::mark))
+        .route("/approvals", get(inbox::list))
+        .route("/approvals/mark", get(inbox::mark))
         .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/mark", get(approvals::mark))
+        .route("/approvals/{id}/revoke", get(approvals::ask_revoke))
         .route("/approvals/{id}/verdict", post(approvals::say))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))

@@ -3,6 +3,7 @@
 use bailiwick_core::approval::{ApprovalError, Grade, Question, Signed, Verdict};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId};
+use bailiwick_core::json::Object;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Approval, ApprovalState, Row, Said};
@@ -79,6 +80,8 @@ pub struct Saying<'a> {
     pub signed: &'a Signed,
     /// What they add in words.
     pub note: Option<&'a str>,
+    /// The arguments that they suggest instead, of a denial.
+    pub suggestion: Option<&'a Object>,
 }
 
 /// Records what a person said. That their signature holds and that they may is
@@ -130,6 +133,10 @@ pub fn say(
         .commit(moment, "signed", row.signed.as_str())?;
     let step = match saying.note {
         Some(note) => step.commit(moment, "note", note)?,
+        None => step,
+    };
+    let step = match saying.suggestion {
+        Some(arguments) => step.commit(moment, "suggestion", arguments.clone())?,
         None => step,
     };
     Ok(Plan::one(step.row(Row::Verdict(row)), ()))

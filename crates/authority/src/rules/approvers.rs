@@ -21,15 +21,16 @@ use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::principals::active;
 
-/// Seconds after which a new passkey or approver key may sign verdicts: a day.
-pub const WAIT_SECONDS: i64 = 86_400;
+/// Seconds after which a passkey or key may sign verdicts whose row does not say:
+/// a day, as it was before installations said it.
+const WAIT_SECONDS: i64 = 86_400;
 /// Approver keys of one person at most.
 pub const MAX_KEYS: usize = 10;
 
 /// From when on what is enrolled now may sign verdicts.
 #[must_use]
-pub fn trusted_from(moment: &Moment<'_>, is_first: bool) -> Timestamp {
-    if is_first { moment.now() } else { moment.now().plus_seconds(WAIT_SECONDS) }
+pub fn trusted_from(moment: &Moment<'_>, installation: &Installation, is_first: bool) -> Timestamp {
+    if is_first { moment.now() } else { moment.now().plus_seconds(installation.new_key_seconds) }
 }
 
 /// Whether a credential may sign verdicts at `now`.
@@ -88,7 +89,7 @@ pub fn add_key(
         return Err(Refusal::ApproverKeys { max: MAX_KEYS });
     }
     let name = label(name)?;
-    let trusted = trusted_from(moment, is_first);
+    let trusted = trusted_from(moment, installation, is_first);
     let row = Credential {
         id: uuid_v7(moment.now(), moment.random()?),
         principal: principal.alias.clone(),

@@ -117,7 +117,7 @@ pub fn add_passkey(
         label: name.to_owned(),
         status: Status::Active,
         added: moment.now(),
-        trusted: Some(approvers::trusted_from(moment, beside.is_first)),
+        trusted: Some(approvers::trusted_from(moment, installation, beside.is_first)),
     };
     let step = Step::new(moment, &installation.org, Kind::CredentialAdded)?
         .about(|s| s.principal = Some(principal.alias.to_string()))

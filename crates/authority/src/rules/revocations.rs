@@ -2,7 +2,7 @@
 
 use bailiwick_core::aat::jws::Compact;
 use bailiwick_core::crypto::KeyError;
-use bailiwick_core::ids::{Alias, EntryId, PrincipalId};
+use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId};
 use bailiwick_core::jose::{self, HeaderRules, Jws, JwsSigner, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Kind, Subjects};
@@ -158,6 +158,15 @@ impl Resolved {
 /// Who takes back.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
+    /// Somebody who denies a waiting call with a signature of their own.
+    Approver {
+        /// Who.
+        principal: &'a Alias,
+        /// Whether their role lets them take back what is not their own.
+        any: bool,
+        /// The call.
+        approval: &'a ApprovalId,
+    },
     /// The authority itself: what it sees shows that somebody else has it.
     Authority,
     /// The OAuth client that it was issued to.
@@ -236,9 +245,11 @@ pub fn revoke(
         By::Client => "client",
         By::Operator => "operator",
         By::Principal { .. } => "principal",
-        By::Session { principal, .. } if is_own(principal) => "principal",
-        By::Session { any: true, .. } => "operator",
-        By::Session { .. } => return Err(Refusal::NotYours),
+        By::Session { principal, .. } | By::Approver { principal, .. } if is_own(principal) => {
+            "principal"
+        }
+        By::Session { any: true, .. } | By::Approver { any: true, .. } => "operator",
+        By::Session { .. } | By::Approver { .. } => return Err(Refusal::NotYours),
     };
     let mut plan = Plan::nothing(Taken { subjects: Vec::new(), changed: false });
     for subject in std::iter::once(&resolved.subject).chain(&resolved.bars) {
@@ -261,6 +272,9 @@ pub fn revoke(
         }
         if let By::Session { principal, .. } = by {
             step = step.with("session_of", principal);
+        }
+        if let By::Approver { principal, approval, .. } = by {
+            step = step.with("approval", approval).with("approver", principal);
         }
         if let Some(detail) = detail {
             step = step.commit(moment, "detail", detail)?;

@@ -12,12 +12,14 @@ use bailiwick_core::webauthn::RelyingParty;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::approvers::{Decider, Held, Lost, Spoken};
 use bailiwick_policy::grades::Risk;
-use bailiwick_store::{Approval, ApprovalState, Filter, Said, Stored, StoredEntry, View};
+use bailiwick_store::{Approval, ApprovalState, Filter, Said, Stored, StoredEntry, Tx, View};
 
+use super::inbox::{listed, may_see};
 use super::people::{SignedIn, person};
 use super::signers::{Signer, Signers, has_role};
 use super::{Authority, Inner, disclosed};
 use crate::ceilings::groups_of;
+use crate::host::Moment;
 use crate::people::roles::{Deed, require};
 use crate::refusal::Refusal;
 use crate::rules::approvals::{self, Saying, question};
@@ -38,7 +40,7 @@ pub struct ListedApproval {
 }
 
 /// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShownVerdict {
     /// Who; `None` once erased.
     pub approver: Option<PrincipalId>,
@@ -50,6 +52,8 @@ pub struct ShownVerdict {
     pub said: Timestamp,
     /// What they added in words.
     pub note: Option<String>,
+    /// The arguments that they suggest instead.
+    pub suggestion: Option<Json>,
     /// The entry.
     pub entry: EntryId,
 }
@@ -144,43 +148,6 @@ pub(super) fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<Principal
     Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
 }
 
-fn listed(
-    view: &View<'_>,
-    approval: Stored<Approval>,
-    now: Timestamp,
-) -> Result<ListedApproval, Refusal> {
-    let state = match approval.state {
-        ApprovalState::Pending | ApprovalState::Approved if approval.expires <= now => "expired",
-        state => state.as_str(),
-    };
-    Ok(ListedApproval { principal: name_of(view, &approval.principal)?, state, approval })
-}
-
-/// Whether somebody may see a waiting call.
-pub(super) fn may_see(
-    cx: &Inner,
-    view: &View<'_>,
-    who: &SignedIn,
-    held: &Approval,
-) -> Result<bool, Refusal> {
-    let by_role = |deed| require(&who.roles, deed).is_ok();
-    let alias = &who.principal.alias;
-    if held.principal == *alias || by_role(Deed::SeeActivity) || by_role(Deed::Approve) {
-        return Ok(true);
-    }
-    let Some(acts_for) = name_of(view, &held.principal)? else { return Ok(false) };
-    let workflow = workflow_of(cx, view, held)?;
-    let about = Held {
-        principal: &acts_for,
-        workflow_owner: &workflow.owner,
-        tool_owner: workflow.tool_owner(&held.tool),
-        risk: risk_of(held),
-    };
-    let groups = groups_of(view, alias)?;
-    let decider = Decider { id: &who.id, has_role: by_role(Deed::Approve), groups: &groups };
-    Ok(workflow.approvals().may_decide(&decider, &about).is_ok())
-}
-
 /// A tool's risk as its row has it.
 ///
 /// SECURITY: what cannot be read is of the highest risk.
@@ -189,45 +156,6 @@ pub(super) fn risk_of(approval: &Approval) -> Risk {
 }
 
 impl Authority {
-    /// Waiting calls, those that end first first; with `all` those of every
-    /// state, newest first.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub fn approvals(&self, all: bool, limit: u32) -> Result<Vec<ListedApproval>, Refusal> {
-        let now = self.0.host.now();
-        self.0.store.read(|view| {
-            let found = match all {
-                true => view.approvals(limit)?,
-                false => view.pending_approvals(now, limit)?,
-            };
-            found.into_iter().map(|approval| listed(view, approval, now)).collect()
-        })
-    }
-
-    /// The waiting calls that somebody who is signed in may see: those of their
-    /// own agents, those that they may decide on, and all with a role for it.
-    ///
-    /// # Errors
-    /// [`Refusal::Store`].
-    pub fn approvals_for(
-        &self,
-        who: &SignedIn,
-        all: bool,
-        limit: u32,
-    ) -> Result<Vec<ListedApproval>, Refusal> {
-        let (cx, found) = (self.now(), self.approvals(all, limit)?);
-        self.0.store.read(|view| {
-            let mut seen = Vec::new();
-            for listed in found {
-                if may_see(&cx, view, who, &listed.approval)? {
-                    seen.push(listed);
-                }
-            }
-            Ok(seen)
-        })
-    }
-
     /// A waiting call as somebody who may see it reads it: that they read its
     /// text is an entry. `None`: whoever has the data dir.
     ///
@@ -261,6 +189,7 @@ impl Authority {
         let (now, cx) = (self.0.host.now(), self.now());
         self.0.store.read(|view| {
             let approval = found(view, id)?;
+            let principal = name_of(view, &approval.principal)?;
             let task = view.task(&approval.task)?;
             let purpose = match task {
                 Some(task) => disclosed(view, &task.entry, "purpose")?,
@@ -274,6 +203,7 @@ impl Authority {
                     verdict: verdict_of(verdict.verdict),
                     grade: verdict.grade.clone(),
                     said: verdict.said,
+                    suggestion: disclosed(view, &verdict.entry, "suggestion")?,
                     note: note.as_ref().and_then(Json::as_str).map(str::to_owned),
                     entry: verdict.entry.clone(),
                 });
@@ -288,7 +218,7 @@ impl Authority {
                 purpose: purpose.as_ref().and_then(Json::as_str).map(str::to_owned),
                 workflow: workflow_of(&cx, view, &approval)?,
                 verdicts,
-                listed: listed(view, approval, now)?,
+                listed: listed(approval, principal, now),
             })
         })
     }
@@ -390,52 +320,76 @@ impl Authority {
     ) -> Result<Vec<ApprovalState>, Refusal> {
         let ids = ids.to_vec();
         self.transact(move |cx, tx, moment| {
-            let now = moment.now();
-            let mut all = Vec::with_capacity(ids.len());
-            for id in &ids {
-                let held = found(tx, id)?;
-                approvals::open(&held, now)?;
-                all.push(held);
-            }
-            let questions: Vec<Question> = all.iter().map(|held| question(held)).collect();
-            let challenge = approvals::challenge(&questions, verdict, &signed)?;
-            let signer = Signer::read(cx, tx, sayer, now)?;
-            let mut grades = Vec::with_capacity(all.len());
-            for (held, asked) in all.iter().zip(&questions) {
-                if tx.has_said(&held.id, signer.alias())? {
-                    return Err(Refusal::SaidBefore);
-                }
-                let workflow = workflow_of(cx, tx, held)?;
-                // One whose name was erased is nobody who could be meant.
-                let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
-                let about = Held {
-                    principal: &acts_for,
-                    workflow_owner: &workflow.owner,
-                    tool_owner: workflow.tool_owner(&held.tool),
-                    risk: risk_of(held),
-                };
-                let voice = signer.voice(verdict, &signed);
-                grades.push(workflow.approvals().counts(asked, &about, &voice)?);
-            }
-            let credential = signer.credential(&signed)?;
-            signer.count(tx, &signed, &challenge, credential, now)?;
-            let mut states = Vec::with_capacity(all.len());
-            for (held, grade) in all.iter().zip(grades) {
-                let saying = Saying {
-                    approver: signer.alias(),
-                    verdict,
-                    grade,
-                    credential: &credential.id,
-                    signed: &signed,
-                    note: note.as_deref(),
-                };
-                let plan = approvals::say(moment, &cx.installation, held, &held.entry, &saying)?;
-                cx.write(tx, plan)?;
-                states.push(found(tx, &held.id)?.state);
-            }
-            Ok(states)
+            let note = note.as_deref();
+            let word = Word { sayer, verdict, signed: &signed, note, suggestion: None };
+            say(cx, tx, moment, &ids, word)?;
+            ids.iter().map(|id| Ok(found(tx, id)?.state)).collect()
         })
     }
+}
+
+/// What somebody says about waiting calls, not yet believed.
+pub(super) struct Word<'a> {
+    pub(super) sayer: Sayer,
+    pub(super) verdict: Verdict,
+    pub(super) signed: &'a Signed,
+    pub(super) note: Option<&'a str>,
+    pub(super) suggestion: Option<&'a Object>,
+}
+
+/// Takes it about all of these calls or none, in the caller's transaction; gives
+/// who said it.
+pub(super) fn say(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    ids: &[ApprovalId],
+    word: Word<'_>,
+) -> Result<Alias, Refusal> {
+    let Word { sayer, verdict, signed, note, suggestion } = word;
+    let now = moment.now();
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let held = found(tx, id)?;
+        approvals::open(&held, now)?;
+        all.push(held);
+    }
+    let questions: Vec<Question> = all.iter().map(|held| question(held)).collect();
+    let challenge = approvals::challenge(&questions, verdict, signed)?;
+    let signer = Signer::read(cx, tx, sayer, now)?;
+    let mut grades = Vec::with_capacity(all.len());
+    for (held, asked) in all.iter().zip(&questions) {
+        if tx.has_said(&held.id, signer.alias())? {
+            return Err(Refusal::SaidBefore);
+        }
+        let workflow = workflow_of(cx, tx, held)?;
+        // One whose name was erased is nobody who could be meant.
+        let acts_for = name_of(tx, &held.principal)?.ok_or(Refusal::PrincipalInactive)?;
+        let about = Held {
+            principal: &acts_for,
+            workflow_owner: &workflow.owner,
+            tool_owner: workflow.tool_owner(&held.tool),
+            risk: risk_of(held),
+        };
+        let voice = signer.voice(verdict, signed);
+        grades.push(workflow.approvals().counts(asked, &about, &voice)?);
+    }
+    let credential = signer.credential(signed)?;
+    signer.count(tx, signed, &challenge, credential, now)?;
+    for (held, grade) in all.iter().zip(grades) {
+        let saying = Saying {
+            approver: signer.alias(),
+            verdict,
+            grade,
+            credential: &credential.id,
+            signed,
+            note,
+            suggestion,
+        };
+        let plan = approvals::say(moment, &cx.installation, held, &held.entry, &saying)?;
+        cx.write(tx, plan)?;
+    }
+    Ok(signer.alias().clone())
 }
 
 impl From<Lost> for Refusal {
@@ -476,6 +430,7 @@ impl ShownVerdict {
             .with("grade", self.grade.as_str())
             .with("said", self.said.to_string())
             .with("note", self.note.as_deref())
+            .with("suggestion", self.suggestion.clone())
             .with("entry", &self.entry)
             .into()
     }

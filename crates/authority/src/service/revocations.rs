@@ -136,7 +136,7 @@ impl Authority {
     }
 }
 
-fn already(
+pub(super) fn already(
     view: &View<'_>,
     resolved: &Resolved,
 ) -> Result<Vec<bailiwick_store::Revocation>, Refusal> {

@@ -8,7 +8,8 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::{Held, Spoken};
 use bailiwick_store::{Standing, Stored, View};
 
-use super::approvals::{Sayer, found, may_see, name_of, risk_of, workflow_of};
+use super::approvals::{Sayer, found, name_of, risk_of, workflow_of};
+use super::inbox::may_see;
 use super::people::{SignedIn, person};
 use super::signers::{Signer, Signers, has_role};
 use super::{Authority, disclosed};

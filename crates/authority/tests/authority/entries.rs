@@ -197,6 +197,7 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
         credential: "018cc251-f400-7000-8000-000000000009",
         signed: &signed,
         note: Some("looked at it"),
+        suggestion: None,
     };
     say(moment, &installation(), &waiting, &entry, &saying).unwrap()
 }

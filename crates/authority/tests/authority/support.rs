@@ -91,6 +91,7 @@ pub(crate) fn installation() -> Installation {
         log_key: LogKey::new("localhost:4000/log", *key(4).public_key().as_bytes()).unwrap(),
         ring: KeyRing::default(),
         max_root_seconds: 3600,
+        new_key_seconds: 86_400,
         limits: ChainLimits::DEFAULT,
     }
 }

@@ -83,7 +83,7 @@ fn instance(site: &Site) -> Json {
     let holder = fresh_key();
     let identity = IdentitySigningKey::from_pkcs8(&crate::site::identity_document()).unwrap();
     let statement = Statement {
-        instance: InstanceId::mint(now(), [7; 10]),
+        instance: Some(InstanceId::mint(now(), [7; 10])),
         agent: AgentId::parse("agent:support-runner").unwrap(),
         owner: principal("user:owner"),
         audience: site.url.clone(),
@@ -265,6 +265,7 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/account".to_owned(), "account"),
         ("/approvals".to_owned(), "approvals"),
         (format!("/approvals/{approval}"), "approval"),
+        (format!("/approvals/{approval}/revoke"), "approval-revoke"),
         ("/accounts".to_owned(), "accounts"),
         ("/accounts?untold=1".to_owned(), "accounts-untold"),
         ("/accounts/calendar/disconnect".to_owned(), "account-disconnect"),

@@ -1,16 +1,21 @@
 //! A waiting call on the page where its approver decides.
 
 use bailiwick_authority::rules::approvals::question;
-use bailiwick_authority::{relying_party, spoken};
+use bailiwick_authority::rules::tool_servers::NewServer;
+use bailiwick_authority::{relying_party, spoken, suggestion};
 use bailiwick_core::approval::Verdict;
 use bailiwick_core::crypto::{base64url, sha256};
-use bailiwick_core::ids::{AgentId, Alias, ApprovalId, EntryId, InstanceId, ToolId, WorkflowId};
+use bailiwick_core::ids::{
+    AgentId, Alias, ApprovalId, EntryId, InstanceId, ServerName, ToolId, WorkflowId,
+};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
+use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::{Approvals, Held};
+use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_policy::grades::Risk;
-use bailiwick_store::{Approval, ApprovalState, Row, StoreError};
+use bailiwick_store::{Approval, ApprovalState, IdentityMode, Row, StoreError};
 use bailiwick_testkit::browser::Browser;
 
 use crate::consent::enrol;
@@ -173,8 +178,84 @@ async fn whoever_may_not_decide_sees_no_button_and_strangers_nothing() {
     enrol(&browser, &site, "user:owner").await;
     // A second person's passkey is new: it counts tomorrow.
     browser.open(&format!("{}/approvals/{id}", site.url)).await;
-    assert!(browser.text("main").await.contains("counts after a day"));
+    assert!(browser.text("main").await.contains("counts after a while"));
     assert_eq!(browser.count("[data-decide]").await, 0);
     let alias: Alias = site.ask(|a| a.principal(&principal("user:owner")).unwrap().row.alias).await;
     assert!(!alias.as_str().is_empty());
+}
+
+/// The tool as it was accepted, so that something else can be suggested.
+fn pins(authority: &bailiwick_authority::Authority) {
+    let name = ServerName::parse("support-desk").unwrap();
+    authority
+        .tool_server_add(NewServer {
+            name: name.clone(),
+            url: "http://127.0.0.1:1/mcp".into(),
+            credential: None,
+            identity_mode: IdentityMode::Shared,
+            replace: false,
+        })
+        .unwrap();
+    let listing = r#"{"tools":[{"name":"refund_order","inputSchema":{"type":"object","properties":{
+        "order_id":{"type":"integer"},"reason":{"type":"string"},"amount":{"type":"integer"}}}}]}"#;
+    let listing = Json::parse(listing.as_bytes(), &JsonLimits::DEFAULT).unwrap();
+    authority.pin(&name, DefinitionKind::Tool, &listing, &[]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tighter_call_is_suggested_and_a_delegation_taken_back_with_a_no() {
+    let (site, browser) = (Site::start().await, Browser::start().await);
+    enrol(&browser, &site, "user:owner").await;
+    site.ask(pins).await;
+    let id = site.ask(|a| waits(a, "lost\u{202e}parcel")).await;
+    browser.open(&format!("{}/approvals/{id}", site.url)).await;
+    let page = browser.text("main").await;
+    for shown in ["costly, or hard to undo", "left", "Deny and take the delegation back"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    browser.picture("approval-narrow").await;
+    browser.click("details.narrowing summary").await;
+    // What is hidden is written out here as well, and is still JSON.
+    browser.fill("#suggestion", "not json").await;
+    browser.click("details.narrowing button").await;
+    assert!(browser.text("[data-problem]:not([hidden])").await.contains("not JSON"));
+    browser.fill("#suggestion", r#"{"order_id": 17, "reason": "half", "amount": 20}"#).await;
+    browser.picture("approval-suggesting").await;
+    browser.click("details.narrowing button").await;
+    browser.text("main .badge.bad").await;
+    let page = browser.text("main").await;
+    assert!(page.contains(r#"suggests {"amount":20,"order_id":17,"reason":"half"}"#), "{page}");
+    let of = id.clone();
+    let told = site.ask(move |a| a.store().read(|view| suggestion(view, &of)).unwrap()).await;
+    let told = Json::from(told.unwrap()).canonical();
+    assert_eq!(told, r#"{"amount":20,"order_id":17,"reason":"half"}"#);
+
+    // The fixture's root was never issued: then nothing is denied either.
+    let second = site.ask(|a| waits(a, "again")).await;
+    browser.open(&format!("{}/approvals/{second}/revoke", site.url)).await;
+    browser.picture("approval-revoke").await;
+    browser.click("[data-revokes] button").await;
+    browser.text("[data-problem]:not([hidden])").await;
+    let of = second.clone();
+    assert_eq!(site.ask(move |a| state(a, &of)).await.state, ApprovalState::Pending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inbox_is_searched_and_follows_by_itself() {
+    let (site, browser) = (Site::start().await, Browser::start().await);
+    enrol(&browser, &site, "user:owner").await;
+    for n in 0..52 {
+        site.ask(move |a| waits(a, &format!("parcel {n}"))).await;
+    }
+    browser.open(&format!("{}/approvals", site.url)).await;
+    assert_eq!(browser.count("main section[aria-labelledby=waiting] .rows > li").await, 50);
+    browser.picture("approvals-many").await;
+    browser.click(".more a").await;
+    browser.arrive("/approvals?after=").await;
+    assert_eq!(browser.count("main .rows > li").await, 2);
+    browser.open(&format!("{}/approvals?search=refund&risk=low", site.url)).await;
+    assert!(browser.text("main").await.contains("Nothing fits"));
+    browser.open(&format!("{}/approvals?search=REFUND+user:142", site.url)).await;
+    assert_eq!(browser.count("main .rows > li").await, 50);
+    browser.picture("approvals-searched").await;
 }

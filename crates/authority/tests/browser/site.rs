@@ -164,6 +164,7 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
         makers: vec![Maker::authority(key(2).public_key()), Maker::gateway(key(3).public_key())],
         log_key: LogKey::new("localhost/log", *key(4).public_key().as_bytes()).unwrap(),
         max_root_seconds: 3600,
+        new_key_seconds: 86_400,
         limits: ChainLimits::DEFAULT,
         ring: KeyRing::default(),
     };

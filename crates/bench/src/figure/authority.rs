@@ -6,12 +6,14 @@ use std::path::Path;
 mod agents;
 mod exchange;
 mod fill;
+mod inbox;
 mod inside;
 mod revocation;
 mod scale;
 mod table;
 
 pub(crate) use exchange::report as exchange;
+pub(crate) use inbox::report as inbox;
 pub(crate) use revocation::report as revocation;
 pub(crate) use scale::report as scale;
 

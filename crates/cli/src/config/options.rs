@@ -216,4 +216,11 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "the same, for the gRPC form (HTTP/2 without TLS)",
         attacker: "reach: who can ask; without chain and proof nothing is allowed",
     },
+    OptionRow {
+        name: "approvals.new_key_hours",
+        range: "1 to 720",
+        env: None,
+        meaning: "hours after which a new passkey or approver key may sign verdicts, unless an owner vouches for it earlier; what was enrolled before keeps its time",
+        attacker: "a key that they enrol in somebody's name counts sooner: there is less time to see it",
+    },
 ];

@@ -1,7 +1,7 @@
 //! Calls that wait for a person, over the store.
 
 use bailiwick_authority::rules::approvals::question;
-use bailiwick_authority::{Refusal, relying_party, spoken, standing_voices};
+use bailiwick_authority::{Refusal, relying_party, spoken, standing_voices, suggestion};
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::crypto::{Digest, from_base64url};
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, TaskId};
@@ -82,6 +82,7 @@ impl Holds for StoreHolds {
                     salt,
                     entry: approval.entry.clone(),
                     spoken: spoken(view, &approval.id, now)?,
+                    suggestion: suggestion(view, &approval.id)?,
                     relying_party: self.relying_party.clone(),
                 }))
             })

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-use bailiwick_authority::Sayer;
+use bailiwick_authority::{Denying, Sayer};
 use bailiwick_core::approval::{Question, Signed, Verdict};
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::{ApprovalId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use reqwest::Method;
 
 use super::login::Login;
+use super::parse::seconds;
 use crate::args::{ApprovalsVerb, ApproverKeyVerb};
 use crate::datadir::DataDir;
 use crate::error::CliError;
@@ -20,10 +22,8 @@ use crate::table::table;
 use crate::web;
 
 mod batch;
+mod inbox;
 mod standing;
-
-/// Shown at most.
-const MOST: u32 = 200;
 
 /// Where waiting calls are read and decided.
 enum Place {
@@ -40,21 +40,6 @@ impl Place {
         login.call(Method::POST, &format!("/api/v1{path}"), Some(&body.into()))
     }
 
-    fn list(&self, all: bool) -> Result<Vec<Json>, CliError> {
-        match self {
-            Self::Here(data) => {
-                let found = data.authority.approvals(all, MOST)?;
-                Ok(found.iter().map(|listed| listed.to_json().into()).collect())
-            }
-            Self::At(login) => {
-                let answer =
-                    Self::get(login, if all { "/approvals?all=true" } else { "/approvals" })?;
-                let list = answer.member("approvals").and_then(Json::as_array);
-                Ok(list.unwrap_or_default().to_vec())
-            }
-        }
-    }
-
     fn show(&self, id: &ApprovalId) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => Ok(data.authority.approval_read(None, id)?.to_json()),
@@ -62,27 +47,37 @@ impl Place {
         }
     }
 
-    fn say(
-        &self,
-        id: &ApprovalId,
-        verdict: Verdict,
-        signed: String,
-        key: &PrincipalKey,
-        note: Option<String>,
-    ) -> Result<String, CliError> {
+    fn say(&self, saying: &Saying, signed: String, key: &PrincipalKey) -> Result<String, CliError> {
+        let Saying { id, verdict, note, suggestion, revoke } = saying;
         match self {
             Self::Here(data) => {
                 // SECURITY: known by the key that signed, not by the rights to the data dir.
                 let sayer = Sayer::Key(key.key.verifying_key().thumbprint());
-                let signed = Signed::Key(signed);
-                let state = data.authority.approval_say(sayer, id, verdict, signed, note)?;
+                let (signed, note) = (Signed::Key(signed), note.clone());
+                let state = match verdict {
+                    Verdict::Approve => {
+                        data.authority.approval_say(sayer, id, *verdict, signed, note)?
+                    }
+                    Verdict::Deny => {
+                        let suggestion = suggestion.clone();
+                        let denying = Denying { note, suggestion, revoke: *revoke };
+                        data.authority.approval_deny(sayer, id, signed, denying)?
+                    }
+                };
                 Ok(state.as_str().to_owned())
             }
             Self::At(login) => {
-                let body = Object::new()
-                    .with("verdict", verdict.as_str())
-                    .with("signed", signed)
-                    .with("note", note);
+                let mut body =
+                    Object::new().with("verdict", verdict.as_str()).with("signed", signed);
+                if let Some(note) = note {
+                    body.insert("note", note.as_str());
+                }
+                if let Some(suggestion) = suggestion {
+                    body.insert("suggestion", suggestion.clone());
+                }
+                if *revoke {
+                    body.insert("revoke", true);
+                }
                 let answer = Self::post(login, &format!("/approvals/{id}/verdicts"), body)?;
                 let state = answer.member("state").and_then(Json::as_str);
                 Ok(state.unwrap_or("pending").to_owned())
@@ -103,7 +98,8 @@ pub(super) fn run(
         None => Place::Here(Box::new(DataDir::open(dir)?)),
     };
     match verb {
-        ApprovalsVerb::List { all } => list(&place, all, out),
+        ApprovalsVerb::List(args) => inbox::list(&place, *args, out),
+        ApprovalsVerb::Metrics { since } => inbox::metrics(&place, seconds(&since)?, out),
         ApprovalsVerb::Show { id } => show(&place, &ApprovalId::parse(&id)?, out),
         ApprovalsVerb::Approve { ids, key, note } => {
             let key = PrincipalKey::read(&key)?;
@@ -112,14 +108,20 @@ pub(super) fn run(
                 parsed.push(ApprovalId::parse(id)?);
             }
             match <[ApprovalId; 1]>::try_from(parsed) {
-                Ok([id]) => say(&place, Saying { id, verdict: Verdict::Approve, note }, &key, out),
+                Ok([id]) => {
+                    let verdict = Verdict::Approve;
+                    let saying = Saying { id, verdict, note, suggestion: None, revoke: false };
+                    say(&place, &saying, &key, out)
+                }
                 Err(many) => batch::approve(&place, &many, note, &key, out),
             }
         }
         ApprovalsVerb::Standing(verb) => standing::run(verb, &place, out),
-        ApprovalsVerb::Deny { id, key, note } => {
-            let saying = Saying { id: ApprovalId::parse(&id)?, verdict: Verdict::Deny, note };
-            say(&place, saying, &PrincipalKey::read(&key)?, out)
+        ApprovalsVerb::Deny { id, key, note, suggest, revoke } => {
+            let suggestion = suggest.as_deref().map(suggested).transpose()?;
+            let (id, verdict) = (ApprovalId::parse(&id)?, Verdict::Deny);
+            let saying = Saying { id, verdict, note, suggestion, revoke };
+            say(&place, &saying, &PrincipalKey::read(&key)?, out)
         }
         ApprovalsVerb::Key(verb) => key(verb, &place, out),
         ApprovalsVerb::Vouch { credential } => vouch(&place, &credential, out),
@@ -130,24 +132,15 @@ fn text<'o>(object: &'o Object, name: &str) -> &'o str {
     object.member(name).and_then(Json::as_str).unwrap_or_default()
 }
 
-fn list(place: &Place, all: bool, out: Output) -> Result<(), CliError> {
-    let found = place.list(all)?;
-    let columns = ["approval", "agent", "tool", "risk", "principal", "state", "expires"];
-    let rows: Vec<Vec<String>> = found
-        .iter()
-        .filter_map(Json::as_object)
-        .map(|o| columns.iter().map(|name| one_line(text(o, name)).to_string()).collect())
-        .collect();
-    let shown = match rows.as_slice() {
-        [] => "no call waits for a person".to_owned(),
-        rows => table(&columns, rows),
-    };
-    let first = found.first().and_then(Json::as_object).map(|o| text(o, "approval").to_owned());
-    out.result(Object::new().with("approvals", found), shown);
-    if let Some(id) = first {
-        out.next(&[&format!("bailiwick approvals show {id}")]);
-    }
-    Ok(())
+/// The arguments of a suggestion as they are written on the command line.
+fn suggested(text: &str) -> Result<Json, CliError> {
+    Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).map_err(|e| {
+        CliError::usage(
+            "suggestion-malformed",
+            format!("the suggestion is no JSON: {e}"),
+            "write an object of arguments, such as --suggest '{\"amount\": 20}'",
+        )
+    })
 }
 
 /// What would be signed, from what was shown: the action's digest is recomputed.
@@ -233,8 +226,12 @@ fn described(shown: &Object, recomputed: &Recomputed) -> String {
             "" => String::new(),
             note => format!(": {}", one_line(note)),
         };
+        let suggestion = v.member("suggestion").filter(|s| s.as_object().is_some());
+        let suggestion = suggestion.map_or(String::new(), |suggestion| {
+            format!("\n             suggests {}", one_line(&suggestion.canonical()))
+        });
         format!(
-            "\n  said       {} {} ({}){note}",
+            "\n  said       {} {} ({}){note}{suggestion}",
             text(v, "approver"),
             text(v, "verdict"),
             text(v, "grade")
@@ -260,24 +257,28 @@ struct Saying {
     id: ApprovalId,
     verdict: Verdict,
     note: Option<String>,
+    suggestion: Option<Json>,
+    revoke: bool,
 }
 
-fn say(place: &Place, saying: Saying, key: &PrincipalKey, out: Output) -> Result<(), CliError> {
-    let Saying { id, verdict, note } = saying;
-    let shown = place.show(&id)?;
-    let recomputed = recomputed(&id, &shown)?;
+fn say(place: &Place, saying: &Saying, key: &PrincipalKey, out: Output) -> Result<(), CliError> {
+    let (id, verdict) = (&saying.id, saying.verdict);
+    let shown = place.show(id)?;
+    let recomputed = recomputed(id, &shown)?;
     let signed = recomputed.question.sign(verdict, &*key.key).map_err(web::signing)?;
     let words = described(&shown, &recomputed);
-    let state = place.say(&id, verdict, signed, key, note)?;
+    let state = place.say(saying, signed, key)?;
     let done = match (verdict, state.as_str()) {
         (Verdict::Approve, "pending") => "approved by you; others must agree",
         (Verdict::Approve, _) => "approved: it happens once, when the agent asks again",
+        (Verdict::Deny, _) if saying.revoke => "denied, and the delegation is taken back",
         (Verdict::Deny, _) => "denied: the agent is told when it asks again",
     };
     let object = Object::new()
-        .with("approval", &id)
+        .with("approval", id)
         .with("verdict", verdict.as_str())
         .with("state", state.as_str())
+        .with("revoked", saying.revoke)
         .with("action_digest", recomputed.question.action);
     out.result(object, format!("{words}\n{done}"));
     out.next(&["bailiwick approvals list"]);

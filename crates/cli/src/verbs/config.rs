@@ -7,6 +7,7 @@ use bailiwick_core::json::{Json, Object};
 use crate::args::ConfigVerb;
 use crate::config::account::ACCOUNT_OPTIONS;
 use crate::config::provider::PROVIDER_OPTIONS;
+use crate::config::webhook::WEBHOOK_OPTIONS;
 use crate::config::{Config, FILE, OPTIONS, OptionRow};
 use crate::error::CliError;
 use crate::output::Output;
@@ -41,11 +42,14 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             let mut object = config.to_json();
             let providers = config.provider.iter().map(|p| ("provider", p.to_json()));
             let accounts = config.account.iter().map(|a| ("account", a.to_json()));
-            let (mut of_provider, mut of_account) = (Vec::new(), Vec::new());
-            for (table, members) in providers.chain(accounts) {
+            let webhooks = config.webhook.iter().map(|w| ("webhook", w.to_json()));
+            let (mut of_provider, mut of_account, mut of_webhook) =
+                (Vec::new(), Vec::new(), Vec::new());
+            for (table, members) in providers.chain(accounts).chain(webhooks) {
                 let (rows, list) = match table {
                     "provider" => (PROVIDER_OPTIONS, &mut of_provider),
-                    _ => (ACCOUNT_OPTIONS, &mut of_account),
+                    "account" => (ACCOUNT_OPTIONS, &mut of_account),
+                    _ => (WEBHOOK_OPTIONS, &mut of_webhook),
                 };
                 text.push_str(&format!("[[{table}]]\n"));
                 for row in rows {
@@ -59,6 +63,7 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             }
             object.insert("provider", of_provider);
             object.insert("account", of_account);
+            object.insert("webhook", of_webhook);
             out.result(object, text.trim_end());
         }
     }

@@ -38,6 +38,7 @@ use crate::ports::{StoreCatalogue, StoreHolds, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
+use crate::webhooks;
 
 /// How often entries become leaves of the tree (within a second).
 const SEQUENCE: Duration = Duration::from_millis(500);
@@ -222,7 +223,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
+    let webhooks = webhooks::start(&data)?;
     let mut tasks = Background::start(&data);
+    tasks.tasks.extend(webhooks);
     let presented = tls.as_ref().map(|files| files.tls());
     let keys = Keys::new(Arc::clone(&data), gateway.clone());
     tasks.tasks.push(reloading(move || {

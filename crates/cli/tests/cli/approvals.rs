@@ -61,7 +61,7 @@ pub(crate) fn is_asked(answer: &Response) -> String {
     data["approval"]["id"].as_str().unwrap_or_else(|| panic!("{data}")).to_owned()
 }
 
-fn first_question(world: &World, chain: &Chain) -> String {
+pub(crate) fn first_question(world: &World, chain: &Chain) -> String {
     is_asked(&ticket(world, chain))
 }
 

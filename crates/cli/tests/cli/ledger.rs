@@ -51,7 +51,7 @@ fn database(data: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(data.join("state.db")).unwrap()
 }
 
-fn leaves(data: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn leaves(data: &Path) -> Vec<Vec<u8>> {
     let database = database(data);
     let mut query = database.prepare("SELECT leaf FROM entries ORDER BY idx").unwrap();
     query.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()

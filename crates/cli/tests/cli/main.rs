@@ -28,11 +28,13 @@ mod evidence;
 mod faults;
 mod first;
 mod grants;
+mod inbox;
 mod installation;
 mod instances;
 mod keys;
 mod ledger;
 mod login;
+mod narrowing;
 mod oidc;
 mod own_accounts;
 mod policy;
@@ -49,6 +51,7 @@ mod suites;
 mod tls;
 mod vault;
 mod visits;
+mod webhooks;
 mod wrap;
 
 /// The binary under test.

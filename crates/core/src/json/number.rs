@@ -64,6 +64,9 @@ impl PartialEq for Number {
     }
 }
 
+/// No number is a NaN.
+impl Eq for Number {}
+
 impl Number {
     /// Reads a number in JSON syntax; `None` for anything else and for values
     /// beyond the range of a double.

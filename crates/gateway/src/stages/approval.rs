@@ -197,6 +197,8 @@ pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped>
         }
         Err(Unsettled::Denied) => {
             let denial = Denial::new(Reason::ApprovalDenied).about(held.question.id.as_str());
+            // Told, nothing more: the agent makes that call itself, which asks anew.
+            let denial = held.suggestion.into_iter().fold(denial, Denial::suggesting);
             Err(stopped(call, ask, denial, None))
         }
         Err(Unsettled::Expired) => Err(anew(gateway, call, ask, fold, Some(held.question.id))),

@@ -166,7 +166,10 @@ pub(crate) async fn record(
             // As stage 5 says it of a call whose approver lost the right before it looked.
             let (denial, holding) = match (&refusal, waiting) {
                 (RecordRefusal::ApprovalLost { why: Unsettled::Waiting { .. } }, Some(waiting)) => {
-                    (waiting.denial(gateway), Some(Holding::Known(Box::new(waiting))))
+                    (
+                        waiting.denial(gateway, &call.request.server),
+                        Some(Holding::Known(Box::new(waiting))),
+                    )
                 }
                 _ => (denial(refusal), None),
             };

@@ -161,6 +161,7 @@ impl Holds for MemoryHolds {
                 entry: hold.event.id.clone(),
                 spoken: Vec::new(),
                 relying_party: None,
+                suggestion: None,
             };
             let waiting = Waiting {
                 id: hold.question.id.clone(),

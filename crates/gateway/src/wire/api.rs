@@ -53,6 +53,7 @@ struct Problem<'a> {
     decision: Option<&'a str>,
     retry_at: Option<String>,
     approval: Option<Json>,
+    suggestion: Option<Json>,
 }
 
 impl Problem<'_> {
@@ -74,6 +75,9 @@ impl Problem<'_> {
             body.insert("approval", approval);
             body.insert("retry_after", WAIT_SECONDS);
         }
+        if let Some(suggestion) = self.suggestion {
+            body.insert("suggestion", suggestion);
+        }
         let mut response = json(self.status, &body.into());
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
@@ -94,6 +98,7 @@ fn told(denial: &Denial, status: StatusCode, decision: &str) -> Response {
         decision: Some(decision),
         retry_at: wire.retry_at.map(|at| at.to_string()),
         approval: wire.waits.as_ref().map(|waits| waits.to_json()),
+        suggestion: wire.suggestion.map(|suggestion| Json::Object(*suggestion)),
     }
     .response()
 }
@@ -148,6 +153,7 @@ pub(crate) fn api_failed(failure: Failure, decision: &str) -> Response {
         decision: decision_id,
         retry_at: None,
         approval: None,
+        suggestion: None,
     }
     .response();
     response.headers_mut().insert(FAILED, HeaderValue::from_static(code));
@@ -168,6 +174,7 @@ pub(crate) fn api_withheld(kind: &str, decision: &str) -> Response {
         decision: Some(decision),
         retry_at: None,
         approval: None,
+        suggestion: None,
     }
     .response();
     response.headers_mut().insert(FAILED, HeaderValue::from_static("answer-withheld"));
@@ -194,6 +201,7 @@ pub(crate) fn busy() -> Response {
         decision: None,
         retry_at: None,
         approval: None,
+        suggestion: None,
     }
     .response()
 }

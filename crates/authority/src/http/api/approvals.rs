@@ -8,10 +8,7 @@ use bailiwick_core::json::{Json, Object};
 use super::{Answer, Call, malformed, me};
 use crate::http::problem::Problem;
 use crate::refusal::Refusal;
-use crate::{Login, Sayer};
-
-/// Waiting calls in one answer at most.
-const MOST: u32 = 200;
+use crate::{Denying, Login, Sayer};
 
 fn problem(refusal: &Refusal) -> Problem {
     Problem::from(refusal)
@@ -20,18 +17,6 @@ fn problem(refusal: &Refusal) -> Problem {
 fn id(call: &Call<'_>) -> Result<ApprovalId, Problem> {
     let text = call.path("id");
     ApprovalId::parse(text).map_err(|_| problem(&Refusal::unknown("approval", text)))
-}
-
-pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    let all = match call.query("all")? {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(malformed("`all` is neither `true` nor `false`")),
-    };
-    let found = call.authority.approvals_for(&me(login)?.person, all, MOST);
-    let found = found.map_err(|e| problem(&e))?;
-    let found: Vec<Json> = found.iter().map(|listed| listed.to_json().into()).collect();
-    Ok(Answer::ok(Object::new().with("approvals", found)))
 }
 
 pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
@@ -47,7 +32,21 @@ pub(super) fn say(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Prob
     let signed = signed.map_err(|e| problem(&e.into()))?;
     let note = call.optional("note")?.map(str::to_owned);
     let sayer = Sayer::Person(me(login)?.person.principal.alias.clone());
-    let state = call.authority.approval_say(sayer, &id(call)?, verdict, signed, note);
+    let revoke = match call.body.member("revoke") {
+        None => false,
+        Some(revoke) => revoke.as_bool().ok_or_else(|| malformed("`revoke` is no boolean"))?,
+    };
+    let suggestion = call.body.member("suggestion").cloned();
+    let id = id(call)?;
+    let state = match verdict {
+        Verdict::Deny => {
+            call.authority.approval_deny(sayer, &id, signed, Denying { note, suggestion, revoke })
+        }
+        Verdict::Approve if revoke || suggestion.is_some() => {
+            return Err(malformed("`suggestion` and `revoke` come with a denial"));
+        }
+        Verdict::Approve => call.authority.approval_say(sayer, &id, verdict, signed, note),
+    };
     let state = state.map_err(|e| problem(&e))?;
     Ok(Answer::ok(Object::new().with("approval", call.path("id")).with("state", state.as_str())))
 }

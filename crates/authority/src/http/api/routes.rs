@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Answer, Call, agents, approvals, clients, grants, login, people, standings};
+use super::{Answer, Call, agents, approvals, clients, grants, inbox, login, people, standings};
 use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
@@ -356,14 +356,25 @@ pub(super) static ROUTES: &[Route] = &[
         )
     },
     Route {
-        query: &["all"],
+        query: &["all", "agent", "tool", "task", "workflow", "risk", "search", "after", "limit"],
         ..read(
             "approvals",
             "/api/v1/approvals",
-            "Calls that wait for a person, those that end first first; with `all` those of every state.",
+            "Calls that wait for a person, those that end first first; with `all` those of every state, newest first.",
             SIGNED_IN,
             "Approvals",
-            approvals::list,
+            inbox::list,
+        )
+    },
+    Route {
+        query: &["hours"],
+        ..read(
+            "approvalMetrics",
+            "/api/v1/approvals/metrics",
+            "How much people are asked, and how they answer.",
+            Access::Deed(inbox::METRICS),
+            "ApprovalMetrics",
+            inbox::metrics,
         )
     },
     Route {

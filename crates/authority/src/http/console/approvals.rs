@@ -1,33 +1,32 @@
-//! Calls that wait for a person: the inbox, and the page on which they decide.
+//! The page on which a person decides on a call that waits for them.
 
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::approval::{Signed, Verdict};
-use bailiwick_core::crypto::{base64url, sha256};
+use bailiwick_core::crypto::base64url;
 use bailiwick_core::ids::{ApprovalId, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::webauthn::Assertion;
+use bailiwick_policy::catalogue::Rating;
+use bailiwick_policy::grades::{Effect, Risk};
+use bailiwick_policy::mcp_methods::is_reserved;
 
 use super::door::member;
 use super::{Failure, Inner, Me, Visit, json, page};
 use crate::console::{
-    ApprovalLine, ApprovalPage, ApprovalsPage, ArgumentLine, Deciding, EarlierLine, Moment,
-    SaidLine, Section, Text, ToolFacts,
+    ApprovalLine, ApprovalPage, ApprovalRevokePage, ArgumentLine, Deciding, EarlierLine, Moment,
+    SaidLine, Section, Text, ToolFacts, Undoing,
 };
+use crate::people::roles::Deed;
 use crate::refusal::Refusal;
-use crate::{ListedApproval, Sayer, ShownApproval};
+use crate::{Denying, ListedApproval, Sayer, ShownApproval};
 
-/// Calls in the inbox at most.
-const MOST: u32 = 200;
-/// Calls that are over, below it.
-const LATEST: usize = 20;
-
-fn name(id: Option<&bailiwick_core::ids::PrincipalId>) -> Text {
+pub(super) fn name(id: Option<&bailiwick_core::ids::PrincipalId>) -> Text {
     Text::of(id.map_or("somebody whose name was erased", |id| id.as_str()))
 }
 
-fn line(listed: &ListedApproval) -> ApprovalLine {
+pub(super) fn line(listed: &ListedApproval) -> ApprovalLine {
     let a = &listed.approval;
     ApprovalLine {
         id: a.id.to_string(),
@@ -38,38 +37,6 @@ fn line(listed: &ListedApproval) -> ApprovalLine {
         state: listed.state,
         until: Moment::of(a.expires),
     }
-}
-
-/// Says which calls wait, for the page that reads itself again.
-fn mark_of(waiting: &[ListedApproval]) -> String {
-    let ids: Vec<&str> = waiting.iter().map(|listed| listed.approval.id.as_str()).collect();
-    base64url(sha256(ids.join(" ").as_bytes()).bytes())
-}
-
-pub(super) async fn list(visit: Visit) -> Response {
-    visit
-        .read(|cx, me| {
-            let waiting = cx.authority.approvals_for(&me.person, false, MOST)?;
-            let all = cx.authority.approvals_for(&me.person, true, MOST)?;
-            let settled = all.iter().filter(|listed| listed.state != "pending");
-            let template = ApprovalsPage {
-                frame: cx.frame(Some(me), Some(Section::Approvals)),
-                mark: mark_of(&waiting),
-                waiting: waiting.iter().map(line).collect(),
-                settled: settled.take(LATEST).map(line).collect(),
-            };
-            Ok(page(StatusCode::OK, &template))
-        })
-        .await
-}
-
-pub(super) async fn mark(visit: Visit) -> Response {
-    visit
-        .read(|cx, me| {
-            let waiting = cx.authority.approvals_for(&me.person, false, MOST)?;
-            Ok(json(Object::new().with("mark", mark_of(&waiting))))
-        })
-        .await
 }
 
 fn id(text: &str) -> Result<ApprovalId, Failure> {
@@ -102,6 +69,63 @@ fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
     Some(now.iter().map(line).collect())
 }
 
+/// The arguments without what the protocol adds.
+fn asked_arguments(shown: &ShownApproval) -> Option<Object> {
+    let arguments = shown.action.as_ref()?.as_object()?.member("arguments")?.as_object()?;
+    let own = arguments.iter().filter(|(name, _)| !is_reserved(name));
+    Some(own.map(|(name, value)| (name.to_owned(), value.clone())).collect())
+}
+
+fn undoing(rating: Option<&Rating>) -> Undoing {
+    let words = match rating.map(|rating| (rating.effect, rating.risk)) {
+        None => "nobody rated the tool: take it that it cannot be undone",
+        Some((Effect::Read, _)) => "it changes nothing; what was read stays read",
+        Some((_, Risk::Low)) => "nothing that matters if it goes wrong",
+        Some((_, Risk::Medium)) => "easily noticed and put right",
+        Some((_, Risk::High)) => "costly, or hard to undo",
+        Some((_, Risk::Critical)) => "ruinous if it goes wrong",
+    };
+    Undoing { words, idempotent: rating.is_some_and(|rating| rating.idempotent) }
+}
+
+/// Whether this person may take back the delegation under which it was asked.
+fn may_revoke(me: &Me, shown: &ShownApproval) -> bool {
+    shown.listed.approval.principal == me.person.principal.alias || me.may(Deed::RevokeAny)
+}
+
+/// Says how a call stands.
+fn mark_of(listed: &ListedApproval, said: usize) -> String {
+    format!("{} {said}", listed.state)
+}
+
+pub(super) async fn mark(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
+            let id = id(&text)?;
+            let listed = cx.authority.approval_listed(&me.person, &id)?;
+            let said = cx.authority.store().read(|view| view.verdicts(&id))?.len();
+            Ok(json(Object::new().with("mark", mark_of(&listed, said))))
+        })
+        .await
+}
+
+pub(super) async fn ask_revoke(Path(text): Path<String>, visit: Visit) -> Response {
+    visit
+        .read(move |cx, me| {
+            let shown = cx.authority.approval_read(Some(&me.person), &id(&text)?)?;
+            if !may_revoke(me, &shown) {
+                return Err(Refusal::NotYours.into());
+            }
+            let template = ApprovalRevokePage {
+                frame: cx.frame(Some(me), Some(Section::Approvals)),
+                line: line(&shown.listed),
+                deciding: deciding(cx, me, &shown, &shown.listed.approval.tool)?,
+            };
+            Ok(page(StatusCode::OK, &template))
+        })
+        .await
+}
+
 fn view(cx: &Inner, me: &Me, shown: &ShownApproval) -> Result<ApprovalPage, Failure> {
     let approval = &shown.listed.approval;
     let rating = shown.workflow.catalogue.rating(&approval.tool);
@@ -111,6 +135,7 @@ fn view(cx: &Inner, me: &Me, shown: &ShownApproval) -> Result<ApprovalPage, Fail
         grade: Text::of(&said.grade),
         at: Moment::of(said.said),
         note: said.note.as_ref().map(Text::of),
+        suggestion: said.suggestion.as_ref().map(|arguments| Text::of(arguments.canonical())),
     });
     let earlier = cx.authority.calls_of_task(&approval.task, approval.asked)?;
     let earlier = earlier.iter().map(|entry| EarlierLine {
@@ -124,7 +149,11 @@ fn view(cx: &Inner, me: &Me, shown: &ShownApproval) -> Result<ApprovalPage, Fail
         arguments: arguments(shown),
         has_earlier: shown.approved_before.is_some(),
         facts: rating.map(ToolFacts::of),
-        idempotent: rating.is_some_and(|rating| rating.idempotent),
+        undoing: undoing(rating),
+        suggest: asked_arguments(shown)
+            .map_or_else(Text::default, |arguments| Text::of_json(&arguments.into())),
+        may_revoke: may_revoke(me, shown),
+        mark: mark_of(&shown.listed, shown.verdicts.len()),
         purpose: shown.purpose.as_ref().map(Text::of),
         task: approval.task.to_string(),
         workflow: Text::of(format!("{} {}", shown.workflow.id, shown.workflow.version)),
@@ -153,7 +182,7 @@ fn deciding(
     let credentials = cx.authority.signing_passkeys(&me.person.principal.alias)?;
     if credentials.is_empty() {
         return Ok(Deciding::Not(
-            "None of your passkeys may sign verdicts yet: a new one counts after a day, or when \
+            "None of your passkeys may sign verdicts yet: a new one counts after a while, or when \
              another owner vouches for it."
                 .to_owned(),
         ));
@@ -180,7 +209,19 @@ pub(super) async fn say(Path(text): Path<String>, visit: Visit) -> Response {
             let note = of("note").map(str::trim).filter(|note| !note.is_empty());
             let sayer = Sayer::Person(me.person.principal.alias.clone());
             let signed = Signed::Passkey(assertion);
-            cx.authority.approval_say(sayer, &id, verdict, signed, note.map(str::to_owned))?;
+            let note = note.map(str::to_owned);
+            let member = |name: &str| sent.as_object().and_then(|o| o.member(name));
+            match verdict {
+                Verdict::Approve => {
+                    cx.authority.approval_say(sayer, &id, verdict, signed, note)?;
+                }
+                Verdict::Deny => {
+                    let suggestion = member("suggestion").cloned();
+                    let revoke = member("revoke").and_then(Json::as_bool).unwrap_or(false);
+                    let denying = Denying { note, suggestion, revoke };
+                    cx.authority.approval_deny(sayer, &id, signed, denying)?;
+                }
+            }
             Ok(json(Object::new().with("location", format!("/approvals/{id}"))))
         })
         .await

@@ -2,7 +2,11 @@
 //! answers for the installation says so, or after a day.
 
 use super::*;
+use bailiwick_authority::Installation;
+use bailiwick_authority::rules::approvers::may_sign;
 use bailiwick_core::json::Json;
+
+use crate::support::installation;
 
 /// Enrols a key for whoever this is; gives the credential and since when it counts.
 fn enrolled(served: &Served, who: &Program, seed: u8) -> (String, String) {
@@ -53,4 +57,21 @@ fn a_new_key_counts_at_once_only_by_the_word_of_another_owner() {
     // A key is one person's.
     let taken = served.post(&me, "/api/v1/approver-keys", &json!({"name": "x", "jwk": jwk(90)}));
     assert!(taken.status == 409 || taken.status == 422, "{}", taken.text());
+}
+
+#[test]
+fn a_new_key_counts_after_as_long_as_the_installation_says() {
+    let world = World::of(Installation { new_key_seconds: 7_200, ..installation() });
+    let (a, ana) = (&world.authority, principal("user:ana"));
+    a.init().unwrap();
+    a.principal_add(&ana, None).unwrap();
+    let enrol = |seed: u8| a.approver_key_add(&ana, &key(seed).verifying_key(), "key").unwrap();
+    assert_eq!(enrol(90).trusted, Some(world.now()), "the very first");
+    let later = enrol(91);
+    assert_eq!(later.trusted, Some(world.now().plus_seconds(7_200)));
+    assert!(!may_sign(&later, world.now().plus_seconds(7_199)));
+    assert!(may_sign(&later, world.now().plus_seconds(7_200)));
+    // The entry says it, so that evidence is judged by what applied.
+    let none = Installation { new_key_seconds: 0, ..installation() };
+    assert!(none.check().is_err());
 }

@@ -63,6 +63,7 @@ pub(super) fn open(data: &Path, url: &str) -> Result<Inside, Failure> {
         log_key: LogKey::new("localhost/log", *key("log.jwk").public_key().as_bytes())?,
         ring: KeyRing::default(),
         max_root_seconds: 3600,
+        new_key_seconds: 86_400,
         limits: ChainLimits::DEFAULT,
     };
     let keys = Keys { issuer, maker, identity: Arc::new(identity), snapshot: key("snapshot.jwk") };

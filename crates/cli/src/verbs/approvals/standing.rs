@@ -10,7 +10,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::scope::{ArgumentRules, Scope};
 
-use super::{MOST, Place, Recomputed, described, recomputed, text};
+use super::{Place, Recomputed, described, recomputed, text};
 use crate::args::{StandingArgs, StandingVerb};
 use crate::error::CliError;
 use crate::host;
@@ -19,6 +19,9 @@ use crate::output::{Output, one_line};
 use crate::table::table;
 use crate::verbs::parse;
 use crate::web;
+
+/// Shown at most.
+const MOST: u32 = 200;
 
 impl Place {
     fn standings(&self, all: bool) -> Result<Vec<Json>, CliError> {

@@ -1,0 +1,137 @@
+//! The inbox over the API: who sees which calls, how they are found, and who
+//! reads the figures.
+
+use super::*;
+use bailiwick_core::ids::{
+    ApprovalId, EntryId, InstanceId, ServerName, TaskId, ToolId, WorkflowId,
+};
+use bailiwick_core::json::Object;
+use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_store::{Approval, ApprovalState, Row, StoreError};
+
+use crate::support::{WORKFLOW, installation};
+
+/// A call that waits, as a gateway writes it.
+fn waits(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> String {
+    let (store, now) = (served.world.authority.store(), served.now());
+    let workflow = WorkflowId::parse("support-tickets").unwrap();
+    let version = store.read(|view| view.workflow(&workflow)).unwrap().unwrap().row.digest;
+    let held = Approval {
+        id: ApprovalId::mint(now, [seed; 10]),
+        state: ApprovalState::Pending,
+        action: sha256(b"action"),
+        policy: sha256(b"policy"),
+        rule: "policy:ask-first".into(),
+        risk: risk.into(),
+        server: ServerName::parse("support-desk").unwrap(),
+        tool: ToolId::parse(tool).unwrap(),
+        principal: served.world.authority.principal(&principal(of)).unwrap().row.alias,
+        agent: agent("agent:support-runner"),
+        instance: Some(InstanceId::mint(now, [5; 10])),
+        workflow,
+        workflow_digest: version,
+        task: TaskId::mint(now, [seed; 10]),
+        root: sha256(b"root"),
+        leaf: sha256(b"leaf"),
+        needed: 1,
+        asked: now,
+        expires: now.plus_seconds(600),
+        settled: None,
+    };
+    let asked = Event {
+        id: EntryId::mint(now, [seed; 10]),
+        org: installation().org,
+        time: now,
+        kind: Kind::ActionDecided,
+        subjects: Subjects { decision: Some("approval_required".into()), ..Subjects::default() },
+        body: Object::new(),
+        disclosures: Vec::new(),
+    };
+    let (id, row) = (held.id.to_string(), Row::Approval(Box::new(held)));
+    let maker = installation().makers[1].id.clone();
+    let done = store.write(move |tx| -> Result<(), StoreError> {
+        tx.record(&maker, &*key(3), asked, &row).map(drop)
+    });
+    done.wait().unwrap();
+    id
+}
+
+const GET: &str = "mcp:support-desk:tools/get_ticket";
+const REFUND: &str = "mcp:support-desk:tools/refund_order";
+
+#[test]
+fn one_sees_ones_own_calls_those_one_decides_and_with_a_role_all() {
+    let served = Served::start();
+    let a = &served.world.authority;
+    // Who answers for the workflow has no role.
+    a.workflow_publish(&WORKFLOW.replace("owner: user:owner", "owner: user:143")).unwrap();
+    let first = waits(&served, 1, "user:142", GET, "low");
+    let second = waits(&served, 2, "user:143", REFUND, "high");
+    let (me, named) = (served.log_in("user:142", 80), served.log_in("user:143", 81));
+    let owner = served.log_in("user:owner", 82);
+    let found = |who: &Program, query: &str| -> Vec<String> {
+        let answer = served.get(who, &format!("/api/v1/approvals{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let all = answer.json()["approvals"].as_array().unwrap().clone();
+        all.iter().map(|call| call["approval"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = [first.clone(), second.clone()];
+    assert_eq!(found(&me, ""), [first.clone()]);
+    assert_eq!(found(&named, ""), both, "the workflow's owner decides on both");
+    assert_eq!(found(&owner, ""), both, "an owner reads everything");
+    // A later version that names somebody else changes nothing about those that wait.
+    a.workflow_publish(&WORKFLOW.replace("version: \"1\"", "version: \"2\"")).unwrap();
+    assert_eq!(found(&named, ""), both);
+    // Searching finds nothing that one does not see.
+    for query in ["?search=refund", "?risk=high", "?all=true&search=refund"] {
+        assert!(found(&me, query).is_empty(), "{query}");
+        assert_eq!(found(&named, query), [second.clone()], "{query}");
+    }
+    let seen = served.get(&me, &format!("/api/v1/approvals/{second}"));
+    assert_eq!(refused(&seen), (404, "unknown-name".to_owned()));
+
+    // In parts, and what is malformed is told.
+    let part = served.get(&named, "/api/v1/approvals?limit=1").json();
+    let next = part["next"].as_str().unwrap().to_owned();
+    assert_eq!(found(&named, &format!("?limit=1&after={next}")), [second.clone()]);
+    for query in ["?limit=0", "?limit=201", "?after=x", "?risk=huge", "?all=1", "?agent=a&agent=b"]
+    {
+        let answer = served.get(&named, &format!("/api/v1/approvals{query}"));
+        assert_eq!(refused(&answer), (400, "request-malformed".to_owned()), "{query}");
+    }
+}
+
+#[test]
+fn figures_about_people_are_for_those_who_read_everything() {
+    let served = Served::start();
+    let (me, owner) = (served.log_in("user:142", 80), served.log_in("user:owner", 81));
+    waits(&served, 1, "user:142", GET, "low");
+    let path = "/api/v1/approvals/metrics";
+    assert_eq!(refused(&served.get(&me, path)), (403, "role-missing".to_owned()));
+    let figures = served.get(&owner, path).json();
+    assert_eq!((&figures["asked"], &figures["over"]), (&json!(1), &json!(0)), "{figures}");
+    assert_eq!(figures["expired_share"], Value::Null);
+    served.world.host.advance(601_000);
+    let figures = served.get(&owner, &format!("{path}?hours=1")).json();
+    assert_eq!(figures["expired_share"], "1.0000", "{figures}");
+    for bad in ["?hours=0", "?hours=2209", "?hours=x"] {
+        let answer = served.get(&owner, &format!("{path}{bad}"));
+        assert_eq!(refused(&answer), (400, "request-malformed".to_owned()), "{bad}");
+    }
+}
+
+#[test]
+fn what_comes_with_a_denial_comes_with_no_approval() {
+    let served = Served::start();
+    let me = served.log_in("user:142", 80);
+    let id = waits(&served, 1, "user:142", GET, "low");
+    let path = format!("/api/v1/approvals/{id}/verdicts");
+    for more in [json!({"revoke": true}), json!({"suggestion": {"ticket_id": 1}})] {
+        let mut body = json!({"verdict": "approve", "signed": "x"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = served.post(&me, &path, &body);
+        assert_eq!(refused(&answer), (400, "request-malformed".to_owned()), "{body}");
+    }
+    let odd = json!({"verdict": "deny", "signed": "x", "revoke": "yes"});
+    assert_eq!(refused(&served.post(&me, &path, &odd)).0, 400);
+}
