@@ -157,6 +157,11 @@ async fn a_state_that_was_made_for_something_else_or_by_nobody_is_denied_by_name
         let event = world.journal.denials().pop().unwrap();
         assert_eq!(event.subjects.reason.as_deref(), Some("request-state-invalid"), "{why}");
         assert_eq!(event.body.member("stage"), Some(&Json::from("approval")), "{why}");
+        // What the rules said of the call stays their word.
+        let asks = event.body.member("rule").is_some();
+        let decision = if asks { "approval_required" } else { "deny" };
+        assert_eq!(event.subjects.decision.as_deref(), Some(decision), "{why}");
+        assert_eq!(asks, why != "another tool's", "{why}");
     }
     assert_eq!((world.holds.asked().len(), upstream_calls(&world)), (1, 0));
     // Past its end, also where the call would pass without it.
