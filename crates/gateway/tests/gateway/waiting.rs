@@ -330,3 +330,18 @@ async fn nobody_else_learns_that_there_is_a_question() {
     let away = poll(&runner, &url).await;
     assert_eq!((away.status, &away.json()["code"]), (403, &json!("approval-unavailable")));
 }
+
+#[tokio::test]
+async fn the_caller_of_an_http_api_is_told_how_its_call_stands_too() {
+    let (world, api) = crate::api::world().await;
+    enforce(&world, &ASK.replace("mcp:support-desk:tools/get_ticket", "http:orders:getOrder"));
+    let holder = crate::api::runner(&world);
+    let proof = crate::api::shown(&holder, "getOrder", json!({"id": 10072}));
+    let said = crate::api::raw(&world.base, "GET /http/orders/orders/10072", &proof, "").await;
+    let told: Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!(told["code"], "approval-required", "{told}");
+    let url = told["approval"]["poll"].as_str().unwrap();
+    assert_eq!(url, format!("{}/mcp/orders/approvals/{}", world.base, asked(&world).id));
+    assert_eq!(stands(&poll(&holder, url).await), "pending");
+    assert_eq!(api.arrived().len(), 0);
+}
