@@ -7,3 +7,4 @@ pub(crate) mod ledger;
 pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod verify;
+pub(crate) mod waiting;

@@ -43,8 +43,8 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `proxy` and
-    /// `authority`: 5; of `authority revocation` and `inbox`: 200].
+    /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `proxy`, `waiting`
+    /// and `authority`: 5; of `authority revocation` and `inbox`: 200].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// How long one side runs in one round, microseconds.
@@ -87,7 +87,16 @@ enum Figure {
         #[arg(long, global = true)]
         dir: Option<PathBuf>,
     },
-    /// The tool server of `proxy` and `authority`.
+    /// Many calls that wait for people, in one process that serves.
+    Waiting {
+        /// A folder on a real disk [default: `target` here, or /var/tmp].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Calls that wait.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        calls: u32,
+    },
+    /// The tool server of `proxy`, `authority` and `waiting`.
     #[command(hide = true)]
     ServeEcho,
     /// The bare reverse proxy of `proxy`.
@@ -182,6 +191,10 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
                     shown(&figure::authority::scale(plan, &[few, many], &place)?, json)
                 }
             }
+        }
+        Figure::Waiting { dir, calls } => {
+            let plan = figure::waiting::Plan { rounds: rounds.unwrap_or(5), calls };
+            shown(&figure::waiting::report(plan, &Place::find(dir.as_deref())?)?, json)
         }
         Figure::ServeEcho => server::echo::run().map(|()| String::new()),
         Figure::ServeBareProxy { to } => server::forward::run(to).map(|()| String::new()),

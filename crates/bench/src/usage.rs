@@ -21,6 +21,13 @@ pub(crate) fn rss_mib(pid: u32) -> Result<f64, Failure> {
     Ok(f64::from(kib) / 1024.0)
 }
 
+/// Threads of a process.
+pub(crate) fn threads(pid: u32) -> Result<u32, Failure> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Threads:"));
+    Ok(line.ok_or("/proc/PID/status has another form")?.trim().parse()?)
+}
+
 /// `utime` and `stime`, the 14th and 15th field; the second is the program's
 /// name in brackets and may hold anything.
 fn ticks(stat: &str) -> Option<u32> {

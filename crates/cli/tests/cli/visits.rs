@@ -147,7 +147,7 @@ fn what_a_client_keeps_of_a_waiting_call_holds_over_a_restart_and_for_that_call_
     assert_eq!(passed.json()["result"]["isError"], false, "{}", passed.text());
     assert_eq!(world.executed().len(), before + 1);
     assert_eq!(poll(&world, &chain, id)["state"], "spent");
-    let found = world.ok(&["audit", "query", "--decision", "deny"]).to_string();
+    let found = world.ok(&["audit", "query", "--decision", "approval_required"]).to_string();
     assert!(found.contains("request-state-invalid"), "{found}");
     world.ok(&["audit", "verify"]);
 }

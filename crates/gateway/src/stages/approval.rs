@@ -150,10 +150,10 @@ pub(crate) fn clear(gateway: &Inner, judged: Judged) -> Result<Cleared, Stopped>
     let forged = !state_holds(gateway, &call.request, case.verified());
     let ask = match word {
         Word::Permit(permit) if forged => {
-            let (finding, heard) = (permit.case().finding(), permit.case().heard());
-            let (finding, heard) = (Some(finding.clone()), Some(Box::new(heard.clone())));
+            // No rule refused it.
+            let heard = Some(Box::new(permit.case().heard().clone()));
             let stopped = Stopped::known(Denial::new(Reason::RequestStateInvalid), permit);
-            return Err(Stopped { finding, heard, ..stopped.on(call.ground) });
+            return Err(Stopped { heard, ..stopped.on(call.ground) });
         }
         Word::Permit(permit) => return Ok(Cleared { call, permit, used: None }),
         Word::Ask(ask) if forged => {

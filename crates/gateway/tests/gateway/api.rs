@@ -148,7 +148,7 @@ pub(crate) fn orders(url: &str) -> ToolServer {
     ToolServer::new(name, url, UpstreamIdentity::Shared, pins("burnOrder"), false)
 }
 
-async fn world() -> (World, Api) {
+pub(crate) async fn world() -> (World, Api) {
     let (api, base) = serve_api().await;
     let plan = Plan {
         workflow: WORKFLOW.to_owned(),

@@ -24,6 +24,7 @@ use bailiwick_core::ledger::Event;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::Presentation;
+use bailiwick_gateway::config::StateKey;
 use bailiwick_gateway::ports::{Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
     FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault,
@@ -143,6 +144,8 @@ async fn fixed(policies: Policies) -> Fixed {
     let org = OrgId::parse("default").unwrap();
     let mut config = Config::new(URL, org, "example.test", anchors);
     config.stranger_entries = (1, 0);
+    // Nothing is drawn for it, so that entries draw what they always drew.
+    config.state_key = Some(StateKey::new([0; 32]));
     let vault = Arc::new(MemoryVault::new(host.clone()));
     let holds = Arc::new(MemoryHolds::new(journal.clone()));
     let ports = Ports { registry, journal: journal.clone(), catalogue, holds, vault, host };

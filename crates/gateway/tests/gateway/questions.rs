@@ -524,6 +524,20 @@ async fn a_result_that_asks_passes_only_where_the_question_is_listed() {
 }
 
 #[tokio::test]
+async fn that_a_call_waits_is_the_gateways_word() {
+    let own = "io.bailiwick/approval";
+    let said = json!({own: {"id": "a", "retry_after": 1}, "example.com/x": 1});
+    let result = json!({"resultType": "complete", "content": [], "_meta": said});
+    let (world, _heard) = answered_with(result, true).await;
+    let arguments = json!({"ticket_id": 8821});
+    let presentation = world.runner().present("get_ticket", &arguments);
+    let raw = world.call("get_ticket", arguments, Some(&presentation)).await;
+    let meta = &raw.json()["result"]["_meta"];
+    assert!(meta["io.bailiwick/decision"]["id"].is_string(), "{}", raw.text);
+    assert_eq!((&meta[own], &meta["example.com/x"]), (&Value::Null, &json!(1)));
+}
+
+#[tokio::test]
 async fn a_listing_that_asks_is_withheld() {
     let mut result = asks("sampling/createMessage");
     result["tools"] = json!([]);

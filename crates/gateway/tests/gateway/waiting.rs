@@ -157,6 +157,11 @@ async fn a_state_that_was_made_for_something_else_or_by_nobody_is_denied_by_name
         let event = world.journal.denials().pop().unwrap();
         assert_eq!(event.subjects.reason.as_deref(), Some("request-state-invalid"), "{why}");
         assert_eq!(event.body.member("stage"), Some(&Json::from("approval")), "{why}");
+        // What the rules said of the call stays their word.
+        let asks = event.body.member("rule").is_some();
+        let decision = if asks { "approval_required" } else { "deny" };
+        assert_eq!(event.subjects.decision.as_deref(), Some(decision), "{why}");
+        assert_eq!(asks, why != "another tool's", "{why}");
     }
     assert_eq!((world.holds.asked().len(), upstream_calls(&world)), (1, 0));
     // Past its end, also where the call would pass without it.
@@ -324,4 +329,19 @@ async fn nobody_else_learns_that_there_is_a_question() {
     world.holds.set_fault(Some(HoldRefusal::Unavailable));
     let away = poll(&runner, &url).await;
     assert_eq!((away.status, &away.json()["code"]), (403, &json!("approval-unavailable")));
+}
+
+#[tokio::test]
+async fn the_caller_of_an_http_api_is_told_how_its_call_stands_too() {
+    let (world, api) = crate::api::world().await;
+    enforce(&world, &ASK.replace("mcp:support-desk:tools/get_ticket", "http:orders:getOrder"));
+    let holder = crate::api::runner(&world);
+    let proof = crate::api::shown(&holder, "getOrder", json!({"id": 10072}));
+    let said = crate::api::raw(&world.base, "GET /http/orders/orders/10072", &proof, "").await;
+    let told: Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!(told["code"], "approval-required", "{told}");
+    let url = told["approval"]["poll"].as_str().unwrap();
+    assert_eq!(url, format!("{}/mcp/orders/approvals/{}", world.base, asked(&world).id));
+    assert_eq!(stands(&poll(&holder, url).await), "pending");
+    assert_eq!(api.arrived().len(), 0);
 }
