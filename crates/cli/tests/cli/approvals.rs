@@ -24,7 +24,7 @@ forbid (principal, action, resource == Tool::"mcp:support-desk:tools/get_ticket"
 "#;
 
 /// A world in which reading a ticket takes a person, from the gateway's first call on.
-fn asking() -> World {
+pub(crate) fn asking() -> World {
     let mut world = World::new(EXE);
     world.stop_serve();
     let folder = world.path("asking");
@@ -36,21 +36,21 @@ fn asking() -> World {
 }
 
 /// The key with which somebody signs verdicts.
-fn key(world: &World, who: &str, file: &str) -> (String, Value) {
+pub(crate) fn key(world: &World, who: &str, file: &str) -> (String, Value) {
     let path = world.path(file);
     let made = world.ok(&["approvals", "key", "new", "--for", who, "--out", &path]);
     (path, made)
 }
 
-fn ticket(world: &World, chain: &Chain) -> Response {
+pub(crate) fn ticket(world: &World, chain: &Chain) -> Response {
     world.call(chain, "get_ticket", json!({"ticket_id": 8821}))
 }
 
-fn data(answer: &Response) -> Value {
+pub(crate) fn data(answer: &Response) -> Value {
     answer.json()["error"]["data"].clone()
 }
 
-fn is_asked(answer: &Response) -> String {
+pub(crate) fn is_asked(answer: &Response) -> String {
     let data = data(answer);
     assert_eq!(data["code"], "approval-required", "{data}");
     data["approval"]["id"].as_str().unwrap_or_else(|| panic!("{data}")).to_owned()
@@ -60,7 +60,7 @@ fn first_question(world: &World, chain: &Chain) -> String {
     is_asked(&ticket(world, chain))
 }
 
-fn is_allowed(answer: &Response) -> bool {
+pub(crate) fn is_allowed(answer: &Response) -> bool {
     answer.json()["result"].is_object()
 }
 
