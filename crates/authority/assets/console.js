@@ -157,7 +157,7 @@
   // on the button.
   for (const form of document.querySelectorAll("[data-decide]")) {
     ceremony(form, async () => {
-      const { decide, verdict, challenge, credentials, rp, csrf } = form.dataset;
+      const { decide, verdict, challenge, credentials, rp, csrf, approvals, terms } = form.dataset;
       const found = await navigator.credentials.get({
         publicKey: {
           challenge: bytes(challenge),
@@ -168,7 +168,7 @@
         },
       });
       const note = document.getElementById("note").value;
-      const done = await send(decide, { credential: assertion(found), verdict, note }, csrf);
+      const done = await send(decide, { credential: assertion(found), verdict, note, approvals, terms }, csrf);
       location.replace(done.location);
     });
   }

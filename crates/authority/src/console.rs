@@ -19,6 +19,7 @@ mod grants;
 pub mod headers;
 mod notices;
 mod people;
+mod standings;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -38,4 +39,8 @@ pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
+pub use standings::{
+    BatchLine, BatchPage, BoundLine, LooseLine, NewStandingPage, Signable, StandingLine,
+    StandingPage, TermsView,
+};
 pub use text::{Moment, Text};

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Frame, Moment, Text, ToolFacts};
+use super::{Frame, Moment, StandingLine, Text, ToolFacts};
 
 /// One waiting call in the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct ApprovalsPage {
     pub frame: Frame,
     /// Those that wait.
     pub waiting: Vec<ApprovalLine>,
+    /// Standing approvals that let calls pass.
+    pub standings: Vec<StandingLine>,
     /// The newest of those that do not.
     pub settled: Vec<ApprovalLine>,
     /// Says which calls wait: when it changes, so did the page.

@@ -45,6 +45,7 @@ mod pages;
 mod people;
 mod programs;
 mod provider;
+mod standings;
 mod take_back;
 mod views;
 mod visit;
@@ -249,7 +250,11 @@ pub fn console_router(console: Console) -> Router {
         .route("/consent/{secret}/deny", post(consent::deny))
         .route("/approvals", get(approvals::list))
         .route("/approvals/mark", get(approvals::mark))
+        .route("/approvals/batch", get(standings::batch).post(standings::say_batch))
         .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/standing", get(standings::ask).post(standings::approve))
+        .route("/standing-approvals/{id}", get(standings::show))
+        .route("/standing-approvals/{id}/revoke", get(standings::ask_revoke).post(standings::revoke))
         .route("/approvals/{id}/verdict", post(approvals::say))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))

@@ -10,6 +10,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::webauthn::Assertion;
 
 use super::door::member;
+use super::standings::standing_line;
 use super::{Failure, Inner, Me, Visit, json, page};
 use crate::console::{
     ApprovalLine, ApprovalPage, ApprovalsPage, ArgumentLine, Deciding, EarlierLine, Moment,
@@ -23,11 +24,11 @@ const MOST: u32 = 200;
 /// Calls that are over, below it.
 const LATEST: usize = 20;
 
-fn name(id: Option<&bailiwick_core::ids::PrincipalId>) -> Text {
+pub(super) fn name(id: Option<&bailiwick_core::ids::PrincipalId>) -> Text {
     Text::of(id.map_or("somebody whose name was erased", |id| id.as_str()))
 }
 
-fn line(listed: &ListedApproval) -> ApprovalLine {
+pub(super) fn line(listed: &ListedApproval) -> ApprovalLine {
     let a = &listed.approval;
     ApprovalLine {
         id: a.id.to_string(),
@@ -52,10 +53,12 @@ pub(super) async fn list(visit: Visit) -> Response {
             let waiting = cx.authority.approvals_for(&me.person, false, MOST)?;
             let all = cx.authority.approvals_for(&me.person, true, MOST)?;
             let settled = all.iter().filter(|listed| listed.state != "pending");
+            let standings = cx.authority.standings(Some(&me.person), false, MOST)?;
             let template = ApprovalsPage {
                 frame: cx.frame(Some(me), Some(Section::Approvals)),
                 mark: mark_of(&waiting),
                 waiting: waiting.iter().map(line).collect(),
+                standings: standings.iter().map(standing_line).collect(),
                 settled: settled.take(LATEST).map(line).collect(),
             };
             Ok(page(StatusCode::OK, &template))
@@ -72,7 +75,7 @@ pub(super) async fn mark(visit: Visit) -> Response {
         .await
 }
 
-fn id(text: &str) -> Result<ApprovalId, Failure> {
+pub(super) fn id(text: &str) -> Result<ApprovalId, Failure> {
     ApprovalId::parse(text).map_err(|_| Failure::NotFound)
 }
 
@@ -85,7 +88,7 @@ pub(super) async fn show(Path(text): Path<String>, visit: Visit) -> Response {
         .await
 }
 
-fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
+pub(super) fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
     let of = |action: &Json| action.as_object()?.member("arguments")?.as_object().cloned();
     let now = of(shown.action.as_ref()?)?;
     let before = shown.approved_before.as_ref().and_then(of);
