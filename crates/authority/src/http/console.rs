@@ -254,7 +254,10 @@ pub fn console_router(console: Console) -> Router {
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/standing", get(standings::ask).post(standings::approve))
         .route("/standing-approvals/{id}", get(standings::show))
-        .route("/standing-approvals/{id}/revoke", get(standings::ask_revoke).post(standings::revoke))
+        .route(
+            "/standing-approvals/{id}/revoke",
+            get(standings::ask_revoke).post(standings::revoke),
+        )
         .route("/approvals/{id}/verdict", post(approvals::say))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))

@@ -42,7 +42,7 @@ pub(crate) fn key(world: &World, who: &str, file: &str) -> (String, Value) {
     (path, made)
 }
 
-pub(crate) fn ticket(world: &World, chain: &Chain) -> Response {
+fn ticket(world: &World, chain: &Chain) -> Response {
     world.call(chain, "get_ticket", json!({"ticket_id": 8821}))
 }
 

@@ -1,15 +1,12 @@
 //! The same again, and many at once: approvals for more than one call.
 
-use std::fs;
-use std::path::Path;
-
 use bailiwick_testkit::World;
 use bailiwick_testkit::http::Response;
 use bailiwick_testkit::present::{Call, Chain};
 use bailiwick_testkit::world::OWNER;
 use serde_json::{Value, json};
 
-use crate::approvals::{asking, data, is_allowed, is_asked, key, ticket};
+use crate::approvals::{asking, data, is_allowed, is_asked, key};
 use crate::concurrency::at_once;
 
 /// A delegation over four tickets.
@@ -178,41 +175,6 @@ fn a_person_who_denies_a_call_is_heard_before_a_standing_approval() {
     stand(&world, &id, &owner, "5", &["--one-of", "ticket_id=8821,8822"]);
     assert!(is_allowed(&read(&world, &chain, 8821)));
     assert_eq!(data(&read(&world, &chain, 8822))["code"], "approval-denied");
-}
-
-const CRITICAL: &str = r#"
-@id("all")
-@reason("the rules decide")
-permit (principal, action, resource);
-"#;
-
-#[test]
-fn calls_of_critical_risk_are_approved_one_by_one() {
-    let mut world = World::new(crate::EXE);
-    world.stop_serve();
-    let workflow = include_str!("../../../../workflows/support-tickets.yaml");
-    let critical = workflow.replacen(
-        "get_ticket:       {risk: low,    effect: read",
-        "get_ticket:       {risk: critical, effect: read",
-        1,
-    );
-    assert_ne!(workflow, critical);
-    let critical = format!("approvals: {{key_max_risk: critical}}\n{critical}");
-    fs::write(world.path("critical.yaml"), critical).unwrap();
-    world.ok(&["workflow", "publish", &world.path("critical.yaml")]);
-    let folder = world.path("policy");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(Path::new(&folder).join("all.cedar"), CRITICAL).unwrap();
-    world.ok(&["policy", "publish", &folder]);
-    world.start_serve();
-    let (owner, _) = key(&world, OWNER, "owner-approver.json");
-    let chain = world.chain();
-    let id = is_asked(&ticket(&world, &chain));
-    let args = ["approvals", "standing", "approve", &id, "--key", &owner];
-    let refused = world.run(&[args.as_slice(), &["--count", "2", "--for", "5m"]].concat());
-    assert_eq!(refused.code(), "standing-too-risky");
-    world.ok(&["approvals", "approve", &id, "--key", &owner]);
-    assert!(is_allowed(&ticket(&world, &chain)));
 }
 
 #[test]

@@ -311,12 +311,36 @@ fn terms_for_another_call_another_time_or_other_people_prove_nothing() {
         told.standing(&terms)
     };
     let elsewhere = "does not cover this call";
-    with(|terms| Terms { root: sha256(b"another"), ..terms }).fails(elsewhere);
-    with(|terms| Terms { pin: None, ..terms }).fails(elsewhere);
-    with(|terms| Terms { policy: sha256(b"older"), ..terms }).fails(elsewhere);
-    with(|terms| Terms { rule: "policy:another".into(), ..terms }).fails(elsewhere);
-    with(|terms| Terms { from: at(61), ..terms }).fails("did not last");
-    with(|terms| Terms { until: at(58), ..terms }).fails("did not last");
+    with(|mut terms| {
+        terms.root = sha256(b"another");
+        terms
+    })
+    .fails(elsewhere);
+    with(|mut terms| {
+        terms.pin = None;
+        terms
+    })
+    .fails(elsewhere);
+    with(|mut terms| {
+        terms.policy = sha256(b"older");
+        terms
+    })
+    .fails(elsewhere);
+    with(|mut terms| {
+        terms.rule = "policy:another".into();
+        terms
+    })
+    .fails(elsewhere);
+    with(|mut terms| {
+        terms.from = at(61);
+        terms
+    })
+    .fails("did not last");
+    with(|mut terms| {
+        terms.until = at(58);
+        terms
+    })
+    .fails("did not last");
     let mut told = Told::new("approvals: {by: [workflow-owner]}\n");
     let terms = told.terms();
     let mut told = told.standing(&terms);

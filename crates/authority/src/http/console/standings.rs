@@ -99,8 +99,7 @@ struct Filled {
 
 impl Filled {
     fn read(query: &str) -> Self {
-        let mut filled =
-            Self { count: COUNT, minutes: MINUTES, may: Vec::new(), is_filled: false };
+        let mut filled = Self { count: COUNT, minutes: MINUTES, may: Vec::new(), is_filled: false };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             filled.is_filled = true;
             match (&*name, name.strip_prefix("may.")) {
