@@ -285,7 +285,7 @@ fn without_the_workflows_text_its_rules_are_said_to_be_unproved() {
     assert_eq!((approval.needed, approval.approvers[0].right), (None, Right::Unknown));
     assert!(gaps.iter().any(|gap| gap.starts_with("how many had to approve")), "{gaps:?}");
     // Another text is not the workflow's.
-    let mut told = rules("by: [workflow-owner], needed: 2");
+    let mut told = rules("by: [workflow-owner, approvers], needed: 2");
     let other = workflow("approvals: {by: [workflow-owner]}\n");
     *told.story.value(Kind::WorkflowPublished, 0, "document") = other.to_json();
     told.fails("the workflow's digest differs");
