@@ -180,8 +180,8 @@
 
   for (const form of document.querySelectorAll("[data-decide]")) {
     ceremony(form, async () => {
-      const { decide, verdict, challenge, credentials, rp, csrf } = form.dataset;
-      const more = {};
+      const { decide, verdict, challenge, credentials, rp, csrf, approvals, terms } = form.dataset;
+      const more = { approvals, terms };
       if ("suggests" in form.dataset) more.suggestion = suggestion(form.elements.suggestion);
       if ("revokes" in form.dataset) more.revoke = true;
       const found = await navigator.credentials.get({
@@ -220,7 +220,7 @@
   // the page or signs: then it says so.
   const live = document.querySelector("[data-live]");
   const isBusy = () => {
-    const written = (field) => field.value !== field.defaultValue;
+    const written = (field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked;
     const fields = [...document.querySelectorAll("main textarea, main input:not([type=hidden])")];
     const signs = [...document.querySelectorAll("[data-decide] button")].some((b) => b.disabled);
     return fields.some(written) || signs;

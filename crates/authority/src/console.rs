@@ -20,6 +20,7 @@ pub mod headers;
 mod inbox;
 mod notices;
 mod people;
+mod standings;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -41,4 +42,8 @@ pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use inbox::{ApprovalsPage, ApproverLine, FatigueFigures, InboxFilter};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
+pub use standings::{
+    BatchLine, BatchPage, BoundLine, LooseLine, NewStandingPage, Signable, StandingLine,
+    StandingPage, TermsView,
+};
 pub use text::{Moment, Text};

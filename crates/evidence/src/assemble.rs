@@ -289,10 +289,15 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    /// What a person said about the action, and what they signed with.
-    fn verdict(&mut self, task: &str, id: &str) -> Result<(), AssembleError> {
-        let is_it = |leaf: &Leaf| leaf.id.as_str() == id;
-        let at = self.add(Kind::ApprovalDecided, Subject::Task, task, &["signed"], is_it)?;
+    /// What a person said about the action or signed about calls like it, what
+    /// they signed with, and whether they had the role `approver`.
+    fn said(&mut self, task: &str, said: &Said, before: u64) -> Result<(), AssembleError> {
+        let is_it = |leaf: &Leaf| leaf.id.as_str() == said.entry;
+        let fields: &[&str] = match said.kind {
+            Kind::StandingApproved => &["terms", "signed"],
+            _ => &["signed"],
+        };
+        let at = self.add(said.kind, Subject::Task, task, fields, is_it)?;
         let alias = self.leaf(at)?.text("principal")?.to_owned();
         let (credential, said_at) =
             (self.leaf(at)?.body_text("credential")?.to_owned(), self.leaf(at)?.index);
@@ -304,6 +309,22 @@ impl Assembly<'_> {
         if let Some(vouched) = vouched {
             self.push(vouched, &[])?;
         }
+        let role = self.find(Kind::RoleChanged, Subject::Principal, &alias, |leaf| {
+            leaf.index < before && leaf.body_text("role").is_ok_and(|role| role == "approver")
+        })?;
+        if let Some(role) = role {
+            self.push(role, &[])?;
+        }
+        Ok(())
+    }
+
+    /// The text of the workflow's version, for the rules about approvals, if it is
+    /// kept and not too large: without it they are not asked again.
+    fn rules(&mut self, published: usize) -> Result<(), AssembleError> {
+        let Some((leaf, fields)) = self.parts.get_mut(published) else { return Ok(()) };
+        let text = self.source.disclosure(&leaf.id, "document")?;
+        let text = text.filter(|d| d.value.canonical().len() <= MAX_POLICY_BYTES);
+        fields.extend(text.map(|text| ("document".to_owned(), text)));
         Ok(())
     }
 
@@ -378,7 +399,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let policy = decided.body("policy").and_then(Json::as_object);
     let policy = policy.and_then(|p| p.member("bundle")?.as_str()).map(str::to_owned);
     let decided_at = decided.index;
-    let verdicts = verdicts(&decided);
+    let said = said(&decided);
 
     let mut fields = vec!["arguments", "action", "chain", "proof", "inputs"];
     if tool.is_none() {
@@ -414,11 +435,15 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
             all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
         }
     }
-    all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
-        leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
-    })?;
-    for verdict in verdicts {
-        all.verdict(&task, &verdict)?;
+    let published =
+        all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
+            leaf.index < granted_at && leaf.body_text("digest").is_ok_and(|d| d == workflow_digest)
+        })?;
+    if !said.is_empty() {
+        all.rules(published)?;
+    }
+    for said in said {
+        all.said(&task, &said, decided_at)?;
     }
     if let Some(policy) = policy {
         all.policy(&policy, decided_at)?;
@@ -456,11 +481,24 @@ fn is_refusal(decided: &Leaf) -> bool {
         && decided.text("delegation").is_err()
 }
 
-/// The verdicts by which the action was allowed.
-fn verdicts(decided: &Leaf) -> Vec<String> {
+/// Something that a person signed because of which the action was allowed.
+struct Said {
+    kind: Kind,
+    entry: String,
+}
+
+/// The verdicts, or the signatures on a standing approval, by which the action
+/// was allowed.
+fn said(decided: &Leaf) -> Vec<Said> {
     let approval = decided.body("approval").and_then(Json::as_object);
-    let verdicts = approval.and_then(|a| a.member("verdicts")?.as_array()).unwrap_or_default();
-    verdicts.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+    let listed = |name: &str, kind: Kind| -> Vec<Said> {
+        let entries = approval.and_then(|a| a.member(name)?.as_array()).unwrap_or_default();
+        let entries = entries.iter().filter_map(Json::as_str).map(str::to_owned);
+        entries.map(|entry| Said { kind, entry }).collect()
+    };
+    let mut all = listed("verdicts", Kind::ApprovalDecided);
+    all.extend(listed("signatures", Kind::StandingApproved));
+    all
 }
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {

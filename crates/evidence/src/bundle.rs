@@ -35,7 +35,7 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 18] = [
     Kind::ActionDecided,
     Kind::ApprovalDecided,
     Kind::CredentialTrusted,
@@ -50,6 +50,8 @@ pub const KINDS: [Kind; 16] = [
     Kind::ClientChanged,
     Kind::InstanceEnrolled,
     Kind::PolicyPublished,
+    Kind::RoleChanged,
+    Kind::StandingApproved,
     Kind::WorkflowPublished,
     Kind::ToolPinned,
 ];

@@ -58,7 +58,7 @@ checks! {
         "ask the tool's owner for its pins";
     Action, "action", "the action's digest is that of what was verified",
         "treat the recorded action as another one than the call that was proved";
-    Approval, "approval", "as many people as are named approved this very action, with keys of their own",
+    Approval, "approval", "people approved this very action or calls like it, with keys of their own, and as the workflow's rules ask",
         "ask the approvers whether they approved this call; do not rely on the decision";
     Decision, "decision", "the decision agrees with what was verified again",
         "ask the gateway's operator why it decided otherwise";

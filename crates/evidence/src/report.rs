@@ -6,7 +6,7 @@ use bailiwick_core::approval::Grade;
 use bailiwick_core::grant::SignedBy;
 use bailiwick_core::ids::PrincipalId;
 
-use crate::verdict::{Accountability, Enforcement, Proven, Recomputed, Verdict};
+use crate::verdict::{Accountability, ApprovalOf, Enforcement, Proven, Recomputed, Right, Verdict};
 
 /// Text from the bundle, safe to print: control and invisible characters are
 /// escaped, so that a purpose cannot forge a line of the report.
@@ -148,8 +148,27 @@ impl Accountability {
                 Grade::Passkey => "a passkey",
                 Grade::Key => "an approver key",
             };
-            let line = format!("{} with {with}, at {}", approver.id, approver.at);
+            let why = match approver.right {
+                Right::Named => "named by the workflow",
+                Right::Role => "by the role approver",
+                Right::Group => "said to be in a group that the workflow names",
+                Right::Unknown => "on the gateway's word that they might",
+            };
+            let line = format!("{} with {with}, {why}, at {}", approver.id, approver.at);
             page.line("approved by", &line);
+        }
+        match self.approval.as_ref().map(|approval| (&approval.of, approval.needed)) {
+            Some((ApprovalOf::Standing(terms), _)) => page.line(
+                "the same again",
+                &format!(
+                    "standing approval {}, {} calls until {}",
+                    terms.id, terms.count, terms.until
+                ),
+            ),
+            Some((ApprovalOf::Action(_), Some(needed))) => {
+                page.line("needed", &format!("{needed} to approve, by the workflow's rules"));
+            }
+            Some((ApprovalOf::Action(_), None)) | None => {}
         }
         page.line("proved", &format!("assurance {}, guarantee {}", self.assurance, self.guarantee));
         if self.enforcement == Enforcement::External {

@@ -2,6 +2,7 @@
 
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::approval::Grade;
+use bailiwick_core::approval::standing::Terms;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::Reason;
 use bailiwick_core::grant::SignedBy;
@@ -137,13 +138,53 @@ pub struct Accountability {
     pub approval: Option<Approval>,
 }
 
+/// What people approved.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApprovalOf {
+    /// Exactly this action, by the question's id.
+    Action(ApprovalId),
+    /// Calls like it: the terms of a standing approval.
+    Standing(Box<Terms>),
+}
+
 /// People's approval of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
-    /// The question's id.
-    pub id: ApprovalId,
+    /// What was approved.
+    pub of: ApprovalOf,
+    /// How many had to approve, by the workflow; `None` when its text is not in
+    /// the bundle, so that its rules are not asked again.
+    pub needed: Option<u64>,
     /// Who approved.
     pub approvers: Vec<Approver>,
+}
+
+/// Why somebody might approve, as far as it is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// The workflow names them, or they answer for it or for the tool.
+    Named,
+    /// The workflow names people with the role `approver`, and an entry gave it to
+    /// them; that none took it since is the gateway's record.
+    Role,
+    /// The workflow names groups: that they were in one is the record of their
+    /// logins, which is not in the bundle.
+    Group,
+    /// The workflow's text is not in the bundle.
+    Unknown,
+}
+
+impl Right {
+    /// Its name in verdicts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Role => "role",
+            Self::Group => "group",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One who approved.
@@ -153,6 +194,8 @@ pub struct Approver {
     pub id: PrincipalId,
     /// How it was signed.
     pub grade: Grade,
+    /// Why they might.
+    pub right: Right,
     /// When.
     pub at: Timestamp,
     /// The entry that records it.
@@ -168,12 +211,46 @@ impl Approval {
                 Object::new()
                     .with("approver", &a.id)
                     .with("grade", a.grade.as_str())
+                    .with("right", a.right.as_str())
                     .with("at", a.at.to_string())
                     .with("entry", &a.entry)
                     .into()
             })
             .collect();
-        Object::new().with("id", &self.id).with("approvers", approvers).into()
+        let of = match &self.of {
+            ApprovalOf::Action(id) => Object::new().with("id", id),
+            ApprovalOf::Standing(terms) => {
+                Object::new().with("standing", &terms.id).with("terms", terms.statement())
+            }
+        };
+        of.with("needed", self.needed).with("approvers", approvers).into()
+    }
+
+    /// What of it is not proved.
+    fn not_proved(&self) -> Vec<&'static str> {
+        let mut list = vec!["what a screen showed the approvers"];
+        let by = |right| self.approvers.iter().any(|a| a.right == right);
+        if by(Right::Unknown) {
+            list.push(
+                "how many had to approve, and that these might: the workflow's text is not in the bundle",
+            );
+        }
+        if by(Right::Role) {
+            list.push(
+                "that an approver had not lost the role by then: the entry that gave it is proved, not that none took it",
+            );
+        }
+        if by(Right::Group) {
+            list.push(
+                "that an approver was in a group that the workflow names: the record of their logins",
+            );
+        }
+        if matches!(self.of, ApprovalOf::Standing(_)) {
+            list.push(
+                "that the standing approval was not taken back by then, and used no more often than it says: the gateway's record",
+            );
+        }
+        list
     }
 }
 
@@ -267,11 +344,7 @@ impl Proven {
                 } else {
                     list.push("that the principal consented: an administrator attested the grant");
                 }
-                if a.approval.is_some() {
-                    list.push(
-                        "what a screen showed the approvers, and that they were those who might decide: the gateway's record",
-                    );
-                }
+                list.extend(a.approval.iter().flat_map(Approval::not_proved));
                 list.push(
                     "whose the registered keys are: the authority registered principals and owners",
                 );

@@ -132,7 +132,15 @@ fn accountable(
     passed.push(Check::Tool);
     let action_digest = action::digest(case, &presented, &redone, pin)?;
     passed.push(Check::Action);
-    let approval = approval::check(case, action_digest)?;
+    let call = approval::Call {
+        action: action_digest,
+        root: redone.chain.root_hash(),
+        tool: &presented.tool,
+        pin,
+        arguments: &presented.arguments,
+        principal: &principal.id,
+    };
+    let approval = approval::check(case, &call)?;
     passed.push(Check::Approval);
     let signed = grant.signed_by.is_the_principals();
     let decision = action::decision(case, &presented, &redone, signed, approval.is_some())?;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{ApprovalLine, Frame, Text};
+use super::{ApprovalLine, Frame, StandingLine, Text};
 
 /// What is looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,9 @@ pub struct ApprovalsPage {
     pub risks: Vec<&'static str>,
     /// What was found.
     pub found: Vec<ApprovalLine>,
+    /// Standing approvals that let calls pass, beside a list that looks for
+    /// nothing.
+    pub standings: Vec<StandingLine>,
     /// The newest of those that do not wait, beside a list that looks for
     /// nothing.
     pub settled: Vec<ApprovalLine>,

@@ -46,6 +46,7 @@ mod pages;
 mod people;
 mod programs;
 mod provider;
+mod standings;
 mod take_back;
 mod views;
 mod visit;
@@ -250,9 +251,16 @@ pub fn console_router(console: Console) -> Router {
         .route("/consent/{secret}/deny", post(consent::deny))
         .route("/approvals", get(inbox::list))
         .route("/approvals/mark", get(inbox::mark))
+        .route("/approvals/batch", get(standings::batch).post(standings::say_batch))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/mark", get(approvals::mark))
         .route("/approvals/{id}/revoke", get(approvals::ask_revoke))
+        .route("/approvals/{id}/standing", get(standings::ask).post(standings::approve))
+        .route("/standing-approvals/{id}", get(standings::show))
+        .route(
+            "/standing-approvals/{id}/revoke",
+            get(standings::ask_revoke).post(standings::revoke),
+        )
         .route("/approvals/{id}/verdict", post(approvals::say))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))

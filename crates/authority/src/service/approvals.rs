@@ -181,6 +181,14 @@ impl Authority {
         Ok(shown)
     }
 
+    /// What is signed about a waiting call.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn approval_question(&self, id: &ApprovalId) -> Result<Question, Refusal> {
+        self.0.store.read(|view| Ok(question(&*found(view, id)?)))
+    }
+
     /// A waiting call with all that people are shown.
     ///
     /// # Errors

@@ -21,15 +21,17 @@ use bailiwick_authority::rules::identities;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
 use bailiwick_authority::rules::provider_keys::used;
+use bailiwick_authority::rules::standings::{self, By, Signing};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{
     DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
 };
+use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
 use bailiwick_core::approval::{Grade, Signed, Verdict};
 use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{
-    Alias, ApprovalId, EntryId, InstanceId, ServerName, TaskId, ToolId, WorkflowId,
+    Alias, ApprovalId, EntryId, InstanceId, ServerName, StandingId, TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
@@ -150,9 +152,9 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     a.consent_deny(&page, &person).unwrap();
 }
 
-/// What a person said about a call that waits.
-fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
-    let waiting = Approval {
+/// A call that waits for a person.
+fn waiting(world: &World, principal: &Alias) -> Approval {
+    Approval {
         id: ApprovalId::mint(world.now(), [4; 10]),
         state: ApprovalState::Pending,
         action: sha256(b"action"),
@@ -161,7 +163,7 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
         risk: "high".into(),
         server: ServerName::parse("desk").unwrap(),
         tool: ToolId::parse("mcp:desk:tools/get_ticket").unwrap(),
-        principal: approver.clone(),
+        principal: principal.clone(),
         agent: agent("agent:runner"),
         instance: Some(InstanceId::mint(world.now(), [5; 10])),
         workflow: WorkflowId::parse("tickets").unwrap(),
@@ -173,7 +175,47 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
         asked: world.now(),
         expires: world.now().plus_seconds(600),
         settled: None,
+    }
+}
+
+/// A person signs that such calls may be made again, and takes it back.
+fn stands(world: &World, approver: &Alias) {
+    let (held, moment) = (waiting(world, approver), Moment::of(&*world.host));
+    let arguments = Object::new().with("ticket_id", 8821u64);
+    let call = Use {
+        root: held.root,
+        tool: held.tool.as_str(),
+        pin: Some(sha256(b"definition")),
+        arguments: &arguments,
+        policy: held.policy,
+        rule: &held.rule,
     };
+    let bounds = Bounds {
+        arguments: exactly(&arguments).unwrap(),
+        count: 5,
+        from: world.now(),
+        until: world.now().plus_seconds(600),
+    };
+    let id = StandingId::mint(world.now(), [8; 10]);
+    let terms = Terms::new(id, held.tool.clone(), &call, bounds).unwrap();
+    let signed = Signed::Key(terms.sign(&*key(12)).unwrap());
+    let signing = Signing {
+        approver,
+        grade: Grade::Key,
+        credential: "018cc251-f400-7000-8000-000000000009",
+        signed: &signed,
+        note: Some("for today"),
+    };
+    write(world, standings::approve(&moment, &installation(), &held, &terms, &signing).unwrap());
+    let store = world.authority.store();
+    let standing = store.read(|view| view.standing(&terms.id)).unwrap().unwrap();
+    let by = By::Session(approver);
+    write(world, standings::revoke(&moment, &installation(), &standing, by, "enough").unwrap());
+}
+
+/// What a person said about a call that waits.
+fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
+    let waiting = waiting(world, approver);
     let asked = Event {
         id: EntryId::mint(world.now(), [7; 10]),
         org: installation().org,
@@ -295,6 +337,7 @@ fn the_authority_writes_the_golden_entries() {
     a.vault_set(credential, &old).unwrap();
     assert_eq!(a.vault_rekey(&old, &new).unwrap(), 1);
     a.vault_remove(&server, Some(&principal("user:owner"))).unwrap();
+    stands(&world, &a.principal(&principal("user:owner")).unwrap().row.alias);
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

@@ -23,7 +23,7 @@ use crate::site::{Site, key, principal};
 
 const TOOL: &str = "mcp:support-desk:tools/refund_order";
 
-fn random() -> [u8; 10] {
+pub(crate) fn random() -> [u8; 10] {
     let mut out = [0; 10];
     aws_lc_rs::rand::fill(&mut out).unwrap();
     out
@@ -94,12 +94,12 @@ pub(crate) fn waits(authority: &bailiwick_authority::Authority, note: &str) -> A
     id
 }
 
-fn state(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> Approval {
+pub(crate) fn state(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> Approval {
     authority.store().read(|view| view.approval(id)).unwrap().unwrap().row
 }
 
 /// Whether what was signed on the page lets exactly this question pass.
-fn settles(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> bool {
+pub(crate) fn settles(authority: &bailiwick_authority::Authority, id: &ApprovalId) -> bool {
     let row = state(authority, id);
     let said = authority.store().read(|view| spoken(view, id, crate::site::now())).unwrap();
     let party = relying_party(&authority.installation().issuer);

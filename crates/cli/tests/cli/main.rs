@@ -44,6 +44,7 @@ mod revocation;
 mod run;
 mod services;
 mod shown;
+mod standings;
 mod statuses;
 mod stock_clients;
 mod strangers;

@@ -149,6 +149,7 @@ fn required(of: &Opened) -> &'static [&'static str] {
             &["login"]
         }
         Kind::PrincipalAdded => &["principal"],
+        Kind::StandingApproved => &["terms", "signed"],
         Kind::TaskCreated => &["purpose"],
         _ => &[],
     }
@@ -239,6 +240,19 @@ impl Receipts {
                 && o.body("credential").and_then(Json::as_str) == Some(credential)
         };
         self.opened.iter().find(is_it).map(|o| o.index)
+    }
+
+    /// Whether the last of the entries about somebody's role `approver`, before
+    /// the log had `before` entries, gave it.
+    pub(super) fn is_approver(&self, alias: &str, before: u64) -> bool {
+        let about = |o: &&Opened| {
+            o.entry.kind == Kind::RoleChanged
+                && Subject::Principal.of_entry(&o.entry) == Some(alias)
+                && o.body("role").and_then(Json::as_str) == Some("approver")
+                && o.index < before
+        };
+        let last = self.opened.iter().filter(about).max_by_key(|o| o.index);
+        last.is_some_and(|o| o.body("held").and_then(Json::as_bool) == Some(true))
     }
 
     /// The only entry of this kind, if there is any.

@@ -13,6 +13,7 @@
 )]
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+mod approvals;
 mod holds;
 mod ledger;
 mod moved;

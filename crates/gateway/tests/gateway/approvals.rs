@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::support::{Holder, Plan, Raw, World, key};
+use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
 use bailiwick_core::approval::{Question, Signed, Verdict};
-use bailiwick_core::crypto::sha256;
-use bailiwick_core::ids::{EntryId, PrincipalId};
+use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::ids::{EntryId, PrincipalId, StandingId};
 use bailiwick_core::jose::JwsSigner as _;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Event;
-use bailiwick_gateway::ports::{HoldRefusal, Spoken};
+use bailiwick_gateway::ports::{HoldRefusal, Spoken, Standing, Used};
 use bailiwick_policy::{Bundle, Policies};
 use serde_json::json;
 
@@ -122,7 +123,7 @@ async fn a_call_waits_and_passes_once_after_a_person_approved_it() {
     let passed = call(&world, &runner, 8821).await;
     assert!(passed.json()["result"].is_object(), "{}", passed.text);
     let record = world.journal.decisions().pop().unwrap();
-    assert_eq!(record.used.unwrap().question, question);
+    assert_eq!(record.used.unwrap().approval().unwrap().question, question);
     let event = record.event;
     // What was approved is what the entry says happened.
     assert_eq!(event.body.member("action_digest"), Some(&Json::from(question.action)));
@@ -283,4 +284,119 @@ async fn where_nothing_can_be_read_or_too_much_is_asked_the_call_is_denied_by_na
         assert_eq!(event.subjects.reason.as_deref(), Some(expected));
         assert_eq!(upstream_calls(&world), 0);
     }
+}
+
+/// Somebody with the role `approver` signed that calls like the one that was
+/// asked about last are the same again, so many times.
+fn stand(world: &World, count: u64, edit: impl FnOnce(Terms) -> Terms) -> Terms {
+    let hold = world.holds.asked().pop().unwrap();
+    let (_, action) = hold.event.disclosures.iter().find(|(name, _)| name == "action").unwrap();
+    let action = action.value.as_object().unwrap();
+    let pin = action.member("pin").and_then(Json::as_str).and_then(Digest::from_text);
+    let arguments = action.member("arguments").and_then(Json::as_object).unwrap();
+    let call = Use {
+        root: hold.root,
+        tool: hold.tool.as_str(),
+        pin,
+        arguments,
+        policy: hold.question.policy,
+        rule: &hold.question.rule,
+    };
+    let from = hold.event.time;
+    let until = from.plus_seconds(300);
+    let bounds = Bounds { arguments: exactly(arguments).unwrap(), count, from, until };
+    let id = StandingId::mint(from, [5; 10]);
+    let terms = edit(Terms::new(id, hold.tool.clone(), &call, bounds).unwrap());
+    let signed = Signed::Key(terms.sign(&key(9)).unwrap());
+    let signed = vec![spoken("user:9", 9, Verdict::Approve, signed)];
+    world.holds.stand(Standing { terms: terms.clone(), signed, relying_party: None });
+    terms
+}
+
+#[tokio::test]
+async fn a_call_within_signed_terms_passes_as_often_as_they_say() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    let question = asked(&world);
+    let terms = stand(&world, 2, |terms| terms);
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+    let record = world.journal.decisions().pop().unwrap();
+    let Some(Used::Standing(used)) = record.used else { panic!("a standing approval") };
+    assert_eq!((&used.terms, used.answers), (&terms, Some(question.id)));
+    let approval = member(&record.event, "approval");
+    assert_eq!(approval.member("standing"), Some(&Json::from(&terms.id)));
+    assert_eq!(approval.member("grade"), Some(&Json::from("key")));
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    assert_eq!(upstream_calls(&world), 2);
+}
+
+#[tokio::test]
+async fn terms_for_another_call_or_time_let_nothing_pass() {
+    let elsewhere: [fn(Terms) -> Terms; 5] = [
+        |mut terms| {
+            terms.root = sha256(b"another");
+            terms
+        },
+        |mut terms| {
+            terms.pin = Some(sha256(b"changed"));
+            terms
+        },
+        |mut terms| {
+            terms.policy = sha256(b"older");
+            terms
+        },
+        |mut terms| {
+            terms.rule = "policy:another".to_owned();
+            terms
+        },
+        |mut terms| {
+            terms.from = terms.from.plus_seconds(200);
+            terms
+        },
+    ];
+    for edit in elsewhere {
+        let world = world().await;
+        let runner = world.runner();
+        call(&world, &runner, 8821).await;
+        stand(&world, 2, edit);
+        assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+        assert_eq!(upstream_calls(&world), 0);
+    }
+    // Other arguments, and after the end.
+    let world = world().await;
+    let open = world.issue(1, &["ticket:8821", "ticket:8822"], |_| ());
+    let runner = world.holder(1, vec![open]);
+    call(&world, &runner, 8821).await;
+    stand(&world, 9, |terms| terms);
+    assert_eq!(code(&call(&world, &runner, 8822).await), "approval-required");
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+    world.host.step(300_000);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+}
+
+#[tokio::test]
+async fn who_signed_and_lost_the_right_and_who_signed_something_else_let_nothing_pass() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    stand(&world, 9, |terms| terms);
+    assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
+    world.holds.take_roles();
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    // The signature of a verdict presented as one on terms.
+    let question = asked(&world);
+    let verdict = Signed::Key(question.sign(Verdict::Approve, &key(9)).unwrap());
+    let terms = stand(&world, 9, |mut terms| {
+        terms.count = 8;
+        terms
+    });
+    let forged = vec![spoken("user:9", 9, Verdict::Approve, verdict)];
+    let mut other = terms;
+    other.count = 7;
+    let forged = Standing { terms: other, signed: forged, relying_party: None };
+    world.holds.take_roles();
+    world.holds.stand(forged);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
 }

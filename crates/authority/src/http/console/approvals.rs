@@ -39,7 +39,7 @@ pub(super) fn line(listed: &ListedApproval) -> ApprovalLine {
     }
 }
 
-fn id(text: &str) -> Result<ApprovalId, Failure> {
+pub(super) fn id(text: &str) -> Result<ApprovalId, Failure> {
     ApprovalId::parse(text).map_err(|_| Failure::NotFound)
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn show(Path(text): Path<String>, visit: Visit) -> Response {
         .await
 }
 
-fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
+pub(super) fn arguments(shown: &ShownApproval) -> Option<Vec<ArgumentLine>> {
     let of = |action: &Json| action.as_object()?.member("arguments")?.as_object().cloned();
     let now = of(shown.action.as_ref()?)?;
     let before = shown.approved_before.as_ref().and_then(of);

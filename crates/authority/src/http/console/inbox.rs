@@ -9,6 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::approvals::{line, name};
 use super::form::Form;
+use super::standings::standing_line;
 use super::{Failure, Inner, Me, Visit, json, page};
 use crate::console::{ApprovalsPage, ApproverLine, FatigueFigures, InboxFilter, Section, Text};
 use crate::people::roles::Deed;
@@ -18,6 +19,8 @@ use crate::{Fatigue, InboxPage, InboxQuery};
 const PAGE: u32 = 50;
 /// Calls that are over, below those that wait.
 const LATEST: usize = 20;
+/// Standing approvals, below them.
+const MOST_STANDING: u32 = 100;
 /// Seconds that the figures are about: a week.
 const SPAN_SECONDS: i64 = 604_800;
 
@@ -122,6 +125,12 @@ fn view(cx: &Inner, me: &Me, query: &InboxQuery) -> Result<ApprovalsPage, Failur
     let found = cx.authority.inbox(Some(&me.person), query)?;
     let filter = filter(query);
     let is_first = !filter.is_set() && query.after.is_none();
+    let standings = if is_first {
+        let found = cx.authority.standings(Some(&me.person), false, MOST_STANDING)?;
+        found.iter().map(standing_line).collect()
+    } else {
+        Vec::new()
+    };
     let settled = if is_first {
         let latest = InboxQuery { all: true, limit: PAGE, ..InboxQuery::default() };
         let latest = cx.authority.inbox(Some(&me.person), &latest)?;
@@ -145,6 +154,7 @@ fn view(cx: &Inner, me: &Me, query: &InboxQuery) -> Result<ApprovalsPage, Failur
         mark: mark_of(&found),
         live: at("/approvals/mark", query),
         found: found.calls.iter().map(line).collect(),
+        standings,
         settled,
         next,
         figures,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
-use bailiwick_core::approval::{Question, Signed, Verdict};
+use bailiwick_core::approval::{Signed, Verdict};
 use bailiwick_core::crypto::{SigningKey, sha256};
 use bailiwick_core::ids::{Alias, OrgId, PrincipalId, StandingId, ToolId};
 use bailiwick_core::jose::JwsSigner as _;

@@ -89,7 +89,8 @@ fn as_many_different_people_as_are_needed_sign_the_same_terms() {
     assert_eq!(settle(&two, &[one.clone(), one.clone()], NOW), waiting);
     assert_eq!(settle(&two, &[one.clone(), other], NOW), Ok(Grade::Key));
     // Somebody who signed other terms signed nothing.
-    let more = Terms { count: 4, ..terms };
+    let mut more = terms;
+    more.count = 4;
     let elsewhere = signs(&more, "user:2", 2, true);
     let lost = Some(Lost::Signature(ApprovalError::OtherQuestion));
     assert_eq!(settle(&two, &[one, elsewhere], NOW), Err(Unsettled::Waiting { missing: 1, lost }));
