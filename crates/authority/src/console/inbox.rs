@@ -33,8 +33,7 @@ impl InboxFilter {
     /// Whether more is looked for than words and a risk.
     #[must_use]
     pub fn is_narrow(&self) -> bool {
-        let general =
-            Self { search: self.search.clone(), risk: self.risk, ..Self::default() };
+        let general = Self { search: self.search.clone(), risk: self.risk, ..Self::default() };
         *self != general
     }
 }
