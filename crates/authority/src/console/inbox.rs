@@ -29,6 +29,13 @@ impl InboxFilter {
     pub fn is_set(&self) -> bool {
         *self != Self::default()
     }
+
+    /// Whether more is looked for than words and a risk.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        let general = Self { search: self.search.clone(), risk: self.risk, ..Self::default() };
+        *self != general
+    }
 }
 
 /// One approver's part.

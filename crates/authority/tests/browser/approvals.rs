@@ -157,7 +157,7 @@ async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     let second = site.ask(|a| waits(a, "again")).await;
     browser.open(&format!("{}/approvals/{second}", site.url)).await;
     browser.click("[data-verdict=deny] button").await;
-    browser.text("main .badge.bad").await;
+    browser.text("[role=status] .badge.bad").await;
     let of = second.clone();
     assert!(!site.ask(move |a| settles(a, &of)).await);
     let of = second.clone();
@@ -222,7 +222,7 @@ async fn a_tighter_call_is_suggested_and_a_delegation_taken_back_with_a_no() {
     browser.fill("#suggestion", r#"{"order_id": 17, "reason": "half", "amount": 20}"#).await;
     browser.picture("approval-suggesting").await;
     browser.click("details.narrowing button").await;
-    browser.text("main .badge.bad").await;
+    browser.text("[role=status] .badge.bad").await;
     let page = browser.text("main").await;
     assert!(page.contains(r#"suggests {"amount":20,"order_id":17,"reason":"half"}"#), "{page}");
     let of = id.clone();

@@ -94,8 +94,8 @@ fn filter(query: &InboxQuery) -> InboxFilter {
     }
 }
 
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "none yet".to_owned(), |share| format!("{:.1} %", share * 100.0))
+fn percent(share: Option<f64>, of: &str) -> String {
+    share.map_or_else(|| "none yet".to_owned(), |share| format!("{:.1} % of {of}", share * 100.0))
 }
 
 fn figures(found: &Fatigue) -> FatigueFigures {
@@ -105,9 +105,9 @@ fn figures(found: &Fatigue) -> FatigueFigures {
     };
     FatigueFigures {
         asked: found.asked.asked,
-        expired: percent(found.expired_share()),
+        expired: percent(found.expired_share(), "those that are over"),
         median: found.median_ms.map_or_else(|| "none yet".to_owned(), seconds),
-        quick: percent(found.quick_share()),
+        quick: percent(found.quick_share(), "approvals"),
         approvers: found
             .approvers
             .iter()

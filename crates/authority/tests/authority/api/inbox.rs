@@ -1,22 +1,26 @@
 //! The inbox over the API: who sees which calls, how they are found, and who
 //! reads the figures.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use bailiwick_authority::Due;
+use bailiwick_authority::webhooks::{Event as Told, Secret as Signing};
 use bailiwick_core::ids::{
     ApprovalId, EntryId, InstanceId, ServerName, TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
-use bailiwick_store::{Approval, ApprovalState, Row, StoreError};
+use bailiwick_store::{Approval, ApprovalState, Row, Said, StoreError, Verdict};
 
 use crate::support::{WORKFLOW, installation};
 
-/// A call that waits, as a gateway writes it.
-fn waits(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> String {
+/// A call that waits.
+fn held(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> Approval {
     let (store, now) = (served.world.authority.store(), served.now());
     let workflow = WorkflowId::parse("support-tickets").unwrap();
     let version = store.read(|view| view.workflow(&workflow)).unwrap().unwrap().row.digest;
-    let held = Approval {
+    Approval {
         id: ApprovalId::mint(now, [seed; 10]),
         state: ApprovalState::Pending,
         action: sha256(b"action"),
@@ -37,23 +41,35 @@ fn waits(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> String 
         asked: now,
         expires: now.plus_seconds(600),
         settled: None,
-    };
-    let asked = Event {
+    }
+}
+
+/// An entry about it with its row, as a gateway or an authority writes it.
+fn record(served: &Served, kind: Kind, seed: u8, about: &ApprovalId, row: Row) {
+    let now = served.now();
+    let decision = (kind == Kind::ActionDecided).then(|| "approval_required".to_owned());
+    let event = Event {
         id: EntryId::mint(now, [seed; 10]),
         org: installation().org,
         time: now,
-        kind: Kind::ActionDecided,
-        subjects: Subjects { decision: Some("approval_required".into()), ..Subjects::default() },
-        body: Object::new(),
+        kind,
+        subjects: Subjects { decision, ..Subjects::default() },
+        body: Object::new().with("approval", about),
         disclosures: Vec::new(),
     };
-    let (id, row) = (held.id.to_string(), Row::Approval(Box::new(held)));
     let maker = installation().makers[1].id.clone();
-    let done = store.write(move |tx| -> Result<(), StoreError> {
-        tx.record(&maker, &*key(3), asked, &row).map(drop)
+    let done = served.world.authority.store().write(move |tx| -> Result<(), StoreError> {
+        tx.record(&maker, &*key(3), event, &row).map(drop)
     });
     done.wait().unwrap();
-    id
+}
+
+/// A call that waits from now on.
+fn waits(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> String {
+    let held = held(served, seed, of, tool, risk);
+    let id = held.id.clone();
+    record(served, Kind::ActionDecided, seed, &id, Row::Approval(Box::new(held)));
+    id.to_string()
 }
 
 const GET: &str = "mcp:support-desk:tools/get_ticket";
@@ -134,4 +150,60 @@ fn what_comes_with_a_denial_comes_with_no_approval() {
     }
     let odd = json!({"verdict": "deny", "signed": "x", "revoke": "yes"});
     assert_eq!(refused(&served.post(&me, &path, &odd)).0, 400);
+}
+
+#[test]
+fn a_webhook_hears_of_the_question_and_of_what_settled_it_once() {
+    let served = Served::start();
+    let a = &served.world.authority;
+    let secrets = [Signing::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()];
+    let told = |name: &str, events: &BTreeSet<Told>| -> Vec<String> {
+        a.webhook_look(name, events).unwrap();
+        let due = a.webhook_due(name, &secrets).unwrap();
+        let of = |due: &Due| {
+            let body: Value = serde_json::from_str(&due.message.body).unwrap();
+            body["type"].as_str().unwrap().to_owned()
+        };
+        let all = due.iter().map(of).collect();
+        a.webhook_sent(name, due.into_iter().map(|due| (due, Ok(()))).collect()).unwrap();
+        all
+    };
+    let both: BTreeSet<Told> = Told::ALL.into();
+    let settled = [Told::ApprovalSettled].into();
+    waits(&served, 1, "user:142", GET, "low");
+    assert!(told("chat", &both).is_empty(), "what was before is not told");
+    assert!(told("pager", &settled).is_empty());
+
+    // Two must agree: the first settles nothing.
+    let question = Approval { needed: 2, ..held(&served, 2, "user:142", REFUND, "high") };
+    let row = Row::Approval(Box::new(question.clone()));
+    record(&served, Kind::ActionDecided, 2, &question.id, row);
+    assert_eq!(told("chat", &both), ["approval.requested"]);
+    for (seed, name) in [(3, "user:143"), (4, "user:owner")] {
+        served.world.host.advance(1_000);
+        let verdict = Verdict {
+            approval: question.id.clone(),
+            approver: a.principal(&principal(name)).unwrap().row.alias,
+            verdict: Said::Approve,
+            grade: "key".into(),
+            credential: "credential".into(),
+            signed: "signed".into(),
+            said: served.now(),
+        };
+        record(&served, Kind::ApprovalDecided, seed, &question.id, Row::Verdict(verdict));
+        let expected: &[&str] = if name == "user:owner" { &["approval.settled"] } else { &[] };
+        assert_eq!(told("chat", &both), expected, "{name}");
+    }
+    // That it becomes void later is no news; that an open question does, is.
+    let void = |approval: &ApprovalId| Row::ApprovalState {
+        approval: approval.clone(),
+        state: ApprovalState::Void,
+    };
+    record(&served, Kind::ApprovalVoided, 5, &question.id, void(&question.id));
+    assert!(told("chat", &both).is_empty());
+    let open = held(&served, 6, "user:142", GET, "low");
+    record(&served, Kind::ActionDecided, 6, &open.id, Row::Approval(Box::new(open.clone())));
+    record(&served, Kind::ApprovalVoided, 7, &open.id, void(&open.id));
+    assert_eq!(told("chat", &both).len(), 2);
+    assert_eq!(told("pager", &settled), ["approval.settled"; 2], "only what it asked for");
 }

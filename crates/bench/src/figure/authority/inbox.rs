@@ -13,7 +13,7 @@ use bailiwick_core::jose::JwsSigner as _;
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_store::{Approval, ApprovalState, Row, StoreError};
-use bailiwick_testkit::present::{SERVER, fresh_id, key_file, now};
+use bailiwick_testkit::present::{SERVER, fresh_id, key_of_jwk, now};
 use serde_json::Value;
 
 use super::Stage;
@@ -177,7 +177,9 @@ fn line(name: &str, taken_ms: Vec<f64>) -> String {
 /// Asks, approves and sends again.
 fn effects(stage: &Stage, inside: &Inside, rounds: u32) -> Result<String, Failure> {
     let installed = &stage.installed;
-    let approver = key_file(&installed.cli.folder.join("approver.key"));
+    let file = std::fs::read_to_string(installed.cli.folder.join("approver.key"))?;
+    let file: Value = serde_json::from_str(&file)?;
+    let approver = key_of_jwk(file.get("key").ok_or("an approver key")?);
     let mut connection = Connection::open(installed.address, 1)?;
     let mut taken = Vec::new();
     for _ in 0..rounds {
