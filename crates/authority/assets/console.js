@@ -153,11 +153,11 @@
     location.replace(done.location);
   });
 
-  // What is signed is the digest over the call that this page shows and the word
-  // on the button.
+  // What is signed is the digest over the call or the stop that this page shows
+  // and the word on the button.
   for (const form of document.querySelectorAll("[data-decide]")) {
     ceremony(form, async () => {
-      const { decide, verdict, challenge, credentials, rp, csrf } = form.dataset;
+      const { decide, verdict, challenge, credentials, rp, csrf, expires } = form.dataset;
       const found = await navigator.credentials.get({
         publicKey: {
           challenge: bytes(challenge),
@@ -167,8 +167,9 @@
           timeout: 300000,
         },
       });
-      const note = document.getElementById("note").value;
-      const done = await send(decide, { credential: assertion(found), verdict, note }, csrf);
+      const note = document.getElementById("note")?.value;
+      const said = { credential: assertion(found), verdict, note, expires };
+      const done = await send(decide, said, csrf);
       location.replace(done.location);
     });
   }

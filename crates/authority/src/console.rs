@@ -19,6 +19,7 @@ mod grants;
 pub mod headers;
 mod notices;
 mod people;
+mod stops;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -38,4 +39,5 @@ pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
+pub use stops::{ResumedLine, Resuming, StopLine, StopPage, StopShownPage, StopsPage};
 pub use text::{Moment, Text};

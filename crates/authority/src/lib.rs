@@ -46,8 +46,8 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
-    Erasure, Invited, LOGIN_SECONDS, ListedApproval, Login, NewCredential, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Sayer,
-    ShownApproval, ShownVerdict, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
+    Erasure, Invited, LOGIN_SECONDS, ListedApproval, ListedStop, Login, NewCredential, OwnAccount,
+    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Resuming, Sayer,
+    ShownApproval, ShownResumption, ShownVerdict, SignedIn, Statuses, Stopping, Target, Then, TokenAnswer, ToolState,
     relying_party, spoken,
 };

@@ -67,6 +67,7 @@ pub mod principals;
 pub mod provider_keys;
 pub mod revocations;
 pub mod roles;
+pub mod stops;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;

@@ -47,6 +47,7 @@ mod provider_logins;
 mod registry;
 mod revocations;
 mod statuses;
+mod stops;
 mod tokens;
 mod vault;
 
@@ -65,6 +66,7 @@ pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
+pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};
 pub use tokens::TokenAnswer;
 pub use vault::NewCredential;
 

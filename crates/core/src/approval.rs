@@ -96,9 +96,11 @@ impl Question {
         sha256(self.statement(verdict).canonical().as_bytes())
     }
 
-    /// The payload of a verdict that is signed with an approver's key.
-    fn payload(&self, verdict: Verdict) -> Object {
-        Object::new().with("digest", self.digest(verdict)).with("approval", &self.id)
+    /// What is signed for `verdict`, and how with an approver's key.
+    fn signable(&self, verdict: Verdict) -> Signable {
+        let digest = self.digest(verdict);
+        let payload = Object::new().with("digest", digest).with("approval", &self.id);
+        Signable { typ: TYPE, digest, payload }
     }
 
     /// Signs `verdict` with an approver's key.
@@ -106,7 +108,7 @@ impl Question {
     /// # Errors
     /// [`KeyError`] when the library refuses to sign.
     pub fn sign(&self, verdict: Verdict, signer: &dyn JwsSigner) -> Result<String, KeyError> {
-        jose::sign(TYPE, None, &self.payload(verdict).into(), signer)
+        self.signable(verdict).sign(signer)
     }
 
     /// Whether `signed` is an approver's signature for `verdict` on this very
@@ -120,15 +122,42 @@ impl Question {
         signed: &Signed,
         registered: &Registered<'_>,
     ) -> Result<Grade, ApprovalError> {
+        self.signable(verdict).verify(signed, registered)
+    }
+}
+
+/// A statement that people sign with a passkey or an approver's key.
+///
+/// SECURITY: what is a signature for one kind of statement is none for another:
+/// a passkey signs the digest of the statement, which has members of its kind,
+/// and a key signs under its kind's own `typ`.
+pub(crate) struct Signable {
+    /// The `typ` of its JWS.
+    pub(crate) typ: &'static str,
+    /// SHA-256 of the statement's canonical form: a passkey's challenge.
+    pub(crate) digest: Digest,
+    /// The JWS's payload.
+    pub(crate) payload: Object,
+}
+
+impl Signable {
+    pub(crate) fn sign(self, signer: &dyn JwsSigner) -> Result<String, KeyError> {
+        jose::sign(self.typ, None, &self.payload.into(), signer)
+    }
+
+    pub(crate) fn verify(
+        &self,
+        signed: &Signed,
+        registered: &Registered<'_>,
+    ) -> Result<Grade, ApprovalError> {
         match signed {
-            Signed::Passkey(assertion) => self.verify_passkey(verdict, assertion, registered),
-            Signed::Key(jws) => self.verify_key(verdict, jws, registered.keys),
+            Signed::Passkey(assertion) => self.verify_passkey(assertion, registered),
+            Signed::Key(jws) => self.verify_key(jws, registered.keys),
         }
     }
 
     fn verify_passkey(
         &self,
-        verdict: Verdict,
         assertion: &Assertion,
         registered: &Registered<'_>,
     ) -> Result<Grade, ApprovalError> {
@@ -138,26 +167,21 @@ impl Question {
             .iter()
             .find(|p| p.credential_id == assertion.credential_id)
             .ok_or(ApprovalError::NotRegistered)?;
-        let digest = self.digest(verdict);
         assertion
-            .verify(digest.bytes(), &passkey.key, relying_party)
+            .verify(self.digest.bytes(), &passkey.key, relying_party)
             .map_err(ApprovalError::Assertion)?;
         Ok(Grade::Passkey)
     }
 
-    fn verify_key(
-        &self,
-        verdict: Verdict,
-        jws: &str,
-        keys: &[VerifyingKey],
-    ) -> Result<Grade, ApprovalError> {
-        const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
+    fn verify_key(&self, jws: &str, keys: &[VerifyingKey]) -> Result<Grade, ApprovalError> {
+        let typ = [self.typ];
+        let rules = HeaderRules::typed(&typ);
         let jws = Jws::parse(jws, MAX_SIGNED_BYTES)
-            .and_then(|jws| jws.check_header(&RULES))
+            .and_then(|jws| jws.check_header(&rules))
             .map_err(ApprovalError::Jws)?;
         for key in keys.iter().filter(|k| k.accepts(jws.algorithm())) {
             match jws.verify(key) {
-                Ok(payload) if payload == self.payload(verdict) => return Ok(Grade::Key),
+                Ok(payload) if payload == self.payload => return Ok(Grade::Key),
                 Ok(_) => return Err(ApprovalError::OtherQuestion),
                 Err(JoseError::Signature) => {}
                 Err(error) => return Err(ApprovalError::Jws(error)),

@@ -180,6 +180,10 @@ uuid_id!(
     ApprovalId, "approval id"
 );
 uuid_id!(
+    /// One stop of an agent, a task, a workflow or everything.
+    StopId, "stop id"
+);
+uuid_id!(
     /// One ledger entry.
     EntryId, "entry id"
 );

@@ -181,6 +181,7 @@ impl Registry for MemoryRegistry {
             principal_alias: Some("alias".to_owned()),
             grant: s.grants.get(&question.authority.grant).cloned(),
             revoked,
+            stop: None,
             exceeds: None,
             revocations_as_of: Timestamp::from_millis(now.millis().saturating_sub(s.stale_ms)),
             last_durable: s.last_durable.unwrap_or(Timestamp::from_millis(0)),

@@ -7,12 +7,15 @@ use rusqlite::{Connection, Params};
 
 use crate::error::StoreError;
 use crate::rows::{Row, Subject};
+use crate::stops::NEXT_SEQ;
 use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
     "verdicts",
     "approvals",
+    "resumptions",
+    "stops",
     "revocations",
     "derived",
     "delegations",
@@ -289,6 +292,8 @@ impl View<'_> {
             ),
             Row::Approval(a) => self.apply_approval(a, entry),
             Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
+            Row::Stop(s) => self.apply_stop(s, entry),
+            Row::Resumption { signed, ends } => self.apply_resumption(signed, *ends, entry),
             Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
@@ -451,10 +456,12 @@ impl View<'_> {
         time: Timestamp,
     ) -> Result<(), StoreError> {
         let root = subject.root().map_or(&[][..], |r| r.bytes().as_slice());
-        self.put(
+        let sql = format!(
             "INSERT INTO revocations (org, seq, kind, key, root, reason, time, entry)
-             VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM revocations WHERE org = ?1),
-                     ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, {NEXT_SEQ}, ?2, ?3, ?4, ?5, ?6, ?7)"
+        );
+        self.put(
+            &sql,
             (
                 self.cx.org.as_str(),
                 subject.kind(),

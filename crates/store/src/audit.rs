@@ -30,6 +30,7 @@ mod projection;
 mod staging;
 
 use projection::Projection;
+pub(crate) use projection::WITHOUT_TEXTS;
 use staging::Staging;
 
 /// Findings kept; the first ones matter.

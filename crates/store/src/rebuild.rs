@@ -7,6 +7,7 @@ use bailiwick_core::ledger::Disclosure;
 use bailiwick_core::limits::JsonLimits;
 
 use crate::apply::{TABLES, execute};
+use crate::audit::WITHOUT_TEXTS;
 use crate::error::StoreError;
 use crate::rows::Row;
 use crate::tx::{ROW, Tx};
@@ -78,11 +79,13 @@ impl Tx<'_> {
         c.execute_batch("PRAGMA defer_foreign_keys = ON")
             .map_err(|e| StoreError::sql("rebuild the state", &e))?;
         for table in TABLES {
-            let sql = format!(
-                "DELETE FROM {table} WHERE org = ?1 AND entry NOT IN
-                 (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
-            );
-            execute(c, &sql, [org], "row")?;
+            // What entries make without their texts is there whatever was erased.
+            let kept = if WITHOUT_TEXTS.contains(table) {
+                ""
+            } else {
+                "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
+            };
+            execute(c, &format!("DELETE FROM {table} WHERE org = ?1 {kept}"), [org], "row")?;
         }
         let mut rebuilt = Rebuilt::default();
         let mut from = 0;

@@ -40,6 +40,7 @@ mod approvals;
 mod ledger;
 mod people;
 mod policy;
+mod stops;
 mod subject;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
@@ -48,6 +49,7 @@ pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
 };
 pub use policy::{Place, Policy};
+pub use stops::{Change, Notice, Resumption, Stop, StoppedBy};
 pub use subject::{Revocation, Revocations, Subject};
 
 /// A stored text is none of those expected.
@@ -391,6 +393,13 @@ pub enum Row {
         /// Its status from now on.
         status: Status,
     },
+    /// What somebody signed so that a stop ends.
+    Resumption {
+        /// What.
+        signed: Resumption,
+        /// Whether it ends with this: as many signed as are needed.
+        ends: bool,
+    },
     /// A revocation; its number and time are the store's and the entry's.
     Revocation {
         /// What no longer holds.
@@ -407,6 +416,8 @@ pub enum Row {
         /// Whether it holds from now on.
         held: bool,
     },
+    /// A stop; its number is the store's.
+    Stop(Stop),
     /// A new task.
     Task(Task),
     /// A tool server, new or changed.
@@ -431,8 +442,10 @@ impl Row {
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }
                 | Self::PrincipalStatus { .. }
+                | Self::Resumption { .. }
                 | Self::Revocation { .. }
                 | Self::Role { .. }
+                | Self::Stop(_)
         )
     }
 }

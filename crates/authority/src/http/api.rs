@@ -41,6 +41,7 @@ mod login;
 mod openapi;
 mod people;
 mod routes;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod views;

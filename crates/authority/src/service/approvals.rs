@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::approval::{Question, Registered, Signed, Verdict};
-use bailiwick_core::crypto::Thumbprint;
+use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::Passkey;
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, PrincipalId, TaskId, ToolId};
 use bailiwick_core::jose::{SetKey as _, ThirdPartyKey, VerifyingKey};
@@ -98,14 +98,18 @@ pub fn relying_party(issuer: &str) -> Option<RelyingParty> {
 }
 
 /// What a person enrolled that may sign verdicts at `now`.
-struct Signers {
-    credentials: Vec<Credential>,
-    passkeys: Vec<Passkey>,
-    keys: Vec<VerifyingKey>,
+pub(super) struct Signers {
+    pub(super) credentials: Vec<Credential>,
+    pub(super) passkeys: Vec<Passkey>,
+    pub(super) keys: Vec<VerifyingKey>,
 }
 
 impl Signers {
-    fn read(view: &View<'_>, alias: &Alias, now: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        view: &View<'_>,
+        alias: &Alias,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         let mut credentials = rows(view.credentials_of(alias)?);
         credentials.retain(|credential| may_sign(credential, now));
         let passkeys = credentials.iter().filter_map(passkey_of).collect();
@@ -114,7 +118,7 @@ impl Signers {
     }
 
     /// The credential that made this signature, as far as it says.
-    fn signer(&self, signed: &Signed, key: Option<&Thumbprint>) -> Option<&Credential> {
+    pub(super) fn signer(&self, signed: &Signed, key: Option<&Thumbprint>) -> Option<&Credential> {
         match signed {
             Signed::Passkey(assertion) => self.credentials.iter().find(|c| {
                 passkey_of(c).is_some_and(|p| p.credential_id == assertion.credential_id)
@@ -448,7 +452,8 @@ impl Authority {
             let grade = workflow.approvals().counts(&asked, &about, &voice)?;
             let signer = signers.signer(&signed, key.as_ref());
             let signer = signer.ok_or(bailiwick_core::approval::ApprovalError::NotRegistered)?;
-            count(tx, &signed, &asked, verdict, signer, party.as_ref(), moment.now())?;
+            let digest = asked.digest(verdict);
+            count(tx, &signed, &digest, signer, party.as_ref(), moment.now())?;
             let saying = Saying {
                 approver: &principal.alias,
                 verdict,
@@ -465,19 +470,18 @@ impl Authority {
 }
 
 /// Whose approver key it is.
-fn owner_of(view: &View<'_>, key: &Thumbprint) -> Result<Alias, Refusal> {
-    let lookup = bailiwick_core::crypto::Digest::from_array(*key.bytes());
+pub(super) fn owner_of(view: &View<'_>, key: &Thumbprint) -> Result<Alias, Refusal> {
+    let lookup = Digest::from_array(*key.bytes());
     let found = view.credential_by_lookup(CredentialKind::Approver, &lookup)?;
     // Whoever shows an unknown key hears what one hears whose workflow names nobody like them.
     found.map(|credential| credential.principal.clone()).ok_or(Refusal::Barred(Barred::NotNamed))
 }
 
 /// A passkey's counter: one that was copied signs nothing.
-fn count(
+pub(super) fn count(
     tx: &mut Tx<'_>,
     signed: &Signed,
-    asked: &Question,
-    verdict: Verdict,
+    digest: &Digest,
     signer: &Credential,
     party: Option<&RelyingParty>,
     now: Timestamp,
@@ -485,7 +489,7 @@ fn count(
     let (Signed::Passkey(assertion), Some(party)) = (signed, party) else { return Ok(()) };
     let Some(passkey) = passkey_of(signer) else { return Ok(()) };
     let asserted = assertion
-        .verify(asked.digest(verdict).bytes(), &passkey.key, party)
+        .verify(digest.bytes(), &passkey.key, party)
         .map_err(bailiwick_core::approval::ApprovalError::Assertion)?;
     let used = Used::read(tx, signer, now)?;
     if !asserted.follows(used.counter) {

@@ -24,7 +24,7 @@ forbid (principal, action, resource == Tool::"mcp:support-desk:tools/get_ticket"
 "#;
 
 /// A world in which reading a ticket takes a person, from the gateway's first call on.
-fn asking() -> World {
+pub(crate) fn asking() -> World {
     let mut world = World::new(EXE);
     world.stop_serve();
     let folder = world.path("asking");
@@ -36,7 +36,7 @@ fn asking() -> World {
 }
 
 /// The key with which somebody signs verdicts.
-fn key(world: &World, who: &str, file: &str) -> (String, Value) {
+pub(crate) fn key(world: &World, who: &str, file: &str) -> (String, Value) {
     let path = world.path(file);
     let made = world.ok(&["approvals", "key", "new", "--for", who, "--out", &path]);
     (path, made)
@@ -44,6 +44,10 @@ fn key(world: &World, who: &str, file: &str) -> (String, Value) {
 
 fn ticket(world: &World, chain: &Chain) -> Response {
     world.call(chain, "get_ticket", json!({"ticket_id": 8821}))
+}
+
+fn ticket_of(world: &World, chain: &Chain, id: u64) -> Response {
+    world.call(chain, "get_ticket", json!({"ticket_id": id}))
 }
 
 fn data(answer: &Response) -> Value {
@@ -177,8 +181,10 @@ fn an_owner_who_offboards_or_a_stopped_agent_ends_what_waits() {
 }
 
 #[test]
-fn a_task_that_asks_too_often_is_not_asked_for_any_more() {
+fn a_task_that_asks_too_often_is_stopped_until_an_owner_resumes_it() {
     let world = asking();
+    let (owner, _) = key(&world, OWNER, "owner-approver.json");
+    world.ok(&["principal", "role", OWNER, "owner"]);
     let scope: Vec<String> = (1..=22).map(|n| format!("ticket:{n}")).collect();
     let scope: Vec<&str> = scope.iter().map(String::as_str).collect();
     let chain = world.delegate(&scope, &[]);
@@ -188,5 +194,19 @@ fn a_task_that_asks_too_often_is_not_asked_for_any_more() {
         codes.push(data(&answer)["code"].as_str().unwrap_or_default().to_owned());
     }
     assert_eq!(codes.iter().filter(|code| *code == "approval-required").count(), 20, "{codes:?}");
-    assert_eq!(codes.last().map(String::as_str), Some("approval-flood"));
+    assert_eq!(codes[20..], ["approval-flood", "stopped"], "{codes:?}");
+
+    let stops = world.ok(&["stops", "list"]);
+    let [stop] = &stops["stops"].as_array().unwrap()[..] else { panic!("{stops}") };
+    assert_eq!((&stop["by"], &stop["reason"]), (&json!("gateway"), &json!("approval-flood")));
+    assert!(stop["target"].as_str().unwrap().starts_with("task:"), "{stop}");
+    let entry = world.ok(&["audit", "show", stop["entry"].as_str().unwrap()]);
+    assert!(entry.to_string().contains("approval-flood"), "{entry}");
+    // Others ask as before.
+    let other = world.chain();
+    is_asked(&ticket(&world, &other));
+    let id = stop["stop"].as_str().unwrap();
+    world.ok(&["resume", id, "--key", &owner]);
+    assert_eq!(data(&ticket_of(&world, &chain, 1))["code"], "approval-required");
+    world.ok(&["audit", "verify"]);
 }

@@ -42,6 +42,7 @@ mod services;
 mod shown;
 mod statuses;
 mod stock_clients;
+mod stops;
 mod strangers;
 mod suites;
 mod tls;

@@ -138,14 +138,14 @@ fn only_what_this_approver_enrolled_signs() {
 fn a_signature_for_something_else_is_no_verdict() {
     let (approver, question) = (Approver::new(), question());
     // The same payload under the type of a grant.
-    let payload = question.payload(Verdict::Approve).into();
+    let payload = question.signable(Verdict::Approve).payload.into();
     let typed = jose::sign(grant::TYPE, None, &payload, &approver.file).unwrap();
     let judged = approver.judge(&question, Verdict::Approve, &Signed::Key(typed));
     assert!(matches!(judged, Err(ApprovalError::Jws(_))), "{judged:?}");
     // The digest alone, and with a member more.
     for payload in [
         Object::new().with("digest", question.digest(Verdict::Approve)),
-        question.payload(Verdict::Approve).with("and", "more"),
+        question.signable(Verdict::Approve).payload.with("and", "more"),
     ] {
         let signed = jose::sign(TYPE, None, &payload.into(), &approver.file).unwrap();
         let judged = approver.judge(&question, Verdict::Approve, &Signed::Key(signed));

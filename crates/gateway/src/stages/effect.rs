@@ -177,6 +177,7 @@ fn denial(refusal: RecordRefusal) -> Denial {
             Denial::new(Reason::BudgetWindowSpent).about(member).until(at)
         }
         RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
+        RecordRefusal::Stopped { what } => Denial::new(Reason::Stopped).about(what),
         RecordRefusal::ApprovalSpent => Denial::new(Reason::ApprovalSpent),
         RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
         RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),

@@ -14,7 +14,8 @@ use crate::view::View;
 use super::staging::Staging;
 
 /// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] = &["actions", "derived", "revocations", "roles"];
+pub(crate) const WITHOUT_TEXTS: &[&str] =
+    &["actions", "derived", "resumptions", "revocations", "roles", "stops"];
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {
