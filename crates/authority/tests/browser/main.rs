@@ -18,3 +18,4 @@ mod approvals;
 mod consent;
 mod people;
 mod site;
+mod stops;
