@@ -34,6 +34,11 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn stopped(&self, targets: &[StopTarget]) -> Result<Option<Stored<Stop>>, StoreError> {
+        // Mostly nothing is stopped, and every call asks.
+        let any = "SELECT 1 FROM stops WHERE org = ?1 AND resumed IS NULL LIMIT 1";
+        if self.one(any, [self.org_text()], |r| r.get::<_, i64>(0))?.is_none() {
+            return Ok(None);
+        }
         let from = "stops t WHERE org = ?1 AND target = ?2 AND resumed IS NULL";
         for target in targets {
             if let Some(found) = self.record(from, (self.org_text(), target.to_string()))? {
@@ -51,15 +56,6 @@ impl View<'_> {
         let from = "stops t WHERE org = ?1 AND (?2 OR resumed IS NULL)
                     ORDER BY stopped DESC, id DESC LIMIT ?3";
         self.records(from, (self.org_text(), all, limit.min(MAX_STOPS)))
-    }
-
-    /// How many stops stand.
-    ///
-    /// # Errors
-    /// [`StoreError::Fault`].
-    pub fn stops_standing(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM stops WHERE org = ?1 AND resumed IS NULL";
-        Ok(self.one(sql, [self.org_text()], |r| count(r, 0))?.unwrap_or(0))
     }
 
     /// What people signed so that a stop ends, in the order of their aliases.
