@@ -153,8 +153,6 @@
     location.replace(done.location);
   });
 
-  // What is signed is the digest over the call that this page shows and the word
-  // on the button.
   // What a suggestion changes, as a JSON Merge Patch: what is the same is left
   // out, so that no number is written anew.
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -178,10 +176,12 @@
     return changes(JSON.parse(field.defaultValue), wanted);
   };
 
+  // What is signed is the digest over the call, or the stop, that this page shows
+  // and the word on the button.
   for (const form of document.querySelectorAll("[data-decide]")) {
     ceremony(form, async () => {
-      const { decide, verdict, challenge, credentials, rp, csrf, approvals, terms } = form.dataset;
-      const more = { approvals, terms };
+      const { decide, verdict, challenge, credentials, rp, csrf, approvals, terms, expires } = form.dataset;
+      const more = { approvals, terms, expires };
       if ("suggests" in form.dataset) more.suggestion = suggestion(form.elements.suggestion);
       if ("revokes" in form.dataset) more.revoke = true;
       const found = await navigator.credentials.get({
@@ -193,7 +193,7 @@
           timeout: 300000,
         },
       });
-      const note = document.getElementById("note").value;
+      const note = document.getElementById("note")?.value;
       const said = { credential: assertion(found), verdict, note, ...more };
       const done = await send(decide, said, csrf);
       location.replace(done.location);

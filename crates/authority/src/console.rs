@@ -21,6 +21,7 @@ mod inbox;
 mod notices;
 mod people;
 mod standings;
+mod stops;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -46,4 +47,5 @@ pub use standings::{
     BatchLine, BatchPage, BoundLine, LooseLine, NewStandingPage, Signable, StandingLine,
     StandingPage, TermsView,
 };
+pub use stops::{ResumedLine, Resuming, StopLine, StopPage, StopShownPage, StopsPage};
 pub use text::{Moment, Text};

@@ -1,6 +1,6 @@
-//! Following revocations: sequenced, resumable, with a heartbeat.
+//! Following revocations and stops: sequenced, resumable, with a heartbeat.
 //!
-//! A [`RevocationFeed`] gives what was revoked after a number; the
+//! A [`RevocationFeed`] gives what was revoked, stopped and resumed after a number; the
 //! [`RevocationFollower`] keeps it in memory and knows until when it is
 //! current. In one process the feed is the store ([`StoreFeed`]); a remote
 //! gateway follows the same interface over the network. A gap, or a feed that
@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::EntryId;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Revocation, Store, Subject};
+use bailiwick_store::{Change, Notice, Store, Subject};
 
 use crate::host::Host;
 
@@ -26,8 +27,9 @@ pub struct Batch {
     /// The entry that stands at the number asked from, so that the follower
     /// knows the feed for the same one; `None` for 0.
     pub previous: Option<EntryId>,
-    /// In order, those after the number asked for.
-    pub rows: Vec<Revocation>,
+    /// In order, those after the number asked for: what was revoked, stopped and
+    /// resumed.
+    pub rows: Vec<Notice>,
     /// Ask from here next.
     pub next: u64,
     /// Whether there are more already.
@@ -160,7 +162,26 @@ pub struct RevocationFollower {
 
 struct Known {
     subjects: HashSet<[u8; 32]>,
+    stops: HashSet<StopTarget>,
     as_of: Timestamp,
+}
+
+impl Known {
+    fn learn(&mut self, change: &Change) {
+        match change {
+            Change::Revoked { subject, .. } => {
+                self.subjects.insert(key(subject));
+            }
+            Change::Stopped { target, .. } => {
+                self.stops.insert(target.clone());
+            }
+            // INVARIANT: a target has one stop at a time, so the stop that ends
+            // is the one that is known.
+            Change::Resumed { target, .. } => {
+                self.stops.remove(target);
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -188,7 +209,8 @@ impl RevocationFollower {
     /// Knows nothing, which is known to be old, until batches are accepted.
     #[must_use]
     pub fn waiting() -> Self {
-        let known = Known { subjects: HashSet::new(), as_of: Timestamp::from_millis(0) };
+        let as_of = Timestamp::from_millis(0);
+        let known = Known { subjects: HashSet::new(), stops: HashSet::new(), as_of };
         Self { feed: None, known: RwLock::new(known), polling: Mutex::new(Position::default()) }
     }
 
@@ -246,7 +268,9 @@ impl RevocationFollower {
             *position = Position { seq: expected, last: Some(last.entry.clone()) };
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.subjects.extend(batch.rows.iter().map(|r| key(&r.subject)));
+        for row in &batch.rows {
+            known.learn(&row.change);
+        }
         if !batch.more {
             // INVARIANT: only an answer without more says until when
             // everything is known.
@@ -266,6 +290,13 @@ impl RevocationFollower {
             subjects.iter().find(|s| known.subjects.contains(&key(s)))
         };
         (found, known.as_of)
+    }
+
+    /// The first of `targets` that is known to be stopped.
+    #[must_use]
+    pub fn stopped(&self, targets: &[StopTarget]) -> Option<StopTarget> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        targets.iter().find(|target| known.stops.contains(*target)).cloned()
     }
 
     /// Until when everything is known.

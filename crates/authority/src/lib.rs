@@ -48,8 +48,8 @@ pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
     Denying, Due, Ended, Erased, Erasure, Fatigue, InboxPage, InboxQuery, Invited, LOGIN_SECONDS,
-    ListedApproval, Login, NewCredential, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
-    PrepareOptions, PublishedKey, Recovered, Removed, Sayer, ShownApproval, ShownSignature,
-    ShownStanding, ShownVerdict, SignedIn, Statuses, Target, Then, TokenAnswer, ToolState,
-    relying_party, spoken, standing_voices, suggestion,
+    ListedApproval, ListedStop, Login, NewCredential, OwnAccount, OwnApproverKey, OwnLogin,
+    OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Resuming, Sayer, ShownApproval,
+    ShownResumption, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping,
+    Target, Then, TokenAnswer, ToolState, relying_party, spoken, standing_voices, suggestion,
 };

@@ -355,6 +355,30 @@ pub enum Refusal {
         /// Which kind of thing.
         kind: &'static str,
     },
+    /// What is asked for comes under a stop.
+    #[error("`{what}` is stopped")]
+    Stopped {
+        /// What.
+        what: String,
+    },
+    /// A stop without a reason in words, or with a long one.
+    #[error("a stop needs a reason in words, of at most {max} characters")]
+    StopReason {
+        /// How many.
+        max: usize,
+    },
+    /// Somebody who may not stop this.
+    #[error("you may stop your own tasks, agents and workflows only")]
+    NotYoursToStop,
+    /// A stop that ended before.
+    #[error("the stop ended already")]
+    StopEnded,
+    /// A signature that counts no more, or for too long.
+    #[error("the resumption must count from now on, for at most {max} seconds")]
+    ResumptionTime {
+        /// How long at most, seconds.
+        max: i64,
+    },
     /// Somebody who may still grant.
     #[error("`{name}` is active")]
     StillActive {

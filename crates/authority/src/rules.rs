@@ -70,6 +70,7 @@ pub mod provider_keys;
 pub mod revocations;
 pub mod roles;
 pub mod standings;
+pub mod stops;
 pub mod suggestions;
 pub mod tasks;
 pub mod tool_servers;

@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::accountable::{GrantStanding, Hop, Question, Registry, Standing, Unavailable};
+use bailiwick_core::accountable::{
+    Ended, GrantStanding, Hop, Question, Registry, Standing, Unavailable,
+};
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{InstanceId, ServerName};
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Chain, Principal, Status, Store, StoreError, Subject, View};
 
@@ -111,6 +114,34 @@ impl Revoked<'_> {
     }
 }
 
+impl Revoked<'_> {
+    /// The first of `targets` that is stopped.
+    fn stopped(
+        self,
+        view: &View<'_>,
+        targets: &[StopTarget],
+    ) -> Result<Option<StopTarget>, StoreError> {
+        match self {
+            Self::Follower(follower) => Ok(follower.stopped(targets)),
+            Self::Direct(_) => Ok(view.stopped(targets)?.map(|stop| stop.row.target)),
+        }
+    }
+}
+
+/// Every stop under which a chain comes, the widest first.
+fn stops(question: &Question<'_>, actors: &[Option<Actor>]) -> Vec<StopTarget> {
+    let authority = question.authority;
+    let mut all = vec![
+        StopTarget::Everything,
+        StopTarget::Workflow(authority.workflow.clone()),
+        StopTarget::Agent(authority.agent.clone()),
+        StopTarget::Task(authority.task.clone()),
+    ];
+    let others = actors.iter().flatten().map(|actor| &actor.agent.id);
+    all.extend(others.filter(|id| **id != authority.agent).cloned().map(StopTarget::Agent));
+    all
+}
+
 /// Everything that may end a chain, in the order in which it is reported.
 #[must_use]
 pub fn subjects(
@@ -162,6 +193,7 @@ pub fn read(
         None => None,
     };
     let (mut revoked, as_of) = source.look(view, &subjects(question, chain.as_ref(), &actors))?;
+    let stop = source.stopped(view, &stops(question, &actors))?;
     // A grant that ended is reported as such, not as something revoked.
     let ended = revoked == Some("grant");
     if ended {
@@ -203,34 +235,35 @@ pub fn read(
             ended,
         }),
         revoked: revoked.map(str::to_owned),
+        stop: stop.map(|target| target.to_string()),
         exceeds: exceeds.map(str::to_owned),
         revocations_as_of: as_of,
         last_durable: Timestamp::from_millis(last.millis().saturating_sub(OVERLAP_MS)),
     })
 }
 
-/// What stops a chain and a call of `server` at this moment, if anything: the
-/// last look, made inside the transaction that records an allow. Gives the kind
-/// of thing that was revoked, suspended or ended since verification.
+/// What ends a chain and a call of `server` at this moment, if anything: the
+/// last look, made inside the transaction that records an allow. Gives what was
+/// revoked, suspended, stopped or ended since verification.
 ///
 /// # Errors
 /// [`StoreError`] when the state cannot be read: deny.
-pub fn stopped(
+pub fn ended(
     view: &View<'_>,
     issuer: &str,
     question: &Question<'_>,
     server: &ServerName,
     now: Timestamp,
     ceilings: &Ceilings,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Ended>, StoreError> {
     let source = Revoked::Direct(now);
-    if let Some(kind) = read(view, issuer, question, source, ceilings)?.stopped(now) {
-        return Ok(Some(kind));
+    if let Some(ended) = read(view, issuer, question, source, ceilings)?.ended(now) {
+        return Ok(Some(ended));
     }
     let subject = [Subject::ToolServer { name: server.clone() }];
     let called = view.tool_server(server)?.is_some_and(|s| s.status == Status::Active)
         && view.is_revoked(&subject)?.is_none();
-    Ok((!called).then(|| "tool_server".to_owned()))
+    Ok((!called).then(|| Ended::TakenBack("tool_server".to_owned())))
 }
 
 /// Who acts at one hop: an enrolled instance, or a client that is mapped to an

@@ -262,6 +262,7 @@ impl Registry for Enrolled {
                 .iter()
                 .any(|token| self.revoked.contains(token))
                 .then(|| "delegation".to_owned()),
+            stop: None,
             exceeds: None,
             revocations_as_of: now,
             last_durable: now,

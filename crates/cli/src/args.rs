@@ -14,6 +14,7 @@ mod policy;
 mod running;
 mod setup;
 mod standings;
+mod stops;
 mod vault;
 mod webhook;
 mod workflows;
@@ -27,6 +28,7 @@ pub(crate) use policy::PolicyVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
+pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use webhook::WebhookVerb;
 pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, revoke.
+    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, revoke, stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -192,6 +194,22 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  bailiwick revoke delegation --chain chain.json --reason 'case closed'\n  bailiwick revoke holder-key THUMBPRINT --root HASH --reason 'sub-agent misbehaves'\n  bailiwick revoke agent agent:support-runner --reason 'key on a stolen laptop'"
     )]
     Revoke(RevokeArgs),
+    /// Stop an agent, a task, a workflow or everything, at once, until an owner resumes it.
+    #[command(
+        after_help = "Nothing of it passes from the answer on: calls, streams, new delegations and renewals. What was revoked is gone\nfor good; what is stopped goes on where it was once an owner has signed (`bailiwick resume`).\n\nExamples:\n  bailiwick stop agent:support-runner --reason 'refunds what nobody asked for'\n  bailiwick stop task:01a217df-3963-7cc4-85ff-4548a0f38598 --reason 'wrong customer'\n  bailiwick stop workflow:support-tickets --reason 'the desk reports nonsense'\n  bailiwick --at https://gate.example.com stop everything --reason 'we are under attack'"
+    )]
+    Stop(StopArgs),
+    /// What is stopped, why and by whom.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick stops list\n  bailiwick stops show 01a217df-3963-7cc4-85ff-4548a0f38598"
+    )]
+    Stops(StopsVerb),
+    /// Sign, as an owner, that a stop ends; for everything two owners sign.
+    #[command(
+        after_help = "It is signed with your approver key, never with the data dir's own credential, and a new key counts after a day\nor when another owner vouches for it (`bailiwick approvals key new`, `bailiwick approvals vouch`).\n\nExamples:\n  bailiwick resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key"
+    )]
+    Resume(ResumeArgs),
     /// Show what is in a chain, token, grant or enrolment file.
     Inspect(InspectArgs),
     /// Read and verify the ledger.

@@ -145,6 +145,12 @@ impl DataDir {
         Ok(())
     }
 
+    /// What is stopped now, newest first; not more than a person reads.
+    pub(crate) fn stopped(&self) -> Result<Vec<String>, CliError> {
+        let found = self.store().read(|view| view.stops(false, 20))?;
+        Ok(found.iter().map(|stop| stop.target.to_string()).collect())
+    }
+
     /// Registers an enrolment.
     pub(crate) fn enrol(&self, document: &Json, out: Output) -> Result<(), CliError> {
         let instance = self.authority.instance_enrol(document)?;

@@ -274,8 +274,8 @@ fn write_decision(
     }
     let question = recheck.question();
     let (server, now) = (&recheck.server, host::now());
-    if let Some(kind) = standing::stopped(tx, issuer, &question, server, now, ceilings)? {
-        return refuse(RecordRefusal::Revoked { kind });
+    if let Some(ended) = standing::ended(tx, issuer, &question, server, now, ceilings)? {
+        return refuse(RecordRefusal::ended(ended));
     }
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
         return refuse(RecordRefusal::Replayed);

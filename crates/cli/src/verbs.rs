@@ -1,5 +1,6 @@
 //! One file per verb.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -40,6 +41,7 @@ mod revoke;
 mod run;
 mod scope;
 pub(crate) mod serve;
+mod stops;
 mod task;
 mod tool_server;
 mod vault;
@@ -61,15 +63,34 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         None if chosen.is_none() && remote::is_offered(&args.verb) => told(),
         at => at,
     };
-    if let Verb::Approvals(verb) = args.verb {
-        approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(at) = &at {
-        remote::run(args.verb, at, logins.as_deref(), out)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let place = || stops::Place::open(at.as_deref(), &dir, logins.as_deref());
     match args.verb {
+        Verb::Approvals(verb) => {
+            approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
+        }
+        Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
+        Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
+        Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
+        verb => return elsewhere_or_here(verb, at.as_deref(), chosen.as_deref(), logins, out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a verb that has one form for a data dir and another, if any, for an
+/// authority elsewhere.
+fn elsewhere_or_here(
+    verb: Verb,
+    at: Option<&str>,
+    chosen: Option<&Path>,
+    logins: Option<PathBuf>,
+    out: Output,
+) -> Result<ExitCode, CliError> {
+    let dir = chosen.map_or_else(|| PathBuf::from("bailiwick-data"), Path::to_path_buf);
+    if let Some(at) = at {
+        remote::run(verb, at, logins.as_deref(), out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match verb {
         Verb::Login(verb) => login::run(&verb, logins.as_deref(), out)?,
         Verb::Logout { authority } => {
             login::logout(&authority, logins.as_deref(), out)?;
@@ -77,7 +98,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Whoami { authority } => {
             login::whoami(&authority, logins.as_deref(), out)?;
         }
-        Verb::Demo(verb) => return crate::demo::run(verb, chosen.as_deref(), out),
+        Verb::Demo(verb) => return crate::demo::run(verb, chosen, out),
         Verb::Init(verb) => init::run(&verb, &dir, logins.as_deref(), out)?,
         Verb::Serve(verb) => serve::run(&verb, &dir, out)?,
         Verb::Principal(verb) => principal::run(verb, &dir, out)?,
@@ -110,7 +131,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Keys(verb) => keys::run(verb, &dir, out)?,
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
-        Verb::Approvals(_) => {}
+        Verb::Approvals(_) | Verb::Resume(_) | Verb::Stop(_) | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

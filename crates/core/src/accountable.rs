@@ -142,6 +142,9 @@ pub struct Standing {
     /// What of this chain was revoked, by kind: `delegation`, `holder`,
     /// `instance`, `agent`, `principal`, `task`, `workflow`, `tool_server`.
     pub revoked: Option<String>,
+    /// What this chain comes under was stopped: `agent:NAME`, `task:ID`,
+    /// `workflow:NAME` or `everything`; `None` while nothing of it is.
+    pub stop: Option<String>,
     /// What of the grant is beyond what its principal may do now, as a code;
     /// `None` while it is inside.
     pub exceeds: Option<String>,
@@ -151,14 +154,45 @@ pub struct Standing {
     pub last_durable: Timestamp,
 }
 
-impl Standing {
-    /// What of a chain that was verified earlier no longer holds at `now`, by
-    /// kind; `None` while all of it stands. How fresh this knowledge is, is
-    /// another question ([`Standing::is_fresh`]).
+/// Why a chain that was verified earlier does not hold now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Something that it rests on was revoked, suspended or has ended: its kind.
+    TakenBack(String),
+    /// What it comes under is stopped until an owner resumes it: which.
+    Stopped(String),
+}
+
+impl Ended {
+    /// What is told to whoever comes with it.
     #[must_use]
-    pub fn stopped(&self, now: Timestamp) -> Option<String> {
+    pub fn denial(&self) -> Denial {
+        match self {
+            Self::TakenBack(kind) => Denial::new(Reason::Revoked).about(kind),
+            Self::Stopped(what) => Denial::new(Reason::Stopped).about(what),
+        }
+    }
+
+    /// The kind of what was taken back, or what was stopped: for logs.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        match self {
+            Self::TakenBack(what) | Self::Stopped(what) => what,
+        }
+    }
+}
+
+impl Standing {
+    /// What of a chain that was verified earlier no longer holds at `now`;
+    /// `None` while all of it stands. How fresh this knowledge is, is another
+    /// question ([`Standing::is_fresh`]).
+    #[must_use]
+    pub fn ended(&self, now: Timestamp) -> Option<Ended> {
         if let Some(kind) = &self.revoked {
-            return Some(kind.clone());
+            return Some(Ended::TakenBack(kind.clone()));
+        }
+        if let Some(what) = &self.stop {
+            return Some(Ended::Stopped(what.clone()));
         }
         let every = |holds: fn(&Hop) -> bool| {
             !self.hops.is_empty() && self.hops.iter().all(|hop| hop.as_ref().is_some_and(holds))
@@ -171,7 +205,8 @@ impl Standing {
             ("grant", grant_stands),
             ("entitlement", self.exceeds.is_none()),
         ];
-        kinds.iter().find(|(_, stands)| !stands).map(|(kind, _)| (*kind).to_owned())
+        let gone = kinds.iter().find(|(_, stands)| !stands);
+        gone.map(|(kind, _)| Ended::TakenBack((*kind).to_owned()))
     }
 
     /// Whether what is known of revocations is at most `staleness_bound`
@@ -383,6 +418,8 @@ fn stand(
         Facts { authority, standing, hops, guarantee, isolation, grant_signed, staleness_ms };
     let denial = if let Some(kind) = &facts.standing.revoked {
         Denial::new(Reason::Revoked).about(kind.as_str())
+    } else if let Some(what) = &facts.standing.stop {
+        Denial::new(Reason::Stopped).about(what.as_str())
     } else if !grant_stands {
         Denial::new(Reason::GrantNotStanding)
     } else if let Some(part) = &facts.standing.exceeds {
@@ -421,12 +458,16 @@ mod tests {
                 ended: false,
             }),
             revoked: None,
+            stop: None,
             exceeds: None,
             revocations_as_of: now,
             last_durable: now,
         };
-        assert_eq!(whole.stopped(now), None);
-        assert_eq!(whole.stopped(now.plus_seconds(1)).as_deref(), Some("grant"));
+        let taken = |kind: &str| Some(Ended::TakenBack(kind.to_owned()));
+        assert_eq!(whole.ended(now), None);
+        assert_eq!(whole.ended(now.plus_seconds(1)), taken("grant"));
+        let stopped = Standing { stop: Some("everything".to_owned()), ..whole.clone() };
+        assert_eq!(stopped.ended(now), Some(Ended::Stopped("everything".to_owned())));
         type Change = fn(&mut Standing);
         let cases: [(&str, Change); 10] = [
             ("task", |s| s.revoked = Some("task".to_owned())),
@@ -443,7 +484,7 @@ mod tests {
         for (kind, change) in cases {
             let mut standing = whole.clone();
             change(&mut standing);
-            assert_eq!(standing.stopped(now).as_deref(), Some(kind));
+            assert_eq!(standing.ended(now), taken(kind));
         }
         assert!(whole.is_fresh(now.plus_seconds(10), 10));
         assert!(!whole.is_fresh(Timestamp::from_millis(1_010_001), 10));

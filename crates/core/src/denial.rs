@@ -146,6 +146,7 @@ reasons! {
     EventUnknown, "event-unknown", Authority, "DESIGN §3.8", "no stream of this session has such an event, or what came after it is gone", "open the stream without `Last-Event-ID`; find out what became of a call whose answer is lost before calling again";
     ParamHeaderMismatch, "param-header-mismatch", Authority, "MCP 2026-07-28", "a `Mcp-Param-…` header is missing or does not say what the argument says", "read the tool's definition again and repeat each argument that it marks with `x-mcp-header` in its header";
     Revoked, "revoked", Authority, "DESIGN §3.8", "the delegation, or something it depends on, was revoked", "ask the principal for a new delegation";
+    Stopped, "stopped", Authority, "DESIGN §3.8", "the agent, the task, the workflow or everything was stopped", "do not send it again until an owner has resumed it; `bailiwick stops list` says why it was stopped";
     GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
     EntitlementExceeded, "entitlement-exceeded", Authority, "DESIGN §3.2", "the grant reaches beyond what its principal may do now", "ask the principal for a grant within their entitlements";
     ToolNotDelegated, "tool-not-delegated", Authority, "AAT 6b", "the delegation does not include this tool", "ask the principal for a delegation that includes it, or do without";

@@ -184,6 +184,10 @@ uuid_id!(
     StandingId, "standing approval id"
 );
 uuid_id!(
+    /// One stop of an agent, a task, a workflow or everything.
+    StopId, "stop id"
+);
+uuid_id!(
     /// One ledger entry.
     EntryId, "entry id"
 );

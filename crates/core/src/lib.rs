@@ -34,6 +34,7 @@ pub mod json;
 pub mod ledger;
 pub mod limits;
 pub mod scope;
+pub mod stop;
 pub mod time;
 pub mod webauthn;
 pub mod wit;

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{EntryId, ServerName, ToolId};
 use bailiwick_core::json::{Json, Object};
@@ -220,9 +221,9 @@ impl Gateway {
         };
         let (recheck, entry) = (recorded.recheck(), recorded.entry().clone());
         let mut done = Some(done);
-        let taken_back = |kind: &str| {
+        let taken_back = |ended: &Ended| {
             if let Some(done) = done.take() {
-                let _ = done.send(wire::api_withheld(kind, entry.as_str()));
+                let _ = done.send(wire::api_withheld(ended, entry.as_str()));
             }
         };
         let call = effect::api::call(self, recorded);

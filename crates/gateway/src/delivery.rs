@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::Json;
 use http::StatusCode;
@@ -68,9 +69,9 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Its authority was taken back: what nobody read yet is not shown.
-    pub(crate) fn withhold(&mut self, kind: &str) {
+    pub(crate) fn withhold(&mut self, ended: &Ended) {
         let Some(done) = self.done.take() else { return };
-        let message = wire::withheld(&self.id, kind, self.decision.as_str());
+        let message = wire::withheld(&self.id, ended, self.decision.as_str());
         let _ = done.send(match self.feed.withhold(&message) {
             true => Reply::Streamed,
             false => Reply::Answered { message, status: StatusCode::OK },

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bailiwick_core::aat::verify::Anchors;
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::crypto::base64url;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::dpop::Supplied;
@@ -253,7 +254,7 @@ impl Gateway {
     /// back.
     fn cut_readers(&self, now: Timestamp) {
         for session in self.sessions.open_ones() {
-            session.feeds.cut(|recheck| matches!(self.stand(recheck, now), Stand::Stopped(_)));
+            session.feeds.cut(|recheck| matches!(self.stand(recheck, now), Stand::Ended(_)));
         }
     }
 
@@ -264,7 +265,7 @@ impl Gateway {
         self.cut_readers(now);
         for session in self.sessions.open_ones() {
             session.feeds.sweep(now, self.config.kept_seconds);
-            if matches!(self.stand(&session.lease().recheck, now), Stand::Stopped(_)) {
+            if matches!(self.stand(&session.lease().recheck, now), Stand::Ended(_)) {
                 self.sessions.cut(&session);
                 over.push(session);
             }
@@ -379,7 +380,7 @@ impl Gateway {
         let (id, decision) = (request.id.clone(), recorded.entry().clone());
         let mut delivery = Delivery { id, decision, feed: Arc::clone(&feed), done: Some(done) };
         let call = effect::call(self, recorded, events);
-        let completed = self.watched(call, &recheck, |kind| delivery.withhold(kind)).await;
+        let completed = self.watched(call, &recheck, |ended| delivery.withhold(ended)).await;
         if completed.session_ended
             && let Some(session) = &session
         {
@@ -406,13 +407,13 @@ impl Gateway {
     }
 
     /// Waits for a call under way. When its authority is taken back meanwhile,
-    /// `taken_back` is told the kind once: the call cannot be called back, but
+    /// `taken_back` is told why once: the call cannot be called back, but
     /// nothing more of it may be shown. Its outcome is still waited for.
     pub(crate) async fn watched<T>(
         &self,
         call: impl Future<Output = T>,
         recheck: &Recheck,
-        taken_back: impl FnOnce(&str),
+        taken_back: impl FnOnce(&Ended),
     ) -> T {
         let mut call = std::pin::pin!(call);
         let mut taken_back = Some(taken_back);
@@ -423,10 +424,10 @@ impl Gateway {
             tokio::select! {
                 completed = &mut call => return completed,
                 _ = check.tick(), if taken_back.is_some() => {
-                    if let Stand::Stopped(kind) = self.stand(recheck, self.ports.host.now())
+                    if let Stand::Ended(ended) = self.stand(recheck, self.ports.host.now())
                         && let Some(taken_back) = taken_back.take()
                     {
-                        taken_back(&kind);
+                        taken_back(&ended);
                     }
                 }
             }

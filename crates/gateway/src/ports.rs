@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_core::accountable::{Authority, Charge, Question, Registry, Unavailable};
+use bailiwick_core::accountable::{Authority, Charge, Ended, Question, Registry, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{AgentId, EntryId, InstanceId, PrincipalId, ServerName};
 use bailiwick_core::json::Json;
@@ -139,6 +139,12 @@ pub enum RecordRefusal {
         /// What, as in `Standing::revoked`.
         kind: String,
     },
+    /// What the chain comes under was stopped since it was verified.
+    #[error("stopped: {what}")]
+    Stopped {
+        /// What, as in `Standing::stop`.
+        what: String,
+    },
     /// The approval was spent before, or is none any more.
     #[error("the approval was already used")]
     ApprovalSpent,
@@ -158,6 +164,15 @@ pub enum RecordRefusal {
 }
 
 impl RecordRefusal {
+    /// The refusal of a chain that has ended since it was verified.
+    #[must_use]
+    pub fn ended(ended: Ended) -> Self {
+        match ended {
+            Ended::TakenBack(kind) => Self::Revoked { kind },
+            Ended::Stopped(what) => Self::Stopped { what },
+        }
+    }
+
     /// The refusal of `charge`.
     #[must_use]
     pub fn spent(charge: &Charge) -> Self {

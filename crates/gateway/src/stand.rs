@@ -1,6 +1,7 @@
 //! Whether the authority behind something that stays open (a stream, a
 //! session, a call under way) still stands.
 
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::time::Timestamp;
 
 use crate::gateway::Inner;
@@ -14,8 +15,8 @@ pub(crate) const CHECK_EVERY: std::time::Duration = std::time::Duration::from_mi
 pub(crate) enum Stand {
     /// All of it stands.
     Stands,
-    /// This kind of thing was taken back.
-    Stopped(String),
+    /// Something of it was taken back or stopped.
+    Ended(Ended),
     /// Nobody can say, or not freshly enough.
     Unknown,
 }
@@ -26,12 +27,12 @@ impl Inner {
         let Ok(standing) = self.ports.registry.standing(&recheck.question()) else {
             return Stand::Unknown;
         };
-        if let Some(kind) = standing.stopped(now) {
-            return Stand::Stopped(kind);
+        if let Some(ended) = standing.ended(now) {
+            return Stand::Ended(ended);
         }
         match self.ports.catalogue.server(&recheck.server) {
             Ok(Some(server)) if !server.revoked => {}
-            Ok(_) => return Stand::Stopped("tool_server".to_owned()),
+            Ok(_) => return Stand::Ended(Ended::TakenBack("tool_server".to_owned())),
             Err(_) => return Stand::Unknown,
         }
         if standing.is_fresh(now, self.config.staleness_seconds.0) {

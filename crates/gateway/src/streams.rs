@@ -168,9 +168,9 @@ impl Gateway {
                         let reader = feed.read(Some(number));
                         reader.map(|reader| events_response(reader.body())).ok_or_else(unknown)
                     }
-                    Stand::Stopped(kind) => {
+                    Stand::Ended(ended) => {
                         session.feeds.forget(&feed);
-                        Err(Denial::new(Reason::Revoked).about(&kind))
+                        Err(ended.denial())
                     }
                     Stand::Unknown => Err(Denial::new(Reason::RevocationStale)),
                 }

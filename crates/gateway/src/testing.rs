@@ -96,6 +96,7 @@ struct Standings {
     grants: HashMap<GrantId, GrantStanding>,
     revoked_tokens: HashSet<Digest>,
     revoked_holders: HashSet<Thumbprint>,
+    stop: Option<String>,
     unavailable: bool,
     stale_ms: i64,
     last_durable: Option<Timestamp>,
@@ -140,6 +141,11 @@ impl MemoryRegistry {
         lock(&self.standings).revoked_holders.insert(key);
     }
 
+    /// Stops this, or nothing any more.
+    pub fn set_stop(&self, stop: Option<&str>) {
+        lock(&self.standings).stop = stop.map(str::to_owned);
+    }
+
     /// Makes it unreadable, or readable again.
     pub fn set_unavailable(&self, unavailable: bool) {
         lock(&self.standings).unavailable = unavailable;
@@ -181,6 +187,7 @@ impl Registry for MemoryRegistry {
             principal_alias: Some("alias".to_owned()),
             grant: s.grants.get(&question.authority.grant).cloned(),
             revoked,
+            stop: s.stop.clone(),
             exceeds: None,
             revocations_as_of: Timestamp::from_millis(now.millis().saturating_sub(s.stale_ms)),
             last_durable: s.last_durable.unwrap_or(Timestamp::from_millis(0)),

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::denial::{Denial, Reason, WAIT_SECONDS};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::mcp_methods::{Era, TASKS};
@@ -236,15 +237,25 @@ pub(crate) fn upstream_failed(
     json(StatusCode::OK, &upstream_error(id, code, reason, remedy, decision))
 }
 
-/// A call whose authority was taken back while the tool worked.
-pub(crate) fn withheld(id: &Json, kind: &str, decision: &str) -> Vec<u8> {
-    let reason = format!(
-        "the authority behind the call was taken back ({kind}) while the tool worked; the call was made, its answer is withheld"
-    );
+/// Why an answer is withheld, and what to do.
+fn withheld_because(ended: &Ended) -> (String, &'static str) {
+    match ended {
+        Ended::TakenBack(kind) => (
+            format!("the authority behind the call was taken back ({kind})"),
+            "ask the principal for a new delegation",
+        ),
+        Ended::Stopped(what) => (format!("`{what}` was stopped"), Reason::Stopped.remedy()),
+    }
+}
+
+/// A call whose authority was taken back, or stopped, while the tool worked.
+pub(crate) fn withheld(id: &Json, ended: &Ended, decision: &str) -> Vec<u8> {
+    let (what, remedy) = withheld_because(ended);
+    let reason = format!("{what} while the tool worked; the call was made, its answer is withheld");
     let data = Object::new()
         .with("code", "answer-withheld")
         .with("reason", reason.as_str())
-        .with("remedy", "ask the principal for a new delegation")
+        .with("remedy", remedy)
         .with("decision_id", decision);
     rpc::text(&rpc::error(Some(id), UPSTREAM_FAILED, &reason, data))
 }

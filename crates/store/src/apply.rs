@@ -7,6 +7,7 @@ use rusqlite::{Connection, Params};
 
 use crate::error::StoreError;
 use crate::rows::{Row, Subject};
+use crate::stops::NEXT_SEQ;
 use crate::view::View;
 
 /// The projected tables, referring ones first.
@@ -15,6 +16,8 @@ pub(crate) const TABLES: &[&str] = &[
     "standings",
     "verdicts",
     "approvals",
+    "resumptions",
+    "stops",
     "revocations",
     "derived",
     "delegations",
@@ -36,7 +39,8 @@ pub(crate) const TABLES: &[&str] = &[
 
 /// Those of them whose rows stand in leaves whole, with their texts sealed
 /// beside them.
-pub(crate) const FROM_LEAVES: &[&str] = &["standing_signatures", "standings"];
+pub(crate) const FROM_LEAVES: &[&str] =
+    &["resumptions", "standing_signatures", "standings", "stops"];
 
 /// Runs one writing statement; `what` names the record in errors.
 pub(crate) fn execute(
@@ -295,6 +299,8 @@ impl View<'_> {
             ),
             Row::Approval(a) => self.apply_approval(a, entry),
             Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
+            Row::Stop(s) => self.apply_stop(s, entry),
+            Row::Resumption { signed, ends } => self.apply_resumption(signed, *ends, entry),
             Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::StandingApproved(approved) => self.apply_standing(approved, entry),
             Row::StandingRevoked { standing } => self.apply_standing_revoked(standing),
@@ -460,10 +466,12 @@ impl View<'_> {
         time: Timestamp,
     ) -> Result<(), StoreError> {
         let root = subject.root().map_or(&[][..], |r| r.bytes().as_slice());
-        self.put(
+        let sql = format!(
             "INSERT INTO revocations (org, seq, kind, key, root, reason, time, entry)
-             VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM revocations WHERE org = ?1),
-                     ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, {NEXT_SEQ}, ?2, ?3, ?4, ?5, ?6, ?7)"
+        );
+        self.put(
+            &sql,
             (
                 self.cx.org.as_str(),
                 subject.kind(),

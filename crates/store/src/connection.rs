@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0007_approvals.sql"),
     include_str!("schema/0008_standings.sql"),
     include_str!("schema/0009_inbox.sql"),
+    include_str!("schema/0010_stops.sql"),
 ];
 
 /// The newest schema version that this program knows.

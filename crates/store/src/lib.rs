@@ -42,6 +42,7 @@ mod registry;
 mod rows;
 mod seal;
 mod standings;
+mod stops;
 mod store;
 mod tickets;
 mod tx;
@@ -65,14 +66,15 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client,
-    ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
-    Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
-    Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved, StandingSignature,
-    StandingState, Status, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText,
-    Verdict, Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Change, Charge, Charged,
+    Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived,
+    Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin, PinStatus, Place,
+    Policy, Principal, Resumption, Revocation, Revocations, Row, Said, Spent, Standing,
+    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
+    StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
+pub use stops::MAX_STOPS;
 pub use store::{Claim, Joined, Options, Store};
 pub use tickets::{MAX_TICKET_BYTES, Ticket};
 pub use tx::Tx;

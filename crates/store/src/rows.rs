@@ -41,6 +41,7 @@ mod ledger;
 mod people;
 mod policy;
 mod standings;
+mod stops;
 mod subject;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
@@ -50,6 +51,7 @@ pub use people::{
 };
 pub use policy::{Place, Policy};
 pub use standings::{Standing, StandingApproved, StandingSignature, StandingState};
+pub use stops::{Change, Notice, Resumption, Stop, StoppedBy};
 pub use subject::{Revocation, Revocations, Subject};
 
 /// A stored text is none of those expected.
@@ -393,6 +395,13 @@ pub enum Row {
         /// Its status from now on.
         status: Status,
     },
+    /// What somebody signed so that a stop ends.
+    Resumption {
+        /// What.
+        signed: Resumption,
+        /// Whether it ends with this: as many signed as are needed.
+        ends: bool,
+    },
     /// A revocation; its number and time are the store's and the entry's.
     Revocation {
         /// What no longer holds.
@@ -421,6 +430,8 @@ pub enum Row {
         /// Which.
         standing: StandingId,
     },
+    /// A stop; its number is the store's.
+    Stop(Stop),
     /// A new task.
     Task(Task),
     /// A tool server, new or changed.
@@ -445,11 +456,13 @@ impl Row {
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }
                 | Self::PrincipalStatus { .. }
+                | Self::Resumption { .. }
                 | Self::Revocation { .. }
                 | Self::Role { .. }
                 | Self::StandingApproved(_)
                 | Self::StandingRevoked { .. }
                 | Self::StandingUsed { .. }
+                | Self::Stop(_)
         )
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params};
 
 use crate::columns::{Read, count, digest, parsed, revocation, time};
 use crate::error::StoreError;
-use crate::rows::{OpenAction, Revocation, Revocations, Subject};
+use crate::rows::{Notice, OpenAction, Revocation, Revocations, Subject};
 use crate::seal::{self, SealedRecord};
 use crate::store::Context;
 
@@ -76,7 +76,8 @@ impl<'c> View<'c> {
         Ok(None)
     }
 
-    /// Revocations after number `seq` (0 for all), at most `limit`.
+    /// Revocations, stops and ends of stops after number `seq` (0 for all), at
+    /// most `limit`.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
@@ -86,7 +87,10 @@ impl<'c> View<'c> {
         let after = i64::try_from(seq).unwrap_or(i64::MAX);
         let limit = limit.max(1);
         let params = (self.org_text(), after, i64::from(limit) + 1);
-        let mut rows = self.many(sql, params, revocation)?;
+        let mut rows: Vec<Notice> =
+            self.many(sql, params, revocation)?.into_iter().map(Notice::from).collect();
+        rows.extend(self.stop_notices(after, i64::from(limit) + 1)?);
+        rows.sort_by_key(|row| row.seq);
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);

@@ -16,7 +16,8 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::ledger::{Entry, Kind};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    Charge, Charged, Filter, Place, Policy, Row, Spent, Status, Store, StoreError, Subject, Tx,
+    Change, Charge, Charged, Filter, Place, Policy, Row, Spent, Status, Store, StoreError, Subject,
+    Tx,
 };
 use support::*;
 
@@ -192,7 +193,8 @@ fn revocations_are_numbered_without_gaps_and_followed() {
     assert_eq!((first.rows.len(), first.upto, first.more), (2, 2, true));
     let rest = f.store.read(|v| v.revocations_since(first.upto, 2)).unwrap();
     assert_eq!((rest.rows.len(), rest.upto, rest.more), (1, 3, false));
-    assert_eq!(rest.rows[0].subject, subjects[2]);
+    let last = Change::Revoked { subject: subjects[2].clone(), reason: "asked".into() };
+    assert_eq!(rest.rows[0].change, last);
     let none = f.store.read(|v| v.revocations_since(3, 2)).unwrap();
     assert_eq!((none.rows.len(), none.upto, none.more), (0, 3, false));
     let hit = f.store.read(|v| v.is_revoked(&[other_root.clone(), barred])).unwrap().unwrap();

@@ -118,6 +118,7 @@ fn frame(here: Option<Section>) -> Frame {
             roles: vec![Role::Owner, Role::Auditor],
             csrf: "token".into(),
         }),
+        all_stopped: false,
         here,
     }
 }
@@ -248,6 +249,7 @@ fn agent(name: &str, status: Status, instances: usize) -> AgentLine {
         owner: Some(Text::of("user:owner")),
         status,
         revoked: false,
+        stopped: false,
         publisher: Some(Text::of("Example Support GmbH")),
         version: Some(Text::of("2.4.1")),
         instances,
@@ -367,6 +369,7 @@ fn render(name: &str) -> Option<String> {
                     standing: Standing::Active,
                 }],
                 signed: "by your passkey “Work laptop”".into(),
+                stops: vec![("Stop the task", "/stop?target=everything".into())],
             }
             .render()
         }
@@ -397,6 +400,7 @@ fn render(name: &str) -> Option<String> {
                 holder: sha256(b"k").to_string(),
                 status: Status::Active,
             }],
+            can_stop: true,
             can_pause: true,
             can_retire: true,
         }

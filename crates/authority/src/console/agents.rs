@@ -18,6 +18,8 @@ pub struct AgentLine {
     pub status: Status,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// Whether it is stopped.
+    pub stopped: bool,
     /// Who publishes it.
     pub publisher: Option<Text>,
     /// Its version.
@@ -30,13 +32,17 @@ impl AgentLine {
     /// Its standing in a word.
     #[must_use]
     pub const fn word(&self) -> &'static str {
-        if self.revoked { "revoked" } else { self.status.as_str() }
+        match (self.revoked, self.stopped) {
+            (true, _) => "revoked",
+            (false, true) => "stopped",
+            (false, false) => self.status.as_str(),
+        }
     }
 
     /// The badge's class.
     #[must_use]
     pub const fn class(&self) -> &'static str {
-        match (self.revoked, self.status) {
+        match (self.revoked || self.stopped, self.status) {
             (true, _) => "bad",
             (_, Status::Active) => "good",
             (_, Status::Suspended) => "warn",
@@ -94,6 +100,8 @@ pub struct AgentPage {
     pub artifact: Option<String>,
     /// Its instances.
     pub instances: Vec<InstanceLine>,
+    /// Whether this person may stop it.
+    pub can_stop: bool,
     /// Whether this person may suspend and resume it.
     pub can_pause: bool,
     /// Whether this person may retire it.

@@ -10,6 +10,8 @@ pub enum Section {
     Home,
     /// Calls that wait for a person.
     Approvals,
+    /// What is stopped.
+    Stops,
     /// One's own grants and delegations.
     Grants,
     /// One's own accounts at tool servers.
@@ -35,6 +37,7 @@ impl Section {
         match self {
             Self::Home => ("Overview", "/"),
             Self::Approvals => ("Approvals", "/approvals"),
+            Self::Stops => ("Stops", "/stops"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
             Self::Agents => ("Agents", "/agents"),
@@ -65,6 +68,8 @@ pub struct Frame {
     pub host: String,
     /// Who is signed in.
     pub person: Option<Person>,
+    /// Whether everything is stopped.
+    pub all_stopped: bool,
     /// The section that the page belongs to.
     pub here: Option<Section>,
 }
@@ -88,6 +93,7 @@ impl Frame {
         let sections = [
             (Section::Home, Deed::TendOwn),
             (Section::Approvals, Deed::TendOwn),
+            (Section::Stops, Deed::Stop),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
@@ -110,6 +116,12 @@ impl Frame {
     #[must_use]
     pub fn csrf(&self) -> &str {
         self.person.as_ref().map_or("", |person| &person.csrf)
+    }
+
+    /// Whether the page offers to stop everything.
+    #[must_use]
+    pub fn offers_stop(&self) -> bool {
+        !self.all_stopped && self.may(Deed::StopEverything)
     }
 
     /// Whether the person may do this: pages leave out what they may not, and
@@ -154,6 +166,7 @@ mod tests {
             [
                 "Overview",
                 "Approvals",
+                "Stops",
                 "My grants",
                 "Accounts",
                 "Agents",
@@ -163,7 +176,7 @@ mod tests {
                 "Activity"
             ]
         );
-        assert!(Frame::default().links().is_empty());
+        assert!(Frame::default().links().is_empty() && !Frame::default().offers_stop());
         assert!(!Frame::default().may(Deed::TendOwn));
     }
 }

@@ -15,6 +15,8 @@ pub enum Standing {
     Ended,
     /// It was taken back.
     Revoked,
+    /// What it comes under is stopped.
+    Stopped,
 }
 
 impl Standing {
@@ -26,6 +28,7 @@ impl Standing {
             Self::Waiting => "waiting",
             Self::Ended => "ended",
             Self::Revoked => "revoked",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -41,7 +44,7 @@ impl Standing {
     /// Whether it can still be taken back.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Active | Self::Waiting)
+        matches!(self, Self::Active | Self::Waiting | Self::Stopped)
     }
 
     /// The badge's class.
@@ -50,7 +53,7 @@ impl Standing {
         match self {
             Self::Active => "good",
             Self::Waiting | Self::Ended => "plain",
-            Self::Revoked => "bad",
+            Self::Revoked | Self::Stopped => "bad",
         }
     }
 }
@@ -121,4 +124,6 @@ pub struct GrantPage {
     pub roots: Vec<RootLine>,
     /// How it was signed.
     pub signed: String,
+    /// What of it this person may stop: its task, its workflow.
+    pub stops: Vec<(&'static str, String)>,
 }

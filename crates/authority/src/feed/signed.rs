@@ -1,12 +1,12 @@
-//! A batch of revocations under a signature.
+//! A batch of revocations and stops under a signature.
 
 use bailiwick_core::aat::jws::{Compact, sign};
 use bailiwick_core::crypto::{Digest, PublicKey, Signer, sha256};
-use bailiwick_core::ids::EntryId;
+use bailiwick_core::ids::{EntryId, StopId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::Revocation;
+use bailiwick_store::{Change, Notice};
 
 use crate::follower::{Batch, FeedError, MAX_BATCH};
 use crate::rules::revocations::subject_json;
@@ -23,23 +23,37 @@ const MAX_VALUES: usize = 16 * 4_097;
 const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BYTES, max_depth: 6, max_values: MAX_VALUES };
 
-fn row_json(row: &Revocation) -> Json {
-    Object::new()
-        .with("seq", row.seq)
-        .with("subject", subject_json(&row.subject))
-        .with("reason", row.reason.as_str())
-        .with("time", row.time.to_string())
-        .with("entry", &row.entry)
-        .into()
+fn row_json(row: &Notice) -> Json {
+    let object = Object::new().with("seq", row.seq);
+    let object = match &row.change {
+        Change::Revoked { subject, reason } => {
+            object.with("subject", subject_json(subject)).with("reason", reason.as_str())
+        }
+        Change::Stopped { stop, target } => object.with("stopped", target).with("stop", stop),
+        Change::Resumed { stop, target } => object.with("resumed", target).with("stop", stop),
+    };
+    object.with("time", row.time.to_string()).with("entry", &row.entry).into()
 }
 
-fn read_row(json: &Json) -> Option<Revocation> {
+fn read_change(row: &Object) -> Option<Change> {
+    let text = |name| row.member(name).and_then(Json::as_str);
+    let stop = || StopId::parse(text("stop")?).ok();
+    if let Some(target) = text("stopped") {
+        return Some(Change::Stopped { stop: stop()?, target: target.parse().ok()? });
+    }
+    if let Some(target) = text("resumed") {
+        return Some(Change::Resumed { stop: stop()?, target: target.parse().ok()? });
+    }
+    let subject = serde_json::from_str(&row.member("subject")?.canonical()).ok()?;
+    Some(Change::Revoked { subject, reason: text("reason")?.to_owned() })
+}
+
+fn read_row(json: &Json) -> Option<Notice> {
     let row = json.as_object()?;
     let text = |name| row.member(name).and_then(Json::as_str);
-    let row = Revocation {
+    let row = Notice {
         seq: unsigned(row, "seq")?,
-        subject: serde_json::from_str(&row.member("subject")?.canonical()).ok()?,
-        reason: text("reason")?.to_owned(),
+        change: read_change(row)?,
         time: text("time")?.parse().ok()?,
         entry: EntryId::parse(text("entry")?).ok()?,
     };
@@ -134,6 +148,7 @@ mod tests {
     use bailiwick_core::ids::{
         AgentId, Alias, GrantId, InstanceId, ServerName, TaskId, WorkflowId,
     };
+    use bailiwick_core::stop::StopTarget;
     use bailiwick_store::Subject;
 
     const ISSUER: &str = "https://gate.example";
@@ -168,11 +183,17 @@ mod tests {
         ];
         let rows: Vec<_> = subjects
             .into_iter()
+            .map(|subject| Change::Revoked { subject, reason: "finished".into() })
+            .chain(["agent:a", "everything", "workflow:support"].into_iter().flat_map(|target| {
+                let (stop, target) = (StopId::mint(at(1), [1; 10]), target.parse().unwrap());
+                let (stop, target): (StopId, StopTarget) = (stop, target);
+                let stopped = Change::Stopped { stop: stop.clone(), target: target.clone() };
+                [stopped, Change::Resumed { stop, target }]
+            }))
             .zip(5u64..)
-            .map(|(subject, seq)| Revocation {
+            .map(|(change, seq)| Notice {
                 seq,
-                subject,
-                reason: "finished".into(),
+                change,
                 time: at(1),
                 entry: entry(u8::try_from(seq).unwrap()),
             })

@@ -6,11 +6,15 @@ fn entry(n: u8) -> EntryId {
     EntryId::mint(Timestamp::from_seconds(i64::from(n)), [n; 10])
 }
 
-fn row(seq: u64, name: &str) -> Revocation {
-    Revocation {
+fn row(seq: u64, name: &str) -> Notice {
+    let subject = Subject::Agent { id: AgentId::parse(name).unwrap() };
+    notice(seq, Change::Revoked { subject, reason: "finished".into() })
+}
+
+fn notice(seq: u64, change: Change) -> Notice {
+    Notice {
         seq,
-        subject: Subject::Agent { id: AgentId::parse(name).unwrap() },
-        reason: "finished".into(),
+        change,
         time: Timestamp::from_seconds(1),
         entry: entry(u8::try_from(seq).unwrap()),
     }
@@ -25,7 +29,7 @@ impl RevocationFeed for Script {
     }
 }
 
-fn batch(previous: Option<EntryId>, rows: Vec<Revocation>, next: u64, at: i64) -> Batch {
+fn batch(previous: Option<EntryId>, rows: Vec<Notice>, next: u64, at: i64) -> Batch {
     Batch { previous, rows, next, more: false, as_of: Timestamp::from_seconds(at) }
 }
 
@@ -98,4 +102,22 @@ fn a_long_feed_is_current_only_at_its_end() {
 fn without_a_first_answer_nothing_is_followed() {
     let error = FeedError::Unavailable { detail: "down".into() };
     assert_eq!(follow(vec![Err(error.clone())]).unwrap_err(), error);
+}
+
+#[test]
+fn a_stop_is_known_until_the_notice_that_it_ended() {
+    let target: StopTarget = "workflow:support".parse().unwrap();
+    let stop = bailiwick_core::ids::StopId::mint(Timestamp::from_seconds(1), [1; 10]);
+    let stopped = Change::Stopped { stop: stop.clone(), target: target.clone() };
+    let resumed = Change::Resumed { stop, target: target.clone() };
+    let follower = follow(vec![
+        Ok(batch(None, vec![notice(1, stopped)], 1, 10)),
+        Ok(batch(Some(entry(1)), vec![notice(2, resumed)], 2, 11)),
+    ])
+    .unwrap();
+    let asked = [StopTarget::Everything, target.clone()];
+    assert_eq!(follower.stopped(&asked), Some(target));
+    assert_eq!(follower.stopped(&[StopTarget::Everything]), None);
+    follower.poll().unwrap();
+    assert_eq!(follower.stopped(&asked), None);
 }

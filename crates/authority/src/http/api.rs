@@ -43,6 +43,7 @@ mod openapi;
 mod people;
 mod routes;
 mod standings;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod views;

@@ -17,6 +17,7 @@ use axum::{Router, middleware};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_store::VaultTaken;
 
 use super::limits::{Rate, RateLimiter};
@@ -47,6 +48,7 @@ mod people;
 mod programs;
 mod provider;
 mod standings;
+mod stops;
 mod take_back;
 mod views;
 mod visit;
@@ -262,6 +264,10 @@ pub fn console_router(console: Console) -> Router {
             get(standings::ask_revoke).post(standings::revoke),
         )
         .route("/approvals/{id}/verdict", post(approvals::say))
+        .route("/stop", get(stops::ask).post(stops::stop))
+        .route("/stops", get(stops::list))
+        .route("/stops/{id}", get(stops::show))
+        .route("/stops/{id}/resume", post(stops::resume))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))
         .route("/grants/{id}/revoke", get(take_back::ask_grant).post(take_back::grant))
@@ -321,7 +327,10 @@ impl Inner {
             roles: me.person.roles.clone(),
             csrf: me.secret.csrf_token(),
         });
-        Frame { host: self.host.clone(), person, here }
+        // What cannot be read is told by whoever needs it.
+        let all = self.authority.store().read(|view| view.stopped(&[StopTarget::Everything]));
+        let all_stopped = all.is_ok_and(|stop| stop.is_some());
+        Frame { host: self.host.clone(), person, all_stopped, here }
     }
 
     fn passkeys(&self) -> Result<&Passkeys, Refusal> {

@@ -66,12 +66,18 @@ impl From<&Refusal> for Problem {
             | Refusal::AlreadyRetired { .. }
             | Refusal::DefinitionMoved { .. }
             | Refusal::StatementChanged { .. }
-            | Refusal::StillActive { .. } => 409,
-            Refusal::NotYours | Refusal::NotYourRole(_) | Refusal::Session(_) => 403,
+            | Refusal::StillActive { .. }
+            | Refusal::StopEnded => 409,
+            Refusal::NotYours
+            | Refusal::NotYoursToStop
+            | Refusal::NotYourRole(_)
+            | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Busy | Refusal::ClockBehind | Refusal::NoEntropy | Refusal::NotInitialised => {
-                503
-            }
+            Refusal::Busy
+            | Refusal::ClockBehind
+            | Refusal::NoEntropy
+            | Refusal::NotInitialised
+            | Refusal::Stopped { .. } => 503,
             Refusal::Store(_) => 500,
             _ => 422,
         };

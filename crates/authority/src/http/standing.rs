@@ -1,5 +1,6 @@
 //! How grants and roots stand, as the console and the API tell it.
 
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Delegation, Grant, StoreError, Subject, View};
 
@@ -14,7 +15,8 @@ pub(super) fn of_grant(
     grant: &Grant,
     now: Timestamp,
 ) -> Result<Standing, StoreError> {
-    told(view, &rests_on(view, grant)?, (grant.starts, grant.expires), now)
+    let (subjects, targets) = rests_on(view, grant)?;
+    told(view, (&subjects, &targets), (grant.starts, grant.expires), now)
 }
 
 /// How a root of `grant` stands: no better than the grant.
@@ -27,14 +29,14 @@ pub(super) fn of_root(
     grant: &Grant,
     now: Timestamp,
 ) -> Result<Standing, StoreError> {
-    let mut subjects = rests_on(view, grant)?;
+    let (mut subjects, targets) = rests_on(view, grant)?;
     subjects.push(Subject::Delegation { token: root.root });
     subjects.push(Subject::HolderKey { holder: root.holder, root: root.root });
-    told(view, &subjects, (root.issued, root.expires), now)
+    told(view, (&subjects, &targets), (root.issued, root.expires), now)
 }
 
-/// What ends a grant when it is revoked.
-fn rests_on(view: &View<'_>, grant: &Grant) -> Result<Vec<Subject>, StoreError> {
+/// What ends a grant when it is revoked, and what stops it.
+fn rests_on(view: &View<'_>, grant: &Grant) -> Result<(Vec<Subject>, Vec<StopTarget>), StoreError> {
     let mut subjects = vec![
         Subject::Grant { id: grant.id.clone() },
         Subject::Task { id: grant.task.clone() },
@@ -42,13 +44,21 @@ fn rests_on(view: &View<'_>, grant: &Grant) -> Result<Vec<Subject>, StoreError> 
         Subject::Principal { alias: grant.principal.clone() },
     ];
     let task = view.task(&grant.task)?;
-    subjects.extend(task.map(|task| Subject::Workflow { id: task.row.workflow }));
-    Ok(subjects)
+    let mut targets = vec![
+        StopTarget::Everything,
+        StopTarget::Agent(grant.agent.clone()),
+        StopTarget::Task(grant.task.clone()),
+    ];
+    if let Some(task) = task {
+        targets.push(StopTarget::Workflow(task.workflow.clone()));
+        subjects.push(Subject::Workflow { id: task.row.workflow });
+    }
+    Ok((subjects, targets))
 }
 
 fn told(
     view: &View<'_>,
-    subjects: &[Subject],
+    (subjects, targets): (&[Subject], &[StopTarget]),
     (begins, ends): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Result<Standing, StoreError> {
@@ -56,6 +66,8 @@ fn told(
         Standing::Revoked
     } else if ends <= now {
         Standing::Ended
+    } else if view.stopped(targets)?.is_some() {
+        Standing::Stopped
     } else if begins > now {
         Standing::Waiting
     } else {

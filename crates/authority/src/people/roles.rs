@@ -85,13 +85,19 @@ pub enum Deed {
     RevokeAny,
     /// Decide on calls that wait for a person.
     Approve,
+    /// Stop anybody's agent, task or workflow.
+    Stop,
+    /// Stop everything.
+    StopEverything,
+    /// Sign that a stop ends.
+    Resume,
     /// Invite people, end their access, give and take roles.
     TendPeople,
 }
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -105,6 +111,9 @@ impl Deed {
         Self::SeeActivity,
         Self::RevokeAny,
         Self::Approve,
+        Self::Stop,
+        Self::StopEverything,
+        Self::Resume,
         Self::TendPeople,
     ];
 
@@ -120,8 +129,12 @@ impl Deed {
             | Self::PauseAgents
             | Self::MapClients
             | Self::TendCatalogue
-            | Self::RevokeAny => Some(&[Owner, Operator]),
-            Self::RetireAgents | Self::TransferAgents | Self::TendPeople => Some(&[Owner]),
+            | Self::RevokeAny
+            | Self::StopEverything => Some(&[Owner, Operator]),
+            Self::Stop => Some(&[Owner, Operator, Approver]),
+            Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => {
+                Some(&[Owner])
+            }
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
             Self::Approve => Some(&[Approver]),
@@ -143,6 +156,9 @@ impl Deed {
             Self::SeeActivity => "read the activity of others",
             Self::RevokeAny => "take back what others granted",
             Self::Approve => "decide on waiting calls",
+            Self::Stop => "stop what is not your own",
+            Self::StopEverything => "stop everything",
+            Self::Resume => "resume what was stopped",
             Self::TendPeople => "invite people or change their roles",
         }
     }
@@ -218,6 +234,9 @@ mod tests {
             Deed::TendCatalogue,
             Deed::RevokeAny,
             Deed::Approve,
+            Deed::Stop,
+            Deed::StopEverything,
+            Deed::Resume,
             Deed::TendPeople,
         ];
         for deed in changing {
@@ -228,5 +247,14 @@ mod tests {
         assert!(require(&[Role::Operator], Deed::RetireAgents).is_err());
         assert!(require(&[Role::Operator], Deed::TransferAgents).is_err());
         assert!(require(&[Role::Owner, Role::Approver], Deed::Approve).is_ok());
+    }
+
+    #[test]
+    fn to_stop_is_wider_than_to_resume() {
+        for role in [Role::Owner, Role::Operator, Role::Approver] {
+            assert!(require(&[role], Deed::Stop).is_ok(), "{role}");
+            assert_eq!(require(&[role], Deed::StopEverything).is_ok(), role != Role::Approver);
+            assert_eq!(require(&[role], Deed::Resume).is_ok(), role == Role::Owner);
+        }
     }
 }

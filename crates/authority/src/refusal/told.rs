@@ -83,6 +83,11 @@ impl Refusal {
             Self::SamePrincipal => "same-principal",
             Self::SinceInFuture => "since-in-future",
             Self::StillActive { .. } => "still-active",
+            Self::Stopped { .. } => "stopped",
+            Self::StopReason { .. } => "stop-reason-missing",
+            Self::NotYoursToStop => "not-yours-to-stop",
+            Self::StopEnded => "stop-ended",
+            Self::ResumptionTime { .. } => "resumption-time",
             Self::StatementChanged { .. } => "grant-outdated",
             Self::Store(e) => e.code(),
             Self::Suggestion(e) => e.code(),
@@ -204,6 +209,13 @@ impl Refusal {
             Self::Revoked { .. } => "use another one: what was revoked does not come back",
             Self::SamePrincipal => "name somebody else",
             Self::SinceInFuture => "name the earliest time at which somebody else may have had it",
+            Self::Stopped { .. } => {
+                "ask an owner to resume it; `bailiwick stops list` says why it was stopped"
+            }
+            Self::StopReason { .. } => "say in a few words why it is stopped",
+            Self::NotYoursToStop => "ask an owner, operator or approver of this installation",
+            Self::StopEnded => "nothing: `bailiwick stops list --all` shows who resumed it",
+            Self::ResumptionTime { .. } => "check the clocks, and sign again",
             Self::StillActive { .. } => "suspend or retire it first",
             Self::StatementChanged { .. } => "prepare the grant again and look at what changed",
             Self::Store(e) => e.remedy(),

@@ -15,6 +15,7 @@ use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, TaskId, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::scope::Scope;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::entitlements::{Asked, Ceiling};
@@ -27,6 +28,7 @@ use crate::installation::Installation;
 use crate::refusal::Refusal;
 use crate::rules::agents::acting;
 use crate::rules::principals::active;
+use crate::rules::stops::stands;
 
 mod access;
 mod issue;
@@ -52,6 +54,8 @@ pub struct Parties<'a> {
     /// The kind of the first of principal, agent, workflow and task that was
     /// revoked.
     pub revoked: Option<&'static str>,
+    /// What of them is stopped.
+    pub stopped: Option<&'a StopTarget>,
     /// What the principal may do and grant at most.
     pub ceiling: &'a Ceiling,
 }
@@ -215,6 +219,7 @@ pub fn state(
     if let Some(kind) = parties.revoked {
         return Err(Refusal::Revoked { kind });
     }
+    stands(parties.stopped)?;
     let Expansion { workflow_digest, scope, .. } = expand(workflow, &terms.requested)?;
     let scope = without(scope, &terms.withheld)?;
     check_window(installation, now, workflow, terms)?;

@@ -2,6 +2,7 @@
 
 use bailiwick_core::ids::TaskId;
 use bailiwick_core::ledger::Kind;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::Workflow;
 use bailiwick_store::{Agent, Principal, Row, Task};
 
@@ -11,6 +12,7 @@ use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::agents::acting;
 use crate::rules::principals::active;
+use crate::rules::stops::stands;
 
 /// Bytes of a purpose at most.
 pub const MAX_PURPOSE_BYTES: usize = 2000;
@@ -30,6 +32,8 @@ pub struct Parties<'a> {
     pub workflow: &'a Workflow,
     /// The kind of the first of them that was revoked.
     pub revoked: Option<&'static str>,
+    /// What of them is stopped.
+    pub stopped: Option<&'a StopTarget>,
 }
 
 /// Mints a task.
@@ -55,6 +59,7 @@ pub fn create(
     if let Some(kind) = parties.revoked {
         return Err(Refusal::Revoked { kind });
     }
+    stands(parties.stopped)?;
     if purpose.trim().is_empty() || purpose.len() > MAX_PURPOSE_BYTES {
         return Err(Refusal::TaskMismatch { member: "purpose" });
     }

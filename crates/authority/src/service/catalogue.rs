@@ -149,6 +149,7 @@ impl Authority {
                 owner: state.owner.as_deref(),
                 workflow: &state.workflow,
                 revoked: state.revoked,
+                stopped: state.stopped.as_ref(),
             };
             tasks::create(moment, &cx.installation, parties, &agent, &purpose)
         })

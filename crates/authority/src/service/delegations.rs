@@ -8,6 +8,7 @@ use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, Wor
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::entitlements::Ceiling;
 use bailiwick_store::{
@@ -15,6 +16,7 @@ use bailiwick_store::{
 };
 
 use super::places::free_place;
+use super::stops::stopped;
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
 use crate::plan::Plan;
@@ -41,6 +43,7 @@ pub(super) struct State {
     pub(super) owner: Option<Stored<Principal>>,
     pub(super) workflow: Arc<Workflow>,
     pub(super) revoked: Option<&'static str>,
+    pub(super) stopped: Option<StopTarget>,
     pub(super) ceiling: Ceiling,
 }
 
@@ -69,11 +72,14 @@ impl State {
             subjects.push(Subject::Agent { id: agent.id.clone() });
         }
         let revoked = revoked(view, &subjects)?;
+        let mut targets = vec![StopTarget::Everything, StopTarget::Workflow(workflow.id.clone())];
+        targets.extend(agent.as_ref().map(|agent| StopTarget::Agent(agent.id.clone())));
+        let stopped = stopped(view, &targets)?;
         let ceiling = match &principal {
             Some(principal) => cx.ceilings.of(view, principal)?,
             None => Ceiling::nothing(),
         };
-        Ok(Self { principal, agent, owner, workflow, revoked, ceiling })
+        Ok(Self { principal, agent, owner, workflow, revoked, stopped, ceiling })
     }
 
     pub(super) fn parties(&self) -> Parties<'_> {
@@ -82,6 +88,7 @@ impl State {
             agent: self.agent.as_deref(),
             owner: self.owner.as_deref(),
             revoked: self.revoked,
+            stopped: self.stopped.as_ref(),
             ceiling: &self.ceiling,
         }
     }
@@ -93,6 +100,13 @@ impl State {
     ) -> Result<(), Refusal> {
         if self.revoked.is_none() {
             self.revoked = revoked(view, subjects)?;
+        }
+        if self.stopped.is_none() {
+            let tasks = subjects.iter().filter_map(|subject| match subject {
+                Subject::Task { id } => Some(StopTarget::Task(id.clone())),
+                _ => None,
+            });
+            self.stopped = stopped(view, &tasks.collect::<Vec<_>>())?;
         }
         Ok(())
     }

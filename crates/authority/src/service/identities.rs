@@ -2,15 +2,18 @@
 
 use bailiwick_core::ids::{AgentId, InstanceId};
 use bailiwick_core::json::Json;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_store::{Instance, Spent, StoreError, Subject, Ticket, View};
 
 use super::registry::enrolment_state;
+use super::stops::stopped;
 use super::{Authority, Inner, revoked};
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
 use crate::rules::identities::{self, Issued, Request, Retirement};
 use crate::rules::instances;
 use crate::rules::life::Administrator;
+use crate::rules::stops::stands;
 
 /// What a one-time enrolment token is kept as.
 pub(super) const INVITATION: &str = "instance-invitation";
@@ -125,6 +128,9 @@ fn issue(
     moment: &crate::host::Moment<'_>,
     instance: &Instance,
 ) -> Result<crate::plan::Plan<Issued>, Refusal> {
+    // What acts for nobody needs no new proof of who it is.
+    let targets = [StopTarget::Everything, StopTarget::Agent(instance.agent.clone())];
+    stands(stopped(view, &targets)?.as_ref())?;
     let agent = view.agent(&instance.agent)?;
     let owner = match &agent {
         Some(agent) => view.principal_by_alias(&agent.owner)?,

@@ -58,7 +58,7 @@ impl Known {
         };
         let scope = text("scope").unwrap_or_default();
         Some(TokenState {
-            holds: standing.stopped(now).is_none(),
+            holds: standing.ended(now).is_none(),
             jti: text("jti")?.to_owned(),
             // A delegation token has no client: only who serves its audience
             // may ask about it.

@@ -109,11 +109,16 @@ impl Signer {
             who: Decider { id: &self.who, has_role: self.has_role, groups: &self.groups },
             verdict,
             signed,
-            registered: Registered {
-                passkeys: &self.signers.passkeys,
-                keys: &self.signers.keys,
-                relying_party: self.party.as_ref(),
-            },
+            registered: self.registered(),
+        }
+    }
+
+    /// What may sign in their name now.
+    pub(super) fn registered(&self) -> Registered<'_> {
+        Registered {
+            passkeys: &self.signers.passkeys,
+            keys: &self.signers.keys,
+            relying_party: self.party.as_ref(),
         }
     }
 

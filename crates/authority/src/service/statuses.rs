@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_core::time::Timestamp;
+use bailiwick_store::Change;
 
 use super::Authority;
 use super::places::newest_list;
@@ -64,8 +65,10 @@ impl Authority {
         let newest = cx.store.read(|view| {
             loop {
                 let news = view.revocations_since(statuses.upto, PIECE)?;
-                for revocation in &news.rows {
-                    for place in view.status_indices(&revocation.subject)? {
+                for notice in &news.rows {
+                    // The lists say what is over for good; a stop is not.
+                    let Change::Revoked { subject, .. } = &notice.change else { continue };
+                    for place in view.status_indices(subject)? {
                         statuses.invalidate(place);
                     }
                 }

@@ -22,6 +22,7 @@ use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
 use bailiwick_authority::rules::provider_keys::used;
 use bailiwick_authority::rules::standings::{self, By, Signing};
+use bailiwick_authority::rules::stops::{Signing, resume, stop};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{
     DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
@@ -36,6 +37,7 @@ use bailiwick_core::ids::{
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::stop::{Resumption, StopTarget};
 use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::{
@@ -255,6 +257,35 @@ fn provider_key(world: &World) -> Golden {
     Golden::seal(&plan.steps[0].event, &maker, &crate::support::key(2))
 }
 
+/// Everything is stopped, and two owners sign that it goes on, as the rules say it.
+fn stops(found: &mut BTreeMap<String, Golden>) {
+    let world = World::bare();
+    let moment = Moment::of(&*world.host);
+    let maker = installation().makers.remove(0).id;
+    let alias = |n: u8| Alias::parse(&format!("018cc251-f400-4000-8000-00000000000{n}")).unwrap();
+    let target = StopTarget::Everything;
+    let nobody = Subjects::default;
+    let plan =
+        stop(&moment, &installation(), &target, nobody(), "a drill", Some(&alias(1))).unwrap();
+    let Some(Row::Stop(row)) = plan.steps[0].row.clone() else { panic!("no stop") };
+    found.insert("stopped".to_owned(), Golden::seal(&plan.steps[0].event, &maker, &key(2)));
+    let expires = world.now().plus_seconds(300);
+    let asked = Resumption { stop: row.id.clone(), target, reason: row.reason, expires };
+    let signed = Signed::Key(asked.sign(&*key(12)).unwrap());
+    for (others, kind) in [(0, "resume.signed"), (1, "resumed")] {
+        let signing = Signing {
+            owner: &alias(2),
+            grade: Grade::Key,
+            credential: "018cc251-f400-7000-8000-000000000009",
+            signed: &signed,
+            expires,
+        };
+        let known = (others, 2);
+        let plan = resume(&moment, &installation(), &row, nobody(), &signing, known).unwrap();
+        found.insert(kind.to_owned(), Golden::seal(&plan.steps[0].event, &maker, &key(2)));
+    }
+}
+
 #[test]
 fn the_authority_writes_the_golden_entries() {
     let world = World::bare();
@@ -319,6 +350,7 @@ fn the_authority_writes_the_golden_entries() {
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
+    stops(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
     let text = "@id(\"all\") @reason(\"everything\") permit (principal, action, resource);";

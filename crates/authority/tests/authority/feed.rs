@@ -14,9 +14,12 @@ use bailiwick_authority::feed::client::Subscription;
 use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::feed::{PATH, STREAM_PATH, proof, signed};
 use bailiwick_authority::follower::{Batch, RevocationFeed as _, RevocationFollower};
+use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::rules::agents::Provenance;
-use bailiwick_authority::{Installation, Maker, Target};
+use bailiwick_authority::{Installation, Maker, Sayer, Target};
+use bailiwick_core::approval::Signed;
 use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::Subject;
 use tokio::io::copy_bidirectional;
@@ -297,5 +300,36 @@ async fn a_stream_that_falls_silent_is_given_up() {
     let waited = until("it comes again", || asked.load(Ordering::SeqCst) >= 2).await;
     assert!(waited > Duration::from_secs(2), "{waited:?}");
     assert_eq!(follower.as_of(), Timestamp::from_millis(0));
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_and_its_end_are_soon_known_elsewhere() {
+    let served = Served::start().await;
+    let owner = principal("user:owner");
+    let public = bailiwick_core::jose::VerifyingKey::Ed25519(key(40).public_key());
+    let world = Arc::clone(&served.world);
+    let work = move || {
+        world.authority.role_change(&owner, Role::Owner, true).unwrap();
+        world.authority.approver_key_add(&owner, &public, "key").unwrap();
+        world.authority.stop(&StopTarget::Everything, "a drill").unwrap().stop
+    };
+    let stop = tokio::task::spawn_blocking(work).await.unwrap();
+    let follower = Arc::new(RevocationFollower::waiting());
+    let (subscription, following) = (served.subscription(), Arc::clone(&follower));
+    let task = tokio::spawn(async move { subscription.follow(&following).await });
+    let stopped = || follower.stopped(&[StopTarget::Everything]).is_some();
+    until("the stop is known", stopped).await;
+    served.cut();
+    let world = Arc::clone(&served.world);
+    let work = move || {
+        let expires = world.now().plus_seconds(60);
+        let listed = world.authority.stop_shown(None, &stop).unwrap();
+        let signed = listed.resumption(expires).sign(&*key(40)).unwrap();
+        let sayer = Sayer::Key(key(40).public_key().thumbprint());
+        world.authority.resume(sayer, &stop, expires, Signed::Key(signed)).unwrap();
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+    until("its end is known", || !stopped()).await;
     task.abort();
 }

@@ -31,5 +31,6 @@ mod policies;
 mod providers;
 mod registry;
 mod revocations;
+mod stops;
 mod support;
 mod vault;

@@ -386,8 +386,9 @@ fn the_last_look_before_the_record_sees_whatever_ended_meanwhile() {
         change(&world, &issued);
         let (now, ceilings) = (world.now(), world.authority.ceilings());
         let looked = world.authority.store().read(|view| {
-            bailiwick_authority::standing::stopped(view, URL, &question, &name, now, &ceilings)
+            bailiwick_authority::standing::ended(view, URL, &question, &name, now, &ceilings)
         });
-        assert_eq!(looked.unwrap().unwrap_or_default(), expected);
+        let ended = looked.unwrap();
+        assert_eq!(ended.as_ref().map_or("", |ended| ended.what()), expected);
     }
 }

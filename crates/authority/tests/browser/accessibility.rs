@@ -8,6 +8,7 @@ use bailiwick_core::enrolment::{IdentitySigningKey, Statement};
 use bailiwick_core::ids::{AgentId, EntryId, InstanceId, OrgId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::{IdentityMode, StoreError, VaultKey};
 use bailiwick_testkit::browser::Browser;
@@ -174,6 +175,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     let pages = [
         ("/", "empty-home"),
         ("/approvals", "empty-approvals"),
+        ("/stops", "empty-stops"),
         ("/grants", "empty-grants"),
         ("/agents", "empty-agents"),
         ("/clients", "empty-clients"),
@@ -186,7 +188,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(12);
+    judge.verdict(13);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,12 +280,18 @@ async fn every_page_with_something_on_it_is_accessible() {
     for (path, name) in &pages {
         judge.visit(&browser, &site, path, name).await;
     }
+    judge.visit(&browser, &site, "/stop?target=everything", "stop").await;
+    let stop = site
+        .ask(|a| a.stop(&StopTarget::Everything, "the desk reports nonsense").unwrap().stop)
+        .await;
+    judge.visit(&browser, &site, "/stops", "stops").await;
+    judge.visit(&browser, &site, &format!("/stops/{stop}"), "stop-shown").await;
     browser.click(".who form button").await;
     browser.arrive("/login").await;
     browser.open(&site.authorize("client-1", &[("authorization_details", DETAILS)])).await;
     browser.arrive("/login?next=").await;
     judge.look(&browser, "login").await;
-    judge.verdict(6 + pages.len() + 1);
+    judge.verdict(6 + pages.len() + 3 + 1);
 }
 
 /// A command line that asks to be let in.

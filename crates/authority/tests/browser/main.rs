@@ -19,3 +19,4 @@ mod consent;
 mod people;
 mod site;
 mod standings;
+mod stops;

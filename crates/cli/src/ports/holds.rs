@@ -1,12 +1,14 @@
 //! Calls that wait for a person, over the store.
 
 use bailiwick_authority::rules::approvals::question;
+use bailiwick_authority::rules::stops::flooded;
 use bailiwick_authority::{Refusal, relying_party, spoken, standing_voices, suggestion};
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::crypto::{Digest, from_base64url};
 use bailiwick_core::ids::{Alias, ApprovalId, EntryId, TaskId};
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::RelyingParty;
 use bailiwick_gateway::ports as gateway;
@@ -27,7 +29,7 @@ use crate::host;
 
 /// What equal calls share is found by its keyed digest.
 const HELD: &str = "held-call";
-/// Questions that one task may ask within [`FLOOD_SECONDS`].
+/// Questions that one task may ask within [`FLOOD_SECONDS`]; one more stops it.
 const MAX_ASKED: u64 = 20;
 const FLOOD_SECONDS: i64 = 600;
 
@@ -136,13 +138,14 @@ impl Holds for StoreHolds {
         let maker = self.maker.now();
         let pending = self.store.write(move |tx| write(tx, &maker, hold));
         async move {
-            pending.await.map_err(|stop| match stop {
-                Refused::Flood => HoldRefusal::Flood,
-                Refused::Store(error) => {
+            match pending.await {
+                Ok(Held::Waits(waiting)) => Ok(waiting),
+                Ok(Held::Flood) => Err(HoldRefusal::Flood),
+                Err(error) => {
                     tracing::error!(code = error.code(), %error, "a waiting call was not written");
-                    HoldRefusal::Unavailable
+                    Err(HoldRefusal::Unavailable)
                 }
-            })
+            }
         }
         .boxed()
     }
@@ -160,19 +163,14 @@ const fn stands(state: ApprovalState, in_time: bool) -> QuestionState {
     }
 }
 
-/// Why a call does not wait.
-enum Refused {
+/// What became of a call that is to wait.
+enum Held {
+    Waits(Waiting),
+    /// Its task asked once too often, and is stopped now.
     Flood,
-    Store(StoreError),
 }
 
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Waiting, Refused> {
+fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Held, StoreError> {
     let now = hold.event.time;
     let key = tx.keyed_digest(HELD, hold.fold.as_bytes());
     if let Some(earlier) = found(tx, &key, now)?
@@ -180,11 +178,12 @@ fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Waiting, Refused>
     {
         // An equal call was quicker.
         let (id, expires) = (earlier.id.clone(), earlier.expires);
-        return Ok(Waiting { id, entry: earlier.entry, expires });
+        return Ok(Held::Waits(Waiting { id, entry: earlier.entry, expires }));
     }
     let row = row(&hold)?;
     if tx.approvals_asked(&row.task, now.plus_seconds(-FLOOD_SECONDS))? >= MAX_ASKED {
-        return Err(Refused::Flood);
+        stop_task(tx, maker, &hold.event, row.task)?;
+        return Ok(Held::Flood);
     }
     note_derived(tx, maker, &hold.event, &hold.derived, &entry_random)?;
     if let Some(before) = &hold.replaces {
@@ -200,7 +199,25 @@ fn write(tx: &mut Tx<'_>, maker: &Maker, hold: Hold) -> Result<Waiting, Refused>
     let (id, expires) = (row.id.clone(), row.expires);
     let entry = hold.event.id.clone();
     tx.record(&maker.id, &*maker.key, hold.event, &Row::Approval(Box::new(row)))?;
-    Ok(Waiting { id, entry, expires })
+    Ok(Held::Waits(Waiting { id, entry, expires }))
+}
+
+/// Stops a task that asks people too often, in the transaction that refuses it.
+fn stop_task(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    because: &Event,
+    task: TaskId,
+) -> Result<(), StoreError> {
+    let target = StopTarget::Task(task);
+    if tx.stopped(std::slice::from_ref(&target))?.is_some() {
+        return Ok(());
+    }
+    let ids = (entry_random()?, entry_random()?);
+    let salt = host::random().map_err(|_| StoreError::Entropy)?;
+    let (event, row) = flooded(because, target, ids, salt);
+    tracing::warn!(entry = %event.id, "a task asks people too often: it is stopped");
+    tx.record(&maker.id, &*maker.key, event, &row).map(drop)
 }
 
 fn row(hold: &Hold) -> Result<Approval, StoreError> {

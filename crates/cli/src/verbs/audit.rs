@@ -258,10 +258,21 @@ fn show(data: &DataDir, id: &str, plaintext: bool, out: Output) -> Result<(), Cl
             "look with `bailiwick audit query` or `audit tail`",
         ));
     };
-    let object = entry_json(&entry);
+    let mut object = entry_json(&entry);
+    if plaintext {
+        object.insert("plaintext", texts(data, entry.id.as_str(), &entry.id)?);
+    }
     let pretty = pretty(&Json::Object(object.clone()));
     out.result(object, pretty);
     Ok(())
+}
+
+/// The texts beside an entry, but its row; that they were read, as `of`, is an entry.
+fn texts(data: &DataDir, of: &str, entry: &EntryId) -> Result<Object, CliError> {
+    note_reading(data, &ActionId::parse(of)?)?;
+    let texts = data.store().read(|v| v.read_plaintext(entry))?.unwrap_or_default();
+    let shown = texts.into_iter().filter(|(field, _)| field != "row");
+    Ok(shown.map(|(field, disclosure)| (field, disclosure.value)).collect())
 }
 
 fn show_action(
@@ -277,16 +288,9 @@ fn show_action(
         object.insert("record", body.clone());
     }
     if plaintext {
-        if let Some(id) = action.decided.subjects.action.as_deref() {
-            note_reading(data, &ActionId::parse(id)?)?;
-        }
-        let texts = data.store().read(|v| v.read_plaintext(&action.decided.id))?;
-        let texts: Object = texts
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(field, disclosure)| (field, disclosure.value))
-            .collect();
-        object.insert("plaintext", texts);
+        let entry = &action.decided.id;
+        let of = action.decided.subjects.action.as_deref().unwrap_or(entry.as_str());
+        object.insert("plaintext", texts(data, of, entry)?);
     }
     let text = pretty(&Json::Object(object.clone()));
     out.result(object, text);

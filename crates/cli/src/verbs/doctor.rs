@@ -90,6 +90,7 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         },
     });
     checks.push(Check { what: "policy", result: policy(data) });
+    checks.push(Check { what: "stops", result: stops(data) });
     let url = data.config.public_url();
     for options in &data.config.provider {
         let name = options.name.clone();
@@ -123,6 +124,19 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         checks.push(Check { what: "direct call", result });
     }
     vault(data, checks)
+}
+
+/// What is stopped is meant, but somebody must see to it.
+fn stops(data: &DataDir) -> Result<String, CliError> {
+    let stopped = data.stopped()?;
+    if stopped.is_empty() {
+        return Ok("nothing is stopped".to_owned());
+    }
+    Err(CliError::refused(
+        "stopped",
+        format!("stopped: {}", stopped.join(", ")),
+        "bailiwick stops list",
+    ))
 }
 
 /// The authorization server of a tool server must say where its endpoints are.

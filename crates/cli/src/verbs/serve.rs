@@ -244,7 +244,7 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
     let stop = stop_signal();
-    announce(&data, address, out);
+    announce(&data, address, out)?;
     let drain = Duration::from_secs(data.config.drain_seconds);
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let bounds = Bounds::new(data.config.max_connections);
@@ -361,24 +361,31 @@ fn authority(
     Ok((router, machine))
 }
 
-fn announce(data: &DataDir, address: SocketAddr, out: Output) {
+fn announce(data: &DataDir, address: SocketAddr, out: Output) -> Result<(), CliError> {
     let url = data.config.public_url();
     let doubts = data.config.doubts(address);
+    let stopped = data.stopped()?;
     let object = Object::new()
         .with("event", "listening")
         .with("listening", address.to_string())
         .with("public_url", url.as_str())
         .with("audience", data.config.audience())
         .with("data_dir", data.dir.display().to_string())
+        .with("stopped", stopped.iter().map(|what| Json::from(what.as_str())).collect::<Vec<_>>())
         .with("warnings", doubts.iter().map(|d| Json::from(d.to_json())).collect::<Vec<_>>());
+    let stops = match stopped.as_slice() {
+        [] => String::new(),
+        some => format!("\n  stopped       {} (bailiwick stops list)", some.join(", ")),
+    };
     let text = format!(
-        "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  console       {url}/\n  health        {url}/healthz\n  stop with Ctrl-C or SIGTERM",
+        "listening on {address}, reached as {url}\n  tool servers  {url}/mcp/NAME\n  console       {url}/\n  health        {url}/healthz{stops}\n  stop with Ctrl-C or SIGTERM",
     );
     for doubt in &doubts {
         out.warn(doubt);
         tracing::warn!(code = %doubt.code, remedy = %doubt.remedy, "{}", doubt.message);
     }
     out.result(object, text);
+    Ok(())
 }
 
 /// The keys of a running `serve`.

@@ -51,6 +51,10 @@ pub(crate) fn ticket(world: &World, chain: &Chain) -> Response {
     world.call(chain, "get_ticket", json!({"ticket_id": 8821}))
 }
 
+fn ticket_of(world: &World, chain: &Chain, id: u64) -> Response {
+    world.call(chain, "get_ticket", json!({"ticket_id": id}))
+}
+
 pub(crate) fn data(answer: &Response) -> Value {
     answer.json()["error"]["data"].clone()
 }
@@ -182,8 +186,10 @@ fn an_owner_who_offboards_or_a_stopped_agent_ends_what_waits() {
 }
 
 #[test]
-fn a_task_that_asks_too_often_is_not_asked_for_any_more() {
+fn a_task_that_asks_too_often_is_stopped_until_an_owner_resumes_it() {
     let world = asking();
+    let (owner, _) = key(&world, OWNER, "owner-approver.json");
+    world.ok(&["principal", "role", OWNER, "owner"]);
     let scope: Vec<String> = (1..=22).map(|n| format!("ticket:{n}")).collect();
     let scope: Vec<&str> = scope.iter().map(String::as_str).collect();
     let chain = world.delegate(&scope, &[]);
@@ -193,5 +199,19 @@ fn a_task_that_asks_too_often_is_not_asked_for_any_more() {
         codes.push(data(&answer)["code"].as_str().unwrap_or_default().to_owned());
     }
     assert_eq!(codes.iter().filter(|code| *code == "approval-required").count(), 20, "{codes:?}");
-    assert_eq!(codes.last().map(String::as_str), Some("approval-flood"));
+    assert_eq!(codes[20..], ["approval-flood", "stopped"], "{codes:?}");
+
+    let stops = world.ok(&["stops", "list"]);
+    let [stop] = &stops["stops"].as_array().unwrap()[..] else { panic!("{stops}") };
+    assert_eq!((&stop["by"], &stop["reason"]), (&json!("gateway"), &json!("approval-flood")));
+    assert!(stop["target"].as_str().unwrap().starts_with("task:"), "{stop}");
+    let entry = world.ok(&["audit", "show", stop["entry"].as_str().unwrap()]);
+    assert!(entry.to_string().contains("approval-flood"), "{entry}");
+    // Others ask as before.
+    let other = world.chain();
+    is_asked(&ticket(&world, &other));
+    let id = stop["stop"].as_str().unwrap();
+    world.ok(&["resume", id, "--key", &owner]);
+    assert_eq!(data(&ticket_of(&world, &chain, 1))["code"], "approval-required");
+    world.ok(&["audit", "verify"]);
 }

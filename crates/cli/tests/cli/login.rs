@@ -111,6 +111,14 @@ async fn a_person_signs_a_command_line_in_and_out_and_it_acts_for_them() {
     assert_eq!(shown["state"], "revoked");
     drop(chain);
 
+    // An operator stops, and does not resume; the reason is there to be read.
+    let stop = ok(at(&world, &["stop", "agent:new", "--reason", "drill"]));
+    let stop = stop["stop"].as_str().unwrap().to_owned();
+    assert_eq!(ok(at(&world, &["stops", "show", &stop]))["reason"], "drill");
+    let approver = world.path("approver.json");
+    world.ok(&["approvals", "key", "new", "--for", PERSON, "--out", &approver]);
+    assert_eq!(at(&world, &["resume", &stop, "--key", &approver]).code(), "role-missing");
+
     // What the role does not reach, what is malformed, what works elsewhere.
     let refused = at(&world, &["principal", "list"]);
     assert_eq!((refused.status, refused.code()), (1, "role-missing".to_owned()));
@@ -141,6 +149,10 @@ async fn a_person_signs_a_command_line_in_and_out_and_it_acts_for_them() {
     world.ok(&["principal", "role", PERSON, "owner"]);
     let moved = ok(at(&world, &transfer));
     assert_eq!((&moved["changed"], &moved["owner"]), (&json!(true), &json!("user:142")));
+    // An owner does, with a key that has come of age.
+    let young = at(&world, &["resume", &stop, "--key", &approver]);
+    assert_eq!(young.code(), "approval-signer-not-enrolled");
+    assert_eq!(ok(at(&world, &["stops", "list"]))["stops"][0]["state"], "stands");
     let left = ok(at(&world, &offboard));
     assert_eq!(left["agents_moved"][0]["agent"], "agent:new");
 

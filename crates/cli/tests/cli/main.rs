@@ -47,6 +47,7 @@ mod shown;
 mod standings;
 mod statuses;
 mod stock_clients;
+mod stops;
 mod strangers;
 mod suites;
 mod tls;

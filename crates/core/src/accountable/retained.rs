@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 impl Standing {
     /// `{hops, principal_active, principal_alias, grant, revoked,
-    /// revocations_as_of, last_durable, exceeds?}`; what is unknown is `null`, times are
+    /// revocations_as_of, last_durable, exceeds?, stop?}`; what is unknown is `null`, times are
     /// RFC 3339.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -34,6 +34,9 @@ impl Standing {
         if let Some(exceeds) = &self.exceeds {
             standing.insert("exceeds", exceeds.as_str());
         }
+        if let Some(stop) = &self.stop {
+            standing.insert("stop", stop.as_str());
+        }
         standing.into()
     }
 
@@ -56,6 +59,10 @@ impl Standing {
             exceeds: match o.member("exceeds") {
                 None => None,
                 Some(code) => Some(text(code)?),
+            },
+            stop: match o.member("stop") {
+                None => None,
+                Some(what) => Some(text(what)?),
             },
             revocations_as_of: time("revocations_as_of")?,
             last_durable: time("last_durable")?,
@@ -139,6 +146,7 @@ mod tests {
                 ended: true,
             }),
             revoked: Some("task".into()),
+            stop: Some("everything".into()),
             exceeds: None,
             revocations_as_of: now,
             last_durable: now,

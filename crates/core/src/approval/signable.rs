@@ -20,7 +20,7 @@ pub struct Signable {
 }
 
 impl Signable {
-    pub(super) const fn new(typ: &'static str, digest: Digest, payload: Object) -> Self {
+    pub(crate) const fn new(typ: &'static str, digest: Digest, payload: Object) -> Self {
         Self { typ, digest, payload }
     }
 

@@ -92,6 +92,10 @@ kinds! {
     /// An identity provider's key signed a grant for the first time, or is no
     /// longer published.
     ProviderKeyChanged = "provider.key_changed",
+    /// Somebody who may agreed that a stop ends; others must agree too.
+    ResumeSigned = "resume.signed",
+    /// A stop ended: enough people signed that it does.
+    Resumed = "resumed",
     /// Something was revoked.
     Revoked = "revoked",
     /// A principal was given a role or lost it.
@@ -100,6 +104,8 @@ kinds! {
     StandingApproved = "standing.approved",
     /// A standing approval was taken back.
     StandingRevoked = "standing.revoked",
+    /// An agent, a task, a workflow or everything was stopped.
+    Stopped = "stopped",
     /// A task was minted.
     TaskCreated = "task.created",
     /// A tool's definition was pinned.

@@ -523,6 +523,7 @@ impl Plan {
                 ended: false,
             }),
             revoked: None,
+            stop: None,
             exceeds: None,
             revocations_as_of: Timestamp::from_millis(self.now.millis() - 12),
             last_durable: Timestamp::from_millis(self.now.millis() - 12),

@@ -190,6 +190,7 @@ fn denial(refusal: RecordRefusal) -> Denial {
             Denial::new(Reason::BudgetWindowSpent).about(member).until(at)
         }
         RecordRefusal::Revoked { kind } => Denial::new(Reason::Revoked).about(kind),
+        RecordRefusal::Stopped { what } => Denial::new(Reason::Stopped).about(what),
         RecordRefusal::ApprovalLost { why: Unsettled::Denied } => {
             Denial::new(Reason::ApprovalDenied)
         }

@@ -68,7 +68,7 @@ impl Gateway {
         // The caller may have gone on under another grant.
         match self.stand(&task.recheck, now) {
             Stand::Stands => Ok(task),
-            Stand::Stopped(kind) => Err(Denial::new(Reason::Revoked).about(&kind)),
+            Stand::Ended(ended) => Err(ended.denial()),
             Stand::Unknown => Err(Denial::new(Reason::RevocationStale)),
         }
     }
@@ -272,7 +272,7 @@ impl Gateway {
         let limit = Duration::from_millis(u64::try_from(left).unwrap_or(0));
         let sent = outgoing(&request, &visit, request.params.as_ref());
         let work = self.upstream.exchange(sent, &id, limit, &mut events);
-        let came = self.watched(work, &task.recheck, |kind| delivery.withhold(kind)).await;
+        let came = self.watched(work, &task.recheck, |ended| delivery.withhold(ended)).await;
         task.add(asking.map(|asking| asking.end()).unwrap_or_default());
         let screened = came.and_then(|received| match nothing_wanted(&received.message) {
             Ok(()) => Ok(received),
@@ -310,7 +310,7 @@ impl Gateway {
     /// authority ended.
     pub(crate) fn lapse_tasks(&self, now: Timestamp) {
         let gone = |task: &Task| {
-            task.is_over(now) || matches!(self.stand(&task.recheck, now), Stand::Stopped(_))
+            task.is_over(now) || matches!(self.stand(&task.recheck, now), Stand::Ended(_))
         };
         let gone = self.tasks.take_over(gone);
         if !gone.is_empty() {

@@ -116,6 +116,9 @@ impl MemoryJournal {
         if let Some(kind) = standing.revoked {
             return Err(RecordRefusal::Revoked { kind });
         }
+        if let Some(what) = standing.stop {
+            return Err(RecordRefusal::Stopped { what });
+        }
         let mut written = lock(&self.written);
         if written.fault == Fault::Record {
             return Err(RecordRefusal::Unavailable);

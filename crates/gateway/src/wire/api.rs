@@ -4,12 +4,13 @@
 //! every allowed call, `Bailiwick-Failed` with one that has no answer.
 
 use axum::response::{IntoResponse as _, Response};
+use bailiwick_core::accountable::Ended;
 use bailiwick_core::denial::{Denial, WAIT_SECONDS};
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::{Json, Object};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::{challenged, json};
+use super::{challenged, json, withheld_because};
 use crate::stages::evidence::Outcome;
 use crate::upstream::Failure;
 use crate::upstream::api::Answer;
@@ -162,15 +163,14 @@ pub(crate) fn api_failed(failure: Failure, decision: &str) -> Response {
 }
 
 /// A call whose authority was taken back while the API worked.
-pub(crate) fn api_withheld(kind: &str, decision: &str) -> Response {
-    let detail = format!(
-        "the authority behind the call was taken back ({kind}) while the API worked; the call was made, its answer is withheld"
-    );
+pub(crate) fn api_withheld(ended: &Ended, decision: &str) -> Response {
+    let (what, remedy) = withheld_because(ended);
+    let detail = format!("{what} while the API worked; the call was made, its answer is withheld");
     let mut response = Problem {
         status: StatusCode::BAD_GATEWAY,
         code: "answer-withheld",
         detail: &detail,
-        remedy: "ask the principal for a new delegation",
+        remedy,
         decision: Some(decision),
         retry_at: None,
         approval: None,

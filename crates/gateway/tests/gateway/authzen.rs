@@ -13,7 +13,7 @@ async fn post(world: &World, path: &str, body: impl Into<String>) -> Raw {
     send("POST", &format!("{}{path}", world.base), &headers, body.into()).await
 }
 
-async fn evaluate(world: &World, body: &Value) -> Value {
+pub(crate) async fn evaluate(world: &World, body: &Value) -> Value {
     let raw = post(world, "/access/v1/evaluation", body.to_string()).await;
     assert_eq!(raw.status, 200, "{}", raw.text);
     assert!(raw.json()["decision"].is_boolean(), "{}", raw.text);
@@ -36,7 +36,7 @@ fn question(holder: &Holder, name: &str, arguments: &Value) -> Value {
     })
 }
 
-fn ticket(holder: &Holder) -> Value {
+pub(crate) fn ticket(holder: &Holder) -> Value {
     question(holder, "get_ticket", &json!({"ticket_id": 8821}))
 }
 

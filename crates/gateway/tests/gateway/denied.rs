@@ -20,7 +20,7 @@ const STRANGER: &str = r#"{"code":"not-authenticated","reason":"the caller is no
 
 /// Refused as a stranger: one text, whatever was wrong. Whoever shows nothing,
 /// or nothing that can be read, is also told by HTTP where to ask.
-fn is_stranger(raw: &Raw) {
+pub(crate) fn is_stranger(raw: &Raw) {
     let json = raw.json();
     assert!(matches!(raw.status, 200 | 401), "{}", raw.text);
     assert_eq!((&json["error"]["code"], &json["id"]), (&json!(-32041), &json!(7)), "{}", raw.text);
@@ -31,7 +31,7 @@ fn is_stranger(raw: &Raw) {
     assert_eq!(data, serde_json::from_str::<Value>(STRANGER).unwrap());
 }
 
-fn is_denied(raw: &Raw, code: &str) {
+pub(crate) fn is_denied(raw: &Raw, code: &str) {
     let json = raw.json();
     assert_eq!(
         (raw.status, &json["error"]["code"], &json["id"]),
@@ -49,7 +49,7 @@ fn last_denial(world: &World) -> (String, bool) {
 }
 
 /// Calls `get_ticket` 8821 with what `change` makes of a good presentation.
-async fn ticket(world: &World, holder: &Holder) -> Raw {
+pub(crate) async fn ticket(world: &World, holder: &Holder) -> Raw {
     let arguments = json!({"ticket_id": 8821});
     world
         .call("get_ticket", arguments.clone(), Some(&holder.present("get_ticket", &arguments)))
@@ -61,7 +61,7 @@ fn disclosed(event: &Event, field: &str) -> Option<Json> {
     found.map(|(_, disclosure)| disclosure.value.clone())
 }
 
-fn nothing_happened(world: &World) {
+pub(crate) fn nothing_happened(world: &World) {
     assert!(world.tap.of("tools/call").is_empty());
     assert!(world.journal.decisions().is_empty());
     assert!(world.desk.call_log().unwrap().is_empty());

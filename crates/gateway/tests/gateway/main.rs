@@ -32,6 +32,7 @@ mod resumed;
 mod sessions;
 mod standing;
 mod stdio;
+mod stops;
 mod support;
 mod tasks;
 mod tls;

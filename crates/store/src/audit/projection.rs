@@ -14,8 +14,16 @@ use crate::view::View;
 use super::staging::Staging;
 
 /// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] =
-    &["actions", "derived", "revocations", "roles", "standing_signatures", "standings"];
+const WITHOUT_TEXTS: &[&str] = &[
+    "actions",
+    "derived",
+    "resumptions",
+    "revocations",
+    "roles",
+    "standing_signatures",
+    "standings",
+    "stops",
+];
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {

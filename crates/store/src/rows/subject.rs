@@ -7,6 +7,8 @@ use bailiwick_core::ids::{
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Notice;
+
 /// What can be revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -140,8 +142,9 @@ pub struct Revocation {
 /// it was read: the time just before the read is the follower's `as_of`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocations {
-    /// In order, those after the number asked for.
-    pub rows: Vec<Revocation>,
+    /// In order, those after the number asked for, with what was stopped and
+    /// resumed.
+    pub rows: Vec<Notice>,
     /// The follower's new position.
     pub upto: u64,
     /// Whether there are more than were returned: the follower is current only

@@ -1,6 +1,8 @@
 //! The table of routes.
 
-use super::{Answer, Call, agents, approvals, clients, grants, inbox, login, people, standings};
+use super::{
+    Answer, Call, agents, approvals, clients, grants, inbox, login, people, standings, stops,
+};
 use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
@@ -480,6 +482,48 @@ pub(super) static ROUTES: &[Route] = &[
             Access::Deed(Deed::TendPeople),
             None,
             approvals::vouch,
+        )
+    },
+    Route {
+        query: &["all"],
+        ..read(
+            "stops",
+            "/api/v1/stops",
+            "What is stopped now, newest first; with `all` also what was resumed.",
+            SIGNED_IN,
+            "Stops",
+            stops::list,
+        )
+    },
+    create(
+        "stop",
+        "/api/v1/stops",
+        "Stop an agent, a task, a workflow or everything, at once.",
+        SIGNED_IN,
+        Some("NewStop"),
+        "StopMade",
+        stops::stop,
+    ),
+    Route {
+        refusals: &[404],
+        ..read(
+            "stopShown",
+            "/api/v1/stops/{id}",
+            "One stop: why, by whom, and what is signed so that it ends.",
+            SIGNED_IN,
+            "Stop",
+            stops::show,
+        )
+    },
+    Route {
+        answer: (200, Some("Resuming")),
+        ..change(
+            "resume",
+            "/api/v1/stops/{id}/resumptions",
+            "Sign, as an owner, that a stop ends; everything takes two different people.",
+            Access::Deed(Deed::Resume),
+            Some("NewResumption"),
+            stops::resume,
         )
     },
     Route {

@@ -8,15 +8,16 @@ use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_store::{Filter, StoreError, StoredEntry};
+use bailiwick_core::stop::StopTarget;
+use bailiwick_store::{Filter, Grant, StoreError, StoredEntry};
 use serde::Deserialize;
 
 use super::views::{agent_line, client_line, entry_line, grant_line};
 use super::{Failure, Inner, Me, Visit, page};
 use crate::console::{
     ActivityFilter, ActivityPage, AgentPage, AgentsPage, ClientsPage, EntryPage, GrantLine,
-    GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section, Text,
-    ToolCard,
+    GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section,
+    Standing, Text, ToolCard,
 };
 use crate::http::standing;
 use crate::people::roles::Deed;
@@ -99,6 +100,7 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
             })?;
             let (grant, line, statement, roots) = found.ok_or(Failure::NotFound)?;
             let proof = cx.authority.grant_texts(&id)?.map(|(_, proof)| proof);
+            let stops = stops_of(cx, me, &grant, &line)?;
             let template = GrantPage {
                 frame: cx.frame(Some(me), Some(Section::Grants)),
                 grant: line,
@@ -124,10 +126,34 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
                     None => "the signature's text was erased",
                 }
                 .to_owned(),
+                stops,
             };
             Ok(page(StatusCode::OK, &template))
         })
         .await
+}
+
+/// What of a grant this person may stop, with the addresses that ask.
+fn stops_of(
+    cx: &Inner,
+    me: &Me,
+    grant: &Grant,
+    line: &GrantLine,
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    if !line.standing.is_open() || line.standing == Standing::Stopped {
+        return Ok(Vec::new());
+    }
+    let task = cx.authority.store().read(|view| view.task(&grant.task))?;
+    let workflow = task.map(|task| StopTarget::Workflow(task.row.workflow));
+    let task = Some(StopTarget::Task(grant.task.clone()));
+    let mut offered = Vec::new();
+    for (word, target) in [("Stop the task", task), ("Stop the workflow", workflow)] {
+        let Some(target) = target else { continue };
+        if cx.authority.may_stop(&me.person, &target)? {
+            offered.push((word, format!("/stop?target={target}")));
+        }
+    }
+    Ok(offered)
 }
 
 pub(super) async fn agents(visit: Visit) -> Response {
@@ -172,6 +198,7 @@ pub(super) async fn agent(Path(id): Path<String>, visit: Visit) -> Response {
                         status: instance.status,
                     })
                     .collect(),
+                can_stop: cx.authority.may_stop(&me.person, &StopTarget::Agent(id.clone()))?,
                 can_pause: me.may(Deed::PauseAgents),
                 can_retire: me.may(Deed::RetireAgents),
             };

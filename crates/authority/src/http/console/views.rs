@@ -4,6 +4,7 @@ use bailiwick_core::grant::Statement;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Agent, Client, Grant, StoreError, Stored, StoredEntry, Subject, View};
 use url::Url;
@@ -73,6 +74,7 @@ pub(super) fn agent_line(view: &View<'_>, agent: &Stored<Agent>) -> Result<Agent
         owner: owner.map(|id| Text::of(id.as_str())),
         status: agent.status,
         revoked: view.is_revoked(&subject)?.is_some(),
+        stopped: view.stopped(&[StopTarget::Agent(agent.id.clone())])?.is_some(),
         publisher: agent.publisher.as_ref().map(Text::of),
         version: agent.version.as_ref().map(Text::of),
         instances: instances.iter().filter(active).count(),
@@ -128,6 +130,7 @@ pub(super) fn words(kind: &str) -> String {
         Some(Kind::ActionCompleted) => "call completed",
         Some(Kind::Revoked) => "taken back",
         Some(Kind::PrincipalInvited) => "passkey link made",
+        Some(Kind::ResumeSigned) => "resuming signed",
         Some(Kind::InstanceInvited) => "enrolment token made",
         _ => "",
     };

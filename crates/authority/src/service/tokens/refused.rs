@@ -11,6 +11,9 @@ impl From<StoreError> for OAuthError {
     }
 }
 
+/// Seconds after which a client asks again about what is stopped.
+const STOPPED_SECONDS: u32 = 30;
+
 /// What a client hears of a refusal.
 pub(in crate::service) fn oauth(refusal: Refusal) -> OAuthError {
     let code = match &refusal {
@@ -18,6 +21,8 @@ pub(in crate::service) fn oauth(refusal: Refusal) -> OAuthError {
             return OAuthError::unavailable(refusal.code());
         }
         Refusal::Installation { .. } => return OAuthError::server(refusal.code()),
+        // It goes on some time: nobody must give up what they hold for it.
+        Refusal::Stopped { .. } => Code::TemporarilyUnavailable,
         Refusal::NothingThere { .. } => Code::InvalidTarget,
         Refusal::Expand(_) => Code::InvalidScope,
         Refusal::NotForBearer { .. } => Code::InvalidDpopProof,
@@ -28,7 +33,14 @@ pub(in crate::service) fn oauth(refusal: Refusal) -> OAuthError {
         Refusal::Exceeded(_) => "beyond the principal's ceiling: ",
         _ => "",
     };
-    OAuthError::new(code, refusal.code(), format!("{part}{refusal}; {}", refusal.remedy()))
+    let error =
+        OAuthError::new(code, refusal.code(), format!("{part}{refusal}; {}", refusal.remedy()));
+    match refusal {
+        Refusal::Stopped { .. } => {
+            OAuthError { retry_after_seconds: Some(STOPPED_SECONDS), ..error }
+        }
+        _ => error,
+    }
 }
 
 /// What a principal hears of a grant that cannot be prepared as it was asked

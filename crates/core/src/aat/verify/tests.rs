@@ -121,6 +121,7 @@ impl Registry for Register {
                 ended: false,
             }),
             revoked: self.revoked.clone(),
+            stop: None,
             exceeds: None,
             revocations_as_of: self.as_of,
             last_durable: Timestamp::from_seconds(NOW - 3600),
