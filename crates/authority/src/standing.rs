@@ -201,6 +201,7 @@ pub fn read(
             not_after: c.grant.expires,
             attested: c.grant.attested,
             ended,
+            account: c.grant.account,
         }),
         revoked: revoked.map(str::to_owned),
         exceeds: exceeds.map(str::to_owned),

@@ -210,7 +210,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         digest: authority.grant_digest,
         not_after: now.plus_seconds(3600),
         attested: false,
-        ended: false,
+        ended: false, account: None,
     };
     registry.grant(authority.grant.clone(), standing);
     let scope = expand(&workflow, &["orders:refund".to_owned()]);

@@ -11,6 +11,7 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "authority_requests",
     "verdicts",
     "approvals",
     "revocations",
@@ -289,6 +290,10 @@ impl View<'_> {
             ),
             Row::Approval(a) => self.apply_approval(a, entry),
             Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
+            Row::AuthorityRequest(r) => self.apply_request(r, entry),
+            Row::AuthorityRequestState { request, state, grant } => {
+                self.apply_request_state(request, *state, grant.as_ref(), time)
+            }
             Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
         }
@@ -386,8 +391,8 @@ impl View<'_> {
             ),
             Row::Grant(g) => self.put(
                 "INSERT INTO grants (org, id, digest, task, agent, principal, attested, starts,
-                                     expires, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                     expires, account, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 (
                     org,
                     g.id.as_str(),
@@ -398,6 +403,7 @@ impl View<'_> {
                     g.attested,
                     g.starts.millis(),
                     g.expires.millis(),
+                    g.account.as_ref().map(|account| account.bytes().as_slice()),
                     entry,
                 ),
                 "grant",

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_vault.sql"),
     include_str!("schema/0006_lives.sql"),
     include_str!("schema/0007_approvals.sql"),
+    include_str!("schema/0008_requests.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -37,6 +37,7 @@ mod policies;
 mod query;
 mod rebuild;
 mod registry;
+mod requests;
 mod rows;
 mod seal;
 mod store;
@@ -47,6 +48,7 @@ mod view;
 mod writer;
 
 pub use approvals::MAX_APPROVALS;
+pub use requests::MAX_REQUESTS;
 pub use audit::{AuditInput, Finding, Report, audit};
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
@@ -59,10 +61,10 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Charge, Charged, Client,
+    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Charge, Charged, Client,
     ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
     Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
-    Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
+    RequestState, Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
     TokenForm, ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};

@@ -122,7 +122,7 @@ async fn fixed(policies: Policies) -> Fixed {
         digest: Digest::from_array([9; 32]),
         not_after: at(900),
         attested: false,
-        ended: false,
+        ended: false, account: None,
     };
     registry.grant(authority(&workflow).grant, standing);
     let catalogue = Arc::new(MemoryCatalogue::default());

@@ -118,7 +118,7 @@ impl Registry for Register {
                 digest: question.authority.grant_digest,
                 not_after: Timestamp::from_seconds(NOW + 900),
                 attested: false,
-                ended: false,
+                ended: false, account: None,
             }),
             revoked: self.revoked.clone(),
             exceeds: None,

@@ -221,7 +221,7 @@ impl World {
             digest: authority.grant_digest,
             not_after: self.host.now().plus_seconds(3600),
             attested: false,
-            ended,
+            ended, account: None,
         };
         self.registry.grant(authority.grant.clone(), standing);
     }
