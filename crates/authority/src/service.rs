@@ -45,6 +45,7 @@ mod places;
 mod policies;
 mod provider_logins;
 mod registry;
+mod requests;
 mod revocations;
 mod statuses;
 mod tokens;
@@ -53,7 +54,7 @@ mod vault;
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
 pub use approver_keys::OwnApproverKey;
-pub use consent::{Asking, ConsentError};
+pub use consent::{Asking, ConsentError, Origin};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
 pub use erasure::{Erased, Erasure};
@@ -63,6 +64,9 @@ pub use logins::{LOGIN_SECONDS, Login};
 pub use passkeys::OwnPasskey;
 pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
+pub use requests::{
+    Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken,
+};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;
