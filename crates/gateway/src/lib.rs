@@ -40,6 +40,7 @@ mod pins;
 pub mod ports;
 mod questions;
 mod relay;
+pub mod requests;
 pub mod rpc;
 #[cfg(test)]
 mod samples;

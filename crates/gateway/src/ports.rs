@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 use crate::broker::Carried;
 pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
+pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
 pub use crate::stages::approval::Used;
 
@@ -372,6 +373,8 @@ pub struct Ports {
     pub catalogue: Arc<dyn Catalogue>,
     /// Calls that wait for a person.
     pub holds: Arc<dyn Holds>,
+    /// Requests for more authority.
+    pub requests: Arc<dyn Requests>,
     /// Credentials of tool servers.
     pub vault: Arc<dyn Vault>,
     /// Clock and entropy.
