@@ -19,6 +19,7 @@ mod grants;
 pub mod headers;
 mod notices;
 mod people;
+mod requests;
 mod text;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
@@ -37,5 +38,6 @@ pub use consent::{
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
+pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
 pub use text::{Moment, Text};

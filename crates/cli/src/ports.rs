@@ -28,7 +28,9 @@ pub(crate) use catalogue::tool_changed;
 pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 
 mod holds;
+mod requests;
 pub(crate) use holds::StoreHolds;
+pub(crate) use requests::AuthorityRequests;
 #[cfg(test)]
 pub(crate) use holds::voided;
 

@@ -36,6 +36,7 @@ pub(crate) mod policy;
 mod principal;
 mod remote;
 mod renew;
+mod requests;
 mod revoke;
 mod run;
 mod scope;
@@ -62,6 +63,10 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
     };
     if let Verb::Approvals(verb) = args.verb {
         approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Verb::Requests(verb) = args.verb {
+        requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(at) = &at {
@@ -108,7 +113,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Keys(verb) => keys::run(verb, &dir, out)?,
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
-        Verb::Approvals(_) => {}
+        Verb::Approvals(_) | Verb::Requests(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

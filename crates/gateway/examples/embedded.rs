@@ -23,7 +23,7 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -179,6 +179,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         registry: registry.clone(),
         journal: journal.clone(),
         holds: Arc::new(MemoryHolds::new(journal.clone())),
+        requests: Arc::new(MemoryRequests::default()),
         host: host.clone(),
         catalogue,
     };

@@ -40,7 +40,7 @@ const OPERATION: &str = "tools/request_authority";
 /// Member of a result's `_meta` with what was granted, as chain files have it.
 pub const DELEGATION: &str = "io.bailiwick/delegation";
 /// Where it is asked over HTTP.
-const PATH: &str = "/access/v1/requests";
+pub const PATH: &str = "/access/v1/requests";
 /// The tool server under whose name questions over HTTP stand in the record.
 const OWN: &str = "bailiwick";
 
@@ -303,6 +303,11 @@ fn result(request: &CallRequest, Answered { answer, delegation }: Answered) -> R
 }
 
 async fn over_http(State(gateway): State<Gateway>, request: Request) -> Response {
+    answer(&gateway, request).await
+}
+
+/// Answers a request at [`PATH`], for a caller in the same process.
+pub async fn answer(gateway: &Gateway, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(own) = ServerName::parse(OWN) else { return StatusCode::NOT_FOUND.into_response() };
     let config = &gateway.config;
@@ -339,7 +344,7 @@ async fn over_http(State(gateway): State<Gateway>, request: Request) -> Response
     };
     let uri = format!("{}{PATH}", config.public_url);
     let at = ("POST", Some(uri.as_str()));
-    let (stopped, why) = match identify_message(&gateway, &own, &presentation, at, None, now).await
+    let (stopped, why) = match identify_message(gateway, &own, &presentation, at, None, now).await
     {
         Ok(caller) => match gateway.ask_for_more(&caller, &arguments).await {
             Ok(Answered { answer, delegation }) => {

@@ -10,6 +10,8 @@ pub enum Section {
     Home,
     /// Calls that wait for a person.
     Approvals,
+    /// What agents ask for that they lack.
+    Requests,
     /// One's own grants and delegations.
     Grants,
     /// One's own accounts at tool servers.
@@ -35,6 +37,7 @@ impl Section {
         match self {
             Self::Home => ("Overview", "/"),
             Self::Approvals => ("Approvals", "/approvals"),
+            Self::Requests => ("Requests", "/requests"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
             Self::Agents => ("Agents", "/agents"),
@@ -88,6 +91,7 @@ impl Frame {
         let sections = [
             (Section::Home, Deed::TendOwn),
             (Section::Approvals, Deed::TendOwn),
+            (Section::Requests, Deed::TendOwn),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
@@ -134,13 +138,14 @@ mod tests {
         };
         assert_eq!(
             names(&[]),
-            ["Overview", "Approvals", "My grants", "Accounts", "Agents", "Activity"]
+            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Agents", "Activity"]
         );
         assert_eq!(
             names(&[Role::Auditor]),
             [
                 "Overview",
                 "Approvals",
+                "Requests",
                 "My grants",
                 "Accounts",
                 "Agents",
@@ -154,6 +159,7 @@ mod tests {
             [
                 "Overview",
                 "Approvals",
+                "Requests",
                 "My grants",
                 "Accounts",
                 "Agents",

@@ -40,6 +40,7 @@ mod grants;
 mod login;
 mod openapi;
 mod people;
+mod requests;
 mod routes;
 #[cfg(test)]
 mod tests;

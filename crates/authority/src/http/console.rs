@@ -45,6 +45,7 @@ mod pages;
 mod people;
 mod programs;
 mod provider;
+mod requests;
 mod take_back;
 mod views;
 mod visit;
@@ -251,6 +252,11 @@ pub fn console_router(console: Console) -> Router {
         .route("/approvals/mark", get(approvals::mark))
         .route("/approvals/{id}", get(approvals::show))
         .route("/approvals/{id}/verdict", post(approvals::say))
+        .route("/requests", get(requests::list))
+        .route("/requests/mark", get(requests::mark))
+        .route("/requests/{id}", get(requests::show))
+        .route("/requests/{id}/grant", post(requests::grant))
+        .route("/requests/{id}/refuse", post(requests::refuse))
         .route("/grants", get(pages::grants))
         .route("/grants/{id}", get(pages::grant))
         .route("/grants/{id}/revoke", get(take_back::ask_grant).post(take_back::grant))

@@ -63,7 +63,11 @@ pub(super) fn run(
 /// Whether a verb can be done elsewhere at all.
 pub(super) fn is_offered(verb: &Verb) -> bool {
     match verb {
-        Verb::Agent(_) | Verb::Approvals(_) | Verb::Client(_) | Verb::Grant(_) => true,
+        Verb::Agent(_)
+        | Verb::Approvals(_)
+        | Verb::Client(_)
+        | Verb::Grant(_)
+        | Verb::Requests(_) => true,
         Verb::Principal(verb) => !matches!(
             verb,
             PrincipalVerb::Login { .. }
