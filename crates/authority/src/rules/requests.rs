@@ -346,7 +346,7 @@ impl Answering<'_> {
 ///
 /// # Errors
 /// [`Refusal::NoEntropy`].
-pub(crate) fn granted(
+pub fn granted(
     moment: &Moment<'_>,
     installation: &Installation,
     answering: &Answering<'_>,
