@@ -38,6 +38,6 @@ pub use consent::{
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
-pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
+pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use text::{Moment, Text};

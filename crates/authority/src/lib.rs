@@ -46,8 +46,9 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
-    Erasure, Granter, Invited, LOGIN_SECONDS, Lesser, ListedApproval, ListedRequest, Login, NewCredential, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, Origin, PrepareOptions, PublishedKey, Recovered, Removed,
-    RequestAnswer, Sayer, ShownApproval, ShownRequest, ShownVerdict, SignedIn, Statuses, Taken, Target, Then, TokenAnswer, ToolState,
-    relying_party, spoken,
+    Erasure, Granter, Invited, LOGIN_SECONDS, Lesser, ListedApproval, ListedRequest, Login,
+    NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions,
+    PublishedKey, Recovered, Removed, RequestAnswer, Sayer, ShownApproval, ShownRequest,
+    ShownVerdict, SignedIn, Statuses, Taken, Target, Then, TokenAnswer, ToolState, relying_party,
+    spoken,
 };

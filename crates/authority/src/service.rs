@@ -64,9 +64,7 @@ pub use logins::{LOGIN_SECONDS, Login};
 pub use passkeys::OwnPasskey;
 pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
-pub use requests::{
-    Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken,
-};
+pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use statuses::Statuses;
 pub use tokens::TokenAnswer;

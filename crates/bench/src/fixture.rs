@@ -227,7 +227,8 @@ impl Enrolled {
             digest: authority.grant_digest,
             not_after: now.plus_seconds(900),
             attested: false,
-            ended: false, account: None,
+            ended: false,
+            account: None,
         };
         let revoked = (0..1000_u32).map(|i| sha256(&i.to_le_bytes())).collect();
         Ok(Self {

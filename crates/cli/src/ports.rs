@@ -30,9 +30,9 @@ pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 mod holds;
 mod requests;
 pub(crate) use holds::StoreHolds;
-pub(crate) use requests::AuthorityRequests;
 #[cfg(test)]
 pub(crate) use holds::voided;
+pub(crate) use requests::AuthorityRequests;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;

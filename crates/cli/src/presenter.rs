@@ -115,8 +115,10 @@ impl ChainPresenter {
     /// Further chains of the same task that can be used now.
     pub(crate) fn siblings(&self) -> Vec<Moment<'_>> {
         let now = host::now();
-        let moment = |shown: &Arc<Shown>| {
-            Moment { shown: Arc::clone(shown), key: &self.key, is_sibling: true }
+        let moment = |shown: &Arc<Shown>| Moment {
+            shown: Arc::clone(shown),
+            key: &self.key,
+            is_sibling: true,
         };
         self.asked().iter().filter_map(|asked| asked.usable(now)).map(moment).collect()
     }

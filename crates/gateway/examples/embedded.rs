@@ -23,7 +23,8 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault,
+    SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -211,7 +212,8 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         digest: authority.grant_digest,
         not_after: now.plus_seconds(3600),
         attested: false,
-        ended: false, account: None,
+        ended: false,
+        account: None,
     };
     registry.grant(authority.grant.clone(), standing);
     let scope = expand(&workflow, &["orders:refund".to_owned()]);

@@ -18,8 +18,8 @@ use futures_util::future::BoxFuture;
 
 use crate::broker::Carried;
 pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
-pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::holds::{HeldCall, Hold, HoldRefusal, Holds, Spoken, Waiting};
+pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::stages::approval::Used;
 
 /// Clock and entropy.

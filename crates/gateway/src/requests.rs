@@ -14,8 +14,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use bailiwick_core::accountable::Facts;
 use bailiwick_core::aat::verify::Chain;
+use bailiwick_core::accountable::Facts;
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, RequestId, ServerName, TaskId};
@@ -208,7 +208,10 @@ pub(crate) fn definition(workflow: &Workflow) -> Json {
         .with("maxItems", 16u64);
     let properties = Object::new()
         .with("scope", scope)
-        .with("reason", text("string", "why you need it").with("minLength", 1u64).with("maxLength", 1000u64))
+        .with(
+            "reason",
+            text("string", "why you need it").with("minLength", 1u64).with("maxLength", 1000u64),
+        )
         .with("seconds", text("integer", "for how long at most").with("minimum", 60u64))
         .with("request", text("string", "the id of an earlier request, alone: where it stands"));
     let schema = Object::new()
@@ -344,8 +347,7 @@ pub async fn answer(gateway: &Gateway, request: Request) -> Response {
     };
     let uri = format!("{}{PATH}", config.public_url);
     let at = ("POST", Some(uri.as_str()));
-    let (stopped, why) = match identify_message(gateway, &own, &presentation, at, None, now).await
-    {
+    let (stopped, why) = match identify_message(gateway, &own, &presentation, at, None, now).await {
         Ok(caller) => match gateway.ask_for_more(&caller, &arguments).await {
             Ok(Answered { answer, delegation }) => {
                 let answer = match delegation {
@@ -354,9 +356,7 @@ pub async fn answer(gateway: &Gateway, request: Request) -> Response {
                 };
                 return wire::json(StatusCode::OK, &answer.into());
             }
-            Err(refusal) => {
-                (Stopped::known(refusal.denial(), caller.present), refusal.why())
-            }
+            Err(refusal) => (Stopped::known(refusal.denial(), caller.present), refusal.why()),
         },
         Err(stopped) => (stopped, None),
     };

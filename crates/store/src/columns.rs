@@ -11,8 +11,8 @@ use rusqlite::types::Type;
 
 use crate::rows::{
     Agent, Approval, AuthorityRequest, Candidate, Client, Credential, Delegation, Derived,
-    Entitlements, Grant, Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Verdict,
-    Workflow,
+    Entitlements, Grant, Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task,
+    ToolServer, Verdict, Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]

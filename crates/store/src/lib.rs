@@ -48,7 +48,6 @@ mod view;
 mod writer;
 
 pub use approvals::MAX_APPROVALS;
-pub use requests::MAX_REQUESTS;
 pub use audit::{AuditInput, Finding, Report, audit};
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
@@ -60,12 +59,13 @@ pub use notes::{Left, Note, Notes};
 pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
+pub use requests::MAX_REQUESTS;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Charge, Charged, Client,
-    ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
-    Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy, Principal,
-    RequestState, Revocation, Revocations, Row, Said, Spent, Status, Stored, StoredEntry, Subject, Task,
-    TokenForm, ToolServer, UnknownText, Verdict, Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Charge,
+    Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived,
+    Entitlements, Grant, Holder, IdentityMode, Instance, OpenAction, Pin, PinStatus, Place, Policy,
+    Principal, RequestState, Revocation, Revocations, Row, Said, Spent, Status, Stored,
+    StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use store::{Claim, Joined, Options, Store};

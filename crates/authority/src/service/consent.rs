@@ -120,9 +120,8 @@ impl Kept {
             Asker::Client(request) => Object::new().with("request", request.to_json(issuer)),
             Asker::Agent(id) => Object::new().with("answers", id),
         };
-        let mut object = object
-            .with("principal", &self.principal)
-            .with("narrowed", self.is_narrowed);
+        let mut object =
+            object.with("principal", &self.principal).with("narrowed", self.is_narrowed);
         if let Some(prepared) = &self.prepared {
             object.insert("prepared", prepared.to_json());
         }
@@ -324,8 +323,7 @@ impl Authority {
         if asking.prepared.is_some() || asked.as_ref().is_some_and(|asked| asked != workflow) {
             return Err(gone().into());
         }
-        let beyond =
-            |s: &&String| !request.scope.is_empty() && !request.scope.contains(s);
+        let beyond = |s: &&String| !request.scope.is_empty() && !request.scope.contains(s);
         if scope.iter().find(beyond).is_some() {
             return Err(Refusal::from(NarrowError::Wider { member: "scope" }).into());
         }

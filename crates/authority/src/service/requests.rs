@@ -375,7 +375,9 @@ impl Authority {
         })?;
         let (id, by) = (id.clone(), if who.is_some() { "granter" } else { "operator" });
         let asked = shown.listed.request.entry.clone();
-        self.commit(move |cx, _, moment| requests::read(moment, &cx.installation, &id, &asked, by))?;
+        self.commit(move |cx, _, moment| {
+            requests::read(moment, &cx.installation, &id, &asked, by)
+        })?;
         Ok(shown)
     }
 

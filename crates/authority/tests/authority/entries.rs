@@ -35,8 +35,8 @@ use bailiwick_core::ids::{
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
-use bailiwick_policy::{Bundle, Workflow};
 use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_policy::{Bundle, Workflow};
 use bailiwick_store::{
     Approval, ApprovalState, ClientSource, IdentityMode, Instance, Place, Row, Status, StoreError,
     Task, VaultKey,

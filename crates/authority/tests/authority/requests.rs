@@ -1,13 +1,15 @@
 //! Requests of agents for more authority: what they may ask, how long it waits, and
 //! what a grant may answer.
 
-use bailiwick_authority::rules::delegations::{Issued, Options, Prepared};
+use bailiwick_authority::rules::delegations::{Issued, Narrowing, Options, Prepared};
 use bailiwick_authority::rules::requests::{Asker, MAX_HOURLY, MAX_OPEN, Wanted};
 use bailiwick_authority::{Granter, Lesser, PrepareOptions, RequestAnswer, Target};
-use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::crypto::{Digest, Signer as _, base64url, sha256};
 use bailiwick_core::ids::RequestId;
 use bailiwick_core::json::Object;
 
+use crate::authenticator::Authenticator;
+use crate::people::{enrol, party};
 use crate::support::*;
 
 fn issued(world: &World, minutes: i64) -> Issued {
@@ -154,6 +156,48 @@ fn the_budget_of_an_answer_counts_where_the_tasks_did() {
     let renewed = world.authority.request_answer(&again, &second).unwrap().taken.unwrap();
     assert_ne!(renewed.root, taken.root);
     assert_eq!(renewed.grant, taken.grant);
+}
+
+#[test]
+fn a_person_grants_on_the_consent_page_by_passkey_and_a_session_alone_grants_nothing() {
+    let world = World::desk();
+    let a = &world.authority;
+    let (mut mine, mut other) = (Authenticator::new(URL), Authenticator::new(URL));
+    let me = a.session(&enrol(&world, "user:142", &mut mine)).unwrap().unwrap();
+    let them = a.session(&enrol(&world, "user:143", &mut other)).unwrap().unwrap();
+    let root = issued(&world, 60);
+    let id = asked(&world, &root, &["orders:read", "ticket:9000"]).request;
+    let whole = Lesser::default();
+    assert_eq!(code(a.request_begin(&them, &id, &whole)), "unknown-name");
+    assert!(a.requests(Some(&them), true, 10).unwrap().is_empty());
+    assert_eq!(a.requests(Some(&me), true, 10).unwrap().len(), 1);
+    let page = a.request_begin(&me, &id, &whole).unwrap();
+    let digest = |page| {
+        let statement = a.consent(page, &me).unwrap().prepared.unwrap().statement;
+        base64url(statement.digest().bytes())
+    };
+    // Whoever has the session, and not the passkey, signs nothing.
+    let forged = a.consent_sign(&party(), &page, &me, &other.sign(&digest(&page)));
+    assert!(forged.is_err());
+    let narrowing = Narrowing {
+        requested: ["orders:read".to_owned()].into(),
+        tools: ["mcp:support-desk:tools/get_order".to_owned()].into(),
+        minutes: Some(5),
+        ..Narrowing::default()
+    };
+    let narrowed = a.consent_narrow(&page, &me, &narrowing).unwrap();
+    let signed = mine.sign(&digest(&narrowed));
+    let location = a.consent_sign(&party(), &narrowed, &me, &signed).unwrap();
+    assert_eq!(location, format!("/requests/{id}"));
+    let answer = a.request_answer(&asker(&world, &root), &id).unwrap();
+    let taken = answer.taken.unwrap();
+    assert_eq!((answer.state, taken.scope), ("granted", vec!["orders:read".to_owned()]));
+    assert_eq!(world.verdict(&[&taken.root], 21), "allow");
+    // Refusing on that page refuses the request.
+    let id = asked(&world, &root, &["ticket:1"]).request;
+    let page = a.request_begin(&me, &id, &whole).unwrap();
+    assert_eq!(a.consent_deny(&page, &me).unwrap(), format!("/requests/{id}"));
+    assert_eq!(a.request_answer(&asker(&world, &root), &id).unwrap().state, "refused");
 }
 
 #[test]

@@ -29,7 +29,8 @@ impl Bridge {
             let mut chains = self.way.chains(asks);
             while let Some(moment) = chains.next() {
                 let compose = || {
-                    let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
+                    let (mut headers, body) =
+                        self.way.compose(Some(id), method, params, &moment)?;
                     if method == "tools/call" {
                         headers.extend(self.mirrored(params));
                     }

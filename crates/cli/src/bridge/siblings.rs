@@ -120,7 +120,9 @@ impl Way {
         match noted {
             Ok(true) => tracing::info!(request = id, "what was granted is taken up"),
             Ok(false) => {}
-            Err(e) => tracing::warn!(request = id, code = %e.code, "what was granted cannot be used"),
+            Err(e) => {
+                tracing::warn!(request = id, code = %e.code, "what was granted cannot be used")
+            }
         }
     }
 

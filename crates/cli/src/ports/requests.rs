@@ -28,8 +28,7 @@ impl Requests for AuthorityRequests {
 fn ask(authority: &Authority, asker: Asker, asking: Asking) -> Result<Answered, RequestRefusal> {
     let Asker { principal, agent, instance, holder, task, grant, root, leaf } = asker;
     let principal = Alias::parse(&principal).map_err(|_| RequestRefusal::Unavailable)?;
-    let asker =
-        requests::Asker { principal, agent, instance, holder, task, grant, root, leaf };
+    let asker = requests::Asker { principal, agent, instance, holder, task, grant, root, leaf };
     let answered = match asking {
         Asking::More { scope, reason, seconds } => {
             authority.request_authority(&asker, &Wanted { scope, reason, seconds })

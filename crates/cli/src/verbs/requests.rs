@@ -46,7 +46,8 @@ impl Place {
                 Ok(found.iter().map(|listed| listed.to_json().into()).collect())
             }
             Self::At(login) => {
-                let answer = Self::get(login, if all { "/requests?all=true" } else { "/requests" })?;
+                let answer =
+                    Self::get(login, if all { "/requests?all=true" } else { "/requests" })?;
                 let list = answer.member("requests").and_then(Json::as_array);
                 Ok(list.unwrap_or_default().to_vec())
             }

@@ -143,7 +143,8 @@ fn a_request_is_granted_in_part_and_never_in_more() {
     world.assert_denied(&order(&world, &sibling), "tool-not-delegated");
     let statement = world.ok(&["grant", "show", granted["grant"].as_str().unwrap()]);
     let statement = &statement["statement"];
-    let window = statement["not_after"].as_i64().unwrap() - statement["not_before"].as_i64().unwrap();
+    let window =
+        statement["not_after"].as_i64().unwrap() - statement["not_before"].as_i64().unwrap();
     assert!(window <= 120, "{statement}");
     assert_eq!(attempt(&[]), "request-settled");
 }
@@ -153,9 +154,8 @@ fn a_refusal_is_told_with_its_words_and_needs_the_persons_own_key() {
     let world = World::new(EXE);
     let chain = world.delegate(&["ticket:8821"], &[]);
     let id = wants(&world, &chain, &["refund:4711"]);
-    let refuse = |key: &str| {
-        world.run(&["requests", "refuse", &id, "--key", key, "--note", "not this one"])
-    };
+    let refuse =
+        |key: &str| world.run(&["requests", "refuse", &id, "--key", key, "--note", "not this one"]);
     let keyless = world.run(&["requests", "refuse", &id]);
     assert_eq!(keyless.code(), "argument-missing");
     // Another's name with one's own key; and somebody who may not see it.
@@ -234,7 +234,10 @@ fn somebody_else_grants_as_themselves_within_their_own_ceiling() {
     let under = world.ok(&["requests", "show", &id])["under"].as_str().unwrap().to_owned();
     let first = world.ok(&["grant", "show", &under])["statement"].clone();
     assert_eq!(statement["principal"]["subject"], OWNER);
-    assert_eq!((&statement["task"], first["principal"]["subject"].as_str()), (&first["task"], Some(PRINCIPAL)));
+    assert_eq!(
+        (&statement["task"], first["principal"]["subject"].as_str()),
+        (&first["task"], Some(PRINCIPAL))
+    );
     let (bundle, trust) = (world.path("evidence.json"), world.path("trust.json"));
     world.ok(&["evidence", "get", &decision, "-o", &bundle]);
     world.ok(&["keys", "trust", "-o", &trust]);
@@ -302,7 +305,10 @@ fn what_is_no_request_is_refused_by_name_and_a_flood_is_bounded() {
         (json!({"scope": ["orders:read"], "reason": reason}), "request-malformed"),
         (json!({"scope": ["orders:read"], "reason": "r", "seconds": 1}), "request-malformed"),
         (json!({"scope": ["orders:read"], "reason": "r", "seconds": 999999}), "window-too-long"),
-        (json!({"scope": ["orders:read"], "reason": "r", "principal": "user:me"}), "request-malformed"),
+        (
+            json!({"scope": ["orders:read"], "reason": "r", "principal": "user:me"}),
+            "request-malformed",
+        ),
         (json!({"scope": "orders:read", "reason": "r"}), "request-malformed"),
         (json!({"request": "no id"}), "request-malformed"),
     ] {

@@ -13,13 +13,24 @@ use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 
 /// Takes every request, and nobody decides.
 #[derive(Default)]
-pub struct MemoryRequests(Mutex<Vec<(Asker, Asking)>>);
+pub struct MemoryRequests(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    asked: Vec<(Asker, Asking)>,
+    fault: Option<RequestRefusal>,
+}
 
 impl MemoryRequests {
     /// What was asked, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<(Asker, Asking)> {
-        lock(&self.0).clone()
+        lock(&self.0).asked.clone()
+    }
+
+    /// Refuses like this from now on, or not any more.
+    pub fn set_fault(&self, fault: Option<RequestRefusal>) {
+        lock(&self.0).fault = fault;
     }
 }
 
@@ -33,8 +44,13 @@ impl Requests for MemoryRequests {
             Asking::Stands(id) => id.clone(),
             Asking::More { .. } => RequestId::mint(Timestamp::from_seconds(1), [7; 10]),
         };
-        lock(&self.0).push((asker, asking));
+        let mut kept = lock(&self.0);
+        kept.asked.push((asker, asking));
         let answer = Object::new().with("request", &id).with("status", "pending");
-        async move { Ok(Answered { answer, delegation: None }) }.boxed()
+        let answered = match kept.fault.clone() {
+            Some(fault) => Err(fault),
+            None => Ok(Answered { answer, delegation: None }),
+        };
+        async move { answered }.boxed()
     }
 }

@@ -26,8 +26,8 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::Presentation;
 use bailiwick_gateway::ports::{Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry,
-    MemoryRequests, MemoryVault,
+    FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests,
+    MemoryVault,
 };
 use bailiwick_gateway::{Config, Gateway, router, serve};
 use bailiwick_policy::catalogue::Definition;
@@ -123,7 +123,8 @@ async fn fixed(policies: Policies) -> Fixed {
         digest: Digest::from_array([9; 32]),
         not_after: at(900),
         attested: false,
-        ended: false, account: None,
+        ended: false,
+        account: None,
     };
     registry.grant(authority(&workflow).grant, standing);
     let catalogue = Arc::new(MemoryCatalogue::default());
@@ -148,8 +149,7 @@ async fn fixed(policies: Policies) -> Fixed {
     let holds = Arc::new(MemoryHolds::new(journal.clone()));
     let requests = Arc::new(MemoryRequests::default());
     let journal_port = journal.clone();
-    let ports =
-        Ports { registry, journal: journal_port, catalogue, holds, requests, vault, host };
+    let ports = Ports { registry, journal: journal_port, catalogue, holds, requests, vault, host };
     let gateway = Gateway::new(config, ports).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/mcp/desk", listener.local_addr().unwrap());

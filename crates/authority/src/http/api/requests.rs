@@ -65,7 +65,8 @@ pub(super) fn prepare(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, 
 
 pub(super) fn grant(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let member = |name: &str| call.body.member(name).cloned().unwrap_or(Json::Null);
-    let prepared = Object::new().with("statement", member("statement")).with("seal", member("seal"));
+    let prepared =
+        Object::new().with("statement", member("statement")).with("seal", member("seal"));
     let prepared = Prepared::from_json(&prepared.into()).map_err(|e| problem(&e.into()))?;
     let (statement, person) = (&prepared.statement, &me(login)?.person);
     // SECURITY: nobody brings somebody else's grant, and it answers this request.

@@ -9,7 +9,9 @@ use bailiwick_core::ids::RequestId;
 use bailiwick_core::json::Object;
 
 use super::{Failure, Inner, Me, Visit, json, page, see};
-use crate::console::{AskedShorthand, Moment, RequestLine, RequestPage, RequestsPage, Section, Text};
+use crate::console::{
+    AskedShorthand, Moment, RequestLine, RequestPage, RequestsPage, Section, Text,
+};
 use crate::refusal::Refusal;
 use crate::{Granter, Lesser, ListedRequest, ShownRequest};
 

@@ -9,9 +9,9 @@ use bailiwick_store::{Agent, Client, Grant, StoreError, Stored, StoredEntry, Sub
 use url::Url;
 
 use super::failure::map_command;
-use crate::{Asking, Origin};
 use crate::console::{AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Text};
 use crate::http::standing;
+use crate::{Asking, Origin};
 
 /// Who asks.
 pub(super) fn client_card(asking: &Asking) -> ClientCard {

@@ -137,9 +137,10 @@ impl ShownRequest {
     #[must_use]
     pub fn to_json(&self) -> Object {
         let r = &self.listed.request;
-        let scope = self.scope.as_ref().map(|scope| {
-            Json::Array(scope.iter().map(|s| s.as_str().into()).collect())
-        });
+        let scope = self
+            .scope
+            .as_ref()
+            .map(|scope| Json::Array(scope.iter().map(|s| s.as_str().into()).collect()));
         self.listed
             .to_json()
             .with("scope", scope)

@@ -14,7 +14,11 @@ use crate::rules::delegations::{self, Recipient, choose_instance};
 impl Authority {
     /// A root under the grant that answers a request, for the instance that
     /// asked: the last one, while most of its life is left.
-    pub(super) fn take_up(&self, grant: &GrantId, request: &AuthorityRequest) -> Result<Taken, Refusal> {
+    pub(super) fn take_up(
+        &self,
+        grant: &GrantId,
+        request: &AuthorityRequest,
+    ) -> Result<Taken, Refusal> {
         let (grant, request) = (grant.clone(), request.clone());
         self.transact(move |cx, tx, moment| {
             let gone = || Refusal::unknown("grant", &grant);

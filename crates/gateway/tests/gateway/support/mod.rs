@@ -108,6 +108,7 @@ pub struct World {
     pub registry: Arc<MemoryRegistry>,
     pub journal: Arc<MemoryJournal>,
     pub holds: Arc<MemoryHolds>,
+    pub requests: Arc<MemoryRequests>,
     pub catalogue: Arc<MemoryCatalogue>,
     pub vault: Arc<MemoryVault>,
     pub host: Arc<SystemHost>,
@@ -161,6 +162,7 @@ impl World {
         let registry = Arc::new(MemoryRegistry::new(host.clone()));
         let journal = Arc::new(MemoryJournal::new(registry.clone(), plan.latency));
         let holds = Arc::new(MemoryHolds::new(journal.clone()));
+        let requests = Arc::new(MemoryRequests::default());
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());
@@ -178,7 +180,7 @@ impl World {
             journal: journal.clone(),
             catalogue: catalogue.clone(),
             holds: holds.clone(),
-            requests: Arc::new(MemoryRequests::default()),
+            requests: requests.clone(),
             vault: vault.clone(),
             host: host.clone(),
         };
@@ -194,6 +196,7 @@ impl World {
             registry,
             journal,
             holds,
+            requests,
             catalogue,
             vault,
             host,
@@ -223,7 +226,8 @@ impl World {
             digest: authority.grant_digest,
             not_after: self.host.now().plus_seconds(3600),
             attested: false,
-            ended, account: None,
+            ended,
+            account: None,
         };
         self.registry.grant(authority.grant.clone(), standing);
     }
