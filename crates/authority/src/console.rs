@@ -20,6 +20,7 @@ pub mod headers;
 mod inbox;
 mod notices;
 mod people;
+mod requests;
 mod standings;
 mod stops;
 mod text;
@@ -43,6 +44,7 @@ pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use inbox::{ApprovalsPage, ApproverLine, FatigueFigures, InboxFilter};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
+pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use standings::{
     BatchLine, BatchPage, BoundLine, LooseLine, NewStandingPage, Signable, StandingLine,
     StandingPage, TermsView,

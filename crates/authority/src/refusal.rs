@@ -23,6 +23,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::delegations::NarrowError;
+use crate::rules::requests::RequestError;
 use crate::rules::suggestions::SuggestionError;
 
 mod told;
@@ -45,6 +46,9 @@ pub enum Refusal {
         /// How many.
         max: usize,
     },
+    /// A request for more authority that is none, or is not decided so.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// Somebody who may not decide, or not so.
     #[error(transparent)]
     Barred(#[from] Barred),

@@ -19,6 +19,9 @@
 //! | `credential.changed` | principal | `credential`, `status`, `by?` and `session_of?` when an administrator did it, `restated?`: a login states other groups or claims | |
 //! | `credential.trusted` | principal | `credential`, `by` (alias) | |
 //! | `approval.decided` | principal (approver), agent, workflow, task | `approval`, `asked` (entry), `verdict`, `grade`, `credential`, `action_digest`, `policy`, `rule`, `expires` | `signed`, `note?`, `suggestion?` |
+//! | `authority.requested` | principal, agent, instance, workflow, task, grant, delegation (leaf) | `request`, `holder`, `root`, `seconds`, `expires`, `row` | `scope`, `reason` |
+//! | `authority.granted` | principal (who granted), agent, workflow, task, grant | `request`, `asked` (entry), `grant`, `row` | |
+//! | `authority.refused` | principal (who refused), agent, workflow, task | `request`, `asked` (entry), `session_of?`, `row` | `signed?`, `note?` |
 //! | `standing.approved` | principal (approver), agent, workflow, task, tool | `standing`, `digest` (of the terms), `grade`, `credential`, `row` | `terms`, `signed`, `note?` |
 //! | `standing.revoked` | principal?, agent, workflow, task, tool | `standing`, `by`: `operator` or `principal`, `session_of?` (alias), `row` | `reason` |
 //! | `role.changed` | principal | `role`, `held` | |
@@ -35,7 +38,7 @@
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
 //! | `task.created` | principal, agent, workflow, task | `task`, `workflow`, `workflow_digest` | `purpose` |
-//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed` | `statement`, `signature` |
+//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed`, `request?` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `entitlements.published` | | `digest` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `policy.published` | | `digest`, `before`, `files`, `policies` (counts) | `document` = the canonical form, whose SHA-256 is the digest |
@@ -67,6 +70,7 @@ pub mod pins;
 pub mod policies;
 pub mod principals;
 pub mod provider_keys;
+pub mod requests;
 pub mod revocations;
 pub mod roles;
 pub mod standings;

@@ -233,6 +233,7 @@ pub fn read(
             not_after: c.grant.expires,
             attested: c.grant.attested,
             ended,
+            account: c.grant.account,
         }),
         revoked: revoked.map(str::to_owned),
         stop: stop.map(|target| target.to_string()),

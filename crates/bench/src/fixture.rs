@@ -228,6 +228,7 @@ impl Enrolled {
             not_after: now.plus_seconds(900),
             attested: false,
             ended: false,
+            account: None,
         };
         let revoked = (0..1000_u32).map(|i| sha256(&i.to_le_bytes())).collect();
         Ok(Self {

@@ -11,6 +11,7 @@ mod delegations;
 mod ledger;
 mod people;
 mod policy;
+mod requests;
 mod running;
 mod setup;
 mod standings;
@@ -25,6 +26,7 @@ pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
+pub(crate) use requests::RequestsVerb;
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
@@ -52,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, revoke, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, requests, revoke, stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -155,6 +157,12 @@ pub(crate) enum Verb {
         after_help = "A verdict is signed with your approver key, never with the data dir's own credential.\n\nExamples:\n  bailiwick approvals key new --for user:ana --out ana-approver.key\n  bailiwick approvals list\n  bailiwick approvals show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick approvals approve 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com approvals deny 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --key ana-approver.key --note 'the order was refunded already'"
     )]
     Approvals(ApprovalsVerb),
+    /// What agents ask for that they lack; grant it as yourself, or refuse.
+    #[command(
+        subcommand,
+        after_help = "A grant is signed with your own key and reaches no further than you may grant yourself.\n\nExamples:\n  bailiwick requests list\n  bailiwick requests show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick requests grant 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana.key --for 10m\n  bailiwick --at https://gate.example.com requests refuse 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --note 'not for this ticket'"
+    )]
+    Requests(RequestsVerb),
     /// Webhooks: who is told that calls wait for a person.
     #[command(
         subcommand,

@@ -24,6 +24,7 @@ mod door;
 mod http;
 mod messages;
 mod session;
+mod siblings;
 mod way;
 
 pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};

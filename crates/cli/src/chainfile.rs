@@ -39,15 +39,18 @@ impl ChainFile {
                 "pass the file that `bailiwick delegate` or `attenuate` wrote",
             )
         };
-        let o = json.as_object().ok_or_else(malformed)?;
+        json.as_object().and_then(Self::of_json).ok_or_else(malformed)
+    }
+
+    /// From a chain file's members.
+    pub(crate) fn of_json(o: &Object) -> Option<Self> {
         let chain: Vec<String> = o
             .member("aat_chain")
             .and_then(Json::as_array)
             .and_then(|a| a.iter().map(|t| t.as_str().map(str::to_owned)).collect())
-            .filter(|c: &Vec<String>| !c.is_empty())
-            .ok_or_else(malformed)?;
+            .filter(|c: &Vec<String>| !c.is_empty())?;
         let audience = o.member("audience").and_then(Json::as_str).unwrap_or_default().to_owned();
-        Ok(Self { chain, audience })
+        Some(Self { chain, audience })
     }
 
     /// The leaf.

@@ -28,9 +28,11 @@ pub(crate) use catalogue::tool_changed;
 pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 
 mod holds;
+mod requests;
 pub(crate) use holds::StoreHolds;
 #[cfg(test)]
 pub(crate) use holds::voided;
+pub(crate) use requests::AuthorityRequests;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;

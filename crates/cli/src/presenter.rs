@@ -1,13 +1,14 @@
 //! The agent's side: presents a chain with proofs by the instance's holder key.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::aat::make::{ProofFor, Seen, prove_unchecked};
-use bailiwick_core::crypto::{Digest, SigningKey};
+use bailiwick_core::crypto::{Digest, SigningKey, from_base64url};
 use bailiwick_core::dpop;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
+use bailiwick_core::time::Timestamp;
 use bailiwick_demo::agent::{MessageHeaders, PresentError, Presentation, Presenter};
 use rmcp::model::JsonObject;
 
@@ -20,13 +21,24 @@ struct Shown {
     chain: ChainFile,
     leaf_jti: String,
     leaf_hash: Digest,
+    expires: Timestamp,
 }
 
 impl Shown {
     fn new(chain: ChainFile) -> Result<Self, CliError> {
         let seen = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
-        Ok(Self { leaf_jti: seen.jti, leaf_hash: seen.hash, chain })
+        let expires = expires_of(chain.leaf());
+        Ok(Self { leaf_jti: seen.jti, leaf_hash: seen.hash, expires, chain })
     }
+}
+
+/// When a token says that it ends; nobody here verifies it.
+fn expires_of(token: &str) -> Timestamp {
+    let claims = token.split('.').nth(1).and_then(from_base64url);
+    let claims = claims.and_then(|bytes| Json::parse(&bytes, &JsonLimits::DEFAULT).ok());
+    let exp = claims.as_ref().and_then(|c| c.as_object()?.member("exp")?.as_number());
+    let seconds = exp.and_then(|exp| exp.as_plain_integer()).unwrap_or(0);
+    Timestamp::from_seconds(seconds)
 }
 
 /// Signs calls and messages for one chain.
@@ -35,13 +47,35 @@ pub(crate) struct ChainPresenter {
     /// Where the chain is looked for again.
     file: Option<PathBuf>,
     key: SigningKey,
+    /// What was asked for beside it.
+    asked: Mutex<Vec<AskedFor>>,
+}
+
+/// Requests that are remembered at once: as many as a task may have waiting, and
+/// those that were granted before.
+const MAX_ASKED: usize = 16;
+/// Milliseconds before its end at which a further chain is asked for anew.
+const RENEW_BEFORE_MS: i64 = 5_000;
+
+/// A request for more authority, and what it brought.
+struct AskedFor {
+    request: String,
+    granted: Option<Arc<Shown>>,
+}
+
+impl AskedFor {
+    /// The chain that it brought, while it can be used at `now`.
+    fn usable(&self, now: Timestamp) -> Option<&Arc<Shown>> {
+        self.granted.as_ref().filter(|shown| shown.expires.millis_since(now) > RENEW_BEFORE_MS)
+    }
 }
 
 impl ChainPresenter {
     /// `key` need not be the leaf's holder: what a gateway says to that is
     /// its own matter (and part of the demonstration).
     pub(crate) fn new(chain: ChainFile, key: SigningKey) -> Result<Self, CliError> {
-        Ok(Self { shown: Mutex::new(Arc::new(Shown::new(chain)?)), file: None, key })
+        let shown = Mutex::new(Arc::new(Shown::new(chain)?));
+        Ok(Self { shown, file: None, key, asked: Mutex::default() })
     }
 
     /// The same, and takes up what `delegation renew` puts into `file`: a run
@@ -59,7 +93,68 @@ impl ChainPresenter {
 
     /// One chain to stay with for all of one message.
     pub(crate) fn moment(&self) -> Moment<'_> {
-        Moment { shown: self.shown(), key: &self.key }
+        Moment { shown: self.shown(), key: &self.key, is_sibling: false }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Vec<AskedFor>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything was asked for beside the chain.
+    pub(crate) fn has_asked(&self) -> bool {
+        !self.asked().is_empty()
+    }
+
+    /// Requests whose answer is not known, or not any more.
+    pub(crate) fn to_ask(&self) -> Vec<String> {
+        let now = host::now();
+        let open = |asked: &&AskedFor| asked.usable(now).is_none();
+        self.asked().iter().filter(open).map(|asked| asked.request.clone()).collect()
+    }
+
+    /// Further chains of the same task that can be used now.
+    pub(crate) fn siblings(&self) -> Vec<Moment<'_>> {
+        let now = host::now();
+        let moment = |shown: &Arc<Shown>| Moment {
+            shown: Arc::clone(shown),
+            key: &self.key,
+            is_sibling: true,
+        };
+        self.asked().iter().filter_map(|asked| asked.usable(now)).map(moment).collect()
+    }
+
+    /// What a request was answered; true, when it brought a chain.
+    pub(crate) fn answered(
+        &self,
+        request: &str,
+        status: &str,
+        chain: Option<ChainFile>,
+    ) -> Result<bool, CliError> {
+        let granted = match (status, chain) {
+            ("granted", Some(chain)) => Some(Arc::new(Shown::new(chain)?)),
+            ("pending", _) => None,
+            _ => {
+                self.forget(request);
+                return Ok(false);
+            }
+        };
+        let (mut asked, taken_up) = (self.asked(), granted.is_some());
+        match asked.iter_mut().find(|asked| asked.request == request) {
+            Some(known) => known.granted = granted,
+            None => {
+                // The oldest makes room.
+                if asked.len() >= MAX_ASKED {
+                    asked.remove(0);
+                }
+                asked.push(AskedFor { request: request.to_owned(), granted });
+            }
+        }
+        Ok(taken_up)
+    }
+
+    /// Nothing more comes of a request.
+    pub(crate) fn forget(&self, request: &str) {
+        self.asked().retain(|asked| asked.request != request);
     }
 
     /// What to present now. A file that cannot be read changes nothing: the
@@ -90,9 +185,15 @@ fn strict(arguments: &JsonObject) -> Result<Object, PresentError> {
 pub(crate) struct Moment<'a> {
     shown: Arc<Shown>,
     key: &'a SigningKey,
+    is_sibling: bool,
 }
 
 impl Moment<'_> {
+    /// Whether it is a further chain.
+    pub(crate) fn is_sibling(&self) -> bool {
+        self.is_sibling
+    }
+
     /// The root's text: a session ends with it.
     pub(crate) fn root(&self) -> &str {
         self.shown.chain.chain.first().map_or("", String::as_str)

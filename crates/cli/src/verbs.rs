@@ -37,6 +37,7 @@ pub(crate) mod policy;
 mod principal;
 mod remote;
 mod renew;
+mod requests;
 mod revoke;
 mod run;
 mod scope;
@@ -67,6 +68,9 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
     match args.verb {
         Verb::Approvals(verb) => {
             approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
+        }
+        Verb::Requests(verb) => {
+            requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
@@ -131,7 +135,11 @@ fn elsewhere_or_here(
         Verb::Keys(verb) => keys::run(verb, &dir, out)?,
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
-        Verb::Approvals(_) | Verb::Resume(_) | Verb::Stop(_) | Verb::Stops(_) => {}
+        Verb::Approvals(_)
+        | Verb::Requests(_)
+        | Verb::Resume(_)
+        | Verb::Stop(_)
+        | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

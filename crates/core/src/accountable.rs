@@ -247,6 +247,9 @@ pub struct GrantStanding {
     pub attested: bool,
     /// Whether it was ended.
     pub ended: bool,
+    /// Whose counters its budget counts in, if not its own: a grant for a task
+    /// that is under way goes on with what the task has spent.
+    pub account: Option<Digest>,
 }
 
 /// The registry as seen by verification.
@@ -456,6 +459,7 @@ mod tests {
                 not_after: now.plus_seconds(1),
                 attested: false,
                 ended: false,
+                account: None,
             }),
             revoked: None,
             stop: None,

@@ -163,6 +163,10 @@ reasons! {
     TooManyCalls, "too-many-calls", Authority, "DESIGN §9", "too many calls of this instance are under way", "wait until some of them have ended";
     BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
     BudgetWindowSpent, "budget-window-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent until its next window", "send the call again, with a fresh proof, from `retry_at` on";
+    RequestFlood, "request-flood", Authority, "DESIGN §9", "the task asks for more authority too often", "wait until people have decided about what was asked, and ask for less at once";
+    RequestRefused, "request-refused", Authority, "DESIGN §3.2", "what is asked for is nothing that anybody could grant to this task", "ask for shorthands that the task's workflow offers, with a reason, while the task's own delegation stands";
+    RequestUnknown, "request-unknown", Authority, "DESIGN §3.1", "this instance has no such request for this task", "ask with the id that the request got, under the same task and with the same instance's key";
+    RequestUnavailable, "request-unavailable", Authority, "DESIGN §3.4", "requests for more authority cannot be read or written now", "try again later; the operator sees why";
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
     PolicyError, "policy-error", Policy, "DESIGN §4.4", "a policy of the organisation could not be evaluated for this call", "ask the security administrator to test the policy that the record names";

@@ -4,7 +4,7 @@
 use crate::aat::jws::{Compact, sign};
 use crate::crypto::{Digest, PublicKey, Signer, base64url, from_base64url, sha256};
 use crate::denial::Denial;
-use crate::ids::{AgentId, GrantId, OrgId, PrincipalId, TaskId, WorkflowId};
+use crate::ids::{AgentId, GrantId, OrgId, PrincipalId, RequestId, TaskId, WorkflowId};
 use crate::jose::JoseError;
 use crate::json::{Json, Object};
 use crate::limits::JsonLimits;
@@ -57,6 +57,9 @@ pub struct Statement {
     pub audience: Vec<String>,
     /// 32 random bytes.
     pub salt: [u8; 32],
+    /// The agent's request that it answers, if it answers one. Then the task is
+    /// one that is under way, whoever granted it first.
+    pub request: Option<RequestId>,
 }
 
 /// A grant that cannot be read or does not hold.
@@ -129,7 +132,7 @@ impl Statement {
     pub fn to_json(&self) -> Json {
         let list =
             |texts: &[String]| texts.iter().map(|t| Json::from(t.as_str())).collect::<Vec<_>>();
-        Object::new()
+        let statement = Object::new()
             .with("v", 1u64)
             .with("id", &self.id)
             .with("org", &self.org)
@@ -153,8 +156,11 @@ impl Statement {
             .with("max_depth", self.max_depth)
             .with("budget", self.budget.clone())
             .with("audience", list(&self.audience))
-            .with("salt", base64url(&self.salt))
-            .into()
+            .with("salt", base64url(&self.salt));
+        match &self.request {
+            Some(request) => statement.with("request", request).into(),
+            None => statement.into(),
+        }
     }
 
     /// SHA-256 of the canonical form: what a principal signs.
@@ -218,6 +224,13 @@ impl Statement {
             salt: from_base64url(text("salt")?)
                 .and_then(|s| s.try_into().ok())
                 .ok_or(bad("salt"))?,
+            request: match o.member("request") {
+                None => None,
+                Some(_) => {
+                    let id = RequestId::parse(text("request")?);
+                    Some(id.map_err(|_| bad("request"))?)
+                }
+            },
         })
     }
 
@@ -337,6 +350,7 @@ pub(crate) mod tests {
             budget: Object::new(),
             audience: vec!["http://localhost:4000/mcp".into()],
             salt: [3; 32],
+            request: None,
         }
     }
 
@@ -351,6 +365,12 @@ pub(crate) mod tests {
         let mut wider = statement.clone();
         wider.not_after = 3;
         assert_eq!(wider.verify(&signed, &key.public_key()), Err(GrantError::OtherStatement));
+        // What it answers is signed as well.
+        let request = RequestId::mint(Timestamp::from_seconds(1), [4; 10]);
+        let answering = Statement { request: Some(request), ..statement.clone() };
+        let refused = answering.verify(&signed, &key.public_key());
+        assert_eq!(refused, Err(GrantError::OtherStatement));
+        assert_eq!(Statement::from_json(&answering.to_json()), Ok(answering));
         assert_eq!(Statement::from_json(&statement.to_json()), Ok(statement));
     }
 

@@ -180,6 +180,10 @@ uuid_id!(
     ApprovalId, "approval id"
 );
 uuid_id!(
+    /// One request of an agent for more authority.
+    RequestId, "request id"
+);
+uuid_id!(
     /// One standing approval: a person's consent to the same call again.
     StandingId, "standing approval id"
 );

@@ -23,7 +23,8 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault,
+    SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -179,6 +180,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         registry: registry.clone(),
         journal: journal.clone(),
         holds: Arc::new(MemoryHolds::new(journal.clone())),
+        requests: Arc::new(MemoryRequests::default()),
         host: host.clone(),
         catalogue,
     };
@@ -211,6 +213,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         not_after: now.plus_seconds(3600),
         attested: false,
         ended: false,
+        account: None,
     };
     registry.grant(authority.grant.clone(), standing);
     let scope = expand(&workflow, &["orders:refund".to_owned()]);

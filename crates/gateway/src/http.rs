@@ -30,6 +30,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/readyz", get(ready))
         .merge(crate::api::router())
         .merge(crate::authzen::router())
+        .merge(crate::requests::router())
         .with_state(gateway)
 }
 
@@ -112,6 +113,9 @@ async fn post(
     match boundary::parse(&gateway.config, server, headers, &body)? {
         WellFormed::Message(request) => Ok(gateway.message(request).await),
         WellFormed::Answer(answer) => Ok(gateway.take_answer(answer).await),
+        WellFormed::Call(request) if request.asks_for_more() => {
+            Ok(gateway.answer_request(request).await)
+        }
         WellFormed::Call(request) => {
             let slot = gateway.call_slot().ok_or_else(busy)?;
             Ok(gateway.start_call(request, slot).response().await)

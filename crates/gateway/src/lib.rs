@@ -42,6 +42,7 @@ pub mod ports;
 mod questions;
 mod relay;
 mod request_state;
+pub mod requests;
 pub mod rpc;
 #[cfg(test)]
 mod samples;

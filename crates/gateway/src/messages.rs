@@ -20,6 +20,7 @@ use crate::listing::View;
 use crate::ports::ToolServer;
 use crate::questions::{Asks, Wants, declare_only, wants};
 use crate::relay::{Events, Route};
+use crate::requests;
 use crate::rpc;
 use crate::sessions::{Declared, Session};
 use crate::stages::boundary::{MessageRequest, Presentation};
@@ -224,6 +225,9 @@ impl Gateway {
             if let Some(filter) = filter {
                 let empty = bailiwick_core::scope::Scope::empty();
                 self.view(request.era, visit, &empty).narrow(filter, &mut result);
+                if filter == Filter::Tools {
+                    offer(request, visit, &mut result);
+                }
             }
             if request.method.name == "server/discover" {
                 prune(&mut result, "capabilities", &[OFFERS_TASKS]);
@@ -321,6 +325,22 @@ impl Gateway {
         }
         Ok(response)
     }
+}
+
+/// Puts the gateway's own tool in front of those of the first page. A tool
+/// server's own of that name is not shown: it cannot be called here.
+fn offer(request: &MessageRequest, visit: &Visit, result: &mut Object) {
+    let named = |tool: &Json| {
+        let name = tool.as_object().and_then(|o| o.member("name")?.as_str());
+        name == Some(requests::TOOL)
+    };
+    let Some(Json::Array(mut tools)) = result.remove("tools") else { return };
+    tools.retain(|tool| !named(tool));
+    let first = request.params.as_ref().is_none_or(|p| p.member("cursor").is_none());
+    if first && requests::may_ask(request.presentation.form, &visit.caller) {
+        tools.push(requests::definition(&visit.workflow));
+    }
+    result.insert("tools", tools);
 }
 
 /// A message as it is forwarded.

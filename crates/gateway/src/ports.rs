@@ -22,6 +22,7 @@ pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 pub use crate::holds::{
     AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
 };
+pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::stages::approval::{Used, UsedApproval, UsedStanding};
 
 /// Clock and entropy.
@@ -397,6 +398,8 @@ pub struct Ports {
     pub catalogue: Arc<dyn Catalogue>,
     /// Calls that wait for a person.
     pub holds: Arc<dyn Holds>,
+    /// Requests for more authority.
+    pub requests: Arc<dyn Requests>,
     /// Credentials of tool servers.
     pub vault: Arc<dyn Vault>,
     /// Clock and entropy.

@@ -21,7 +21,9 @@ pub use catalogue::MemoryCatalogue;
 pub use journal::{Fault, MemoryJournal};
 
 mod holds;
+mod requests;
 pub use holds::MemoryHolds;
+pub use requests::MemoryRequests;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

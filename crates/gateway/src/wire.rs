@@ -203,6 +203,44 @@ pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Resp
     response
 }
 
+/// A request for more authority that is refused; `why` is the caller's alone.
+pub(crate) fn request_refused(
+    id: Option<&Json>,
+    denial: &Denial,
+    decision: &str,
+    why: Option<Object>,
+) -> Response {
+    let (code, message, mut data) = data(denial, decision);
+    if let Some(why) = why {
+        data.insert("why", why);
+    }
+    json(StatusCode::OK, &rpc::error(id, code, &message, data))
+}
+
+/// The same, asked over HTTP.
+pub(crate) fn refused_question(
+    denial: &Denial,
+    decision: &str,
+    metadata: &str,
+    why: Option<Object>,
+) -> Response {
+    if !denial.caller_is_known() {
+        return challenge(denial, decision, metadata);
+    }
+    let (_, _, mut data) = data(denial, decision);
+    if let Some(why) = why {
+        data.insert("why", why);
+    }
+    let status = match denial.reason {
+        Reason::RequestFlood => StatusCode::TOO_MANY_REQUESTS,
+        Reason::RequestUnknown => StatusCode::NOT_FOUND,
+        Reason::RequestUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::RequestRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::FORBIDDEN,
+    };
+    json(status, &data.into())
+}
+
 /// A request that is not well-formed.
 pub(crate) fn malformed(malformed: &Malformed, decision: &str, metadata: &str) -> Response {
     let (_, _, mut data) = data(&malformed.denial, decision);

@@ -14,6 +14,7 @@ use crate::view::View;
 pub(crate) const TABLES: &[&str] = &[
     "standing_signatures",
     "standings",
+    "authority_requests",
     "verdicts",
     "approvals",
     "resumptions",
@@ -301,6 +302,10 @@ impl View<'_> {
             Row::ApprovalState { approval, state } => self.apply_approval_state(approval, *state),
             Row::Stop(s) => self.apply_stop(s, entry),
             Row::Resumption { signed, ends } => self.apply_resumption(signed, *ends, entry),
+            Row::AuthorityRequest(r) => self.apply_request(r, entry),
+            Row::AuthorityRequestState { request, state, grant } => {
+                self.apply_request_state(request, *state, grant.as_ref(), time)
+            }
             Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::StandingApproved(approved) => self.apply_standing(approved, entry),
             Row::StandingRevoked { standing } => self.apply_standing_revoked(standing),
@@ -401,8 +406,8 @@ impl View<'_> {
             ),
             Row::Grant(g) => self.put(
                 "INSERT INTO grants (org, id, digest, task, agent, principal, attested, starts,
-                                     expires, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                     expires, account, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 (
                     org,
                     g.id.as_str(),
@@ -413,6 +418,7 @@ impl View<'_> {
                     g.attested,
                     g.starts.millis(),
                     g.expires.millis(),
+                    g.account.as_ref().map(|account| account.bytes().as_slice()),
                     entry,
                 ),
                 "grant",

@@ -10,9 +10,9 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::rows::{
-    Agent, Approval, Candidate, Client, Credential, Delegation, Derived, Entitlements, Grant,
-    Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task, ToolServer, Verdict,
-    Workflow,
+    Agent, Approval, AuthorityRequest, Candidate, Client, Credential, Delegation, Derived,
+    Entitlements, Grant, Instance, Pin, Policy, Principal, Revocation, Stored, Subject, Task,
+    ToolServer, Verdict, Workflow,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,13 @@ pub(crate) fn array(row: &Row<'_>, i: usize) -> Read<[u8; 32]> {
 
 pub(crate) fn digest(row: &Row<'_>, i: usize) -> Read<Digest> {
     array(row, i).map(Digest::from_array)
+}
+
+fn maybe_digest(row: &Row<'_>, i: usize) -> Read<Option<Digest>> {
+    if row.get_ref(i)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    digest(row, i).map(Some)
 }
 
 pub(crate) fn thumbprint(row: &Row<'_>, i: usize) -> Read<Thumbprint> {
@@ -271,7 +278,7 @@ impl Record for Task {
 
 impl Record for Grant {
     const COLUMNS: &'static [&'static str] =
-        &["id", "digest", "task", "agent", "principal", "attested", "starts", "expires"];
+        &["id", "digest", "task", "agent", "principal", "attested", "starts", "expires", "account"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: parsed(row, i)?,
@@ -282,6 +289,7 @@ impl Record for Grant {
             attested: row.get(i + 5)?,
             starts: time(row, i + 6)?,
             expires: time(row, i + 7)?,
+            account: maybe_digest(row, i + 8)?,
             statement: String::new(),
             proof: String::new(),
         })
@@ -379,6 +387,49 @@ impl Record for Approval {
             asked: time(row, i + 17)?,
             expires: time(row, i + 18)?,
             settled: row.get::<_, Option<i64>>(i + 19)?.map(Timestamp::from_millis),
+        })
+    }
+}
+
+impl Record for AuthorityRequest {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "state",
+        "principal",
+        "agent",
+        "instance",
+        "holder",
+        "workflow",
+        "workflow_digest",
+        "task",
+        "grant_id",
+        "root",
+        "leaf",
+        "seconds",
+        "asked",
+        "expires",
+        "settled",
+        "granted",
+    ];
+    fn read(row: &Row<'_>, i: usize) -> Read<Self> {
+        Ok(Self {
+            id: parsed(row, i)?,
+            state: parsed(row, i + 1)?,
+            principal: parsed(row, i + 2)?,
+            agent: parsed(row, i + 3)?,
+            instance: parsed(row, i + 4)?,
+            holder: thumbprint(row, i + 5)?,
+            workflow: parsed(row, i + 6)?,
+            workflow_digest: digest(row, i + 7)?,
+            task: parsed(row, i + 8)?,
+            grant: parsed(row, i + 9)?,
+            root: digest(row, i + 10)?,
+            leaf: digest(row, i + 11)?,
+            seconds: count(row, i + 12)?,
+            asked: time(row, i + 13)?,
+            expires: time(row, i + 14)?,
+            settled: row.get::<_, Option<i64>>(i + 15)?.map(Timestamp::from_millis),
+            granted: maybe(row, i + 16)?,
         })
     }
 }

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0008_standings.sql"),
     include_str!("schema/0009_inbox.sql"),
     include_str!("schema/0010_stops.sql"),
+    include_str!("schema/0011_requests.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -39,6 +39,7 @@ mod policies;
 mod query;
 mod rebuild;
 mod registry;
+mod requests;
 mod rows;
 mod seal;
 mod standings;
@@ -65,13 +66,15 @@ pub use notes::{Left, Note, Notes};
 pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
+pub use requests::MAX_REQUESTS;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Change, Charge, Charged,
-    Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived,
-    Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin, PinStatus, Place,
-    Policy, Principal, Resumption, Revocation, Revocations, Row, Said, Spent, Standing,
-    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
-    StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict, Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
+    Charge, Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation,
+    Derived, Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin,
+    PinStatus, Place, Policy, Principal, RequestState, Resumption, Revocation, Revocations, Row,
+    Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status, Stop,
+    StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict,
+    Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

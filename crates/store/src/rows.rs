@@ -7,8 +7,8 @@
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{
-    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, StandingId,
-    TaskId, ToolId, WorkflowId,
+    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, RequestId, ServerName,
+    StandingId, TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ mod approvals;
 mod ledger;
 mod people;
 mod policy;
+mod requests;
 mod standings;
 mod stops;
 mod subject;
@@ -50,6 +51,7 @@ pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
 };
 pub use policy::{Place, Policy};
+pub use requests::{AuthorityRequest, RequestState};
 pub use standings::{Standing, StandingApproved, StandingSignature, StandingState};
 pub use stops::{Change, Notice, Resumption, Stop, StoppedBy};
 pub use subject::{Revocation, Revocations, Subject};
@@ -249,6 +251,10 @@ pub struct Grant {
     pub starts: Timestamp,
     /// Until when.
     pub expires: Timestamp,
+    /// Whose counters its budget counts in, if not its own: the digest of the
+    /// grant under which the agent asked for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Digest>,
     /// The statement's text. Only behind the entry's commitments, not in the
     /// table: empty when read by [`crate::View::grant`], see
     /// [`crate::View::grant_texts`].
@@ -352,6 +358,18 @@ pub enum Row {
         /// Where it stands from now on.
         state: ApprovalState,
     },
+    /// What an agent asked for that it lacks.
+    AuthorityRequest(Box<AuthorityRequest>),
+    /// Somebody decided about a request.
+    AuthorityRequestState {
+        /// Which.
+        request: RequestId,
+        /// Where it stands from now on.
+        state: RequestState,
+        /// The grant that answers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<GrantId>,
+    },
     /// A definition that nobody accepted, in place of the one before.
     Candidate(Candidate),
     /// An OAuth client, new or changed.
@@ -452,6 +470,8 @@ impl Row {
                 | Self::AgentStatus { .. }
                 | Self::Approval(_)
                 | Self::ApprovalState { .. }
+                | Self::AuthorityRequest(_)
+                | Self::AuthorityRequestState { .. }
                 | Self::Derived(_)
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }

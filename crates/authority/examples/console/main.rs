@@ -154,6 +154,7 @@ fn statement(requested: &[&str], purpose: &str) -> Statement {
         budget: Object::new().with("max_calls", 500u64),
         audience: vec!["https://bailiwick.example/mcp".into()],
         salt: [3; 32],
+        request: None,
     }
 }
 

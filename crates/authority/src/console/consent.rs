@@ -300,6 +300,8 @@ pub struct ConsentPage {
     pub is_narrowed: bool,
     /// What was wrong with the last narrowing.
     pub notice: Option<String>,
+    /// The request of the agent that it answers: the task is under way.
+    pub answers: Option<String>,
 }
 
 /// One shorthand that was asked for.
@@ -381,6 +383,7 @@ impl ConsentPage {
             signing: beside.signing,
             is_narrowed: beside.is_narrowed,
             notice: beside.notice,
+            answers: statement.request.as_ref().map(ToString::to_string),
         })
     }
 

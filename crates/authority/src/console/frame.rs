@@ -10,6 +10,8 @@ pub enum Section {
     Home,
     /// Calls that wait for a person.
     Approvals,
+    /// What agents ask for that they lack.
+    Requests,
     /// What is stopped.
     Stops,
     /// One's own grants and delegations.
@@ -37,6 +39,7 @@ impl Section {
         match self {
             Self::Home => ("Overview", "/"),
             Self::Approvals => ("Approvals", "/approvals"),
+            Self::Requests => ("Requests", "/requests"),
             Self::Stops => ("Stops", "/stops"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
@@ -93,6 +96,7 @@ impl Frame {
         let sections = [
             (Section::Home, Deed::TendOwn),
             (Section::Approvals, Deed::TendOwn),
+            (Section::Requests, Deed::TendOwn),
             (Section::Stops, Deed::Stop),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
@@ -146,13 +150,14 @@ mod tests {
         };
         assert_eq!(
             names(&[]),
-            ["Overview", "Approvals", "My grants", "Accounts", "Agents", "Activity"]
+            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Agents", "Activity"]
         );
         assert_eq!(
             names(&[Role::Auditor]),
             [
                 "Overview",
                 "Approvals",
+                "Requests",
                 "My grants",
                 "Accounts",
                 "Agents",
@@ -166,6 +171,7 @@ mod tests {
             [
                 "Overview",
                 "Approvals",
+                "Requests",
                 "Stops",
                 "My grants",
                 "Accounts",

@@ -41,6 +41,7 @@ mod inbox;
 mod login;
 mod openapi;
 mod people;
+mod requests;
 mod routes;
 mod standings;
 mod stops;

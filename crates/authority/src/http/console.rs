@@ -47,6 +47,7 @@ mod pages;
 mod people;
 mod programs;
 mod provider;
+mod requests;
 mod standings;
 mod stops;
 mod take_back;
@@ -264,6 +265,11 @@ pub fn console_router(console: Console) -> Router {
             get(standings::ask_revoke).post(standings::revoke),
         )
         .route("/approvals/{id}/verdict", post(approvals::say))
+        .route("/requests", get(requests::list))
+        .route("/requests/mark", get(requests::mark))
+        .route("/requests/{id}", get(requests::show))
+        .route("/requests/{id}/grant", post(requests::grant))
+        .route("/requests/{id}/refuse", post(requests::refuse))
         .route("/stop", get(stops::ask).post(stops::stop))
         .route("/stops", get(stops::list))
         .route("/stops/{id}", get(stops::show))

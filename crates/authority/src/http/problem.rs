@@ -4,6 +4,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::requests::RequestError;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -73,6 +74,7 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
+            Refusal::Request(RequestError::Settled { .. }) => 409,
             Refusal::Busy
             | Refusal::ClockBehind
             | Refusal::NoEntropy

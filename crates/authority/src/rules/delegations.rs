@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bailiwick_core::accountable::{BudgetMember, budget_beyond};
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::grant::{Request, Statement};
-use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, TaskId, ToolId};
+use bailiwick_core::ids::{AgentId, GrantId, PrincipalId, RequestId, TaskId, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::scope::Scope;
 use bailiwick_core::stop::StopTarget;
@@ -28,6 +28,7 @@ use crate::installation::Installation;
 use crate::refusal::Refusal;
 use crate::rules::agents::acting;
 use crate::rules::principals::active;
+use crate::rules::requests::Answering;
 use crate::rules::stops::stands;
 
 mod access;
@@ -81,6 +82,17 @@ pub struct Terms {
     pub budget: Object,
     /// Tools that the shorthands stand for and that are not granted.
     pub withheld: BTreeSet<String>,
+    /// The agent's request that it answers.
+    pub request: Option<RequestId>,
+}
+
+/// The task that a grant is for, where it exists already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Onto<'a> {
+    /// The task and its purpose.
+    pub task: Option<(&'a Task, &'a str)>,
+    /// The request of its agent that the grant answers.
+    pub answers: Option<Answering<'a>>,
 }
 
 /// What the authority minted for a grant.
@@ -153,8 +165,9 @@ pub fn prepare(
     workflow: &Workflow,
     request: &Request,
     options: &Options,
-    task: Option<(&Task, &str)>,
+    onto: Onto<'_>,
 ) -> Result<Statement, Refusal> {
+    let Onto { task, answers } = onto;
     let not_before = match options.starts {
         Some(starts) if starts.seconds() < moment.now().seconds() => {
             return Err(Refusal::WindowInvalid);
@@ -177,6 +190,7 @@ pub fn prepare(
         max_depth: options.max_depth.unwrap_or(workflow.max_depth),
         budget,
         withheld: options.withheld.clone(),
+        request: answers.map(|answering| answering.request.id.clone()),
     };
     if let Some((_, purpose)) = task
         && purpose != request.purpose
@@ -194,6 +208,9 @@ pub fn prepare(
     let (statement, _) = state(installation, moment.now(), parties, workflow, &terms, &minted)?;
     if let Some((task, _)) = task {
         fits(task, &statement, parties)?;
+    }
+    if let Some(answering) = answers {
+        answering.permits(&statement, moment.now())?;
     }
     Ok(statement)
 }
@@ -258,6 +275,7 @@ pub fn state(
         budget: terms.budget.clone(),
         audience: vec![installation.audience()],
         salt: minted.salt,
+        request: terms.request.clone(),
     };
     Ok((statement, scope))
 }
@@ -330,10 +348,12 @@ fn is_member(member: &str) -> bool {
         .is_some_and(|m| m.counted.tool().is_none_or(|tool| ToolId::parse(tool).is_ok()))
 }
 
-/// Whether a task is the statement's: a grant for one task reaches no other.
+/// Whether a task is the statement's: a grant for one task reaches no other. One
+/// that answers a request of the task's agent is anybody's, as themselves.
 fn fits(task: &Task, statement: &Statement, parties: Parties<'_>) -> Result<(), Refusal> {
+    let others = parties.principal.is_none_or(|p| p.alias != task.principal);
     let differs = [
-        ("principal", parties.principal.is_none_or(|p| p.alias != task.principal)),
+        ("principal", others && statement.request.is_none()),
         ("agent", task.agent != statement.agent),
         ("workflow", task.workflow != statement.workflow),
         ("workflow version", task.workflow_digest != statement.workflow_digest),
@@ -368,6 +388,7 @@ fn still_holds(
             .map(|(tool, _)| tool.to_owned())
             .filter(|tool| statement.tools.member(tool).is_none())
             .collect(),
+        request: statement.request.clone(),
     };
     let minted =
         Minted { grant: statement.id.clone(), task: statement.task.clone(), salt: statement.salt };

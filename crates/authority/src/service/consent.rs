@@ -1,4 +1,5 @@
-//! Consent in the browser: from a client's request to a signed grant and a code.
+//! Consent in the browser: from a client's request to a signed grant and a code,
+//! and from an agent's request for more authority to a signed grant.
 //!
 //! What is shown and what is signed come from one stored value, the prepared
 //! statement. It is kept in a ticket under a secret of its own; each change
@@ -7,7 +8,7 @@
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::grant::Request;
-use bailiwick_core::ids::{AgentId, Alias, WorkflowId};
+use bailiwick_core::ids::{AgentId, Alias, RequestId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -19,6 +20,7 @@ use bailiwick_policy::limits::MAX_CONSTRAINT_DEPTH;
 use bailiwick_store::{Client, Status, Ticket, Tx, View};
 
 use super::people::SignedIn;
+use super::requests::{Granter, Lesser, answer_prepared};
 use super::{Authority, Inner, PrepareOptions};
 use crate::host::Moment;
 use crate::oauth::error::{Code, OAuthError};
@@ -29,6 +31,7 @@ use crate::refusal::Refusal;
 use crate::rules::delegations::{
     self, NarrowError, Narrowing, Options, Prepared, choose_workflow, narrow,
 };
+use crate::rules::requests;
 
 mod sign;
 
@@ -40,14 +43,29 @@ const SECONDS: i64 = delegations::PREPARED_MINUTES * 60;
 /// Requests that wait for one person at most.
 const MAX_WAITING: u64 = 100;
 
-/// A client's request that waits for its person.
+/// Who asked for a grant, and what happens when it is signed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// A client, which gets a code.
+    Client {
+        /// What it asked.
+        request: Box<AuthorizationRequest>,
+        /// The client, as it is on record now.
+        client: Box<Client>,
+    },
+    /// An agent that lacks authority, which gets a root when it asks again.
+    Agent {
+        /// What it asked.
+        request: RequestId,
+    },
+}
+
+/// A request that waits for its person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asking {
-    /// What was asked.
-    pub request: AuthorizationRequest,
-    /// The client, as it is on record now.
-    pub client: Client,
-    /// The agent that it is mapped to.
+    /// Who asked.
+    pub origin: Origin,
+    /// The agent that would act.
     pub agent: AgentId,
     /// What would be signed; absent until the task is chosen.
     pub prepared: Option<Prepared>,
@@ -81,9 +99,16 @@ impl From<bailiwick_store::StoreError> for ConsentError {
     }
 }
 
+/// Who asked, as it is stored.
+#[derive(Clone)]
+enum Asker {
+    Client(Box<AuthorizationRequest>),
+    Agent(RequestId),
+}
+
 /// A stored request, before the registry was asked about it again.
 struct Kept {
-    request: AuthorizationRequest,
+    asker: Asker,
     principal: Alias,
     prepared: Option<Prepared>,
     is_narrowed: bool,
@@ -91,10 +116,12 @@ struct Kept {
 
 impl Kept {
     fn to_text(&self, issuer: &str) -> String {
-        let mut object = Object::new()
-            .with("request", self.request.to_json(issuer))
-            .with("principal", &self.principal)
-            .with("narrowed", self.is_narrowed);
+        let object = match &self.asker {
+            Asker::Client(request) => Object::new().with("request", request.to_json(issuer)),
+            Asker::Agent(id) => Object::new().with("answers", id),
+        };
+        let mut object =
+            object.with("principal", &self.principal).with("narrowed", self.is_narrowed);
         if let Some(prepared) = &self.prepared {
             object.insert("prepared", prepared.to_json());
         }
@@ -105,7 +132,13 @@ impl Kept {
         let json = Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()?;
         let o = json.as_object()?;
         Some(Self {
-            request: AuthorizationRequest::from_json(o.member("request")?, issuer)?,
+            asker: match o.member("answers") {
+                Some(id) => Asker::Agent(RequestId::parse(id.as_str()?).ok()?),
+                None => {
+                    let request = AuthorizationRequest::from_json(o.member("request")?, issuer)?;
+                    Asker::Client(Box::new(request))
+                }
+            },
             principal: Alias::parse(o.member("principal")?.as_str()?).ok()?,
             prepared: match o.member("prepared") {
                 Some(prepared) => Some(Prepared::from_json(prepared).ok()?),
@@ -191,12 +224,38 @@ impl Authority {
             _ => None,
         };
         let kept = Kept {
-            request: request.clone(),
+            asker: Asker::Client(Box::new(request.clone())),
             principal: person.principal.alias.clone(),
             prepared,
             is_narrowed: false,
         };
         Ok(self.transact(move |cx, tx, moment| kept.keep(cx, tx, moment))?)
+    }
+
+    /// Takes up an agent's request for more authority for somebody who may grant
+    /// it as themselves; gives the secret of its page. The statement is prepared
+    /// at once, from what they leave of it.
+    ///
+    /// # Errors
+    /// As [`Authority::request_prepare`].
+    pub fn request_begin(
+        &self,
+        person: &SignedIn,
+        id: &RequestId,
+        lesser: &Lesser,
+    ) -> Result<Secret, Refusal> {
+        let (alias, id, lesser) = (person.principal.alias.clone(), id.clone(), lesser.clone());
+        self.transact(move |cx, tx, moment| {
+            let granter = Granter::Person(alias.clone());
+            let prepared = answer_prepared(cx, tx, moment, &granter, &id, &lesser)?;
+            let kept = Kept {
+                asker: Asker::Agent(id),
+                principal: alias,
+                prepared: Some(prepared),
+                is_narrowed: lesser != Lesser::default(),
+            };
+            kept.keep(cx, tx, moment)
+        })
     }
 
     /// The request behind a page.
@@ -208,9 +267,19 @@ impl Authority {
         let inner = self.now();
         self.0.store.read(|view| {
             let kept = find(&inner, view, &secret.hash(), &person.principal.alias, &moment)?;
-            let (client, agent) = mapped(view, kept.request.client.as_str())?;
-            let Kept { request, prepared, is_narrowed, .. } = kept;
-            Ok(Asking { request, client, agent, prepared, is_narrowed })
+            let Kept { asker, prepared, is_narrowed, .. } = kept;
+            let (origin, agent) = match asker {
+                Asker::Client(request) => {
+                    let (client, agent) = mapped(view, request.client.as_str())?;
+                    (Origin::Client { request, client: Box::new(client) }, agent)
+                }
+                Asker::Agent(request) => {
+                    let found = view.authority_request(&request)?;
+                    let agent = found.ok_or_else(gone)?.row.agent;
+                    (Origin::Agent { request }, agent)
+                }
+            };
+            Ok(Asking { origin, agent, prepared, is_narrowed })
         })
     }
 
@@ -247,19 +316,20 @@ impl Authority {
         scope: Vec<String>,
     ) -> Result<Secret, ConsentError> {
         let asking = self.consent(secret, person)?;
+        // An agent's request says everything.
+        let Origin::Client { request, .. } = &asking.origin else { return Err(gone().into()) };
         // The client's own words bind it, where it said them.
-        let asked = &asking.request.delegation.workflow;
+        let asked = &request.delegation.workflow;
         if asking.prepared.is_some() || asked.as_ref().is_some_and(|asked| asked != workflow) {
             return Err(gone().into());
         }
-        let beyond =
-            |s: &&String| !asking.request.scope.is_empty() && !asking.request.scope.contains(s);
+        let beyond = |s: &&String| !request.scope.is_empty() && !request.scope.contains(s);
         if scope.iter().find(beyond).is_some() {
             return Err(Refusal::from(NarrowError::Wider { member: "scope" }).into());
         }
         let workflow = Some(workflow.clone());
         let prepared =
-            self.consent_prepare(person, &asking.request, &asking.agent, workflow, purpose, scope)?;
+            self.consent_prepare(person, request, &asking.agent, workflow, purpose, scope)?;
         Ok(self.consent_replace(secret, person, prepared, false)?)
     }
 
@@ -288,7 +358,11 @@ impl Authority {
         if request.scope.is_empty() {
             return Err(Refusal::from(NarrowError::Nothing).into());
         }
-        let options = PrepareOptions { options, task: asking.request.delegation.task.clone() };
+        let (task, answers) = match asking.origin {
+            Origin::Client { request, .. } => (request.delegation.task.clone(), None),
+            Origin::Agent { request } => (None, Some(request)),
+        };
+        let options = PrepareOptions { options, task, request: answers };
         let prepared = self.prepare(&request, &options)?;
         // The workflow may have changed meanwhile: what counts is the result.
         let scope = |tools| Scope::parse(tools, Dialect::Extended, MAX_CONSTRAINT_DEPTH).ok();
@@ -349,7 +423,8 @@ impl Authority {
             budget: details.budget.clone(),
             ..Options::default()
         };
-        self.prepare(&wanted, &PrepareOptions { options, task: details.task.clone() })
+        let task = details.task.clone();
+        self.prepare(&wanted, &PrepareOptions { options, task, request: None })
     }
 
     /// The person refuses; gives where the browser goes.
@@ -361,7 +436,18 @@ impl Authority {
         self.transact(move |cx, tx, moment| {
             let kept = find(cx, tx, &secret.hash(), &alias, moment)?;
             tx.take_ticket(KIND, &secret.hash(), moment.now())?;
-            let client = kept.request.client.as_str();
+            let request = match &kept.asker {
+                Asker::Client(request) => request,
+                Asker::Agent(id) => {
+                    let asked = tx.authority_request(id)?.ok_or_else(gone)?;
+                    let about = (&asked.row, &asked.entry);
+                    let plan =
+                        requests::refuse(moment, &cx.installation, about, &alias, None, None)?;
+                    cx.write(tx, plan)?;
+                    return Ok(format!("/requests/{id}"));
+                }
+            };
+            let client = request.client.as_str();
             let agent = tx.client(client)?.and_then(|c| c.row.agent);
             let step = Step::new(moment, &cx.installation.org, Kind::AuthorizationRefused)?
                 .about(|s| {
@@ -374,7 +460,7 @@ impl Authority {
             cx.write(tx, Plan::one(step, ()))?;
             let text = "the person refused";
             let error = OAuthError::new(Code::AccessDenied, "person-refused", text);
-            Ok(kept.request.error_location(&error, &cx.installation.issuer))
+            Ok(request.error_location(&error, &cx.installation.issuer))
         })
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::{Proof, Registered, Request, Statement};
-use bailiwick_core::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use bailiwick_core::ids::{
+    AgentId, GrantId, InstanceId, PrincipalId, RequestId, TaskId, WorkflowId,
+};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
@@ -16,13 +18,14 @@ use bailiwick_store::{
 };
 
 use super::places::free_place;
+use super::requests::Answered;
 use super::stops::stopped;
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::delegations::{
-    self, Issued, Options, Parties, Prepared, Recipient, Submission, choose_instance,
+    self, Issued, Onto, Options, Parties, Prepared, Recipient, Submission, choose_instance,
     choose_workflow,
 };
 use crate::rules::principals::signing_key;
@@ -34,6 +37,8 @@ pub struct PrepareOptions {
     pub options: Options,
     /// A task that was minted before; a new one, if absent.
     pub task: Option<TaskId>,
+    /// The request of an agent that the grant answers; its task then.
+    pub request: Option<RequestId>,
 }
 
 /// What a grant rests on, read from one snapshot.
@@ -113,7 +118,7 @@ impl State {
 }
 
 /// The agent's instances that a root may name.
-fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal> {
+pub(super) fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal> {
     let mut standing = Vec::new();
     for instance in view.instances(Some(agent))? {
         let subject = [Subject::Instance { id: instance.id.clone() }];
@@ -125,7 +130,7 @@ fn instances(view: &View<'_>, agent: &AgentId) -> Result<Vec<Instance>, Refusal>
 }
 
 /// The key with which a principal signs by itself.
-fn own_keys(principal: Option<&Principal>) -> Result<Vec<VerifyingKey>, Refusal> {
+pub(super) fn own_keys(principal: Option<&Principal>) -> Result<Vec<VerifyingKey>, Refusal> {
     let key = principal.filter(|p| p.status == Status::Active).map(signing_key);
     Ok(key.transpose()?.into_iter().collect())
 }
@@ -155,25 +160,34 @@ pub(super) fn prepared(
     let published = published.iter().map(|row| cx.parsed.of(row)).collect::<Result<Vec<_>, _>>()?;
     let workflow = choose_workflow(request, &published)?;
     let mut state = State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
+    let answered = options.request.as_ref().map(|id| Answered::read(view, id)).transpose()?;
     let mut task = None;
-    if let Some(id) = &options.task {
+    let asked_for = answered.as_ref().map(|answered| &answered.request.task);
+    if let Some(id) = asked_for.or(options.task.as_ref()) {
         let found = view.task(id)?.ok_or_else(|| Refusal::unknown("task", id))?;
         state.also_revoked(view, &[Subject::Task { id: id.clone() }])?;
         let purpose = disclosed(view, &found.entry, "purpose")?;
         let purpose = purpose.as_ref().and_then(Json::as_str).unwrap_or_default();
         task = Some((found.row, purpose.to_owned()));
     }
-    let task = task.as_ref().map(|(task, purpose)| (task, purpose.as_str()));
+    let mut terms = options.options.clone();
+    if let Some(answered) = &answered {
+        state.also_revoked(view, &[Subject::Grant { id: answered.request.grant.clone() }])?;
+        answered.bound(&mut terms);
+    }
+    let onto = Onto {
+        task: task.as_ref().map(|(task, purpose)| (task, purpose.as_str())),
+        answers: answered.as_ref().map(Answered::rule),
+    };
     let (installation, parties) = (&cx.installation, state.parties());
-    let options = &options.options;
     let statement = delegations::prepare(
         moment,
         installation,
         parties,
         &state.workflow,
         request,
-        options,
-        task,
+        &terms,
+        onto,
     )?;
     Ok(Prepared::new(statement, moment.now(), &*cx.keys.maker))
 }
@@ -191,6 +205,10 @@ pub(super) fn submitted(
     let (principal, agent) = (&statement.principal, &statement.agent);
     let mut state = State::read(cx, view, principal, agent, &statement.workflow)?;
     state.also_revoked(view, &[Subject::Task { id: statement.task.clone() }])?;
+    let answered = Answered::of(view, statement)?;
+    if let Some(answered) = &answered {
+        state.also_revoked(view, &[Subject::Grant { id: answered.request.grant.clone() }])?;
+    }
     let task = view.task(&statement.task)?;
     let instances = instances(view, agent)?;
     let keys = own_keys(state.principal.as_deref())?;
@@ -214,6 +232,7 @@ pub(super) fn submitted(
         instances: &instances,
         instance,
         status_index: free_place(view, moment)?,
+        answers: answered.as_ref().map(Answered::rule),
     };
     delegations::submit(moment, &cx.installation, &cx.keys, submission)
 }

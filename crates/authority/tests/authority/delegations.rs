@@ -17,7 +17,7 @@ fn sign(prepared: &Prepared, seed: u8) -> String {
 }
 
 fn with(options: Options) -> PrepareOptions {
-    PrepareOptions { options, task: None }
+    PrepareOptions { options, ..PrepareOptions::default() }
 }
 
 #[test]

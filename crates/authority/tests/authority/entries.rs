@@ -21,6 +21,7 @@ use bailiwick_authority::rules::identities;
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::rules::life::Administrator;
 use bailiwick_authority::rules::provider_keys::used;
+use bailiwick_authority::rules::requests::{self, Answering, Asker, Ground, Wanted};
 use bailiwick_authority::rules::standings::{self, By, Signing};
 use bailiwick_authority::rules::stops::{Signing, resume, stop};
 use bailiwick_authority::rules::tool_servers::NewServer;
@@ -30,7 +31,7 @@ use bailiwick_authority::{
 use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
 use bailiwick_core::approval::{Grade, Signed, Verdict};
 use bailiwick_core::crypto::{Signer as _, sha256};
-use bailiwick_core::grant::Request;
+use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{
     Alias, ApprovalId, EntryId, InstanceId, ServerName, StandingId, TaskId, ToolId, WorkflowId,
 };
@@ -40,9 +41,10 @@ use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::stop::{Resumption, StopTarget};
 use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_policy::{Bundle, Workflow};
 use bailiwick_store::{
     Approval, ApprovalState, ClientSource, IdentityMode, Instance, Place, Row, Status, StoreError,
-    VaultKey,
+    Task, VaultKey,
 };
 
 /// Kinds that other makers write: the gateway, or whoever reads texts.
@@ -246,6 +248,58 @@ fn verdict(world: &World, moment: &Moment<'_>, approver: &Alias) -> Plan<()> {
     say(moment, &installation(), &waiting, &entry, &saying).unwrap()
 }
 
+/// An agent asks for more twice: somebody grants the one and refuses the other.
+fn asking_for_more(world: &World, instance: &Instance, under: &Statement) {
+    let (moment, installation) = (Moment::of(&*world.host), installation());
+    let owner = world.authority.principal(&principal("user:owner")).unwrap();
+    let asker = Asker {
+        principal: owner.alias.clone(),
+        agent: instance.agent.clone(),
+        instance: instance.id.clone(),
+        holder: instance.holder,
+        task: under.task.clone(),
+        grant: under.id.clone(),
+        root: sha256(b"root"),
+        leaf: sha256(b"leaf"),
+    };
+    let task = Task {
+        id: under.task.clone(),
+        workflow: under.workflow.clone(),
+        workflow_digest: under.workflow_digest,
+        agent: instance.agent.clone(),
+        principal: owner.alias.clone(),
+        created: world.now(),
+    };
+    let workflow = Workflow::parse(golden::WORKFLOW).unwrap();
+    let ends = world.now().plus_seconds(900);
+    let ground = Ground { task: &task, workflow: &workflow, ends, hourly: 0, open: 0 };
+    let scope = vec!["ticket:9000".to_owned()];
+    let wanted = Wanted { scope: scope.clone(), reason: "it is linked".into(), seconds: Some(60) };
+    let asked = |world: &World| {
+        let plan = requests::ask(&moment, &installation, &asker, &wanted, &ground).unwrap();
+        let (request, entry) = (plan.outcome.clone(), plan.steps[0].event.id.clone());
+        write(world, plan);
+        (request, entry)
+    };
+    let (request, entry) = asked(world);
+    let answering = Answering {
+        request: &request,
+        asked: &entry,
+        scope: &scope,
+        under,
+        account: under.digest(),
+    };
+    let step = requests::granted(&moment, &installation, &answering, under, &owner.alias);
+    write(world, Plan { steps: vec![step.unwrap()], outcome: () });
+    let (request, entry) = asked(world);
+    let about = (&request, &entry);
+    let signed = requests::sign_refusal(&request.id, &*key(10)).unwrap();
+    let note = Some("not for this ticket");
+    let by = &owner.alias;
+    let plan = requests::refuse(&moment, &installation, about, by, Some(&signed), note);
+    write(world, plan.unwrap());
+}
+
 /// That a provider's key signed a grant for the first time, as the rule says it.
 fn provider_key(world: &World) -> Golden {
     let key = ThirdPartyKey::Own(VerifyingKey::Ed25519(key(30).public_key()));
@@ -370,6 +424,7 @@ fn the_authority_writes_the_golden_entries() {
     assert_eq!(a.vault_rekey(&old, &new).unwrap(), 1);
     a.vault_remove(&server, Some(&principal("user:owner"))).unwrap();
     stands(&world, &a.principal(&principal("user:owner")).unwrap().row.alias);
+    asking_for_more(&world, &instance, &prepared.statement);
     collect(&world, &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {

@@ -30,6 +30,7 @@ mod people;
 mod policies;
 mod providers;
 mod registry;
+mod requests;
 mod revocations;
 mod stops;
 mod support;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use bailiwick_core::ids::ServerName;
-use bailiwick_gateway::Gateway;
+use bailiwick_gateway::{Gateway, requests};
 
 use crate::error::CliError;
 use crate::web;
@@ -44,6 +44,9 @@ impl Door {
         match self {
             Self::Inside(gateway) => {
                 let request = request.map(Body::from);
+                if request.uri().path() == requests::PATH {
+                    return Ok(requests::answer(gateway, request).await);
+                }
                 Ok(bailiwick_gateway::http::answer(gateway, server.clone(), request).await)
             }
             Self::Url(client) => {

@@ -20,10 +20,12 @@ use bailiwick_gateway::rpc::{self, Message};
 use bailiwick_policy::mcp_methods::Era;
 use subtle::ConstantTimeEq as _;
 
+use super::siblings::asks_for_more;
 use super::way::{Way, stated_version};
 use super::{Api, Fault, REQUESTS};
 use crate::error::CliError;
 use crate::host;
+use crate::presenter::Moment;
 
 /// What passes of a client's headers, besides those of MCP. Credentials do not:
 /// the delegation is what is presented.
@@ -155,11 +157,11 @@ async fn pass(
     let moment = way.presenter.moment();
     let answer = match call(way, message.as_ref(), &moment)? {
         Some(_) => {
-            let compose = || {
-                let call = call(way, message.as_ref(), &moment)?;
-                Ok((headers.clone(), call.unwrap_or_default()))
-            };
-            way.send_until_decided(compose).await?
+            let asks = matches!(&message, Some(Message::Request { method, params, .. })
+                if asks_for_more(method, params.as_ref()));
+            // A session is that of one root, and its client holds it.
+            let in_session = given.contains_key("mcp-session-id");
+            under_chains(way, asks, in_session, &headers, message.as_ref()).await?
         }
         None => {
             way.prove(&mut headers, &verb, &moment)?;
@@ -173,11 +175,37 @@ async fn pass(
     Ok(passed)
 }
 
+/// Sends a call under the first chain, and where that does not cover it, and no
+/// session binds it, once under each further one.
+async fn under_chains(
+    way: &Way,
+    asks: bool,
+    in_session: bool,
+    headers: &HeaderMap,
+    message: Option<&Message>,
+) -> Result<Response, Fault> {
+    let mut chains = way.chains(asks);
+    while let Some(moment) = chains.next() {
+        let compose = || {
+            let call = call(way, message, &moment)?;
+            Ok((headers.clone(), call.unwrap_or_default()))
+        };
+        let response = way.send_until_decided(compose).await?;
+        if in_session && !asks {
+            return Ok(response);
+        }
+        if let Some(response) = chains.judge(response).await? {
+            return Ok(response);
+        }
+    }
+    Err(Fault::Own("there is no chain to present".to_owned()))
+}
+
 /// The body of a call with chain and proof.
 fn call(
     way: &Way,
     message: Option<&Message>,
-    moment: &crate::presenter::Moment<'_>,
+    moment: &Moment<'_>,
 ) -> Result<Option<Vec<u8>>, Fault> {
     let Some(Message::Request { id, method, params }) = message else { return Ok(None) };
     let params: Option<&Object> = params.as_ref();

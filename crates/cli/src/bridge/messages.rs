@@ -1,12 +1,19 @@
 //! Messages of a client: with chain and proof to the gateway.
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::rpc;
 use bailiwick_policy::mcp_methods::Era;
 
+use super::siblings::asks_for_more;
 use super::way::stated_version;
 use super::{Bridge, Fault, session_ended};
+use crate::presenter::Moment;
+
+fn no_chain() -> Fault {
+    Fault::Own("there is no chain to present".to_owned())
+}
 
 impl Bridge {
     /// Sends a request and passes its answer on.
@@ -17,27 +24,53 @@ impl Bridge {
         params: Option<Object>,
     ) -> Result<(), Fault> {
         let params = params.as_ref();
+        let asks = asks_for_more(method, params);
         if stated_version(params).is_some() {
-            let moment = self.way.presenter.moment();
-            let compose = || {
-                let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
-                if method == "tools/call" {
-                    headers.extend(self.mirrored(params));
+            let mut chains = self.way.chains(asks);
+            while let Some(moment) = chains.next() {
+                let compose = || {
+                    let (mut headers, body) =
+                        self.way.compose(Some(id), method, params, &moment)?;
+                    if method == "tools/call" {
+                        headers.extend(self.mirrored(params));
+                    }
+                    Ok((headers, body))
+                };
+                let response = self.way.send_until_decided(compose).await?;
+                if let Some(response) = chains.judge(response).await? {
+                    return self.relay(response, Some(id), None).await;
                 }
-                Ok((headers, body))
-            };
-            let response = self.way.send_until_decided(compose).await?;
-            return self.relay(response, Some(id), None).await;
+            }
+            return Err(no_chain());
         }
         if method == "initialize" {
             return self.initialize(id, params).await;
         }
+        let mut chains = self.way.chains(asks);
+        while let Some(moment) = chains.next() {
+            let (response, session) = self.in_session(id, method, params, &moment).await?;
+            if let Some(response) = chains.judge(response).await? {
+                let within = session.as_ref().map(|session| (session, &moment));
+                return self.relay(response, Some(id), within).await;
+            }
+        }
+        Err(no_chain())
+    }
+
+    /// Sends a request in the session of a chain's root, which is opened anew once
+    /// where it is gone.
+    async fn in_session(
+        &self,
+        id: &Json,
+        method: &str,
+        params: Option<&Object>,
+        moment: &Moment<'_>,
+    ) -> Result<(Response<Body>, Option<HeaderValue>), Fault> {
         let mut again = false;
         loop {
-            let moment = self.way.presenter.moment();
-            let session = self.ensure(&moment).await?;
+            let session = self.ensure(moment).await?;
             let compose = || {
-                let (mut headers, body) = self.way.compose(Some(id), method, params, &moment)?;
+                let (mut headers, body) = self.way.compose(Some(id), method, params, moment)?;
                 if let Some(session) = &session {
                     headers.insert("mcp-session-id", session.clone());
                 }
@@ -50,8 +83,7 @@ impl Bridge {
                 again = true;
                 continue;
             }
-            let within = session.as_ref().map(|session| (session, &moment));
-            return self.relay(response, Some(id), within).await;
+            return Ok((response, session));
         }
     }
 

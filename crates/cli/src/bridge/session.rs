@@ -24,6 +24,8 @@ pub(super) struct Session {
     /// How the client opened it.
     opening: Option<Object>,
     open: Option<Open>,
+    /// Those of further chains.
+    siblings: Vec<Open>,
     count: u64,
 }
 
@@ -53,7 +55,8 @@ impl Bridge {
     /// opened none.
     pub(super) async fn ensure(&self, moment: &Moment<'_>) -> Result<Option<HeaderValue>, Fault> {
         let mut session = self.session.lock().await;
-        if let Some(open) = session.open.as_ref().filter(|open| open.root == moment.root()) {
+        let opened = session.open.iter().chain(&session.siblings);
+        if let Some(open) = opened.into_iter().find(|open| open.root == moment.root()) {
             return Ok(Some(open.id.clone()));
         }
         let Some(opening) = session.opening.clone() else { return Ok(None) };
@@ -65,14 +68,18 @@ impl Bridge {
             // It was refused. The request itself is refused in the same way,
             // with the words that are meant for the client.
             tracing::warn!(status = %response.status(), "no session could be opened");
-            let gone = session.open.take().map(|open| open.id);
+            let gone = session.open.take_if(|_| !moment.is_sibling()).map(|open| open.id);
             return Ok(Some(gone.unwrap_or_else(|| HeaderValue::from_static("none"))));
         };
         let (mut headers, body) =
             self.way.compose(None, "notifications/initialized", None, moment)?;
         headers.insert("mcp-session-id", opened.clone());
         self.way.send(Method::POST, headers, body).await?;
-        session.open = Some(Open { id: opened.clone(), root: moment.root().to_owned() });
+        let open = Open { id: opened.clone(), root: moment.root().to_owned() };
+        match moment.is_sibling() {
+            true => session.siblings.push(open),
+            false => session.open = Some(open),
+        }
         tracing::info!("opened another session at the gateway");
         Ok(Some(opened))
     }
@@ -85,6 +92,7 @@ impl Bridge {
     /// A session is gone at the gateway.
     pub(super) async fn forget(&self, id: &HeaderValue) {
         let mut session = self.session.lock().await;
+        session.siblings.retain(|open| open.id != *id);
         if session.open.as_ref().is_some_and(|open| open.id == *id) {
             session.open = None;
         }
@@ -92,13 +100,21 @@ impl Bridge {
 
     /// Ends the session at the gateway.
     pub(super) async fn close(&self) {
-        let Some(open) = self.session.lock().await.open.take() else { return };
-        let moment = self.way.presenter.moment();
-        let verb = Method::DELETE;
-        let version = Some("2025-11-25");
-        if let Ok(mut headers) = self.way.headers(&verb, version, Some(&moment)) {
-            headers.insert("mcp-session-id", open.id);
-            let _ = self.way.send(verb, headers, Vec::new()).await;
+        let (first, siblings) = {
+            let mut session = self.session.lock().await;
+            (session.open.take(), std::mem::take(&mut session.siblings))
+        };
+        let moments: Vec<Moment<'_>> = self.way.presenter.siblings();
+        for open in first.into_iter().chain(siblings) {
+            let sibling = moments.iter().find(|moment| moment.root() == open.root);
+            let own = self.way.presenter.moment();
+            let verb = Method::DELETE;
+            let version = Some("2025-11-25");
+            let headers = self.way.headers(&verb, version, Some(sibling.unwrap_or(&own)));
+            if let Ok(mut headers) = headers {
+                headers.insert("mcp-session-id", open.id);
+                let _ = self.way.send(verb, headers, Vec::new()).await;
+            }
         }
     }
 

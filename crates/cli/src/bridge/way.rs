@@ -155,8 +155,19 @@ impl Way {
         verb: &Method,
         moment: &Moment<'_>,
     ) -> Result<(), Fault> {
+        self.prove_at(&self.url, headers, verb, moment)
+    }
+
+    /// The same for another URL of the gateway.
+    pub(super) fn prove_at(
+        &self,
+        url: &str,
+        headers: &mut HeaderMap,
+        verb: &Method,
+        moment: &Moment<'_>,
+    ) -> Result<(), Fault> {
         let MessageHeaders { aat_chain, dpop } =
-            moment.for_message(verb.as_str(), &self.url).map_err(|e| Fault::Own(e.message))?;
+            moment.for_message(verb.as_str(), url).map_err(|e| Fault::Own(e.message))?;
         headers.insert("aat-chain", sensitive(&aat_chain)?);
         headers.insert("dpop", sensitive(&dpop)?);
         Ok(())

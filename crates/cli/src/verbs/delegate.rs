@@ -47,7 +47,8 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         budget: parse::budget(&args.budget)?,
         ..Options::default()
     };
-    let prepared = data.authority.prepare(&request, &PrepareOptions { options, task })?;
+    let prepared =
+        data.authority.prepare(&request, &PrepareOptions { options, task, request: None })?;
     let signed = prepared.statement.sign_request(&*key.key).map_err(web::signing)?;
     let instance = args.instance.as_deref().map(InstanceId::parse).transpose()?;
     let issued = data.authority.submit(&prepared, &signed, instance.as_ref())?;

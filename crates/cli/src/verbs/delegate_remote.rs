@@ -233,6 +233,7 @@ mod tests {
             budget: Object::new().with("max_calls", 20u64),
             audience: vec![format!("{URL}/mcp")],
             salt: [3; 32],
+            request: None,
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         | Verb::Approvals(_)
         | Verb::Client(_)
         | Verb::Grant(_)
+        | Verb::Requests(_)
         | Verb::Resume(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => true,

@@ -34,7 +34,7 @@ use crate::host;
 use crate::keyfile;
 use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{StoreCatalogue, StoreHolds, SystemHost};
+use crate::ports::{AuthorityRequests, StoreCatalogue, StoreHolds, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -184,6 +184,7 @@ pub(crate) fn gateway_with(
             data.gateway.clone(),
             &installation.issuer,
         )),
+        requests: Arc::new(AuthorityRequests(data.authority.clone())),
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
     };

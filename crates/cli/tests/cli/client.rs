@@ -38,7 +38,7 @@ fn both_protocols_list_call_and_tell_errors_from_denials() {
         assert_eq!(listed.status, 0, "{protocol}: {}{}", listed.out, listed.err);
         let listed = listed.json();
         assert_eq!(listed["protocol"], protocol);
-        assert_eq!(names(&listed), ["get_order", "get_ticket", "list_orders"]);
+        assert_eq!(names(&listed), ["get_order", "get_ticket", "list_orders", "request_authority"]);
 
         let allowed = ask(&["get_ticket", "ticket_id=8821"]);
         assert_eq!(allowed.status, 0, "{protocol}: {}{}", allowed.out, allowed.err);
@@ -119,7 +119,7 @@ fn one_connection_serves_call_after_call_until_it_is_revoked() {
         assert_eq!((&hello["event"], &hello["protocol"]), (&"connected".into(), &protocol.into()));
         let ticket = json!({"tool": "get_ticket", "arguments": {"ticket_id": 8821}});
         writeln!(stdin, "{{}}\n\n{ticket}").unwrap();
-        assert_eq!(names(&next()).len(), 3);
+        assert_eq!(names(&next()).len(), 4);
         assert_eq!(next()["decision"], "allow", "{protocol}");
         world.ok(&["revoke", "delegation", "--chain", &chain.path(), "--reason", "done"]);
         writeln!(stdin, "{ticket}").unwrap();

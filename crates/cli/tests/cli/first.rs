@@ -69,7 +69,8 @@ fn three_commands_lead_from_an_existing_program_to_an_allowed_and_a_denied_call(
         };
         played.expect("connected");
         // What nobody rated is not delegated unasked, and not even shown.
-        assert_eq!(played.expect("tools")["tools"], json!(["read_text_file"]));
+        let shown = played.expect("tools")["tools"].clone();
+        assert_eq!(shown, json!(["read_text_file", "request_authority"]));
         let read = played.expect("result");
         assert_eq!(
             (&read["text"], &read["is_error"]),

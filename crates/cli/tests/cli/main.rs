@@ -40,6 +40,7 @@ mod own_accounts;
 mod policy;
 mod privacy;
 mod records;
+mod requests;
 mod revocation;
 mod run;
 mod services;

@@ -180,7 +180,10 @@ fn unchanged_clients_use_an_unchanged_program_within_the_delegation_and_no_furth
             era => npm(era, &calls, &command),
         };
         program.expect("connected");
-        assert_eq!(program.expect("tools")["tools"], json!(["read_text_file"]));
+        assert_eq!(
+            program.expect("tools")["tools"],
+            json!(["read_text_file", "request_authority"])
+        );
         let read = program.expect("result");
         assert_eq!(
             (&read["text"], &read["is_error"]),
@@ -214,7 +217,7 @@ fn published_programs_work_in_both_protocols() {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let program = npm("auto", &json!([{"tool": tool, "arguments": arguments}]), &command);
         program.expect("connected");
-        assert_eq!(program.expect("tools")["tools"], json!([tool]));
+        assert_eq!(program.expect("tools")["tools"], json!([tool, "request_authority"]));
         assert_eq!(program.expect("result")["is_error"], false, "{name}");
         program.expect("done");
     }

@@ -387,6 +387,28 @@ pub fn verify_presence<P: Profile>(
     }
 }
 
+/// Verifies a chain and a proof over a call that needs no authority of its own:
+/// whoever asks for more is known, and that is all. The proof's `jti` is the
+/// caller's to spend.
+///
+/// # Errors
+/// The first thing that does not hold, with the caller once it is known.
+pub fn attend<P: Profile>(
+    chain: &Unverified<'_>,
+    proof: &str,
+    call: &Call<'_>,
+    context: &Context<'_>,
+    inputs: P::Inputs<'_>,
+) -> Result<(Present<P>, Proof), Refused<P>> {
+    let proof = possession::Unproved::parse(proof, context.limits)?;
+    let chain = Chain::verify::<P>(chain, context)?;
+    let proof = proof.verify(&chain, call, context)?;
+    match P::account(&chain, context, inputs) {
+        Ok(facts) => Ok((Present { chain, facts }, proof)),
+        Err(no) => Err(Refused::unaccounted(chain, no)),
+    }
+}
+
 /// Convenience for callers that hold arguments as JSON.
 impl<'a> Call<'a> {
     /// The call of `tool` with `arguments`, which must be an object.

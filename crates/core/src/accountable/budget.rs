@@ -25,7 +25,9 @@ const KEPT_AFTER_WINDOW_SECONDS: i64 = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Whose budget it is: a derived token's hash; for the root, the digest of
-    /// its grant, so that roots issued again do not start anew.
+    /// its grant, so that roots issued again do not start anew, or that of the
+    /// grant under which more was asked for, so that more authority is no new
+    /// budget.
     pub account: Digest,
     /// When the counter may be forgotten: with the account's own end, however
     /// long the rest of the chain lives; after its window, if it has one.
@@ -115,7 +117,9 @@ impl Charge {
         for (depth, link) in chain.links().iter().enumerate() {
             let end = Timestamp::from_seconds(link.claims.exp);
             let account = match &facts.standing.grant {
-                Some(grant) if depth == 0 => (grant.digest, grant.not_after.max(end)),
+                Some(grant) if depth == 0 => {
+                    (grant.account.unwrap_or(grant.digest), grant.not_after.max(end))
+                }
                 _ => (link.hash, end),
             };
             let Some(budget) = link.claims.all.member(BUDGET).and_then(Json::as_object) else {

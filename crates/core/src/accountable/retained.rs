@@ -17,11 +17,15 @@ impl Standing {
         let hops: Vec<Json> =
             self.hops.iter().map(|h| h.as_ref().map(hop_to_json).into()).collect();
         let grant = self.grant.as_ref().map(|g| {
-            Object::new()
+            let grant = Object::new()
                 .with("digest", g.digest)
                 .with("not_after", g.not_after.to_string())
                 .with("attested", g.attested)
-                .with("ended", g.ended)
+                .with("ended", g.ended);
+            match g.account {
+                Some(account) => grant.with("account", account),
+                None => grant,
+            }
         });
         let mut standing = Object::new()
             .with("hops", hops)
@@ -105,6 +109,10 @@ fn grant_from_json(json: &Json) -> Option<GrantStanding> {
         not_after: o.member("not_after")?.as_str()?.parse().ok()?,
         attested: o.member("attested")?.as_bool()?,
         ended: o.member("ended")?.as_bool()?,
+        account: match o.member("account") {
+            None => None,
+            Some(account) => Some(Digest::from_text(account.as_str()?)?),
+        },
     })
 }
 
@@ -144,6 +152,7 @@ mod tests {
                 not_after: now,
                 attested: false,
                 ended: true,
+                account: Some(Digest::from_array([4; 32])),
             }),
             revoked: Some("task".into()),
             stop: Some("everything".into()),

@@ -38,6 +38,12 @@ kinds! {
     ApprovalDecided = "approval.decided",
     /// A question to people counts no more: it would be another one now.
     ApprovalVoided = "approval.voided",
+    /// Somebody granted, as themselves, what an agent had asked for, or a part of it.
+    AuthorityGranted = "authority.granted",
+    /// Somebody refused what an agent had asked for.
+    AuthorityRefused = "authority.refused",
+    /// An agent asked for authority that it lacks.
+    AuthorityRequested = "authority.requested",
     /// Somebody known asked for authority and was refused.
     AuthorizationRefused = "authorization.refused",
     /// An OAuth client was mapped to an agent or to none any more, suspended,

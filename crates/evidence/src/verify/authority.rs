@@ -89,6 +89,9 @@ pub(super) fn grant(case: &Case<'_>, principal: &Principal) -> Result<Grant, Fai
         statement.principal_issuer == principal.issuer,
         "the issuer of the statement's principal",
     )?;
+    let request = of.body("request").and_then(Json::as_str);
+    let answers = statement.request.as_ref().map(|request| request.as_str());
+    agree(CHECK, request == answers, "the request that the grant answers")?;
     let signed = of
         .body("signed")
         .and_then(Json::as_bool)

@@ -262,6 +262,7 @@ fn inputs(
         not_after: Timestamp::from_seconds(grant.statement.not_after),
         attested: !grant.signed_by.is_the_principals(),
         ended: g.ended,
+        account: g.account,
     });
     Ok((standing, bound))
 }

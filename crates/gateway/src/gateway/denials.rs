@@ -18,7 +18,7 @@ use crate::strangers::Admission;
 use crate::{step_up, wire};
 
 impl Gateway {
-    pub(super) async fn deny_call(
+    pub(crate) async fn deny_call(
         &self,
         request: &CallRequest,
         mut stopped: Stopped,

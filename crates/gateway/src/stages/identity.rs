@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bailiwick_core::aat::verify::{
     Anchors, Call, Chain, Context, Present, ProofPolicy, Shown, Unverified, Verified,
-    access_presence, examine, examine_access, verify_presence,
+    access_presence, attend, examine, examine_access, verify_presence,
 };
 use bailiwick_core::access;
 use bailiwick_core::accountable::{Accountable, Facts, Inputs};
@@ -273,6 +273,42 @@ pub(crate) async fn identify_message(
         })?;
     }
     match session(gateway, session_id, &present, server, now) {
+        Ok(session) => Ok(Caller { present, session }),
+        Err(no) => Err(no_session(no, present)),
+    }
+}
+
+/// Verifies a call that asks for more authority, and so needs none for itself:
+/// chain, proof over the call, session. The proof is spent, on disk.
+pub(crate) async fn identify_asking(
+    gateway: &Inner,
+    request: &CallRequest,
+    now: Timestamp,
+) -> Result<Caller, Stopped> {
+    let presentation = &request.presentation;
+    let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
+    let (present, proof) = {
+        let anchors = gateway.anchors();
+        let chain = Unverified::parse(&presentation.chain, &gateway.config.chain)
+            .map_err(Stopped::stranger)?;
+        let context = context(gateway, &anchors, now);
+        attend::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
+            .map_err(refused)?
+    };
+    let present = Box::new(present);
+    let spend = Spend {
+        audience: gateway.audience.clone(),
+        key: spend_key(present.chain().leaf_hash(), &proof.jti),
+        expires: spent_until(gateway, proof.iat),
+    };
+    gateway.ports.journal.spend(spend).await.map_err(|refusal| {
+        let reason = match refusal {
+            RecordRefusal::Replayed => Reason::ProofReplayed,
+            _ => Reason::StateUnavailable,
+        };
+        Stopped::stranger(Denial::new(reason))
+    })?;
+    match session(gateway, request.session.as_deref(), &present, &request.server, now) {
         Ok(session) => Ok(Caller { present, session }),
         Err(no) => Err(no_session(no, present)),
     }

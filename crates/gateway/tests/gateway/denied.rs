@@ -512,7 +512,7 @@ async fn a_tool_without_rating_or_pin_is_not_called() {
     // Nor shown: what nobody accepted may say anything in its description.
     let client = world.connect(Era::Stateless, world.runner()).await;
     let names: Vec<_> = client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
-    assert!(names.len() == 2 && !names.iter().any(|n| n == "get_ticket"), "{names:?}");
+    assert!(names.len() == 3 && !names.iter().any(|n| n == "get_ticket"), "{names:?}");
     client.close().await;
     let mut revoked = (*listed).clone();
     revoked.revoked = true;

@@ -27,7 +27,8 @@ use bailiwick_demo::agent::Presentation;
 use bailiwick_gateway::config::StateKey;
 use bailiwick_gateway::ports::{Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault,
+    FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests,
+    MemoryVault,
 };
 use bailiwick_gateway::{Config, Gateway, router, serve};
 use bailiwick_policy::catalogue::Definition;
@@ -124,6 +125,7 @@ async fn fixed(policies: Policies) -> Fixed {
         not_after: at(900),
         attested: false,
         ended: false,
+        account: None,
     };
     registry.grant(authority(&workflow).grant, standing);
     let catalogue = Arc::new(MemoryCatalogue::default());
@@ -148,7 +150,9 @@ async fn fixed(policies: Policies) -> Fixed {
     config.state_key = Some(StateKey::new([0; 32]));
     let vault = Arc::new(MemoryVault::new(host.clone()));
     let holds = Arc::new(MemoryHolds::new(journal.clone()));
-    let ports = Ports { registry, journal: journal.clone(), catalogue, holds, vault, host };
+    let requests = Arc::new(MemoryRequests::default());
+    let journal_port = journal.clone();
+    let ports = Ports { registry, journal: journal_port, catalogue, holds, requests, vault, host };
     let gateway = Gateway::new(config, ports).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/mcp/desk", listener.local_addr().unwrap());

@@ -28,6 +28,7 @@ mod pages;
 mod policies;
 mod questions;
 mod records;
+mod requests;
 mod resumed;
 mod sessions;
 mod standing;

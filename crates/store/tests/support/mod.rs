@@ -229,6 +229,7 @@ pub fn world(store: &Store) -> World {
         expires: later,
         statement: "the statement".into(),
         proof: "the proof".into(),
+        account: None,
     };
     let delegation = Delegation {
         root: digest("root"),

@@ -40,6 +40,7 @@ fn statement() -> Statement {
             .with("sum/mcp:support-desk:tools/refund_order/amount_cents", 20_000u64),
         audience: vec!["http://localhost:4000/mcp".into()],
         salt: [3; 32],
+        request: None,
     }
 }
 

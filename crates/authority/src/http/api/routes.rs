@@ -1,7 +1,8 @@
 //! The table of routes.
 
 use super::{
-    Answer, Call, agents, approvals, clients, grants, inbox, login, people, standings, stops,
+    Answer, Call, agents, approvals, clients, grants, inbox, login, people, requests, standings,
+    stops,
 };
 use crate::Login;
 use crate::http::problem::Problem;
@@ -526,6 +527,58 @@ pub(super) static ROUTES: &[Route] = &[
             stops::resume,
         )
     },
+    Route {
+        query: &["all"],
+        ..read(
+            "requests",
+            "/api/v1/requests",
+            "What agents ask for that they lack, those that end first first; with `all` of every state.",
+            SIGNED_IN,
+            "Requests",
+            requests::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "request",
+            "/api/v1/requests/{id}",
+            "One request: who asks for what, and why.",
+            SIGNED_IN,
+            "Request",
+            requests::show,
+        )
+    },
+    Route {
+        answer: (200, Some("Prepared")),
+        ..change(
+            "prepareRequest",
+            "/api/v1/requests/{id}/prepare",
+            "Make the grant that answers a request, or a part of it, for one's own signature.",
+            SIGNED_IN,
+            Some("Lesser"),
+            requests::prepare,
+        )
+    },
+    Route {
+        answer: (200, Some("GrantedRequest")),
+        ..change(
+            "grantRequest",
+            "/api/v1/requests/{id}/grant",
+            "Bring the grant that answers a request, signed with one's own registered key.",
+            SIGNED_IN,
+            Some("SignedAnswer"),
+            requests::grant,
+        )
+    },
+    change(
+        "refuseRequest",
+        "/api/v1/requests/{id}/refuse",
+        "Refuse a request.",
+        SIGNED_IN,
+        Some("Refusing"),
+        requests::refuse,
+    ),
     Route {
         query: &["agent", "task", "tool", "decision", "kind", "before", "limit"],
         ..read(

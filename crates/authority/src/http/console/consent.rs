@@ -22,7 +22,7 @@ use crate::oauth::request::{AuthorizationRequest, Context, Opening, RequestError
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
 use crate::rules::delegations::Narrowing;
-use crate::{Asking, ConsentError};
+use crate::{Asking, ConsentError, Origin};
 
 /// Seconds after a login within which `prompt=login` counts as met.
 const JUST_NOW: i64 = 60;
@@ -150,18 +150,22 @@ fn shown(
     let (client, agent) = (client_card(asking), agent_card(cx, &asking.agent)?);
     let frame = cx.frame(Some(me), None);
     let Some(prepared) = &asking.prepared else {
-        let wanted = asking.request.delegation.workflow.as_ref();
+        // What an agent asks for says everything.
+        let Origin::Client { request, .. } = &asking.origin else {
+            return Err(Refusal::TicketGone { what: "request" }.into());
+        };
+        let wanted = request.delegation.workflow.as_ref();
         let choices: Vec<_> =
             workflows.iter().filter(|w| wanted.is_none_or(|wanted| w.id == *wanted)).collect();
         let typed_scope = typed.first("scope");
-        let purpose = asking.request.delegation.purpose.clone();
+        let purpose = request.delegation.purpose.clone();
         let template = ChooseTaskPage {
             frame,
             path: path(secret),
             client,
             agent,
             scope: Text::of(if typed_scope.is_empty() {
-                asking.request.scope.join(" ")
+                request.scope.join(" ")
             } else {
                 typed_scope.to_owned()
             }),
@@ -305,8 +309,12 @@ pub(super) async fn deny(Path(text): Path<String>, visit: Visit) -> Response {
     visit
         .change(move |cx, me, _| {
             let secret = secret(&text)?;
-            let client = client_card(&cx.authority.consent(&secret, &me.person)?);
-            let url = cx.authority.consent_deny(&secret, &me.person)?;
+            let asking = cx.authority.consent(&secret, &me.person)?;
+            let url = cx.authority.by(&me.person).consent_deny(&secret, &me.person)?;
+            if let Origin::Agent { .. } = asking.origin {
+                return Ok(see(&url));
+            }
+            let client = client_card(&asking);
             let template = LeavePage {
                 frame: cx.frame(Some(me), None),
                 title: "You refused".to_owned(),

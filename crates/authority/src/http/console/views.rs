@@ -10,13 +10,24 @@ use bailiwick_store::{Agent, Client, Grant, StoreError, Stored, StoredEntry, Sub
 use url::Url;
 
 use super::failure::map_command;
-use crate::Asking;
 use crate::console::{AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Text};
 use crate::http::standing;
+use crate::{Asking, Origin};
 
-/// The client of a request.
+/// Who asks.
 pub(super) fn client_card(asking: &Asking) -> ClientCard {
-    let url = Url::parse(&asking.request.redirect_uri).ok();
+    let (request, client) = match &asking.origin {
+        Origin::Client { request, client } => (request, client),
+        Origin::Agent { request } => {
+            return ClientCard {
+                name: Text::of(asking.agent.as_str()),
+                id: Text::of(request.as_str()),
+                returns_to: Text::of("the agent, when it asks again"),
+                is_local: false,
+            };
+        }
+    };
+    let url = Url::parse(&request.redirect_uri).ok();
     let host = url.as_ref().and_then(|url| {
         let host = url.host_str()?;
         Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
@@ -25,8 +36,8 @@ pub(super) fn client_card(asking: &Asking) -> ClientCard {
     let is_web = url.as_ref().is_some_and(|url| matches!(url.scheme(), "https" | "http"));
     let is_local =
         !is_web || url.as_ref().and_then(Url::host_str).is_some_and(|host| local.contains(&host));
-    let id = &asking.client.id;
-    let name = if asking.client.name.is_empty() { id } else { &asking.client.name };
+    let id = &client.id;
+    let name = if client.name.is_empty() { id } else { &client.name };
     ClientCard {
         name: Text::short(name, 120),
         id: Text::of(id),

@@ -187,6 +187,7 @@ mod tests {
                 .with("per/3600/max_calls", 20u64),
             audience: vec!["http://localhost:4000/mcp".into()],
             salt: [3; 32],
+            request: None,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::installation::{Installation, Keys};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
 use crate::rules::principals::{active, signing_key};
+use crate::rules::requests::{self, Answering};
 use crate::rules::tasks;
 use bailiwick_core::scope::Scope;
 
@@ -45,6 +46,8 @@ pub struct Submission<'a> {
     pub instance: Option<&'a InstanceId>,
     /// The root's place in the status lists.
     pub status_index: Option<u32>,
+    /// The request that the statement names.
+    pub answers: Option<Answering<'a>>,
 }
 
 /// Records task and grant and issues the root, in this order.
@@ -96,9 +99,23 @@ pub fn record(
     };
     let scope = still_holds(installation, moment.now(), parties, workflow, statement)?;
 
+    let answers = submission.answers;
+    // INVARIANT: what names a request answers that one, while it waits.
+    match (&statement.request, answers) {
+        (None, _) => {}
+        (Some(id), Some(answering)) if answering.request.id == *id => {
+            answering.permits(statement, moment.now())?;
+        }
+        (Some(id), _) => return Err(Refusal::unknown("request", id)),
+    }
+
     let mut steps = Vec::new();
     match task {
         Some(task) => fits(task, statement, parties)?,
+        // Nobody answers for a task that there is not.
+        None if statement.request.is_some() => {
+            return Err(Refusal::unknown("task", &statement.task));
+        }
         None => {
             let row = Task {
                 id: statement.task.clone(),
@@ -122,6 +139,7 @@ pub fn record(
         expires: Timestamp::from_seconds(statement.not_after),
         statement: statement.to_json().canonical(),
         proof: signed.clone(),
+        account: answers.map(|answering| answering.account),
     };
     let audience: Vec<_> = statement.audience.iter().map(|a| a.as_str().into()).collect();
     let mut step = Step::new(moment, &installation.org, Kind::GrantRecorded)?
@@ -139,7 +157,8 @@ pub fn record(
         .with("not_after", statement.not_after)
         .with("max_depth", statement.max_depth)
         .with("audience", audience)
-        .with("signed", true);
+        .with("signed", true)
+        .with_some("request", statement.request.as_ref());
     step = match signed_by {
         SignedBy::Key => step.with("key", signing_key(principal)?.thumbprint()),
         other => step.with("signed_by", other.as_str()),
@@ -152,5 +171,9 @@ pub fn record(
             .commit(moment, "signature", signed)?
             .row(Row::Grant(row)),
     );
+    if let Some(answering) = answers {
+        let granter = &principal.alias;
+        steps.push(requests::granted(moment, installation, &answering, statement, granter)?);
+    }
     Ok(Plan { steps, outcome: scope })
 }

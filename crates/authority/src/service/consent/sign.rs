@@ -19,8 +19,9 @@ use super::super::delegations::State;
 use super::super::passkeys::{Used, passkeys_of};
 use super::super::people::SignedIn;
 use super::super::provider_logins::{login_of, own_login, provider_keys};
+use super::super::requests::Answered;
 use super::super::{Authority, Inner};
-use super::{ConsentError, KIND, Kept, find, gone, highest_risk};
+use super::{Asker, ConsentError, KIND, Kept, find, gone, highest_risk};
 use crate::host::Moment;
 use crate::oauth::code::{self, IssuedCode};
 use crate::people::oidc::{LoggedIn, OidcError, ProviderConfig};
@@ -39,6 +40,7 @@ struct Taken {
     prepared: Prepared,
     state: State,
     task: Option<Task>,
+    answered: Option<Answered>,
 }
 
 /// What the person signed with.
@@ -67,8 +69,12 @@ impl Taken {
         let (principal, agent) = (&statement.principal, &statement.agent);
         let mut state = State::read(cx, tx, principal, agent, &statement.workflow)?;
         state.also_revoked(tx, &[Subject::Task { id: statement.task.clone() }])?;
+        let answered = Answered::of(tx, statement)?;
+        if let Some(answered) = &answered {
+            state.also_revoked(tx, &[Subject::Grant { id: answered.request.grant.clone() }])?;
+        }
         let task = tx.task(&statement.task)?.map(|stored| stored.row);
-        Ok(Self { kept, prepared, state, task })
+        Ok(Self { kept, prepared, state, task, answered })
     }
 
     /// Records task and grant, and makes the code; gives where the browser
@@ -93,11 +99,17 @@ impl Taken {
             instances: &[],
             instance: None,
             status_index: None,
+            answers: self.answered.as_ref().map(Answered::rule),
         };
         let plan = delegations::record(moment, &cx.installation, &cx.keys, submission)?;
         cx.write(tx, plan)?;
+        let request = match &self.kept.asker {
+            Asker::Client(request) => request,
+            // The agent gets its root when it asks again.
+            Asker::Agent(id) => return Ok(format!("/requests/{id}")),
+        };
         let code = Secret::mint(moment)?;
-        let (issuer, request) = (&cx.installation.issuer, &self.kept.request);
+        let issuer = &cx.installation.issuer;
         tx.keep_ticket(&Ticket {
             kind: code::KIND,
             key: code.hash(),

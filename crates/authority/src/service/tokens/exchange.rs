@@ -197,7 +197,9 @@ fn grant_for(
     let Some(principal) = cx.principal(tx, principal)? else { return Ok(None) };
     for grant in tx.grants_of_principal(&principal.alias, MAX_GRANTS)? {
         let now = moment.now();
+        // What was granted beside another grant is taken up by who asked for it.
         let fits = grant.agent == *agent
+            && grant.account.is_none()
             && grant.starts <= now
             && now < grant.expires
             && details.task.as_ref().is_none_or(|task| *task == grant.task)

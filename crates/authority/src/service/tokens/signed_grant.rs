@@ -147,6 +147,7 @@ fn prepare(
             ..Options::default()
         },
         task: details.task.clone(),
+        request: None,
     };
     prepared(cx, tx, moment, &request, &options).map_err(refused::unprepared)
 }

@@ -104,7 +104,9 @@ impl Own {
         };
         let budget = parse::budget(&args.budget)?;
         let options = Options { max_depth: Some(0), budget, ..Options::default() };
-        let prepared = data.authority.prepare(&request, &PrepareOptions { options, task: None })?;
+        let prepared = data
+            .authority
+            .prepare(&request, &PrepareOptions { options, ..PrepareOptions::default() })?;
         let signed = prepared.statement.sign_request(&*key.key).map_err(web::signing)?;
         let (mut own, holder) = Self::enrol(data, &agent)?;
         own.life.granted(&prepared.statement.id)?;

@@ -119,6 +119,7 @@ impl Registry for Register {
                 not_after: Timestamp::from_seconds(NOW + 900),
                 attested: false,
                 ended: false,
+                account: None,
             }),
             revoked: self.revoked.clone(),
             stop: None,

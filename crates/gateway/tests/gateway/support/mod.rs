@@ -31,7 +31,8 @@ use bailiwick_demo::agent::{
 use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
 use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryVault, SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault,
+    SystemHost,
 };
 use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
@@ -107,6 +108,7 @@ pub struct World {
     pub registry: Arc<MemoryRegistry>,
     pub journal: Arc<MemoryJournal>,
     pub holds: Arc<MemoryHolds>,
+    pub requests: Arc<MemoryRequests>,
     pub catalogue: Arc<MemoryCatalogue>,
     pub vault: Arc<MemoryVault>,
     pub host: Arc<SystemHost>,
@@ -160,6 +162,7 @@ impl World {
         let registry = Arc::new(MemoryRegistry::new(host.clone()));
         let journal = Arc::new(MemoryJournal::new(registry.clone(), plan.latency));
         let holds = Arc::new(MemoryHolds::new(journal.clone()));
+        let requests = Arc::new(MemoryRequests::default());
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());
@@ -177,6 +180,7 @@ impl World {
             journal: journal.clone(),
             catalogue: catalogue.clone(),
             holds: holds.clone(),
+            requests: requests.clone(),
             vault: vault.clone(),
             host: host.clone(),
         };
@@ -192,6 +196,7 @@ impl World {
             registry,
             journal,
             holds,
+            requests,
             catalogue,
             vault,
             host,
@@ -222,6 +227,7 @@ impl World {
             not_after: self.host.now().plus_seconds(3600),
             attested: false,
             ended,
+            account: None,
         };
         self.registry.grant(authority.grant.clone(), standing);
     }
