@@ -152,7 +152,7 @@ async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     let second = site.ask(|a| waits(a, "again")).await;
     browser.open(&format!("{}/approvals/{second}", site.url)).await;
     browser.click("[data-verdict=deny] button").await;
-    browser.text("main .badge.bad").await;
+    browser.text("[role=status] .badge.bad").await;
     let of = second.clone();
     assert!(!site.ask(move |a| settles(a, &of)).await);
     let of = second.clone();

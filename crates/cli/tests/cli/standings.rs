@@ -219,4 +219,5 @@ fn what_was_signed_goes_with_the_principal_whose_calls_it_is_about() {
     world.ok(&["audit", "erase", PRINCIPAL, "--yes"]);
     // Without its terms nobody can say what it covers.
     assert_eq!(world.run(&show).code(), "standing-other-digest");
+    world.ok(&["audit", "verify"]);
 }
