@@ -68,6 +68,12 @@ pub enum Refusal {
         /// When it ends.
         most: Timestamp,
     },
+    /// As many standing approvals as may last at once for one tool of a delegation.
+    #[error("{max} standing approvals for this tool under this delegation last already")]
+    StandingTooMany {
+        /// How many.
+        max: usize,
+    },
     /// A standing approval that lets nothing pass any more.
     #[error("the standing approval counts no more: {how}")]
     StandingOver {

@@ -1,5 +1,7 @@
 //! Reading and writing calls that are held for a person.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::hmac;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{Alias, ApprovalId, InstanceId, TaskId};
@@ -9,14 +11,41 @@ use rusqlite::params;
 use crate::apply::execute;
 use crate::columns::count;
 use crate::error::StoreError;
-use crate::rows::{Approval, ApprovalState, Said, Stored, Verdict};
+use crate::rows::{Approval, ApprovalState, Row, Said, Stored, Verdict};
 use crate::tx::signed;
 use crate::view::View;
+
+/// Held calls of which a text was erased, or one of what people said about them:
+/// their rows cannot be made again, and stay as they are.
+pub(crate) const WITHOUT_TEXT: &str = "SELECT a.id FROM approvals a WHERE a.org = ?1 AND (
+     a.entry IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)
+     OR a.id IN (SELECT v.approval FROM verdicts v WHERE v.org = ?1 AND v.entry IN
+         (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)))";
 
 /// Held calls given at once at most.
 pub const MAX_APPROVALS: u32 = 500;
 
+impl Row {
+    /// The held call that a row is about.
+    pub(crate) const fn held_call(&self) -> Option<&ApprovalId> {
+        match self {
+            Self::Approval(approval) => Some(&approval.id),
+            Self::ApprovalState { approval, .. } => Some(approval),
+            Self::Verdict(verdict) => Some(&verdict.approval),
+            _ => None,
+        }
+    }
+}
+
 impl View<'_> {
+    /// The ids that [`WITHOUT_TEXT`] gives.
+    pub(crate) fn approvals_without_text(&self) -> Result<BTreeSet<String>, StoreError> {
+        let failed = |e: rusqlite::Error| StoreError::sql("read held calls", &e);
+        let mut found = self.c.prepare_cached(WITHOUT_TEXT).map_err(failed)?;
+        let ids = found.query_map([self.org_text()], |r| r.get(0)).map_err(failed)?;
+        ids.collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// A MAC of `text` under the data dir's own key: equal texts fold, and whoever
     /// reads the database alone can try none. `domain` keeps uses apart.
     #[must_use]

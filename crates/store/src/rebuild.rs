@@ -7,6 +7,7 @@ use bailiwick_core::ledger::Disclosure;
 use bailiwick_core::limits::JsonLimits;
 
 use crate::apply::{FROM_LEAVES, TABLES, execute};
+use crate::approvals::WITHOUT_TEXT;
 use crate::error::StoreError;
 use crate::rows::Row;
 use crate::tx::{ROW, Tx};
@@ -77,12 +78,15 @@ impl Tx<'_> {
         let org = self.view.cx.org.as_str();
         c.execute_batch("PRAGMA defer_foreign_keys = ON")
             .map_err(|e| StoreError::sql("rebuild the state", &e))?;
+        let left = self.view.approvals_without_text()?;
         for table in TABLES {
-            // What leaves alone make is made again whatever was erased.
-            let erased = if FROM_LEAVES.contains(table) {
-                ""
-            } else {
-                "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
+            let erased = match *table {
+                // What leaves alone make is made again whatever was erased.
+                table if FROM_LEAVES.contains(&table) => String::new(),
+                "approvals" => format!("AND id NOT IN ({WITHOUT_TEXT})"),
+                "verdicts" => format!("AND approval NOT IN ({WITHOUT_TEXT})"),
+                _ => "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"
+                    .to_owned(),
             };
             execute(c, &format!("DELETE FROM {table} WHERE org = ?1 {erased}"), [org], "row")?;
         }
@@ -96,6 +100,9 @@ impl Tx<'_> {
             from = last.index + 1;
             for entry in &entries {
                 match self.view.row_of(&entry.id)? {
+                    Some(row) if row.held_call().is_some_and(|id| left.contains(id.as_str())) => {
+                        rebuilt.erased += 1;
+                    }
                     Some(row) => {
                         self.view.apply(&row, &entry.id, entry.time)?;
                         rebuilt.rows += 1;

@@ -1,7 +1,7 @@
 //! Reading and writing standing approvals.
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{Alias, StandingId};
+use bailiwick_core::ids::{Alias, EntryId, StandingId};
 use bailiwick_core::time::Timestamp;
 use rusqlite::{Row, params};
 
@@ -139,6 +139,19 @@ impl View<'_> {
     ) -> Result<Vec<Stored<StandingSignature>>, StoreError> {
         let from = "standing_signatures t WHERE org = ?1 AND standing = ?2 ORDER BY approver";
         self.records(from, (self.org_text(), id.as_str()))
+    }
+
+    /// The entries with the texts of standing approvals of calls that are made on
+    /// a principal's authority, whoever signed them.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn standing_entries_of(&self, principal: &Alias) -> Result<Vec<EntryId>, StoreError> {
+        let from = "standing_signatures t WHERE org = ?1 AND standing IN
+                    (SELECT id FROM standings WHERE org = ?1 AND principal = ?2)";
+        let found: Vec<Stored<StandingSignature>> =
+            self.records(from, (self.org_text(), principal.as_str()))?;
+        Ok(found.into_iter().map(|signature| signature.entry).collect())
     }
 
     /// Whether somebody signed a standing approval.

@@ -59,6 +59,18 @@ pub fn about(
     Ok(())
 }
 
+/// Standing approvals of one tool under one root that last at once at most: each
+/// is looked at when such a call comes.
+pub const MAX_LASTING: usize = 20;
+
+/// Whether there may be another one beside those that last.
+///
+/// # Errors
+/// [`Refusal::StandingTooMany`].
+pub const fn room(lasting: usize) -> Result<(), Refusal> {
+    if lasting < MAX_LASTING { Ok(()) } else { Err(Refusal::StandingTooMany { max: MAX_LASTING }) }
+}
+
 /// Where a standing approval stands at `now`, with so many signatures.
 #[must_use]
 pub fn state(standing: &Standing, signatures: usize, now: Timestamp) -> &'static str {

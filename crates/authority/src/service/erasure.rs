@@ -77,7 +77,8 @@ impl Authority {
         let found = self.principal(id)?;
         let registered = found.entry.clone();
         let until = self.read(|view| view.log_size())?;
-        let (mut from, mut erased) = (0, 0_u64);
+        let mut erased = self.erase_standings(id)?;
+        let mut from = 0;
         loop {
             let (name, keep) = (id.clone(), registered.clone());
             let (next, count) = self.commit(move |cx, tx, moment| {
@@ -104,6 +105,34 @@ impl Authority {
                 None => return Ok(erased),
             }
         }
+    }
+}
+
+impl Authority {
+    /// What people signed about calls on the principal's authority holds the
+    /// arguments of these calls, in entries about those people.
+    fn erase_standings(&self, id: &PrincipalId) -> Result<u64, Refusal> {
+        let alias = self.principal(id)?.alias.clone();
+        let entries = self.read(|view| {
+            let entries = view.standing_entries_of(&alias)?;
+            with_texts(view, entries)
+        })?;
+        let mut erased = 0_u64;
+        let most = usize::try_from(erasure::MAX_ENTRIES).unwrap_or(usize::MAX);
+        for page in entries.chunks(most) {
+            let (name, page) = (id.clone(), page.to_vec());
+            let count = self.commit(move |cx, tx, moment| {
+                let found = cx.principal(tx, &name)?;
+                let principal = erasure::of_principal(name.as_str(), found.as_deref())?;
+                let subjects = Subjects {
+                    principal: Some(principal.alias.to_string()),
+                    ..Subjects::default()
+                };
+                erasure::erase(moment, &cx.installation, subjects, page)
+            })?;
+            erased = erased.saturating_add(count);
+        }
+        Ok(erased)
     }
 }
 

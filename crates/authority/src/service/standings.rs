@@ -202,7 +202,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::ApprovalSettled`], [`Refusal::StandingElsewhere`],
     /// [`Refusal::StandingTooLong`], [`Refusal::StandingOver`],
-    /// [`Refusal::SaidBefore`], [`Refusal::Barred`], [`Refusal::Approval`],
+    /// [`Refusal::StandingTooMany`], [`Refusal::SaidBefore`], [`Refusal::Barred`], [`Refusal::Approval`],
     /// [`Refusal::Passkey`], [`Refusal::PrincipalInactive`].
     pub fn standing_approve(
         &self,
@@ -217,7 +217,12 @@ impl Authority {
             let now = moment.now();
             let held = found(tx, &asked)?;
             match tx.standing(&terms.id)? {
-                None => crate::rules::approvals::open(&held, now)?,
+                None => {
+                    crate::rules::approvals::open(&held, now)?;
+                    let root = terms.root;
+                    let lasting = tx.standings_for(&root, terms.tool().as_str(), now)?;
+                    standings::room(lasting.len())?;
+                }
                 Some(kept) if kept.approval != asked || kept.digest != terms.digest() => {
                     return Err(Refusal::StandingElsewhere);
                 }

@@ -3,7 +3,7 @@
 use bailiwick_testkit::World;
 use bailiwick_testkit::http::Response;
 use bailiwick_testkit::present::{Call, Chain};
-use bailiwick_testkit::world::OWNER;
+use bailiwick_testkit::world::{OWNER, PRINCIPAL};
 use serde_json::{Value, json};
 
 use crate::approvals::{asking, data, is_allowed, is_asked, key};
@@ -203,5 +203,21 @@ fn one_signature_approves_several_calls_and_each_is_proved_by_itself() {
     let verified = verified(&world);
     let by = &verified["proven"]["authority"]["approval"]["approvers"][0];
     assert_eq!((&by["approver"], &by["grade"]), (&json!(OWNER), &json!("key")), "{verified}");
+    world.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn what_was_signed_goes_with_the_principal_whose_calls_it_is_about() {
+    let world = asking();
+    let (owner, _) = key(&world, OWNER, "owner-approver.json");
+    let chain = tickets(&world);
+    let id = is_asked(&read(&world, &chain, 8821));
+    let standing = stand(&world, &id, &owner, "9", &[]);
+    let show = ["approvals", "standing", "show", &standing];
+    assert!(world.ok(&show)["terms"].is_object());
+    world.ok(&["principal", "suspend", PRINCIPAL]);
+    world.ok(&["audit", "erase", PRINCIPAL, "--yes"]);
+    // Without its terms nobody can say what it covers.
+    assert_eq!(world.run(&show).code(), "standing-other-digest");
     world.ok(&["audit", "verify"]);
 }

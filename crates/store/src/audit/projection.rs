@@ -1,5 +1,7 @@
 //! The state that the entries make, beside the state that the database has.
 
+use std::collections::BTreeSet;
+
 use bailiwick_core::ledger::Entry;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -73,6 +75,10 @@ impl Projection {
             let sql =
                 format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
             let view = staging.view();
+            let left = match *table {
+                "approvals" => view.approvals_without_text()?,
+                _ => BTreeSet::new(),
+            };
             let org = view.org().as_str();
             let mut theirs = view.c.prepare(&sql).map_err(sql_failed)?;
             let mut ours = self.scratch.prepare(&sql).map_err(sql_failed)?;
@@ -80,8 +86,8 @@ impl Projection {
             let mut theirs = theirs.query([org]).map_err(sql_failed)?;
             let mut ours = ours.query([org]).map_err(sql_failed)?;
             loop {
-                let found = next(&mut theirs, columns).map_err(sql_failed)?;
-                let made = next(&mut ours, columns).map_err(sql_failed)?;
+                let found = next(&mut theirs, columns, &left).map_err(sql_failed)?;
+                let made = next(&mut ours, columns, &left).map_err(sql_failed)?;
                 if found != made {
                     let entry = made.or(found).and_then(|row| row.into_iter().next_back());
                     let by = match entry {
@@ -101,6 +107,16 @@ impl Projection {
     }
 }
 
-fn next(rows: &mut rusqlite::Rows<'_>, columns: usize) -> rusqlite::Result<Option<Vec<Value>>> {
-    rows.next()?.map(|row| (0..columns).map(|i| row.get(i)).collect()).transpose()
+/// The next row; those whose id is `left` out are not compared.
+fn next(
+    rows: &mut rusqlite::Rows<'_>,
+    columns: usize,
+    left: &BTreeSet<String>,
+) -> rusqlite::Result<Option<Vec<Value>>> {
+    while let Some(row) = rows.next()? {
+        if left.is_empty() || !left.contains(&row.get::<_, String>(1)?) {
+            return (0..columns).map(|i| row.get(i)).collect::<Result<_, _>>().map(Some);
+        }
+    }
+    Ok(None)
 }

@@ -348,3 +348,22 @@ fn the_state_of_standing_approvals_is_made_again_from_the_ledger() {
     desk.store.write(|tx| tx.rebuild().map(drop)).wait().unwrap();
     assert_eq!(read(), before);
 }
+
+#[test]
+fn held_calls_whose_texts_were_erased_stay_as_they_are_when_the_state_is_made_again() {
+    let desk = Desk::open();
+    let used = desk.approved();
+    assert_eq!(desk.spend(&used), Ok(()));
+    let Used::Approval(spent) = &used else { panic!("a single approval") };
+    let id = spent.question.id.clone();
+    let read = || desk.store.read(|view| view.approval(&id)).unwrap().unwrap();
+    let said = desk.store.read(|view| view.verdicts(&id)).unwrap().remove(0).entry;
+    let erased = desk.store.write(move |tx| -> Result<(), StoreError> {
+        let maker = maker();
+        let event = event(Kind::PlaintextErased, Vec::new());
+        tx.erase(&maker.id, &*maker.key, event, &[said]).map(drop)
+    });
+    erased.wait().unwrap();
+    desk.store.write(|tx| tx.rebuild().map(drop)).wait().unwrap();
+    assert_eq!(read().state, ApprovalState::Spent);
+}
