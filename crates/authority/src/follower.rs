@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::EntryId;
-use bailiwick_core::time::Timestamp;
 use bailiwick_core::stop::StopTarget;
+use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Change, Notice, Store, Subject};
 
 use crate::host::Host;

@@ -47,7 +47,7 @@ pub use refusal::Refusal;
 pub use service::{
     AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
     Erasure, Invited, LOGIN_SECONDS, ListedApproval, ListedStop, Login, NewCredential, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed, Resuming, Sayer,
-    ShownApproval, ShownResumption, ShownVerdict, SignedIn, Statuses, Stopping, Target, Then, TokenAnswer, ToolState,
-    relying_party, spoken,
+    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed,
+    Resuming, Sayer, ShownApproval, ShownResumption, ShownVerdict, SignedIn, Statuses, Stopping,
+    Target, Then, TokenAnswer, ToolState, relying_party, spoken,
 };

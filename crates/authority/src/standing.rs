@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::accountable::{Ended, GrantStanding, Hop, Question, Registry, Standing, Unavailable};
+use bailiwick_core::accountable::{
+    Ended, GrantStanding, Hop, Question, Registry, Standing, Unavailable,
+};
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::guarantee::{Guarantee, Isolation};

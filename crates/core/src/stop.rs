@@ -222,8 +222,7 @@ mod tests {
         let device = Device::P256(fresh_p256());
         let passkeys = [Passkey { credential_id: b"credential".to_vec(), key: device.key() }];
         let party = relying_party();
-        let registered =
-            Registered { passkeys: &passkeys, keys: &[], relying_party: Some(&party) };
+        let registered = Registered { passkeys: &passkeys, keys: &[], relying_party: Some(&party) };
         let asked = resumption();
         let signed = Signed::Passkey(device.assert(asked.digest().bytes()));
         assert_eq!(asked.verify(&signed, &registered), Ok(Grade::Passkey));

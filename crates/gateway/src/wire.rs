@@ -246,8 +246,7 @@ fn withheld_because(ended: &Ended) -> (String, &'static str) {
 /// A call whose authority was taken back, or stopped, while the tool worked.
 pub(crate) fn withheld(id: &Json, ended: &Ended, decision: &str) -> Vec<u8> {
     let (what, remedy) = withheld_because(ended);
-    let reason =
-        format!("{what} while the tool worked; the call was made, its answer is withheld");
+    let reason = format!("{what} while the tool worked; the call was made, its answer is withheld");
     let data = Object::new()
         .with("code", "answer-withheld")
         .with("reason", reason.as_str())

@@ -60,11 +60,12 @@ pub use pending::Pending;
 pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Change, Charge, Charged, Client,
-    ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived, Entitlements,
-    Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal, Resumption,
-    Revocation, Revocations, Row, Said, Spent, Status, Stop, StoppedBy, Stored, StoredEntry, Subject, Task,
-    TokenForm, ToolServer, UnknownText, Verdict, Workflow,
+    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Change, Charge, Charged,
+    Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived,
+    Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin, PinStatus, Place,
+    Policy, Principal, Resumption, Revocation, Revocations, Row, Said, Spent, Status, Stop,
+    StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict,
+    Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

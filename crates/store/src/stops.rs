@@ -67,11 +67,7 @@ impl View<'_> {
         self.records(from, (self.org_text(), id.as_str()))
     }
 
-    pub(crate) fn stop_notices(
-        &self,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<Notice>, StoreError> {
+    pub(crate) fn stop_notices(&self, after: i64, limit: i64) -> Result<Vec<Notice>, StoreError> {
         let stopped = "SELECT seq, id, target, stopped, entry FROM stops
                        WHERE org = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
         let resumed = "SELECT resumed_seq, id, target, resumed, resumed_entry FROM stops
@@ -146,16 +142,8 @@ impl View<'_> {
 }
 
 impl Record for Stop {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "target",
-        "stopped_by",
-        "principal",
-        "reason",
-        "stopped",
-        "resumed",
-        "resumed_by",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "target", "stopped_by", "principal", "reason", "stopped", "resumed", "resumed_by"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             id: parsed(row, i)?,

@@ -16,7 +16,8 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::ledger::{Entry, Kind};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    Change, Charge, Charged, Filter, Place, Policy, Row, Spent, Status, Store, StoreError, Subject, Tx,
+    Change, Charge, Charged, Filter, Place, Policy, Row, Spent, Status, Store, StoreError, Subject,
+    Tx,
 };
 use support::*;
 

@@ -32,10 +32,7 @@ fn row_json(row: &Notice) -> Json {
         Change::Stopped { stop, target } => object.with("stopped", target).with("stop", stop),
         Change::Resumed { stop, target } => object.with("resumed", target).with("stop", stop),
     };
-    object
-        .with("time", row.time.to_string())
-        .with("entry", &row.entry)
-        .into()
+    object.with("time", row.time.to_string()).with("entry", &row.entry).into()
 }
 
 fn read_change(row: &Object) -> Option<Change> {

@@ -70,7 +70,8 @@ impl From<&Refusal> for Problem {
             | Refusal::StopEnded => 409,
             Refusal::NotYours
             | Refusal::NotYoursToStop
-            | Refusal::NotYourRole(_) | Refusal::Session(_) => 403,
+            | Refusal::NotYourRole(_)
+            | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
             Refusal::Busy
             | Refusal::ClockBehind

@@ -36,10 +36,7 @@ pub(super) fn of_root(
 }
 
 /// What ends a grant when it is revoked, and what stops it.
-fn rests_on(
-    view: &View<'_>,
-    grant: &Grant,
-) -> Result<(Vec<Subject>, Vec<StopTarget>), StoreError> {
+fn rests_on(view: &View<'_>, grant: &Grant) -> Result<(Vec<Subject>, Vec<StopTarget>), StoreError> {
     let mut subjects = vec![
         Subject::Grant { id: grant.id.clone() },
         Subject::Task { id: grant.task.clone() },

@@ -132,7 +132,9 @@ impl Deed {
             | Self::RevokeAny
             | Self::StopEverything => Some(&[Owner, Operator]),
             Self::Stop => Some(&[Owner, Operator, Approver]),
-            Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => Some(&[Owner]),
+            Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => {
+                Some(&[Owner])
+            }
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
             Self::Approve => Some(&[Approver]),

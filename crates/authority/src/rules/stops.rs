@@ -65,10 +65,7 @@ pub fn stop(
 }
 
 fn body(row: &Stop) -> Object {
-    Object::new()
-        .with("stop", &row.id)
-        .with("target", &row.target)
-        .with("by", row.by.as_str())
+    Object::new().with("stop", &row.id).with("target", &row.target).with("by", row.by.as_str())
 }
 
 /// A gateway stops the task of a call that asked people once too often: the

@@ -105,11 +105,7 @@ pub(super) struct Signers {
 }
 
 impl Signers {
-    pub(super) fn read(
-        view: &View<'_>,
-        alias: &Alias,
-        now: Timestamp,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn read(view: &View<'_>, alias: &Alias, now: Timestamp) -> Result<Self, Refusal> {
         let mut credentials = rows(view.credentials_of(alias)?);
         credentials.retain(|credential| may_sign(credential, now));
         let passkeys = credentials.iter().filter_map(passkey_of).collect();

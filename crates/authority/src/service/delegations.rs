@@ -72,8 +72,7 @@ impl State {
             subjects.push(Subject::Agent { id: agent.id.clone() });
         }
         let revoked = revoked(view, &subjects)?;
-        let mut targets =
-            vec![StopTarget::Everything, StopTarget::Workflow(workflow.id.clone())];
+        let mut targets = vec![StopTarget::Everything, StopTarget::Workflow(workflow.id.clone())];
         targets.extend(agent.as_ref().map(|agent| StopTarget::Agent(agent.id.clone())));
         let stopped = stopped(view, &targets)?;
         let ceiling = match &principal {

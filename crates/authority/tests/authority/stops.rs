@@ -110,11 +110,8 @@ fn who_may_stop_what() {
         let nobody = a.stop_in_session(&who, &target("agent:nobody"), "why");
         assert_eq!(code(nobody), "not-yours-to-stop");
     }
-    for (role, everything) in [
-        (Role::Owner, true),
-        (Role::Operator, true),
-        (Role::Approver, false),
-    ] {
+    for (role, everything) in [(Role::Owner, true), (Role::Operator, true), (Role::Approver, false)]
+    {
         let who = person(&world, "user:143", &[role]);
         for text in all {
             assert!(a.may_stop(&who, &target(text)).unwrap(), "{role} {text}");
@@ -197,8 +194,7 @@ fn a_signature_for_anything_else_resumes_nothing() {
     // For too long, and one that is over.
     for seconds in [MAX_RESUME_SECONDS + 1, 0, -1] {
         let resumption = asked(&world, &id, seconds);
-        let sent =
-            send(&world, &id, resumption.expires, 40, signed(&resumption, &key(40)));
+        let sent = send(&world, &id, resumption.expires, 40, signed(&resumption, &key(40)));
         assert_eq!(code(sent), "resumption-time", "{seconds}");
     }
     // Somebody else's key, one that nobody enrolled, and one of no owner.

@@ -71,9 +71,8 @@ async fn one_click_and_a_reason_stop_everything_and_a_passkey_resumes_it() {
 async fn whoever_may_not_stop_or_resume_finds_no_way_to() {
     let (site, browser) = (Site::start().await, Browser::start().await);
     enrol(&browser, &site, "user:142").await;
-    let everything: StopId = site
-        .ask(|a| a.stop(&StopTarget::Everything, "a drill").unwrap().stop)
-        .await;
+    let everything: StopId =
+        site.ask(|a| a.stop(&StopTarget::Everything, "a drill").unwrap().stop).await;
     browser.open(&site.url).await;
     assert_eq!(browser.count(".stop-all").await, 0);
     browser.text(".alarm").await;

@@ -38,6 +38,12 @@ fn resume(world: &World, stop: &str, key: &str) -> Answer {
 fn resumed(world: &World, stop: &str, key: &str) {
     let done = world.ok(&["resume", stop, "--key", key]);
     assert_eq!(done["state"], "resumed", "{done}");
+    followed();
+}
+
+/// The gateway learns of the end of a stop as it does of revocations: soon.
+pub(crate) fn followed() {
+    std::thread::sleep(Duration::from_millis(500));
 }
 
 /// An owner by role, with the installation's first approver key.
@@ -100,8 +106,7 @@ fn what_is_stopped_is_that_and_nothing_beside_it() {
     let chain = world.chain();
     let child = world.attenuate(&chain, &world.runner, &world.reader, &[]);
     let sibling = world.chain();
-    let by_reader =
-        || world.send(&Call::new(&child, &world.reader.key, "get_ticket", ticket()));
+    let by_reader = || world.send(&Call::new(&child, &world.reader.key, "get_ticket", ticket()));
     // An agent anywhere in the chain.
     let id = stop(&world, READER);
     world.assert_denied(&by_reader(), "stopped");

@@ -16,8 +16,8 @@ use super::views::{agent_line, client_line, entry_line, grant_line};
 use super::{Failure, Inner, Me, Visit, page};
 use crate::console::{
     ActivityFilter, ActivityPage, AgentPage, AgentsPage, ClientsPage, EntryPage, GrantLine,
-    GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section, Standing, Text,
-    ToolCard,
+    GrantPage, GrantsPage, HomePage, InstanceLine, Limit, Moment, Pairs, RootLine, Section,
+    Standing, Text, ToolCard,
 };
 use crate::http::standing;
 use crate::people::roles::Deed;

@@ -70,8 +70,7 @@ pub(super) async fn stop(visit: Visit) -> Response {
     visit
         .change(move |cx, me, form| {
             let target = target(form.first("target"))?;
-            let made =
-                cx.authority.stop_in_session(&me.person, &target, form.first("reason"))?;
+            let made = cx.authority.stop_in_session(&me.person, &target, form.first("reason"))?;
             Ok(see(&format!("/stops/{}", made.stop)))
         })
         .await
