@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::crypto::{Signer as _, SigningKey, sha256};
+<<<<<<< HEAD
 use bailiwick_core::ids::{
     ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName, TaskId,
 };
+=======
+use bailiwick_core::ids::{ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName};
+>>>>>>> h-x
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
-use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{Derivation, Journal as _, PinMismatch};
 use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
@@ -133,9 +136,7 @@ fn the_composition_root_writes_the_golden_entries() {
     let replay = replayed(sha256(b"bundle"), &org(), now(), [10; 10]);
     let question = ApprovalId::mint(now(), [2; 10]);
     let void = voided(&question, &denial(1).0, [11; 10]);
-    let task = StopTarget::Task(TaskId::mint(now(), [3; 10]));
-    let (flood, _) = flooded(&denial(1).0, task, ([12; 10], [13; 10]), [14; 32]);
-    for event in [changed, read, replay, void, flood] {
+    for event in [changed, read, replay, void] {
         let maker = maker();
         store
             .write(move |tx| -> Result<(), StoreError> {
@@ -148,7 +149,6 @@ fn the_composition_root_writes_the_golden_entries() {
     {
         golden::check(kind.as_str(), &written(&store, kind)[0]);
     }
-    golden::check("stopped+flood", &written(&store, Kind::Stopped)[0]);
     golden::check("plaintext.read+replay", &written(&store, Kind::PlaintextRead)[1]);
 }
 

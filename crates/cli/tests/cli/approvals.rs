@@ -212,6 +212,7 @@ fn a_task_that_asks_too_often_is_stopped_until_an_owner_resumes_it() {
     is_asked(&ticket(&world, &other));
     let id = stop["stop"].as_str().unwrap();
     world.ok(&["resume", id, "--key", &owner]);
+    crate::stops::followed();
     assert_eq!(data(&ticket_of(&world, &chain, 1))["code"], "approval-required");
     world.ok(&["audit", "verify"]);
 }

@@ -38,6 +38,12 @@ fn resume(world: &World, stop: &str, key: &str) -> Answer {
 fn resumed(world: &World, stop: &str, key: &str) {
     let done = world.ok(&["resume", stop, "--key", key]);
     assert_eq!(done["state"], "resumed", "{done}");
+    followed();
+}
+
+/// The gateway learns of the end of a stop as it does of revocations: soon.
+pub(crate) fn followed() {
+    std::thread::sleep(Duration::from_millis(500));
 }
 
 /// An owner by role, with the installation's first approver key.
