@@ -46,7 +46,6 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-<<<<<<< HEAD
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
     Denying, Due, Ended, Erased, Erasure, Fatigue, Granter, InboxPage, InboxQuery, Invited,
     LOGIN_SECONDS, Lesser, ListedApproval, ListedRequest, ListedStop, Login, NewCredential, Origin,
@@ -54,11 +53,4 @@ pub use service::{
     Removed, RequestAnswer, Resuming, Sayer, ShownApproval, ShownRequest, ShownResumption,
     ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
     TokenAnswer, ToolState, relying_party, spoken, standing_voices, suggestion,
-=======
-    AccountBegun, Asking, Authority, Catalogued, ConsentError, DelegationRef, Ended, Erased,
-    Erasure, Invited, LOGIN_SECONDS, ListedApproval, ListedStop, Login, NewCredential, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered, Removed,
-    Resuming, Sayer, ShownApproval, ShownResumption, ShownVerdict, SignedIn, Statuses, Stopping,
-    Target, Then, TokenAnswer, ToolState, relying_party, spoken,
->>>>>>> h-x
 };

@@ -9,13 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::crypto::{Signer as _, SigningKey, sha256};
-<<<<<<< HEAD
 use bailiwick_core::ids::{
     ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName, TaskId,
 };
-=======
-use bailiwick_core::ids::{ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName};
->>>>>>> h-x
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;

@@ -68,18 +68,11 @@ pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use requests::MAX_REQUESTS;
 pub use rows::{
-<<<<<<< HEAD
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
     Charge, Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation,
     Derived, Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin,
     PinStatus, Place, Policy, Principal, RequestState, Resumption, Revocation, Revocations, Row,
     Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status, Stop,
-=======
-    Action, Agent, Appended, Approval, ApprovalState, Candidate, Chain, Change, Charge, Charged,
-    Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation, Derived,
-    Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin, PinStatus, Place,
-    Policy, Principal, Resumption, Revocation, Revocations, Row, Said, Spent, Status, Stop,
->>>>>>> h-x
     StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict,
     Workflow,
 };

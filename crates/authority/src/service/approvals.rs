@@ -94,46 +94,6 @@ pub fn relying_party(issuer: &str) -> Option<RelyingParty> {
     Some(RelyingParty { id: url.host_str()?.to_owned(), origins: vec![issuer.to_owned()] })
 }
 
-<<<<<<< HEAD
-=======
-/// What a person enrolled that may sign verdicts at `now`.
-pub(super) struct Signers {
-    pub(super) credentials: Vec<Credential>,
-    pub(super) passkeys: Vec<Passkey>,
-    pub(super) keys: Vec<VerifyingKey>,
-}
-
-impl Signers {
-    pub(super) fn read(view: &View<'_>, alias: &Alias, now: Timestamp) -> Result<Self, Refusal> {
-        let mut credentials = rows(view.credentials_of(alias)?);
-        credentials.retain(|credential| may_sign(credential, now));
-        let passkeys = credentials.iter().filter_map(passkey_of).collect();
-        let keys = credentials.iter().filter_map(key_of).collect();
-        Ok(Self { credentials, passkeys, keys })
-    }
-
-    /// The credential that made this signature, as far as it says.
-    pub(super) fn signer(&self, signed: &Signed, key: Option<&Thumbprint>) -> Option<&Credential> {
-        match signed {
-            Signed::Passkey(assertion) => self.credentials.iter().find(|c| {
-                passkey_of(c).is_some_and(|p| p.credential_id == assertion.credential_id)
-            }),
-            Signed::Key(_) => self.credentials.iter().find(|c| {
-                key_of(c).is_some_and(|own| key.is_none_or(|key| own.thumbprint() == *key))
-            }),
-        }
-    }
-}
-
-fn passkey_of(credential: &Credential) -> Option<Passkey> {
-    let kept = KeptPasskey::of(credential)?;
-    Some(Passkey {
-        credential_id: bailiwick_core::crypto::from_base64url(&kept.id)?,
-        key: ThirdPartyKey::from_jwk(&kept.jwk).ok()?,
-    })
-}
-
->>>>>>> h-x
 /// What people said about a waiting call, with what is on record about them at
 /// `now`. Who may not act any more said nothing.
 ///
