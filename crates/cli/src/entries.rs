@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::crypto::{Signer as _, SigningKey, sha256};
-use bailiwick_core::ids::{
-    ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName, TaskId,
-};
+use bailiwick_core::ids::{ActionId, AgentId, ApprovalId, EntryId, InstanceId, OrgId, ServerName};
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
@@ -21,7 +19,6 @@ use bailiwick_store::{Options, PlaintextKey, Store, StoreError};
 use crate::ports::{CurrentMaker, Maker, StoreJournal, note_derived, tool_changed, voided};
 use crate::verbs::evidence::plaintext_read;
 use crate::verbs::policy::replayed;
-use bailiwick_authority::rules::stops::flooded;
 use golden::Golden;
 
 fn key() -> SigningKey {

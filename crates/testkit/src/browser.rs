@@ -1,5 +1,6 @@
 //! A browser with an authenticator that says yes, and can be told to say no.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ impl Browser {
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // A group of its own, which ends as a whole.
+            .process_group(0)
             .spawn()
             .expect("chromedriver is installed");
         let options = json!({
@@ -218,7 +221,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser ends with its driver.
+        // The browser does not end with its driver, but with the group that both are in.
+        let group = format!("-{}", self.driver.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -23,7 +23,7 @@ use bailiwick_authority::rules::life::Administrator;
 use bailiwick_authority::rules::provider_keys::used;
 use bailiwick_authority::rules::requests::{self, Answering, Asker, Ground, Wanted};
 use bailiwick_authority::rules::standings::{self, By, Signing};
-use bailiwick_authority::rules::stops::{Signing, resume, stop};
+use bailiwick_authority::rules::stops::{self, resume, stop};
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{
     DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
@@ -39,7 +39,6 @@ use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::stop::{Resumption, StopTarget};
-use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_policy::{Bundle, Workflow};
 use bailiwick_store::{
@@ -327,7 +326,7 @@ fn stops(found: &mut BTreeMap<String, Golden>) {
     let asked = Resumption { stop: row.id.clone(), target, reason: row.reason, expires };
     let signed = Signed::Key(asked.sign(&*key(12)).unwrap());
     for (others, kind) in [(0, "resume.signed"), (1, "resumed")] {
-        let signing = Signing {
+        let signing = stops::Signing {
             owner: &alias(2),
             grade: Grade::Key,
             credential: "018cc251-f400-7000-8000-000000000009",

@@ -84,7 +84,7 @@ fn instance(site: &Site) -> Json {
     let holder = fresh_key();
     let identity = IdentitySigningKey::from_pkcs8(&crate::site::identity_document()).unwrap();
     let statement = Statement {
-        instance: Some(InstanceId::mint(now(), [7; 10])),
+        instance: InstanceId::mint(now(), [7; 10]),
         agent: AgentId::parse("agent:support-runner").unwrap(),
         owner: principal("user:owner"),
         audience: site.url.clone(),

@@ -56,6 +56,7 @@ fn delegated(authority: &bailiwick_authority::Authority, id: &ApprovalId) {
         agent: held.agent.clone(),
         principal: held.principal.clone(),
         attested: false,
+        account: None,
         starts: now(),
         expires,
         statement: String::new(),

@@ -94,7 +94,7 @@ async fn a_client_that_opens_pages_is_sent_to_the_one_of_the_approval_and_its_ne
     let passed = able_call(&world, &runner, ticket(8821), able(), back(&second, "accept")).await;
     assert_eq!(passed.json()["result"]["isError"], false, "{}", passed.text);
     let record = world.journal.decisions().pop().unwrap();
-    assert_eq!(record.used.unwrap().question, question);
+    assert_eq!(record.used.unwrap().approval().unwrap().question, question);
     assert_eq!(record.event.body.member("action_digest"), Some(&Json::from(question.action)));
     // Nothing of it reaches the tool server.
     let sent = world.tap.of("tools/call").pop().unwrap();

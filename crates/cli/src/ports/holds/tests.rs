@@ -136,6 +136,7 @@ impl Desk {
             salt: [0; 32],
             entry: event(Kind::ActionDecided, Vec::new()).id,
             spoken,
+            suggestion: None,
             relying_party: None,
         };
         let matter = matter();
@@ -221,7 +222,7 @@ fn approval(alias: &Alias, now: Timestamp) -> Approval {
         tool: ToolId::parse(TOOL).unwrap(),
         principal: alias.clone(),
         agent: "agent:runner".parse().unwrap(),
-        instance: "018cc251-f400-7000-8000-000000000001".parse().unwrap(),
+        instance: Some("018cc251-f400-7000-8000-000000000001".parse().unwrap()),
         workflow: "tickets".parse().unwrap(),
         workflow_digest: sha256(b"workflow"),
         task: "018cc251-f400-7000-8000-000000000002".parse().unwrap(),
