@@ -18,6 +18,7 @@ use crate::support::{URL, World, agent, principal};
 
 mod catalogue;
 pub(crate) mod life;
+mod requests;
 
 pub(crate) struct Served {
     pub(crate) world: World,

@@ -12,7 +12,7 @@ use crate::authenticator::Authenticator;
 use crate::people::{enrol, party};
 use crate::support::*;
 
-fn issued(world: &World, minutes: i64) -> Issued {
+pub(crate) fn issued(world: &World, minutes: i64) -> Issued {
     let request = world.request(&["ticket:8821"], minutes);
     let options = Options { budget: Object::new().with("max_calls", 3u64), ..Options::default() };
     let options = PrepareOptions { options, ..PrepareOptions::default() };
@@ -21,7 +21,7 @@ fn issued(world: &World, minutes: i64) -> Issued {
     world.authority.submit(&prepared, &signed, None).unwrap()
 }
 
-fn asker(world: &World, issued: &Issued) -> Asker {
+pub(crate) fn asker(world: &World, issued: &Issued) -> Asker {
     Asker {
         principal: world.authority.principal(&principal("user:142")).unwrap().row.alias,
         agent: issued.agent.clone(),
