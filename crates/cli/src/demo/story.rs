@@ -38,7 +38,8 @@ impl Stage {
         let files = Files::of(&self.cast.runner);
         self.delegate("15m", &["ticket:8821", "orders:read"], &files.chain)?;
         let mut runner = Agent::start(&files, &self.cast.url, SESSIONS)?;
-        self.connected(people::RUNNER, &mut runner, &["get_order", "get_ticket", "list_orders"])?;
+        let shown = ["get_order", "get_ticket", "list_orders", "request_authority"];
+        self.connected(people::RUNNER, &mut runner, &shown)?;
         self.call(&mut runner, "the agent reads its ticket", "get_ticket", &ticket(8821), "allow")?;
         let customer = Object::new().with("customer_id", CUSTOMER_OF_TICKET_8821);
         self.call(&mut runner, "and that customer's orders", "list_orders", &customer, "allow")?;

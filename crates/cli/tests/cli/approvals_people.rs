@@ -25,7 +25,7 @@ forbid (principal, action, resource == Tool::"mcp:support-desk:tools/TOOL");
 "#;
 
 /// A world in which calls of a tool take a person.
-fn asking_about(tool: &str) -> World {
+pub(crate) fn asking_about(tool: &str) -> World {
     let mut world = World::new(EXE);
     world.stop_serve();
     let folder = world.path("asking");
@@ -53,11 +53,11 @@ fn refund(world: &World, chain: &Chain) -> Response {
     world.call(chain, "refund_order", arguments)
 }
 
-fn data(answer: &Response) -> Value {
+pub(crate) fn data(answer: &Response) -> Value {
     answer.json()["error"]["data"].clone()
 }
 
-fn waiting(answer: &Response) -> String {
+pub(crate) fn waiting(answer: &Response) -> String {
     let data = data(answer);
     assert_eq!(data["code"], "approval-required", "{}", answer.text());
     data["approval"]["id"].as_str().unwrap().to_owned()

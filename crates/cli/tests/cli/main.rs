@@ -51,6 +51,7 @@ mod stock_clients;
 mod stops;
 mod strangers;
 mod suites;
+mod terminal;
 mod tls;
 mod vault;
 mod visits;

@@ -412,3 +412,25 @@ fn unchanged_clients_of_both_protocols_ask_through_connect() {
     }
     assert_eq!(world.ok(&["requests", "list"])["count"], 1, "equal requests fold");
 }
+
+#[test]
+fn what_is_stopped_asks_for_nothing_and_takes_nothing_up() {
+    let world = World::new(EXE);
+    let chain = world.delegate(&["ticket:8821"], &[]);
+    let id = wants(&world, &chain, &["orders:read"]);
+    let granted = grant(&world, &id, &[]);
+    let task = world.ok(&["grant", "show", granted["grant"].as_str().unwrap()]);
+    let task = task["statement"]["task"].as_str().unwrap_or_else(|| panic!("{task}")).to_owned();
+    world.ok(&["stop", &format!("task:{task}"), "--reason", "it asks too much"]);
+    let taken_up = ask(&world, &chain, json!({"request": id}));
+    assert_eq!(refused(&taken_up).0, "stopped", "{}", taken_up.text());
+    let asked = ask(&world, &chain, json!({"scope": ["ticket:9000"], "reason": "more"}));
+    assert_eq!(refused(&asked).0, "stopped", "{}", asked.text());
+    // What a person signs meanwhile gives nothing either.
+    let other = world.delegate(&["ticket:8821"], &[]);
+    let waits = wants(&world, &other, &["orders:read"]);
+    world.ok(&["stop", "everything", "--reason", "drill"]);
+    let key = world.principal_key();
+    let signed = world.run(&["requests", "grant", &waits, "--key", &key]);
+    assert_ne!(signed.status, 0, "{}", signed.out);
+}
