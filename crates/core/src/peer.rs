@@ -3,6 +3,8 @@
 //! Delegation says what an agent may do; nothing here adds to that. A peer that
 //! is known authorises nothing by being known.
 
+pub mod claim;
+pub mod handoff;
 pub mod handshake;
 mod party;
 mod wire;

@@ -30,7 +30,7 @@ use super::wire::{self, Presented};
 pub use super::wire::{Finish, Hello, MAX_MESSAGE_BYTES, Reply, Signatures};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The `typ` of the four signatures.
 pub const TYPE: &str = "bailiwick-handshake+jwt";

@@ -8,9 +8,9 @@ use crate::guarantee::Guarantee;
 use crate::jose::{JwsSigner, VerifyingKey};
 use crate::wit::Identity;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const RUNNER: &str = "spiffe://a.example/agent/support-runner/i-1";
-const BILLING: &str = "spiffe://b.example/agent/billing-specialist/i-7";
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(crate) const RUNNER: &str = "spiffe://a.example/agent/support-runner/i-1";
+pub(crate) const BILLING: &str = "spiffe://b.example/agent/billing-specialist/i-7";
 const BILLING_AGENT: &str = "spiffe://b.example/agent/billing-specialist";
 
 /// A trust domain's authority.
@@ -126,6 +126,21 @@ impl World {
     ) -> Result<(Established, Finish), HandshakeError> {
         initiator.on_reply(&self.a.own(), reply, &self.anchors, NOW)
     }
+}
+
+/// A handshake of two agents of these keys, as each side has it.
+pub(crate) fn shaken(a: u8, b: u8) -> (Established, Established) {
+    let (mine, theirs) = (Domain::new("a.example"), Domain::new("b.example"));
+    let world = World {
+        anchors: vec![mine.anchor(), theirs.anchor()],
+        a: mine.side(RUNNER, a),
+        b: theirs.side(BILLING, b),
+        ..World::new()
+    };
+    let (initiator, hello) = world.begin();
+    let (responder, reply) = world.answer(&hello);
+    let (at_a, finish) = world.take(initiator, &reply).unwrap();
+    (at_a, responder.on_finish(&finish, NOW).unwrap())
 }
 
 #[test]
