@@ -180,6 +180,10 @@ uuid_id!(
     ApprovalId, "approval id"
 );
 uuid_id!(
+    /// One signed offer of a task to another agent.
+    HandoffId, "handoff id"
+);
+uuid_id!(
     /// One request of an agent for more authority.
     RequestId, "request id"
 );

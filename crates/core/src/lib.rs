@@ -33,6 +33,7 @@ pub mod jose;
 pub mod json;
 pub mod ledger;
 pub mod limits;
+pub mod peer;
 pub mod scope;
 pub mod stop;
 pub mod time;

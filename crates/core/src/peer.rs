@@ -1,0 +1,12 @@
+//! The peer plane: how two agents prove to each other who they are.
+//!
+//! Delegation says what an agent may do; nothing here adds to that. A peer that
+//! is known authorises nothing by being known.
+
+pub mod claim;
+pub mod handoff;
+pub mod handshake;
+mod party;
+mod wire;
+
+pub use party::{Anchor, Channel, Own, Peer};
