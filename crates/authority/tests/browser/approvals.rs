@@ -113,6 +113,18 @@ pub(crate) fn settles(authority: &bailiwick_authority::Authority, id: &ApprovalI
     })
 }
 
+/// The page by day and by night, wide and on a phone.
+async fn pictures(browser: &Browser, name: &str) {
+    for (more, width, is_dark) in
+        [("-dark", 1280, true), ("-phone", 390, false), ("-phone-dark", 390, true)]
+    {
+        browser.show_as(width, is_dark).await;
+        browser.picture(&format!("{name}{more}")).await;
+    }
+    browser.show_as(1280, false).await;
+    browser.picture(name).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     let (site, browser) = (Site::start().await, Browser::start().await);
@@ -125,7 +137,7 @@ async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     let id = site.ask(move |a| waits(a, hostile)).await;
     // The inbox changes by itself.
     browser.text("main .rows .badge.warn").await;
-    browser.picture("approvals").await;
+    pictures(&browser, "approvals").await;
     browser.click("main .rows a").await;
     browser.arrive(&format!("/approvals/{id}")).await;
     let page = browser.text("main").await;
@@ -137,7 +149,7 @@ async fn an_approver_signs_what_the_page_shows_and_a_denial_is_none() {
     // What is hidden is written out, and nothing of it is markup.
     assert!(page.contains("\\u{202e}") && page.contains("<b>not bold</b>"), "{page}");
     assert!(!page.contains('\u{202e}') && !page.contains('\u{1b}'));
-    browser.picture("approval").await;
+    pictures(&browser, "approval").await;
 
     // An authenticator that does not know its person signs nothing.
     browser.verify_person(false).await;
