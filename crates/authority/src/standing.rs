@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::accountable::{
-    Ended, GrantStanding, Hop, Question, Registry, Standing, Unavailable,
+    Account, Ended, GrantStanding, Hop, Question, Registry, Standing, Unavailable,
 };
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::enrolment::Statement;
@@ -223,6 +223,14 @@ pub fn read(
         Some(chain) => ceilings.exceeded(view, chain)?,
         None => None,
     };
+    let account = match recorded.as_ref().and_then(|c| Some((c.grant.account?, c))) {
+        Some((digest, c)) => {
+            let first = view.grant_by_digest(&digest)?;
+            let not_after = first.map_or(c.grant.expires, |first| first.expires);
+            Some(Account { digest, not_after })
+        }
+        None => None,
+    };
     let last = view.last_time()?.unwrap_or(Timestamp::from_millis(0));
     Ok(Standing {
         hops,
@@ -233,7 +241,7 @@ pub fn read(
             not_after: c.grant.expires,
             attested: c.grant.attested,
             ended,
-            account: c.grant.account,
+            account,
         }),
         revoked: revoked.map(str::to_owned),
         stop: stop.map(|target| target.to_string()),

@@ -249,7 +249,16 @@ pub struct GrantStanding {
     pub ended: bool,
     /// Whose counters its budget counts in, if not its own: a grant for a task
     /// that is under way goes on with what the task has spent.
-    pub account: Option<Digest>,
+    pub account: Option<Account>,
+}
+
+/// The grant in whose counters another one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The digest of its statement.
+    pub digest: Digest,
+    /// Its end: what was counted is kept until then.
+    pub not_after: Timestamp,
 }
 
 /// The registry as seen by verification.

@@ -8,7 +8,7 @@ use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::approval::Question;
 use bailiwick_core::approval::standing::Terms;
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{ApprovalId, EntryId, ServerName, ToolId};
+use bailiwick_core::ids::{AgentId, ApprovalId, EntryId, ServerName, ToolId};
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
@@ -39,6 +39,8 @@ pub struct HeldCall {
 /// A standing approval as it is on record.
 #[derive(Clone, Debug)]
 pub struct Standing {
+    /// The agent that people were asked about.
+    pub agent: AgentId,
     /// What was signed.
     pub terms: Terms,
     /// Who signed it: everybody who is active.

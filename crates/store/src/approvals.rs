@@ -93,15 +93,22 @@ impl View<'_> {
         self.records(from, (self.org_text(), limit.min(MAX_APPROVALS)))
     }
 
-    /// The last call like this one, by the same agent on the same tool, whose
-    /// approval was used.
+    /// The last call like this one, by the same agent on the same tool for the
+    /// same principal, whose approval was used. Nobody is shown another
+    /// principal's call beside their own.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn approved_before(&self, like: &Approval) -> Result<Option<Stored<Approval>>, StoreError> {
         let from = "approvals t WHERE org = ?1 AND state = 'spent' AND agent = ?2 AND tool = ?3
-                    AND id <> ?4 ORDER BY asked DESC, id DESC LIMIT 1";
-        let params = (self.org_text(), like.agent.as_str(), like.tool.as_str(), like.id.as_str());
+                    AND id <> ?4 AND principal = ?5 ORDER BY asked DESC, id DESC LIMIT 1";
+        let params = (
+            self.org_text(),
+            like.agent.as_str(),
+            like.tool.as_str(),
+            like.id.as_str(),
+            like.principal.as_str(),
+        );
         self.record(from, params)
     }
 

@@ -252,6 +252,15 @@ impl View<'_> {
         self.record("grants t WHERE org = ?1 AND id = ?2", (self.org_text(), id.as_str()))
     }
 
+    /// A grant, by the digest of its statement.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn grant_by_digest(&self, digest: &Digest) -> Result<Option<Stored<Grant>>, StoreError> {
+        let key = (self.org_text(), digest.bytes().as_slice());
+        self.record("grants t WHERE org = ?1 AND digest = ?2", key)
+    }
+
     /// The grants under a task, without their texts, by id.
     ///
     /// # Errors

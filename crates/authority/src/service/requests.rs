@@ -145,10 +145,8 @@ fn listed(
     Ok(ListedRequest { principal: name_of(view, &request.principal)?, state, request })
 }
 
-/// Whether somebody may see a request, and so decide about it as themselves: the
-/// principal, whoever may grant a part of it by what was published of them, and
-/// whoever sees everything by role. What they may grant is asked again of the
-/// grant itself.
+/// Whether somebody may see a request: whoever may decide about it, and whoever
+/// sees everything by role.
 fn may_see(
     cx: &Inner,
     view: &View<'_>,
@@ -156,7 +154,22 @@ fn may_see(
     roles: &[Role],
     request: &Stored<AuthorityRequest>,
 ) -> Result<bool, Refusal> {
-    if request.principal == who.alias || require(roles, Deed::SeeActivity).is_ok() {
+    if require(roles, Deed::SeeActivity).is_ok() {
+        return Ok(true);
+    }
+    may_decide(cx, view, who, request)
+}
+
+/// Whether somebody may decide about a request as themselves: the principal, and
+/// whoever may grant a part of it by what was published of them. No role does.
+/// What they may grant is asked again of the grant itself.
+fn may_decide(
+    cx: &Inner,
+    view: &View<'_>,
+    who: &Principal,
+    request: &Stored<AuthorityRequest>,
+) -> Result<bool, Refusal> {
+    if request.principal == who.alias {
         return Ok(true);
     }
     let ceiling = cx.ceilings.of(view, who)?;
@@ -179,7 +192,7 @@ fn may_see(
     Ok(parts.iter().any(permits))
 }
 
-/// Who somebody is that decides, if they may act and may see the request.
+/// Who somebody is that decides, if they may act and may decide.
 fn decider(
     cx: &Inner,
     view: &View<'_>,
@@ -192,12 +205,16 @@ fn decider(
         Granter::Key(id) => cx.principal(view, id)?.ok_or_else(unknown)?.row.alias,
     };
     let (who, id) = person(view, &alias)?.ok_or(Refusal::PrincipalInactive)?;
+    if may_decide(cx, view, &who, request)? {
+        return Ok((who, id));
+    }
+    // Who sees it hears why; to everybody else it is not there.
     let roles: Vec<Role> =
         view.roles_of(&alias)?.iter().filter_map(|role| role.parse().ok()).collect();
-    if !may_see(cx, view, &who, &roles, request)? {
-        return Err(unknown());
+    match may_see(cx, view, &who, &roles, request)? {
+        true => Err(Refusal::NotYours),
+        false => Err(unknown()),
     }
-    Ok((who, id))
 }
 
 /// The statement that somebody would sign to grant a request, or less of it.

@@ -37,15 +37,15 @@ impl Signers {
         Ok(Self { credentials, passkeys, keys })
     }
 
-    /// The credential that made this signature, as far as it says.
-    fn signer(&self, signed: &Signed, key: Option<&Thumbprint>) -> Option<&Credential> {
+    /// The credential that made this signature.
+    fn signer(&self, signed: &Signed) -> Option<&Credential> {
         match signed.by() {
             Signed::Passkey(assertion) => self.credentials.iter().find(|c| {
                 passkey_of(c).is_some_and(|p| p.credential_id == assertion.credential_id)
             }),
-            Signed::Key(_) | Signed::Batch(_) => self.credentials.iter().find(|c| {
-                key_of(c).is_some_and(|own| key.is_none_or(|key| own.thumbprint() == *key))
-            }),
+            Signed::Key(_) | Signed::Batch(_) => {
+                self.credentials.iter().find(|c| key_of(c).is_some_and(|own| signed.is_by(&own)))
+            }
         }
     }
 }
@@ -69,7 +69,6 @@ pub(super) struct Signer {
     has_role: bool,
     groups: std::collections::BTreeSet<String>,
     signers: Signers,
-    key: Option<Thumbprint>,
     party: Option<RelyingParty>,
 }
 
@@ -83,9 +82,9 @@ impl Signer {
         sayer: Sayer,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        let (alias, key) = match sayer {
-            Sayer::Person(alias) => (alias, None),
-            Sayer::Key(key) => (owner_of(view, &key)?, Some(key)),
+        let alias = match sayer {
+            Sayer::Person(alias) => alias,
+            Sayer::Key(key) => owner_of(view, &key)?,
         };
         let (_, who) = person(view, &alias)?.ok_or(Refusal::PrincipalInactive)?;
         Ok(Self {
@@ -93,7 +92,6 @@ impl Signer {
             has_role: has_role(view, &alias)?,
             groups: groups_of(view, &alias)?,
             signers: Signers::read(view, &alias, now)?,
-            key,
             party: relying_party(&cx.installation.issuer),
             alias,
         })
@@ -127,7 +125,7 @@ impl Signer {
     /// # Errors
     /// [`ApprovalError::NotRegistered`].
     pub(super) fn credential(&self, signed: &Signed) -> Result<&Credential, Refusal> {
-        let found = self.signers.signer(signed, self.key.as_ref());
+        let found = self.signers.signer(signed);
         Ok(found.ok_or(ApprovalError::NotRegistered)?)
     }
 

@@ -138,7 +138,11 @@ fn the_budget_of_an_answer_counts_where_the_tasks_did() {
     let sibling = world.call(&[&taken.root], 21).unwrap();
     let account = |verified: &bailiwick_core::aat::verify::Verified<_>| {
         let facts: &bailiwick_core::accountable::Facts = verified.facts();
-        facts.standing.grant.as_ref().unwrap().account
+        let grant = facts.standing.grant.as_ref().unwrap();
+        let account = grant.account.unwrap();
+        // What was counted outlives the answer.
+        assert!(account.not_after > grant.not_after, "{grant:?}");
+        Some(account.digest)
     };
     assert_eq!(account(&sibling), Some(root.grant_digest));
     // Also of one that was asked for under the sibling.

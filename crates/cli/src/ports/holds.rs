@@ -123,7 +123,8 @@ impl Holds for StoreHolds {
                 for standing in view.standings_for(root, tool, now)? {
                     if let Some((terms, signed)) = standing_voices(view, &standing, now)? {
                         let relying_party = self.relying_party.clone();
-                        found.push(gateway::Standing { terms, signed, relying_party });
+                        let agent = standing.agent.clone();
+                        found.push(gateway::Standing { agent, terms, signed, relying_party });
                     }
                 }
                 Ok(found)
@@ -328,12 +329,21 @@ fn used_standing(
     // SECURITY: of calls at once only as many pass as are left, whoever looked before.
     let stands = |s: &Stored<Standing>| s.state == StandingState::Active && s.used < s.count;
     let standing = tx.standing(id)?.filter(stands).ok_or_else(over)?;
+    // SECURITY: it is for the agent that people saw, not for those to which that one passed
+    // its delegation on.
+    if event.subjects.agent.as_deref() != Some(standing.agent.as_str()) {
+        return Err(over());
+    }
+    let key = tx.keyed_digest(HELD, used.fold.as_bytes());
+    // SECURITY: who says no to this very call is heard, whatever was signed before.
+    if found(tx, &key, now)?.is_some_and(|held| held.state == ApprovalState::Denied) {
+        return Err(lost(Unsettled::Denied));
+    }
     let voices = standing_voices(tx, &standing, now).map_err(unread)?;
     let (terms, signed) = voices.filter(|(terms, _)| *terms == used.terms).ok_or_else(over)?;
     used.matter.settle_standing(&terms, &signed, now).map_err(lost)?;
     if let Some(question) = &used.answers {
         void(tx, maker, question, event)?;
-        let key = tx.keyed_digest(HELD, used.fold.as_bytes());
         tx.take_ticket(HELD, &key, now)?;
     }
     Ok(Row::StandingUsed { standing: id.clone() })

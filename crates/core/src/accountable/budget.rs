@@ -12,7 +12,7 @@ use crate::denial::{Denial, Reason};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
 
-use super::{BUDGET, Facts};
+use super::{BUDGET, Facts, GrantStanding};
 
 mod member;
 pub use member::{BudgetMember, BudgetWindow, Counted};
@@ -117,9 +117,12 @@ impl Charge {
         for (depth, link) in chain.links().iter().enumerate() {
             let end = Timestamp::from_seconds(link.claims.exp);
             let account = match &facts.standing.grant {
-                Some(grant) if depth == 0 => {
-                    (grant.account.unwrap_or(grant.digest), grant.not_after.max(end))
+                // SECURITY: counters stand as long as the grant whose they are. One that
+                // counts in them may end earlier, and must not take them along.
+                Some(GrantStanding { account: Some(account), not_after, .. }) if depth == 0 => {
+                    (account.digest, account.not_after.max(*not_after).max(end))
                 }
+                Some(grant) if depth == 0 => (grant.digest, grant.not_after.max(end)),
                 _ => (link.hash, end),
             };
             let Some(budget) = link.claims.all.member(BUDGET).and_then(Json::as_object) else {

@@ -1,7 +1,7 @@
 //! The JSON form of a [`Standing`]: retained beside a decision, so that it can
 //! be made again later from the same values.
 
-use super::{GrantStanding, Hop, Standing};
+use super::{Account, GrantStanding, Hop, Standing};
 use crate::crypto::Digest;
 use crate::guarantee::{Guarantee, Isolation};
 use crate::ids::{AgentId, InstanceId, PrincipalId};
@@ -23,7 +23,9 @@ impl Standing {
                 .with("attested", g.attested)
                 .with("ended", g.ended);
             match g.account {
-                Some(account) => grant.with("account", account),
+                Some(account) => grant
+                    .with("account", account.digest)
+                    .with("account_not_after", account.not_after.to_string()),
                 None => grant,
             }
         });
@@ -111,7 +113,10 @@ fn grant_from_json(json: &Json) -> Option<GrantStanding> {
         ended: o.member("ended")?.as_bool()?,
         account: match o.member("account") {
             None => None,
-            Some(account) => Some(Digest::from_text(account.as_str()?)?),
+            Some(account) => Some(Account {
+                digest: Digest::from_text(account.as_str()?)?,
+                not_after: o.member("account_not_after")?.as_str()?.parse().ok()?,
+            }),
         },
     })
 }
@@ -152,7 +157,10 @@ mod tests {
                 not_after: now,
                 attested: false,
                 ended: true,
-                account: Some(Digest::from_array([4; 32])),
+                account: Some(Account {
+                    digest: Digest::from_array([4; 32]),
+                    not_after: now.plus_seconds(60),
+                }),
             }),
             revoked: Some("task".into()),
             stop: Some("everything".into()),

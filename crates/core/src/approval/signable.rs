@@ -1,12 +1,15 @@
 //! What approvers sign, and the one place where their signatures are verified.
 
-use super::{ApprovalError, Grade, Registered, Signed};
+use super::{ApprovalError, BATCH_TYPE, Grade, Registered, Signed, standing};
 use crate::crypto::{Digest, KeyError};
 use crate::jose::{self, HeaderRules, JoseError, Jws, JwsSigner, VerifyingKey};
 use crate::json::Object;
 use crate::webauthn::Assertion;
 
 const MAX_SIGNED_BYTES: usize = 4096;
+
+/// The `typ` of every statement that is signed with an approver's key.
+const TYPES: [&str; 4] = [super::TYPE, BATCH_TYPE, standing::TYPE, crate::stop::TYPE];
 
 /// A digest that an approver signs, and the form in which a key file does.
 ///
@@ -17,6 +20,18 @@ pub struct Signable {
     typ: &'static str,
     digest: Digest,
     pub(super) payload: Object,
+}
+
+impl Signed {
+    /// Whether this key made the signature, over whatever: of the keys of somebody
+    /// whose signature [`Signable::verify`] accepted, this names the one.
+    #[must_use]
+    pub fn is_by(&self, key: &VerifyingKey) -> bool {
+        const RULES: HeaderRules<'_> = HeaderRules::typed(&TYPES);
+        let Self::Key(jws) = self.by() else { return false };
+        let jws = Jws::parse(jws, MAX_SIGNED_BYTES).and_then(|jws| jws.check_header(&RULES));
+        jws.is_ok_and(|jws| key.accepts(jws.algorithm()) && jws.verify(key).is_ok())
+    }
 }
 
 impl Signable {

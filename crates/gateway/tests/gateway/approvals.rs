@@ -289,6 +289,11 @@ async fn where_nothing_can_be_read_or_too_much_is_asked_the_call_is_denied_by_na
 /// Somebody with the role `approver` signed that calls like the one that was
 /// asked about last are the same again, so many times.
 fn stand(world: &World, count: u64, edit: impl FnOnce(Terms) -> Terms) -> Terms {
+    stand_for(world, "agent:support-runner", count, edit)
+}
+
+/// The same for another agent's question.
+fn stand_for(world: &World, agent: &str, count: u64, edit: impl FnOnce(Terms) -> Terms) -> Terms {
     let hold = world.holds.asked().pop().unwrap();
     let (_, action) = hold.event.disclosures.iter().find(|(name, _)| name == "action").unwrap();
     let action = action.value.as_object().unwrap();
@@ -309,7 +314,8 @@ fn stand(world: &World, count: u64, edit: impl FnOnce(Terms) -> Terms) -> Terms 
     let terms = edit(Terms::new(id, hold.tool.clone(), &call, bounds).unwrap());
     let signed = Signed::Key(terms.sign(&key(9)).unwrap());
     let signed = vec![spoken("user:9", 9, Verdict::Approve, signed)];
-    world.holds.stand(Standing { terms: terms.clone(), signed, relying_party: None });
+    let agent = agent.parse().unwrap();
+    world.holds.stand(Standing { agent, terms: terms.clone(), signed, relying_party: None });
     terms
 }
 
@@ -330,6 +336,17 @@ async fn a_call_within_signed_terms_passes_as_often_as_they_say() {
     assert!(call(&world, &runner, 8821).await.json()["result"].is_object());
     assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
     assert_eq!(upstream_calls(&world), 2);
+}
+
+#[tokio::test]
+async fn a_standing_approval_is_for_the_agent_that_people_saw() {
+    let world = world().await;
+    let runner = world.runner();
+    call(&world, &runner, 8821).await;
+    // Both work under one root: the runner passed its delegation on to the reader.
+    stand_for(&world, "agent:order-reader", 2, |terms| terms);
+    assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");
+    assert_eq!(upstream_calls(&world), 0);
 }
 
 #[tokio::test]
@@ -395,7 +412,12 @@ async fn who_signed_and_lost_the_right_and_who_signed_something_else_let_nothing
     let forged = vec![spoken("user:9", 9, Verdict::Approve, verdict)];
     let mut other = terms;
     other.count = 7;
-    let forged = Standing { terms: other, signed: forged, relying_party: None };
+    let forged = Standing {
+        agent: "agent:support-runner".parse().unwrap(),
+        terms: other,
+        signed: forged,
+        relying_party: None,
+    };
     world.holds.take_roles();
     world.holds.stand(forged);
     assert_eq!(code(&call(&world, &runner, 8821).await), "approval-required");

@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::approval::standing::{Bounds, Terms, TermsError, Use, exactly};
-use bailiwick_core::approval::{ApprovalError, Batch, Signed, SignedBatch, Verdict};
+use bailiwick_core::approval::{ApprovalError, Batch, MAX_BATCH, Signed, SignedBatch, Verdict};
 use bailiwick_core::constraint::Dialect;
 use bailiwick_core::crypto::{Digest, base64url};
 use bailiwick_core::ids::{ApprovalId, StandingId};
@@ -132,7 +132,12 @@ impl Filled {
                 Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).unwrap_or_else(|_| text.into())
             };
             let loose = if value.as_number().is_some() {
-                Object::new().with("constraint_type", "range").with("max", read(filled))
+                let least =
+                    if value.canonical().starts_with('-') { value.clone() } else { 0u64.into() };
+                Object::new()
+                    .with("constraint_type", "range")
+                    .with("min", least)
+                    .with("max", read(filled))
             } else {
                 let mut values = vec![value.clone()];
                 values.extend(filled.split(',').map(read));
@@ -329,6 +334,10 @@ pub(super) async fn batch(visit: Visit) -> Response {
         .read(move |cx, me| {
             if asked.is_empty() {
                 return Ok(see("/approvals"));
+            }
+            // Each text that is read is an entry.
+            if asked.len() > MAX_BATCH {
+                return Err(Refusal::from(ApprovalError::Batch).into());
             }
             let (mut calls, mut digests, mut barred) = (Vec::new(), Vec::new(), None);
             for text in &asked {

@@ -45,7 +45,7 @@ fn event(kind: Kind, disclosures: Vec<(String, Disclosure)>) -> Event {
         org: OrgId::parse("default").unwrap(),
         time: now,
         kind,
-        subjects: Subjects::default(),
+        subjects: Subjects { agent: Some("agent:runner".into()), ..Subjects::default() },
         body: Object::new(),
         disclosures,
     }

@@ -224,7 +224,12 @@ fn loosened(
         let most = most.ok_or_else(|| {
             CliError::usage("number-malformed", "expected NAME=NUMBER", "write `--most amount=50`")
         })?;
-        map.insert(name, Object::new().with("constraint_type", "range").with("max", most));
+        let range = Object::new().with("constraint_type", "range");
+        let range = match most.canonical().starts_with('-') {
+            true => range,
+            false => range.with("min", 0u64),
+        };
+        map.insert(name, range.with("max", most));
     }
     for text in &args.one_of {
         let (name, value) = loose(text)?;

@@ -3,8 +3,8 @@
 use super::*;
 use crate::aat::make::{Content, ProofFor, derive, issue, prove_unchecked};
 use crate::accountable::{
-    self, Accountable, Authority, Charge, GrantStanding, Hop, Inputs, Question, Registry, Standing,
-    Unavailable,
+    self, Account, Accountable, Authority, Charge, GrantStanding, Hop, Inputs, Question, Registry,
+    Standing, Unavailable,
 };
 use crate::constraint::{Constraint, Dialect};
 use crate::crypto::{Signer, SigningKey, VERIFICATIONS, base64url, from_base64url, sha256};
@@ -493,6 +493,15 @@ fn a_call_is_charged_to_its_grant_and_to_every_derived_token_until_each_ends() {
             (leaf, NOW + 10, 50, 100),
         ]
     );
+    // A grant that counts in an earlier one's counters does not end them with itself.
+    let mut facts = verified.facts().clone();
+    let account =
+        Account { digest: sha256(b"first"), not_after: Timestamp::from_seconds(NOW + 5000) };
+    facts.standing.grant.as_mut().unwrap().account = Some(account);
+    let charges = Charge::of(verified.chain(), &facts, TOOL, &amount(50), verified.now()).unwrap();
+    let first = charges.iter().find(|c| c.account == account.digest).unwrap();
+    assert_eq!(first.expires.seconds(), NOW + 5000);
+    assert!(charges.iter().all(|c| c.account != grant));
     // What the tool would take by itself cannot be counted.
     for free in [Object::new(), Object::new().with("amount", "50")] {
         assert_eq!(charged(&free).unwrap_err().argument, "amount");

@@ -81,6 +81,7 @@ pub(super) fn clear(
 ) -> Result<Again, Stopped> {
     let verified = ask.case().verified();
     let (root, now) = (verified.chain().root_hash(), verified.now());
+    let caller = verified.facts().caller().map(|hop| hop.agent.clone());
     let found = match gateway.ports.holds.standings(&root, verified.tool(), now) {
         Ok(found) => found,
         Err(Unavailable) => {
@@ -90,6 +91,11 @@ pub(super) fn clear(
     let (pin, policy) = (call.ground.pin, policy_of(&ask));
     let mut ask = ask;
     for standing in found {
+        // SECURITY: for the agent that people saw, not for those to which it passed its
+        // delegation on.
+        if caller.as_ref() != Some(&standing.agent) {
+            continue;
+        }
         let matter = matter(&call, &ask, standing.relying_party.clone());
         let settled = matter.settle_standing(&standing.terms, &standing.signed, now);
         // One that does not count (any more) is none: people are asked.
