@@ -149,8 +149,8 @@ reasons! {
     Stopped, "stopped", Authority, "DESIGN §3.8", "the agent, the task, the workflow or everything was stopped", "do not send it again until an owner has resumed it; `bailiwick stops list` says why it was stopped";
     GrantNotStanding, "grant-not-standing", Authority, "DESIGN §3.9", "the grant behind this delegation is unknown or has ended", "ask the principal for a new grant";
     EntitlementExceeded, "entitlement-exceeded", Authority, "DESIGN §3.2", "the grant reaches beyond what its principal may do now", "ask the principal for a grant within their entitlements";
-    ToolNotDelegated, "tool-not-delegated", Authority, "AAT 6b", "the delegation does not include this tool", "ask the principal for a delegation that includes it, or do without";
-    ArgumentNotDelegated, "argument-not-delegated", Authority, "AAT 6b", "an argument lies outside the delegated scope", "stay within the scope, or ask the principal for more";
+    ToolNotDelegated, "tool-not-delegated", Authority, "AAT 6b", "the delegation does not include this tool", "ask the principal for a delegation that includes it (`request_authority`), or do without";
+    ArgumentNotDelegated, "argument-not-delegated", Authority, "AAT 6b", "an argument lies outside the delegated scope", "stay within the scope, or ask the principal for more (`request_authority`)";
     ArgumentMissing, "argument-missing", Authority, "AAT 6b", "an argument that the delegation requires is missing", "send the required argument";
     ArgumentUnnamed, "argument-unnamed", Authority, "AAT 6b", "an argument is not named by the delegation", "leave the argument out";
     NumberInadmissible, "number-inadmissible", Authority, "AAT §3.4", "a number cannot be represented exactly", "send large or long numbers as strings";

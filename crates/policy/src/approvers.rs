@@ -176,7 +176,9 @@ impl Barred {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::NotNamed => "ask one of those whom the workflow names under `approvals`",
+            Self::NotNamed => {
+                "ask one of those whom the workflow names under `approvals`; a key signs once `bailiwick approvals key new` enrolled it"
+            }
             Self::OwnCall => "ask another approver",
             Self::GradeTooLow => "open the approval in the console and sign with your passkey",
             Self::StandingTooRisky => "approve this call alone",

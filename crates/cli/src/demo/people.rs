@@ -56,6 +56,11 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
     let listen = format!("127.0.0.1:{}", free_port()?);
     must(base, &["init", "--yes", "--listen", &listen, "--data-dir", &d])?;
     out.say("authority initialised: keys, ledger and admin credential made here");
+    // Before anything is decided: a gateway that runs looks for another policy only now and then.
+    let policy = base.join("policy");
+    must(base, &["policy", "show", "--out", &arg(&policy), "--data-dir", &d])?;
+    keyfile::write_new(&policy.join("refunds.cedar"), REFUNDS)?;
+    must(base, &["policy", "publish", &arg(&policy), "--data-dir", &d])?;
 
     let desk_home = home(base, "support-desk")?;
     let credential = desk_home.join("gateway.credential");
@@ -120,10 +125,6 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
     )?;
     must(base, &["tool-server", "pin", SERVER, "--data-dir", &d])?;
     out.say("principal, owner, two agents, workflow and pinned tools registered");
-    let policy = base.join("policy");
-    must(base, &["policy", "show", "--out", &arg(&policy), "--data-dir", &d])?;
-    keyfile::write_new(&policy.join("refunds.cedar"), REFUNDS)?;
-    must(base, &["policy", "publish", &arg(&policy), "--data-dir", &d])?;
     let approver = arg(&owner.join("approver.json"));
     let new = ["approvals", "key", "new", "--for", OWNER, "--out", &approver];
     must(&owner, &[&new[..], &["--data-dir", &d]].concat())?;

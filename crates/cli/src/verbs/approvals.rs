@@ -311,7 +311,9 @@ fn key(verb: ApproverKeyVerb, place: &Place, out: Output) -> Result<(), CliError
             let enrolled = match place {
                 Place::Here(data) => {
                     let public = key.key.verifying_key();
-                    let made = data.authority.approver_key_add(&id, &public, &label)?;
+                    let made = data.authority.approver_key_add(&id, &public, &label);
+                    // A key that signs nothing is not left behind.
+                    let made = made.inspect_err(|_| drop(std::fs::remove_file(&file)))?;
                     Object::new()
                         .with("credential", made.id.as_str())
                         .with("trusted", made.trusted.map(|at| at.to_string()))

@@ -291,6 +291,12 @@ fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
+/// What a denial says besides, as it is shown.
+fn told<'d>(name: &'d str, value: &serde_json::Value) -> Option<(&'d str, Json)> {
+    let json = Json::parse(value.to_string().as_bytes(), &JsonLimits::DEFAULT).ok()?;
+    Some((name, json))
+}
+
 fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     // Only a denial means that nothing was done.
     let (decision, code, message, remedy, id) = match outcome {
@@ -323,6 +329,13 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     if let Some(at) = retry_at {
         object.insert("retry_at", at);
     }
+    let more = match outcome {
+        Outcome::Denied(d) => d.more.iter().filter_map(|(name, value)| told(name, value)).collect(),
+        _ => Vec::new(),
+    };
+    for (name, value) in &more {
+        object.insert(*name, value.clone());
+    }
     let what = match decision {
         Some("deny") => "denied",
         Some(_) => "allowed, and the call failed",
@@ -334,6 +347,9 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     }
     if let Some(at) = retry_at {
         text.push_str(&format!("\n  again from {}", one_line(at)));
+    }
+    for (name, value) in &more {
+        text.push_str(&format!("\n  {name} {}", one_line(&value.canonical())));
     }
     if let Some(id) = id {
         text.push_str(&format!("\n  decision {}", one_line(&id)));

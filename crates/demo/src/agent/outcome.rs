@@ -7,6 +7,7 @@ use rmcp::{
     transport::streamable_http_client::StreamableHttpError,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// JSON-RPC error code of a denial.
 pub(super) const DENIED: i32 = -32040;
@@ -29,7 +30,14 @@ pub struct Denial {
     /// From when on the same call may pass (RFC 3339), where only waiting helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<String>,
+    /// What else the gateway says of it: `approval`, `retry_after`, `suggestion`, `why`.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
+
+/// Members of `error.data` that only some denials have: the question to people, how many seconds
+/// until it is worth asking again, what somebody suggests instead, and why a request was refused.
+const MORE: [&str; 4] = ["approval", "retry_after", "suggestion", "why"];
 
 /// `error.data` of a denial. Members may be missing: it comes from outside.
 #[derive(Default, Deserialize)]
@@ -40,6 +48,8 @@ struct DenialData {
     remedy: Option<String>,
     decision_id: Option<String>,
     retry_at: Option<String>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl Denial {
@@ -50,11 +60,12 @@ impl Denial {
             NOT_AUTHENTICATED => "not-authenticated",
             _ => return None,
         };
-        let data: DenialData = error
+        let mut data: DenialData = error
             .data
             .clone()
             .and_then(|data| serde_json::from_value(data).ok())
             .unwrap_or_default();
+        data.more.retain(|name, _| MORE.contains(&name.as_str()));
         Some(Self {
             rpc_code,
             code: data.code.unwrap_or_else(|| otherwise.to_owned()),
@@ -62,6 +73,7 @@ impl Denial {
             remedy: data.remedy.unwrap_or_default(),
             decision_id: data.decision_id,
             retry_at: data.retry_at,
+            more: data.more,
         })
     }
 
@@ -74,6 +86,7 @@ impl Denial {
             remedy: String::new(),
             decision_id: None,
             retry_at: None,
+            more: Map::new(),
         }
     }
 }
