@@ -234,3 +234,23 @@ fn a_key_file_says_no_to_a_refund_and_never_yes() {
     assert_eq!(say("deny").json()["state"], "denied");
     assert_eq!(data(&refund(&world, &chain))["code"], "approval-denied");
 }
+
+#[test]
+fn the_call_verb_says_what_waits_and_a_key_that_is_not_enrolled_is_not_left_behind() {
+    let world = asking_about("get_ticket");
+    let key = world.path("nobodys.json");
+    let new = ["approvals", "key", "new", "--for", "user:nobody", "--out", &key];
+    assert_eq!(world.run(&new).code(), "unknown-name");
+    assert!(!Path::new(&key).exists());
+    let chain = world.chain();
+    let (url, file, own) = (world.endpoint(), chain.path(), world.runner.key_file());
+    let call = ["call", "--url", &url, "--chain", &file, "--key", &own];
+    let answer = world.run(&[&call[..], &["get_ticket", "ticket_id=8821"]].concat());
+    let said = answer.json();
+    assert_eq!(said["code"], "approval-required", "{said}");
+    assert_eq!(
+        said["approval"]["id"],
+        waiting(&world.call(&chain, "get_ticket", json!({"ticket_id": 8821})))
+    );
+    assert!(said["retry_after"].is_u64(), "{said}");
+}
