@@ -43,8 +43,7 @@ impl WebDriverCompatibleCommand for Raw {
 impl Browser {
     /// Starts one. Needs `chromium` and `chromedriver`.
     pub async fn start() -> Self {
-        // Some free port; nobody else takes it in between on a test machine.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::world::free_port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())

@@ -5,6 +5,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use bailiwick_core::crypto::SigningKey;
 use bailiwick_demo::desk::{LoggedCall, read_call_log};
@@ -62,11 +63,25 @@ pub struct World {
     pub reader: Holder,
 }
 
-/// A free port on loopback.
+/// A free port on loopback that stays free until somebody asks for it by number.
+///
+/// It lies below the range from which the system takes ports for connections and
+/// for whoever asks for none in particular, so none of those gets it meanwhile;
+/// and no two callers get the same one.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
+    const FIRST: u16 = 10_240;
+    const LAST: u16 = 32_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        // Test programs that run beside each other begin at different places.
+        let mine = u16::try_from(std::process::id().wrapping_mul(397) % 20_000).unwrap_or(0);
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + mine.wrapping_add(step) % (LAST - FIRST);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// This binary with nothing of the test's environment.

@@ -158,13 +158,18 @@ impl Drop for Server {
     }
 }
 
-/// A free port on loopback; somebody else may take it before it is used, in
-/// which case `serve` says so.
+/// A free port on loopback, below the range from which the system takes ports for connections:
+/// none of those gets it before it is used.
 pub(super) fn free_port() -> Result<u16, CliError> {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|l| l.local_addr())
-        .map(|a| a.port())
-        .map_err(|e| failed("no free port", e))
+    const TRIES: usize = 64;
+    for _ in 0..TRIES {
+        let random: [u8; 2] = crate::host::random()?;
+        let port = 10_240 + u16::from_be_bytes(random) % 21_760;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(failed("no free port", "each that was tried is in use"))
 }
 
 /// A folder for one participant, readable by its owner only.
