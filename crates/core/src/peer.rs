@@ -7,6 +7,8 @@ pub mod claim;
 pub mod handoff;
 pub mod handshake;
 mod party;
+pub mod record;
+pub mod returned;
 mod wire;
 
-pub use party::{Anchor, Channel, Own, Peer};
+pub use party::{Anchor, Binding, Channel, Own, Peer};

@@ -6,6 +6,7 @@
 //! that key for one endpoint.
 
 use crate::crypto::{Digest, KeyError, P256PublicKey, P256SigningKey, sha256};
+use crate::guarantee::Isolation;
 use crate::ids::{AgentId, InstanceId};
 use crate::jose::{self, HeaderRules, JoseError, Jws, VerifyingKey, numeric_date};
 use crate::json::{Json, Object};
@@ -13,6 +14,10 @@ use crate::time::Timestamp;
 
 #[cfg(test)]
 mod tests;
+
+/// Claim: what keeps the instance's program from its keys. Left out where
+/// nothing is stated.
+pub const ISOLATION: &str = "urn:bailiwick:claim:isolation";
 
 /// The `typ` of an identity token.
 pub const TYPE: &str = "wit+jwt";
@@ -41,6 +46,8 @@ pub struct Identity {
     pub expires_at: i64,
     /// Its id.
     pub jti: String,
+    /// What keeps the instance's program from its keys, as the issuer vouches.
+    pub isolation: Isolation,
 }
 
 /// What a verifier asks of an identity token.
@@ -199,6 +206,10 @@ impl Identity {
             .with("iat", self.issued_at)
             .with("exp", self.expires_at)
             .with("jti", self.jti.as_str());
+        let claims = match self.isolation.stated() {
+            None => claims,
+            Some(stated) => claims.with(ISOLATION, stated),
+        };
         jose::sign(TYPE, Some(kid), &claims.into(), signer)
     }
 
@@ -249,8 +260,10 @@ impl Identity {
         let Ok(VerifyingKey::P256(key)) = VerifyingKey::from_jwk(jwk) else {
             return Err(bad.into());
         };
+        let isolation = Isolation::recorded(claims.member(ISOLATION));
+        let isolation = isolation.ok_or(JoseError::Claims { claim: "isolation" })?;
         let (issuer, spiffe_id) = (issuer.to_owned(), spiffe_id.to_owned());
-        Ok(Self { issuer, spiffe_id, key, issued_at, expires_at, jti })
+        Ok(Self { issuer, spiffe_id, key, issued_at, expires_at, jti, isolation })
     }
 
     /// Verifies a proof that came with the verified identity token `token` as

@@ -2,6 +2,7 @@
 //! ES256, a SPIFFE ID as subject), renewed by the instance's own identity key.
 
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{InstanceId, uuid_v7};
 use bailiwick_core::jose::{Acceptable, HeaderRules, Jws, VerifyingKey, numeric_date};
 use bailiwick_core::json::{Json, Object};
@@ -104,6 +105,8 @@ pub fn issue(
         issued_at: now.seconds(),
         expires_at: expires.seconds(),
         jti: uuid_v7(now, moment.random()?),
+        // The host said so under both enrolled keys; nobody can say it for another.
+        isolation: Statement::recorded_isolation(&instance.statement),
     };
     let signer = &*keys.identity;
     let kid = VerifyingKey::P256(signer.public_key()).thumbprint().to_string();

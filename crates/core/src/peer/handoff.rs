@@ -5,7 +5,8 @@
 //! carries a child delegation for that key. The offer itself gives no
 //! authority; the delegation does, and no more than its parent had.
 
-use crate::crypto::{Digest, KeyError, SigningKey, Thumbprint, sha256};
+use crate::crypto::{Digest, KeyError, PublicKey, SigningKey, Thumbprint, sha256};
+use crate::guarantee::Guarantee;
 use crate::ids::{HandoffId, TaskId};
 use crate::jose::{self, HeaderRules, Jws, VerifyingKey, numeric_date};
 use crate::json::{Json, Object};
@@ -13,6 +14,7 @@ use crate::time::Timestamp;
 
 use super::claim::{Claim, ClaimError};
 use super::handshake::Established;
+use super::record::Proven;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +73,8 @@ pub struct Offer {
     pub claims: Vec<Claim>,
     /// Conditions in words.
     pub constraints: Vec<String>,
+    /// How sure its maker is of the taker.
+    pub guarantee: Guarantee,
     /// When it was made, seconds.
     pub issued_at: i64,
     /// When it ends, seconds.
@@ -125,6 +129,9 @@ pub enum HandoffError {
     /// By or for somebody else, or made for another handshake.
     #[error("the handoff was made for another agent, key or handshake")]
     Redirected,
+    /// More certainty is stated than the handshake can have given.
+    #[error("the handoff states more certainty of its peer than the handshake can have given")]
+    Guarantee,
     /// It does not answer the challenge.
     #[error("the handoff does not answer the challenge that was given for it")]
     Challenge,
@@ -157,6 +164,7 @@ impl HandoffError {
             Self::Claim(e) => e.code(),
             Self::Signature => "handoff-signature-invalid",
             Self::Redirected => "handoff-redirected",
+            Self::Guarantee => "handoff-guarantee",
             Self::Challenge => "handoff-challenge",
             Self::OtherDelegation => "handoff-other-delegation",
             Self::OtherTask => "handoff-other-task",
@@ -173,7 +181,7 @@ impl HandoffError {
         match self {
             Self::Malformed { .. } => "write handoffs as the peer plane's documentation has them",
             Self::Claim(e) => e.remedy(),
-            Self::Signature | Self::Redirected | Self::Challenge => {
+            Self::Signature | Self::Redirected | Self::Guarantee | Self::Challenge => {
                 "shake hands again, and make the offer for that very peer and challenge"
             }
             Self::OtherDelegation | Self::OtherTask | Self::NotTheirs => {
@@ -186,7 +194,7 @@ impl HandoffError {
     }
 }
 
-const fn bad(member: &'static str) -> HandoffError {
+pub(super) const fn bad(member: &'static str) -> HandoffError {
     HandoffError::Malformed { member }
 }
 
@@ -194,15 +202,15 @@ fn fits(text: &str) -> bool {
     (1..=MAX_TEXT_CHARS).contains(&text.chars().count())
 }
 
-fn text<'o>(o: &'o Object, member: &'static str) -> Result<&'o str, HandoffError> {
+pub(super) fn text<'o>(o: &'o Object, member: &'static str) -> Result<&'o str, HandoffError> {
     o.member(member).and_then(Json::as_str).filter(|t| fits(t)).ok_or(bad(member))
 }
 
-fn digest(o: &Object, member: &'static str) -> Result<Digest, HandoffError> {
+pub(super) fn digest(o: &Object, member: &'static str) -> Result<Digest, HandoffError> {
     o.member(member).and_then(Json::as_str).and_then(Digest::from_text).ok_or(bad(member))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     o: &Object,
     member: &'static str,
     most: usize,
@@ -262,13 +270,14 @@ impl Offer {
             .with("context", context)
             .with("claims", claims)
             .with("constraints", constraints)
+            .with("guarantee", self.guarantee.as_str())
             .with("iat", self.issued_at)
             .with("exp", self.expires_at)
             .into()
     }
 
     fn read(o: &Object) -> Result<Self, HandoffError> {
-        if o.member("v") != Some(&Json::from(1u64)) || o.len() != 15 {
+        if o.member("v") != Some(&Json::from(1u64)) || o.len() != 16 {
             return Err(bad("v"));
         }
         let holder = digest(o, "holder")?;
@@ -288,9 +297,19 @@ impl Offer {
             context: list(o, "context", MAX_ITEMS, ContextItem::read)?,
             claims: list(o, "claims", MAX_ITEMS, |json| Ok(Claim::from_json(json)?))?,
             constraints: list(o, "constraints", MAX_CONSTRAINTS, constraint)?,
+            guarantee: guarantee(o)?,
             issued_at: numeric_date(o, "iat").map_err(|_| bad("iat"))?,
             expires_at: numeric_date(o, "exp").map_err(|_| bad("exp"))?,
         })
+    }
+
+    /// An offer that this key signed.
+    fn signed(signed: &str, holder: PublicKey) -> Result<Self, HandoffError> {
+        const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
+        let jws = Jws::parse(signed, MAX_OFFER_BYTES).and_then(|jws| jws.check_header(&RULES));
+        let jws = jws.map_err(|_| HandoffError::Signature)?;
+        let key = VerifyingKey::Ed25519(holder);
+        Self::read(&jws.verify(&key).map_err(|_| HandoffError::Signature)?)
     }
 
     /// Signs the offer with the holder key that its maker proved.
@@ -300,6 +319,10 @@ impl Offer {
     pub fn sign(&self, holder: &SigningKey) -> Result<String, KeyError> {
         jose::sign(TYPE, None, &self.to_json(), holder)
     }
+}
+
+fn guarantee(o: &Object) -> Result<Guarantee, HandoffError> {
+    text(o, "guarantee").and_then(|g| Guarantee::parse(g).ok_or(bad("guarantee")))
 }
 
 fn spiffe_id(o: &Object, member: &'static str) -> Result<String, HandoffError> {
@@ -345,12 +368,8 @@ impl Offered {
         handshake: &Established,
         taker: &Taker<'_>,
     ) -> Result<Self, HandoffError> {
-        const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
-        let jws = Jws::parse(signed, MAX_OFFER_BYTES).and_then(|jws| jws.check_header(&RULES));
-        let jws = jws.map_err(|_| HandoffError::Signature)?;
         let peer = handshake.peer();
-        let key = VerifyingKey::Ed25519(peer.holder);
-        let offer = Offer::read(&jws.verify(&key).map_err(|_| HandoffError::Signature)?)?;
+        let offer = Offer::signed(signed, peer.holder)?;
         let is_for_this = offer.from == peer.spiffe_id
             && offer.to == taker.spiffe_id
             && offer.holder == taker.holder
@@ -369,6 +388,38 @@ impl Offered {
         Ok(Self { offer, hash: sha256(signed.as_bytes()) })
     }
 
+    /// Verifies a signed offer as a third party: between the sides of `proven`,
+    /// with this delegation beside it. Whether the challenge is the taker's, the
+    /// taker's answer confirms.
+    ///
+    /// # Errors
+    /// See [`HandoffError`].
+    pub fn witness(
+        signed: &str,
+        proven: &Proven,
+        child: &Child,
+        now: Timestamp,
+    ) -> Result<Self, HandoffError> {
+        let (from, to) = proven.maker(signed, MAX_OFFER_BYTES).ok_or(HandoffError::Redirected)?;
+        let offer = Offer::signed(signed, from.holder)?;
+        let is_between = offer.from == from.spiffe_id
+            && offer.to == to.spiffe_id
+            && offer.holder == to.holder.thumbprint()
+            && offer.handshake == proven.transcript();
+        if !is_between {
+            return Err(HandoffError::Redirected);
+        }
+        if offer.guarantee > to.guarantee {
+            return Err(HandoffError::Guarantee);
+        }
+        carries(&offer, child, from.holder.thumbprint())?;
+        in_time(&offer, child, now)?;
+        if now.seconds() >= to.expires_at.min(from.expires_at) {
+            return Err(HandoffError::Time);
+        }
+        Ok(Self { offer, hash: sha256(signed.as_bytes()) })
+    }
+
     /// Signs what the taker says.
     ///
     /// # Errors
@@ -376,10 +427,12 @@ impl Offered {
     pub fn answer(
         &self,
         answer: &Answer,
+        guarantee: Guarantee,
         now: Timestamp,
         holder: &SigningKey,
     ) -> Result<String, KeyError> {
-        jose::sign(ANSWER_TYPE, None, &answer.to_json(self.hash, now).into(), holder)
+        let answer = answer.to_json(self.hash, guarantee, now);
+        jose::sign(ANSWER_TYPE, None, &answer.into(), holder)
     }
 }
 
@@ -407,6 +460,15 @@ fn in_time(offer: &Offer, child: &Child, now: Timestamp) -> Result<(), HandoffEr
     if stands { Ok(()) } else { Err(HandoffError::Time) }
 }
 
+/// A taker's answer that held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What it says.
+    pub answer: Answer,
+    /// How sure it is of who handed over.
+    pub guarantee: Guarantee,
+}
+
 /// What the taker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -420,9 +482,12 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn to_json(&self, handoff: Digest, now: Timestamp) -> Object {
-        let answer = Object::new().with("v", 1u64).with("handoff", handoff);
-        let answer = answer.with("iat", now.seconds());
+    fn to_json(&self, handoff: Digest, guarantee: Guarantee, now: Timestamp) -> Object {
+        let answer = Object::new()
+            .with("v", 1u64)
+            .with("handoff", handoff)
+            .with("guarantee", guarantee.as_str())
+            .with("iat", now.seconds());
         match self {
             Self::Accepted => answer.with("answer", "accepted"),
             Self::Rejected { reason } => {
@@ -431,21 +496,21 @@ impl Answer {
         }
     }
 
-    /// Verifies the signed answer to the offer whose hash is `handoff`, from the
-    /// peer of `handshake`.
+    /// Verifies the signed answer to the offer whose hash is `handoff`, by the
+    /// holder key that its taker proved.
     ///
     /// # Errors
     /// [`HandoffError::Signature`], [`HandoffError::OtherHandoff`],
     /// [`HandoffError::Malformed`].
     pub fn verify(
         signed: &str,
-        handshake: &Established,
+        holder: PublicKey,
         handoff: Digest,
-    ) -> Result<Self, HandoffError> {
+    ) -> Result<Answered, HandoffError> {
         const RULES: HeaderRules<'_> = HeaderRules::typed(&[ANSWER_TYPE]);
         let jws = Jws::parse(signed, MAX_ANSWER_BYTES).and_then(|jws| jws.check_header(&RULES));
         let jws = jws.map_err(|_| HandoffError::Signature)?;
-        let key = VerifyingKey::Ed25519(handshake.peer().holder);
+        let key = VerifyingKey::Ed25519(holder);
         let o = jws.verify(&key).map_err(|_| HandoffError::Signature)?;
         if digest(&o, "handoff")? != handoff {
             return Err(HandoffError::OtherHandoff);
@@ -456,9 +521,10 @@ impl Answer {
             "rejected" => Self::Rejected { reason: text(&o, "reason")?.to_owned() },
             _ => return Err(bad("answer")),
         };
+        let guarantee = guarantee(&o)?;
         // Nothing beside what is understood.
-        if o == answer.to_json(handoff, Timestamp::from_seconds(at)) {
-            Ok(answer)
+        if o == answer.to_json(handoff, guarantee, Timestamp::from_seconds(at)) {
+            Ok(Answered { answer, guarantee })
         } else {
             Err(bad("answer"))
         }

@@ -25,7 +25,7 @@ use crate::json::{Json, Object};
 use crate::time::Timestamp;
 use crate::wit::WitError;
 
-use super::party::{Anchor, Channel, Claimed, Facts, Own, Peer};
+use super::party::{Anchor, Binding, Channel, Claimed, Facts, Own, Peer};
 use super::wire::{self, Presented};
 pub use super::wire::{Finish, Hello, MAX_MESSAGE_BYTES, Reply, Signatures};
 
@@ -183,7 +183,7 @@ impl Established {
 
 /// Who signs.
 #[derive(Clone, Copy, Debug)]
-enum Role {
+pub(super) enum Role {
     Initiator,
     Responder,
 }
@@ -198,16 +198,16 @@ impl Role {
 }
 
 /// Everything that was said, but who signs.
-struct Transcript<'a> {
-    initiator: &'a Facts,
-    responder: &'a Facts,
-    hello: &'a Hello,
-    chosen: &'a BTreeSet<String>,
-    channel: &'a Channel,
+pub(super) struct Transcript<'a> {
+    pub(super) initiator: &'a Facts,
+    pub(super) responder: &'a Facts,
+    pub(super) hello: &'a Hello,
+    pub(super) chosen: &'a BTreeSet<String>,
+    pub(super) channel: Binding,
 }
 
 impl Transcript<'_> {
-    fn digest(&self) -> Digest {
+    pub(super) fn digest(&self) -> Digest {
         let list = |set: &BTreeSet<String>| -> Vec<Json> {
             set.iter().map(|c| Json::from(c.as_str())).collect()
         };
@@ -238,7 +238,7 @@ fn sign(own: &Own<'_>, role: Role, transcript: Digest) -> Result<Signatures, Han
 }
 
 /// Both keys signed this transcript in this role.
-fn verify(
+pub(super) fn verify(
     facts: &Facts,
     signatures: &Signatures,
     role: Role,
@@ -259,7 +259,7 @@ fn verify(
 }
 
 /// Whether `audience`, an agent's or an instance's SPIFFE ID, means `spiffe_id`.
-fn means(audience: &str, spiffe_id: &str) -> bool {
+pub(super) fn means(audience: &str, spiffe_id: &str) -> bool {
     spiffe_id.strip_prefix(audience).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -350,7 +350,7 @@ impl Initiator {
             responder: &claimed.facts,
             hello: &self.hello,
             chosen,
-            channel: &self.channel,
+            channel: self.channel.seen_by_others(),
         };
         let transcript = transcript.digest();
         verify(&claimed.facts, &reply.signatures, Role::Responder, transcript)?;
@@ -406,7 +406,7 @@ impl Responder {
             responder: &facts,
             hello,
             chosen: &chosen,
-            channel,
+            channel: channel.seen_by_others(),
         };
         let transcript = transcript.digest();
         let reply = Reply {

@@ -3,7 +3,7 @@
 use crate::crypto::{
     Digest, P256PublicKey, P256SigningKey, PublicKey, Signer as _, SigningKey, sha256,
 };
-use crate::guarantee::Guarantee;
+use crate::guarantee::{Guarantee, Isolation};
 use crate::jose::{Jws, VerifyingKey};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
@@ -51,23 +51,68 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// What both sides sign: the connection, not who saw what of it.
-    pub(super) fn to_json(&self) -> Json {
+    /// How sure the connection makes us of whom an identity token names. Over
+    /// mutual TLS a workload counts as attested whose issuer vouches that its
+    /// program runs apart from its keys.
+    fn guarantee(&self, identity: &Identity) -> Result<Guarantee, HandshakeError> {
         match self {
-            Self::Unbound => "none".into(),
+            Self::Unbound => Ok(Guarantee::Key),
+            Self::Tls { .. } => Ok(Guarantee::Jwt),
+            Self::MutualTls { peer, .. } if *peer != identity.spiffe_id => {
+                Err(HandshakeError::OtherConnection)
+            }
+            Self::MutualTls { .. } if identity.isolation >= Isolation::User => {
+                Ok(Guarantee::Attested)
+            }
+            Self::MutualTls { .. } => Ok(Guarantee::Mtls),
+        }
+    }
+
+    /// What anybody can see of it afterwards.
+    #[must_use]
+    pub const fn seen_by_others(&self) -> Binding {
+        match self {
+            Self::Unbound => Binding::None,
             Self::Tls { exporter } | Self::MutualTls { exporter, .. } => {
-                Object::new().with("tls-exporter", Digest::from_array(*exporter)).into()
+                Binding::Exporter(*exporter)
+            }
+        }
+    }
+}
+
+/// A handshake's connection, as its record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// None.
+    None,
+    /// The exporter value of a TLS connection.
+    Exporter([u8; 32]),
+}
+
+impl Binding {
+    pub(super) fn to_json(self) -> Json {
+        match self {
+            Self::None => "none".into(),
+            Self::Exporter(exporter) => {
+                Object::new().with("tls-exporter", Digest::from_array(exporter)).into()
             }
         }
     }
 
-    /// How sure the connection makes us of `spiffe_id`.
-    fn guarantee(&self, spiffe_id: &str) -> Result<Guarantee, HandshakeError> {
+    pub(super) fn read(json: &Json) -> Option<Self> {
+        if json.as_str() == Some("none") {
+            return Some(Self::None);
+        }
+        let o = json.as_object().filter(|o| o.len() == 1)?;
+        let exporter = Digest::from_text(o.member("tls-exporter")?.as_str()?)?;
+        Some(Self::Exporter(*exporter.bytes()))
+    }
+
+    /// The most that either side can have been sure of over such a connection.
+    const fn at_most(self) -> Guarantee {
         match self {
-            Self::Unbound => Ok(Guarantee::Key),
-            Self::Tls { .. } => Ok(Guarantee::Jwt),
-            Self::MutualTls { peer, .. } if peer == spiffe_id => Ok(Guarantee::Mtls),
-            Self::MutualTls { .. } => Err(HandshakeError::OtherConnection),
+            Self::None => Guarantee::Key,
+            Self::Exporter(_) => Guarantee::Attested,
         }
     }
 }
@@ -142,6 +187,26 @@ impl Claimed {
         channel: &Channel,
         now: Timestamp,
     ) -> Result<Self, HandshakeError> {
+        Self::known(presented, anchors, now, |identity| channel.guarantee(identity))
+    }
+
+    /// Reads who a side said it was, for others: the guarantee is the most that
+    /// the other side can have been sure of.
+    pub(super) fn recorded(
+        presented: &super::wire::Presented,
+        anchors: &[Anchor],
+        binding: Binding,
+        at: Timestamp,
+    ) -> Result<Self, HandshakeError> {
+        Self::known(presented, anchors, at, |_| Ok(binding.at_most()))
+    }
+
+    fn known(
+        presented: &super::wire::Presented,
+        anchors: &[Anchor],
+        now: Timestamp,
+        guarantee: impl FnOnce(&Identity) -> Result<Guarantee, HandshakeError>,
+    ) -> Result<Self, HandshakeError> {
         let anchor = anchor_of(&presented.wit, anchors)?;
         let expected = wit::Expected {
             issuer: &anchor.issuer,
@@ -152,7 +217,7 @@ impl Claimed {
             max_lifetime_seconds: MAX_LIFETIME_SECONDS,
         };
         let identity = Identity::verify(&presented.wit, &expected)?;
-        let guarantee = channel.guarantee(&identity.spiffe_id)?.min(anchor.max_guarantee);
+        let guarantee = guarantee(&identity)?.min(anchor.max_guarantee);
         let facts = Facts {
             spiffe_id: identity.spiffe_id,
             identity: identity.key,

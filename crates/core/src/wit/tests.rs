@@ -100,6 +100,7 @@ fn what_is_issued_here_is_read_here() {
         issued_at: NOW,
         expires_at: NOW + 3600,
         jti: "w1".to_owned(),
+        isolation: Isolation::Unstated,
     };
     let token = identity.issue("ca-1", &world.authority).unwrap();
     assert_eq!(world.judged(&token, NOW), Ok(identity.clone()));

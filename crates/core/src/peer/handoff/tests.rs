@@ -3,7 +3,8 @@
 use super::*;
 use crate::crypto::Signer as _;
 use crate::peer::claim::Provenance;
-use crate::peer::handshake::tests::{BILLING, NOW, RUNNER, shaken};
+use crate::peer::handshake::tests::{BILLING, NOW, RUNNER, recorded, shaken};
+use crate::peer::returned::{Return, Status};
 
 const A: u8 = 1;
 const B: u8 = 2;
@@ -11,6 +12,10 @@ const E: u8 = 3;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32]).unwrap()
+}
+
+fn public(seed: u8) -> PublicKey {
+    key(seed).public_key()
 }
 
 fn thumbprint(seed: u8) -> Thumbprint {
@@ -21,9 +26,8 @@ fn task(n: u8) -> TaskId {
     TaskId::mint(NOW, [n; 10])
 }
 
-/// Both sides of a handshake, an offer of A's, and the delegation beside it.
+/// The taker's side of a handshake, an offer of A's, and the delegation beside it.
 struct World {
-    at_a: Established,
     at_b: Established,
     offer: Offer,
     child: Child,
@@ -31,14 +35,14 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (at_a, at_b) = shaken(A, B);
+        let (_, at_b) = shaken(A, B);
         let leaf = sha256(b"the child's token");
         let offer = Offer {
             id: HandoffId::mint(NOW, [1; 10]),
             from: RUNNER.to_owned(),
             to: BILLING.to_owned(),
             holder: thumbprint(B),
-            handshake: at_a.transcript(),
+            handshake: at_b.transcript(),
             challenge: [7; 32],
             task: task(1),
             purpose: "decide on the refund".to_owned(),
@@ -54,6 +58,7 @@ impl World {
                 provenance: Provenance::None,
             }],
             constraints: vec!["no more than the order's price".to_owned()],
+            guarantee: Guarantee::Jwt,
             issued_at: NOW.seconds(),
             expires_at: NOW.seconds() + 300,
         };
@@ -64,7 +69,7 @@ impl World {
             task: task(1),
             expires: NOW.seconds() + 300,
         };
-        Self { at_a, at_b, offer, child }
+        Self { at_b, offer, child }
     }
 
     fn taker(&self) -> Taker<'_> {
@@ -99,8 +104,9 @@ fn an_offer_is_taken_and_both_sides_have_the_answer() {
     let offered = world.judged().unwrap();
     assert_eq!(offered.offer(), &world.offer);
     for answer in [Answer::Accepted, Answer::Rejected { reason: "not my department".to_owned() }] {
-        let signed = offered.answer(&answer, NOW, &key(B)).unwrap();
-        assert_eq!(Answer::verify(&signed, &world.at_a, offered.hash()), Ok(answer));
+        let signed = offered.answer(&answer, Guarantee::Jwt, NOW, &key(B)).unwrap();
+        let read = Answer::verify(&signed, public(B), offered.hash());
+        assert_eq!(read, Ok(Answered { answer, guarantee: Guarantee::Jwt }));
     }
     assert_eq!(offered.offer().context[0].check(b"the ticket"), Ok(()));
     assert_eq!(offered.offer().context[0].check(b"the ticket."), Err(HandoffError::Context));
@@ -113,7 +119,7 @@ fn only_the_peer_of_this_handshake_hands_over() {
     assert_eq!(world.verify(&by_e).unwrap_err(), HandoffError::Signature);
     // The answer of the taker is no offer, nor one of A's claims.
     let offered = world.judged().unwrap();
-    let answer = offered.answer(&Answer::Accepted, NOW, &key(A)).unwrap();
+    let answer = offered.answer(&Answer::Accepted, Guarantee::Jwt, NOW, &key(A)).unwrap();
     assert_eq!(world.verify(&answer).unwrap_err(), HandoffError::Signature);
     // The same keys in another handshake.
     let (_, again) = shaken(A, B);
@@ -182,20 +188,22 @@ fn an_offer_stands_for_a_time_that_its_delegation_covers() {
 fn an_answer_is_the_takers_to_this_offer() {
     let world = World::new();
     let offered = world.judged().unwrap();
-    let accepted = offered.answer(&Answer::Accepted, NOW, &key(B)).unwrap();
+    let accepted = offered.answer(&Answer::Accepted, Guarantee::Jwt, NOW, &key(B)).unwrap();
     let other = sha256(b"another offer");
-    let told = Answer::verify(&accepted, &world.at_a, other);
+    let told = Answer::verify(&accepted, public(B), other);
     assert_eq!(told, Err(HandoffError::OtherHandoff));
-    let forged = offered.answer(&Answer::Accepted, NOW, &key(E)).unwrap();
-    let told = Answer::verify(&forged, &world.at_a, offered.hash());
+    let forged = offered.answer(&Answer::Accepted, Guarantee::Jwt, NOW, &key(E)).unwrap();
+    let told = Answer::verify(&forged, public(B), offered.hash());
     assert_eq!(told, Err(HandoffError::Signature));
     // A rejection without a reason, and more than an answer.
-    let reasonless = offered.answer(&Answer::Rejected { reason: String::new() }, NOW, &key(B));
-    let told = Answer::verify(&reasonless.unwrap(), &world.at_a, offered.hash());
+    let reasonless =
+        offered.answer(&Answer::Rejected { reason: String::new() }, Guarantee::Jwt, NOW, &key(B));
+    let told = Answer::verify(&reasonless.unwrap(), public(B), offered.hash());
     assert_eq!(told, Err(HandoffError::Malformed { member: "reason" }));
-    let more = Answer::Accepted.to_json(offered.hash(), NOW).with("scope", "everything");
+    let more =
+        Answer::Accepted.to_json(offered.hash(), Guarantee::Jwt, NOW).with("scope", "everything");
     let more = jose::sign(ANSWER_TYPE, None, &more.into(), &key(B)).unwrap();
-    let told = Answer::verify(&more, &world.at_a, offered.hash());
+    let told = Answer::verify(&more, public(B), offered.hash());
     assert_eq!(told, Err(HandoffError::Malformed { member: "answer" }));
 }
 
@@ -217,4 +225,71 @@ fn offers_are_read_strictly() {
     assert_eq!(with("constraints", many(MAX_CONSTRAINTS + 1)), bad("constraints"));
     assert_eq!(with("claims", many(MAX_ITEMS + 1)), bad("claims"));
     assert_eq!(with("context", many(1)), bad("context"));
+}
+
+/// The same offer, as the authority that was not there sees it.
+fn witnessed(change: impl FnOnce(&mut World)) -> Result<Offered, HandoffError> {
+    let (record, anchors) = recorded(A, B);
+    let proven = record.verify(&anchors, NOW).unwrap();
+    let mut world = World::new();
+    world.offer.handshake = proven.transcript();
+    change(&mut world);
+    let signed = world.offer.sign(&key(A)).unwrap();
+    Offered::witness(&signed, &proven, &world.child, NOW)
+}
+
+#[test]
+fn a_third_party_verifies_an_offer_by_the_record_of_the_handshake() {
+    assert!(witnessed(|_| ()).is_ok());
+    let wrong = |change: fn(&mut World)| witnessed(change).unwrap_err();
+    assert_eq!(wrong(|w| w.offer.handshake = sha256(b"other")), HandoffError::Redirected);
+    assert_eq!(wrong(|w| w.offer.holder = thumbprint(E)), HandoffError::Redirected);
+    let elsewhere = "spiffe://b.example/agent/warehouse/i-3";
+    assert_eq!(
+        witnessed(|w| w.offer.to = elsewhere.to_owned()).unwrap_err(),
+        HandoffError::Redirected
+    );
+    assert_eq!(
+        witnessed(|w| w.offer.from = elsewhere.to_owned()).unwrap_err(),
+        HandoffError::Redirected
+    );
+    assert_eq!(wrong(|w| w.child.parent_holder = thumbprint(E)), HandoffError::NotTheirs);
+    assert_eq!(wrong(|w| w.child.task = task(2)), HandoffError::OtherTask);
+    assert_eq!(wrong(|w| w.offer.expires_at = NOW.seconds()), HandoffError::Time);
+    // Signed by the other side, or by somebody else.
+    assert_eq!(wrong(|w| w.offer.from = BILLING.to_owned()), HandoffError::Signature);
+}
+
+#[test]
+fn no_more_certainty_is_stated_than_the_handshake_can_have_given() {
+    let (record, anchors) = recorded(A, B);
+    let bound: Vec<_> = anchors
+        .into_iter()
+        .map(|anchor| crate::peer::Anchor { max_guarantee: Guarantee::Jwt, ..anchor })
+        .collect();
+    let proven = record.verify(&bound, NOW).unwrap();
+    let mut world = World::new();
+    world.offer.handshake = proven.transcript();
+    for (stated, refused) in [(Guarantee::Jwt, false), (Guarantee::Mtls, true)] {
+        world.offer.guarantee = stated;
+        let signed = world.offer.sign(&key(A)).unwrap();
+        let seen = Offered::witness(&signed, &proven, &world.child, NOW);
+        assert_eq!(seen.err(), refused.then_some(HandoffError::Guarantee));
+    }
+}
+
+#[test]
+fn what_comes_back_is_the_takers_word_about_this_handoff() {
+    let hash = sha256(b"the offer");
+    let claim = Claim {
+        statement: "the refund was made".to_owned(),
+        speaker: BILLING.to_owned(),
+        provenance: Provenance::None,
+    };
+    let back = Return { handoff: hash, status: Status::Done, claims: vec![claim] };
+    let signed = back.sign(NOW, &key(B)).unwrap();
+    assert_eq!(Return::verify(&signed, public(B), hash), Ok(back));
+    assert_eq!(Return::verify(&signed, public(E), hash), Err(HandoffError::Signature));
+    let other = sha256(b"another");
+    assert_eq!(Return::verify(&signed, public(B), other), Err(HandoffError::OtherHandoff));
 }

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::{P256SigningKey, SigningKey, fresh_p256};
-use crate::guarantee::Guarantee;
+use crate::guarantee::{Guarantee, Isolation};
 use crate::jose::{JwsSigner, VerifyingKey};
+use crate::peer::record::Record;
 use crate::wit::Identity;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -38,6 +39,16 @@ impl Domain {
     }
 
     fn side_until(&self, spiffe_id: &'static str, seed: u8, seconds: i64) -> Side {
+        self.side_apart(spiffe_id, seed, seconds, Isolation::Namespaces)
+    }
+
+    fn side_apart(
+        &self,
+        spiffe_id: &'static str,
+        seed: u8,
+        seconds: i64,
+        isolation: Isolation,
+    ) -> Side {
         let identity = fresh_p256();
         let statement = Identity {
             issuer: format!("https://authority.{}", self.name),
@@ -46,6 +57,7 @@ impl Domain {
             issued_at: NOW.seconds(),
             expires_at: NOW.seconds() + seconds,
             jti: "w".to_owned(),
+            isolation,
         };
         let wit = statement.issue("ca", &self.key).unwrap();
         Side { spiffe_id, wit, identity, holder: SigningKey::from_seed(&[seed; 32]).unwrap() }
@@ -128,8 +140,8 @@ impl World {
     }
 }
 
-/// A handshake of two agents of these keys, as each side has it.
-pub(crate) fn shaken(a: u8, b: u8) -> (Established, Established) {
+/// A handshake of two agents of these keys: as each side has it, and its record.
+fn shake(a: u8, b: u8) -> (World, Established, Established, Record) {
     let (mine, theirs) = (Domain::new("a.example"), Domain::new("b.example"));
     let world = World {
         anchors: vec![mine.anchor(), theirs.anchor()],
@@ -140,7 +152,57 @@ pub(crate) fn shaken(a: u8, b: u8) -> (Established, Established) {
     let (initiator, hello) = world.begin();
     let (responder, reply) = world.answer(&hello);
     let (at_a, finish) = world.take(initiator, &reply).unwrap();
-    (at_a, responder.on_finish(&finish, NOW).unwrap())
+    let at_b = responder.on_finish(&finish, NOW).unwrap();
+    let record = Record { hello, reply, finish, channel: world.channel.seen_by_others() };
+    (world, at_a, at_b, record)
+}
+
+/// A handshake of two agents of these keys, as each side has it.
+pub(crate) fn shaken(a: u8, b: u8) -> (Established, Established) {
+    let (_, at_a, at_b, _) = shake(a, b);
+    (at_a, at_b)
+}
+
+/// The same, as others have it, with the anchors of both.
+pub(crate) fn recorded(a: u8, b: u8) -> (Record, Vec<Anchor>) {
+    let (world, _, _, record) = shake(a, b);
+    (record, world.anchors)
+}
+
+#[test]
+fn a_record_proves_to_others_that_both_sides_proved_themselves() {
+    let (world, at_a, _, record) = shake(1, 2);
+    let record = Record::read(&record.to_json()).unwrap();
+    let proven = record.verify(&world.anchors, NOW).unwrap();
+    assert_eq!(proven.transcript(), at_a.transcript());
+    assert_eq!(proven.responder().holder, at_a.peer().holder);
+    assert_eq!(proven.initiator().spiffe_id, RUNNER);
+    assert_eq!((proven.purpose(), proven.capabilities()), (at_a.purpose(), at_a.capabilities()));
+    // Each of the four signatures counts, and everything that was said.
+    let fails = |change: &dyn Fn(&mut Record), error| {
+        let mut changed = record.clone();
+        change(&mut changed);
+        assert_eq!(changed.verify(&world.anchors, NOW), Err(error));
+    };
+    let (reply, finish) = (record.reply.signatures.clone(), record.finish.signatures.clone());
+    let wrong = HandshakeError::Signature;
+    fails(&|r| r.reply.signatures.holder = finish.holder.clone(), wrong);
+    fails(&|r| r.reply.signatures.identity = finish.identity.clone(), wrong);
+    fails(&|r| r.finish.signatures.holder = reply.holder.clone(), wrong);
+    fails(&|r| r.finish.signatures.identity = reply.identity.clone(), wrong);
+    fails(&|r| r.hello.purpose = "another".to_owned(), wrong);
+    fails(&|r| r.hello.from.nonce = [3; 32], wrong);
+    fails(&|r| r.hello.offered = set(&["handoff.1", "claims.1", "more"]), wrong);
+    fails(&|r| r.reply.chosen = set(&["handoff.1"]), wrong);
+    fails(&|r| r.reply.chosen = set(&["handoff.2"]), HandshakeError::Capabilities);
+    fails(&|r| r.channel = Binding::None, wrong);
+    fails(&|r| r.hello.audience = RUNNER.to_owned(), HandshakeError::OtherPeer);
+    fails(&|r| r.reply.from = r.hello.from.clone(), HandshakeError::Reflected);
+    let late = NOW.plus_seconds(700);
+    let expired = HandshakeError::Identity(WitError::Time);
+    assert_eq!(record.verify(&world.anchors, late), Err(expired));
+    let unknown = HandshakeError::UnknownTrustDomain;
+    assert_eq!(record.verify(&world.anchors[..1], NOW), Err(unknown));
 }
 
 #[test]
@@ -166,8 +228,16 @@ fn both_sides_know_each_other_and_the_same_handshake() {
 
 #[test]
 fn the_guarantee_is_that_of_the_connection_and_the_anchor_bounds_it() {
-    let reached = |channel: Channel, bound: Guarantee| {
-        let mut world = World::new();
+    let reached =
+        |channel: Channel, bound: Guarantee| reached_by(Isolation::Namespaces, channel, bound);
+    fn reached_by(apart: Isolation, channel: Channel, bound: Guarantee) -> Guarantee {
+        let (mine, theirs) = (Domain::new("a.example"), Domain::new("b.example"));
+        let mut world = World {
+            anchors: vec![mine.anchor(), theirs.anchor()],
+            a: mine.side_apart(RUNNER, 1, 600, apart),
+            b: theirs.side(BILLING, 2),
+            ..World::new()
+        };
         world.anchors[0].max_guarantee = bound;
         world.channel = channel;
         let (initiator, hello) = world.begin();
@@ -179,11 +249,15 @@ fn the_guarantee_is_that_of_the_connection_and_the_anchor_bounds_it() {
         }
         let (_, finish) = world.take(initiator, &reply).unwrap();
         responder.on_finish(&finish, NOW).unwrap().peer().guarantee
-    };
+    }
     let mutual = || Channel::MutualTls { exporter: [9; 32], peer: RUNNER.to_owned() };
     assert_eq!(reached(Channel::Unbound, Guarantee::Attested), Guarantee::Key);
     assert_eq!(reached(Channel::Tls { exporter: [9; 32] }, Guarantee::Attested), Guarantee::Jwt);
-    assert_eq!(reached(mutual(), Guarantee::Attested), Guarantee::Mtls);
+    // The issuer vouches in this one's token that its program runs apart.
+    assert_eq!(reached(mutual(), Guarantee::Attested), Guarantee::Attested);
+    for none in [Isolation::None, Isolation::Unstated] {
+        assert_eq!(reached_by(none, mutual(), Guarantee::Attested), Guarantee::Mtls);
+    }
     assert_eq!(reached(mutual(), Guarantee::Key), Guarantee::Key);
 }
 
