@@ -208,7 +208,11 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        let mut trust = rules::trust::export(&self.now().installation, Some(self.started()?));
+        let (inner, since) = (self.now(), Some(self.started()?));
+        let mut trust = rules::trust::export(&inner.installation, since);
+        if let Some(present) = inner.identity_key() {
+            trust.identities = rules::trust::identities(&inner.installation, present, since);
+        }
         trust.id_tokens = self.read(provider_logins::provider_keys)?;
         Ok(trust)
     }

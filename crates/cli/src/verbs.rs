@@ -33,6 +33,7 @@ mod keys;
 mod login;
 mod me;
 mod parse;
+mod place;
 pub(crate) mod policy;
 mod principal;
 mod remote;
@@ -64,7 +65,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         None if chosen.is_none() && remote::is_offered(&args.verb) => told(),
         at => at,
     };
-    let place = || stops::Place::open(at.as_deref(), &dir, logins.as_deref());
+    let place = || place::Place::open(at.as_deref(), &dir, logins.as_deref());
     match args.verb {
         Verb::Approvals(verb) => {
             approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
