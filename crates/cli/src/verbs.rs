@@ -33,6 +33,7 @@ mod keys;
 mod login;
 mod me;
 mod parse;
+mod peers;
 mod place;
 pub(crate) mod policy;
 mod principal;
@@ -73,6 +74,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Requests(verb) => {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
+        Verb::Peers => peers::peers(&place()?, out)?,
+        Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
@@ -137,6 +140,8 @@ fn elsewhere_or_here(
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
+        | Verb::Handoff(_)
+        | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
         | Verb::Stop(_)

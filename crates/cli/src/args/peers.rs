@@ -1,0 +1,32 @@
+//! Arguments about peers and handoffs.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HandoffVerb {
+    /// Tasks that agents handed to each other, the newest first.
+    List {
+        /// Of one task, in their order.
+        #[arg(long, value_name = "TASK_ID")]
+        task: Option<String>,
+    },
+    /// One handoff: who handed what to whom, and what each signed.
+    Show {
+        /// Its id.
+        #[arg(value_name = "HANDOFF_ID")]
+        id: String,
+        /// Write everything that both signed to this file, for others to verify.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Verify a file of `handoff show --out`, offline.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// The trust file, from the operator: `bailiwick keys trust`.
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
+}
