@@ -33,7 +33,7 @@
 //! | `instance.invited` | agent | `until`, `by`: `operator` or `principal`, `session_of?` (alias) | |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
-//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after` | |
+//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after`; of SVIDs `x509` with `authority` (thumbprint) and `serial` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
@@ -76,6 +76,7 @@ pub mod roles;
 pub mod standings;
 pub mod stops;
 pub mod suggestions;
+pub mod svids;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;
