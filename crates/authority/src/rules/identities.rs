@@ -280,10 +280,11 @@ pub fn retirement_claims(instance: &InstanceId, issuer: &str) -> Json {
 
 /// The claims of a request, for whoever makes one.
 #[must_use]
-pub fn request_claims(instance: &InstanceId, issuer: &str, now: Timestamp, jti: &str) -> Object {
+pub fn request_claims(instance: &InstanceId, issuer: &str, now: Timestamp, jti: &str) -> Json {
     Object::new()
         .with("iss", instance)
         .with("aud", issuer)
         .with("iat", now.seconds())
         .with("jti", jti)
+        .into()
 }

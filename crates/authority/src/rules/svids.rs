@@ -107,12 +107,15 @@ pub fn issue(
     Ok(plan.map(|identity| IssuedSvids { identity, chain: vec![certificate], seconds }))
 }
 
-/// The claims of a request, for whoever makes one.
+/// The claims of a request, for whoever makes one: those of
+/// [`identities::request_claims`] and what is asked for.
 #[must_use]
-pub fn request_claims(mut claims: Object, csr: &[u8], lifetime: Option<i64>) -> Json {
-    claims.insert("csr", bailiwick_core::crypto::base64url(csr));
-    if let Some(seconds) = lifetime {
-        claims.insert("lifetime", seconds);
+pub fn request_claims(mut claims: Json, csr: &[u8], lifetime: Option<i64>) -> Json {
+    if let Json::Object(claims) = &mut claims {
+        claims.insert("csr", bailiwick_core::crypto::base64url(csr));
+        if let Some(seconds) = lifetime {
+            claims.insert("lifetime", seconds);
+        }
     }
-    claims.into()
+    claims
 }

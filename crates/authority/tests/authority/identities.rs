@@ -31,7 +31,7 @@ fn joined(world: &World) -> (InstanceId, IdentitySigningKey) {
 }
 
 fn request(world: &World, id: &InstanceId, by: &IdentitySigningKey, to: &str, jti: &str) -> String {
-    let claims = request_claims(id, to, world.now(), jti).into();
+    let claims = request_claims(id, to, world.now(), jti);
     jose::sign(REQUEST_TYPE, None, &claims, by).unwrap()
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct SvidArgs {
     #[arg(long, required_unless_present = "spiffe_socket")]
     pub(crate) key: Option<PathBuf>,
     /// Take the SVID of a Workload API that somebody else serves, such as SPIRE's agent.
-    #[arg(long, value_name = "unix:///SOCKET", env = "SPIFFE_ENDPOINT_SOCKET", hide_env_values = true, requires = "trust_domain", conflicts_with_all = ["authority", "key", "lifetime"])]
+    #[arg(long, value_name = "unix:///SOCKET", requires = "trust_domain", conflicts_with_all = ["authority", "key", "lifetime"])]
     pub(crate) spiffe_socket: Option<String>,
     /// With --spiffe-socket: the trust domain whose SVID it is.
     #[arg(long, value_name = "NAME")]

@@ -148,7 +148,7 @@ pub(super) fn identity(
 /// A fresh identity token, with what is said beside it.
 pub(super) fn renew(authority: &str, keys: &InstanceKeys) -> Result<Object, CliError> {
     let jti = bailiwick_core::crypto::base64url(&host::random::<16>()?);
-    let claims = request_claims(&keys.instance, authority, host::now(), &jti).into();
+    let claims = request_claims(&keys.instance, authority, host::now(), &jti);
     let request = jose::sign(REQUEST_TYPE, None, &claims, &keys.identity)
         .map_err(|e| CliError::environment("key", e.to_string(), "try again"))?;
     let body = Object::new().with("request", request);

@@ -3,6 +3,7 @@
 //! what keeps it from the rest of the host is said and recorded.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -283,6 +284,7 @@ impl Sidecar {
         let side = Side::new(ways)?;
         let folder = tempfile::Builder::new()
             .prefix("bailiwick-run-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
         runtime.block_on(async {

@@ -17,6 +17,7 @@ use bailiwick_workload::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use zeroize::Zeroizing;
 
 use super::{parse, serve};
 use crate::address;
@@ -220,10 +221,10 @@ fn elsewhere(error: ClientError) -> CliError {
 }
 
 /// A text of its own for each DER (RFC 7468).
-fn pem(label: &str, ders: &[Vec<u8>]) -> String {
-    let mut text = String::new();
+fn pem<'d>(label: &str, ders: impl IntoIterator<Item = &'d [u8]>) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::new());
     for der in ders {
-        let body = zeroize::Zeroizing::new(STANDARD.encode(der));
+        let body = Zeroizing::new(STANDARD.encode(der));
         text.push_str(&format!("-----BEGIN {label}-----\n"));
         for line in body.as_bytes().chunks(64) {
             text.push_str(&String::from_utf8_lossy(line));
@@ -240,11 +241,10 @@ fn write(material: &Material, folder: &Path) -> Result<(), CliError> {
     let put = |name: &str, text: &str| {
         bailiwick_store::write_durably(&folder.join(name), text.as_bytes()).map_err(CliError::from)
     };
-    let key = [zeroize::Zeroizing::new(material.key().pkcs8().to_vec())];
-    let key = pem("PRIVATE KEY", &[key.iter().flat_map(|k| k.iter().copied()).collect()]);
-    put("svid.key", &zeroize::Zeroizing::new(key))?;
-    put("svid.pem", &pem("CERTIFICATE", material.chain()))?;
-    put("bundle.pem", &pem("CERTIFICATE", &material.bundle().x509))?;
+    put("svid.key", &pem("PRIVATE KEY", [material.key().pkcs8()]))?;
+    put("svid.pem", &pem("CERTIFICATE", material.chain().iter().map(Vec::as_slice)))?;
+    let authorities = material.bundle().x509.iter().map(Vec::as_slice);
+    put("bundle.pem", &pem("CERTIFICATE", authorities))?;
     material.wit().map_or(Ok(()), |wit| put("svid.jwt", wit))
 }
 
@@ -259,6 +259,7 @@ fn tell(material: &Material, args: &SvidArgs, out: Output) {
     if let Some(socket) = &args.serve {
         let path = std::path::absolute(socket).unwrap_or_else(|_| socket.clone());
         let name = format!("unix://{}", path.display());
+        object.insert("event", "listening");
         object.insert("endpoint", name.as_str());
         text = format!("{text}\n  SPIFFE_ENDPOINT_SOCKET={name}");
     }
