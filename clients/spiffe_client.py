@@ -6,7 +6,7 @@ import sys
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from spiffe import WorkloadApiClient, X509Source
-from spiffe.errors import SpiffeError
+from spiffe.errors import PySpiffeError
 
 
 def say(event, **members):
@@ -39,7 +39,7 @@ def main():
         try:
             client.fetch_jwt_svid(audience={'somebody'})
             say('jwt', given=True)
-        except SpiffeError as error:
+        except PySpiffeError as error:
             say('jwt', given=False, error=str(error))
 
 

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use crate::attest::{Admits, Caller, NotAdmitted};
+use crate::authority::AnyAuthority;
 use crate::limits;
 use crate::material::Material;
 use crate::messages::{
@@ -24,6 +25,9 @@ use crate::messages::{
     X509Svid, X509SvidResponse,
 };
 use crate::rotation::{Current, Rotation};
+
+#[cfg(test)]
+mod tests;
 
 /// What a client sends, so that it does not speak by accident (SPIFFE Workload
 /// Endpoint §6.1).
@@ -116,7 +120,7 @@ async fn connection(stream: UnixStream, rotation: Rotation, caller: Result<Calle
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(limits::STREAMS)
         .max_header_list_size(limits::HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(AnyAuthority::new(stream)), service);
     // However it ends, the client connects again.
     if denied {
         let _ = tokio::time::timeout(limits::DENIED, served).await;

@@ -111,18 +111,7 @@ impl Client {
     }
 
     async fn open(&self) -> Result<Streaming<X509SvidResponse>, ClientError> {
-        let away = |e: &dyn std::fmt::Display| ClientError::Unreachable(e.to_string());
-        let stream = UnixStream::connect(&self.socket).await.map_err(|e| away(&e))?;
-        let (sender, connection) =
-            handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|e| away(&e))?;
-        tokio::spawn(async move {
-            // The stream on it tells its end.
-            let _ = connection.await;
-        });
-        let origin = http::Uri::from_static("http://localhost");
-        let mut grpc = Grpc::with_origin(Sender(sender), origin)
-            .max_decoding_message_size(limits::ANSWER_BYTES);
-        grpc.ready().await.map_err(|e| away(&e))?;
+        let mut grpc = connect(&self.socket).await?;
         let mut request = Request::new(Nothing {});
         request.metadata_mut().insert("workload.spiffe.io", MetadataValue::from_static("true"));
         let path = PathAndQuery::from_static("/SpiffeWorkloadAPI/FetchX509SVID");
@@ -147,6 +136,23 @@ impl Client {
     }
 }
 
+/// A connection of its own.
+pub(crate) async fn connect(socket: &Path) -> Result<Grpc<Sender>, ClientError> {
+    let away = |e: &dyn std::fmt::Display| ClientError::Unreachable(e.to_string());
+    let stream = UnixStream::connect(socket).await.map_err(|e| away(&e))?;
+    let (sender, connection) =
+        handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|e| away(&e))?;
+    tokio::spawn(async move {
+        // The stream on it tells its end.
+        let _ = connection.await;
+    });
+    let origin = http::Uri::from_static("http://localhost");
+    let mut grpc =
+        Grpc::with_origin(Sender(sender), origin).max_decoding_message_size(limits::ANSWER_BYTES);
+    grpc.ready().await.map_err(|e| away(&e))?;
+    Ok(grpc)
+}
+
 fn said(status: Status) -> ClientError {
     match status.code() {
         tonic::Code::PermissionDenied | tonic::Code::InvalidArgument => {
@@ -158,7 +164,7 @@ fn said(status: Status) -> ClientError {
 
 /// One connection, as a service.
 #[derive(Clone)]
-struct Sender(SendRequest<Body>);
+pub(crate) struct Sender(SendRequest<Body>);
 
 impl tower_service::Service<http::Request<Body>> for Sender {
     type Response = http::Response<Incoming>;

@@ -7,6 +7,7 @@
 
 mod api;
 mod attest;
+mod authority;
 mod client;
 mod limits;
 mod material;
