@@ -12,6 +12,7 @@ use bailiwick_core::json::Object;
 use tokio::net::TcpListener;
 
 use super::call::{is_api, server_of, warn};
+use super::svid::{AuthorityIssuer, WorkloadApi};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs};
@@ -32,16 +33,26 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let server = server_name(&url)?;
     serve::init_logs("info");
     let presenter = presenter(&args.authority, &url, out)?;
+    let runtime = serve::runtime()?;
+    if let Some(socket) = &args.workload_api {
+        let named = args.authority.authority.clone();
+        let authority = address::authority(&named.unwrap_or_else(|| address::origin(&url)))?;
+        let issuer = AuthorityIssuer::new(authority, own_keys(&args.authority)?, None);
+        let api = runtime.block_on(WorkloadApi::begin(issuer, socket))?;
+        runtime.spawn(api.serve(std::future::pending()));
+    }
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
     match args.listen {
-        Some(address) if is_api(&way.url) => listen(address, Side::of_api(Api::new(way))?, out),
-        Some(address) => listen(address, Side::new([way])?, out),
+        Some(address) if is_api(&way.url) => {
+            listen(&runtime, address, Side::of_api(Api::new(way))?, out)
+        }
+        Some(address) => listen(&runtime, address, Side::new([way])?, out),
         None if is_api(&way.url) => Err(CliError::usage(
             "api-needs-listen",
             "an HTTP API is not spoken on standard streams",
             "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
         )),
-        None => stand_in(serve::runtime()?, way, async {}),
+        None => stand_in(runtime, way, async {}),
     }
 }
 
@@ -49,8 +60,13 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
 const CONNECTIONS: usize = 256;
 
 /// Serves clients over HTTP until it is stopped.
-fn listen(address: SocketAddr, side: Side, out: Output) -> Result<(), CliError> {
-    serve::runtime()?.block_on(async {
+fn listen(
+    runtime: &tokio::runtime::Runtime,
+    address: SocketAddr,
+    side: Side,
+    out: Output,
+) -> Result<(), CliError> {
+    runtime.block_on(async {
         let stop = serve::end_signal();
         let (listener, at) = bind(address).await?;
         for (server, path) in side.paths() {
@@ -118,6 +134,22 @@ fn stream(of: impl AsFd) -> Result<tokio::fs::File, CliError> {
     Ok(tokio::fs::File::from_std(file.into()))
 }
 
+/// A file that is named, or lies in the agent's folder.
+fn file(args: &AuthorityArgs, given: Option<&PathBuf>, name: &str) -> Option<PathBuf> {
+    given.cloned().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
+}
+
+fn own_keys(args: &AuthorityArgs) -> Result<InstanceKeys, CliError> {
+    let key = file(args, args.key.as_ref(), KEY).ok_or_else(|| {
+        CliError::usage(
+            "no-key",
+            "the instance's keys are not named",
+            "pass --agent-dir DIR with instance.key in it, or --key FILE",
+        )
+    })?;
+    InstanceKeys::read(&key)
+}
+
 /// What the instance presents: a chain from a file, taken up when it is
 /// renewed, or roots under a grant that stands, renewed here.
 pub(super) fn presenter(
@@ -125,18 +157,8 @@ pub(super) fn presenter(
     url: &str,
     out: Output,
 ) -> Result<Arc<ChainPresenter>, CliError> {
-    let file = |given: &Option<PathBuf>, name: &str| {
-        given.clone().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
-    };
-    let key = file(&args.key, KEY).ok_or_else(|| {
-        CliError::usage(
-            "no-key",
-            "the instance's keys are not named",
-            "pass --agent-dir DIR with instance.key in it, or --key FILE",
-        )
-    })?;
-    let keys = InstanceKeys::read(&key)?;
-    match (&args.grant, file(&args.chain, CHAIN)) {
+    let keys = own_keys(args)?;
+    match (&args.grant, file(args, args.chain.as_ref(), CHAIN)) {
         (Some(grant), _) => {
             let authority = args.authority.clone().unwrap_or_else(|| address::origin(url));
             let renewing = Renewing {
@@ -144,7 +166,7 @@ pub(super) fn presenter(
                 grant: GrantId::parse(grant)?,
                 scope: args.scope.clone(),
                 keys,
-                proving: InstanceKeys::read(&key)?,
+                proving: own_keys(args)?,
             };
             renewing.start()
         }
