@@ -1,10 +1,19 @@
-//! How sure we are: of a peer ([`Guarantee`]) and of possession ([`Assurance`]).
+//! How sure we are: of a peer ([`Guarantee`]), of possession ([`Assurance`]) and
+//! of what somebody says ([`Grade`]).
+
+/// A text that names no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such level")]
+pub struct UnknownLevel;
 
 macro_rules! levels {
     ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $type { $($(#[$vdoc])* $variant,)* }
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize,
+        )]
+        pub enum $type { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
 
         impl $type {
             /// Every level, weakest first.
@@ -20,6 +29,13 @@ macro_rules! levels {
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = UnknownLevel;
+            fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+                Self::parse(text).ok_or(UnknownLevel)
             }
         }
 
@@ -76,6 +92,19 @@ impl Isolation {
     pub fn recorded(member: Option<&crate::json::Json>) -> Option<Self> {
         let Some(stated) = member else { return Some(Self::Unstated) };
         Self::parse(stated.as_str()?).filter(|stated| *stated != Self::Unstated)
+    }
+}
+
+levels! {
+    /// How well a claim is founded, as its reader finds out; policy can ask for
+    /// one.
+    Grade {
+        /// Somebody says so.
+        Asserted = "asserted",
+        /// A peer that is identified signed it.
+        Signed = "signed",
+        /// The ledger has the output that it rests on.
+        Proven = "proven",
     }
 }
 

@@ -21,6 +21,7 @@ use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet};
 use crate::decide::{Finding, PolicyInput, Verdict};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_DOCUMENT_BYTES, MAX_BUNDLE_FILES};
 
+mod handoff;
 mod problem;
 mod read;
 mod request;
@@ -93,6 +94,8 @@ pub struct Bundle {
     digest: Digest,
     about: BTreeMap<String, About>,
     shelves: HashMap<Key, Shelf>,
+    /// Policies about handoffs, which no call is asked of.
+    handoffs: PolicySet,
 }
 
 /// What a bundle says.
@@ -165,7 +168,15 @@ impl Bundle {
         let policies = read::policies(&files)?;
         let mut about = BTreeMap::new();
         let mut shelves: HashMap<Key, Shelf> = HashMap::new();
+        let mut handoffs = PolicySet::new();
         for (told, policy) in policies {
+            if handoff::is_about(&policy) {
+                if handoffs.add(policy).is_err() {
+                    return whole(BundleProblemCode::IdRepeated);
+                }
+                about.insert(told.id.clone(), told);
+                continue;
+            }
             let shelf = shelves.entry(Key::of(&policy)).or_default();
             let set =
                 if told.does == Does::Approval { &mut shelf.approvals } else { &mut shelf.rules };
@@ -176,7 +187,7 @@ impl Bundle {
             about.insert(told.id.clone(), told);
         }
         let digest = sha256(document.as_bytes());
-        Ok(Self { files, digest, about, shelves })
+        Ok(Self { files, digest, about, shelves, handoffs })
     }
 
     /// Reads a bundle from the form in which the ledger keeps it.

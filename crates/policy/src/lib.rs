@@ -26,6 +26,7 @@ pub mod decide;
 pub mod entitlements;
 pub mod expand;
 pub mod grades;
+pub mod handoff;
 pub mod in_force;
 pub mod input_schema;
 pub mod limits;

@@ -15,6 +15,8 @@ pub(crate) const TABLES: &[&str] = &[
     "standing_signatures",
     "standings",
     "authority_requests",
+    "handoffs",
+    "handshakes",
     "verdicts",
     "approvals",
     "resumptions",
@@ -306,6 +308,12 @@ impl View<'_> {
             Row::AuthorityRequestState { request, state, grant } => {
                 self.apply_request_state(request, *state, grant.as_ref(), time)
             }
+            Row::Handshake(h) => self.apply_handshake(h, entry),
+            Row::Handoff(h) => self.apply_handoff(h, entry),
+            Row::HandoffAnswer { handoff, state, guarantee } => {
+                self.apply_handoff_answer(handoff, *state, *guarantee, time)
+            }
+            Row::HandoffReturn { handoff } => self.apply_handoff_return(handoff, entry, time),
             Row::Verdict(v) => self.apply_verdict(v, entry),
             Row::StandingApproved(approved) => self.apply_standing(approved, entry),
             Row::StandingRevoked { standing } => self.apply_standing_revoked(standing),

@@ -29,6 +29,7 @@ mod error;
 mod fatigue;
 mod fault;
 mod files;
+mod handoffs;
 mod inbox;
 mod ledger;
 mod lives;
@@ -59,6 +60,7 @@ pub use error::{Fault, StoreError};
 pub use fatigue::{Asked, Hours, Quick};
 pub use fault::{Faults, Injected, NoFaults, Step};
 pub use files::{create_private_dir, create_secret, read_secret, write_durably};
+pub use handoffs::MAX_HANDOFFS;
 pub use inbox::{ApprovalFilter, Place as ApprovalPlace, Visible};
 pub use ledger::{CheckpointSigner, LedgerFiles, Sequenced};
 pub use lives::LIVES;
@@ -70,11 +72,11 @@ pub use requests::MAX_REQUESTS;
 pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
     Charge, Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation,
-    Derived, Entitlements, Grant, Holder, IdentityMode, Instance, Notice, OpenAction, Pin,
-    PinStatus, Place, Policy, Principal, RequestState, Resumption, Revocation, Revocations, Row,
-    Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status, Stop,
-    StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, UnknownText, Verdict,
-    Workflow,
+    Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode, Instance,
+    Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState, Resumption,
+    Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved, StandingSignature,
+    StandingState, Status, Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm,
+    ToolServer, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

@@ -6,9 +6,10 @@
 //! from entries and their texts ([`crate::Store::rebuild`]).
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{
-    AgentId, Alias, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, RequestId, ServerName,
-    StandingId, TaskId, ToolId, WorkflowId,
+    AgentId, Alias, ApprovalId, EntryId, GrantId, HandoffId, InstanceId, PrincipalId, RequestId,
+    ServerName, StandingId, TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,7 @@ macro_rules! text_enum {
 }
 
 mod approvals;
+mod handoffs;
 mod ledger;
 mod people;
 mod policy;
@@ -46,6 +48,7 @@ mod stops;
 mod subject;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
+pub use handoffs::{Handoff, HandoffState, Handshake};
 pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
 pub use people::{
     Client, ClientHolder, ClientSource, Credential, CredentialKind, Entitlements, TokenForm,
@@ -384,6 +387,24 @@ pub enum Row {
     Entitlements(Entitlements),
     /// A new grant.
     Grant(Grant),
+    /// A task that one agent offers to another.
+    Handoff(Box<Handoff>),
+    /// The other side answered an offer.
+    HandoffAnswer {
+        /// Which.
+        handoff: HandoffId,
+        /// Where it stands from now on.
+        state: HandoffState,
+        /// How sure the two are of each other.
+        guarantee: Guarantee,
+    },
+    /// The other side said how it went.
+    HandoffReturn {
+        /// Which.
+        handoff: HandoffId,
+    },
+    /// Two agents that proved to each other who they are.
+    Handshake(Handshake),
     /// A new instance.
     Instance(Instance),
     /// An instance's new status.
@@ -473,6 +494,10 @@ impl Row {
                 | Self::AuthorityRequest(_)
                 | Self::AuthorityRequestState { .. }
                 | Self::Derived(_)
+                | Self::Handoff(_)
+                | Self::HandoffAnswer { .. }
+                | Self::HandoffReturn { .. }
+                | Self::Handshake(_)
                 | Self::InstanceStatus { .. }
                 | Self::PinStatus { .. }
                 | Self::PrincipalStatus { .. }

@@ -68,6 +68,14 @@ kinds! {
     EntitlementsPublished = "entitlements.published",
     /// A principal's signed grant.
     GrantRecorded = "grant.recorded",
+    /// The taker took a handoff over: it acts from here on.
+    HandoffAccepted = "handoff.accepted",
+    /// An agent offered a task to another.
+    HandoffOffered = "handoff.offered",
+    /// The taker did not take a handoff over.
+    HandoffRejected = "handoff.rejected",
+    /// The taker said how it went.
+    HandoffReturned = "handoff.returned",
     /// An instance got an identity token.
     IdentityIssued = "identity.issued",
     /// An instance was retired.
@@ -80,6 +88,10 @@ kinds! {
     KeyChanged = "key.changed",
     /// The log begins: its origin, key and first makers.
     LogStarted = "log.started",
+    /// Two agents proved to each other who they are.
+    PeerHandshake = "peer.handshake",
+    /// An agent turned somebody away who did not prove to be who they said.
+    PeerRefused = "peer.refused",
     /// The text behind a commitment was erased.
     PlaintextErased = "plaintext.erased",
     /// Somebody read the text behind a commitment.

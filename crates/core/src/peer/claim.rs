@@ -5,6 +5,7 @@
 //! passed on has no better grade than what comes with it.
 
 use crate::crypto::{Digest, sha256};
+pub use crate::guarantee::Grade;
 use crate::ids::EntryId;
 use crate::jose::{self, HeaderRules, Jws, JwsSigner, VerifyingKey};
 use crate::json::{Json, Object};
@@ -21,47 +22,13 @@ pub const MAX_STATEMENT_CHARS: usize = 4_000;
 const MAX_SPEAKER_BYTES: usize = 2_048;
 const MAX_SIGNED_BYTES: usize = 24 << 10;
 
-/// How well a claim is founded, worst first; policy can ask for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Grade {
-    /// Somebody says so.
-    Asserted,
-    /// A peer that is identified signed it.
-    Signed,
-    /// The ledger has the output that it rests on.
-    Proven,
-}
-
-impl Grade {
-    /// Its name in entries, policies and reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Asserted => "asserted",
-            Self::Signed => "signed",
-            Self::Proven => "proven",
-        }
-    }
-
-    /// Reads the name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "asserted" => Some(Self::Asserted),
-            "signed" => Some(Self::Signed),
-            "proven" => Some(Self::Proven),
-            _ => None,
-        }
-    }
-}
-
 /// What a claim says to rest on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// The output of a recorded call: the outcome's entry, and the digest of the
     /// result.
     Receipt {
-        /// The entry `action.completed`.
+        /// The entry `action.completed`, or the decision that it completes.
         entry: EntryId,
         /// SHA-256 of the result, as that entry has it.
         result: Digest,

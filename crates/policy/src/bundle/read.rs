@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::problem::{BundleProblem as Problem, BundleProblemCode as Code};
 use super::scan::{beginnings, line_of};
-use super::{About, Does, SCHEMA};
+use super::{About, Does, SCHEMA, handoff};
 use crate::limits::{
     MAX_BUNDLE_NAME_BYTES, MAX_LABEL_CHARS, MAX_POLICY_ID_CHARS, MAX_POLICY_LEVELS, MAX_PROBLEMS,
 };
@@ -23,12 +23,16 @@ pub(super) fn policies(
         // The schema is ours, and a test reads it.
         return Err(vec![Problem::of_bundle(Code::Document)]);
     };
-    let validator = Validator::new(schema);
+    let Ok((with_handoffs, _)) = Schema::from_cedarschema_str(&handoff::schema()) else {
+        return Err(vec![Problem::of_bundle(Code::Document)]);
+    };
+    let validators =
+        Validators { calls: Validator::new(schema), handoffs: Validator::new(with_handoffs) };
     let mut problems = Vec::new();
     let mut all = Vec::new();
     let mut ids = BTreeSet::new();
     for (name, text) in files {
-        match file(&validator, name, text) {
+        match file(&validators, name, text) {
             Ok(found) => {
                 for (about, policy) in found {
                     if ids.insert(about.id.clone()) {
@@ -52,8 +56,15 @@ pub(super) fn policies(
     if problems.is_empty() { Ok(all) } else { Err(problems) }
 }
 
+/// Policies about handoffs are validated apart: a policy about calls that names
+/// no action means every call, and no handoff.
+struct Validators {
+    calls: Validator,
+    handoffs: Validator,
+}
+
 fn file(
-    validator: &Validator,
+    validators: &Validators,
     name: &str,
     text: &str,
 ) -> Result<Vec<(About, Policy)>, Vec<Problem>> {
@@ -95,13 +106,21 @@ fn file(
             Err((code, found)) => problems.push(Problem::at(code, name, line, found)),
         }
     }
-    let checked = validator.validate(&set, ValidationMode::Strict);
-    for error in checked.validation_errors().take(MAX_PROBLEMS) {
-        problems.push(Problem::at(Code::Type, name, line(text, error), told(error)));
+    let (mut calls, mut handoffs) = (PolicySet::new(), PolicySet::new());
+    for policy in set.policies() {
+        let part = if handoff::is_about(policy) { &mut handoffs } else { &mut calls };
+        // The reader numbered them: no id is there twice.
+        let _ = part.add(policy.clone());
     }
-    // A policy that can never apply, or whose letters deceive, is a mistake.
-    for warning in checked.validation_warnings().take(MAX_PROBLEMS) {
-        problems.push(Problem::at(Code::Type, name, line(text, warning), told(warning)));
+    for (validator, part) in [(&validators.calls, &calls), (&validators.handoffs, &handoffs)] {
+        let checked = validator.validate(part, ValidationMode::Strict);
+        for error in checked.validation_errors().take(MAX_PROBLEMS) {
+            problems.push(Problem::at(Code::Type, name, line(text, error), told(error)));
+        }
+        // A policy that can never apply, or whose letters deceive, is a mistake.
+        for warning in checked.validation_warnings().take(MAX_PROBLEMS) {
+            problems.push(Problem::at(Code::Type, name, line(text, warning), told(warning)));
+        }
     }
     problems.sort_by_key(|p| p.place.as_ref().map(|(_, line)| *line));
     named.sort_by_key(|(about, _)| about.line);
@@ -171,6 +190,10 @@ fn about(policy: &Policy, file: &str, line: usize) -> Result<About, (Code, Strin
     let sane = reason.chars().count() <= MAX_LABEL_CHARS && !reason.contains(char::is_control);
     if reason.trim().is_empty() || !sane {
         return Err((Code::Reason, format!("`{id}` has no well-formed `@reason`")));
+    }
+    if handoff::is_about(policy) && policy.annotation("approval").is_some() {
+        let found = "nobody is asked about a handoff: forbid it, or leave it".to_owned();
+        return Err((Code::Annotation, found));
     }
     let does = match (policy.effect(), policy.annotation("approval").is_some()) {
         (Effect::Permit, false) => Does::Permit,

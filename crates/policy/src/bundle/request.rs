@@ -114,6 +114,7 @@ static TYPES: LazyLock<HashMap<&'static str, EntityTypeName>> = LazyLock::new(||
         "Consent",
         "Effect",
         "Flags",
+        "Grade",
         "Guarantee",
         "Integers",
         "Isolation",
@@ -131,12 +132,12 @@ static TYPES: LazyLock<HashMap<&'static str, EntityTypeName>> = LazyLock::new(||
     names.into_iter().filter_map(|name| Some((name, name.parse().ok()?))).collect()
 });
 
-fn uid(kind: &str, id: &str) -> Result<EntityUid, RequestError> {
+pub(super) fn uid(kind: &str, id: &str) -> Result<EntityUid, RequestError> {
     let kind = TYPES.get(kind).ok_or(RequestError::Unsayable)?;
     Ok(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id)))
 }
 
-fn grade(kind: &str, id: &str) -> Result<Value, RequestError> {
+pub(super) fn grade(kind: &str, id: &str) -> Result<Value, RequestError> {
     uid(kind, id).map(Value::new_entity_uid)
 }
 
