@@ -9,6 +9,7 @@ mod approvals;
 mod catalogue;
 mod delegations;
 mod ledger;
+mod peers;
 mod people;
 mod policy;
 mod requests;
@@ -24,6 +25,7 @@ pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
+pub(crate) use peers::PeersArgs;
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
@@ -352,6 +354,8 @@ pub(crate) struct ConnectArgs {
     pub(crate) listen: Option<std::net::SocketAddr>,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
+    #[command(flatten)]
+    pub(crate) peers: PeersArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,7 +9,7 @@ use bailiwick_core::ids::InstanceId;
 use bailiwick_core::jose::{self, JwkSet, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_core::peer::claim::Grade;
+use bailiwick_core::guarantee::Grade;
 use bailiwick_core::peer::record::Record;
 use bailiwick_core::peer::returned::Status;
 use bailiwick_core::time::Timestamp;
@@ -51,6 +51,10 @@ pub enum Stands {
     Accepted,
     /// It was not.
     Rejected,
+    /// Nobody answered in time.
+    Expired,
+    /// It was taken over, and something came back.
+    Returned,
 }
 
 impl Stands {
@@ -61,11 +65,14 @@ impl Stands {
             Self::Offered => "offered",
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Returned => "returned",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Offered, Self::Accepted, Self::Rejected].into_iter().find(|s| s.as_str() == text)
+        let all = [Self::Offered, Self::Accepted, Self::Rejected, Self::Expired, Self::Returned];
+        all.into_iter().find(|s| s.as_str() == text)
     }
 }
 
@@ -120,7 +127,7 @@ pub struct HandoffView {
     pub hash: Digest,
     /// How it stands.
     pub stands: Stands,
-    /// Why it was rejected, in the taker's words.
+    /// Why it was rejected, in the taker's words, where the authority tells.
     pub reason: Option<String>,
     /// The offer's claims.
     pub claims: Vec<Graded>,

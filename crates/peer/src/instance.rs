@@ -213,14 +213,15 @@ impl Instance {
     /// whoever is refused fills no ledger.
     pub(crate) fn tell_refused(self: &Arc<Self>, error: &PeerError, claimed: Option<String>) {
         let now = self.now();
-        if !error.is_refusal() || !self.may_tell(now) {
+        // Who claims to be nobody is nobody's business.
+        let Some(claimed) = claimed.filter(|c| error.is_refusal() && !c.is_empty()) else { return };
+        if !self.may_tell(now) {
             return;
         }
         let (side, code) = (Arc::clone(self), error.code().to_owned());
         tokio::spawn(async move {
             let Ok(jti) = random(&*side.host) else { return };
-            let claimed = claimed.as_deref().unwrap_or_default();
-            let told = Told { code: &code, claimed, now, jti };
+            let told = Told { code: &code, claimed: &claimed, now, jti };
             let Keys { instance, identity, .. } = &side.keys;
             if let Err(e) = side.authority.refused(instance, identity, &told).await {
                 tracing::debug!(code = e.code(), "a refusal was not recorded");

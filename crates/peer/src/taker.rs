@@ -261,7 +261,7 @@ impl Taker {
                 }
                 // Only this side's key can have answered: the answer of before.
                 let stands = side.authority.view(hash).await.map(|view| view.stands);
-                if was_unsure && stands == Ok(expected) { Ok(offer) } else { Err(e) }
+                if was_unsure && stands.is_ok_and(|s| s == expected) { Ok(offer) } else { Err(e) }
             }
         }
     }

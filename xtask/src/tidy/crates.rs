@@ -38,8 +38,12 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("store", &["core", "tlog"]),
     ("authority", &["core", "policy", "store", "tlog", "evidence"]),
     ("gateway", &["core", "policy"]),
+    ("peer", &["core"]),
     ("demo", &["core"]),
-    ("cli", &["core", "policy", "tlog", "store", "evidence", "authority", "gateway", "demo"]),
+    (
+        "cli",
+        &["core", "policy", "tlog", "store", "evidence", "authority", "gateway", "peer", "demo"],
+    ),
     ("testkit", &["core", "policy", "tlog", "store", "evidence", "demo"]),
     (
         "bench",
@@ -77,7 +81,7 @@ const CORE: [&str; 12] = [
 
 /// Libraries with one home each, tests aside. Benchmarks compare with them and may have any.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum", &["authority", "gateway", "cli", "demo"]),
+    ("axum", &["authority", "gateway", "peer", "cli", "demo"]),
     ("rusqlite", &["store", "demo"]),
     ("rmcp", &["gateway", "demo", "cli"]),
     ("cedar-policy", &["policy"]),

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use super::call::{is_api, server_of, warn};
 use super::{renew, serve};
 use crate::address;
-use crate::args::{AuthorityArgs, ConnectArgs};
-use crate::bridge::{self, Api, Door, Side, Way};
+use crate::args::{AuthorityArgs, ConnectArgs, PeersArgs};
+use crate::bridge::{self, Api, Door, PEER_CONNECTIONS, Peers, Side, Way, serve_peer_api};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::keyfile::InstanceKeys;
@@ -31,26 +31,73 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let url = url.trim_end_matches('/').to_owned();
     let server = server_name(&url)?;
     serve::init_logs("info");
-    let presenter = presenter(&args.authority, &url, out)?;
+    let asked = &args.peers;
+    let presenter = match asked.are_asked_for() && !has_chain(&args.authority) {
+        // What is taken over from a peer is presented.
+        true => Arc::new(ChainPresenter::without_chain(keys(&args.authority)?.holder)),
+        false => presenter(&args.authority, &url, out)?,
+    };
+    let peers = match asked.are_asked_for() {
+        true => {
+            let authority = match &args.authority.authority {
+                Some(named) => address::authority(named)?,
+                None => address::origin(&url),
+            };
+            Some(Peers::new(asked, &authority, keys(&args.authority)?, &presenter, &server)?)
+        }
+        false => None,
+    };
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
+    let runtime = serve::runtime()?;
+    if let Some(peers) = &peers {
+        runtime.block_on(beside(asked, peers))?;
+    }
     match args.listen {
-        Some(address) if is_api(&way.url) => listen(address, Side::of_api(Api::new(way))?, out),
-        Some(address) => listen(address, Side::new([way])?, out),
+        Some(address) if is_api(&way.url) => {
+            listen(&runtime, address, Side::of_api(Api::new(way))?, out)
+        }
+        Some(address) => listen(&runtime, address, Side::new([way])?, out),
         None if is_api(&way.url) => Err(CliError::usage(
             "api-needs-listen",
             "an HTTP API is not spoken on standard streams",
             "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
         )),
-        None => stand_in(serve::runtime()?, way, async {}),
+        None => stand_in(runtime, way, peers, async {}),
     }
+}
+
+/// Whether a delegation is named, or lies where one is looked for.
+fn has_chain(args: &AuthorityArgs) -> bool {
+    let lies = |dir: &PathBuf| dir.join(CHAIN).exists();
+    args.grant.is_some() || args.chain.is_some() || args.agent_dir.as_ref().is_some_and(lies)
+}
+
+/// Lets other agents in, and programs that speak no MCP.
+async fn beside(args: &PeersArgs, peers: &Arc<Peers>) -> Result<(), CliError> {
+    if let (Some(address), Some(router)) = (args.peer_listen, peers.router()) {
+        let (listener, at) = bind(address).await?;
+        tracing::info!(%at, "other agents are let in");
+        let bounds = bailiwick_gateway::Bounds::new(PEER_CONNECTIONS);
+        let never = std::future::pending();
+        tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, None, never));
+    }
+    if let Some(path) = &args.peer_api {
+        tokio::spawn(serve_peer_api(peers, path)?);
+    }
+    Ok(())
 }
 
 /// Connections that one client may hold open.
 const CONNECTIONS: usize = 256;
 
 /// Serves clients over HTTP until it is stopped.
-fn listen(address: SocketAddr, side: Side, out: Output) -> Result<(), CliError> {
-    serve::runtime()?.block_on(async {
+fn listen(
+    runtime: &tokio::runtime::Runtime,
+    address: SocketAddr,
+    side: Side,
+    out: Output,
+) -> Result<(), CliError> {
+    runtime.block_on(async {
         let stop = serve::end_signal();
         let (listener, at) = bind(address).await?;
         for (server, path) in side.paths() {
@@ -96,12 +143,13 @@ pub(super) fn server_name(url: &str) -> Result<ServerName, CliError> {
 pub(super) fn stand_in(
     runtime: tokio::runtime::Runtime,
     way: Way,
+    peers: Option<Arc<Peers>>,
     after: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let (input, output) = (stream(std::io::stdin())?, stream(std::io::stdout())?);
     runtime.block_on(async {
         let stop = serve::end_signal();
-        bridge::serve(way, input, output, stop).await;
+        bridge::serve(way, peers, input, output, stop).await;
         after.await;
     });
     // A read of the standard input cannot be called back, and would be waited
@@ -118,6 +166,23 @@ fn stream(of: impl AsFd) -> Result<tokio::fs::File, CliError> {
     Ok(tokio::fs::File::from_std(file.into()))
 }
 
+/// A file that is named, or lies in the agent's folder.
+fn file(args: &AuthorityArgs, given: &Option<PathBuf>, name: &str) -> Option<PathBuf> {
+    given.clone().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
+}
+
+/// The instance's keys.
+fn keys(args: &AuthorityArgs) -> Result<InstanceKeys, CliError> {
+    let key = file(args, &args.key, KEY).ok_or_else(|| {
+        CliError::usage(
+            "no-key",
+            "the instance's keys are not named",
+            "pass --agent-dir DIR with instance.key in it, or --key FILE",
+        )
+    })?;
+    InstanceKeys::read(&key)
+}
+
 /// What the instance presents: a chain from a file, taken up when it is
 /// renewed, or roots under a grant that stands, renewed here.
 pub(super) fn presenter(
@@ -125,18 +190,8 @@ pub(super) fn presenter(
     url: &str,
     out: Output,
 ) -> Result<Arc<ChainPresenter>, CliError> {
-    let file = |given: &Option<PathBuf>, name: &str| {
-        given.clone().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
-    };
-    let key = file(&args.key, KEY).ok_or_else(|| {
-        CliError::usage(
-            "no-key",
-            "the instance's keys are not named",
-            "pass --agent-dir DIR with instance.key in it, or --key FILE",
-        )
-    })?;
-    let keys = InstanceKeys::read(&key)?;
-    match (&args.grant, file(&args.chain, CHAIN)) {
+    let keys = keys(args)?;
+    match (&args.grant, file(args, &args.chain, CHAIN)) {
         (Some(grant), _) => {
             let authority = args.authority.clone().unwrap_or_else(|| address::origin(url));
             let renewing = Renewing {
@@ -144,7 +199,7 @@ pub(super) fn presenter(
                 grant: GrantId::parse(grant)?,
                 scope: args.scope.clone(),
                 keys,
-                proving: InstanceKeys::read(&key)?,
+                proving: self::keys(args)?,
             };
             renewing.start()
         }
