@@ -89,7 +89,7 @@ mod tests {
             format!("[{}]", entry("a.example/x", "jwt")),
             format!("[{}]", entry("a.example", "sure")),
             format!("[{0},{0}]", entry("a.example", "jwt")),
-            format!("[{}]", entry("a.example", "jwt").replace("}}", r#"},"jwks_uri":"https://e"}"#)),
+            format!("[{}]", entry("a.example", "jwt").replace('{', r#"{"jwks_uri":"https://e","#)),
         ] {
             assert!(read_anchors(bad.as_bytes()).is_err(), "{bad}");
         }
