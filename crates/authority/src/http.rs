@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod instances;
 pub mod limits;
 pub mod machine;
+pub mod peers;
 pub mod problem;
 pub mod provider;
 mod standing;

@@ -24,6 +24,7 @@
     )
 )]
 
+mod bundles;
 pub mod ceilings;
 pub mod console;
 pub mod feed;
@@ -47,10 +48,11 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
-    Denying, Due, Ended, Erased, Erasure, Fatigue, Granter, InboxPage, InboxQuery, Invited,
-    LOGIN_SECONDS, Lesser, ListedApproval, ListedRequest, ListedStop, Login, NewCredential, Origin,
-    OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions, PublishedKey, Recovered,
-    Removed, RequestAnswer, Resuming, Sayer, ShownApproval, ShownRequest, ShownResumption,
-    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
-    TokenAnswer, ToolState, relying_party, spoken, standing_voices, suggestion,
+    Denying, Due, Ended, Erased, Erasure, Fatigue, Granter, InboxPage, InboxQuery, Invited, Known,
+    LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, Login,
+    NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PrepareOptions,
+    PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer, ShownApproval, ShownHandoff,
+    ShownRequest, ShownResumption, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses,
+    Stopping, Taken, Target, Then, TokenAnswer, ToolState, relying_party, spoken, standing_voices,
+    suggestion,
 };

@@ -23,6 +23,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::delegations::NarrowError;
+use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 use crate::rules::suggestions::SuggestionError;
 
@@ -46,6 +47,9 @@ pub enum Refusal {
         /// How many.
         max: usize,
     },
+    /// A handshake or handoff that is not recorded.
+    #[error(transparent)]
+    Handoff(#[from] HandoffRefusal),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -33,6 +33,11 @@
 //! | `instance.invited` | agent | `until`, `by`: `operator` or `principal`, `session_of?` (alias) | |
 //! | `instance.changed` | agent, instance | `status` | |
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
+//! | `peer.handshake` | agent, instance (who asked) | `transcript`, `initiator`, `responder`: `{spiffe_id, agent, instance, holder, not_after}`, `capabilities`, `channel`: `tls-exporter` or `none`, `row` | `handshake` = its record |
+//! | `peer.refused` | agent, instance (who turned away), reason | `code` | `claimed` = the SPIFFE ID that the other side claimed |
+//! | `handoff.offered` | principal, agent, instance (the giver), workflow, task, grant, delegation (the child) | `handoff`, `hash`, `transcript`, `from`, `to`, `holder`, `root`, `parent`, `leaf`, `guarantee`, `claims` (their grades), `expires`, `row` | `offer`, `chain` |
+//! | `handoff.accepted`, `handoff.rejected` | the same, of the taker | `handoff`, `hash`, `from`, `to`, `guarantee`, `row` | `answer` |
+//! | `handoff.returned` | the same, of the taker | `handoff`, `hash`, `status`, `claims` (their grades), `row` | `return` |
 //! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
@@ -60,6 +65,7 @@ pub mod credentials;
 pub mod delegations;
 pub mod entitlements;
 pub mod erasure;
+pub mod handoffs;
 pub mod identities;
 pub mod init;
 pub mod instances;

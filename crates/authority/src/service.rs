@@ -14,6 +14,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::Trust;
 use bailiwick_store::{Store, StoreError, Stored, Subject, Tx, View};
 
+use crate::bundles::Bundles;
 use crate::ceilings::Ceilings;
 use crate::follower::{RevocationFollower, StoreFeed};
 use crate::host::{Host, Moment};
@@ -36,6 +37,7 @@ mod denying;
 mod entitlements;
 mod erasure;
 mod fatigue;
+mod handoffs;
 mod identities;
 mod inbox;
 mod introspection;
@@ -67,6 +69,7 @@ pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
 pub use fatigue::{ApproverHours, Fatigue};
+pub use handoffs::{Known, ListedHandoff, ShownHandoff};
 pub use inbox::{InboxPage, InboxQuery};
 pub use keys::{Ended, PublishedKey};
 pub use life::{Recovered, Removed};
@@ -103,6 +106,7 @@ struct Inner {
     maker: String,
     parsed: Arc<Parsed>,
     ceilings: Arc<Ceilings>,
+    bundles: Arc<Bundles>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -318,7 +322,8 @@ impl Inner {
             });
         }
         let (installation, parsed) = (Arc::new(installation), ceilings.workflows());
-        Ok(Self { store, host, installation, keys, maker, parsed, ceilings })
+        let bundles = Arc::default();
+        Ok(Self { store, host, installation, keys, maker, parsed, ceilings, bundles })
     }
 
     /// The same with other keys.

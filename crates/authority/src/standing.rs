@@ -14,7 +14,9 @@ use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{InstanceId, ServerName};
 use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Agent, Chain, Principal, Status, Store, StoreError, Subject, View};
+use bailiwick_store::{
+    Agent, Chain, HandoffState, Principal, Status, Store, StoreError, Subject, View,
+};
 
 use crate::ceilings::Ceilings;
 use crate::follower::RevocationFollower;
@@ -199,10 +201,11 @@ pub fn read(
     if ended {
         revoked = None;
     }
-    let hops = actors
-        .into_iter()
-        .map(|actor| actor.map(|a| hop(view, a, source)).transpose())
-        .collect::<Result<_, _>>()?;
+    let mut hops = Vec::with_capacity(actors.len());
+    for (i, actor) in actors.into_iter().enumerate() {
+        let token = question.tokens.get(i).filter(|_| i > 0);
+        hops.push(actor.map(|actor| hop(view, actor, token, source)).transpose()?);
+    }
     // The root must say what was recorded when it was issued: a root that is
     // not on record, or says something else, has no grant.
     let recorded = chain.filter(|c| {
@@ -315,8 +318,21 @@ impl Actor {
     }
 }
 
-/// One hop. An owner that is not active, or was revoked, is no owner.
-fn hop(view: &View<'_>, actor: Actor, source: Revoked<'_>) -> Result<Hop, StoreError> {
+/// One hop, with its own token where that was derived. An owner that is not
+/// active, or was revoked, is no owner. Whoever took the task over from a peer is
+/// as sure as the two were of each other.
+fn hop(
+    view: &View<'_>,
+    actor: Actor,
+    token: Option<&Digest>,
+    source: Revoked<'_>,
+) -> Result<Hop, StoreError> {
+    let handoff = match token {
+        Some(token) => view
+            .handoff_by_leaf(token)?
+            .filter(|h| h.state == HandoffState::Accepted && h.to_instance == actor.instance),
+        None => None,
+    };
     let owner = [Subject::Principal { alias: actor.owner.alias.clone() }];
     let (revoked, _) = source.look(view, &owner)?;
     let stands = actor.owner.status == Status::Active && revoked.is_none();
@@ -326,7 +342,8 @@ fn hop(view: &View<'_>, actor: Actor, source: Revoked<'_>) -> Result<Hop, StoreE
         owner: actor.owner.id.filter(|_| stands),
         instance_active: actor.active,
         agent_active: actor.agent.status == Status::Active,
-        guarantee: Guarantee::Key,
+        guarantee: handoff.as_ref().map_or(Guarantee::Key, |h| h.guarantee),
+        handoff: handoff.map(|h| h.row.id),
         isolation: actor.isolation,
     })
 }

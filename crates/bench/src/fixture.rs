@@ -218,6 +218,7 @@ impl Enrolled {
                 instance_active: true,
                 agent_active: true,
                 guarantee: Guarantee::Key,
+                handoff: None,
                 isolation: Isolation::Unstated,
             };
             hops.insert(key(number)?.public_key().thumbprint(), hop);

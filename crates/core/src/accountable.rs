@@ -12,7 +12,7 @@ use crate::constraint::Dialect;
 use crate::crypto::{Digest, Thumbprint};
 use crate::denial::{Denial, Reason};
 use crate::guarantee::{Guarantee, Isolation};
-use crate::ids::{AgentId, GrantId, InstanceId, PrincipalId, TaskId, WorkflowId};
+use crate::ids::{AgentId, GrantId, HandoffId, InstanceId, PrincipalId, TaskId, WorkflowId};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
 
@@ -232,6 +232,8 @@ pub struct Hop {
     pub agent_active: bool,
     /// How sure we are of it.
     pub guarantee: Guarantee,
+    /// The handoff by which it took the task over, if that is how it came to it.
+    pub handoff: Option<HandoffId>,
     /// What keeps its program from its keys.
     pub isolation: Isolation,
 }
@@ -457,6 +459,7 @@ mod tests {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            handoff: None,
             isolation: Isolation::Unstated,
         };
         let whole = Standing {

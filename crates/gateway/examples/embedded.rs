@@ -194,6 +194,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         instance_active: true,
         agent_active: true,
         guarantee: Guarantee::Key,
+        handoff: None,
         isolation: Isolation::Unstated,
     };
     registry.enrol(key.public_key().thumbprint(), hop);

@@ -105,13 +105,14 @@ impl View<'_> {
     pub(crate) fn apply_handshake(&self, h: &Handshake, entry: &str) -> Result<(), StoreError> {
         execute(
             self.c,
-            "INSERT INTO handshakes (org, transcript, initiator, responder, seen, expires, entry)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO handshakes (org, transcript, initiator, responder, bound, seen, expires, entry)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 self.org_text(),
                 h.transcript.bytes().as_slice(),
                 h.initiator,
                 h.responder,
+                h.bound,
                 h.seen.millis(),
                 h.expires.millis(),
                 entry,
@@ -202,14 +203,15 @@ impl View<'_> {
 
 impl Record for Handshake {
     const COLUMNS: &'static [&'static str] =
-        &["transcript", "initiator", "responder", "seen", "expires"];
+        &["transcript", "initiator", "responder", "bound", "seen", "expires"];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             transcript: digest(row, i)?,
             initiator: row.get(i + 1)?,
             responder: row.get(i + 2)?,
-            seen: time(row, i + 3)?,
-            expires: time(row, i + 4)?,
+            bound: row.get(i + 3)?,
+            seen: time(row, i + 4)?,
+            expires: time(row, i + 5)?,
         })
     }
 }

@@ -31,16 +31,17 @@ pub fn instances_router(authority: Authority) -> Router {
         .with_state(authority)
 }
 
-/// A body within [`MAX_BODY`], else a problem like every other.
-struct Body(Bytes);
+/// A body within `MAX` bytes, which the route's own limit sees to, else a problem
+/// like every other.
+pub(super) struct Body<const MAX: usize = MAX_BODY>(pub(super) Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Body<MAX> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let refused = |why: BytesRejection| match why.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = format!("the body has more than {MAX_BODY} bytes");
+                let detail = format!("the body has more than {MAX} bytes");
                 let remedy = "send the members that `/openapi.json` names, within their lengths";
                 answer(&Problem::new(413, "request-too-large", &detail, remedy))
             }
@@ -52,7 +53,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
 /// A body of exactly these members.
 fn members(body: &[u8], names: &[&str]) -> Option<Object> {
-    match Json::parse(body, &LIMITS) {
+    members_within(body, names, &LIMITS)
+}
+
+/// The same within other limits.
+pub(super) fn members_within(body: &[u8], names: &[&str], limits: &JsonLimits) -> Option<Object> {
+    match Json::parse(body, limits) {
         Ok(Json::Object(o)) if o.len() == names.len() => {
             names.iter().all(|name| o.member(name).is_some()).then_some(o)
         }
@@ -65,7 +71,7 @@ fn text(body: &[u8], name: &str) -> Option<String> {
     members(body, &[name]).and_then(|o| Some(o.member(name)?.as_str()?.to_owned()))
 }
 
-fn malformed(detail: &str) -> Response {
+pub(super) fn malformed(detail: &str) -> Response {
     let remedy = "send the members that `/openapi.json` names, as strict JSON";
     answer(&Problem::new(400, "request-malformed", detail, remedy))
 }
@@ -87,7 +93,7 @@ fn outcome(status: StatusCode, outcome: Result<Json, Refusal>) -> Response {
     }
 }
 
-async fn blocking(
+pub(super) async fn blocking(
     status: StatusCode,
     work: impl FnOnce() -> Result<Json, Refusal> + Send + 'static,
 ) -> Response {

@@ -4,6 +4,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 
 /// The media type.
@@ -74,7 +75,10 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Request(RequestError::Settled { .. }) => 409,
+            Refusal::Request(RequestError::Settled { .. })
+            | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
+            Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
+            Refusal::Handoff(HandoffRefusal::Flood) => 429,
             Refusal::Busy
             | Refusal::ClockBehind
             | Refusal::NoEntropy

@@ -161,8 +161,15 @@ impl<'t> Request<'t> {
     /// # Errors
     /// [`Refusal::IdentityRequest`].
     pub fn read(text: &'t str) -> Result<Self, Refusal> {
-        const RULES: HeaderRules<'_> = HeaderRules::typed(&[REQUEST_TYPE]);
-        let (jws, instance) = read(text, &RULES)?;
+        Self::read_as(text, REQUEST_TYPE)
+    }
+
+    /// The same with another `typ`: it is for something else.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn read_as(text: &'t str, typ: &'static str) -> Result<Self, Refusal> {
+        let (jws, instance) = read(text, &HeaderRules::typed(&[typ]))?;
         Ok(Self { jws, instance })
     }
 
@@ -176,6 +183,19 @@ impl<'t> Request<'t> {
         issuer: &str,
         now: Timestamp,
     ) -> Result<Fresh, Refusal> {
+        Ok(self.check_with(instance, issuer, now)?.0)
+    }
+
+    /// The same; gives all that it says with it.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn check_with(
+        &self,
+        instance: &Instance,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<(Fresh, Object), Refusal> {
         let bad = |what| Refusal::IdentityRequest { what };
         let claims = signed(&self.jws, instance, issuer)?;
         let text = |name: &str| claims.member(name).and_then(Json::as_str);
@@ -187,7 +207,7 @@ impl<'t> Request<'t> {
         let jti = jti.ok_or_else(|| bad("it is malformed"))?;
         let key = bailiwick_core::crypto::sha256(format!("{} {jti}", instance.id).as_bytes());
         let expires = Timestamp::from_seconds(iat).plus_seconds(FRESH_SECONDS.saturating_add(2));
-        Ok(Fresh { key, expires })
+        Ok((Fresh { key, expires }, claims))
     }
 }
 

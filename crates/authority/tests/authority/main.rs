@@ -20,6 +20,7 @@ mod erasure;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
+mod handoffs;
 mod identities;
 mod inspecting;
 mod keys;

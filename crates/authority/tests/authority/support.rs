@@ -1,8 +1,9 @@
 //! A small world: one installation on a real store in a temporary folder, a
 //! clock that tests move, keys of everybody.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -78,6 +79,8 @@ pub(crate) struct World {
     pub(crate) host: Arc<TestHost>,
     pub(crate) authority: Authority,
     pub(crate) anchors: Anchors,
+    /// The identity keys of what was enrolled, by the seed of the holder key.
+    identities: Mutex<BTreeMap<u8, Vec<u8>>>,
 }
 
 /// Everybody's seeds: issuer 1, authority 2, gateway 3, log 4, snapshots 6.
@@ -129,7 +132,7 @@ impl World {
         let host_port: Arc<dyn Host> = Arc::clone(&host) as _;
         let authority = Authority::new(store, host_port, installation, keys()).unwrap();
         let anchors = Anchors::new(vec![(URL.to_owned(), key(1).public_key())]).unwrap();
-        Self { _dir: dir, host, authority, anchors }
+        Self { _dir: dir, host, authority, anchors, identities: Mutex::default() }
     }
 
     /// The support desk: owner, user 142, the workflow, two agents with an
@@ -173,9 +176,23 @@ impl World {
     }
 
     pub(crate) fn enrol(&self, name: &str, seed: u8) -> Result<Instance, Refusal> {
-        let identity = identity();
+        let document = p256();
+        let identity = IdentitySigningKey::from_pkcs8(&document).unwrap();
+        self.identities.lock().unwrap().insert(seed, document);
         let statement = self.statement(name, seed, &identity);
         self.authority.instance_enrol(&statement.sign(&*key(seed), &identity).unwrap())
+    }
+
+    /// The identity key of the instance with this holder key.
+    pub(crate) fn identity_of(&self, seed: u8) -> IdentitySigningKey {
+        IdentitySigningKey::from_pkcs8(&self.identities.lock().unwrap()[&seed]).unwrap()
+    }
+
+    /// Gives the identity key of one instance to another holder key.
+    pub(crate) fn keep_identity(&self, seed: u8, of: u8) {
+        let mut kept = self.identities.lock().unwrap();
+        let document = kept[&of].clone();
+        kept.insert(seed, document);
     }
 
     /// The request of the seed example, for `minutes` from now.

@@ -15,6 +15,7 @@ use bailiwick_authority::http::fetch::WebFetch;
 use bailiwick_authority::http::instances::instances_router;
 use bailiwick_authority::http::limits::Rate;
 use bailiwick_authority::http::machine;
+use bailiwick_authority::http::peers::peers_router;
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_gateway::config::StateKey;
@@ -357,7 +358,8 @@ fn authority(
     let api = Api::new(authority.clone(), providers, rate);
     let router = machine::machine_router(machine.clone())
         .merge(api_router(api.with_accounts(Arc::clone(accounts) as _)))
-        .merge(instances_router(authority))
+        .merge(instances_router(authority.clone()))
+        .merge(peers_router(authority))
         .merge(console_router(console));
     Ok((router, machine))
 }

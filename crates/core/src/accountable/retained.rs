@@ -4,7 +4,7 @@
 use super::{Account, GrantStanding, Hop, Standing};
 use crate::crypto::Digest;
 use crate::guarantee::{Guarantee, Isolation};
-use crate::ids::{AgentId, InstanceId, PrincipalId};
+use crate::ids::{AgentId, HandoffId, InstanceId, PrincipalId};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
 
@@ -85,9 +85,13 @@ fn hop_to_json(hop: &Hop) -> Object {
         .with("instance_active", hop.instance_active)
         .with("agent_active", hop.agent_active)
         .with("guarantee", hop.guarantee.as_str());
-    match hop.isolation.stated() {
+    let object = match hop.isolation.stated() {
         None => object,
         Some(stated) => object.with("isolation", stated),
+    };
+    match &hop.handoff {
+        None => object,
+        Some(handoff) => object.with("handoff", handoff),
     }
 }
 
@@ -100,6 +104,10 @@ fn hop_from_json(json: &Json) -> Option<Hop> {
         instance_active: o.member("instance_active")?.as_bool()?,
         agent_active: o.member("agent_active")?.as_bool()?,
         guarantee: Guarantee::parse(o.member("guarantee")?.as_str()?)?,
+        handoff: match o.member("handoff") {
+            None => None,
+            Some(id) => Some(HandoffId::parse(id.as_str()?).ok()?),
+        },
         isolation: Isolation::recorded(o.member("isolation"))?,
     })
 }
@@ -146,6 +154,7 @@ mod tests {
                     instance_active: true,
                     agent_active: false,
                     guarantee: Guarantee::Mtls,
+                    handoff: Some(HandoffId::mint(now, [3; 10])),
                     isolation: Isolation::Namespaces,
                 }),
                 None,

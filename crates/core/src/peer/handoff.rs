@@ -303,8 +303,12 @@ impl Offer {
         })
     }
 
-    /// An offer that this key signed.
-    fn signed(signed: &str, holder: PublicKey) -> Result<Self, HandoffError> {
+    /// An offer that this key signed; for whom it is, and whether it stands, is
+    /// not asked.
+    ///
+    /// # Errors
+    /// [`HandoffError::Signature`], [`HandoffError::Malformed`].
+    pub fn signed(signed: &str, holder: PublicKey) -> Result<Self, HandoffError> {
         const RULES: HeaderRules<'_> = HeaderRules::typed(&[TYPE]);
         let jws = Jws::parse(signed, MAX_OFFER_BYTES).and_then(|jws| jws.check_header(&RULES));
         let jws = jws.map_err(|_| HandoffError::Signature)?;

@@ -210,6 +210,7 @@ fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, 
         agent_active: true,
         guarantee: Guarantee::parse(of.text(CHECK, "guarantee")?)
             .ok_or_else(|| malformed("guarantee"))?,
+        handoff: None,
         isolation: Isolation::Unstated,
     };
     Ok(Enrolled { hop, holder })
@@ -274,6 +275,7 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         instance_active: true,
         agent_active: true,
         guarantee,
+        handoff: None,
         isolation: statement.isolation,
     };
     Ok(Enrolled { hop, holder: statement.holder.thumbprint() })

@@ -476,6 +476,7 @@ impl Plan {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
         };
         let hops = [hop(1, "agent:support-runner"), hop(2, "agent:order-reader")];

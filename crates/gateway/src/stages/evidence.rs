@@ -188,9 +188,13 @@ fn known_body(
             .with("agent", &hop.agent)
             .with("spiffe_id", hop.agent.spiffe_id(&gateway.config.trust_domain))
             .with("guarantee", hop.guarantee.as_str());
-        match hop.isolation.stated() {
+        let stated = match hop.isolation.stated() {
+            None => stated,
+            Some(isolation) => stated.with("isolation", isolation),
+        };
+        match &hop.handoff {
             None => stated.into(),
-            Some(isolation) => stated.with("isolation", isolation).into(),
+            Some(handoff) => stated.with("handoff", handoff).into(),
         }
     };
     let pin = decision.ground.and_then(|g| g.pin);

@@ -116,6 +116,7 @@ async fn fixed(policies: Policies) -> Fixed {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
         };
         registry.enrol(key(n).public_key().thumbprint(), hop);

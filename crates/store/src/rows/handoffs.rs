@@ -31,6 +31,8 @@ pub struct Handshake {
     pub initiator: String,
     /// The SPIFFE ID of who answered.
     pub responder: String,
+    /// Whether both signed the connection's own value with it.
+    pub bound: bool,
     /// When it was recorded.
     pub seen: Timestamp,
     /// When the first of the two identities ends.

@@ -4,6 +4,7 @@ CREATE TABLE handshakes (
     transcript BLOB    NOT NULL,
     initiator  TEXT    NOT NULL,
     responder  TEXT    NOT NULL,
+    bound      INTEGER NOT NULL,
     seen       INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
     entry      TEXT    NOT NULL,

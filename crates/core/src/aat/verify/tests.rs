@@ -108,6 +108,7 @@ impl Registry for Register {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            handoff: None,
             isolation: Isolation::Unstated,
         };
         Ok(Standing {

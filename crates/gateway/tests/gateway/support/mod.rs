@@ -245,6 +245,7 @@ impl World {
             instance_active: true,
             agent_active: true,
             guarantee: Guarantee::Key,
+            handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
         }
     }

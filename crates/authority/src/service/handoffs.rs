@@ -1,0 +1,450 @@
+//! Handshakes and handoffs: recorded, answered, given back, seen.
+
+use bailiwick_core::aat::verify::{Chain, Context, Profile as _, ProofPolicy, Unverified};
+use bailiwick_core::accountable::{
+    Accountable, Facts, Inputs, Question, Registry, Standing, Unavailable,
+};
+use bailiwick_core::crypto::{Digest, PublicKey};
+use bailiwick_core::guarantee::{Grade, Guarantee};
+use bailiwick_core::ids::{EntryId, HandoffId, TaskId};
+use bailiwick_core::jose::VerifyingKey;
+use bailiwick_core::json::Json;
+use bailiwick_core::ledger::Kind;
+use bailiwick_core::limits::{ChainLimits, JsonLimits};
+use bailiwick_core::peer::claim::{Claim, Receipt, Sources};
+use bailiwick_core::peer::handoff::{Answer, Offered};
+use bailiwick_core::peer::record::{Proven, Record};
+use bailiwick_core::peer::returned::Return;
+use bailiwick_core::peer::{Anchor, Peer};
+use bailiwick_core::time::Timestamp;
+use bailiwick_core::wit::read_instance_spiffe_id;
+use bailiwick_store::{Handoff, Instance, Spent, Status, StoreError, Stored, Subject, Tx, View};
+
+use super::people::SignedIn;
+use super::{Authority, Inner, disclosed, revoked};
+use crate::host::Moment;
+use crate::people::roles::{Deed, require};
+use crate::plan::Plan;
+use crate::refusal::Refusal;
+use crate::rules::handoffs::{self, HandoffRefusal, Offering, Side};
+use crate::rules::identities::Request;
+use crate::standing;
+
+mod shown;
+pub use shown::{Known, ListedHandoff, ShownHandoff};
+
+/// What the guard against repeated reports calls itself.
+const AUDIENCE: &str = "peer-refusal";
+/// Bytes of a code or name in a report at most.
+const MAX_CODE_BYTES: usize = 64;
+const MAX_CLAIMED_BYTES: usize = 2_048;
+/// Seconds over which reports of one instance are counted.
+const REFUSALS_SECONDS: i64 = 60;
+
+/// The registry as of one transaction.
+struct InView<'a> {
+    cx: &'a Inner,
+    view: &'a View<'a>,
+    now: Timestamp,
+}
+
+impl Registry for InView<'_> {
+    fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
+        let source = standing::Revoked::Direct(self.now);
+        let issuer = &self.cx.installation.issuer;
+        standing::read(self.view, issuer, question, source, &self.cx.ceilings)
+            .map_err(|_: StoreError| Unavailable)
+    }
+}
+
+/// Where the claims of one task are looked up.
+struct Lookup<'a> {
+    cx: &'a Inner,
+    view: &'a View<'a>,
+    task: &'a TaskId,
+}
+
+impl Sources for Lookup<'_> {
+    fn receipt(&self, entry: &EntryId) -> Option<Receipt> {
+        let cited = self.view.entry_by_id(entry).ok()??;
+        let action = cited.subjects.action.as_ref()?.parse().ok()?;
+        let all = self.view.entries_of_action(&action).ok()?;
+        let done = all.iter().find(|e| e.kind == Kind::ActionCompleted.as_str())?;
+        let leaf = Json::parse(&done.leaf, &JsonLimits::DEFAULT).ok()?;
+        let body = leaf.as_object()?.member("body")?.as_object()?;
+        // SECURITY: what another enforcement point said of its own call was seen
+        // by nobody here.
+        if body.member("reported").is_some() {
+            return None;
+        }
+        let result = disclosed(self.view, &done.id, "result").ok()??;
+        let digest = result.as_object()?.member("sha256")?.as_str()?;
+        Some(Receipt {
+            same_lineage: done.subjects.task.as_deref() == Some(self.task.as_str()),
+            result: Digest::from_text(digest)?,
+        })
+    }
+
+    fn key(&self, speaker: &str) -> Option<VerifyingKey> {
+        let (_, id) = read_instance_spiffe_id(speaker, &self.cx.installation.trust_domain)?;
+        let instance = self.view.instance(&id).ok()??;
+        (instance.status == Status::Active)
+            .then(|| holder_key(&instance))?
+            .map(VerifyingKey::Ed25519)
+    }
+}
+
+fn holder_key(instance: &Instance) -> Option<PublicKey> {
+    let jwk = Json::parse(instance.holder_jwk.as_bytes(), &JsonLimits::DEFAULT).ok()?;
+    PublicKey::from_jwk(jwk.as_object()?).ok()
+}
+
+/// A side of a handshake, if it is an active instance here with these keys.
+fn registered(
+    cx: &Inner,
+    view: &View<'_>,
+    peer: &Peer,
+) -> Result<(Side, Stored<Instance>), Refusal> {
+    let unknown = || HandoffRefusal::Unregistered { claimed: peer.spiffe_id.clone() };
+    let named = read_instance_spiffe_id(&peer.spiffe_id, &cx.installation.trust_domain);
+    let (agent, id) = named.ok_or_else(unknown)?;
+    let instance = view.instance(&id)?.ok_or_else(unknown)?;
+    let identity = Json::parse(instance.identity_jwk.as_bytes(), &JsonLimits::DEFAULT).ok();
+    let identity = identity.as_ref().and_then(|jwk| VerifyingKey::from_jwk(jwk.as_object()?).ok());
+    let is_same = instance.agent == agent
+        && instance.holder == peer.holder.thumbprint()
+        && identity == Some(VerifyingKey::P256(peer.identity));
+    let subjects = [Subject::Instance { id: id.clone() }, Subject::Agent { id: agent.clone() }];
+    if !is_same || instance.status != Status::Active || revoked(view, &subjects)?.is_some() {
+        return Err(unknown().into());
+    }
+    Ok((Side { agent, instance: id }, instance))
+}
+
+fn bad(member: &'static str) -> HandoffRefusal {
+    bailiwick_core::peer::handoff::HandoffError::Malformed { member }.into()
+}
+
+impl Inner {
+    /// The trust domains whose identities are believed: this one.
+    fn peer_anchors(&self, now: Timestamp) -> [Anchor; 1] {
+        [Anchor {
+            trust_domain: self.installation.trust_domain.clone(),
+            issuer: self.installation.issuer.clone(),
+            keys: self.identity_keys(now),
+            max_guarantee: Guarantee::Attested,
+        }]
+    }
+
+    fn proven(&self, record: &Record, now: Timestamp) -> Result<Proven, HandoffRefusal> {
+        Ok(record.verify(&self.peer_anchors(now), now)?)
+    }
+}
+
+impl Authority {
+    /// Verifies a chain and what it rests on, at this moment, without a call.
+    fn standing_chain(
+        &self,
+        cx: &Inner,
+        view: &View<'_>,
+        tokens: &[String],
+        now: Timestamp,
+    ) -> Result<(Chain, Facts), Refusal> {
+        let (anchors, audiences) = (self.anchors()?, [cx.installation.audience()]);
+        let context = Context {
+            now,
+            anchors: &anchors,
+            audiences: &audiences,
+            require_chain_audience: true,
+            proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
+            limits: &ChainLimits::DEFAULT,
+        };
+        let unverified = Unverified::parse(tokens, context.limits).map_err(HandoffRefusal::from)?;
+        let chain =
+            Chain::verify::<Accountable>(&unverified, &context).map_err(HandoffRefusal::from)?;
+        let registry = InView { cx, view, now };
+        let inputs = Inputs { registry: &registry, staleness_bound: 0 };
+        let facts = Accountable::account(&chain, &context, inputs)
+            .map_err(|refused| HandoffRefusal::from(refused.denial))?;
+        Ok((chain, facts))
+    }
+
+    /// Records a handshake of two registered agents; one that was recorded before
+    /// is as good. Gives its transcript and the two sides.
+    ///
+    /// # Errors
+    /// [`HandoffRefusal`].
+    pub fn peer_handshake(&self, record: &Json) -> Result<Proven, Refusal> {
+        let record = Record::read(record).map_err(HandoffRefusal::from)?;
+        self.transact(move |cx, tx, moment| {
+            let proven = cx.proven(&record, moment.now())?;
+            write_handshake(cx, tx, moment, &record, &proven)?;
+            Ok(proven)
+        })
+    }
+
+    /// Records an offer, with the handshake on which it rests.
+    ///
+    /// # Errors
+    /// [`HandoffRefusal`].
+    pub fn handoff_offer(
+        &self,
+        signed: &str,
+        handshake: &Json,
+        tokens: &[String],
+    ) -> Result<ShownHandoff, Refusal> {
+        let record = Record::read(handshake).map_err(HandoffRefusal::from)?;
+        let (signed, tokens) = (signed.to_owned(), tokens.to_vec());
+        let authority = self.clone();
+        self.transact(move |cx, tx, moment| {
+            let now = moment.now();
+            let proven = cx.proven(&record, now)?;
+            let (chain, facts) = authority.standing_chain(cx, tx, &tokens, now)?;
+            let child = handoffs::child(&chain, &facts).ok_or_else(|| bad("chain"))?;
+            let offered =
+                Offered::witness(&signed, &proven, &child, now).map_err(HandoffRefusal::from)?;
+            if tx.handoff_by_hash(&offered.hash())?.is_some() {
+                return Err(HandoffRefusal::Repeated.into());
+            }
+            let offer = offered.offer();
+            let (from, to) = proven.sides(&offer.from).ok_or_else(|| bad("iss"))?;
+            let ((from, _), (to, _)) = (registered(cx, tx, from)?, registered(cx, tx, to)?);
+            let grades = graded(cx, tx, &offer.task, &offer.from, &offer.claims)?;
+            let since = now.plus_seconds(-handoffs::FLOOD_SECONDS);
+            let version = tx
+                .workflow_version(&facts.authority.workflow, &facts.authority.workflow_digest)?
+                .ok_or_else(|| Refusal::unknown("workflow version", &facts.authority.workflow))?;
+            let offering = Offering {
+                offered: &offered,
+                signed: &signed,
+                chain: &chain,
+                tokens: &tokens,
+                facts: &facts,
+                from: &from,
+                to: &to,
+                workflow: &*cx.parsed.of(&version)?,
+                policies: &cx.bundles.of(tx)?,
+                grades: &grades,
+                flood: tx.offers_of(&from.instance, since, now)?,
+            };
+            let plan = handoffs::offer(moment, &cx.installation, &offering)?;
+            write_handshake(cx, tx, moment, &record, &proven)?;
+            let row = cx.write(tx, plan).map_err(|refusal| match refusal {
+                // A challenge is answered once, and a child handed over once.
+                Refusal::Store(StoreError::Conflict { .. }) => HandoffRefusal::Repeated.into(),
+                other => other,
+            })?;
+            shown::of(cx, tx, &row, now)
+        })
+    }
+
+    /// Records the taker's answer to the offer of this hash, once: the acceptance
+    /// is spent with its entry.
+    ///
+    /// # Errors
+    /// [`HandoffRefusal`]; [`Refusal::Unknown`] for a hash of no offer.
+    pub fn handoff_answer(&self, hash: &Digest, signed: &str) -> Result<ShownHandoff, Refusal> {
+        let (hash, signed) = (*hash, signed.to_owned());
+        let authority = self.clone();
+        self.transact(move |cx, tx, moment| {
+            let now = moment.now();
+            let handoff = by_hash(tx, &hash)?;
+            handoffs::expect(&handoff, "offered", now)?;
+            let holder = taker_key(cx, tx, &handoff)?;
+            let answered = Answer::verify(&signed, holder, hash).map_err(HandoffRefusal::from)?;
+            if answered.answer == Answer::Accepted {
+                // SECURITY: what was revoked, stopped or ended since the offer is
+                // not taken over: A's handoffs die with A.
+                let tokens = shown::tokens(tx, &handoff)?;
+                authority.standing_chain(cx, tx, &tokens, now)?;
+            }
+            let unknown = || Refusal::unknown("handshake", handoff.transcript);
+            let handshake = tx.handshake(&handoff.transcript)?.ok_or_else(unknown)?;
+            let at = &cx.installation;
+            let plan = handoffs::answer(moment, at, &handoff, &handshake, &answered, &signed)?;
+            let row = cx.write(tx, plan)?;
+            shown::of(cx, tx, &row, now)
+        })
+    }
+
+    /// Records what the taker gives back, once.
+    ///
+    /// # Errors
+    /// [`HandoffRefusal`]; [`Refusal::Unknown`] for a hash of no offer.
+    pub fn handoff_return(&self, hash: &Digest, signed: &str) -> Result<ShownHandoff, Refusal> {
+        let (hash, signed) = (*hash, signed.to_owned());
+        self.transact(move |cx, tx, moment| {
+            let now = moment.now();
+            let handoff = by_hash(tx, &hash)?;
+            handoffs::expect(&handoff, "accepted", now)?;
+            let holder = taker_key(cx, tx, &handoff)?;
+            let back = Return::verify(&signed, holder, hash).map_err(HandoffRefusal::from)?;
+            let grades = graded(cx, tx, &handoff.task, &handoff.to_id, &back.claims)?;
+            let told = (&back, grades.as_slice());
+            let plan = handoffs::returned(moment, &cx.installation, &handoff, told, &signed)?;
+            let row = cx.write(tx, plan)?;
+            shown::of(cx, tx, &row, now)
+        })
+    }
+
+    /// A handoff as its two sides see it: whoever has the offer has its hash.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn handoff_by_hash(&self, hash: &Digest) -> Result<ShownHandoff, Refusal> {
+        let (now, cx) = (self.0.host.now(), self.now());
+        self.0.store.read(|view| shown::of(&cx, view, &*by_hash(view, hash)?, now))
+    }
+
+    /// Takes an instance's word that it turned somebody away. Beyond a few a
+    /// minute the words are dropped.
+    ///
+    /// # Errors
+    /// [`Refusal::IdentityRequest`].
+    pub fn peer_refused(&self, signed: &str) -> Result<(), Refusal> {
+        let signed = signed.to_owned();
+        self.transact(move |cx, tx, moment| {
+            let request = Request::read_as(&signed, handoffs::REFUSAL_TYPE)?;
+            let unknown = Refusal::IdentityRequest { what: "it names no active instance" };
+            let instance = tx.instance(&request.instance)?;
+            let instance = instance.filter(|i| i.status == Status::Active).ok_or(unknown)?;
+            let now = moment.now();
+            let (fresh, claims) = request.check_with(&instance, &cx.installation.issuer, now)?;
+            if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
+                return Err(Refusal::IdentityRequest { what: "it was used before" });
+            }
+            let text = |member: &str, most: usize| {
+                let text = claims.member(member).and_then(Json::as_str)?;
+                (!text.is_empty() && text.len() <= most).then(|| text.to_owned())
+            };
+            let code = text("code", MAX_CODE_BYTES).filter(|code| {
+                code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            });
+            let malformed = || Refusal::IdentityRequest { what: "it is malformed" };
+            let code = code.ok_or_else(malformed)?;
+            let claimed = text("claimed", MAX_CLAIMED_BYTES).ok_or_else(malformed)?;
+            if !has_room(tx, &instance, now)? {
+                return Ok(());
+            }
+            let by = Side { agent: instance.agent.clone(), instance: instance.id.clone() };
+            let plan = handoffs::refused(moment, &cx.installation, &by, &code, &claimed)?;
+            cx.write(tx, plan)
+        })
+    }
+
+    /// Handoffs, the newest first; of one task in their order. For whom: those of
+    /// `who`'s own tasks, and everybody's for whoever sees everything by role;
+    /// `None`: whoever has the data dir.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn handoffs(
+        &self,
+        who: Option<&SignedIn>,
+        task: Option<&TaskId>,
+        limit: u32,
+    ) -> Result<Vec<ListedHandoff>, Refusal> {
+        let now = self.0.host.now();
+        self.0.store.read(|view| {
+            let mut seen = Vec::new();
+            for handoff in view.handoffs(task, limit)? {
+                if may_see(who, &handoff) {
+                    seen.push(ListedHandoff::of(view, handoff, now)?);
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    /// A handoff with its texts.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], also for what one may not see.
+    pub fn handoff_read(
+        &self,
+        who: Option<&SignedIn>,
+        id: &HandoffId,
+    ) -> Result<ShownHandoff, Refusal> {
+        let (now, cx) = (self.0.host.now(), self.now());
+        self.0.store.read(|view| {
+            let unknown = || Refusal::unknown("handoff", id);
+            let handoff = view.handoff(id)?.filter(|h| may_see(who, h)).ok_or_else(unknown)?;
+            shown::of(&cx, view, &handoff, now)
+        })
+    }
+}
+
+/// Whether somebody may see a handoff: the principal of its task, and whoever
+/// sees everything by role.
+fn may_see(who: Option<&SignedIn>, handoff: &Handoff) -> bool {
+    who.is_none_or(|who| {
+        handoff.principal == who.principal.alias || require(&who.roles, Deed::SeeActivity).is_ok()
+    })
+}
+
+fn by_hash(view: &View<'_>, hash: &Digest) -> Result<Stored<Handoff>, Refusal> {
+    view.handoff_by_hash(hash)?.ok_or_else(|| Refusal::unknown("handoff", hash))
+}
+
+/// The taker's holder key, while it may act.
+fn taker_key(cx: &Inner, view: &View<'_>, handoff: &Handoff) -> Result<PublicKey, Refusal> {
+    let unknown = || HandoffRefusal::Unregistered { claimed: handoff.to_id.clone() };
+    let instance = view.instance(&handoff.to_instance)?.ok_or_else(unknown)?;
+    let subjects = [
+        Subject::Instance { id: handoff.to_instance.clone() },
+        Subject::Agent { id: handoff.to_agent.clone() },
+    ];
+    let named = read_instance_spiffe_id(&handoff.to_id, &cx.installation.trust_domain);
+    let is_same = named == Some((instance.agent.clone(), instance.id.clone()))
+        && instance.holder == handoff.holder
+        && instance.status == Status::Active
+        && revoked(view, &subjects)?.is_none();
+    let key = is_same.then(|| holder_key(&instance)).flatten();
+    Ok(key.ok_or_else(unknown)?)
+}
+
+/// The grade of every claim that `from` hands over.
+fn graded(
+    cx: &Inner,
+    view: &View<'_>,
+    task: &TaskId,
+    from: &str,
+    claims: &[Claim],
+) -> Result<Vec<Grade>, HandoffRefusal> {
+    let sources = Lookup { cx, view, task };
+    let grade = |claim: &Claim| claim.grade(from, &sources);
+    let grades = claims.iter().map(grade).collect::<Result<_, _>>();
+    Ok(grades.map_err(bailiwick_core::peer::handoff::HandoffError::from)?)
+}
+
+/// Writes a handshake down, once.
+fn write_handshake(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    record: &Record,
+    proven: &Proven,
+) -> Result<(), Refusal> {
+    let (initiator, _) = registered(cx, tx, proven.initiator())?;
+    let (responder, _) = registered(cx, tx, proven.responder())?;
+    if tx.handshake(&proven.transcript())?.is_some() {
+        return Ok(());
+    }
+    let sides = (&initiator, &responder);
+    let step = handoffs::handshake(moment, &cx.installation, record, proven, sides)?;
+    cx.write(tx, Plan::one(step, ()))
+}
+
+/// Whether an instance is heard once more in this minute.
+fn has_room(tx: &mut Tx<'_>, instance: &Instance, now: Timestamp) -> Result<bool, StoreError> {
+    let minute = now.seconds().div_euclid(REFUSALS_SECONDS);
+    let expires = now.plus_seconds(REFUSALS_SECONDS.saturating_mul(2));
+    for slot in 0..handoffs::MAX_REFUSALS {
+        let name = format!("{} {minute} {slot}", instance.id);
+        let key = bailiwick_core::crypto::sha256(name.as_bytes());
+        if tx.spend_proof("peer-refusal-slot", &key, expires)? != Spent::Already {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
