@@ -45,6 +45,7 @@ mod keys;
 mod life;
 mod logins;
 mod passkeys;
+mod peers;
 mod people;
 mod places;
 mod policies;
@@ -75,6 +76,7 @@ pub use keys::{Ended, PublishedKey};
 pub use life::{Recovered, Removed};
 pub use logins::{LOGIN_SECONDS, Login};
 pub use passkeys::OwnPasskey;
+pub use peers::{PeerAgent, Peers};
 pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
@@ -208,7 +210,11 @@ impl Authority {
     /// # Errors
     /// As [`Authority::started`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        let mut trust = rules::trust::export(&self.now().installation, Some(self.started()?));
+        let (inner, since) = (self.now(), Some(self.started()?));
+        let mut trust = rules::trust::export(&inner.installation, since);
+        if let Some(present) = inner.identity_key() {
+            trust.identities = rules::trust::identities(&inner.installation, present, since);
+        }
         trust.id_tokens = self.read(provider_logins::provider_keys)?;
         Ok(trust)
     }

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 mod agents;
 mod approvals;
 mod catalogue;
+mod connecting;
 mod delegations;
 mod ledger;
 mod peers;
@@ -23,9 +24,10 @@ mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
+pub(crate) use connecting::PeersArgs;
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
-pub(crate) use peers::PeersArgs;
+pub(crate) use peers::HandoffVerb;
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
@@ -56,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, instance invite, requests, revoke, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -220,6 +222,17 @@ pub(crate) enum Verb {
         after_help = "It is signed with your approver key, never with the data dir's own credential, and a new key counts after a day\nor when another owner vouches for it (`bailiwick approvals key new`, `bailiwick approvals vouch`).\n\nExamples:\n  bailiwick resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key"
     )]
     Resume(ResumeArgs),
+    /// The agents of this trust domain as peers: who met whom, who was turned away.
+    #[command(
+        after_help = "Examples:\n  bailiwick peers\n  bailiwick --at https://gate.example.com peers --json"
+    )]
+    Peers,
+    /// Tasks that one agent handed to another.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bailiwick handoff list --task 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick handoff show 01a217df-3963-7cc4-85ff-4548a0f38598 --out handoff.json\n  bailiwick handoff verify handoff.json --trust trust.json"
+    )]
+    Handoff(HandoffVerb),
     /// Show what is in a chain, token, grant or enrolment file.
     Inspect(InspectArgs),
     /// Read and verify the ledger.

@@ -33,6 +33,8 @@ mod keys;
 mod login;
 mod me;
 mod parse;
+mod peers;
+mod place;
 pub(crate) mod policy;
 mod principal;
 mod remote;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         None if chosen.is_none() && remote::is_offered(&args.verb) => told(),
         at => at,
     };
-    let place = || stops::Place::open(at.as_deref(), &dir, logins.as_deref());
+    let place = || place::Place::open(at.as_deref(), &dir, logins.as_deref());
     match args.verb {
         Verb::Approvals(verb) => {
             approvals::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
@@ -72,6 +74,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Requests(verb) => {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
+        Verb::Peers => peers::peers(&place()?, out)?,
+        Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
@@ -136,6 +140,8 @@ fn elsewhere_or_here(
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
+        | Verb::Handoff(_)
+        | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
         | Verb::Stop(_)

@@ -251,6 +251,30 @@ impl Assembly<'_> {
         }
     }
 
+    /// A handoff: its offer, its acceptance, and the handshake on which it rests.
+    fn handoff(&mut self, task: &str, handoff: &str) -> Result<(), AssembleError> {
+        let is_it = |leaf: &Leaf| leaf.body_text("handoff").is_ok_and(|id| id == handoff);
+        let at = self.add(Kind::HandoffOffered, Subject::Task, task, &["offer"], is_it)?;
+        let transcript = self.leaf(at)?.body_text("transcript")?.to_owned();
+        let giver = self.leaf(at)?.text("instance")?.to_owned();
+        let at = self.add(Kind::HandoffAccepted, Subject::Task, task, &["answer"], is_it)?;
+        let taker = self.leaf(at)?.text("instance")?.to_owned();
+        // It stands under whoever asked: either of the two.
+        let kind = Kind::PeerHandshake;
+        let is_it = |leaf: &Leaf| leaf.body_text("transcript").is_ok_and(|t| t == transcript);
+        let by_giver = self.find(kind, Subject::Instance, &giver, is_it)?;
+        let found = match by_giver {
+            Some(leaf) => Some(leaf),
+            None => self.find(kind, Subject::Instance, &taker, is_it)?,
+        };
+        let leaf = found.ok_or_else(|| AssembleError::NotFound {
+            kind: kind.as_str(),
+            subject: "transcript",
+            value: transcript.clone(),
+        })?;
+        self.push(leaf, &["handshake"]).map(drop)
+    }
+
     /// The owners to whom an agent was moved before the action, in order.
     fn moves(&mut self, agent: &str, before: u64) -> Result<Vec<String>, AssembleError> {
         let mut owners = Vec::new();
@@ -396,6 +420,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
     let workflow_digest = decided.body_text("workflow_digest")?.to_owned();
     let pin = decided.body("pin").and_then(Json::as_str).map(str::to_owned);
     let instances = instances(&decided)?;
+    let handoffs = handoffs(&decided);
     let policy = decided.body("policy").and_then(Json::as_object);
     let policy = policy.and_then(|p| p.member("bundle")?.as_str()).map(str::to_owned);
     let decided_at = decided.index;
@@ -434,6 +459,9 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
         for owner in owners {
             all.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], any)?;
         }
+    }
+    for handoff in handoffs {
+        all.handoff(&task, &handoff)?;
     }
     let published =
         all.add(Kind::WorkflowPublished, Subject::Workflow, &workflow, &[], |leaf| {
@@ -499,6 +527,13 @@ fn said(decided: &Leaf) -> Vec<Said> {
     let mut all = listed("verdicts", Kind::ApprovalDecided);
     all.extend(listed("signatures", Kind::StandingApproved));
     all
+}
+
+/// The handoffs by which hops took the task over.
+fn handoffs(decided: &Leaf) -> Vec<String> {
+    let hops = decided.body("hops").and_then(Json::as_array).unwrap_or_default();
+    let named = |hop: &Json| Some(hop.as_object()?.member("handoff")?.as_str()?.to_owned());
+    hops.iter().filter_map(named).collect()
 }
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {

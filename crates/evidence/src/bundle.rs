@@ -35,13 +35,16 @@ const LIMITS: JsonLimits =
     JsonLimits { max_bytes: MAX_BUNDLE_BYTES, max_depth: 110, max_values: 500_000 };
 
 /// The kinds of entry that a bundle may hold.
-pub const KINDS: [Kind; 18] = [
+pub const KINDS: [Kind; 21] = [
     Kind::ActionDecided,
     Kind::ApprovalDecided,
     Kind::CredentialTrusted,
     Kind::ActionCompleted,
     Kind::DelegationIssued,
     Kind::GrantRecorded,
+    Kind::HandoffAccepted,
+    Kind::HandoffOffered,
+    Kind::PeerHandshake,
     Kind::TaskCreated,
     Kind::PrincipalAdded,
     Kind::CredentialAdded,

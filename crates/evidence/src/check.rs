@@ -48,6 +48,8 @@ checks! {
         "ask the principal whether they signed this grant; do not rely on it";
     Enrolment, "enrolment", "every hop's key was enrolled by its instance, for its agent and owner",
         "ask the agents' owners which instances are theirs";
+    Peers, "peers", "every hop that took the task over from a peer did so by a handshake and an accepted handoff that both signed",
+        "ask both agents' owners about this handoff; do not rely on the taker's authority";
     Delegation, "delegation", "chain and proof of possession hold again at the time of the decision",
         "treat the call as unauthorised and ask the gateway's operator";
     Scope, "scope", "the delegation permits no more than the grant",

@@ -20,6 +20,7 @@
 pub mod assemble;
 pub mod bundle;
 pub mod check;
+pub mod handoff;
 mod read;
 mod report;
 pub mod retained;
@@ -31,6 +32,7 @@ pub mod verify;
 pub use assemble::{AssembleError, Located, Source, SourceError, assemble};
 pub use bundle::Bundle;
 pub use check::{Check, Failure};
+pub use handoff::{HandoffFault, HandoffProof, verify_handoff};
 pub use subject::Subject;
 pub use trust::Trust;
 pub use verdict::Verdict;

@@ -4,11 +4,13 @@
 //! [`fingerprint`](Trust::fingerprint) by another channel, and keeps it.
 
 use bailiwick_core::aat::verify::Anchors;
-use bailiwick_core::crypto::{PublicKey, sha256};
+use bailiwick_core::crypto::{P256PublicKey, PublicKey, sha256};
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::OrgId;
-use bailiwick_core::jose::{SetKey, ThirdPartyKey};
+use bailiwick_core::jose::{SetKey, ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, JsonError, Object};
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::peer::Anchor;
 use bailiwick_core::time::Timestamp;
 use bailiwick_tlog::{LogKey, WitnessKey};
 
@@ -132,6 +134,19 @@ pub struct IdTokenKey {
     pub validity: Validity,
 }
 
+/// A key that signs identity tokens of instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityIssuer {
+    /// The issuer, exactly as in `iss`.
+    pub issuer: String,
+    /// The trust domain for which it speaks.
+    pub trust_domain: String,
+    /// The key.
+    pub key: P256PublicKey,
+    /// When.
+    pub validity: Validity,
+}
+
 /// The trust file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trust {
@@ -154,6 +169,8 @@ pub struct Trust {
     pub approvers: Option<Approvers>,
     /// Keys of identity providers; without one no login signs anything.
     pub id_tokens: Vec<IdTokenKey>,
+    /// Keys that sign identity tokens; without one no handshake proves anything.
+    pub identities: Vec<IdentityIssuer>,
 }
 
 /// A trust file that cannot be used.
@@ -235,6 +252,26 @@ fn id_tokens(top: &Reader<'_>) -> Result<Vec<IdTokenKey>, BadMember> {
     })
 }
 
+/// Absent in files that were written before there were any.
+fn identities(top: &Reader<'_>) -> Result<Vec<IdentityIssuer>, BadMember> {
+    const MEMBERS: [&str; 5] = ["issuer", "trust_domain", "jwk", "not_before", "not_after"];
+    if top.optional("identities").is_none() {
+        return Ok(Vec::new());
+    }
+    each(top, "identities", &MEMBERS, |r| {
+        let jwk = r.object("jwk")?;
+        Ok(IdentityIssuer {
+            issuer: r.text("issuer")?.to_owned(),
+            trust_domain: r.text("trust_domain")?.to_owned(),
+            key: P256PublicKey::from_jwk(jwk)
+                .ok()
+                .filter(|key| key.to_jwk() == *jwk)
+                .ok_or_else(|| r.bad("jwk"))?,
+            validity: Validity::read(r)?,
+        })
+    })
+}
+
 fn each<T>(
     reader: &Reader<'_>,
     name: &str,
@@ -258,7 +295,7 @@ impl Trust {
     /// # Errors
     /// See [`TrustError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
-        const MEMBERS: [&str; 11] = [
+        const MEMBERS: [&str; 12] = [
             "v",
             "kind",
             "org",
@@ -270,6 +307,7 @@ impl Trust {
             "audiences",
             "approvers",
             "id_tokens",
+            "identities",
         ];
         let json = Json::parse(bytes, &JsonLimits::DEFAULT).map_err(TrustError::Json)?;
         let top = Reader::new("", &json, &MEMBERS)?;
@@ -322,6 +360,7 @@ impl Trust {
                 }
             },
             id_tokens: id_tokens(&top)?,
+            identities: identities(&top)?,
         };
         trust.check()?;
         Ok(trust)
@@ -417,6 +456,20 @@ impl Trust {
                 .collect();
             json.insert("id_tokens", keys);
         }
+        if !self.identities.is_empty() {
+            let keys: Vec<Json> = self
+                .identities
+                .iter()
+                .map(|k| {
+                    let o = Object::new()
+                        .with("issuer", k.issuer.as_str())
+                        .with("trust_domain", k.trust_domain.as_str())
+                        .with("jwk", k.key.to_jwk());
+                    k.validity.write(o).into()
+                })
+                .collect();
+            json.insert("identities", keys);
+        }
         json.into()
     }
 
@@ -457,6 +510,27 @@ impl Trust {
             .collect();
         // `check` refused keys under two issuers; without anchors nothing holds.
         Anchors::new(pairs).unwrap_or_default()
+    }
+
+    /// The trust domains whose identity tokens are believed at `time`.
+    #[must_use]
+    pub fn identities_at(&self, time: Timestamp) -> Vec<Anchor> {
+        let mut anchors: Vec<Anchor> = Vec::new();
+        for k in self.identities.iter().filter(|k| k.validity.contains(time)) {
+            let key = VerifyingKey::P256(k.key);
+            let named = (key.thumbprint().to_string(), key);
+            let same = |a: &&mut Anchor| a.trust_domain == k.trust_domain && a.issuer == k.issuer;
+            match anchors.iter_mut().find(same) {
+                Some(anchor) => anchor.keys.push(named),
+                None => anchors.push(Anchor {
+                    trust_domain: k.trust_domain.clone(),
+                    issuer: k.issuer.clone(),
+                    keys: vec![named],
+                    max_guarantee: Guarantee::Attested,
+                }),
+            }
+        }
+        anchors
     }
 
     /// The maker of this name whose key holds at `time`.

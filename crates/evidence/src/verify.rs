@@ -11,6 +11,7 @@
 use bailiwick_core::accountable::Hop;
 use bailiwick_core::crypto::sha256;
 use bailiwick_core::guarantee::Isolation;
+use bailiwick_core::ids::HandoffId;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -28,6 +29,7 @@ mod approval;
 mod authority;
 mod delegation;
 mod log;
+mod peers;
 mod policy;
 mod receipts;
 mod refused;
@@ -122,6 +124,7 @@ fn accountable(
     let presented = delegation::Presented::read(decided)?;
     let hops = authority::hops(case, &presented)?;
     passed.push(Check::Enrolment);
+    passed.push(Check::Peers);
     let redone = delegation::redo(case, &presented, &grant, &hops)?;
     passed.push(Check::Delegation);
     delegation::scope(&redone, &grant)?;
@@ -185,6 +188,7 @@ fn states_hop(json: &Json, hop: &Hop) -> bool {
             && text("agent") == Some(hop.agent.as_str())
             && text("guarantee") == Some(hop.guarantee.as_str())
             && Isolation::recorded(o.member("isolation")) == Some(hop.isolation)
+            && text("handoff") == hop.handoff.as_ref().map(HandoffId::as_str)
     })
 }
 

@@ -40,6 +40,7 @@ mod grants;
 mod inbox;
 mod login;
 mod openapi;
+mod peers;
 mod people;
 mod requests;
 mod routes;

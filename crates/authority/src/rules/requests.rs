@@ -424,10 +424,25 @@ pub fn read(
     asked: &EntryId,
     by: &'static str,
 ) -> Result<Plan<()>, Refusal> {
+    texts_read(moment, installation, ("request", request.as_str()), asked, by)
+}
+
+/// Records that the texts behind an entry were read: `what` is the member that
+/// names it, and its id.
+///
+/// # Errors
+/// [`Refusal::NoEntropy`].
+pub fn texts_read(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    (what, id): (&str, &str),
+    entry: &EntryId,
+    by: &'static str,
+) -> Result<Plan<()>, Refusal> {
     let step = Step::new(moment, &installation.org, Kind::PlaintextRead)?
-        .about(|s| s.action = Some(asked.to_string()))
+        .about(|s| s.action = Some(entry.to_string()))
         .with("by", by)
-        .with("request", request);
+        .with(what, id);
     Ok(Plan::one(step, ()))
 }
 

@@ -3,7 +3,7 @@
 use bailiwick_core::crypto::PublicKey;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::Trust;
-use bailiwick_evidence::trust::{Approvers, IssuerKey, Maker, Role, Validity};
+use bailiwick_evidence::trust::{Approvers, IdentityIssuer, IssuerKey, Maker, Role, Validity};
 
 use url::Url;
 
@@ -76,7 +76,36 @@ pub fn export(installation: &Installation, since: Option<Timestamp>) -> Trust {
         audiences: vec![installation.audience()],
         approvers: approvers(&installation.issuer),
         id_tokens: Vec::new(),
+        identities: Vec::new(),
     }
+}
+
+/// Keys that signed identity tokens, each with its time; `present` is the one in
+/// force.
+#[must_use]
+pub fn identities(
+    installation: &Installation,
+    present: AnyKey,
+    since: Option<Timestamp>,
+) -> Vec<IdentityIssuer> {
+    let ring = &installation.ring;
+    let of = |key: AnyKey, validity: Validity| match key {
+        AnyKey::P256(key) => Some(IdentityIssuer {
+            issuer: installation.issuer.clone(),
+            trust_domain: installation.trust_domain.clone(),
+            key,
+            validity,
+        }),
+        AnyKey::Ed25519(_) => None,
+    };
+    let begin = |from: Option<Timestamp>| from.or(since);
+    let now =
+        Validity { not_before: begin(ring.from(Purpose::Identity, &present)), not_after: None };
+    let former = ring.former(Purpose::Identity, present).filter_map(|f| {
+        let validity = f.validity(since)?;
+        of(f.key, Validity { not_before: begin(f.from), ..validity })
+    });
+    of(present, now).into_iter().chain(former).collect()
 }
 
 const fn purpose_of(role: Role) -> Purpose {

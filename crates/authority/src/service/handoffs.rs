@@ -18,7 +18,10 @@ use bailiwick_core::peer::returned::Return;
 use bailiwick_core::peer::{Anchor, Peer};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::wit::read_instance_spiffe_id;
-use bailiwick_store::{Handoff, Instance, Spent, Status, StoreError, Stored, Subject, Tx, View};
+use bailiwick_store::{
+    Filter, Handoff, HandoffState, Instance, MAX_HANDOFFS, Spent, Status, StoreError, Stored,
+    Subject, Tx, View,
+};
 
 use super::people::SignedIn;
 use super::{Authority, Inner, disclosed, revoked};
@@ -28,6 +31,7 @@ use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::handoffs::{self, HandoffRefusal, Offering, Side};
 use crate::rules::identities::Request;
+use crate::rules::requests;
 use crate::standing;
 
 mod shown;
@@ -356,7 +360,7 @@ impl Authority {
         })
     }
 
-    /// A handoff with its texts.
+    /// A handoff with its texts; that they were read is an entry.
     ///
     /// # Errors
     /// [`Refusal::Unknown`], also for what one may not see.
@@ -366,11 +370,18 @@ impl Authority {
         id: &HandoffId,
     ) -> Result<ShownHandoff, Refusal> {
         let (now, cx) = (self.0.host.now(), self.now());
-        self.0.store.read(|view| {
+        let (entry, shown) = self.0.store.read(|view| {
             let unknown = || Refusal::unknown("handoff", id);
             let handoff = view.handoff(id)?.filter(|h| may_see(who, h)).ok_or_else(unknown)?;
-            shown::of(&cx, view, &handoff, now)
-        })
+            let shown = shown::of(&cx, view, &handoff, now)?;
+            Ok::<_, Refusal>((handoff.entry, shown))
+        })?;
+        let (id, by) = (id.clone(), if who.is_some() { "principal" } else { "operator" });
+        self.commit(move |cx, _, moment| {
+            let what = ("handoff", id.as_str());
+            requests::texts_read(moment, &cx.installation, what, &entry, by)
+        })?;
+        Ok(shown)
     }
 }
 
@@ -380,6 +391,27 @@ fn may_see(who: Option<&SignedIn>, handoff: &Handoff) -> bool {
     who.is_none_or(|who| {
         handoff.principal == who.principal.alias || require(&who.roles, Deed::SeeActivity).is_ok()
     })
+}
+
+/// The taker's signed answer, if it gave one and the text is kept.
+pub(super) fn answer_of(view: &View<'_>, handoff: &Handoff) -> Result<Option<Json>, Refusal> {
+    let kind = match handoff.state {
+        HandoffState::Offered => return Ok(None),
+        HandoffState::Accepted => Kind::HandoffAccepted,
+        HandoffState::Rejected => Kind::HandoffRejected,
+    };
+    let task = Some(handoff.task.to_string());
+    let filter = Filter { task, kind: Some(kind), limit: MAX_HANDOFFS, ..Filter::default() };
+    let is_it = |leaf: &[u8]| {
+        let leaf = Json::parse(leaf, &JsonLimits::DEFAULT).ok()?;
+        let body = leaf.as_object()?.member("body")?.as_object()?.clone();
+        (body.member("handoff")?.as_str()? == handoff.id.as_str()).then_some(())
+    };
+    let entry = view.query(&filter)?.into_iter().find(|e| is_it(&e.leaf).is_some());
+    match entry {
+        Some(entry) => Ok(disclosed(view, &entry.id, "answer")?),
+        None => Ok(None),
+    }
 }
 
 fn by_hash(view: &View<'_>, hash: &Digest) -> Result<Stored<Handoff>, Refusal> {

@@ -228,6 +228,11 @@ impl super::Inner {
         std::iter::once(present).chain(former).filter_map(p256).collect()
     }
 
+    /// The key that signs identity tokens now.
+    pub(super) fn identity_key(&self) -> Option<AnyKey> {
+        self.present(Purpose::Identity)
+    }
+
     /// The key in force for `purpose`.
     fn present(&self, purpose: Purpose) -> Option<AnyKey> {
         let i = &self.installation;

@@ -11,10 +11,9 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use reqwest::Method;
 
-use super::login::Login;
 use super::parse::seconds;
+use super::place::{Place, text};
 use crate::args::{ApprovalsVerb, ApproverKeyVerb};
-use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile::{Algorithm, PrincipalKey};
 use crate::output::{Output, one_line};
@@ -25,22 +24,8 @@ mod batch;
 mod inbox;
 mod standing;
 
-/// Where waiting calls are read and decided.
-enum Place {
-    Here(Box<DataDir>),
-    At(Box<Login>),
-}
-
 impl Place {
-    fn get(login: &Login, path: &str) -> Result<Object, CliError> {
-        login.call(Method::GET, &format!("/api/v1{path}"), None)
-    }
-
-    fn post(login: &Login, path: &str, body: Object) -> Result<Object, CliError> {
-        login.call(Method::POST, &format!("/api/v1{path}"), Some(&body.into()))
-    }
-
-    fn show(&self, id: &ApprovalId) -> Result<Object, CliError> {
+    fn approval(&self, id: &ApprovalId) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => Ok(data.authority.approval_read(None, id)?.to_json()),
             Self::At(login) => Self::get(login, &format!("/approvals/{id}")),
@@ -93,10 +78,7 @@ pub(super) fn run(
     logins: Option<&Path>,
     out: Output,
 ) -> Result<(), CliError> {
-    let place = match at {
-        Some(at) => Place::At(Box::new(Login::read(at, logins)?)),
-        None => Place::Here(Box::new(DataDir::open(dir)?)),
-    };
+    let place = Place::open(at, dir, logins)?;
     match verb {
         ApprovalsVerb::List(args) => inbox::list(&place, *args, out),
         ApprovalsVerb::Metrics { since } => inbox::metrics(&place, seconds(&since)?, out),
@@ -126,10 +108,6 @@ pub(super) fn run(
         ApprovalsVerb::Key(verb) => key(verb, &place, out),
         ApprovalsVerb::Vouch { credential } => vouch(&place, &credential, out),
     }
-}
-
-fn text<'o>(object: &'o Object, name: &str) -> &'o str {
-    object.member(name).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The arguments of a suggestion as they are written on the command line.
@@ -192,7 +170,7 @@ fn recomputed(id: &ApprovalId, shown: &Object) -> Result<Recomputed, CliError> {
 }
 
 fn show(place: &Place, id: &ApprovalId, out: Output) -> Result<(), CliError> {
-    let shown = place.show(id)?;
+    let shown = place.approval(id)?;
     let recomputed = recomputed(id, &shown)?;
     let question = &recomputed.question;
     let (approve, deny) = (question.digest(Verdict::Approve), question.digest(Verdict::Deny));
@@ -263,7 +241,7 @@ struct Saying {
 
 fn say(place: &Place, saying: &Saying, key: &PrincipalKey, out: Output) -> Result<(), CliError> {
     let (id, verdict) = (&saying.id, saying.verdict);
-    let shown = place.show(id)?;
+    let shown = place.approval(id)?;
     let recomputed = recomputed(id, &shown)?;
     let signed = recomputed.question.sign(verdict, &*key.key).map_err(web::signing)?;
     let words = described(&shown, &recomputed);

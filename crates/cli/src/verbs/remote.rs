@@ -9,7 +9,8 @@ use reqwest::Method;
 use super::login::Login;
 use super::principal::read_public;
 use crate::args::{
-    AgentVerb, ClientVerb, DelegationVerb, GrantVerb, InstanceVerb, PrincipalVerb, RevokeArgs, Verb,
+    AgentVerb, ClientVerb, DelegationVerb, GrantVerb, HandoffVerb, InstanceVerb, PrincipalVerb,
+    RevokeArgs, Verb,
 };
 use crate::error::CliError;
 use crate::keyfile;
@@ -67,6 +68,8 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         | Verb::Approvals(_)
         | Verb::Client(_)
         | Verb::Grant(_)
+        | Verb::Handoff(HandoffVerb::List { .. } | HandoffVerb::Show { .. })
+        | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
         | Verb::Stop(_)

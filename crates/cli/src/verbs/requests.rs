@@ -9,12 +9,10 @@ use bailiwick_core::grant::Statement;
 use bailiwick_core::ids::RequestId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use reqwest::Method;
 
-use super::login::Login;
 use super::parse;
+use super::place::{Place, text};
 use crate::args::RequestsVerb;
-use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile::PrincipalKey;
 use crate::output::{Output, one_line};
@@ -24,37 +22,21 @@ use crate::web;
 /// Shown at most.
 const MOST: u32 = 200;
 
-/// Where requests are read and decided.
-enum Place {
-    Here(Box<DataDir>),
-    At(Box<Login>),
-}
-
 impl Place {
-    fn get(login: &Login, path: &str) -> Result<Object, CliError> {
-        login.call(Method::GET, &format!("/api/v1{path}"), None)
-    }
-
-    fn post(login: &Login, path: &str, body: Object) -> Result<Object, CliError> {
-        login.call(Method::POST, &format!("/api/v1{path}"), Some(&body.into()))
-    }
-
-    fn list(&self, all: bool) -> Result<Vec<Json>, CliError> {
+    fn requests(&self, all: bool) -> Result<Vec<Json>, CliError> {
         match self {
             Self::Here(data) => {
                 let found = data.authority.requests(None, all, MOST)?;
                 Ok(found.iter().map(|listed| listed.to_json().into()).collect())
             }
             Self::At(login) => {
-                let answer =
-                    Self::get(login, if all { "/requests?all=true" } else { "/requests" })?;
-                let list = answer.member("requests").and_then(Json::as_array);
-                Ok(list.unwrap_or_default().to_vec())
+                let path = if all { "/requests?all=true" } else { "/requests" };
+                Self::list_of(login, path, "requests")
             }
         }
     }
 
-    fn show(&self, id: &RequestId) -> Result<Object, CliError> {
+    fn request(&self, id: &RequestId) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => Ok(data.authority.request_read(None, id)?.to_json()),
             Self::At(login) => Self::get(login, &format!("/requests/{id}")),
@@ -112,10 +94,7 @@ pub(super) fn run(
     logins: Option<&Path>,
     out: Output,
 ) -> Result<(), CliError> {
-    let place = match at {
-        Some(at) => Place::At(Box::new(Login::read(at, logins)?)),
-        None => Place::Here(Box::new(DataDir::open(dir)?)),
-    };
+    let place = Place::open(at, dir, logins)?;
     match verb {
         RequestsVerb::List { all } => list(&place, all, out),
         RequestsVerb::Show { id } => show(&place, &RequestId::parse(&id)?, out),
@@ -133,17 +112,13 @@ pub(super) fn run(
     }
 }
 
-fn text<'o>(object: &'o Object, name: &str) -> &'o str {
-    object.member(name).and_then(Json::as_str).unwrap_or_default()
-}
-
 fn texts(object: &Object, name: &str) -> Vec<String> {
     let list = object.member(name).and_then(Json::as_array).unwrap_or_default();
     list.iter().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
 fn list(place: &Place, all: bool, out: Output) -> Result<(), CliError> {
-    let found = place.list(all)?;
+    let found = place.requests(all)?;
     let columns = ["request", "agent", "workflow", "principal", "state", "expires"];
     let rows: Vec<Vec<String>> = found
         .iter()
@@ -188,7 +163,7 @@ fn described(shown: &Object) -> String {
 }
 
 fn show(place: &Place, id: &RequestId, out: Output) -> Result<(), CliError> {
-    let shown = place.show(id)?;
+    let shown = place.request(id)?;
     let words = described(&shown);
     let waits = text(&shown, "state") == "pending";
     out.result(shown, words);
@@ -234,7 +209,7 @@ fn grant(
     lesser: &Lesser,
     out: Output,
 ) -> Result<(), CliError> {
-    let shown = place.show(id)?;
+    let shown = place.request(id)?;
     let prepared = place.prepare(id, key, lesser)?;
     let statement = &prepared.statement;
     is_answer(statement, id, key, &shown, lesser)?;

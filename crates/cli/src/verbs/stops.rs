@@ -1,7 +1,5 @@
 //! `stop`, `stops` and `resume`: the stop button.
 
-use std::path::Path;
-
 use bailiwick_authority::Sayer;
 use bailiwick_core::approval::Signed;
 use bailiwick_core::crypto::{Digest, from_base64url};
@@ -10,11 +8,9 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Disclosure;
 use bailiwick_core::stop::{Resumption, StopTarget};
 use bailiwick_core::time::Timestamp;
-use reqwest::Method;
 
-use super::login::Login;
+use super::place::{Place, text};
 use crate::args::{ResumeArgs, StopArgs, StopsVerb};
-use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::host;
 use crate::keyfile::PrincipalKey;
@@ -28,24 +24,7 @@ const MOST: u32 = 200;
 /// differ.
 const SIGNED_SECONDS: i64 = 300;
 
-/// Where things are stopped and resumed.
-pub(super) enum Place {
-    Here(Box<DataDir>),
-    At(Box<Login>),
-}
-
 impl Place {
-    pub(super) fn open(
-        at: Option<&str>,
-        dir: &Path,
-        logins: Option<&Path>,
-    ) -> Result<Self, CliError> {
-        Ok(match at {
-            Some(at) => Self::At(Box::new(Login::read(at, logins)?)),
-            None => Self::Here(Box::new(DataDir::open(dir)?)),
-        })
-    }
-
     fn stop(&self, target: &StopTarget, reason: &str) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => {
@@ -57,30 +36,28 @@ impl Place {
             }
             Self::At(login) => {
                 let body = Object::new().with("target", target).with("reason", reason);
-                login.call(Method::POST, "/api/v1/stops", Some(&body.into()))
+                Self::post(login, "/stops", body)
             }
         }
     }
 
-    fn list(&self, all: bool) -> Result<Vec<Json>, CliError> {
+    fn stops(&self, all: bool) -> Result<Vec<Json>, CliError> {
         match self {
             Self::Here(data) => {
                 let found = data.authority.stops(all, MOST)?;
                 Ok(found.iter().map(|listed| listed.to_json().into()).collect())
             }
             Self::At(login) => {
-                let path = if all { "/api/v1/stops?all=true" } else { "/api/v1/stops" };
-                let answer = login.call(Method::GET, path, None)?;
-                let list = answer.member("stops").and_then(Json::as_array);
-                Ok(list.unwrap_or_default().to_vec())
+                let path = if all { "/stops?all=true" } else { "/stops" };
+                Self::list_of(login, path, "stops")
             }
         }
     }
 
-    fn show(&self, id: &StopId) -> Result<Object, CliError> {
+    fn stop_shown(&self, id: &StopId) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => Ok(data.authority.stop_shown(None, id)?.to_json()),
-            Self::At(login) => login.call(Method::GET, &format!("/api/v1/stops/{id}"), None),
+            Self::At(login) => Self::get(login, &format!("/stops/{id}")),
         }
     }
 
@@ -103,15 +80,10 @@ impl Place {
                 let body = Object::new()
                     .with("signed", signed)
                     .with("expires_at", resumption.expires.seconds());
-                let path = format!("/api/v1/stops/{id}/resumptions");
-                login.call(Method::POST, &path, Some(&body.into()))
+                Self::post(login, &format!("/stops/{id}/resumptions"), body)
             }
         }
     }
-}
-
-fn text<'o>(object: &'o Object, name: &str) -> &'o str {
-    object.member(name).and_then(Json::as_str).unwrap_or_default()
 }
 
 pub(super) fn stop(args: &StopArgs, place: &Place, out: Output) -> Result<(), CliError> {
@@ -139,7 +111,7 @@ pub(super) fn stops(verb: StopsVerb, place: &Place, out: Output) -> Result<(), C
     match verb {
         StopsVerb::List { all } => list(place, all, out),
         StopsVerb::Show { id } => {
-            let shown = place.show(&StopId::parse(&id)?)?;
+            let shown = place.stop_shown(&StopId::parse(&id)?)?;
             let words = described(&shown);
             let stands = text(&shown, "state") == "stands";
             out.result(shown, words);
@@ -152,7 +124,7 @@ pub(super) fn stops(verb: StopsVerb, place: &Place, out: Output) -> Result<(), C
 }
 
 fn list(place: &Place, all: bool, out: Output) -> Result<(), CliError> {
-    let found = place.list(all)?;
+    let found = place.stops(all)?;
     let columns = ["stop", "target", "state", "by", "principal", "stopped", "reason"];
     let rows: Vec<Vec<String>> = found
         .iter()
@@ -232,7 +204,7 @@ fn recomputed(id: &StopId, shown: &Object, expires: Timestamp) -> Result<Resumpt
 pub(super) fn resume(args: &ResumeArgs, place: &Place, out: Output) -> Result<(), CliError> {
     let id = StopId::parse(&args.id)?;
     let key = PrincipalKey::read(&args.key)?;
-    let shown = place.show(&id)?;
+    let shown = place.stop_shown(&id)?;
     let expires = Timestamp::from_seconds(host::now().seconds()).plus_seconds(SIGNED_SECONDS);
     let resumption = recomputed(&id, &shown, expires)?;
     let signed = resumption.sign(&*key.key).map_err(web::signing)?;

@@ -57,6 +57,12 @@ fn trust() -> Trust {
                 not_after: Some(Timestamp::from_seconds(3_000)),
             },
         }],
+        identities: vec![IdentityIssuer {
+            issuer: "http://localhost:4000".into(),
+            trust_domain: "localhost".into(),
+            key: bailiwick_core::crypto::fresh_p256().public_key(),
+            validity: Validity::default(),
+        }],
     }
 }
 

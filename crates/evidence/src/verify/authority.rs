@@ -127,11 +127,9 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
     ensure(stated.len() == chain.len(), CHECK, || {
         format!("the decision names {} hops, the chain has {} tokens", stated.len(), chain.len())
     })?;
-    stated
-        .iter()
-        .zip(chain)
-        .enumerate()
-        .map(|(i, (stated, token))| {
+    let mut hops: Vec<Enrolled> = Vec::with_capacity(chain.len());
+    for (i, (stated, token)) in stated.iter().zip(chain).enumerate() {
+        let mut hop = {
             let at = |found: String| Failure::new(CHECK, format!("hop {i}: {found}"));
             let instance = stated
                 .as_object()
@@ -157,12 +155,21 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
             ensure(holder == enrolled.holder, CHECK, || {
                 format!("hop {i}: the token's key is not the one that the instance enrolled")
             })?;
-            ensure(super::states_hop(stated, &enrolled.hop), CHECK, || {
-                format!("hop {i}: the decision states another agent or guarantee")
+            enrolled
+        };
+        let handoff = stated.as_object().and_then(|o| o.member("handoff")?.as_str());
+        if let Some(handoff) = handoff {
+            let giver = hops.last().ok_or_else(|| {
+                Failure::new(Check::Peers, "the first hop took the task over from nobody")
             })?;
-            Ok(enrolled)
-        })
-        .collect()
+            super::peers::take_over(case, handoff, token, giver, &mut hop)?;
+        }
+        ensure(super::states_hop(stated, &hop.hop), CHECK, || {
+            format!("hop {i}: the decision states another agent or guarantee")
+        })?;
+        hops.push(hop);
+    }
+    Ok(hops)
 }
 
 fn holder(form: Form, token: &str) -> Result<Thumbprint, Denial> {

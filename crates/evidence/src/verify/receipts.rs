@@ -143,6 +143,9 @@ fn required(of: &Opened) -> &'static [&'static str] {
         }
         Kind::GrantRecorded => &["statement", "signature"],
         Kind::InstanceEnrolled => &["enrolment"],
+        Kind::HandoffAccepted => &["answer"],
+        Kind::HandoffOffered => &["offer"],
+        Kind::PeerHandshake => &["handshake"],
         Kind::CredentialAdded
             if of.body("credential_kind").and_then(Json::as_str) == Some("login") =>
         {
@@ -231,6 +234,28 @@ impl Receipts {
     pub(super) fn by_id(&self, check: Check, kind: Kind, id: &str) -> Result<&Opened, Failure> {
         let found = self.opened.iter().find(|o| o.entry.kind == kind && o.id().as_str() == id);
         found.ok_or_else(|| Failure::new(check, format!("no receipt `{}` `{id}`", kind.as_str())))
+    }
+
+    /// The only entry of this kind whose body has this member.
+    pub(super) fn stating(
+        &self,
+        check: Check,
+        kind: Kind,
+        (member, value): (&str, &str),
+    ) -> Result<&Opened, Failure> {
+        let is_it = |o: &&Opened| {
+            o.entry.kind == kind && o.body(member).and_then(Json::as_str) == Some(value)
+        };
+        let mut found = self.opened.iter().filter(is_it);
+        let kind = kind.as_str();
+        let first = found.next();
+        let first = first.ok_or_else(|| {
+            Failure::new(check, format!("no receipt `{kind}` of {member} `{value}`"))
+        })?;
+        ensure(found.next().is_none(), check, || {
+            format!("two receipts `{kind}` of {member} `{value}`")
+        })?;
+        Ok(first)
     }
 
     /// Where somebody vouched for a credential.

@@ -611,5 +611,6 @@ pub fn trust() -> Trust {
         audiences: vec![AUDIENCE.into()],
         approvers: None,
         id_tokens: vec![],
+        identities: vec![],
     }
 }

@@ -5,7 +5,8 @@ use bailiwick_core::approval::{Batch, Signed, SignedBatch, Verdict};
 use bailiwick_core::ids::ApprovalId;
 use bailiwick_core::json::{Json, Object};
 
-use super::{Place, described, recomputed, text};
+use super::super::place::{Place, text};
+use super::{described, recomputed};
 use crate::error::CliError;
 use crate::keyfile::PrincipalKey;
 use crate::output::Output;
@@ -22,7 +23,7 @@ pub(super) fn approve(
     let mut words = Vec::with_capacity(ids.len());
     let mut digests = Vec::with_capacity(ids.len());
     for id in ids {
-        let shown = place.show(id)?;
+        let shown = place.approval(id)?;
         let recomputed = recomputed(id, &shown)?;
         digests.push(recomputed.question.digest(Verdict::Approve));
         words.push(described(&shown, &recomputed));

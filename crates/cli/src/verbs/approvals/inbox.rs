@@ -4,7 +4,7 @@ use bailiwick_authority::InboxQuery;
 use bailiwick_core::json::{Json, Object};
 use url::form_urlencoded::Serializer;
 
-use super::{Place, text};
+use super::super::place::{Place, text};
 use crate::args::ListArgs;
 use crate::error::CliError;
 use crate::output::{Output, one_line};

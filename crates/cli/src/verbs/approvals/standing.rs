@@ -10,7 +10,8 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::scope::{ArgumentRules, Scope};
 
-use super::{Place, Recomputed, described, recomputed, text};
+use super::super::place::{Place, text};
+use super::{Recomputed, described, recomputed};
 use crate::args::{StandingArgs, StandingVerb};
 use crate::error::CliError;
 use crate::host;
@@ -119,7 +120,7 @@ fn refused(e: &TermsError) -> CliError {
 fn approve(place: &Place, args: StandingArgs, out: Output) -> Result<(), CliError> {
     let id = ApprovalId::parse(&args.id)?;
     let key = PrincipalKey::read(&args.key)?;
-    let shown = place.show(&id)?;
+    let shown = place.approval(&id)?;
     let recomputed = recomputed(&id, &shown)?;
     let terms = offered(&args, &shown, &recomputed)?;
     let state = place.stand(&id, &terms, &key, args.note)?;
