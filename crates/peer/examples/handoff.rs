@@ -47,7 +47,8 @@ impl Host for Machine {
 fn keys(file: &str) -> Result<Keys, Failure> {
     let json = Json::parse(&std::fs::read(file)?, &JsonLimits::DEFAULT)?;
     let o = json.as_object().ok_or("no key file")?;
-    let text = |o: &Object, member: &str| o.member(member).and_then(Json::as_str).map(str::to_owned);
+    let text =
+        |o: &Object, member: &str| o.member(member).and_then(Json::as_str).map(str::to_owned);
     let bytes = |text: Option<String>| text.as_deref().and_then(from_base64url);
     let holder = o.member("holder").and_then(Json::as_object).ok_or("no holder key")?;
     let seed: [u8; 32] =
@@ -105,7 +106,8 @@ async fn main() -> Result<(), Failure> {
     let mut meeting = giver.greet(&url, &audience, "decide on a refund").await?;
     println!("giver: met {} ({})", meeting.peer().spiffe_id, meeting.peer().guarantee);
     let chain = Json::parse(&std::fs::read(chain)?, &JsonLimits::DEFAULT)?;
-    let chain = chain.as_object().and_then(|o| o.member("aat_chain")?.as_array()).ok_or("no chain")?;
+    let chain =
+        chain.as_object().and_then(|o| o.member("aat_chain")?.as_array()).ok_or("no chain")?;
     let chain: Vec<String> = chain.iter().filter_map(|t| t.as_str().map(str::to_owned)).collect();
     let leaf = Seen::parse(chain.last().ok_or("no chain")?, &ChainLimits::DEFAULT)
         .map_err(|denial| denial.to_string())?;
@@ -130,7 +132,12 @@ async fn main() -> Result<(), Failure> {
     if matches!(stands, Stands::Accepted | Stands::Returned) {
         let back = handed.returned(Duration::from_secs(30)).await?;
         for claim in back.claims {
-            println!("giver: {} says ({}): {}", claim.speaker, claim.grade.as_str(), claim.statement);
+            println!(
+                "giver: {} says ({}): {}",
+                claim.speaker,
+                claim.grade.as_str(),
+                claim.statement
+            );
         }
     }
     Ok(taking.await??)

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bailiwick_core::aat::verify::Anchors;
 use bailiwick_core::crypto::{Digest, P256SigningKey, base64url};
+use bailiwick_core::guarantee::Grade;
 use bailiwick_core::ids::InstanceId;
 use bailiwick_core::jose::{self, JwkSet, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_core::guarantee::Grade;
 use bailiwick_core::peer::record::Record;
 use bailiwick_core::peer::returned::Status;
 use bailiwick_core::time::Timestamp;

@@ -173,9 +173,15 @@ impl PeerError {
             Self::Delegation(denial) => denial.reason.remedy(),
             Self::NoDelegation => "hand over from a chain as it was issued, root first",
             Self::Refused { remedy, .. } => remedy,
-            Self::Away { who: Who::Authority, .. } => "check that the authority runs, and try again",
-            Self::Away { who: Who::Peer, .. } => "check that the peer runs and where, and try again",
-            Self::Unexpected { .. } => "check the address, and that both sides run fitting versions",
+            Self::Away { who: Who::Authority, .. } => {
+                "check that the authority runs, and try again"
+            }
+            Self::Away { who: Who::Peer, .. } => {
+                "check that the peer runs and where, and try again"
+            }
+            Self::Unexpected { .. } => {
+                "check the address, and that both sides run fitting versions"
+            }
             Self::NotLoopback { .. } => "reach a peer elsewhere over mutual TLS",
             Self::Anchors { .. } => "write the anchors as the peer plane's documentation has them",
             Self::Malformed { .. } => "send the message as the peer plane's documentation has it",

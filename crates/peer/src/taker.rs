@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use bailiwick_core::crypto::{Digest, base64url};
-use bailiwick_core::ids::TaskId;
 use bailiwick_core::guarantee::Guarantee;
+use bailiwick_core::ids::TaskId;
 use bailiwick_core::peer::Channel;
 use bailiwick_core::peer::claim::Claim;
 use bailiwick_core::peer::handoff::{Answer, HandoffError, Offer, Offered, Taker as Side};
@@ -284,8 +284,8 @@ fn graded(offer: &Offer, view: HandoffView) -> Result<Vec<Graded>, PeerError> {
     let is_of = |(graded, claim): (&Graded, &Claim)| {
         graded.statement == claim.statement && graded.speaker == claim.speaker
     };
-    let all = view.claims.len() == offer.claims.len()
-        && view.claims.iter().zip(&offer.claims).all(is_of);
+    let all =
+        view.claims.len() == offer.claims.len() && view.claims.iter().zip(&offer.claims).all(is_of);
     if all {
         Ok(view.claims)
     } else {

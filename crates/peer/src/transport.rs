@@ -41,11 +41,8 @@ pub trait Exchange: Send + Sync {
     ///
     /// # Errors
     /// [`PeerError::Away`].
-    fn post<'a>(
-        &'a self,
-        path: &'a str,
-        body: Vec<u8>,
-    ) -> BoxFuture<'a, Result<Answer, PeerError>>;
+    fn post<'a>(&'a self, path: &'a str, body: Vec<u8>)
+    -> BoxFuture<'a, Result<Answer, PeerError>>;
 }
 
 /// Plain HTTP within this machine: it proves nothing, and the guarantee is

@@ -206,7 +206,8 @@ fn opening() -> Object {
 }
 
 fn no_chain(id: &Json) -> Json {
-    let (code, reason) = ("no-delegation", "there is no delegation yet, so no tool server is reached");
+    let (code, reason) =
+        ("no-delegation", "there is no delegation yet, so no tool server is reached");
     let data = Object::new()
         .with("code", code)
         .with("reason", reason)

@@ -225,8 +225,7 @@ fn an_offer_is_rejected_with_a_reason_and_the_latest_that_is_taken_counts() {
     // Two tasks at once: the one that was taken last, and no mixture.
     let mut other = offering("two");
     other["arguments"] = json!({"order_id": 10073});
-    let (one, two) =
-        (a.done("handoff_offer", offering("one")), a.done("handoff_offer", other));
+    let (one, two) = (a.done("handoff_offer", offering("one")), a.done("handoff_offer", other));
     b.done("handoff_accept", json!({"handoff": one["handoff"]}));
     b.done("handoff_accept", json!({"handoff": two["handoff"]}));
     assert_eq!(b.done("whoami", json!({}))["delegation"]["handoff"], two["handoff"]);

@@ -74,8 +74,7 @@ pub(crate) fn serve(
     path: &Path,
 ) -> Result<impl Future<Output = ()> + Send + use<>, CliError> {
     let (listener, place) = bind(path)?;
-    let router =
-        Router::new().route("/{operation}", post(answer)).with_state(Arc::clone(peers));
+    let router = Router::new().route("/{operation}", post(answer)).with_state(Arc::clone(peers));
     Ok(async move {
         let _place = place;
         if let Err(error) = axum::serve(listener, router).await {
@@ -94,7 +93,11 @@ async fn answer(
     }
     let asked = async {
         let malformed = || {
-            Told::new("request-malformed", "the body is no JSON object", "send the arguments as JSON")
+            Told::new(
+                "request-malformed",
+                "the body is no JSON object",
+                "send the arguments as JSON",
+            )
         };
         let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST).await;
         let body = body.map_err(|_| malformed())?;

@@ -15,8 +15,8 @@ use bailiwick_core::peer::returned::Status;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::time::Timestamp;
 use bailiwick_peer::{
-    Context, Credentials, Graded, Handed, HandoffView, PeerError, Proposal, Received, Stands, Taken,
-    Taker,
+    Context, Credentials, Graded, Handed, HandoffView, PeerError, Proposal, Received, Stands,
+    Taken, Taker,
 };
 
 use super::asked::Asked;
@@ -80,9 +80,8 @@ fn extended(mut object: Object, with: &Object) -> Object {
 fn offered(received: &Received) -> Json {
     let offer = received.offer();
     let context = list(received.context(), |piece| {
-        let context = Object::new()
-            .with("source", piece.source.as_str())
-            .with("label", piece.label.as_str());
+        let context =
+            Object::new().with("source", piece.source.as_str()).with("label", piece.label.as_str());
         match std::str::from_utf8(&piece.bytes) {
             Ok(text) => context.with("text", text).into(),
             Err(_) => context.with("base64url", base64url(&piece.bytes)).into(),
@@ -145,7 +144,11 @@ impl Peers {
             "handoff_status" => self.status(arguments).await,
             "handoff_accept" => self.accept(arguments).await,
             "handoff_return" => self.give_back(arguments).await,
-            _ => Err(Told::new("operation-unknown", "there is no such operation", "ask for one that is listed")),
+            _ => Err(Told::new(
+                "operation-unknown",
+                "there is no such operation",
+                "ask for one that is listed",
+            )),
         }
     }
 
@@ -267,8 +270,11 @@ impl Peers {
         let part = match asked.object("scope")? {
             Some(scope) => scope,
             None => {
-                let tools: Vec<String> =
-                    asked.texts("tools")?.into_iter().map(|tool| self.tool_id(tool, &all)).collect();
+                let tools: Vec<String> = asked
+                    .texts("tools")?
+                    .into_iter()
+                    .map(|tool| self.tool_id(tool, &all))
+                    .collect();
                 let fixed = asked.object("arguments")?.unwrap_or_default();
                 narrowed(&tools, &fixed, &all)?.0
             }
@@ -286,8 +292,17 @@ impl Peers {
 
     async fn offer(&self, arguments: &Object) -> Result<Object, Told> {
         let known = [
-            "agent", "url", "purpose", "tools", "arguments", "scope", "seconds", "context",
-            "claims", "constraints", "wait_seconds",
+            "agent",
+            "url",
+            "purpose",
+            "tools",
+            "arguments",
+            "scope",
+            "seconds",
+            "context",
+            "claims",
+            "constraints",
+            "wait_seconds",
         ];
         let asked = Asked::new(arguments, &known)?;
         let credentials = self.instance.credentials().await?;
@@ -315,9 +330,8 @@ impl Peers {
         let patience = wait(asked.seconds("wait_seconds")?, WAIT);
         let (id, url) = self.peer(&credentials, &asked.needed("agent")?, asked.text("url")?)?;
         let mut meeting = self.instance.greet(&url, &id, &proposal.purpose).await?;
-        let permits = list(scope_text(&proposal.scope).lines().skip(1), |line| {
-            Json::from(line.trim_start())
-        });
+        let permits =
+            list(scope_text(&proposal.scope).lines().skip(1), |line| Json::from(line.trim_start()));
         let mut handed = meeting.offer(proposal).await?;
         self.remember(handed.clone());
         match handed.answered(patience).await {
@@ -421,7 +435,9 @@ impl Peers {
         let offers = list(&taker.waiting(), offered);
         let next = match offers.is_empty() {
             true => "nobody offered anything; call it again to wait on",
-            false => "take one over with {\"handoff\": …}, or say why not with {\"handoff\": …, \"reject\": …}",
+            false => {
+                "take one over with {\"handoff\": …}, or say why not with {\"handoff\": …, \"reject\": …}"
+            }
         };
         Object::new().with("offers", offers).with("next", next)
     }
