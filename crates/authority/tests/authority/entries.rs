@@ -87,7 +87,7 @@ fn enrolment(world: &World) -> Json {
 }
 
 /// Writes what a rule decided on, as the service does.
-fn write<T>(world: &World, plan: Plan<T>) {
+pub(crate) fn write<T>(world: &World, plan: Plan<T>) {
     let maker = installation().makers[0].id.clone();
     let steps = plan.steps;
     let done = world.authority.store().write(move |tx| -> Result<(), StoreError> {
@@ -425,6 +425,7 @@ fn the_authority_writes_the_golden_entries() {
     stands(&world, &a.principal(&principal("user:owner")).unwrap().row.alias);
     asking_for_more(&world, &instance, &prepared.statement);
     collect(&world, &mut found);
+    collect(&crate::handoffs::played(), &mut found);
 
     for kind in Kind::ALL.iter().filter(|kind| !ELSEWHERE.contains(kind)) {
         let name = kind.as_str();

@@ -577,3 +577,123 @@ fn instances_report_whom_they_turned_away_a_few_times_a_minute() {
     let read: Result<_, bailiwick_store::StoreError> = a.store().read(|view| view.query(&filter));
     assert_eq!(read.unwrap().len(), usize::from(MAX_REFUSALS));
 }
+
+/// A handshake that was made once: its ES256 signatures are others each time.
+fn frozen() -> (Record, Vec<Anchor>) {
+    let path = crate::golden::folder().join("../handshake.json");
+    if std::env::var_os("BAILIWICK_WRITE_VECTORS").is_some_and(|v| v == "1") && !path.exists() {
+        let desk = Desk::new();
+        let anchor = desk.anchors().remove(0);
+        let (kid, key) = anchor.keys[0].clone();
+        let VerifyingKey::P256(key) = key else { panic!("identity keys are on P-256") };
+        let file = Object::new()
+            .with("trust_domain", "example.test")
+            .with("issuer", URL)
+            .with("kid", kid)
+            .with("jwk", key.to_jwk())
+            .with("handshake", desk.shake(&desk.a, &desk.b).to_json());
+        std::fs::write(&path, format!("{}\n", Json::from(file).canonical())).unwrap();
+    }
+    let file = json(std::fs::read_to_string(path).unwrap().trim_end());
+    let file = file.as_object().unwrap();
+    let text = |member: &str| file.member(member).unwrap().as_str().unwrap().to_owned();
+    let jwk = file.member("jwk").unwrap().as_object().unwrap();
+    let anchor = Anchor {
+        trust_domain: text("trust_domain"),
+        issuer: text("issuer"),
+        keys: vec![(text("kid"), VerifyingKey::from_jwk(jwk).unwrap())],
+        max_guarantee: Guarantee::Attested,
+    };
+    (Record::read(file.member("handshake").unwrap()).unwrap(), vec![anchor])
+}
+
+/// A world in which one handoff went its whole way, from fixed values.
+pub(crate) fn played() -> World {
+    use bailiwick_authority::host::Moment;
+    use bailiwick_authority::rules::handoffs::{self, Offering, Side, child};
+    use bailiwick_core::peer::handoff::{Answered, Offered};
+
+    let world = World::desk();
+    let issued = world.delegate();
+    let (record, anchors) = frozen();
+    let proven = record.verify(&anchors, world.now()).unwrap();
+    let derived = world.derive(&issued.token, A, B);
+    let verified = world.call(&[&issued.token, &derived], B).unwrap();
+    let (chain, facts) = (verified.chain(), verified.facts());
+    let side = |hop: usize| Side {
+        agent: facts.hops[hop].agent.clone(),
+        instance: facts.hops[hop].instance.clone(),
+    };
+    let (from, to) = (side(0), side(1));
+    let (giver, taker) = (proven.initiator(), proven.responder());
+    let offer = Offer {
+        id: HandoffId::mint(world.now(), [7; 10]),
+        from: giver.spiffe_id.clone(),
+        to: taker.spiffe_id.clone(),
+        holder: taker.holder.thumbprint(),
+        handshake: proven.transcript(),
+        challenge: [8; 32],
+        task: issued.task.clone(),
+        purpose: "look the order up".to_owned(),
+        leaf: chain.leaf_hash(),
+        context: vec![],
+        claims: vec![Claim {
+            statement: "the parcel arrived broken".to_owned(),
+            speaker: giver.spiffe_id.clone(),
+            provenance: Provenance::None,
+        }],
+        constraints: vec![],
+        guarantee: Guarantee::Jwt,
+        issued_at: world.now().seconds(),
+        expires_at: world.now().seconds() + 120,
+    };
+    let signed = offer.sign(&key(A)).unwrap();
+    let child = child(chain, facts).unwrap();
+    let offered = Offered::witness(&signed, &proven, &child, world.now()).unwrap();
+    let (moment, at) = (Moment::of(&*world.host), installation());
+    let step = handoffs::handshake(&moment, &at, &record, &proven, (&from, &to)).unwrap();
+    crate::entries::write(&world, bailiwick_authority::plan::Plan::one(step, ()));
+    let offering = Offering {
+        offered: &offered,
+        signed: &signed,
+        chain,
+        tokens: &[issued.token.clone(), derived.clone()],
+        facts,
+        from: &from,
+        to: &to,
+        workflow: &bailiwick_policy::Workflow::parse(WORKFLOW).unwrap(),
+        policies: &bailiwick_policy::Policies::enforcing(
+            bailiwick_policy::Bundle::guardrails().unwrap(),
+        ),
+        grades: &[Grade::Signed],
+        flood: (0, 0),
+    };
+    let plan = handoffs::offer(&moment, &at, &offering).unwrap();
+    let row = plan.outcome.clone();
+    crate::entries::write(&world, plan);
+    let read: Result<_, bailiwick_store::StoreError> =
+        world.authority.store().read(|view| view.handshake(&proven.transcript()));
+    let shaken = read.unwrap().unwrap();
+    let answer = |answer: Answer| {
+        let signed = answered(&signed, &answer, Guarantee::Jwt, B, world.now());
+        let said = Answered { answer, guarantee: Guarantee::Jwt };
+        handoffs::answer(&moment, &at, &row, &shaken, &said, &signed).unwrap()
+    };
+    // Its entry alone: one handoff is answered once.
+    let mut rejected = answer(Answer::Rejected { reason: "not mine".to_owned() });
+    for step in &mut rejected.steps {
+        step.row = None;
+    }
+    crate::entries::write(&world, rejected);
+    let accepted = answer(Answer::Accepted);
+    let row = accepted.outcome.clone();
+    crate::entries::write(&world, accepted);
+    let back = Return { handoff: row.hash, status: Status::Done, claims: vec![] };
+    let signed = back.sign(world.now(), &key(B)).unwrap();
+    let told = (&back, [].as_slice());
+    crate::entries::write(&world, handoffs::returned(&moment, &at, &row, told, &signed).unwrap());
+    let stranger = "spiffe://example.test/agent/order-reader2/i-1";
+    let refused = handoffs::refused(&moment, &at, &to, "peer-unregistered", stranger).unwrap();
+    crate::entries::write(&world, refused);
+    world
+}

@@ -60,10 +60,20 @@ fn trust() -> Trust {
         identities: vec![IdentityIssuer {
             issuer: "http://localhost:4000".into(),
             trust_domain: "localhost".into(),
-            key: bailiwick_core::crypto::fresh_p256().public_key(),
+            key: identity_key(),
             validity: Validity::default(),
         }],
     }
+}
+
+/// The key of RFC 7517 §A.1.
+fn identity_key() -> bailiwick_core::crypto::P256PublicKey {
+    let jwk = Object::new()
+        .with("kty", "EC")
+        .with("crv", "P-256")
+        .with("x", "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4")
+        .with("y", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM");
+    bailiwick_core::crypto::P256PublicKey::from_jwk(&jwk).unwrap()
 }
 
 fn text(trust: &Trust) -> String {
