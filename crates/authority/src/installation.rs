@@ -7,6 +7,7 @@ use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ids::{AgentId, OrgId, ServerName};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_evidence::trust::Role;
+use bailiwick_svid::SvidAuthority;
 use bailiwick_tlog::LogKey;
 use url::{Host, Url};
 
@@ -80,6 +81,8 @@ pub struct Keys {
     pub identity: Arc<IdentitySigningKey>,
     /// Signs snapshots of the revocations.
     pub snapshot: Arc<dyn Signer + Send + Sync>,
+    /// Signs X.509-SVIDs; with its certificate and those of keys before it.
+    pub svid: Arc<SvidAuthority>,
 }
 
 impl std::fmt::Debug for Keys {

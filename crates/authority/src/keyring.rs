@@ -29,12 +29,20 @@ pub enum Purpose {
     Issuer,
     /// Signs snapshots of the revocations.
     Snapshot,
+    /// Signs X.509-SVIDs (ES256).
+    Svid,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] =
-        [Self::AuthorityMaker, Self::GatewayMaker, Self::Identity, Self::Issuer, Self::Snapshot];
+    pub const ALL: [Self; 6] = [
+        Self::AuthorityMaker,
+        Self::GatewayMaker,
+        Self::Identity,
+        Self::Issuer,
+        Self::Snapshot,
+        Self::Svid,
+    ];
 
     /// Its name.
     #[must_use]
@@ -45,6 +53,7 @@ impl Purpose {
             Self::Identity => "identity",
             Self::Issuer => "issuer",
             Self::Snapshot => "snapshot",
+            Self::Svid => "svid",
         }
     }
 
@@ -55,7 +64,7 @@ impl Purpose {
     }
 }
 
-/// A public key: Ed25519, or P-256 for identity tokens.
+/// A public key: Ed25519, or P-256 for identity tokens and SVIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnyKey {
     /// Ed25519 (RFC 8037).
@@ -94,7 +103,7 @@ impl AnyKey {
     #[must_use]
     pub fn read(purpose: Purpose, jwk: &Object) -> Option<Self> {
         let key = match purpose {
-            Purpose::Identity => Self::P256(IdentityKey::from_jwk(jwk).ok()?),
+            Purpose::Identity | Purpose::Svid => Self::P256(IdentityKey::from_jwk(jwk).ok()?),
             _ => Self::Ed25519(PublicKey::from_jwk(jwk).ok()?),
         };
         (key.to_jwk() == *jwk).then_some(key)
@@ -106,6 +115,15 @@ impl AnyKey {
         match self {
             Self::Ed25519(key) => Some(*key),
             Self::P256(_) => None,
+        }
+    }
+
+    /// The P-256 key, if it is one.
+    #[must_use]
+    pub const fn p256(&self) -> Option<IdentityKey> {
+        match self {
+            Self::P256(key) => Some(*key),
+            Self::Ed25519(_) => None,
         }
     }
 }

@@ -278,6 +278,18 @@ pub enum Refusal {
         /// What is wrong.
         what: &'static str,
     },
+    /// A request for SVIDs whose certificate request is not acceptable.
+    #[error("the certificate request is not acceptable: {what}")]
+    SvidRequest {
+        /// What is wrong.
+        what: String,
+    },
+    /// SVIDs that cannot be made.
+    #[error("the SVIDs cannot be made: {what}")]
+    SvidIssue {
+        /// Why.
+        what: String,
+    },
     /// The key serves somebody else already.
     #[error("the key is already the {whose}'s")]
     KeyTaken {

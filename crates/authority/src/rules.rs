@@ -38,7 +38,7 @@
 //! | `handoff.offered` | principal, agent, instance (the giver), workflow, task, grant, delegation (the child) | `handoff`, `hash`, `transcript`, `from`, `to`, `holder`, `root`, `parent`, `leaf`, `guarantee`, `claims` (their grades), `expires`, `row` | `offer`, `chain` |
 //! | `handoff.accepted`, `handoff.rejected` | the same, of the taker | `handoff`, `hash`, `from`, `to`, `guarantee`, `row` | `answer` |
 //! | `handoff.returned` | the same, of the taker | `handoff`, `hash`, `status`, `claims` (their grades), `row` | `return` |
-//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after` | |
+//! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after`; of SVIDs `x509` with `authority` (thumbprint) and `serial` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
@@ -82,6 +82,7 @@ pub mod roles;
 pub mod standings;
 pub mod stops;
 pub mod suggestions;
+pub mod svids;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;

@@ -58,6 +58,7 @@ mod standings;
 mod statuses;
 mod stops;
 mod tokens;
+mod trust_bundle;
 mod vault;
 mod webhooks;
 
@@ -325,6 +326,12 @@ impl Inner {
             return Err(Refusal::Installation {
                 member: "keys",
                 expected: "a key of its own for snapshots",
+            });
+        }
+        if keys.svid.public_key() == keys.identity.public_key() {
+            return Err(Refusal::Installation {
+                member: "keys",
+                expected: "a key of its own for SVIDs",
             });
         }
         let (installation, parsed) = (Arc::new(installation), ceilings.workflows());

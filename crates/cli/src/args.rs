@@ -18,6 +18,7 @@ mod running;
 mod setup;
 mod standings;
 mod stops;
+mod svid;
 mod vault;
 mod webhook;
 mod workflows;
@@ -35,6 +36,7 @@ pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
+pub(crate) use svid::SvidArgs;
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use webhook::WebhookVerb;
 pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
@@ -365,6 +367,10 @@ pub(crate) struct ConnectArgs {
     /// endpoint that the client is given.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Serve the SPIFFE Workload API on this socket besides, to processes of your user; its folder
+    /// is for you alone.
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) workload_api: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
     #[command(flatten)]

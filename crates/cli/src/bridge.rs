@@ -31,7 +31,7 @@ mod way;
 pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};
 pub(crate) use door::Door;
 pub(crate) use http::Side;
-pub(crate) use peers::{CONNECTIONS as PEER_CONNECTIONS, Peers, serve_api as serve_peer_api};
+pub(crate) use peers::{Peers, serve_api as serve_peer_api};
 use session::{AGAIN, Session};
 pub(crate) use way::Way;
 

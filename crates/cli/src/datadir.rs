@@ -27,7 +27,7 @@ use crate::ports::{CurrentMaker, Maker, StoreJournal, SystemHost};
 use crate::table::table_or;
 
 /// The files under `keys/`, each for one purpose.
-pub(crate) const KEY_FILES: [&str; 7] = [
+pub(crate) const KEY_FILES: [&str; 8] = [
     "issuer.jwk",
     "authority.jwk",
     "gateway.jwk",
@@ -35,6 +35,7 @@ pub(crate) const KEY_FILES: [&str; 7] = [
     "plaintext.jwk",
     "identity.jwk",
     "snapshot.jwk",
+    "svid.jwk",
 ];
 
 /// The admin credential's file.
@@ -290,6 +291,7 @@ impl Opened {
         let identity: Arc<IdentitySigningKey> =
             Arc::new(keyfile::own(keyfile::read_identity(&keys.join("identity.jwk")))?);
         let snapshot = key("snapshot.jwk")?;
+        let svid = Arc::new(keystore::svid(dir, &config.trust_domain, &ring)?);
         let seed = keyfile::own(keyfile::read_seed(&keys.join("log.jwk")))?;
         let log = SeedSigner::new(&log_origin(&config), &seed).map_err(|e| {
             CliError::environment(e.code(), e.to_string(), "check `public_url` and `org`")
@@ -313,7 +315,7 @@ impl Opened {
         Ok(Self {
             config,
             installation,
-            keys: Keys { issuer, maker, identity, snapshot },
+            keys: Keys { issuer, maker, identity, snapshot, svid },
             gateway: Maker { id, key: gateway },
             log,
             ring: sha256(&bytes),

@@ -163,13 +163,13 @@ pub(crate) fn create_key(path: &Path) -> Result<SigningKey, CliError> {
 
 /// Writes a fresh key of the kind that a file of this name holds.
 pub(crate) fn create(name: &str, path: &Path) -> Result<(), CliError> {
-    if name.starts_with("identity.") {
+    if name.starts_with("identity.") || name.starts_with("svid.") {
         return create_identity(path);
     }
     create_key(path).map(|_| ())
 }
 
-/// Writes a fresh P-256 key for identity tokens.
+/// Writes a fresh P-256 key for identity tokens or SVIDs.
 fn create_identity(path: &Path) -> Result<(), CliError> {
     let document = fresh_p256()?;
     let identity = IdentitySigningKey::from_pkcs8(document.as_ref())
@@ -178,7 +178,7 @@ fn create_identity(path: &Path) -> Result<(), CliError> {
     write_new(path, &Json::Object(file).canonical())
 }
 
-/// Reads a P-256 key for identity tokens.
+/// Reads a P-256 key for identity tokens or SVIDs.
 pub(crate) fn read_identity(path: &Path) -> Result<IdentitySigningKey, CliError> {
     let json = json(path, &read_private(path)?)?;
     let text = json.as_object().and_then(|o| o.member("pkcs8")?.as_str());

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_authority::keyring::{AnyKey, KeyRing, Purpose};
 use bailiwick_core::crypto::{Digest, Signer as _, sha256};
+use bailiwick_svid::{IssueError, SvidAuthority};
 
 use crate::error::CliError;
+use crate::host;
 use crate::keyfile;
 
 const RING: &str = "keyring.json";
@@ -24,6 +26,7 @@ const fn file_name(purpose: Purpose) -> &'static str {
         Purpose::Identity => "identity.jwk",
         Purpose::Issuer => "issuer.jwk",
         Purpose::Snapshot => "snapshot.jwk",
+        Purpose::Svid => "svid.jwk",
     }
 }
 
@@ -40,7 +43,9 @@ fn next(dir: &Path, purpose: Purpose) -> PathBuf {
 /// The public half of a key file.
 fn public(purpose: Purpose, path: &Path) -> Result<AnyKey, CliError> {
     Ok(match purpose {
-        Purpose::Identity => AnyKey::P256(keyfile::own(keyfile::read_identity(path))?.public_key()),
+        Purpose::Identity | Purpose::Svid => {
+            AnyKey::P256(keyfile::own(keyfile::read_identity(path))?.public_key())
+        }
         _ => AnyKey::Ed25519(keyfile::own(keyfile::read_key(path))?.public_key()),
     })
 }
@@ -115,6 +120,55 @@ pub(crate) fn settle(dir: &Path, ring: &KeyRing) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The certificate of an SVID key: public, named by its key.
+fn certificate(dir: &Path, key: &AnyKey) -> PathBuf {
+    dir.join("keys").join(format!("svid-{}.crt", key.kid()))
+}
+
+/// The key that signs SVIDs with its certificate, and those of keys before it.
+///
+/// An installation from before there were SVIDs gets its key here; whoever comes
+/// first makes it.
+pub(crate) fn svid(
+    dir: &Path,
+    trust_domain: &str,
+    ring: &KeyRing,
+) -> Result<SvidAuthority, CliError> {
+    let path = present(dir, Purpose::Svid);
+    if !path.exists() && ring.present(Purpose::Svid).is_none() {
+        begin_svid(dir, &path)?;
+    }
+    let key = keyfile::own(keyfile::read_identity(&path))?;
+    let unmade = |e: IssueError| {
+        CliError::environment("svid-certificate", e.to_string(), "restore the folder `keys`")
+    };
+    let public = AnyKey::P256(key.public_key());
+    let file = certificate(dir, &public);
+    if !file.exists() {
+        let made = SvidAuthority::certificate_for(&key, trust_domain, host::now(), host::random()?);
+        bailiwick_store::write_durably(&file, &made.map_err(unmade)?)?;
+    }
+    let former = ring.former(Purpose::Svid, public).map(|f| certificate(dir, &f.key));
+    let former: Vec<_> = former.filter_map(|file| keyfile::read(&file).ok()).collect();
+    let own = keyfile::own(keyfile::read(&file))?;
+    SvidAuthority::new(key, own, former).map_err(unmade)
+}
+
+/// Makes the first key, whole or not at all.
+fn begin_svid(dir: &Path, path: &Path) -> Result<(), CliError> {
+    let fresh = dir.join("keys").join(format!("svid-{}.new", host::fresh_id()?));
+    keyfile::create(file_name(Purpose::Svid), &fresh)?;
+    // A link never replaces: where another process was first, its key counts.
+    let linked = fs::hard_link(&fresh, path);
+    fs::remove_file(&fresh).map_err(|e| CliError::file(&fresh, "remove", &e))?;
+    match linked {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(CliError::file(path, "create", &e))
+        }
+        _ => sync(&dir.join("keys")),
+    }
+}
+
 fn sync(folder: &Path) -> Result<(), CliError> {
     let synced = fs::File::open(folder).and_then(|f| f.sync_all());
     synced.map_err(|e| CliError::file(folder, "write", &e))
@@ -161,6 +215,29 @@ mod tests {
             assert_eq!(public(purpose, &present(dir, purpose)).unwrap(), new);
             assert!(!next(dir, purpose).exists());
         }
+    }
+
+    #[test]
+    fn the_certificate_of_an_svid_key_stays_and_outlives_the_key() {
+        let dir = folder();
+        let dir = dir.path();
+        fs::remove_file(present(dir, Purpose::Svid)).unwrap();
+        let domain = "desk.example";
+        let mut ring = KeyRing::default();
+        let first = svid(dir, domain, &ring).unwrap();
+        let again = svid(dir, domain, &ring).unwrap();
+        let key = first.public_key();
+        assert_eq!(first.certificate(&key).unwrap(), again.certificate(&key).unwrap());
+        let new = prepare(dir, Purpose::Svid).unwrap();
+        ring.replace(Purpose::Svid, (AnyKey::P256(key), new), at(1), at(2), false).unwrap();
+        write_ring(dir, &ring).unwrap();
+        settle(dir, &ring).unwrap();
+        let second = svid(dir, domain, &ring).unwrap();
+        assert_eq!(AnyKey::P256(second.public_key()), new);
+        assert_eq!(second.certificate(&key), first.certificate(&key));
+        // A key that the ring names is not made anew when it is lost.
+        fs::remove_file(present(dir, Purpose::Svid)).unwrap();
+        assert!(svid(dir, domain, &ring).is_err());
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod run;
 mod scope;
 pub(crate) mod serve;
 mod stops;
+mod svid;
 mod task;
 mod tool_server;
 mod vault;

@@ -33,6 +33,7 @@ mod error;
 mod giver;
 mod instance;
 mod messages;
+mod mutual;
 mod taker;
 mod transport;
 
@@ -40,6 +41,7 @@ pub use anchors::read_anchors;
 pub use authority::{Authority, Graded, HandoffView, Returned, Stands};
 pub use error::{PeerError, Who};
 pub use giver::{Context, Handed, Meeting, Proposal};
+pub use mutual::{Mutual, serve_mutual};
 pub use instance::{Credentials, Instance, Keys};
 pub use taker::{Limits, Received, Taken, Taker};
 pub use transport::{Answer, Exchange, Loopback, Transport};

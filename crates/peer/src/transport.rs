@@ -10,7 +10,7 @@ use reqwest::Url;
 use crate::error::{PeerError, Who};
 
 /// Bytes of an answer at most.
-const MAX_ANSWER: usize = 64 << 10;
+pub(crate) const MAX_ANSWER: usize = 64 << 10;
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 

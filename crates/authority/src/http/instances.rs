@@ -7,26 +7,32 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::problem::{MEDIA_TYPE, Problem};
 use crate::Authority;
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
+use crate::rules::svids::IssuedSvids;
 
 /// Bytes of a body at most: an enrolment has under 4 KiB.
 const MAX_BODY: usize = 16 * 1024;
 
 const LIMITS: JsonLimits = JsonLimits { max_bytes: MAX_BODY, max_depth: 8, max_values: 256 };
 
-/// `POST /instances`, `POST /instances/identity` and `POST /instances/retirement`.
+/// `POST /instances`, `/instances/identity`, `/instances/svid` and `/instances/retirement`, and
+/// `GET /spiffe/bundle.json`.
 pub fn instances_router(authority: Authority) -> Router {
     Router::new()
         .route("/instances", post(enrol))
         .route("/instances/identity", post(renew))
+        .route("/instances/svid", post(svid))
         .route("/instances/retirement", post(retire))
+        .route("/spiffe/bundle.json", get(bundle))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(authority)
 }
@@ -120,6 +126,42 @@ async fn renew(State(authority): State<Authority>, Body(body): Body) -> Response
         return malformed("expected `{request}`");
     };
     blocking(StatusCode::OK, move || Ok(authority.identity_renew(&request)?.to_json())).await
+}
+
+async fn svid(State(authority): State<Authority>, Body(body): Body) -> Response {
+    let Some(request) = text(&body, "request") else {
+        return malformed("expected `{request}`");
+    };
+    let issue = move || {
+        let (issued, bundle) = authority.svid_issue(&request)?;
+        Ok(svids_json(&issued, bundle))
+    };
+    blocking(StatusCode::OK, issue).await
+}
+
+/// SVIDs as they are answered; certificates as in JOSE's `x5c`, leaf first.
+fn svids_json(issued: &IssuedSvids, bundle: Json) -> Json {
+    let identity = &issued.identity;
+    let chain: Vec<Json> = issued.chain.iter().map(|der| STANDARD.encode(der).into()).collect();
+    Object::new()
+        .with("instance", &identity.instance)
+        .with("spiffe_id", identity.spiffe_id.as_str())
+        .with("x5c", chain)
+        .with("wit_svid", identity.token.as_str())
+        .with("expires_at", identity.expires.to_string())
+        .with("expires_in", issued.seconds)
+        .with("trust_bundle", bundle)
+        .into()
+}
+
+/// The trust bundle for everybody (SPIFFE Federation §5.2, `https_web`).
+async fn bundle(State(authority): State<Authority>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "public, max-age=10"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, authority.trust_bundle().canonical()).into_response()
 }
 
 async fn retire(State(authority): State<Authority>, Body(body): Body) -> Response {

@@ -84,7 +84,7 @@ impl From<&Refusal> for Problem {
             | Refusal::NoEntropy
             | Refusal::NotInitialised
             | Refusal::Stopped { .. } => 503,
-            Refusal::Store(_) => 500,
+            Refusal::Store(_) | Refusal::SvidIssue { .. } => 500,
             _ => 422,
         };
         // What failed inside is for the log, not for the caller.

@@ -52,6 +52,8 @@ impl Refusal {
             Self::InstanceUnsuitable { .. } => "instance-unsuitable",
             Self::Key(_) => "key-unacceptable",
             Self::IdentityRequest { .. } => "identity-request-unacceptable",
+            Self::SvidRequest { .. } => "svid-request-unacceptable",
+            Self::SvidIssue { .. } => "svid-not-issued",
             Self::KeyTaken { .. } => "key-taken",
             Self::ListingForm { .. } => "listing-malformed",
             Self::Make(e) => e.code(),
@@ -171,6 +173,12 @@ impl Refusal {
             Self::Key(_) => "send a public Ed25519 key as a JWK, without private members",
             Self::IdentityRequest { .. } => {
                 "sign a fresh request with the identity key that the instance enrolled"
+            }
+            Self::SvidRequest { .. } => {
+                "send a PKCS#10 request for a fresh P-256 key, signed with that key, as base64url"
+            }
+            Self::SvidIssue { .. } => {
+                "check the trust domain and the clock; `bailiwick doctor` says more"
             }
             Self::KeyTaken { .. } => "make a key of its own for every principal and instance",
             Self::ListingForm { .. } => "pass the tool server's answer as it was received",

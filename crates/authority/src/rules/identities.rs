@@ -1,7 +1,7 @@
 //! Identity tokens: short-lived proof of which instance somebody is (WIMSE WIT,
 //! ES256, a SPIFFE ID as subject), renewed by the instance's own identity key.
 
-use bailiwick_core::crypto::Digest;
+use bailiwick_core::crypto::{Digest, P256PublicKey};
 use bailiwick_core::enrolment::Statement;
 use bailiwick_core::ids::{InstanceId, uuid_v7};
 use bailiwick_core::jose::{Acceptable, HeaderRules, Jws, VerifyingKey, numeric_date};
@@ -73,7 +73,17 @@ impl Issued {
     }
 }
 
-/// Issues an identity token to an active instance of an active agent.
+/// Whom an identity token is for, beside the instance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject {
+    /// The key whose holder it names.
+    pub(super) key: P256PublicKey,
+    /// Seconds that it lives.
+    pub(super) seconds: i64,
+}
+
+/// Issues an identity token to an active instance of an active agent, for its
+/// enrolled identity key.
 ///
 /// # Errors
 /// [`Refusal::InstanceUnsuitable`], [`Refusal::AgentInactive`],
@@ -84,6 +94,20 @@ pub fn issue(
     keys: &Keys,
     known: Known<'_>,
 ) -> Result<Plan<Issued>, Refusal> {
+    let VerifyingKey::P256(key) = identity_key(known.instance)? else {
+        return Err(bailiwick_core::crypto::KeyError::Unsupported.into());
+    };
+    issue_to(moment, installation, keys, known, Subject { key, seconds: LIFETIME_SECONDS })
+}
+
+/// The same for a key and a time that the caller has judged.
+pub(super) fn issue_to(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    keys: &Keys,
+    known: Known<'_>,
+    subject: Subject,
+) -> Result<Plan<Issued>, Refusal> {
     let Known { instance, agent, owner, revoked } = known;
     let agent = acting(&instance.agent, agent, owner)?;
     if instance.status != Status::Active {
@@ -93,11 +117,9 @@ pub fn issue(
     if let Some(kind) = revoked {
         return Err(Refusal::Revoked { kind });
     }
-    let VerifyingKey::P256(key) = identity_key(instance)? else {
-        return Err(bailiwick_core::crypto::KeyError::Unsupported.into());
-    };
+    let Subject { key, seconds } = subject;
     let now = moment.now();
-    let expires = now.plus_seconds(LIFETIME_SECONDS);
+    let expires = now.plus_seconds(seconds);
     let identity = Identity {
         issuer: installation.issuer.clone(),
         spiffe_id: instance_spiffe_id(&installation.trust_domain, &agent.id, &instance.id),
@@ -131,7 +153,7 @@ pub fn issue(
     Ok(Plan::one(step, issued))
 }
 
-fn identity_key(instance: &Instance) -> Result<VerifyingKey, Refusal> {
+pub(super) fn identity_key(instance: &Instance) -> Result<VerifyingKey, Refusal> {
     let json = Json::parse(instance.identity_jwk.as_bytes(), &JsonLimits::DEFAULT);
     let json = json.map_err(|_| bailiwick_core::crypto::KeyError::Encoding)?;
     let jwk = json.as_object().ok_or(bailiwick_core::crypto::KeyError::Encoding)?;
@@ -153,22 +175,17 @@ pub struct Fresh {
     pub key: Digest,
     /// When it would be too old anyway.
     pub expires: Timestamp,
+    /// What it says, all of it.
+    pub claims: Object,
 }
 
 impl<'t> Request<'t> {
-    /// Reads `{iss: INSTANCE, aud: ISSUER, iat, jti}`, signed ES256.
+    /// Reads `{iss: INSTANCE, aud: ISSUER, iat, jti}`, signed ES256, of the type
+    /// `typ`: one request is not taken for another.
     ///
     /// # Errors
     /// [`Refusal::IdentityRequest`].
-    pub fn read(text: &'t str) -> Result<Self, Refusal> {
-        Self::read_as(text, REQUEST_TYPE)
-    }
-
-    /// The same with another `typ`: it is for something else.
-    ///
-    /// # Errors
-    /// [`Refusal::IdentityRequest`].
-    pub fn read_as(text: &'t str, typ: &'static str) -> Result<Self, Refusal> {
+    pub fn read(text: &'t str, typ: &'static str) -> Result<Self, Refusal> {
         let (jws, instance) = read(text, &HeaderRules::typed(&[typ]))?;
         Ok(Self { jws, instance })
     }
@@ -183,19 +200,6 @@ impl<'t> Request<'t> {
         issuer: &str,
         now: Timestamp,
     ) -> Result<Fresh, Refusal> {
-        Ok(self.check_with(instance, issuer, now)?.0)
-    }
-
-    /// The same; gives all that it says with it.
-    ///
-    /// # Errors
-    /// [`Refusal::IdentityRequest`].
-    pub fn check_with(
-        &self,
-        instance: &Instance,
-        issuer: &str,
-        now: Timestamp,
-    ) -> Result<(Fresh, Object), Refusal> {
         let bad = |what| Refusal::IdentityRequest { what };
         let claims = signed(&self.jws, instance, issuer)?;
         let text = |name: &str| claims.member(name).and_then(Json::as_str);
@@ -207,7 +211,7 @@ impl<'t> Request<'t> {
         let jti = jti.ok_or_else(|| bad("it is malformed"))?;
         let key = bailiwick_core::crypto::sha256(format!("{} {jti}", instance.id).as_bytes());
         let expires = Timestamp::from_seconds(iat).plus_seconds(FRESH_SECONDS.saturating_add(2));
-        Ok((Fresh { key, expires }, claims))
+        Ok(Fresh { key, expires, claims })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::installation::Installation;
 use crate::keyring::{AnyKey, Purpose};
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::identities::LIFETIME_SECONDS;
 
 /// The reason of a root that ends because its issuer's key was compromised.
 pub const COMPROMISED: &str = "issuer-key-compromised";
@@ -23,6 +24,10 @@ pub const MAKER_OVERLAP_SECONDS: i64 = 60;
 /// Seconds for which a former snapshot key is accepted: gateways that were away
 /// learn of the new one in the meantime.
 const SNAPSHOT_OVERLAP_SECONDS: i64 = 86_400;
+
+/// Seconds for which a former SVID key stays in the bundle: its last SVID, issued by a
+/// process that had not taken the new key up yet, has ended by then.
+const SVID_OVERLAP_SECONDS: i64 = LIFETIME_SECONDS + 60;
 
 /// Why a key is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,7 @@ pub fn accepted_until(change: &Change, max_root_seconds: i64, now: Timestamp) ->
         (Why::Rotated, Purpose::Issuer | Purpose::Identity) => {
             now.plus_seconds(max_root_seconds.saturating_add(1))
         }
+        (Why::Rotated, Purpose::Svid) => now.plus_seconds(SVID_OVERLAP_SECONDS),
         (Why::Rotated, Purpose::Snapshot) => now.plus_seconds(SNAPSHOT_OVERLAP_SECONDS),
     }
 }

@@ -308,12 +308,13 @@ impl Authority {
     pub fn peer_refused(&self, signed: &str) -> Result<(), Refusal> {
         let signed = signed.to_owned();
         self.transact(move |cx, tx, moment| {
-            let request = Request::read_as(&signed, handoffs::REFUSAL_TYPE)?;
+            let request = Request::read(&signed, handoffs::REFUSAL_TYPE)?;
             let unknown = Refusal::IdentityRequest { what: "it names no active instance" };
             let instance = tx.instance(&request.instance)?;
             let instance = instance.filter(|i| i.status == Status::Active).ok_or(unknown)?;
             let now = moment.now();
-            let (fresh, claims) = request.check_with(&instance, &cx.installation.issuer, now)?;
+            let fresh = request.check(&instance, &cx.installation.issuer, now)?;
+            let claims = &fresh.claims;
             if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
                 return Err(Refusal::IdentityRequest { what: "it was used before" });
             }

@@ -1,19 +1,22 @@
-//! Enrolment over the network and identity tokens.
+//! Enrolment over the network, identity tokens and SVIDs.
 
 use bailiwick_core::ids::{AgentId, InstanceId};
 use bailiwick_core::json::Json;
 use bailiwick_core::stop::StopTarget;
-use bailiwick_store::{Instance, Spent, StoreError, Subject, Ticket, View};
+use bailiwick_store::{Instance, Spent, StoreError, Subject, Ticket, Tx, View};
 
 use super::registry::enrolment_state;
 use super::stops::stopped;
 use super::{Authority, Inner, revoked};
+use crate::host::Moment;
 use crate::people::sessions::Secret;
+use crate::plan::Plan;
 use crate::refusal::Refusal;
-use crate::rules::identities::{self, Issued, Request, Retirement};
+use crate::rules::identities::{self, Fresh, Issued, Request, Retirement};
 use crate::rules::instances;
 use crate::rules::life::Administrator;
 use crate::rules::stops::stands;
+use crate::rules::svids::{self, Asked, IssuedSvids};
 
 /// What a one-time enrolment token is kept as.
 pub(super) const INVITATION: &str = "instance-invitation";
@@ -92,15 +95,28 @@ impl Authority {
     pub fn identity_renew(&self, request: &str) -> Result<Issued, Refusal> {
         let request = request.to_owned();
         self.transact(move |cx, tx, moment| {
-            let request = Request::read(&request)?;
-            let instance = tx.instance(&request.instance)?.ok_or(UNKNOWN)?;
-            let fresh = request.check(&instance, &cx.installation.issuer, moment.now())?;
-            if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
-                return Err(Refusal::IdentityRequest { what: "it was used before" });
-            }
+            let (instance, _) = admitted(cx, tx, moment, &request, identities::REQUEST_TYPE)?;
             let plan = issue(cx, tx, moment, &instance)?;
             cx.write(tx, plan)
         })
+    }
+
+    /// Issues SVIDs for a fresh key to whoever signs for it with the instance's
+    /// identity key.
+    ///
+    /// # Errors
+    /// As [`Self::identity_renew`], and [`Refusal::SvidRequest`].
+    pub fn svid_issue(&self, request: &str) -> Result<(IssuedSvids, Json), Refusal> {
+        let request = request.to_owned();
+        let issued = self.transact(move |cx, tx, moment| {
+            let (instance, fresh) = admitted(cx, tx, moment, &request, svids::REQUEST_TYPE)?;
+            let asked = Asked::read(&fresh.claims)?;
+            let plan = known(tx, &instance, |known| {
+                svids::issue(moment, &cx.installation, &cx.keys, known, &asked)
+            })?;
+            cx.write(tx, plan)
+        })?;
+        Ok((issued, self.trust_bundle()))
     }
 
     /// Retires the instance that signed, with its identity key and while it lived, that it is
@@ -122,12 +138,38 @@ impl Authority {
     }
 }
 
+/// The instance that signed a request of this type just now, for the first time.
+fn admitted(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    request: &str,
+    typ: &'static str,
+) -> Result<(Instance, Fresh), Refusal> {
+    let request = Request::read(request, typ)?;
+    let instance = tx.instance(&request.instance)?.ok_or(UNKNOWN)?;
+    let fresh = request.check(&instance, &cx.installation.issuer, moment.now())?;
+    if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
+        return Err(Refusal::IdentityRequest { what: "it was used before" });
+    }
+    Ok((instance.row, fresh))
+}
+
 fn issue(
     cx: &Inner,
     view: &View<'_>,
-    moment: &crate::host::Moment<'_>,
+    moment: &Moment<'_>,
     instance: &Instance,
-) -> Result<crate::plan::Plan<Issued>, Refusal> {
+) -> Result<Plan<Issued>, Refusal> {
+    known(view, instance, |known| identities::issue(moment, &cx.installation, &cx.keys, known))
+}
+
+/// What an instance rests on, for whoever issues it something.
+fn known<T>(
+    view: &View<'_>,
+    instance: &Instance,
+    issue: impl FnOnce(identities::Known<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     // What acts for nobody needs no new proof of who it is.
     let targets = [StopTarget::Everything, StopTarget::Agent(instance.agent.clone())];
     stands(stopped(view, &targets)?.as_ref())?;
@@ -136,13 +178,12 @@ fn issue(
         Some(agent) => view.principal_by_alias(&agent.owner)?,
         None => None,
     };
-    let known = identities::Known {
+    issue(identities::Known {
         instance,
         agent: agent.as_deref(),
         owner: owner.as_deref(),
         revoked: standing(view, instance, owner.as_deref())?,
-    };
-    identities::issue(moment, &cx.installation, &cx.keys, known)
+    })
 }
 
 fn standing(

@@ -91,35 +91,18 @@ impl Authority {
     /// Every key of this installation that can be replaced, present and former.
     #[must_use]
     pub fn all_keys(&self) -> Vec<PublishedKey> {
-        let inner = self.now();
-        let (installation, ring) = (&inner.installation, &inner.installation.ring);
-        let mut all = Vec::new();
-        for purpose in Purpose::ALL {
-            let Some(present) = inner.present(purpose) else { continue };
-            all.push(PublishedKey {
-                purpose,
-                key: present,
-                from: installation.ring.from(purpose, &present),
-                until: None,
-                compromised: false,
-            });
-            all.extend(ring.former(purpose, present).map(|f| PublishedKey {
-                purpose,
-                key: f.key,
-                from: f.from,
-                until: Some(f.until),
-                compromised: f.compromised,
-            }));
-        }
-        all
+        self.now().all_keys()
     }
 
     /// The keys whose signatures others are to accept at this moment (RFC 7517):
-    /// of roots and access tokens, identity tokens and revocation snapshots.
+    /// of roots and access tokens, identity tokens and revocation snapshots. The SVID
+    /// key signs certificates alone: it stands in the trust bundle.
     #[must_use]
     pub fn public_keys(&self) -> Vec<PublishedKey> {
         let now = self.0.host.now();
-        let published = |p: Purpose| !matches!(p, Purpose::AuthorityMaker | Purpose::GatewayMaker);
+        let published = |p: Purpose| {
+            !matches!(p, Purpose::AuthorityMaker | Purpose::GatewayMaker | Purpose::Svid)
+        };
         let mut keys = self.all_keys();
         keys.retain(|k| published(k.purpose) && k.until.is_none_or(|t| now < t));
         keys
@@ -216,6 +199,30 @@ impl Authority {
 }
 
 impl super::Inner {
+    /// Every key that can be replaced, present and former.
+    pub(super) fn all_keys(&self) -> Vec<PublishedKey> {
+        let (installation, ring) = (&self.installation, &self.installation.ring);
+        let mut all = Vec::new();
+        for purpose in Purpose::ALL {
+            let Some(present) = self.present(purpose) else { continue };
+            all.push(PublishedKey {
+                purpose,
+                key: present,
+                from: installation.ring.from(purpose, &present),
+                until: None,
+                compromised: false,
+            });
+            all.extend(ring.former(purpose, present).map(|f| PublishedKey {
+                purpose,
+                key: f.key,
+                from: f.from,
+                until: Some(f.until),
+                compromised: f.compromised,
+            }));
+        }
+        all
+    }
+
     /// The keys by `kid` whose identity tokens are accepted at `now`.
     pub(super) fn identity_keys(&self, now: Timestamp) -> Vec<(String, VerifyingKey)> {
         let Some(present) = self.present(Purpose::Identity) else { return Vec::new() };
@@ -243,6 +250,7 @@ impl super::Inner {
             Purpose::Identity => AnyKey::P256(self.keys.identity.public_key()),
             Purpose::Issuer => AnyKey::Ed25519(i.issuer_key),
             Purpose::Snapshot => AnyKey::Ed25519(self.keys.snapshot.public_key()),
+            Purpose::Svid => AnyKey::P256(self.keys.svid.public_key()),
         })
     }
 }

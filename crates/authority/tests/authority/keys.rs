@@ -4,6 +4,7 @@ use bailiwick_authority::keyring::{AnyKey, KeyRing, Purpose};
 use bailiwick_authority::rules::keys::{Change, Why};
 use bailiwick_authority::{Installation, Keys, Maker, PublishedKey};
 use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::enrolment::IdentitySigningKey;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Filter, StoreError};
@@ -154,6 +155,11 @@ fn keys_are_taken_up_whole_or_not_at_all() {
         let shared = Keys { snapshot: key(taken), ..keys() };
         assert_eq!(refused(i(), shared), "installation-invalid", "{taken}");
     }
+    let both = identity_document();
+    let of_svids = svid_authority_of(IdentitySigningKey::from_pkcs8(&both).unwrap());
+    let of_identities = std::sync::Arc::new(IdentitySigningKey::from_pkcs8(&both).unwrap());
+    let shared = Keys { svid: of_svids, identity: of_identities, ..keys() };
+    assert_eq!(refused(i(), shared), "installation-invalid", "SVIDs");
     let shared = Installation { issuer_key: key(6).public_key(), ..i() };
     assert_eq!(refused(shared, Keys { issuer: key(6), ..keys() }), "installation-invalid");
     let issued = world.delegate();

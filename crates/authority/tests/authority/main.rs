@@ -35,4 +35,5 @@ mod requests;
 mod revocations;
 mod stops;
 mod support;
+mod svids;
 mod vault;

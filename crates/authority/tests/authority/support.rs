@@ -27,6 +27,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Instance, Options, PlaintextKey, Store};
+use bailiwick_svid::SvidAuthority;
 use bailiwick_tlog::LogKey;
 
 pub(crate) const URL: &str = "http://localhost:4000";
@@ -99,8 +100,25 @@ pub(crate) fn installation() -> Installation {
     }
 }
 
+/// A key that signs SVIDs, with its certificate.
+pub(crate) fn svid_authority() -> Arc<SvidAuthority> {
+    svid_authority_of(identity())
+}
+
+pub(crate) fn svid_authority_of(key: IdentitySigningKey) -> Arc<SvidAuthority> {
+    let now = Timestamp::from_seconds(1_700_000_000);
+    let made = SvidAuthority::certificate_for(&key, "example.test", now, [1; 16]).unwrap();
+    Arc::new(SvidAuthority::new(key, made, Vec::new()).unwrap())
+}
+
 pub(crate) fn keys() -> Keys {
-    Keys { issuer: key(1), maker: key(2), identity: Arc::new(identity()), snapshot: key(6) }
+    Keys {
+        issuer: key(1),
+        maker: key(2),
+        identity: Arc::new(identity()),
+        snapshot: key(6),
+        svid: svid_authority(),
+    }
 }
 
 impl World {
@@ -308,19 +326,19 @@ impl World {
 }
 
 /// A fresh key on P-256, as PKCS #8.
-fn p256() -> Vec<u8> {
+pub(crate) fn identity_document() -> Vec<u8> {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
     document.as_ref().to_vec()
 }
 
 pub(crate) fn identity() -> IdentitySigningKey {
-    IdentitySigningKey::from_pkcs8(&p256()).unwrap()
+    IdentitySigningKey::from_pkcs8(&identity_document()).unwrap()
 }
 
 /// The key of an identity provider.
 pub(crate) fn provider_key() -> P256SigningKey {
-    P256SigningKey::from_pkcs8(&p256()).unwrap()
+    P256SigningKey::from_pkcs8(&identity_document()).unwrap()
 }
 
 /// The code of a refusal.

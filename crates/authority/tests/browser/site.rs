@@ -25,6 +25,7 @@ use bailiwick_core::ids::{AgentId, OrgId, PrincipalId};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{ClientSource, Options, PlaintextKey, Store};
+use bailiwick_svid::SvidAuthority;
 use bailiwick_tlog::LogKey;
 use tokio::net::TcpListener;
 
@@ -169,8 +170,16 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
         ring: KeyRing::default(),
     };
     let identity = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
-    let keys =
-        Keys { issuer: key(1), maker: key(2), identity: Arc::new(identity), snapshot: key(5) };
+    let svid = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
+    let domain = &installation.trust_domain;
+    let made = SvidAuthority::certificate_for(&svid, domain, RealHost.now(), [1; 16]).unwrap();
+    let keys = Keys {
+        issuer: key(1),
+        maker: key(2),
+        identity: Arc::new(identity),
+        snapshot: key(5),
+        svid: Arc::new(SvidAuthority::new(svid, made, Vec::new()).unwrap()),
+    };
     Authority::new(store, Arc::new(RealHost), installation, keys).unwrap()
 }
 

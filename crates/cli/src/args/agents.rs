@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::SvidArgs;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +119,11 @@ pub(crate) enum InstanceVerb {
         #[arg(long)]
         keep: bool,
     },
+    /// On the instance's host: get its SVIDs for a fresh key, or serve them by the SPIFFE Workload API.
+    #[command(
+        after_help = "Examples:\n  bailiwick instance svid --authority https://gate.example.com --key instance.key --out svid/\n  bailiwick instance svid --authority https://gate.example.com --key instance.key --serve /run/user/1000/spiffe/workload.sock"
+    )]
+    Svid(SvidArgs),
     /// Enrol an instance from its document.
     Enrol {
         /// The document.

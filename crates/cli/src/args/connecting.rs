@@ -17,9 +17,13 @@ pub(crate) struct PeersArgs {
     /// Another agent and where it is reached: `agent:NAME=URL`, or its SPIFFE ID in place of the name.
     #[arg(long = "peer", value_name = "AGENT=URL")]
     pub(crate) known: Vec<String>,
-    /// Let other agents hand over to this one, at this loopback address.
+    /// Let other agents hand over to this one, at this address; on loopback, unless with --peer-tls.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) peer_listen: Option<SocketAddr>,
+    /// Deal with peers over mutual TLS, by X.509-SVIDs of the authority: their URLs are `https://…`,
+    /// and --peer-listen may name an address that others reach.
+    #[arg(long)]
+    pub(crate) peer_tls: bool,
     /// Offer the same as JSON over HTTP on this Unix socket, for a program that speaks no MCP.
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_api: Option<PathBuf>,
@@ -36,6 +40,7 @@ impl PeersArgs {
             || !self.known.is_empty()
             || self.peer_listen.is_some()
             || self.peer_api.is_some()
+            || self.peer_tls
             || self.foreign.is_some()
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct RunArgs {
     /// With --authority: the agent's owner.
     #[arg(long, requires = "authority")]
     pub(crate) owner: Option<String>,
+    /// Give the program the SPIFFE Workload API, and it alone: its socket is in SPIFFE_ENDPOINT_SOCKET.
+    #[arg(long)]
+    pub(crate) workload_api: bool,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// The agent's program and its arguments.

@@ -10,7 +10,11 @@ use bailiwick_core::ids::{AgentId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::rpc;
-use bailiwick_peer::{Handed, Host, Instance, Keys, Limits, Loopback, PeerError, Taken, Taker};
+use bailiwick_peer::{
+    Handed, Host, Instance, Keys, Limits, Loopback, Mutual, PeerError, Taken, Taker, Transport,
+};
+use bailiwick_workload::tls::Party;
+use tokio::net::TcpListener;
 
 use super::Bridge;
 use super::way::stated_version;
@@ -34,7 +38,7 @@ const MAX_REMEMBERED: usize = 64;
 /// Listings under way that are remembered.
 const MAX_LISTINGS: usize = 64;
 /// Connections of other agents at once.
-pub(crate) const CONNECTIONS: usize = 128;
+const CONNECTIONS: usize = 128;
 
 /// The machine, for the library.
 struct Machine;
@@ -105,12 +109,14 @@ fn library(e: PeerError) -> CliError {
 
 impl Peers {
     /// What `args` ask for; `keys` are the instance's, enrolled at `authority`.
+    /// With a `party` peers are reached over mutual TLS too.
     pub(crate) fn new(
         args: &PeersArgs,
         authority: &str,
         keys: InstanceKeys,
         presenter: &Arc<ChainPresenter>,
         server: &ServerName,
+        party: Option<&Arc<Party>>,
     ) -> Result<Arc<Self>, CliError> {
         let foreign = match &args.foreign {
             Some(file) => bailiwick_peer::read_anchors(&keyfile::read(file)?).map_err(|e| {
@@ -122,7 +128,10 @@ impl Peers {
         let InstanceKeys { instance, holder, identity } = keys;
         let keys = Keys { instance, holder, identity };
         let authority = bailiwick_peer::Authority::new(authority).map_err(library)?;
-        let transport = Arc::new(Loopback::new().map_err(library)?);
+        let transport: Arc<dyn Transport> = match party {
+            Some(party) => Arc::new(Mutual::new(Arc::clone(party)).map_err(library)?),
+            None => Arc::new(Loopback::new().map_err(library)?),
+        };
         let instance = Instance::new(keys, authority, foreign, transport, Arc::new(Machine));
         let taker = args.peer_listen.map(|_| Taker::new(Arc::clone(&instance), Limits::default()));
         Ok(Arc::new(Self {
@@ -137,9 +146,18 @@ impl Peers {
         }))
     }
 
-    /// What other agents reach, if they may hand over to this one.
-    pub(crate) fn router(&self) -> Option<axum::Router> {
-        self.taker.as_ref().map(Taker::router)
+    /// Lets other agents in at `listener`, over mutual TLS with a `party`.
+    pub(crate) async fn serve(&self, listener: TcpListener, party: Option<Arc<Party>>) {
+        let Some(router) = self.taker.as_ref().map(Taker::router) else { return };
+        let Some(party) = party else {
+            let bounds = bailiwick_gateway::Bounds::new(CONNECTIONS);
+            let never = std::future::pending();
+            return bailiwick_gateway::serve(listener, router, bounds, None, never).await;
+        };
+        let served = bailiwick_peer::serve_mutual(listener, router, party, Arc::new(Machine)).await;
+        if let Err(e) = served {
+            tracing::error!(code = e.code(), "other agents are not let in: {e}");
+        }
     }
 }
 

@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::json::Object;
+use bailiwick_workload::Rotation;
+use bailiwick_workload::tls::Party;
 use tokio::net::TcpListener;
 
 use super::call::{is_api, server_of, warn};
+use super::svid::{AuthorityIssuer, WorkloadApi, not_issued};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs, PeersArgs};
-use crate::bridge::{self, Api, Door, PEER_CONNECTIONS, Peers, Side, Way, serve_peer_api};
+use crate::bridge::{self, Api, Door, Peers, Side, Way, serve_peer_api};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
+use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
 use crate::presenter::ChainPresenter;
@@ -34,23 +38,35 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let asked = &args.peers;
     let presenter = match asked.are_asked_for() && !has_chain(&args.authority) {
         // What is taken over from a peer is presented.
-        true => Arc::new(ChainPresenter::without_chain(keys(&args.authority)?.holder)),
+        true => Arc::new(ChainPresenter::without_chain(own_keys(&args.authority)?.holder)),
         false => presenter(&args.authority, &url, out)?,
     };
-    let peers = match asked.are_asked_for() {
+    let named = args.authority.authority.clone();
+    let authority = address::authority(&named.unwrap_or_else(|| address::origin(&url)))?;
+    let runtime = serve::runtime()?;
+    let party = match asked.peer_tls {
         true => {
-            let authority = match &args.authority.authority {
-                Some(named) => address::authority(named)?,
-                None => address::origin(&url),
-            };
-            Some(Peers::new(asked, &authority, keys(&args.authority)?, &presenter, &server)?)
+            let issuer = AuthorityIssuer::new(authority.clone(), own_keys(&args.authority)?, None);
+            let rotation = runtime.block_on(Rotation::start(issuer)).map_err(not_issued)?;
+            Some(Party::new(rotation, host::now))
         }
         false => None,
     };
+    let peers = match asked.are_asked_for() {
+        true => {
+            let keys = own_keys(&args.authority)?;
+            Some(Peers::new(asked, &authority, keys, &presenter, &server, party.as_ref())?)
+        }
+        false => None,
+    };
+    if let Some(socket) = &args.workload_api {
+        let issuer = AuthorityIssuer::new(authority, own_keys(&args.authority)?, None);
+        let api = runtime.block_on(WorkloadApi::begin(issuer, socket))?;
+        runtime.spawn(api.serve(std::future::pending()));
+    }
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
-    let runtime = serve::runtime()?;
     if let Some(peers) = &peers {
-        runtime.block_on(beside(asked, peers))?;
+        runtime.block_on(beside(asked, peers, party))?;
     }
     match args.listen {
         Some(address) if is_api(&way.url) => {
@@ -73,13 +89,20 @@ fn has_chain(args: &AuthorityArgs) -> bool {
 }
 
 /// Lets other agents in, and programs that speak no MCP.
-async fn beside(args: &PeersArgs, peers: &Arc<Peers>) -> Result<(), CliError> {
-    if let (Some(address), Some(router)) = (args.peer_listen, peers.router()) {
-        let (listener, at) = bind(address).await?;
-        tracing::info!(%at, "other agents are let in");
-        let bounds = bailiwick_gateway::Bounds::new(PEER_CONNECTIONS);
-        let never = std::future::pending();
-        tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, None, never));
+async fn beside(
+    args: &PeersArgs,
+    peers: &Arc<Peers>,
+    party: Option<Arc<Party>>,
+) -> Result<(), CliError> {
+    if let Some(address) = args.peer_listen {
+        // SECURITY: plain HTTP is for this machine; who comes over TLS shows who it is.
+        let (listener, at) = match &party {
+            Some(_) => bind_anywhere(address).await?,
+            None => bind(address).await?,
+        };
+        tracing::info!(%at, tls = party.is_some(), "other agents are let in");
+        let peers = Arc::clone(peers);
+        tokio::spawn(async move { peers.serve(listener, party).await });
     }
     if let Some(path) = &args.peer_api {
         tokio::spawn(serve_peer_api(peers, path)?);
@@ -120,6 +143,10 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError
             "listen on 127.0.0.1 or [::1]; a client elsewhere runs its own `connect`",
         ));
     }
+    bind_anywhere(address).await
+}
+
+async fn bind_anywhere(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
     let taken = |e: std::io::Error| {
         CliError::environment("listen", format!("cannot listen on {address}: {e}"), "take port 0")
     };
@@ -167,13 +194,12 @@ fn stream(of: impl AsFd) -> Result<tokio::fs::File, CliError> {
 }
 
 /// A file that is named, or lies in the agent's folder.
-fn file(args: &AuthorityArgs, given: &Option<PathBuf>, name: &str) -> Option<PathBuf> {
-    given.clone().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
+fn file(args: &AuthorityArgs, given: Option<&PathBuf>, name: &str) -> Option<PathBuf> {
+    given.cloned().or_else(|| args.agent_dir.as_ref().map(|dir| dir.join(name)))
 }
 
-/// The instance's keys.
-fn keys(args: &AuthorityArgs) -> Result<InstanceKeys, CliError> {
-    let key = file(args, &args.key, KEY).ok_or_else(|| {
+fn own_keys(args: &AuthorityArgs) -> Result<InstanceKeys, CliError> {
+    let key = file(args, args.key.as_ref(), KEY).ok_or_else(|| {
         CliError::usage(
             "no-key",
             "the instance's keys are not named",
@@ -190,8 +216,8 @@ pub(super) fn presenter(
     url: &str,
     out: Output,
 ) -> Result<Arc<ChainPresenter>, CliError> {
-    let keys = keys(args)?;
-    match (&args.grant, file(args, &args.chain, CHAIN)) {
+    let keys = own_keys(args)?;
+    match (&args.grant, file(args, args.chain.as_ref(), CHAIN)) {
         (Some(grant), _) => {
             let authority = args.authority.clone().unwrap_or_else(|| address::origin(url));
             let renewing = Renewing {
@@ -199,7 +225,7 @@ pub(super) fn presenter(
                 grant: GrantId::parse(grant)?,
                 scope: args.scope.clone(),
                 keys,
-                proving: self::keys(args)?,
+                proving: own_keys(args)?,
             };
             renewing.start()
         }

@@ -36,13 +36,15 @@ pub(super) fn run(dir: &Path, out: Output) -> Result<ExitCode, CliError> {
         what: "configuration",
         result: Config::load(dir).map(|c| format!("reached as {}", c.public_url())),
     }];
+    // Opening it makes what an installation of before does not have yet.
+    let opened = DataDir::open(dir);
     for name in KEY_FILES.iter().chain([&ADMIN]) {
         checks.push(Check {
             what: "private file",
             result: keyfile::read_private(&dir.join("keys").join(name)).map(|_| (*name).to_owned()),
         });
     }
-    match DataDir::open(dir) {
+    match opened {
         Err(e) => checks.push(Check { what: "data dir", result: Err(e) }),
         Ok(data) => state(&data, &mut checks)?,
     }

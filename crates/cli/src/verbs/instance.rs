@@ -8,7 +8,7 @@ use bailiwick_core::guarantee::Isolation;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 
-use super::identity;
+use super::{identity, svid};
 use crate::address;
 use crate::args::InstanceVerb;
 use crate::config::Config;
@@ -67,6 +67,7 @@ pub(super) fn run(verb: InstanceVerb, dir: &Path, out: Output) -> Result<(), Cli
         InstanceVerb::Identity { authority, key, out: file, keep } => {
             identity::identity(&authority, &key, file.as_deref(), keep, out)
         }
+        InstanceVerb::Svid(args) => svid::run(&args, out),
         InstanceVerb::Enrol { document } => {
             let document = keyfile::read_json(&document)?;
             DataDir::open(dir)?.enrol(&document, out)

@@ -155,6 +155,9 @@ fn next(purpose: Purpose) -> Option<&'static str> {
             Some("bailiwick keys trust -o trust.json   # hand it to auditors again")
         }
         Purpose::Snapshot => Some("bailiwick keys list   # hand the new key to gateways elsewhere"),
+        Purpose::Svid => Some(
+            "curl PUBLIC_URL/spiffe/bundle.json   # others take the new key up from there, each at its next look",
+        ),
         Purpose::Identity => None,
     }
 }
@@ -199,8 +202,8 @@ fn compromise(dir: &Path, key: &str, since: &str, out: Output) -> Result<(), Cli
     };
     let instances: Vec<Json> = match purpose {
         Purpose::Issuer => ended.instances.iter().map(Json::from).collect(),
-        // Each has an identity token under it.
-        Purpose::Identity => {
+        // Each has an identity token or SVIDs under it.
+        Purpose::Identity | Purpose::Svid => {
             let all = data.authority.instances(None)?;
             let active = all.iter().filter(|i| i.status == bailiwick_store::Status::Active);
             active.map(|i| Json::from(&i.id)).collect()

@@ -3,6 +3,7 @@
 //! what keeps it from the rest of the host is said and recorded.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -16,12 +17,14 @@ use bailiwick_core::ids::{GrantId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::group::Group;
+use bailiwick_workload::{Admits, Root};
 use rustix::process::Signal;
 use tokio::process::Child;
 use zeroize::Zeroizing;
 
 use super::connect::Renewing;
 use super::delegate_remote::{self, Terms};
+use super::svid::{AuthorityIssuer, WorkloadApi};
 use super::{identity, me, parse, serve};
 use crate::args::{Network, RunArgs};
 use crate::bridge::{Door, Side, Way};
@@ -48,6 +51,8 @@ use word::Word;
 
 /// The file that names the endpoints, as MCP clients read them.
 const SERVERS: &str = "mcp.json";
+/// The SPIFFE Workload API's socket, beside it.
+const WORKLOAD_API: &str = "workload.sock";
 /// How long a program that was told to stop may take.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -238,6 +243,28 @@ impl Sidecar {
         Ok(given)
     }
 
+    /// The SPIFFE Workload API for the program, with what says which process it is and
+    /// the socket's name there.
+    async fn workload_api(&self, folder: &Path) -> Result<(WorkloadApi, Root, String), CliError> {
+        let authority = self.site.authority.clone();
+        let issuer = AuthorityIssuer::new(authority, keys(&self.fresh)?, None);
+        let file = folder.join(WORKLOAD_API);
+        let api = WorkloadApi::begin(issuer, &file).await?;
+        let own = rustix::process::geteuid().as_raw();
+        let uid = match &self.isolation {
+            Isolation::User { uid, gid, .. } => {
+                std::os::unix::fs::chown(&file, Some(*uid), Some(*gid))
+                    .map_err(|e| CliError::file(&file, "give away", &e))?;
+                *uid
+            }
+            Isolation::Namespaces | Isolation::None => own,
+        };
+        let root = Root::default();
+        let api = api.admitting(Admits::Descendants { root: root.clone(), uid });
+        let seen = Place::seen(&self.isolation, folder).join(WORKLOAD_API);
+        Ok((api, root, format!("unix://{}", seen.display())))
+    }
+
     /// Serves the program's endpoint while it runs.
     fn attend(
         &self,
@@ -257,11 +284,19 @@ impl Sidecar {
         let side = Side::new(ways)?;
         let folder = tempfile::Builder::new()
             .prefix("bailiwick-run-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|e| CliError::file(&std::env::temp_dir(), "make a folder in", &e))?;
         runtime.block_on(async {
             let listening = Listening::begin(args.place.network, folder.path()).await?;
             let mut given = self.hand_over(&side, listening.port, folder.path())?;
+            let workload = match args.workload_api {
+                true => Some(self.workload_api(folder.path()).await?),
+                false => None,
+            };
+            if let Some((_, _, socket)) = &workload {
+                given.push(("SPIFFE_ENDPOINT_SOCKET".into(), socket.into()));
+            }
             given.extend(run.environment.given.iter().cloned());
             let place = Place {
                 isolation: &self.isolation,
@@ -273,6 +308,8 @@ impl Sidecar {
             };
             let mut command = place.command()?;
             tell(self, args, &run.environment, run.out);
+            let (workload, root) = workload.map(|(api, root, _)| (api, root)).unzip();
+            let answering = workload.map(|api| tokio::spawn(api.serve(std::future::pending())));
             let serving = tokio::spawn(listening.serve(side));
             let child = command.spawn().map_err(|e| {
                 CliError::usage(
@@ -281,8 +318,13 @@ impl Sidecar {
                     "check its name and PATH",
                 )
             })?;
+            // From here on what descends from it is answered. It is not waited for yet.
+            if let (Some(root), Some(id)) = (root, child.id()) {
+                root.is(id);
+            }
             let status = wait(child, stop).await;
             serving.abort();
+            answering.inspect(tokio::task::JoinHandle::abort);
             Ok(ended(
                 status
                     .map_err(|e| CliError::environment("program", e.to_string(), "run it again"))?,
@@ -346,9 +388,14 @@ fn tell(sidecar: &Sidecar, args: &RunArgs, environment: &Environment, out: Outpu
         .with("instance", &keys.instance)
         .with("isolation", isolation.name())
         .with("network", network)
+        .with("workload_api", args.workload_api.then_some("ancestry"))
         .with("stripped", stripped);
+    let workload = match args.workload_api {
+        true => "  workload API for what it starts, attested by ancestry\n",
+        false => "",
+    };
     let text = format!(
-        "{} runs as {}\n  isolation {}, network {network}\n  stripped from its environment: {}",
+        "{} runs as {}\n  isolation {}, network {network}\n{workload}  stripped from its environment: {}",
         site.agent,
         keys.instance,
         isolation.name(),

@@ -115,7 +115,7 @@ pub(crate) fn check_modes(data: &DataDir) -> Result<(), CliError> {
 /// keys, credentials and tokens have no `Debug` that shows them.
 pub(super) fn init_logs(level: &str) {
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level}"
+        "warn,bailiwick={level},bailiwick_gateway={level},bailiwick_authority={level},bailiwick_store={level},bailiwick_workload={level}"
     ));
     let _ = tracing_subscriber::fmt()
         .json()

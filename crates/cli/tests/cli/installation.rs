@@ -92,6 +92,7 @@ fn serve_does_not_start_with_keys_that_others_can_read() {
         "plaintext.jwk",
         "identity.jwk",
         "snapshot.jwk",
+        "svid.jwk",
         "admin.credential",
     ] {
         let file = data.join("keys").join(name);

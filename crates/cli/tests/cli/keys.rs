@@ -57,7 +57,7 @@ fn every_key_is_rotated_under_a_gateway_that_goes_on_serving() {
     let mut world = World::new(EXE);
     let old = world.chain();
     let first = world.assert_allowed(&call(&world, &old), "ok");
-    for purpose in ["issuer", "authority-maker", "gateway-maker", "identity", "snapshot"] {
+    for purpose in ["issuer", "authority-maker", "gateway-maker", "identity", "snapshot", "svid"] {
         let before = present(&world, purpose);
         let rotated = world.ok(&["keys", "rotate", purpose]);
         let after = present(&world, purpose);
@@ -69,7 +69,7 @@ fn every_key_is_rotated_under_a_gateway_that_goes_on_serving() {
             world.assert_allowed(&call(&world, &old), "ok");
         }
     }
-    for name in ["issuer", "authority", "gateway", "identity", "snapshot"] {
+    for name in ["issuer", "authority", "gateway", "identity", "snapshot", "svid"] {
         let file = world.data.join(format!("keys/{name}.jwk"));
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }

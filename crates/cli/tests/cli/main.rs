@@ -52,6 +52,8 @@ mod stock_clients;
 mod stops;
 mod strangers;
 mod suites;
+mod svid;
+mod svid_clients;
 mod terminal;
 mod tls;
 mod vault;

@@ -257,3 +257,29 @@ fn a_principals_word_counts_once_and_needs_a_grant_that_stands() {
     let refused = agents.exchange(&pairs, &[&agents.served.proof(34, "p3", None)]);
     assert_eq!(refused.error(), (400, "invalid_grant".to_owned()), "{}", refused.body);
 }
+
+/// The key of an SVID is handed to programs; what it can do ends at their peers.
+#[test]
+fn a_wit_svid_is_no_credential_here() {
+    let agents = Agents::start();
+    let world = &agents.served.world;
+    let fresh = identity();
+    let named = bailiwick_core::wit::read_instance_spiffe_id;
+    let payload = agents.wit.split('.').nth(1).unwrap();
+    let claims = bailiwick_core::crypto::from_base64url(payload).unwrap();
+    let claims = json(&String::from_utf8(claims).unwrap());
+    let subject = claims.as_object().unwrap().member("sub").unwrap().as_str().unwrap().to_owned();
+    let (_, instance) = named(&subject, "example.test").unwrap();
+    let csr = bailiwick_svid::request(&fresh).unwrap();
+    let claims = request_claims(&instance, URL, world.now(), "svid");
+    let claims = bailiwick_authority::rules::svids::request_claims(claims, &csr, None);
+    let typ = bailiwick_authority::rules::svids::REQUEST_TYPE;
+    let request = jose::sign(typ, None, &claims, &agents.identity).unwrap();
+    let (issued, _) = world.authority.svid_issue(&request).unwrap();
+    let subject = agents.subject("s1", &[]);
+    let with = [("subject_token", subject.as_str()), ("actor_token", &issued.identity.token)];
+    let proof = Agents { identity: fresh, ..agents };
+    let answer = proof.exchange(&with, &[&proof.es256_proof("p1")]);
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(answer.body.contains("its instance is not active"), "{}", answer.body);
+}

@@ -12,6 +12,7 @@ use bailiwick_core::ids::OrgId;
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Options, PlaintextKey, Store};
+use bailiwick_svid::SvidAuthority;
 use bailiwick_testkit::present::key_file;
 use bailiwick_tlog::LogKey;
 use serde_json::Value;
@@ -66,7 +67,16 @@ pub(super) fn open(data: &Path, url: &str) -> Result<Inside, Failure> {
         new_key_seconds: 86_400,
         limits: ChainLimits::DEFAULT,
     };
-    let keys = Keys { issuer, maker, identity: Arc::new(identity), snapshot: key("snapshot.jwk") };
+    let svid = IdentitySigningKey::from_pkcs8(&member("svid.jwk", "pkcs8")?)?;
+    let domain = &installation.trust_domain;
+    let certificate = SvidAuthority::certificate_for(&svid, domain, Here.now(), [1; 16])?;
+    let keys = Keys {
+        issuer,
+        maker,
+        identity: Arc::new(identity),
+        snapshot: key("snapshot.jwk"),
+        svid: Arc::new(SvidAuthority::new(svid, certificate, Vec::new())?),
+    };
     let store = Store::open(data, options)?;
     let authority = Authority::new(store, Arc::new(Here), installation.clone(), keys.clone())?;
     Ok(Inside { authority, installation, keys })
