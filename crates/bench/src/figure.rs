@@ -3,6 +3,7 @@
 pub(crate) mod attenuate;
 pub(crate) mod authority;
 pub(crate) mod denial;
+pub(crate) mod handshake;
 pub(crate) mod ledger;
 pub(crate) mod policy;
 pub(crate) mod proxy;

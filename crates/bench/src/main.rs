@@ -61,6 +61,8 @@ enum Figure {
     Denial,
     /// Deriving one narrower token.
     Attenuate,
+    /// Two agents that prove who they are, and an offer that rests on it.
+    Handshake,
     /// Durable entries in a second, beside SQLite with the same bytes.
     Ledger {
         /// A folder on a real disk [default: `target` here, or /var/tmp].
@@ -158,6 +160,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
     match figure {
         Figure::Verify => shown(&figure::verify::report(&plan(200))?, json),
         Figure::Denial => shown(&figure::denial::report(&plan(200))?, json),
+        Figure::Handshake => shown(&figure::handshake::report(&plan(200))?, json),
         Figure::Attenuate => shown(&figure::attenuate::report(&plan(200))?, json),
         Figure::Ledger { dir } => {
             let place = Place::find(dir.as_deref())?;

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 mod agents;
 mod approvals;
 mod catalogue;
+mod connecting;
 mod delegations;
 mod ledger;
 mod peers;
@@ -24,6 +25,7 @@ mod workflows;
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
+pub(crate) use connecting::PeersArgs;
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
 pub(crate) use peers::HandoffVerb;
@@ -185,7 +187,7 @@ pub(crate) enum Verb {
     Call(CallArgs),
     /// Stand in for a gateway's tool server on standard input and output, for an unchanged MCP client.
     #[command(
-        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/http/orders --agent-dir runner --listen 127.0.0.1:0"
+        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/http/orders --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner \\\n      --peer agent:billing-specialist=http://127.0.0.1:7002\n  bailiwick connect https://gate.example.com/mcp/support-desk --key billing.key --peer-listen 127.0.0.1:7002"
     )]
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
@@ -371,6 +373,8 @@ pub(crate) struct ConnectArgs {
     pub(crate) workload_api: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
+    #[command(flatten)]
+    pub(crate) peers: PeersArgs,
 }
 
 #[derive(Debug, ClapArgs)]

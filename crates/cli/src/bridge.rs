@@ -23,6 +23,7 @@ mod api;
 mod door;
 mod http;
 mod messages;
+mod peers;
 mod session;
 mod siblings;
 mod way;
@@ -30,6 +31,7 @@ mod way;
 pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};
 pub(crate) use door::Door;
 pub(crate) use http::Side;
+pub(crate) use peers::{Peers, serve_api as serve_peer_api};
 use session::{AGAIN, Session};
 pub(crate) use way::Way;
 
@@ -63,6 +65,8 @@ pub(crate) struct Bridge {
     /// Schemas of tools that want arguments in headers too, which a client on
     /// standard streams knows nothing of.
     schemas: Mutex<HashMap<String, Object>>,
+    /// Other agents, where they are dealt with.
+    peers: Option<peers::Beside>,
     to: mpsc::Sender<Vec<u8>>,
 }
 
@@ -107,6 +111,7 @@ impl Fault {
 /// Serves one client until it closes its side, or `stop` ends.
 pub(crate) async fn serve(
     way: Way,
+    peers: Option<Arc<Peers>>,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
     stop: impl Future<Output = ()>,
@@ -119,6 +124,7 @@ pub(crate) async fn serve(
         under_way: Mutex::default(),
         events: Mutex::default(),
         schemas: Mutex::default(),
+        peers: peers.map(peers::Beside::new),
         to,
     });
     tokio::select! {
@@ -178,7 +184,8 @@ impl Bridge {
 
     async fn say(&self, message: &Json) {
         self.learn(message);
-        let _ = self.to.send(rpc::text(message)).await;
+        let listed = self.peers.as_ref().and_then(|peers| peers.passes(message));
+        let _ = self.to.send(rpc::text(listed.as_ref().unwrap_or(message))).await;
     }
 
     /// Takes what the client writes. Requests run beside each other; a

@@ -25,6 +25,13 @@ struct Shown {
 }
 
 impl Shown {
+    /// No chain: a gateway refuses whatever presents it.
+    fn nothing() -> Self {
+        let chain = ChainFile { chain: Vec::new(), audience: String::new() };
+        let leaf_hash = Digest::from_array([0; 32]);
+        Self { chain, leaf_jti: String::new(), leaf_hash, expires: Timestamp::from_seconds(0) }
+    }
+
     fn new(chain: ChainFile) -> Result<Self, CliError> {
         let seen = Seen::parse(chain.leaf(), &ChainLimits::DEFAULT)?;
         let expires = expires_of(chain.leaf());
@@ -44,6 +51,10 @@ fn expires_of(token: &str) -> Timestamp {
 /// Signs calls and messages for one chain.
 pub(crate) struct ChainPresenter {
     shown: Mutex<Arc<Shown>>,
+    /// What was taken over from a peer. It is presented in place of the own
+    /// chain, also when it has run out: one task is not gone on with under
+    /// another's authority.
+    taken: Mutex<Option<Arc<Shown>>>,
     /// Where the chain is looked for again.
     file: Option<PathBuf>,
     key: SigningKey,
@@ -74,8 +85,51 @@ impl ChainPresenter {
     /// `key` need not be the leaf's holder: what a gateway says to that is
     /// its own matter (and part of the demonstration).
     pub(crate) fn new(chain: ChainFile, key: SigningKey) -> Result<Self, CliError> {
-        let shown = Mutex::new(Arc::new(Shown::new(chain)?));
-        Ok(Self { shown, file: None, key, asked: Mutex::default() })
+        Ok(Self::showing(Shown::new(chain)?, key))
+    }
+
+    /// One that has no chain of its own, and presents what is taken over.
+    pub(crate) fn without_chain(key: SigningKey) -> Self {
+        Self::showing(Shown::nothing(), key)
+    }
+
+    fn showing(shown: Shown, key: SigningKey) -> Self {
+        let shown = Mutex::new(Arc::new(shown));
+        Self { shown, taken: Mutex::default(), file: None, key, asked: Mutex::default() }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Option<Arc<Shown>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Presents what was taken over from a peer, until [`Self::give_up`].
+    pub(crate) fn take_over(&self, chain: ChainFile) -> Result<(), CliError> {
+        let shown = Arc::new(Shown::new(chain)?);
+        *self.taken() = Some(shown);
+        Ok(())
+    }
+
+    /// Presents the own chain again, if the leaf that is presented is this one.
+    pub(crate) fn give_up(&self, leaf: Digest) {
+        let mut taken = self.taken();
+        if taken.as_ref().is_some_and(|shown| shown.leaf_hash == leaf) {
+            *taken = None;
+        }
+    }
+
+    /// Whether there is anything to present.
+    pub(crate) fn has_chain(&self) -> bool {
+        !self.chain().is_empty()
+    }
+
+    /// The tokens that are presented now, root first.
+    pub(crate) fn chain(&self) -> Vec<String> {
+        self.shown().chain.chain.clone()
+    }
+
+    /// The hash of the last of them.
+    pub(crate) fn leaf(&self) -> Digest {
+        self.shown().leaf_hash
     }
 
     /// The same, and takes up what `delegation renew` puts into `file`: a run
@@ -100,9 +154,10 @@ impl ChainPresenter {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything was asked for beside the chain.
+    /// Whether anything was asked for beside the chain. That is for the own task,
+    /// and none of it for one that was taken over.
     pub(crate) fn has_asked(&self) -> bool {
-        !self.asked().is_empty()
+        self.taken().is_none() && !self.asked().is_empty()
     }
 
     /// Requests whose answer is not known, or not any more.
@@ -114,6 +169,9 @@ impl ChainPresenter {
 
     /// Further chains of the same task that can be used now.
     pub(crate) fn siblings(&self) -> Vec<Moment<'_>> {
+        if self.taken().is_some() {
+            return Vec::new();
+        }
         let now = host::now();
         let moment = |shown: &Arc<Shown>| Moment {
             shown: Arc::clone(shown),
@@ -160,6 +218,9 @@ impl ChainPresenter {
     /// What to present now. A file that cannot be read changes nothing: the
     /// chain of before says by itself when it is over.
     fn shown(&self) -> Arc<Shown> {
+        if let Some(taken) = &*self.taken() {
+            return Arc::clone(taken);
+        }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.file.as_deref().and_then(|file| ChainFile::read(file).ok());
         if let Some(found) = found

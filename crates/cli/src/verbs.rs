@@ -11,7 +11,7 @@ use crate::output::Output;
 
 mod agent;
 mod approvals;
-mod attenuate;
+pub(crate) mod attenuate;
 mod audit;
 mod call;
 mod catalogue;

@@ -40,6 +40,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("workload", &["core", "svid"]),
     ("authority", &["core", "policy", "store", "svid", "tlog", "evidence"]),
     ("gateway", &["core", "policy"]),
+    ("peer", &["core", "svid", "workload"]),
     ("demo", &["core"]),
     (
         "cli",
@@ -53,6 +54,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "workload",
             "authority",
             "gateway",
+            "peer",
             "demo",
         ],
     ),
@@ -94,7 +96,7 @@ const CORE: [&str; 12] = [
 
 /// Libraries with one home each, tests aside. Benchmarks compare with them and may have any.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum", &["authority", "gateway", "cli", "demo"]),
+    ("axum", &["authority", "gateway", "peer", "cli", "demo"]),
     ("rusqlite", &["store", "demo"]),
     ("rmcp", &["gateway", "demo", "cli"]),
     ("cedar-policy", &["policy"]),

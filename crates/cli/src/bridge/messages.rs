@@ -24,6 +24,9 @@ impl Bridge {
         params: Option<Object>,
     ) -> Result<(), Fault> {
         let params = params.as_ref();
+        if self.answers_itself(id, method, params).await {
+            return Ok(());
+        }
         let asks = asks_for_more(method, params);
         if stated_version(params).is_some() {
             let mut chains = self.way.chains(asks);
@@ -121,6 +124,10 @@ impl Bridge {
                 request.abort();
                 return;
             }
+        }
+        // Nobody hears it before there is a chain; what opens a session then says it.
+        if !self.way.presenter.has_chain() {
+            return;
         }
         let sent = async {
             let moment = self.way.presenter.moment();

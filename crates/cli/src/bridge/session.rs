@@ -51,6 +51,11 @@ impl Bridge {
         self.relay(response, Some(id), None).await
     }
 
+    /// Keeps how the client opened its session, for one that is opened later.
+    pub(super) async fn keep_opening(&self, params: Option<&Object>) {
+        self.session.lock().await.opening = Some(params.cloned().unwrap_or_default());
+    }
+
     /// The session for a message that this chain presents; none, if the client
     /// opened none.
     pub(super) async fn ensure(&self, moment: &Moment<'_>) -> Result<Option<HeaderValue>, Fault> {

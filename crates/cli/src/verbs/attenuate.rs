@@ -77,9 +77,9 @@ pub(super) fn next_holder(document: &Json) -> Result<PublicKey, CliError> {
 
 /// A kept tool that an argument does not narrow, because it does not take it.
 #[derive(Debug, PartialEq, Eq)]
-struct Untouched {
-    tool: String,
-    argument: String,
+pub(crate) struct Untouched {
+    pub(crate) tool: String,
+    pub(crate) argument: String,
 }
 
 impl Untouched {
@@ -118,7 +118,7 @@ fn scope(args: &AttenuateArgs, parent: &Scope) -> Result<(Scope, Vec<Untouched>)
 
 /// Keeps the named tools and fixes the named arguments. An argument that would
 /// narrow nothing is refused: whoever wrote it believes that it does.
-fn narrowed(
+pub(crate) fn narrowed(
     keep: &[String],
     fixed: &Object,
     parent: &Object,
@@ -166,7 +166,7 @@ fn narrowed(
 }
 
 /// A scope in plain words, a line per argument.
-fn scope_text(scope: &Scope) -> String {
+pub(crate) fn scope_text(scope: &Scope) -> String {
     let mut text = String::from("  permits\n");
     for (tool, rules) in scope.tools() {
         text.push_str(&format!("    {tool}\n"));

@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::json::Object;
+use bailiwick_workload::Rotation;
+use bailiwick_workload::tls::Party;
 use tokio::net::TcpListener;
 
 use super::call::{is_api, server_of, warn};
-use super::svid::{AuthorityIssuer, WorkloadApi};
+use super::svid::{AuthorityIssuer, WorkloadApi, not_issued};
 use super::{renew, serve};
 use crate::address;
-use crate::args::{AuthorityArgs, ConnectArgs};
-use crate::bridge::{self, Api, Door, Side, Way};
+use crate::args::{AuthorityArgs, ConnectArgs, PeersArgs};
+use crate::bridge::{self, Api, Door, Peers, Side, Way, serve_peer_api};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
+use crate::host;
 use crate::keyfile::InstanceKeys;
 use crate::output::Output;
 use crate::presenter::ChainPresenter;
@@ -32,16 +35,39 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let url = url.trim_end_matches('/').to_owned();
     let server = server_name(&url)?;
     serve::init_logs("info");
-    let presenter = presenter(&args.authority, &url, out)?;
+    let asked = &args.peers;
+    let presenter = match asked.are_asked_for() && !has_chain(&args.authority) {
+        // What is taken over from a peer is presented.
+        true => Arc::new(ChainPresenter::without_chain(own_keys(&args.authority)?.holder)),
+        false => presenter(&args.authority, &url, out)?,
+    };
+    let named = args.authority.authority.clone();
+    let authority = address::authority(&named.unwrap_or_else(|| address::origin(&url)))?;
     let runtime = serve::runtime()?;
+    let party = match asked.peer_tls {
+        true => {
+            let issuer = AuthorityIssuer::new(authority.clone(), own_keys(&args.authority)?, None);
+            let rotation = runtime.block_on(Rotation::start(issuer)).map_err(not_issued)?;
+            Some(Party::new(rotation, host::now))
+        }
+        false => None,
+    };
+    let peers = match asked.are_asked_for() {
+        true => {
+            let keys = own_keys(&args.authority)?;
+            Some(Peers::new(asked, &authority, keys, &presenter, &server, party.as_ref())?)
+        }
+        false => None,
+    };
     if let Some(socket) = &args.workload_api {
-        let named = args.authority.authority.clone();
-        let authority = address::authority(&named.unwrap_or_else(|| address::origin(&url)))?;
         let issuer = AuthorityIssuer::new(authority, own_keys(&args.authority)?, None);
         let api = runtime.block_on(WorkloadApi::begin(issuer, socket))?;
         runtime.spawn(api.serve(std::future::pending()));
     }
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
+    if let Some(peers) = &peers {
+        runtime.block_on(beside(asked, peers, party))?;
+    }
     match args.listen {
         Some(address) if is_api(&way.url) => {
             listen(&runtime, address, Side::of_api(Api::new(way))?, out)
@@ -52,8 +78,36 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
             "an HTTP API is not spoken on standard streams",
             "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
         )),
-        None => stand_in(runtime, way, async {}),
+        None => stand_in(runtime, way, peers, async {}),
     }
+}
+
+/// Whether a delegation is named, or lies where one is looked for.
+fn has_chain(args: &AuthorityArgs) -> bool {
+    let lies = |dir: &PathBuf| dir.join(CHAIN).exists();
+    args.grant.is_some() || args.chain.is_some() || args.agent_dir.as_ref().is_some_and(lies)
+}
+
+/// Lets other agents in, and programs that speak no MCP.
+async fn beside(
+    args: &PeersArgs,
+    peers: &Arc<Peers>,
+    party: Option<Arc<Party>>,
+) -> Result<(), CliError> {
+    if let Some(address) = args.peer_listen {
+        // SECURITY: plain HTTP is for this machine; who comes over TLS shows who it is.
+        let (listener, at) = match &party {
+            Some(_) => bind_anywhere(address).await?,
+            None => bind(address).await?,
+        };
+        tracing::info!(%at, tls = party.is_some(), "other agents are let in");
+        let peers = Arc::clone(peers);
+        tokio::spawn(async move { peers.serve(listener, party).await });
+    }
+    if let Some(path) = &args.peer_api {
+        tokio::spawn(serve_peer_api(peers, path)?);
+    }
+    Ok(())
 }
 
 /// Connections that one client may hold open.
@@ -89,6 +143,10 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError
             "listen on 127.0.0.1 or [::1]; a client elsewhere runs its own `connect`",
         ));
     }
+    bind_anywhere(address).await
+}
+
+async fn bind_anywhere(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
     let taken = |e: std::io::Error| {
         CliError::environment("listen", format!("cannot listen on {address}: {e}"), "take port 0")
     };
@@ -112,12 +170,13 @@ pub(super) fn server_name(url: &str) -> Result<ServerName, CliError> {
 pub(super) fn stand_in(
     runtime: tokio::runtime::Runtime,
     way: Way,
+    peers: Option<Arc<Peers>>,
     after: impl Future<Output = ()>,
 ) -> Result<(), CliError> {
     let (input, output) = (stream(std::io::stdin())?, stream(std::io::stdout())?);
     runtime.block_on(async {
         let stop = serve::end_signal();
-        bridge::serve(way, input, output, stop).await;
+        bridge::serve(way, peers, input, output, stop).await;
         after.await;
     });
     // A read of the standard input cannot be called back, and would be waited

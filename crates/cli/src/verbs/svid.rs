@@ -118,7 +118,8 @@ impl WorkloadApi {
     }
 }
 
-fn not_issued(error: Unissued) -> CliError {
+/// Why there is no SVID.
+pub(crate) fn not_issued(error: Unissued) -> CliError {
     match error {
         Unissued::Away(_) => CliError::environment(
             "svid-not-issued-yet",

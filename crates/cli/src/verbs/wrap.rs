@@ -61,7 +61,7 @@ pub(super) fn run(
     let inside = Embedded::start(data, vec![(server.clone(), program)])?;
     drop(entered);
     let way = Way { door: Arc::new(Door::Inside(inside.gateway())), url, server, presenter };
-    connect::stand_in(runtime, way, inside.stop())
+    connect::stand_in(runtime, way, None, inside.stop())
 }
 
 /// The tool server that the program is.

@@ -37,6 +37,7 @@ mod login;
 mod narrowing;
 mod oidc;
 mod own_accounts;
+mod peers;
 mod policy;
 mod privacy;
 mod records;

@@ -30,7 +30,8 @@ fn proven(world: &World, action: &str) -> Value {
     world.ok(&["evidence", "verify", &bundle, "--trust", &trust])["proven"].clone()
 }
 
-fn entries(world: &World, kind: &str) -> Vec<Value> {
+/// The leaves of one kind.
+pub(crate) fn entries(world: &World, kind: &str) -> Vec<Value> {
     let database = rusqlite::Connection::open(world.data.join("state.db")).unwrap();
     let mut query =
         database.prepare("SELECT leaf FROM entries WHERE kind = ?1 ORDER BY idx").unwrap();
