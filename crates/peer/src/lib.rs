@@ -41,8 +41,8 @@ pub use anchors::read_anchors;
 pub use authority::{Authority, Graded, HandoffView, Returned, Stands};
 pub use error::{PeerError, Who};
 pub use giver::{Context, Handed, Meeting, Proposal};
-pub use mutual::{Mutual, serve_mutual};
 pub use instance::{Credentials, Instance, Keys};
+pub use mutual::{Mutual, serve_mutual};
 pub use taker::{Limits, Received, Taken, Taker};
 pub use transport::{Answer, Exchange, Loopback, Transport};
 

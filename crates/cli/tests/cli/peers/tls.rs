@@ -86,7 +86,8 @@ fn between(world: &World, holder: &Holder, to: SocketAddr) -> (SocketAddr, impl 
         let rotation = Client::new(&endpoint, &domain).unwrap().start().await.unwrap();
         let party = Party::new(rotation, now);
         let onward = Mutual::new(Arc::clone(&party)).unwrap();
-        let onward: Arc<dyn Exchange> = Arc::from(onward.open(&format!("https://{to}")).await.unwrap());
+        let onward: Arc<dyn Exchange> =
+            Arc::from(onward.open(&format!("https://{to}")).await.unwrap());
         let router = Router::new().fallback(pass).with_state(onward);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
