@@ -128,6 +128,12 @@ impl Accountability {
                     hop.agent, hop.instance, hop.guarantee
                 ),
             );
+            if let Some(handoff) = &hop.handoff {
+                page.line(
+                    "",
+                    &format!("took the task over by handoff {handoff}, which both signed"),
+                );
+            }
         }
         page.line("task", &format!("{} under workflow {}", self.task, self.workflow));
         page.line("purpose", &format!("\"{}\"", shown(&self.purpose)));

@@ -480,9 +480,13 @@ impl Accountability {
                     .with("instance", &h.instance)
                     .with("owner", h.owner.as_ref().map(PrincipalId::as_str))
                     .with("guarantee", h.guarantee.as_str());
-                match h.isolation.stated() {
+                let hop = match h.isolation.stated() {
+                    None => hop,
+                    Some(isolation) => hop.with("isolation", isolation),
+                };
+                match &h.handoff {
                     None => hop.into(),
-                    Some(isolation) => hop.with("isolation", isolation).into(),
+                    Some(handoff) => hop.with("handoff", handoff).into(),
                 }
             })
             .collect();

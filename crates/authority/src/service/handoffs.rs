@@ -23,6 +23,7 @@ use bailiwick_store::{
     Subject, Tx, View,
 };
 
+use super::identities::admitted;
 use super::people::SignedIn;
 use super::{Authority, Inner, disclosed, revoked};
 use crate::host::Moment;
@@ -30,15 +31,14 @@ use crate::people::roles::{Deed, require};
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::handoffs::{self, HandoffRefusal, Offering, Side};
-use crate::rules::identities::Request;
 use crate::rules::requests;
 use crate::standing;
 
 mod shown;
 pub use shown::{Known, ListedHandoff, ShownHandoff};
 
-/// What the guard against repeated reports calls itself.
-const AUDIENCE: &str = "peer-refusal";
+/// What the guard against too many reports calls itself.
+const SLOTS: &str = "peer-refusal-slot";
 /// Bytes of a code or name in a report at most.
 const MAX_CODE_BYTES: usize = 64;
 const MAX_CLAIMED_BYTES: usize = 2_048;
@@ -308,18 +308,13 @@ impl Authority {
     pub fn peer_refused(&self, signed: &str) -> Result<(), Refusal> {
         let signed = signed.to_owned();
         self.transact(move |cx, tx, moment| {
-            let request = Request::read(&signed, handoffs::REFUSAL_TYPE)?;
-            let unknown = Refusal::IdentityRequest { what: "it names no active instance" };
-            let instance = tx.instance(&request.instance)?;
-            let instance = instance.filter(|i| i.status == Status::Active).ok_or(unknown)?;
             let now = moment.now();
-            let fresh = request.check(&instance, &cx.installation.issuer, now)?;
-            let claims = &fresh.claims;
-            if tx.spend_proof(AUDIENCE, &fresh.key, fresh.expires)? == Spent::Already {
-                return Err(Refusal::IdentityRequest { what: "it was used before" });
+            let (instance, fresh) = admitted(cx, tx, moment, &signed, handoffs::REFUSAL_TYPE)?;
+            if instance.status != Status::Active {
+                return Err(Refusal::IdentityRequest { what: "it names no active instance" });
             }
             let text = |member: &str, most: usize| {
-                let text = claims.member(member).and_then(Json::as_str)?;
+                let text = fresh.claims.member(member).and_then(Json::as_str)?;
                 (!text.is_empty() && text.len() <= most).then(|| text.to_owned())
             };
             let code = text("code", MAX_CODE_BYTES).filter(|code| {
@@ -475,7 +470,7 @@ fn has_room(tx: &mut Tx<'_>, instance: &Instance, now: Timestamp) -> Result<bool
     for slot in 0..handoffs::MAX_REFUSALS {
         let name = format!("{} {minute} {slot}", instance.id);
         let key = bailiwick_core::crypto::sha256(name.as_bytes());
-        if tx.spend_proof("peer-refusal-slot", &key, expires)? != Spent::Already {
+        if tx.spend_proof(SLOTS, &key, expires)? != Spent::Already {
             return Ok(true);
         }
     }

@@ -139,7 +139,7 @@ impl Authority {
 }
 
 /// The instance that signed a request of this type just now, for the first time.
-fn admitted(
+pub(super) fn admitted(
     cx: &Inner,
     tx: &mut Tx<'_>,
     moment: &Moment<'_>,

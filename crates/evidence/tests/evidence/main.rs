@@ -14,6 +14,7 @@
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod approvals;
+mod handed;
 mod holds;
 mod ledger;
 mod moved;

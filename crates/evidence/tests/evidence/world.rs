@@ -142,7 +142,7 @@ pub fn plan() -> Plan {
     }
 }
 
-fn identity() -> IdentitySigningKey {
+pub fn identity() -> IdentitySigningKey {
     let document =
         EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
             .unwrap();
