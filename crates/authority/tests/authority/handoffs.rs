@@ -447,7 +447,7 @@ fn a_revoked_giver_takes_its_handoffs_along() {
         let (signed, _) = desk.made();
         let runner = agent("agent:support-runner");
         match take_back {
-            0 => drop(a.instance_retire(&desk.a.id).unwrap()),
+            0 => a.instance_retire(&desk.a.id).unwrap(),
             1 => a.agent_status(&runner, Life::Suspended).unwrap(),
             _ => drop(a.revoke(&Target::Agent(runner), "compromised", None).unwrap()),
         }

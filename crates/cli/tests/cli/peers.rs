@@ -18,6 +18,7 @@ use crate::records::entries;
 
 mod attacks;
 mod proxy;
+mod tls;
 
 /// Who takes over.
 const READER: &str = "agent:order-reader";

@@ -176,7 +176,7 @@ fn a_handoff_redirected_to_another_agent_is_refused() {
 }
 
 /// Another agent with an enrolled instance.
-fn third(world: &World, agent: &str) -> bailiwick_testkit::present::Holder {
+pub(super) fn third(world: &World, agent: &str) -> bailiwick_testkit::present::Holder {
     world.ok(&["agent", "add", agent, "--owner", OWNER]);
     third_of(world, agent, "third")
 }
