@@ -215,7 +215,7 @@ mod tests {
     async fn only_the_authority_of_a_request_changes_and_only_its_percents() {
         let preface = [b'P'; PREFACE];
         for (flags, before, after) in
-            [(4, &[][..], &[][..]), (0x24, &[1; 5], &[]), (0x0c, &[2], &[b'%', b'%'])]
+            [(4, &[][..], &[][..]), (0x24, &[1; 5], &[]), (0x0c, &[2], b"%%")]
         {
             let sent = |authority: &str| {
                 let payload = [before, &block(authority), after].concat();
