@@ -614,6 +614,9 @@ pub(crate) fn played() -> World {
     use bailiwick_core::peer::handoff::{Answered, Offered};
 
     let world = World::desk();
+    // A ledger of its own: enrolments are made with random keys.
+    let ledger = World::bare();
+    ledger.authority.init().unwrap();
     let issued = world.delegate();
     let (record, anchors) = frozen();
     let proven = record.verify(&anchors, world.now()).unwrap();
@@ -650,9 +653,9 @@ pub(crate) fn played() -> World {
     let signed = offer.sign(&key(A)).unwrap();
     let child = child(chain, facts).unwrap();
     let offered = Offered::witness(&signed, &proven, &child, world.now()).unwrap();
-    let (moment, at) = (Moment::of(&*world.host), installation());
+    let (moment, at) = (Moment::of(&*ledger.host), installation());
     let step = handoffs::handshake(&moment, &at, &record, &proven, (&from, &to)).unwrap();
-    crate::entries::write(&world, bailiwick_authority::plan::Plan::one(step, ()));
+    crate::entries::write(&ledger, bailiwick_authority::plan::Plan::one(step, ()));
     let offering = Offering {
         offered: &offered,
         signed: &signed,
@@ -670,9 +673,9 @@ pub(crate) fn played() -> World {
     };
     let plan = handoffs::offer(&moment, &at, &offering).unwrap();
     let row = plan.outcome.clone();
-    crate::entries::write(&world, plan);
+    crate::entries::write(&ledger, plan);
     let read: Result<_, bailiwick_store::StoreError> =
-        world.authority.store().read(|view| view.handshake(&proven.transcript()));
+        ledger.authority.store().read(|view| view.handshake(&proven.transcript()));
     let shaken = read.unwrap().unwrap();
     let answer = |answer: Answer| {
         let signed = answered(&signed, &answer, Guarantee::Jwt, B, world.now());
@@ -684,16 +687,16 @@ pub(crate) fn played() -> World {
     for step in &mut rejected.steps {
         step.row = None;
     }
-    crate::entries::write(&world, rejected);
+    crate::entries::write(&ledger, rejected);
     let accepted = answer(Answer::Accepted);
     let row = accepted.outcome.clone();
-    crate::entries::write(&world, accepted);
+    crate::entries::write(&ledger, accepted);
     let back = Return { handoff: row.hash, status: Status::Done, claims: vec![] };
     let signed = back.sign(world.now(), &key(B)).unwrap();
     let told = (&back, [].as_slice());
-    crate::entries::write(&world, handoffs::returned(&moment, &at, &row, told, &signed).unwrap());
+    crate::entries::write(&ledger, handoffs::returned(&moment, &at, &row, told, &signed).unwrap());
     let stranger = "spiffe://example.test/agent/order-reader2/i-1";
     let refused = handoffs::refused(&moment, &at, &to, "peer-unregistered", stranger).unwrap();
-    crate::entries::write(&world, refused);
-    world
+    crate::entries::write(&ledger, refused);
+    ledger
 }
