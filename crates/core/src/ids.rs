@@ -43,6 +43,11 @@ fn is_tool_id(text: &str) -> bool {
                 || rest.strip_prefix("prompts/").is_some_and(|n| !n.is_empty())
         }
         "http" => !rest.is_empty(),
+        "a2a" => {
+            rest == "card"
+                || (rest.starts_with(|c: char| c.is_ascii_uppercase())
+                    && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+        }
         _ => false,
     };
     fits && is_name(server) && text.len() <= 256 && !text.chars().any(char::is_control)
@@ -150,9 +155,11 @@ id!(
 );
 id!(
     /// A tool: `mcp:<server>:tools/<name>`, `mcp:<server>:resources/read`,
-    /// `mcp:<server>:prompts/<name>` or `http:<server>:<operation>`.
+    /// `mcp:<server>:prompts/<name>`, `http:<server>:<operation>` or
+    /// `a2a:<server>:<Operation>`; `a2a:<server>:card` is an agent's card, which
+    /// nobody calls.
     ToolId, "tool id",
-    "`mcp:SERVER:tools/NAME`, `mcp:SERVER:resources/read`, `mcp:SERVER:prompts/NAME` or `http:SERVER:OPERATION`",
+    "`mcp:SERVER:tools/NAME`, `mcp:SERVER:resources/read`, `mcp:SERVER:prompts/NAME`, `http:SERVER:OPERATION` or `a2a:SERVER:OPERATION`",
     is_tool_id
 );
 id!(
@@ -239,6 +246,11 @@ mod tests {
         }
         assert!(ToolId::parse("mcp:support-desk:tools/get_ticket").is_ok());
         assert!(ToolId::parse("mcp:d:resources/read").is_ok());
+        assert!(ToolId::parse("a2a:billing:SendMessage").is_ok());
+        assert!(ToolId::parse("a2a:billing:card").is_ok());
+        for bad in ["a2a:b:message/send", "a2a:b:", "a2a::GetTask", "a2a:b:cards"] {
+            assert!(ToolId::parse(bad).is_err(), "{bad}");
+        }
         for bad in ["mcp:d:tools/", "mcp::tools/x", "mcp:d:x", "x:d:tools/y", "get_ticket"] {
             assert!(ToolId::parse(bad).is_err(), "{bad}");
         }
