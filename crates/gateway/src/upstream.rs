@@ -23,6 +23,7 @@ use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
 pub(crate) mod api;
+pub(crate) mod peer;
 mod child;
 pub mod headers;
 mod resumed;

@@ -99,7 +99,7 @@ fn every_flipped_member_ends_the_signature() {
         ("name", Json::from("Billing2")),
         ("description", Json::from("x")),
         ("capabilities", Object::new().with("streaming", true).into()),
-        ("securityRequirements", Json::Array(Vec::new())),
+        ("securitySchemes", Object::new().into()),
         ("skills", json(r#"[{"id":"x"}]"#)),
     ] {
         let changed = card.clone().with(member, value);
@@ -113,13 +113,15 @@ fn what_is_empty_is_outside_the_signature_and_inside_the_pin() {
     let Json::Object(card) = signed(CARD, 1) else { panic!() };
     let agent = AgentId::parse("agent:billing").unwrap();
     let plain = read(&card.clone().into(), &[public(1)], AT).unwrap();
-    // Nobody has to prove anything: an empty way in beside the others.
-    let open = json(r#"[{"schemes":{"oauth":{"list":[]}}},{}]"#);
-    let open = read(&card.with("securityRequirements", open).into(), &[public(1)], AT).unwrap();
     let pin = |card: &Card| Definition::of_card(&card.definition(&agent, &[])).unwrap();
-    assert_ne!(pin(&plain).digest(), pin(&open).digest());
-    assert!(is_weaker(&pin(&plain), &pin(&open)));
-    assert!(!is_weaker(&pin(&open), &pin(&plain)));
+    // Nobody has to prove anything: an empty way in beside the others, or none. A
+    // requirement without scopes is empty for the libraries, and not signed.
+    for open in [r#"[{"schemes":{"oauth":{"list":[]}}},{}]"#, "[]"] {
+        let open = card.clone().with("securityRequirements", json(open));
+        let open = read(&open.into(), &[public(1)], AT).unwrap();
+        assert_ne!(pin(&plain).digest(), pin(&open).digest());
+        assert!(is_weaker(&pin(&plain), &pin(&open)));
+    }
 }
 
 #[test]
