@@ -32,7 +32,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::gateway::Gateway;
 use crate::http::read;
 use crate::rpc::Message;
-use crate::stages::boundary::{self, CallRequest, Form, Malformed, Spoken, check_headers, header as one};
+use crate::stages::boundary::{
+    self, CallRequest, Form, Malformed, Spoken, check_headers, header as one,
+};
 use crate::stages::{Stopped, effect, evidence};
 use crate::step_up;
 use crate::wire::peer::{Binding, Told, challenged_peer};

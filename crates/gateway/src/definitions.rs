@@ -87,7 +87,9 @@ impl Gateway {
             DefinitionKind::Prompt => "prompts/list",
             // Nobody lists them: a person brings the API's file, and a card is no
             // listing.
-            DefinitionKind::Card | DefinitionKind::Operation => return Ok(Object::new().with(member, Vec::new()).into()),
+            DefinitionKind::Card | DefinitionKind::Operation => {
+                return Ok(Object::new().with(member, Vec::new()).into());
+            }
         };
         let limit = self.config.message_timeout;
         let listed = pins::list_all(&self.upstream, limit, server, method, member).await;

@@ -23,9 +23,9 @@ use crate::stages::evidence::Outcome;
 use crate::wire::{DENIED, NOT_AUTHENTICATED};
 
 pub(crate) mod api;
-pub(crate) mod peer;
 mod child;
 pub mod headers;
+pub(crate) mod peer;
 mod resumed;
 mod source;
 pub mod stdio;

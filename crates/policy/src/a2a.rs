@@ -30,8 +30,9 @@ pub const MAX_ID_CHARS: usize = 256;
 #[must_use]
 pub fn is_spoken(version: &str) -> bool {
     let minor = version.strip_prefix("1.");
-    minor.is_some_and(|m| (1..=8).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
-        && !version.ends_with('.')
+    minor.is_some_and(|m| {
+        (1..=8).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    }) && !version.ends_with('.')
         && !version.contains("..")
 }
 

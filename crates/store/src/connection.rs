@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0009_inbox.sql"),
     include_str!("schema/0010_stops.sql"),
     include_str!("schema/0011_requests.sql"),
+    include_str!("schema/0012_peers.sql"),
 ];
 
 /// The newest schema version that this program knows.

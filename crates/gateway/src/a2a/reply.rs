@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::rpc;
 use crate::sse;
 use crate::streams::events_response;
-use crate::wire::peer::{Binding, Told, answer, result};
 use crate::wire::DECISION;
+use crate::wire::peer::{Binding, Told, answer, result};
 
 /// Where a caller is. What it does not read is bounded by what one answer may be.
 pub(crate) struct Reply {

@@ -95,8 +95,7 @@ async fn compare(
     let at = gateway.ports.host.now();
     let keys: Vec<VerifyingKey> =
         accepted.keys.iter().chain(server.signers.iter()).copied().collect();
-    let fetched =
-        fetch(&gateway.upstream, gateway.config.message_timeout, server, &keys).await;
+    let fetched = fetch(&gateway.upstream, gateway.config.message_timeout, server, &keys).await;
     let (definition, refused) = match fetched {
         Ok(card) => {
             (Definition::of_card(&card.definition(&accepted.agent, &accepted.keys)).ok(), None)

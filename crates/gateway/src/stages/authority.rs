@@ -117,7 +117,9 @@ async fn check(
             let asked = &spoken.asked;
             Some(peer::pinned(gateway, request, asked, facts, &server, ground).await?)
         }
-        Speech::Http { .. } => Some(pinned(gateway, request, &server, CallForm::Tool, ground).await?),
+        Speech::Http { .. } => {
+            Some(pinned(gateway, request, &server, CallForm::Tool, ground).await?)
+        }
         Speech::Mcp { method, .. } => match method.treatment {
             Treatment::Call(CallForm::Resource) => None,
             Treatment::Call(form) => Some(pinned(gateway, request, &server, form, ground).await?),

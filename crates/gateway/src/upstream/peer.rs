@@ -38,11 +38,7 @@ pub(crate) struct Answers<'a> {
 impl Upstream {
     /// The card that an agent shows at its catalogued address. It is public, so
     /// nothing is shown for it.
-    pub(crate) async fn card(
-        &self,
-        server: &ToolServer,
-        limit: Duration,
-    ) -> Result<Json, Failure> {
+    pub(crate) async fn card(&self, server: &ToolServer, limit: Duration) -> Result<Json, Failure> {
         let work = async {
             let request = self.http.get(server.url.clone());
             let request = request

@@ -128,7 +128,8 @@ impl Told {
     /// A call whose authority was taken back while the agent worked.
     pub(crate) fn withheld(ended: &Ended, decision: &str) -> Self {
         let (what, remedy) = withheld_because(ended);
-        let reason = format!("{what} while the agent worked; the call was made, the rest is withheld");
+        let reason =
+            format!("{what} while the agent worked; the call was made, the rest is withheld");
         let told = Self::unmade("answer-withheld", &reason, remedy, decision);
         Self { status: StatusCode::BAD_GATEWAY, ..told }
     }

@@ -34,7 +34,10 @@ pub fn read(operation: Operation, result: &Json) -> Result<Object, Misshapen> {
     };
     let read = operation.answer().read(object, Unknown::Dropped)?;
     let is_bounded = seen(operation, &read).iter().all(|seen| {
-        [&seen.task, &seen.context].into_iter().flatten().all(|id| id.chars().count() <= MAX_ID_CHARS)
+        [&seen.task, &seen.context]
+            .into_iter()
+            .flatten()
+            .all(|id| id.chars().count() <= MAX_ID_CHARS)
     });
     if is_bounded { Ok(read) } else { Err(Misshapen::at("id")) }
 }
@@ -56,8 +59,7 @@ pub fn seen(operation: Operation, result: &Object) -> Vec<Seen> {
             let updates = ["message", "statusUpdate", "artifactUpdate"].into_iter();
             task.into_iter().chain(updates.filter_map(member).map(named)).collect()
         }
-        Operation::CreateTaskPushNotificationConfig
-        | Operation::GetTaskPushNotificationConfig => {
+        Operation::CreateTaskPushNotificationConfig | Operation::GetTaskPushNotificationConfig => {
             vec![Seen { task: text(result, "taskId"), ..Seen::default() }]
         }
         _ => Vec::new(),
@@ -107,11 +109,31 @@ mod tests {
     #[test]
     fn an_answer_names_its_task_context_and_whether_it_has_ended() {
         for (operation, text, ended) in [
-            (Operation::GetTask, r#"{"id":"t","contextId":"c","status":{"state":"TASK_STATE_REJECTED"}}"#, Some(true)),
-            (Operation::SendMessage, r#"{"task":{"id":"t","contextId":"c","status":{"state":"TASK_STATE_AUTH_REQUIRED"}}}"#, Some(false)),
-            (Operation::SubscribeToTask, r#"{"statusUpdate":{"taskId":"t","contextId":"c","status":{"state":"TASK_STATE_WORKING"}}}"#, Some(false)),
-            (Operation::SubscribeToTask, r#"{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a"}}}"#, None),
-            (Operation::SendMessage, r#"{"message":{"messageId":"m","role":"ROLE_AGENT","taskId":"t","contextId":"c"}}"#, None),
+            (
+                Operation::GetTask,
+                r#"{"id":"t","contextId":"c","status":{"state":"TASK_STATE_REJECTED"}}"#,
+                Some(true),
+            ),
+            (
+                Operation::SendMessage,
+                r#"{"task":{"id":"t","contextId":"c","status":{"state":"TASK_STATE_AUTH_REQUIRED"}}}"#,
+                Some(false),
+            ),
+            (
+                Operation::SubscribeToTask,
+                r#"{"statusUpdate":{"taskId":"t","contextId":"c","status":{"state":"TASK_STATE_WORKING"}}}"#,
+                Some(false),
+            ),
+            (
+                Operation::SubscribeToTask,
+                r#"{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a"}}}"#,
+                None,
+            ),
+            (
+                Operation::SendMessage,
+                r#"{"message":{"messageId":"m","role":"ROLE_AGENT","taskId":"t","contextId":"c"}}"#,
+                None,
+            ),
         ] {
             let result = of(operation, text).unwrap();
             let expected = Seen { task: Some("t".into()), context: Some("c".into()), ended };
@@ -132,7 +154,8 @@ mod tests {
 
     #[test]
     fn of_a_list_only_own_tasks_are_kept() {
-        let list = of(Operation::ListTasks, r#"{"tasks":[{"id":"a"},{"id":"b"},{}],"nextPageToken":"n"}"#);
+        let list =
+            of(Operation::ListTasks, r#"{"tasks":[{"id":"a"},{"id":"b"},{}],"nextPageToken":"n"}"#);
         let list = list.unwrap();
         assert_eq!(keep(&list, |id| id == "b").len(), 1);
         assert_eq!(next_page(&list), Some("n"));

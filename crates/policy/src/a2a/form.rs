@@ -181,7 +181,8 @@ mod tests {
 
     use super::*;
 
-    const INNER: Group = Group { fields: &[kept("a", Form::Text), kept("b", Form::Any)], one_of: &["a", "b"] };
+    const INNER: Group =
+        Group { fields: &[kept("a", Form::Text), kept("b", Form::Any)], one_of: &["a", "b"] };
     const OUTER: Group = group(&[
         plain("taskId", Form::Text),
         kept("length", Form::Integer),

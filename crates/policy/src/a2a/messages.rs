@@ -57,8 +57,11 @@ const ARTIFACT: Group = group(&[
     plain("extensions", TEXTS),
 ]);
 
-const STATUS: Group =
-    group(&[plain("state", Choice(STATES)), kept("message", of(&MESSAGE)), kept("timestamp", Text)]);
+const STATUS: Group = group(&[
+    plain("state", Choice(STATES)),
+    kept("message", of(&MESSAGE)),
+    kept("timestamp", Text),
+]);
 
 pub(crate) const TASK: Group = group(&[
     plain("id", Text),

@@ -66,9 +66,7 @@ impl Suspicion {
             Self::NamesSecret => "the text speaks of keys, passwords or files that hold them",
             Self::ShadowedName => "it is named like a tool of another tool server",
             Self::TagCharacter => "the text holds invisible tag characters, which can hide orders",
-            Self::WeakerSecurity => {
-                "the agent asks less of its callers than when it was accepted"
-            }
+            Self::WeakerSecurity => "the agent asks less of its callers than when it was accepted",
             Self::ZeroWidth => "the text holds characters that are not seen",
         }
     }

@@ -347,8 +347,16 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let known =
-            ["owner", "tools", "resources", "prompts", "operations", "a2a", "questions", "task_seconds"];
+        let known = [
+            "owner",
+            "tools",
+            "resources",
+            "prompts",
+            "operations",
+            "a2a",
+            "questions",
+            "task_seconds",
+        ];
         let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("owner") {
@@ -383,7 +391,8 @@ impl Reading {
         let of_agent = members.node("a2a");
         let twice = [(of_mcp.or(asides), of_http), (of_mcp.or(asides).or(of_http), of_agent)];
         if let Some(node) = twice.into_iter().find_map(|(one, other)| one.and(other)) {
-            let message = "a tool server speaks MCP, is an HTTP API or is an agent, not two of them";
+            let message =
+                "a tool server speaks MCP, is an HTTP API or is an agent, not two of them";
             let remedy = "list each under a name of its own";
             self.report(Code::Value, node.at, message, remedy);
         }
@@ -404,8 +413,8 @@ impl Reading {
                 if let Some(server) = server {
                     let id = match plane {
                         "operations" => format!("http:{server}:{}", member.name),
-                        // A card is nothing that is called.
-                        "a2a" if Operation::parse(&member.name).is_none() => String::new(),
+                        // A card is nothing that is called, and there is one.
+                        "a2a" if !is_called(&member.name) => String::new(),
                         "a2a" => format!("a2a:{server}:{}", member.name),
                         _ => format!("mcp:{server}:{plane}/{}", member.name),
                     };
@@ -506,4 +515,9 @@ impl Reading {
         }
         Some(Personal::ByArgument(name))
     }
+}
+
+/// Whether an agent is asked for an operation of this name through the gateway.
+fn is_called(name: &str) -> bool {
+    Operation::parse(name).is_some_and(|o| o != Operation::GetExtendedAgentCard)
 }

@@ -175,11 +175,10 @@ impl<'a> Calling<'a> {
             return Ok(None);
         }
         let result = message.member("result").ok_or(garbage)?;
-        let result =
-            answer::read(self.spoken.asked.operation, result).map_err(|misshapen| {
-                tracing::warn!(server = %self.server(), %misshapen, "the agent's answer");
-                garbage
-            })?;
+        let result = answer::read(self.spoken.asked.operation, result).map_err(|misshapen| {
+            tracing::warn!(server = %self.server(), %misshapen, "the agent's answer");
+            garbage
+        })?;
         read.take(&result);
         Ok(Some(result))
     }
@@ -195,15 +194,12 @@ impl<'a> Calling<'a> {
         let garbage = Failure::Garbage { bytes };
         let asked = &self.spoken.asked;
         let mut seen = answer::seen(asked.operation, result);
-        let begins = matches!(
-            asked.operation,
-            Operation::SendMessage | Operation::SendStreamingMessage
-        );
+        let begins =
+            matches!(asked.operation, Operation::SendMessage | Operation::SendStreamingMessage);
         if !begins {
             let named = asked.tasks();
-            let is_named = |seen: &Seen| {
-                seen.task.as_deref().is_some_and(|task| named.first() == Some(&task))
-            };
+            let is_named =
+                |seen: &Seen| seen.task.as_deref().is_some_and(|task| named.first() == Some(&task));
             // Configurations need not repeat their task.
             let may_lack = !matches!(
                 asked.operation,

@@ -46,7 +46,10 @@ pub fn published(accepted: &Accepted, place: &Place<'_>) -> Object {
     extensions.push(
         Object::new()
             .with("uri", handoff::EXTENSION)
-            .with("description", "A task is handed over by a signed offer in the message's metadata.")
+            .with(
+                "description",
+                "A task is handed over by a signed offer in the message's metadata.",
+            )
             .into(),
     );
     capabilities.insert("extensions", extensions);

@@ -87,7 +87,9 @@ fn an_address_of_keys_inside_a_card_is_ignored() {
 #[test]
 fn a_copied_card_leads_nowhere_else_than_to_its_owner() {
     let card = signed(CARD, 1);
-    for at in ["https://evil.example/card", "http://peer.example/card", "https://peer.example:8443/"] {
+    for at in
+        ["https://evil.example/card", "http://peer.example/card", "https://peer.example:8443/"]
+    {
         assert_eq!(read(&card, &[public(1)], at), Err("card-elsewhere"), "{at}");
     }
 }
@@ -133,7 +135,11 @@ fn a_card_that_asks_less_of_callers_is_weaker() {
     };
     let before = pin(CARD);
     for (from, to, weaker) in [
-        (r#""securityRequirements":[{"schemes":{"oauth":{"list":[]}}}]"#, r#""securityRequirements":[]"#, true),
+        (
+            r#""securityRequirements":[{"schemes":{"oauth":{"list":[]}}}]"#,
+            r#""securityRequirements":[]"#,
+            true,
+        ),
         (r#""scheme":"Bearer""#, r#""scheme":"Basic""#, true),
         ("\"version\":\"1.0\"", "\"version\":\"1.1\"", false),
     ] {

@@ -24,8 +24,22 @@ fn both_bindings_ask_for_the_same() {
     for (method, params, verb, path, query, body) in [
         ("SendMessage", SEND, "POST", "/message:send", None, Some(SEND)),
         ("SendStreamingMessage", SEND, "POST", "/message:stream", None, Some(SEND)),
-        ("GetTask", r#"{"id":"t","historyLength":2}"#, "GET", "/tasks/t", Some("historyLength=2"), None),
-        ("ListTasks", r#"{"includeArtifacts":true}"#, "GET", "/tasks", Some("includeArtifacts=true"), None),
+        (
+            "GetTask",
+            r#"{"id":"t","historyLength":2}"#,
+            "GET",
+            "/tasks/t",
+            Some("historyLength=2"),
+            None,
+        ),
+        (
+            "ListTasks",
+            r#"{"includeArtifacts":true}"#,
+            "GET",
+            "/tasks",
+            Some("includeArtifacts=true"),
+            None,
+        ),
         ("CancelTask", r#"{"id":"t"}"#, "POST", "/tasks/t:cancel", None, Some(r#"{"id":"t"}"#)),
         ("SubscribeToTask", r#"{"id":"t"}"#, "POST", "/tasks/t:subscribe", None, None),
         ("SubscribeToTask", r#"{"id":"t"}"#, "GET", "/tasks/t:subscribe", None, None),
@@ -71,7 +85,8 @@ fn both_bindings_ask_for_the_same() {
 
 #[test]
 fn what_names_a_task_in_any_place_is_found() {
-    let asked = rpc("SendMessage", &with(r#""taskId":"a","contextId":"c","referenceTaskIds":["b"]"#));
+    let asked =
+        rpc("SendMessage", &with(r#""taskId":"a","contextId":"c","referenceTaskIds":["b"]"#));
     let asked = asked.unwrap();
     assert_eq!(asked.tasks(), ["a", "b"]);
     assert_eq!((asked.continued(), asked.context()), (Some("a"), Some("c")));
