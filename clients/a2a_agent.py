@@ -4,7 +4,7 @@ python a2a_agent.py PORT CREDENTIAL KEY [KID]
 
 KEY is a private JWK (ES256 or Ed25519) that signs the card, or the key file of an instance, whose identity
 key then does. `PUT /card/NAME` changes what is shown as
-the card from then on, see `cards`. What happens is printed as one JSON object per line.
+the card from then on, see `cards`; `POST /card` shows the very card that it is sent. What happens is printed as one JSON object per line.
 """
 
 import asyncio
@@ -190,7 +190,7 @@ class Gate:
 routes = [
     Route("/.well-known/agent-card.json", well_known),
     Route("/card/{name}", change, methods=["PUT"]),
-    Route("/card", put, methods=["PUT"]),
+    Route("/card", put, methods=["POST"]),
     Route("/keys", keys),
     *rpc,
 ]

@@ -225,6 +225,14 @@ impl ToolId {
     }
 }
 
+/// The id under which the definition of `tool` is pinned: its own, or that of its
+/// agent's card, on which all operations of an agent rest.
+#[must_use]
+pub fn pinned_as(tool: &str) -> String {
+    let agent = tool.strip_prefix("a2a:").and_then(|rest| rest.split(':').next());
+    agent.map_or_else(|| tool.to_owned(), |agent| format!("a2a:{agent}:card"))
+}
+
 impl AgentId {
     /// The agent's SPIFFE ID in `trust_domain`.
     #[must_use]
@@ -257,6 +265,12 @@ mod tests {
         let id = TaskId::mint(Timestamp::from_millis(1_704_067_500_042), [7; 10]);
         assert_eq!(TaskId::parse(id.as_str()), Ok(id.clone()));
         assert!(TaskId::parse(&id.as_str().to_uppercase()).is_err());
+    }
+
+    #[test]
+    fn operations_of_an_agent_rest_on_its_card() {
+        assert_eq!(pinned_as("a2a:billing:SendMessage"), "a2a:billing:card");
+        assert_eq!(pinned_as("mcp:desk:tools/a2a:b"), "mcp:desk:tools/a2a:b");
     }
 
     #[test]

@@ -181,6 +181,8 @@ impl Billing {
         loop {
             let said = self.agent.next();
             if said["event"] == "message" && said["text"] == "hello" {
+                // The request that brought it.
+                heard.pop();
                 return heard;
             }
             heard.push(said);
@@ -339,8 +341,8 @@ fn a_card_of_a_key_that_was_named_is_taken_and_named_again_keeps_it() {
     let url = format!("{base}/.well-known/agent-card.json");
     let line = ["a2a", "add", "other", "--url", &url, "--agent", AGENT];
     let refused = world.run(&line);
-    assert_eq!(refused.status, 1, "{}", refused.err);
-    assert!(refused.err.contains("card-signer-unknown"), "{}", refused.err);
+    assert_eq!(refused.status, 1, "{}", refused.out);
+    assert!(refused.out.contains("card-signer-unknown"), "{}", refused.out);
     let added = world.ok(&[&line[..], &["--key", &public]].concat());
     assert_eq!(added["result"], "pinned", "{added}");
     assert_eq!(world.ok(&line)["result"], "unchanged");
