@@ -358,7 +358,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = definition.input_schema().cloned();
         pins.insert(
             format!("tools/{}", definition.name()),
-            Pin { digest: definition.digest(), schema, operation: None },
+            Pin { digest: definition.digest(), schema, operation: None, card: None },
         );
     }
     for prompt in client.list_prompts().await.unwrap() {
@@ -367,7 +367,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = item.as_object().unwrap().member("arguments").cloned();
         pins.insert(
             format!("prompts/{}", definition.name()),
-            Pin { digest: definition.digest(), schema, operation: None },
+            Pin { digest: definition.digest(), schema, operation: None, card: None },
         );
     }
     client.close().await;
