@@ -23,6 +23,7 @@ mod api;
 mod door;
 mod http;
 mod messages;
+mod peer;
 mod session;
 mod siblings;
 mod way;
@@ -30,6 +31,7 @@ mod way;
 pub(crate) use api::{Api, DECISION, FAILED, NoCall, NoList, OUTCOME};
 pub(crate) use door::Door;
 pub(crate) use http::Side;
+pub(crate) use peer::Peer;
 use session::{AGAIN, Session};
 pub(crate) use way::Way;
 

@@ -11,11 +11,11 @@ use bailiwick_core::ids::{GrantId, ServerName};
 use bailiwick_core::json::Object;
 use tokio::net::TcpListener;
 
-use super::call::{is_api, server_of, warn};
+use super::call::{is_agent, is_api, server_of, warn};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs};
-use crate::bridge::{self, Api, Door, Side, Way};
+use crate::bridge::{self, Api, Door, Peer, Side, Way};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::keyfile::InstanceKeys;
@@ -35,7 +35,13 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
     let way = Way { door: Arc::new(Door::url()?), url, server, presenter };
     match args.listen {
         Some(address) if is_api(&way.url) => listen(address, Side::of_api(Api::new(way))?, out),
+        Some(address) if is_agent(&way.url) => listen(address, Side::of_peer(Peer::new(way))?, out),
         Some(address) => listen(address, Side::new([way])?, out),
+        None if is_agent(&way.url) => Err(CliError::usage(
+            "api-needs-listen",
+            "A2A is not spoken on standard streams",
+            "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
+        )),
         None if is_api(&way.url) => Err(CliError::usage(
             "api-needs-listen",
             "an HTTP API is not spoken on standard streams",

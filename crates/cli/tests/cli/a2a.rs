@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bailiwick_core::aat::make::{ProofFor, prove_unchecked};
+use bailiwick_core::dpop::Occasion;
 use bailiwick_testkit::World;
 use bailiwick_testkit::http::{Request, Response};
-use bailiwick_testkit::present::{Chain, Holder, fresh_id, now, object, seen};
-use bailiwick_testkit::world::{OWNER, READER, RUNNER, Setup, free_port, private};
+use bailiwick_testkit::present::{Chain, Holder, fresh_id, fresh_key, now, object, seen};
+use bailiwick_testkit::world::{OWNER, READER, RUNNER, Setup, command, free_port, private};
 use serde_json::{Value, json};
 
 use crate::EXE;
+use crate::connect::Spoken;
+use crate::services::{ASSERTION, EXCHANGE, assertion, client, form};
 use crate::stock_clients::{Program, clients};
 
 pub(crate) const AGENT: &str = "agent:billing-specialist";
@@ -31,12 +34,10 @@ budget: {max_calls: 500}
 tool_servers:
   billing:
     a2a:
-      SendMessage: &r {risk: low, effect: write, personal: false}
 "#;
 
-/// Every operation is rated alike; anchors are none of a workflow's.
+/// Every operation is of low risk; those that get or list are reads.
 fn workflow() -> String {
-    let rating = "{risk: low, effect: write, personal: false}";
     let any = "{constraint_type: wildcard}";
     let optional = "{constraint_type: wildcard, optional: true}";
     let operations = [
@@ -51,10 +52,11 @@ fn workflow() -> String {
         ("ListTaskPushNotificationConfigs", "taskId", "pageSize pageToken"),
         ("DeleteTaskPushNotificationConfig", "taskId id", ""),
     ];
-    let (head, _) = WORKFLOW.split_once("      SendMessage:").unwrap();
-    let mut text = head.to_owned();
+    let mut text = WORKFLOW.to_owned();
     for (name, ..) in operations {
-        text.push_str(&format!("      {name}: {rating}\n"));
+        let reads = name.starts_with("Get") || name.starts_with("List");
+        let effect = if reads { "read" } else { "write" };
+        text.push_str(&format!("      {name}: {{risk: low, effect: {effect}, personal: false}}\n"));
     }
     text.push_str("shorthands:\n  \"billing:ask\":\n    tools:\n");
     for (name, required, more) in operations {
@@ -112,13 +114,19 @@ impl Billing {
 
     /// A delegation of a task of its own.
     pub(crate) fn chain(&self, agent: &str) -> Chain {
+        self.granted(agent).0
+    }
+
+    /// The same, with its grant's id.
+    fn granted(&self, agent: &str) -> (Chain, String) {
         let out = self.world.path(&format!("chain-{}.json", fresh_id()));
         let authority = self.world.public_url.clone();
         let line = ["delegate", "--authority", &authority, "--agent", agent, "--key", &self.key];
         let scope = ["--scope", "billing:ask", "--workflow", "billing", "--max-depth", "1"];
         let rest = ["--purpose", "find out about a refund", "--out", &out];
-        self.world.ok(&[&line[..], &scope, &rest].concat());
-        Chain::read(Path::new(&out))
+        let granted = self.world.ok(&[&line[..], &scope, &rest].concat());
+        let grant = granted["grant"].as_str().unwrap().to_owned();
+        (Chain::read(Path::new(&out)), grant)
     }
 
     /// What is shown as the agent's card from now on.
@@ -328,6 +336,44 @@ fn npms_a2a_client_plays_a_task_through_the_gateway_in_both_bindings() {
 }
 
 #[test]
+fn npms_a2a_client_unchanged_uses_the_agent_that_connect_stands_in_for() {
+    let billing = Billing::new(&Setup::default());
+    let world = &billing.world;
+    let chain = billing.chain(RUNNER);
+    let mut command = command(Path::new(EXE), world.base.path());
+    let (url, key) = (format!("{}/a2a/billing", world.public_url), world.runner.key_file());
+    let line = ["--json", "connect", &url, "--chain", &chain.path(), "--key", &key];
+    let mut spoken = Spoken::start(command.args(line).args(["--listen", "127.0.0.1:0"]));
+    let base = spoken.next()["url"].as_str().expect("a URL").to_owned();
+    for binding in ["JSONRPC", "HTTP+JSON"] {
+        let mut command = Command::new("node");
+        command.arg(clients().join("a2a_client.mjs")).args([&base, binding]);
+        let client = Program::start(&mut command);
+        client.expect("card");
+        assert!(client.expect("message").to_string().contains("hello, größer"));
+        client.expect("waiting");
+        client.expect("got");
+        assert!(client.expect("streamed").to_string().contains("refunded once"));
+        assert_eq!(client.expect("cancelled")["state"], true);
+        client.expect("unknown");
+        client.expect("done");
+    }
+    // Who does not know the secret, and pages of other sites, get nothing.
+    let (host, path) = base.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let address = host.parse().unwrap();
+    let secret = path.split('/').next().unwrap();
+    let guessed = format!("/{path}").replace(secret, &"a".repeat(secret.len()));
+    let sent = |path: &str| Request::post(path, "{}").with("a2a-version", "1.0");
+    assert_eq!(sent(&guessed).send(address).unwrap().status, 404);
+    let page = sent(&format!("/{path}")).with("origin", "http://evil.example");
+    assert_eq!(page.send(address).unwrap().status, 403);
+    drop(spoken.child.kill());
+    // On standard streams there is no A2A.
+    let streams = world.run(&["connect", &url, "--chain", &chain.path(), "--key", &key]);
+    assert_eq!(streams.status, 2, "{}", streams.out);
+}
+
+#[test]
 fn a_card_of_a_key_that_was_named_is_taken_and_named_again_keeps_it() {
     let billing = Billing::unlisted(&Setup::default());
     let world = &billing.world;
@@ -379,4 +425,74 @@ fn both_bindings_are_answered_in_their_own_form() {
     let events = billing.send(&stream);
     assert_eq!(events.header("content-type"), Some("text/event-stream"));
     assert!(events.text().contains("TASK_STATE_COMPLETED"), "{}", events.text());
+}
+
+#[test]
+fn an_access_token_with_its_dpop_proof_asks_an_agent_in_both_bindings() {
+    let billing = Billing::new(&Setup::default());
+    let world = &billing.world;
+    let (_, grant) = billing.granted(RUNNER);
+    let asking = fresh_key();
+    let asks = client(world, &asking, &[EXCHANGE], Some(RUNNER));
+    let (authority, key) = (world.public_url.as_str(), world.runner.key_file());
+    let line = ["instance", "identity", "--authority", authority, "--key", &key];
+    let identity = world.ok(&line)["identity_token"].as_str().unwrap().to_owned();
+    let proof = |method: &str, uri: &str, token: Option<&str>| {
+        let jti = fresh_id();
+        let occasion = Occasion { jti: &jti, now: now(), method, uri, token, nonce: None };
+        occasion.prove(&world.runner.key).unwrap()
+    };
+    let by = assertion(world, &asks, &asking);
+    let resource = format!("{authority}/mcp/billing");
+    let pairs = [
+        ("grant_type", EXCHANGE),
+        ("client_assertion_type", ASSERTION),
+        ("client_assertion", by.as_str()),
+        ("subject_token", grant.as_str()),
+        ("subject_token_type", "urn:bailiwick:token-type:grant"),
+        ("actor_token", identity.as_str()),
+        ("actor_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("resource", resource.as_str()),
+    ];
+    let shown = proof("POST", &format!("{authority}/token"), None);
+    let issued = form(world, "/token", &pairs, Some(&shown)).json();
+    let token = issued["access_token"].as_str().expect("a token");
+    let at = |path: &str, body: &Value, proof: &str| {
+        let request = Request::post(path, body.to_string()).with("a2a-version", "1.0");
+        let request = request.with("authorization", &format!("DPoP {token}"));
+        billing.send(&request.with("dpop", proof))
+    };
+    let (rpc, http) = ("/a2a/billing", "/a2a/billing/tasks");
+    let url = |path: &str| format!("{authority}{path}");
+    let ask = |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let body = ask("ListTasks", json!({}));
+    let answer = at(rpc, &body, &proof("POST", &url(rpc), Some(token)));
+    assert!(answer.json()["result"]["tasks"].is_array(), "{}", answer.text());
+    let get = |proof: &str| {
+        let request = Request::bare("GET", http).with("a2a-version", "1.0").with("dpop", proof);
+        billing.send(&request.with("authorization", &format!("DPoP {token}")))
+    };
+    let answer = get(&proof("GET", &url(http), Some(token)));
+    assert!(answer.json()["tasks"].is_array(), "{}", answer.text());
+    // A proof for another address, and a bearer where nobody lists one.
+    let answer = get(&proof("GET", &url(rpc), Some(token)));
+    assert_eq!(answer.status, 401, "{}", answer.text());
+    assert!(answer.header("www-authenticate").is_some_and(|c| c.contains("invalid_token")));
+    let bare = Request::post(rpc, body.to_string()).with("a2a-version", "1.0");
+    let bare = billing.send(&bare.with("authorization", &format!("Bearer {token}")));
+    assert_eq!(bare.status, 401, "{}", bare.text());
+    // What has an effect wants a proof over the arguments.
+    let send = ask("SendMessage", message("hello", json!({})));
+    let answer = at(rpc, &send, &proof("POST", &url(rpc), Some(token))).json();
+    assert_eq!(reason(&answer), "assurance-too-low", "{answer}");
+    // Its evidence holds: the proof named the agent's endpoint.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let found = world.ok(&["audit", "query", "--tool", "a2a:billing:ListTasks"]);
+    let action = found["actions"].as_array().unwrap().iter().find(|a| a["decision"] == "allow");
+    let (trust, bundle) = (world.path("trust.json"), world.path("a2a.evidence.json"));
+    world.ok(&["keys", "trust", "-o", &trust]);
+    world.ok(&["evidence", "get", action.unwrap()["action"].as_str().unwrap(), "-o", &bundle]);
+    let verified = world.run(&["evidence", "verify", &bundle, "--trust", &trust]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
 }
