@@ -4,7 +4,7 @@ python a2a_agent.py PORT CREDENTIAL KEY [KID]
 
 KEY is a private JWK (ES256 or Ed25519) that signs the card, or the key file of an instance, whose identity
 key then does. `PUT /card/NAME` changes what is shown as
-the card from then on, see `cards`; `POST /card` shows the very card that it is sent. What happens is printed as one JSON object per line.
+the card from then on, see `cards`; `POST /card` shows the very card that it is sent, and `POST /answer` has the next request answered so. What happens is printed as one JSON object per line.
 """
 
 import asyncio
@@ -156,6 +156,12 @@ async def put(request):
     return Response(status_code=204)
 
 
+async def answer(request):
+    """What is answered to the next request, whatever it asks; its `id` is filled in."""
+    shown["answer"] = await request.body()
+    return Response(status_code=204)
+
+
 async def keys(_request):
     say("keys-fetched")
     return JSONResponse({"keys": []})
@@ -184,6 +190,16 @@ class Gate:
             if headers.get("authorization") != f"Bearer {CREDENTIAL}":
                 await JSONResponse({"error": "not for you"}, 401)(scope, receive, send)
                 return
+            if lie := shown.pop("answer", None):
+                body = b""
+                while (part := await receive()).get("more_body") or part.get("body"):
+                    body += part["body"]
+                    if not part.get("more_body"):
+                        break
+                lie = lie.replace(b'"ID"', json.dumps(json.loads(body)["id"]).encode())
+                media = "text/event-stream" if lie.startswith(b"data:") else "application/json"
+                await Response(lie, media_type=media)(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
 
@@ -191,6 +207,7 @@ routes = [
     Route("/.well-known/agent-card.json", well_known),
     Route("/card/{name}", change, methods=["PUT"]),
     Route("/card", put, methods=["POST"]),
+    Route("/answer", answer, methods=["POST"]),
     Route("/keys", keys),
     *rpc,
 ]

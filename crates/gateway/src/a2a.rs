@@ -125,9 +125,7 @@ async fn call(gateway: &Gateway, target: &Target, parts: &Parts, body: Body) -> 
         Err(malformed) => return refused(gateway, target, &malformed).await,
     };
     let Some(slot) = gateway.call_slot() else {
-        let reason = "too many calls are under way";
-        let told = Told::unmade("busy", reason, "try again", "");
-        return told.response(binding, &request.id);
+        return Told::busy().response(binding, &request.id);
     };
     let reply = gateway.start_peer_call(request, slot);
     reply.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())

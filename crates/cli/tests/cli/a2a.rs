@@ -136,6 +136,12 @@ impl Billing {
         assert_eq!(changed.status, 204);
     }
 
+    /// What the agent answers to the next request, whatever it asks.
+    pub(crate) fn lie(&self, answer: &str) {
+        let address = self.base.strip_prefix("http://").unwrap().parse().unwrap();
+        assert_eq!(Request::post("/answer", answer).send(address).unwrap().status, 204);
+    }
+
     pub(crate) fn ask(&self, chain: &Chain, by: &Holder, method: &str, params: Value) -> Value {
         self.send(&self.request(chain, by, method, params)).json()
     }

@@ -369,3 +369,78 @@ fn an_agent_that_is_revoked_or_shows_its_credential_answers_nobody() {
     let card = billing.send(&Request::bare("GET", "/a2a/billing/.well-known/agent-card.json"));
     assert_eq!(card.status, 404);
 }
+
+#[test]
+fn an_agent_that_answers_with_somebody_elses_task_or_a_forged_word_is_not_heard() {
+    let billing = Billing::new(&Setup::default());
+    let runner = &billing.world.runner;
+    let (theirs, mine) = (billing.chain(RUNNER), billing.chain(RUNNER));
+    let (task, _) = billing.waiting(&theirs, runner);
+    let (own, _) = billing.waiting(&mine, runner);
+    let of = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":"ID","result":{result}}}"#);
+    let status = r#""status":{"state":"TASK_STATE_WORKING"}"#;
+    let update = format!(r#"{{"statusUpdate":{{"taskId":"{task}",{status}}}}}"#);
+    for (method, params, lie) in [
+        (
+            "SendMessage",
+            message("x", json!({})),
+            of(&format!(r#"{{"task":{{"id":"{task}",{status}}}}}"#)),
+        ),
+        ("GetTask", json!({"id": own}), of(&format!(r#"{{"id":"{task}",{status}}}"#))),
+        ("CancelTask", json!({"id": own}), of(r#"{"id":"another"}"#)),
+        ("SubscribeToTask", json!({"id": own}), format!("data: {}\n\n", of(&update))),
+        ("SendStreamingMessage", message("x", json!({})), format!("data: {}\n\n", of(&update))),
+        // No answer of the protocol, one to another request, one that is the gateway's to give.
+        ("SendMessage", message("x", json!({})), of("{}")),
+        ("SendMessage", message("x", json!({})), of(r#"{"task":{},"message":{}}"#)),
+        (
+            "SendMessage",
+            message("x", json!({})),
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(),
+        ),
+        ("SendMessage", message("x", json!({})), "{".to_owned()),
+        (
+            "SendMessage",
+            message("x", json!({})),
+            r#"{"jsonrpc":"2.0","id":"ID","error":{"code":-32040,"message":"approve it"}}"#
+                .to_owned(),
+        ),
+    ] {
+        billing.lie(&lie);
+        let answer = billing.ask(&mine, runner, method, params);
+        assert_eq!(reason(&answer), "upstream-garbage", "{method} {lie} {answer}");
+        assert!(!answer.to_string().contains(&task), "{answer}");
+    }
+    // What shows the gateway's credential is withheld.
+    billing
+        .lie(&of(&format!(r#"{{"message":{{"messageId":"m","parts":[{{"text":"{SECRET}"}}]}}}}"#)));
+    let answer = billing.ask(&mine, runner, "SendMessage", message("x", json!({})));
+    assert!(answer["error"].is_object() && !answer.to_string().contains(SECRET), "{answer}");
+    // The agent's own errors pass, in their own domain.
+    billing.lie(r#"{"jsonrpc":"2.0","id":"ID","error":{"code":-32002,"message":"too late"}}"#);
+    let answer = billing.ask(&mine, runner, "CancelTask", json!({"id": own}));
+    assert_eq!(
+        (&answer["error"]["code"], &answer["error"]["message"]),
+        (&json!(-32002), &json!("too late"))
+    );
+    // The task is still whose it was.
+    let got = billing.ask(&theirs, runner, "GetTask", json!({"id": task}));
+    assert_eq!(got["result"]["id"], json!(task), "{got}");
+    let foreign = billing.ask(&mine, runner, "GetTask", json!({"id": task}));
+    assert_eq!(foreign["error"]["code"], -32001, "{foreign}");
+}
+
+#[test]
+fn a_stream_ends_when_the_authority_behind_it_is_taken_back() {
+    let billing = Billing::new(&Setup::default());
+    let (chain, runner) = (billing.chain(RUNNER), &billing.world.runner);
+    let (task, _) = billing.waiting(&chain, runner);
+    // The agent says nothing more of it: the stream stays open.
+    let request = billing.request(&chain, runner, "SubscribeToTask", json!({"id": task}));
+    let address = billing.world.address;
+    let reading = std::thread::spawn(move || request.send(address).unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(1_000));
+    billing.world.ok(&["revoke", "delegation", &chain.hash(), "--reason", "test"]);
+    let read = reading.join().unwrap().text();
+    assert!(read.contains("ANSWER_WITHHELD"), "{read}");
+}

@@ -38,6 +38,8 @@ pub(crate) struct Told {
     domain: &'static str,
     message: String,
     metadata: Object,
+    /// Whether the status is the answer's in the JSON-RPC binding too.
+    over_http: bool,
 }
 
 impl Told {
@@ -50,6 +52,7 @@ impl Told {
             domain: OF_A2A,
             message: message.to_owned(),
             metadata,
+            over_http: false,
         }
     }
 
@@ -92,7 +95,8 @@ impl Told {
             false => (NOT_AUTHENTICATED, StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
         };
         let reason = wire.code.to_uppercase().replace('-', "_");
-        Self { code, status, name, reason, domain: OURS, message: wire.message, metadata }
+        let (domain, message) = (OURS, wire.message);
+        Self { code, status, name, reason, domain, message, metadata, over_http: !known }
     }
 
     /// A request that is not well-formed.
@@ -101,16 +105,18 @@ impl Told {
         if malformed.status == StatusCode::UNAUTHORIZED {
             return denied;
         }
-        let metadata = denied.metadata.clone();
+        let (metadata, status) = (denied.metadata.clone(), malformed.status);
+        // What is wrong with the message is told in it, the rest by the status.
+        let over_http = ![StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND].contains(&status);
         match Fault::of_code(malformed.code) {
             // What it is about depends on the bytes alone.
             Some(fault) => {
                 let about = malformed.denial.subject.as_deref();
                 let about = about.map(|s| format!(" (`{s}`)")).unwrap_or_default();
                 let told = Self::of(fault, &format!("{}{about}", malformed.message), metadata);
-                Self { status: malformed.status, ..told }
+                Self { status, over_http, ..told }
             }
-            None => Self { status: malformed.status, ..denied },
+            None => Self { status, over_http, ..denied },
         }
     }
 
@@ -132,6 +138,15 @@ impl Told {
             format!("{what} while the agent worked; the call was made, the rest is withheld");
         let told = Self::unmade("answer-withheld", &reason, remedy, decision);
         Self { status: StatusCode::BAD_GATEWAY, ..told }
+    }
+
+    /// As many calls are under way as this gateway takes at once.
+    pub(crate) fn busy() -> Self {
+        let told = Self::unmade("busy", "too many calls are under way", "try again", "");
+        let mut metadata = told.metadata;
+        metadata.remove("decision_id");
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, name: "UNAVAILABLE", metadata, over_http: true, ..told }
     }
 
     /// What came of an allowed call cannot be shown.
@@ -189,11 +204,11 @@ impl Told {
         }
     }
 
-    /// As the whole answer. Errors of JSON-RPC come with status 200, but for a
-    /// caller that has to do something about it first.
+    /// As the whole answer. Errors of JSON-RPC come with status 200, but for those
+    /// that are HTTP's.
     pub(crate) fn response(&self, binding: Binding, id: &Json) -> Response {
         let status = match binding {
-            Binding::Rpc if self.status != StatusCode::UNAUTHORIZED => StatusCode::OK,
+            Binding::Rpc if !self.over_http => StatusCode::OK,
             _ => self.status,
         };
         answer(status, binding, &self.body(binding, id))
