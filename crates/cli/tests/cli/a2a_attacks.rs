@@ -239,6 +239,7 @@ fn tasks_of_another_caller_are_as_if_they_did_not_exist() {
         let (one, other) = (told(asked), told(absent));
         assert_eq!(one, other, "{method}");
         assert_eq!(one["error"]["code"], -32001, "{method} {one}");
+        assert_eq!(reason(&one), "peer-task-unknown");
     }
     let listed = |chain: &_| {
         let answer = billing.ask(chain, runner, "ListTasks", json!({}));

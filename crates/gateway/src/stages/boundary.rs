@@ -9,7 +9,6 @@ use bailiwick_core::accountable::Facts;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, JsonError, Object};
-use bailiwick_policy::a2a::Asked;
 use bailiwick_policy::mcp_methods::{
     self, Call, Era, Method, Sender, Shape, TaskWish, Treatment, Waited,
 };
@@ -18,12 +17,14 @@ use http::{HeaderMap, StatusCode};
 use crate::config::Config;
 use crate::headers::{PARAM, decoded, name_of};
 use crate::rpc::Message;
-use crate::wire::peer::Binding;
 
 // By its path, because a fuzz target includes this file by its own.
 #[path = "boundary/presentation.rs"]
 mod presentation;
 
+mod peer;
+
+pub(crate) use peer::Spoken;
 pub use presentation::{Form, PRESENTATION, Presentation};
 pub(crate) use presentation::{of_body, of_call, of_message};
 
@@ -86,19 +87,6 @@ pub(crate) enum Speech {
     },
     /// A request to an agent that speaks A2A.
     Peer(Box<Spoken>),
-}
-
-/// A request to an agent. What is sent is made of the arguments.
-#[derive(Clone, Debug)]
-pub(crate) struct Spoken {
-    /// What is asked of it.
-    pub(crate) asked: Asked,
-    /// Method and URL of the request, which a DPoP proof names.
-    pub(crate) at: (&'static str, String),
-    /// How the caller speaks.
-    pub(crate) binding: Binding,
-    /// The extensions that the caller wants to be active.
-    pub(crate) extensions: Vec<String>,
 }
 
 /// Who makes a call that is allowed (DESIGN §4).
@@ -503,26 +491,6 @@ impl CallRequest {
             wish: None,
             waited: None,
         })
-    }
-
-    /// What is asked of an agent, if it is one that is called.
-    pub(crate) fn spoken(&self) -> Option<&Spoken> {
-        match &self.speech {
-            Speech::Peer(spoken) => Some(spoken),
-            Speech::Http { .. } | Speech::Mcp { .. } => None,
-        }
-    }
-
-    /// A call of an agent's operation.
-    pub(crate) fn of_agent(
-        server: ServerName,
-        id: Json,
-        call: Call,
-        spoken: Spoken,
-        presentation: Presentation,
-    ) -> Self {
-        let call = Self::of_api(server, call, None, presentation, Enforcement::Gateway);
-        Self { id, speech: Speech::Peer(Box::new(spoken)), ..call }
     }
 
     /// A call of an HTTP API's operation; `asked` is the request's method and
