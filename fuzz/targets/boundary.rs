@@ -40,10 +40,7 @@ mod wire {
 
     pub(crate) mod peer {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Binding {
-            Http,
-            Rpc,
-        }
+        pub(crate) enum Binding {}
     }
 }
 
