@@ -179,7 +179,9 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
 fn issued_to(case: &Case<'_>) -> Result<Guarantee, Failure> {
     const CHECK: Check = Check::Enrolment;
     let root = case.decided.text(CHECK, "root")?;
-    let issued = case.receipts.one(CHECK, Kind::DelegationIssued, Subject::Delegation, root)?;
+    // That it is there at all is a later check's.
+    let (kind, about) = (Kind::DelegationIssued, Subject::Delegation);
+    let issued = case.receipts.one(Check::Agreement, kind, about, root)?;
     match issued.body("guarantee") {
         None => Ok(Guarantee::Key),
         Some(stated) => stated
