@@ -57,7 +57,7 @@ impl Scene {
 
 /// The ledger has it that somebody was refused with this code; it is told beside
 /// the refusal, which waits for nobody.
-fn was_refused(world: &World, code: &str) {
+pub(super) fn was_refused(world: &World, code: &str) {
     let is_told = |e: &Value| e["body"]["code"] == code;
     for _ in 0..200 {
         if entries(world, "peer.refused").iter().any(is_told) {
