@@ -17,6 +17,7 @@ use crate::connect::{Spoken, npm};
 use crate::records::entries;
 
 mod attacks;
+mod deputies;
 mod domains;
 mod proxy;
 mod tls;
