@@ -317,7 +317,8 @@ mod tests {
 
     #[test]
     fn loops_are_drawn_and_end() {
-        let arrows = [arrow("a", "b", 1), arrow("b", "a", 1), arrow("b", "c", 1), arrow("c", "a", 1)];
+        let arrows =
+            [arrow("a", "b", 1), arrow("b", "a", 1), arrow("b", "c", 1), arrow("c", "a", 1)];
         let graph = Graph::of(&[], &arrows);
         assert_eq!((graph.nodes.len(), graph.arrows.len()), (3, 4));
         assert!(graph.arrows.iter().all(|a| a.path.starts_with('M')));
@@ -350,9 +351,8 @@ mod tests {
 
     #[test]
     fn beyond_the_bounds_the_busiest_are_drawn_and_the_rest_is_counted() {
-        let arrows: Vec<Arrow> = (0..100u64)
-            .map(|n| arrow(&format!("giver-{n:03}"), "taker", 100 - n))
-            .collect();
+        let arrows: Vec<Arrow> =
+            (0..100u64).map(|n| arrow(&format!("giver-{n:03}"), "taker", 100 - n)).collect();
         let graph = Graph::of(&[], &arrows);
         assert_eq!((graph.nodes.len(), graph.agents_left_out), (MAX_NODES, 61));
         assert_eq!((graph.arrows.len(), graph.arrows_left_out), (39, 61));

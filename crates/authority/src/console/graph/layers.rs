@@ -118,9 +118,8 @@ fn line_up(nodes: usize, arrows: &[(usize, usize)]) -> Vec<usize> {
     let (mut begins, mut ends) = (Vec::new(), Vec::new());
     while let Some(first) = left.first().copied() {
         let degree = |node: usize| {
-            let among = |a: &&(usize, usize)| {
-                a.0 != a.1 && left.contains(&a.0) && left.contains(&a.1)
-            };
+            let among =
+                |a: &&(usize, usize)| a.0 != a.1 && left.contains(&a.0) && left.contains(&a.1);
             let near = arrows.iter().filter(among);
             near.fold((0i64, 0i64), |(gives, takes), (from, to)| {
                 (gives + i64::from(*from == node), takes + i64::from(*to == node))

@@ -271,10 +271,7 @@ impl Ends<'_> {
     }
 }
 
-fn holder_of(
-    view: &View<'_>,
-    holder: &Thumbprint,
-) -> Result<Option<(AgentId, Text)>, StoreError> {
+fn holder_of(view: &View<'_>, holder: &Thumbprint) -> Result<Option<(AgentId, Text)>, StoreError> {
     let found = view.instance_by_holder(holder)?;
     Ok(found.map(|found| {
         let instance = found.instance.row;
@@ -346,11 +343,7 @@ fn derived_hop(
     })
 }
 
-fn handed_hop(
-    view: &View<'_>,
-    listed: &ListedHandoff,
-    now: Timestamp,
-) -> Result<Hop, StoreError> {
+fn handed_hop(view: &View<'_>, listed: &ListedHandoff, now: Timestamp) -> Result<Hop, StoreError> {
     let h = &listed.handoff;
     // Its window is known once it was used.
     let until = view.derived(&h.leaf)?.map(|derived| derived.expires);

@@ -81,8 +81,12 @@ pub(super) async fn list(
             let before = query.before()?;
             let (peers, flows) = (cx.authority.peers()?, cx.authority.flows()?);
             let who = &me.person;
-            let mut found =
-                cx.authority.handoffs_before(who, named, before.as_ref(), PAGE.saturating_add(1))?;
+            let mut found = cx.authority.handoffs_before(
+                who,
+                named,
+                before.as_ref(),
+                PAGE.saturating_add(1),
+            )?;
             let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
             let has_more = found.len() > most;
             found.truncate(most);

@@ -159,9 +159,8 @@ fn trail(view: &View<'_>, handoff: &Stored<Handoff>) -> Result<Trail, Refusal> {
     let answer = match (&answered, view.instance(&handoff.to_instance)?) {
         (Some(entry), Some(taker)) => {
             let text = disclosed(view, &entry.id, "answer")?;
-            let read = |signed: &str| {
-                Answer::verify(signed, holder_key(&taker)?, handoff.hash).ok()
-            };
+            let read =
+                |signed: &str| Answer::verify(signed, holder_key(&taker)?, handoff.hash).ok();
             text.as_ref().and_then(Json::as_str).and_then(read)
         }
         _ => None,
@@ -185,8 +184,8 @@ fn trail(view: &View<'_>, handoff: &Stored<Handoff>) -> Result<Trail, Refusal> {
 fn permits(view: &View<'_>, handoff: &Stored<Handoff>) -> Result<Option<Object>, Refusal> {
     let chain = disclosed(view, &handoff.entry, "chain")?;
     let leaf = chain.as_ref().and_then(Json::as_array).and_then(<[Json]>::last);
-    let seen = leaf.and_then(Json::as_str).and_then(|token| {
-        Seen::parse(token, &ChainLimits::DEFAULT).ok()
-    });
+    let seen = leaf
+        .and_then(Json::as_str)
+        .and_then(|token| Seen::parse(token, &ChainLimits::DEFAULT).ok());
     Ok(seen.and_then(|seen| seen.scope.to_json().as_object().cloned()))
 }
