@@ -43,7 +43,7 @@ pub use consent::{
     AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,
     Signing, ToolCard, ToolFacts, WorkflowChoice,
 };
-pub use drawing::{Line, NODE_HEIGHT, NODE_WIDTH, Pill, Point};
+pub use drawing::{Line, Pill, Point};
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use graph::{Arrow, Graph, PlacedArrow, PlacedNode, Vertex};

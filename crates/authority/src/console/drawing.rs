@@ -6,13 +6,15 @@ use bailiwick_core::guarantee::Guarantee;
 use super::Text;
 
 /// The width of an agent's box, pixels.
-pub const NODE_WIDTH: i32 = 196;
+pub(super) const NODE_WIDTH: i32 = 160;
 /// The height of an agent's box, pixels.
-pub const NODE_HEIGHT: i32 = 54;
+pub(super) const NODE_HEIGHT: i32 = 54;
 /// Room that a line leaves for its tip, pixels.
 const TIP: i32 = 8;
 /// Characters of a name that fit into a box.
-const NAME_CHARS: usize = 22;
+const NAME_CHARS: usize = 18;
+/// What a screen shows without scrolling, pixels.
+const SCREEN: i32 = 1_012;
 
 /// A point; y grows downwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,16 +110,25 @@ impl Pill {
     }
 }
 
+/// Room between that many columns of boxes: less where they would not fit on a
+/// screen otherwise, and never too little for what stands on the lines.
+#[must_use]
+pub(super) fn gap(columns: usize) -> i32 {
+    let columns = i32::try_from(columns).unwrap_or(i32::MAX);
+    let free = SCREEN.saturating_sub(columns.saturating_mul(NODE_WIDTH));
+    (free / columns.saturating_sub(1).max(1)).clamp(52, 130)
+}
+
 /// A name as far as it fits into a box, without what all have in common.
 #[must_use]
-pub fn short_name(name: &str) -> Text {
+pub(super) fn short_name(name: &str) -> Text {
     Text::short(name.strip_prefix("agent:").unwrap_or(name), NAME_CHARS)
 }
 
 /// A smooth line from the first point to the last, which it does not quite reach:
 /// there is its tip.
 #[must_use]
-pub fn curve(points: &[Point]) -> String {
+pub(super) fn curve(points: &[Point]) -> String {
     let Some(first) = points.first() else { return String::new() };
     let mut path = format!("M{} {}", first.x, first.y);
     let last = points.len().saturating_sub(2);
@@ -132,7 +143,7 @@ pub fn curve(points: &[Point]) -> String {
 
 /// The point that many hundredths along the first piece of such a line.
 #[must_use]
-pub fn on_curve(points: &[Point], percent: i32) -> Point {
+pub(super) fn on_curve(points: &[Point], percent: i32) -> Point {
     let [from, to, ..] = points else { return points.first().copied().unwrap_or_default() };
     let (t, all) = (i64::from(percent), 1_000_000i64);
     let s = 100 - t;
@@ -162,6 +173,6 @@ mod tests {
     #[test]
     fn names_are_cut_to_fit() {
         assert_eq!(short_name("agent:order-reader").as_str(), "order-reader");
-        assert_eq!(short_name(&format!("agent:{}", "x".repeat(60))).as_str().chars().count(), 23);
+        assert_eq!(short_name(&format!("agent:{}", "x".repeat(60))).as_str().chars().count(), 19);
     }
 }

@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_core::guarantee::Guarantee;
 
 use super::Text;
-use super::drawing::{Line, NODE_HEIGHT, NODE_WIDTH, Pill, Point, curve, on_curve, short_name};
+use super::drawing::{
+    Line, NODE_HEIGHT, NODE_WIDTH, Pill, Point, curve, gap, on_curve, short_name,
+};
 
 mod layers;
 
 /// Agents that are drawn at most: the busiest.
-pub const MAX_NODES: usize = 40;
+pub(super) const MAX_NODES: usize = 40;
 /// Arrows that are drawn at most: the busiest.
-pub const MAX_ARROWS: usize = 80;
+pub(super) const MAX_ARROWS: usize = 80;
 
-const GAP_X: i32 = 136;
 const GAP_Y: i32 = 24;
 /// The height of the lane of an arrow that passes a layer by.
 const LANE: i32 = 18;
@@ -212,6 +213,7 @@ impl Placing {
         };
         let tallest = layout.layers.iter().map(whole).max().unwrap_or(0).max(NODE_HEIGHT);
         let mut boxes = vec![(Point::default(), 0); layout.items];
+        let gap = gap(layout.layers.len());
         let mut x = MARGIN;
         for layer in &layout.layers {
             let mut y = MARGIN.saturating_add(tallest.saturating_sub(whole(layer)) / 2);
@@ -221,9 +223,9 @@ impl Placing {
                 }
                 y = y.saturating_add(tall(*item)).saturating_add(GAP_Y);
             }
-            x = x.saturating_add(NODE_WIDTH + GAP_X);
+            x = x.saturating_add(NODE_WIDTH).saturating_add(gap);
         }
-        let width = x.saturating_sub(GAP_X).saturating_add(MARGIN);
+        let width = x.saturating_sub(gap).saturating_add(MARGIN);
         let height = tallest.saturating_add(2 * MARGIN);
         let mut placing = Self { width, height, boxes, ports: BTreeMap::new() };
         placing.ports = placing.ports_of(layout);

@@ -4,13 +4,12 @@
 use askama::Template;
 use bailiwick_core::guarantee::Guarantee;
 
-use super::drawing::{Line, NODE_HEIGHT, NODE_WIDTH, Pill, Point, curve, on_curve, short_name};
+use super::drawing::{Line, NODE_HEIGHT, NODE_WIDTH, Point, curve, gap, short_name};
 use super::{Frame, GrantLine, Moment, Text};
 
 /// Delegations that are drawn at most; the list has more.
-pub const MAX_DRAWN: usize = 60;
+pub(super) const MAX_DRAWN: usize = 60;
 
-const GAP_X: i32 = 96;
 const GAP_Y: i32 = 20;
 const MARGIN: i32 = 12;
 
@@ -183,8 +182,8 @@ pub struct TreeNode {
     pub label: Text,
     /// The whole name.
     pub name: Text,
-    /// How it stands.
-    pub sub: &'static str,
+    /// How it stands, and how sure its holder is who it is.
+    pub sub: String,
     /// The class of the box.
     pub class: &'static str,
     /// Its place in the list, from 1; 0: the principal.
@@ -202,8 +201,6 @@ pub struct TreeLine {
     pub tip: &'static str,
     /// Whether it is drawn as two.
     pub is_double: bool,
-    /// The guarantee, for a handoff.
-    pub pill: Option<Pill>,
 }
 
 /// The tree.
@@ -232,9 +229,9 @@ impl Tree {
         let at = |number: usize| places.get(number).copied().unwrap_or_default();
         let mut nodes = vec![TreeNode {
             at: at(0),
-            label: Text::short(principal.as_str(), 22),
+            label: Text::short(principal.as_str(), 16),
             name: principal.clone(),
-            sub: "principal",
+            sub: "principal".to_owned(),
             class: "principal",
             number: 0,
         }];
@@ -244,7 +241,7 @@ impl Tree {
                 at: at(number),
                 label: short_name(hop.agent()),
                 name: Text::of(hop.agent()),
-                sub: hop.standing.word(),
+                sub: format!("{} · {}", hop.standing.word(), hop.by.guarantee()),
                 class: hop.standing.class(),
                 number,
             });
@@ -285,7 +282,10 @@ impl Tree {
                 heights.get_mut(number).into_iter().for_each(|y| *y = middle);
             }
         }
-        let column = |depth: i32| MARGIN.saturating_add(depth.saturating_mul(NODE_WIDTH + GAP_X));
+        let columns = depths.iter().max().map_or(1, |deepest| deepest.saturating_add(1));
+        let gap = gap(usize::try_from(columns).unwrap_or(1));
+        let step = NODE_WIDTH.saturating_add(gap);
+        let column = |depth: i32| MARGIN.saturating_add(depth.saturating_mul(step));
         depths.into_iter().zip(heights).map(|(d, y)| Point { x: column(d), y }).collect()
     }
 
@@ -297,13 +297,12 @@ impl Tree {
         match hop.by {
             HopBy::Handoff(guarantee) => {
                 let line = Line { guarantee, is_void };
-                let pill = Pill::of(on_curve(&points, 62), guarantee.as_str());
                 let (class, is_double) = (line.class(), line.is_double());
-                TreeLine { path, class, tip, is_double, pill: Some(pill) }
+                TreeLine { path, class, tip, is_double }
             }
             HopBy::Grant | HopBy::Derived => {
                 let class = if is_void { "line own void" } else { "line own" };
-                TreeLine { path, class, tip, is_double: false, pill: None }
+                TreeLine { path, class, tip, is_double: false }
             }
         }
     }

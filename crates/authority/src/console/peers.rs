@@ -231,8 +231,8 @@ pub struct HandoffPage {
     pub task: String,
     /// Until when it can be taken over.
     pub expires: Moment,
-    /// When the other side answered.
-    pub answered: Option<Moment>,
+    /// What the other side answered, and when.
+    pub answered: Option<(&'static str, Moment)>,
     /// Why it was turned down, in the taker's words.
     pub reason: Option<Text>,
     /// The child's token hash.

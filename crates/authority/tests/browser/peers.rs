@@ -191,7 +191,10 @@ impl Stage<'_> {
             }],
             claims: vec![
                 claim("the parcel arrived broken", &row.from_id),
-                claim("the customer has never asked before", "the customer's own words"),
+                claim(
+                    "the customer has never asked before",
+                    "spiffe://example.test/agent/mail-writer/elsewhere",
+                ),
             ],
             constraints: vec!["answer within ten minutes; write to nobody".to_owned()],
             guarantee: Guarantee::Mtls,
@@ -367,7 +370,7 @@ async fn drawings_lead_to_agents_lists_and_handoffs_by_keyboard() {
     let reached = browser
         .script(
             "return [...document.querySelectorAll('svg a')].filter((a) => { a.focus(); \
-                 return document.activeElement === a && a.getAttribute('aria-label'); }).length",
+                 return document.activeElement === a && (a.getAttribute('aria-label') || a.textContent); }).length",
         )
         .await;
     assert_eq!(reached.as_u64(), Some(u64::try_from(arrows + 7).unwrap()));

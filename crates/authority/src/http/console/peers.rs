@@ -7,7 +7,7 @@ use axum::response::Response;
 use bailiwick_core::ids::{AgentId, HandoffId};
 use bailiwick_core::peer::handoff::{Answer, Offer};
 use bailiwick_core::stop::StopTarget;
-use bailiwick_store::{Handoff, Status};
+use bailiwick_store::{Handoff, HandoffState, Status};
 use serde::Deserialize;
 
 use super::views::entry_line;
@@ -235,7 +235,7 @@ fn handoff_page(
         paths: me.may(Deed::SeeAgents).then(pages),
         task: h.task.to_string(),
         expires: Moment::of(h.expires),
-        answered: h.settled.map(Moment::of),
+        answered: h.settled.map(|at| (answer_word(h.state), Moment::of(at))),
         reason,
         leaf: h.leaf.to_string(),
         offer: shown.offer.as_ref().map(|offer| offer_texts(offer, &shown.claims)),
@@ -249,6 +249,14 @@ fn handoff_page(
         ends: ends_of(cx, me, h)?,
         sees_peers,
     })
+}
+
+const fn answer_word(state: HandoffState) -> &'static str {
+    match state {
+        HandoffState::Offered => "none",
+        HandoffState::Accepted => "taken over",
+        HandoffState::Rejected => "turned down",
+    }
 }
 
 fn offer_texts(offer: &Offer, claims: &[Known]) -> OfferTexts {

@@ -45,8 +45,11 @@ fn played(desk: &Desk) -> HandoffId {
     a.handoff_offer(&signed, &record.to_json(), &chain).unwrap();
     let accepted = desk.answer(&signed, &Answer::Accepted, Guarantee::Jwt, B);
     a.handoff_answer(&hash(&signed), &accepted).unwrap();
-    let back =
-        Return { handoff: hash(&signed), status: Status::Done, claims: vec![claim(HOSTILE)] };
+    let back = Return {
+        handoff: hash(&signed),
+        status: Status::Done,
+        claims: vec![claim(&format!("spiffe://{HOSTILE}"))],
+    };
     let back = back.sign(desk.world.now(), &key(B)).unwrap();
     a.handoff_return(&hash(&signed), &back).unwrap();
     offer.id
