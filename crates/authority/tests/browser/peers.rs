@@ -35,6 +35,7 @@ pub(crate) struct Played {
 struct Stage<'a> {
     authority: &'a Authority,
     root: Delegation,
+    runner: InstanceId,
     like: Handoff,
     nth: u8,
 }
@@ -128,6 +129,9 @@ impl Stage<'_> {
 
     fn between(&self, from: &str, to: &str) -> Handoff {
         let digest = |what: u8| sha256(&[self.nth, what]);
+        let instance = |name: &str| {
+            if name == RUNNER { self.runner.clone() } else { instance(name) }
+        };
         let id = |name: &str| instance_spiffe_id("example.test", &agent(name), &instance(name));
         Handoff {
             id: HandoffId::mint(now(), [self.nth; 10]),
@@ -277,7 +281,7 @@ pub(crate) fn play(a: &Authority, grant: &GrantId) -> Played {
         return_entry: None,
     };
     let top = root.root;
-    let mut stage = Stage { authority: a, root, like, nth: 100 };
+    let mut stage = Stage { authority: a, root, runner: runner.id.clone(), like, nth: 100 };
     for (bound, transcript) in [(true, b"t"), (false, b"u")] {
         let shaken = Handshake {
             transcript: sha256(transcript),
