@@ -6,7 +6,7 @@ use bailiwick_core::guarantee::Guarantee;
 use super::Text;
 
 /// The width of an agent's box, pixels.
-pub(super) const NODE_WIDTH: i32 = 160;
+pub(super) const NODE_WIDTH: i32 = 150;
 /// The height of an agent's box, pixels.
 pub(super) const NODE_HEIGHT: i32 = 54;
 /// Room that a line leaves for its tip, pixels.
@@ -89,8 +89,8 @@ impl Pill {
     #[must_use]
     pub fn of(middle: Point, text: &str) -> Self {
         let letters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
-        let width = letters.saturating_mul(8).saturating_add(16).max(28);
-        let height = 22;
+        let width = letters.saturating_mul(7).saturating_add(12).max(22);
+        let height = 18;
         Self { at: middle.and(-width / 2, -height / 2), width, height, text: text.to_owned() }
     }
 
@@ -116,7 +116,7 @@ impl Pill {
 pub(super) fn gap(columns: usize) -> i32 {
     let columns = i32::try_from(columns).unwrap_or(i32::MAX);
     let free = SCREEN.saturating_sub(columns.saturating_mul(NODE_WIDTH));
-    (free / columns.saturating_sub(1).max(1)).clamp(52, 130)
+    (free / columns.saturating_sub(1).max(1)).clamp(64, 130)
 }
 
 /// A name as far as it fits into a box, without what all have in common.
