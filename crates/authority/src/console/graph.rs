@@ -188,7 +188,7 @@ fn words(arrow: &Arrow) -> Text {
 
 /// A place on the arrow where its text is over no other one.
 fn free(points: &[Point], text: &str, taken: &[Pill]) -> Pill {
-    const PLACES: [i32; 6] = [40, 50, 32, 60, 24, 68];
+    const PLACES: [i32; 7] = [40, 50, 32, 60, 24, 68, 18];
     let at = |percent: i32| Pill::of(on_curve(points, percent), text);
     let found = PLACES.into_iter().map(at).find(|pill| !taken.iter().any(|t| t.covers(pill)));
     found.unwrap_or_else(|| at(40))
