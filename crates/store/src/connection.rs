@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0011_requests.sql"),
     include_str!("schema/0012_handoffs.sql"),
     include_str!("schema/0013_peers.sql"),
+    include_str!("schema/0014_handoff_agents.sql"),
 ];
 
 /// The newest schema version that this program knows.

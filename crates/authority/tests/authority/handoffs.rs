@@ -24,25 +24,25 @@ use bailiwick_core::peer::{Anchor, Channel, Own};
 use bailiwick_core::wit::instance_spiffe_id;
 use bailiwick_store::{Filter, Status as Life};
 
-const A: u8 = 21;
-const B: u8 = 22;
+pub(crate) const A: u8 = 21;
+pub(crate) const B: u8 = 22;
 const C: u8 = 23;
 
 /// An agent's instance, with its identity token.
-struct Party {
+pub(crate) struct Party {
     seed: u8,
     id: InstanceId,
-    spiffe_id: String,
+    pub(crate) spiffe_id: String,
     wit: String,
 }
 
 /// Two agents at work on one task.
-struct Desk {
-    world: World,
-    a: Party,
-    b: Party,
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    pub(crate) a: Party,
+    pub(crate) b: Party,
     root: String,
-    task: TaskId,
+    pub(crate) task: TaskId,
 }
 
 fn set(words: &[&str]) -> BTreeSet<String> {
@@ -62,7 +62,7 @@ fn party(world: &World, name: &str, seed: u8) -> Party {
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::desk();
         let policy = bailiwick_policy::Bundle::guardrails().unwrap();
         world.authority.policy_publish(bailiwick_store::Place::Enforced, policy).unwrap();
@@ -169,7 +169,7 @@ impl Desk {
     }
 
     /// An honest offer of A's to B, signed, with what goes with it.
-    fn offered(&self) -> (String, Record, Vec<String>, Offer) {
+    pub(crate) fn offered(&self) -> (String, Record, Vec<String>, Offer) {
         let record = self.shake(&self.a, &self.b);
         let child = self.child(&self.root, A, B);
         let offer = self.offer(&self.a, &self.b, &record, &child);
@@ -197,7 +197,13 @@ impl Desk {
         (signed, shown)
     }
 
-    fn answer(&self, signed: &str, answer: &Answer, guarantee: Guarantee, by: u8) -> String {
+    pub(crate) fn answer(
+        &self,
+        signed: &str,
+        answer: &Answer,
+        guarantee: Guarantee,
+        by: u8,
+    ) -> String {
         answered(signed, answer, guarantee, by, self.world.now())
     }
 }
@@ -228,7 +234,7 @@ fn answered(
     jose::sign(bailiwick_core::peer::handoff::ANSWER_TYPE, None, &o.into(), &*key(by)).unwrap()
 }
 
-fn hash(signed: &str) -> Digest {
+pub(crate) fn hash(signed: &str) -> Digest {
     sha256(signed.as_bytes())
 }
 
