@@ -219,6 +219,7 @@ fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, 
             .ok_or_else(|| malformed("guarantee"))?,
         handoff: None,
         isolation: Isolation::Unstated,
+        domain_as_of: None,
     };
     Ok(Enrolled { hop, holder })
 }
@@ -284,6 +285,7 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         guarantee,
         handoff: None,
         isolation: statement.isolation,
+        domain_as_of: None,
     };
     Ok(Enrolled { hop, holder: statement.holder.thumbprint() })
 }
