@@ -210,8 +210,8 @@ impl Revocations {
 mod tests {
     use super::*;
 
-    fn key(n: u8) -> (String, P256SigningKey) {
-        let key = P256SigningKey::from_bytes(&[n; 32]).unwrap();
+    fn key() -> (String, P256SigningKey) {
+        let key = crate::crypto::fresh_p256();
         (VerifyingKey::P256(key.public_key()).thumbprint().to_string(), key)
     }
 
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_word_counts_for_its_own_domain_under_its_own_keys_alone() {
-        let ((kid, signer), (other_kid, other)) = (key(1), key(2));
+        let ((kid, signer), (other_kid, other)) = (key(), key());
         let keys = vec![(kid.clone(), VerifyingKey::P256(signer.public_key()))];
         let b = ("b.example", "https://b.example");
         let signed = word().sign(&kid, &signer).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_bundle_gives_the_keys_of_identity_tokens_and_no_others() {
-        let (kid, signer) = key(1);
+        let (kid, signer) = key();
         let jwk = signer.public_key().to_jwk();
         let wit = jwk.clone().with("use", "wit-svid").with("kid", kid.as_str());
         let x509 = jwk.clone().with("use", "x509-svid");
