@@ -70,7 +70,7 @@ impl FederationError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Config { .. } => "mend this member of `[[trust_domain]]`",
+            Self::Config { .. } => "mend this member of `[[federates_with]]`",
             Self::Http(_) | Self::Status { .. } => {
                 "ask the trust domain's operators, or check the URL"
             }

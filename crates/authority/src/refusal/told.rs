@@ -119,7 +119,7 @@ impl Refusal {
             Self::Barred(e) => e.remedy(),
             Self::Handoff(e) => e.remedy(),
             Self::AgentElsewhere { .. } => {
-                "write `agent:NAME`; name its trust domain under `[[trust_domain]]`"
+                "write `agent:NAME`; name its trust domain under `[[federates_with]]`"
             }
             Self::Federation(e) => e.remedy(),
             Self::Request(e) => e.remedy(),

@@ -150,7 +150,7 @@ impl HandoffRefusal {
                 "try again; the operator sees why that domain's feed is late"
             }
             Self::Tools { .. } => {
-                "hand over less, or have the operator list the tool in `[[trust_domain]]`"
+                "hand over less, or have the operator list the tool in `[[federates_with]]`"
             }
             Self::HandsOn => "derive the child with its own depth as `del_max_depth`",
             Self::Lasting => "derive a child that ends within the hour",

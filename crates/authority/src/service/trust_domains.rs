@@ -31,23 +31,18 @@ impl Authority {
     pub fn federate(&self, configured: &[DomainConfig]) -> Result<(), Refusal> {
         let configured = configured.to_vec();
         self.transact(move |cx, tx, _| {
-            let mut all = Vec::with_capacity(configured.len());
-            for config in &configured {
-                let owner = tx.principal(&cx.installation.issuer, &config.owner)?;
-                let owner = active(config.owner.as_str(), owner.as_deref())?.alias.clone();
-                for tool in &config.tools {
-                    tx.pin(tool)?.ok_or_else(|| Refusal::unknown("tool", tool))?;
-                }
-                all.push(TrustDomain {
-                    name: config.name.clone(),
-                    issuer: config.issuer.clone(),
-                    owner,
-                    tools: config.tools.clone(),
-                    max_guarantee: config.max_guarantee,
-                });
-            }
+            let all = resolved(cx, tx, &configured)?;
             Ok(tx.configure_trust_domains(&all)?)
         })
+    }
+
+    /// Whether these trust domains could be configured.
+    ///
+    /// # Errors
+    /// As [`Authority::federate`].
+    pub fn check_federation(&self, configured: &[DomainConfig]) -> Result<(), Refusal> {
+        let cx = self.now();
+        self.0.store.read(|view| resolved(&cx, view, configured)).map(drop)
     }
 
     /// Every configured trust domain with what it said last.
@@ -123,6 +118,30 @@ impl Authority {
         let kid: Thumbprint = signer.public_key().thumbprint();
         Ok(word.sign(&kid.to_string(), signer).map_err(FederationError::from)?)
     }
+}
+
+/// The configured trust domains, with the owner of each by alias.
+fn resolved(
+    cx: &Inner,
+    view: &View<'_>,
+    configured: &[DomainConfig],
+) -> Result<Vec<TrustDomain>, Refusal> {
+    let mut all = Vec::with_capacity(configured.len());
+    for config in configured {
+        let owner = view.principal(&cx.installation.issuer, &config.owner)?;
+        let owner = active(config.owner.as_str(), owner.as_deref())?.alias.clone();
+        for tool in &config.tools {
+            view.pin(tool)?.ok_or_else(|| Refusal::unknown("tool", tool))?;
+        }
+        all.push(TrustDomain {
+            name: config.name.clone(),
+            issuer: config.issuer.clone(),
+            owner,
+            tools: config.tools.clone(),
+            max_guarantee: config.max_guarantee,
+        });
+    }
+    Ok(all)
 }
 
 /// Whether an agent may act at all.

@@ -70,7 +70,7 @@ impl DomainError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Bundle { .. } | Self::Other => {
-                "compare `[[trust_domain]]` with what its operators say"
+                "compare `[[federates_with]]` with what its operators say"
             }
             Self::Jws(e) => e.remedy(),
             Self::Key => "wait until its bundle is read again",
