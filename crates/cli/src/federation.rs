@@ -71,7 +71,7 @@ impl Follower {
             tracing::warn!(
                 code = refusal.code(),
                 trust_domain = self.domain.name,
-                remedy = refusal.remedy(),
+                remedy = %refusal.remedy(),
                 "another trust domain is not followed, and counts for nothing soon: {refusal}"
             );
         }
