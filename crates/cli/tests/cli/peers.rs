@@ -17,6 +17,7 @@ use crate::connect::{Spoken, npm};
 use crate::records::entries;
 
 mod attacks;
+mod federation;
 mod proxy;
 
 /// Who takes over.
