@@ -3,6 +3,7 @@
 pub mod api;
 pub mod console;
 pub mod documents;
+pub mod federation;
 pub mod fetch;
 pub mod idempotency;
 pub mod instances;

@@ -197,8 +197,7 @@ impl Installation {
     /// An agent's SPIFFE ID.
     #[must_use]
     pub fn spiffe_id(&self, agent: &AgentId) -> String {
-        let name = agent.as_str().strip_prefix("agent:").unwrap_or(agent.as_str());
-        format!("spiffe://{}/agent/{name}", self.trust_domain)
+        agent.spiffe_id(&self.trust_domain)
     }
 }
 

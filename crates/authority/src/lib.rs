@@ -27,6 +27,7 @@
 mod bundles;
 pub mod ceilings;
 pub mod console;
+pub mod federation;
 pub mod feed;
 pub mod follower;
 pub mod host;

@@ -17,6 +17,7 @@ use bailiwick_policy::expand::ExpandError;
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
 
+use crate::federation::FederationError;
 use crate::people::accounts::AccountError;
 use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
@@ -50,6 +51,15 @@ pub enum Refusal {
     /// A handshake or handoff that is not recorded.
     #[error(transparent)]
     Handoff(#[from] HandoffRefusal),
+    /// An agent of another trust domain, which is not registered here.
+    #[error("`{agent}` is an agent of another trust domain")]
+    AgentElsewhere {
+        /// Which.
+        agent: AgentId,
+    },
+    /// Another trust domain's word that is not taken.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

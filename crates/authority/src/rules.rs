@@ -35,7 +35,7 @@
 //! | `client.registered`, `client.changed` | principal (owner, when mapped), agent, instance | `source`, `status`, `agent?`, `instance?`, `owner?`, `guarantee?` | `client` = `{id, name}` |
 //! | `peer.handshake` | agent, instance (who asked) | `transcript`, `initiator`, `responder`: `{spiffe_id, agent, instance, holder, not_after}`, `capabilities`, `channel`: `tls-exporter` or `none`, `row` | `handshake` = its record |
 //! | `peer.refused` | agent, instance (who turned away), reason | `code` | `claimed` = the SPIFFE ID that the other side claimed |
-//! | `handoff.offered` | principal, agent, instance (the giver), workflow, task, grant, delegation (the child) | `handoff`, `hash`, `transcript`, `from`, `to`, `holder`, `root`, `parent`, `leaf`, `guarantee`, `claims` (their grades), `expires`, `row` | `offer`, `chain` |
+//! | `handoff.offered` | principal, agent, instance (the giver), workflow, task, grant, delegation (the child) | `handoff`, `hash`, `transcript`, `from`, `to`, `holder`, `root`, `parent`, `leaf`, `guarantee`, `claims` (their grades), `expires`, `owner?` (alias: who answers for a taker of another trust domain), `row` | `offer`, `chain` |
 //! | `handoff.accepted`, `handoff.rejected` | the same, of the taker | `handoff`, `hash`, `from`, `to`, `guarantee`, `row` | `answer` |
 //! | `handoff.returned` | the same, of the taker | `handoff`, `hash`, `status`, `claims` (their grades), `row` | `return` |
 //! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after`; of SVIDs `x509` with `authority` (thumbprint) and `serial` | |
@@ -50,6 +50,7 @@
 //! | `policy.candidate` | | the same; `digest` null: there is none any more | `document`? |
 //! | `key.changed` | reason: `rotated` or `compromised` | `purpose`, `old` (thumbprint), `accepted_until`, `new?: {kid, jwk}`, `since?` | |
 //! | `provider.key_changed` | | `issuer`, `client_id`, `jwk`, `status`: `active` or `retired` | |
+//! | `trust_domain.key_used` | | `trust_domain`, `issuer`, `jwk` | |
 //! | `revoked` | the subject's own, reason | `by`: `operator` or `principal`, `key?`, `session_of?` (alias), `approval?` and `approver?` (alias) of the verdict with which it was taken back, `row` | `statement?`, `detail?` |
 //! | `plaintext.erased` | principal, action | `by`, `entries`: whose texts went | |
 //!
@@ -86,5 +87,6 @@ pub mod svids;
 pub mod tasks;
 pub mod tool_servers;
 pub mod trust;
+pub mod trust_domains;
 pub mod vault;
 pub mod workflows;

@@ -59,6 +59,7 @@ mod statuses;
 mod stops;
 mod tokens;
 mod trust_bundle;
+mod trust_domains;
 mod vault;
 mod webhooks;
 
@@ -216,6 +217,7 @@ impl Authority {
         if let Some(present) = inner.identity_key() {
             trust.identities = rules::trust::identities(&inner.installation, present, since);
         }
+        trust.identities.extend(self.read(trust_domains::used_keys)?);
         trust.id_tokens = self.read(provider_logins::provider_keys)?;
         Ok(trust)
     }

@@ -22,6 +22,9 @@ use crate::ceilings::Ceilings;
 use crate::follower::RevocationFollower;
 use crate::host::Host;
 
+mod elsewhere;
+pub use elsewhere::{Expected, domain_of};
+
 /// Entries that were made durable up to this many milliseconds after a request
 /// read its own time do not make its clock look stepped back: requests overlap.
 pub(crate) const OVERLAP_MS: i64 = 1_000;
@@ -184,11 +187,23 @@ pub fn read(
     source: Revoked<'_>,
     ceilings: &Ceilings,
 ) -> Result<Standing, StoreError> {
+    expecting(view, issuer, question, (source, ceilings), None)
+}
+
+/// The same while the last hop may be a taker of another trust domain that did not
+/// answer yet.
+///
+/// # Errors
+/// [`StoreError`] when the state cannot be read.
+pub fn expecting(
+    view: &View<'_>,
+    issuer: &str,
+    question: &Question<'_>,
+    (source, ceilings): (Revoked<'_>, &Ceilings),
+    expected: Option<&Expected<'_>>,
+) -> Result<Standing, StoreError> {
     let authority = question.authority;
-    let mut actors = Vec::with_capacity(question.holders.len());
-    for holder in &question.holders {
-        actors.push(Actor::of(view, holder, authority.client.as_deref())?);
-    }
+    let actors = actors(view, question, expected)?;
     let root: Option<&Digest> = question.tokens.first();
     let chain = match root {
         Some(root) => view.delegation(root)?,
@@ -258,6 +273,30 @@ pub fn read(
     })
 }
 
+/// Who acts at every hop, root first; `None` for a key that belongs to nobody.
+fn actors(
+    view: &View<'_>,
+    question: &Question<'_>,
+    expected: Option<&Expected<'_>>,
+) -> Result<Vec<Option<Actor>>, StoreError> {
+    let mut actors = Vec::with_capacity(question.holders.len());
+    for (i, holder) in question.holders.iter().enumerate() {
+        let local = Actor::of(view, holder, question.authority.client.as_deref())?;
+        let is_last = i.saturating_add(1) == question.holders.len();
+        let expected = expected.filter(|e| is_last && e.holder == *holder);
+        // SECURITY: a root is for an agent here; and whoever took over from here
+        // hands nothing on.
+        let token = question.tokens.get(i).filter(|_| i > 0 && is_last);
+        actors.push(match (local, expected, token) {
+            (Some(local), ..) => Some(local),
+            (None, Some(expected), Some(_)) => Actor::elsewhere(view, expected.spiffe_id)?,
+            (None, None, Some(token)) => Actor::taker(view, holder, token)?,
+            (None, _, None) => None,
+        });
+    }
+    Ok(actors)
+}
+
 /// What ends a chain and a call of `server` at this moment, if anything: the
 /// last look, made inside the transaction that records an allow. Gives what was
 /// revoked, suspended, stopped or ended since verification.
@@ -291,6 +330,8 @@ pub struct Actor {
     agent: Agent,
     owner: Principal,
     isolation: Isolation,
+    /// Until when its own domain's word is known, if that is another.
+    domain_as_of: Option<Timestamp>,
 }
 
 impl Actor {
@@ -310,11 +351,13 @@ impl Actor {
                 agent: mapped.agent.row,
                 owner: mapped.owner.row,
                 isolation: Isolation::Unstated,
+                domain_as_of: None,
             }));
         }
         Ok(view.instance_by_holder(holder)?.map(|h| Self {
             active: h.instance.row.status == Status::Active,
             isolation: Statement::recorded_isolation(&h.instance.row.statement),
+            domain_as_of: None,
             instance: h.instance.row.id,
             agent: h.agent.row,
             owner: h.owner.row,
@@ -349,5 +392,6 @@ fn hop(
         guarantee: handoff.as_ref().map_or(Guarantee::Key, |h| h.guarantee),
         handoff: handoff.map(|h| h.row.id),
         isolation: actor.isolation,
+        domain_as_of: actor.domain_as_of,
     })
 }

@@ -220,6 +220,7 @@ impl Enrolled {
                 guarantee: Guarantee::Key,
                 handoff: None,
                 isolation: Isolation::Unstated,
+                domain_as_of: None,
             };
             hops.insert(key(number)?.public_key().thumbprint(), hop);
         }

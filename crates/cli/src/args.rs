@@ -462,8 +462,8 @@ pub(crate) struct AuthorityArgs {
     /// A grant that stands, under which roots are obtained and renewed here.
     #[arg(long, value_name = "ID")]
     pub(crate) grant: Option<String>,
-    /// With --grant: the authority's public URL [default: the endpoint's].
-    #[arg(long, value_name = "URL", requires = "grant")]
+    /// The public URL of the instance's own authority [default: the endpoint's].
+    #[arg(long, value_name = "URL")]
     pub(crate) authority: Option<String>,
     /// With --grant: a part of its scope.
     #[arg(long, requires = "grant")]

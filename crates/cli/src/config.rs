@@ -17,9 +17,11 @@ use file::File;
 pub(crate) use options::{OPTIONS, OptionRow};
 pub(crate) use serves::Serves;
 pub(crate) mod account;
+pub(crate) mod federates_with;
 pub(crate) mod provider;
 pub(crate) mod webhook;
 use account::AccountOptions;
+use federates_with::FederatesWithOptions;
 use provider::ProviderOptions;
 use webhook::WebhookOptions;
 
@@ -71,6 +73,7 @@ pub(crate) struct Config {
     pub(crate) provider: Vec<ProviderOptions>,
     pub(crate) account: Vec<AccountOptions>,
     pub(crate) webhook: Vec<WebhookOptions>,
+    pub(crate) federates_with: Vec<FederatesWithOptions>,
     pub(crate) approvals: ApprovalOptions,
 }
 
@@ -170,6 +173,7 @@ impl Default for Config {
             provider: Vec::new(),
             account: Vec::new(),
             webhook: Vec::new(),
+            federates_with: Vec::new(),
             approvals: ApprovalOptions::default(),
         }
     }
@@ -255,7 +259,8 @@ impl Config {
             Some((name, _)) => Some(bad(name)),
             None => provider::fault(&self.provider)
                 .or_else(|| account::fault(&self.account))
-                .or_else(|| webhook::fault(&self.webhook)),
+                .or_else(|| webhook::fault(&self.webhook))
+                .or_else(|| federates_with::fault(&self.trust_domain, &self.federates_with)),
         }
     }
 

@@ -33,6 +33,7 @@ pub mod embedded;
 #[cfg(test)]
 mod entries;
 mod error;
+mod federation;
 mod host;
 mod keyfile;
 mod keystore;

@@ -39,6 +39,10 @@ const ROOT_ONLY: [&str; 8] = ["sub", "act", "client_id", "status", TASK, PURPOSE
 /// that was stepped back is further behind.
 pub const CLOCK_TOLERANCE_MS: i64 = 1000;
 
+/// Milliseconds after which another trust domain's word on whom it revoked is too
+/// old: its agents are denied then.
+pub const PEER_DOMAIN_STALE_MS: i64 = 10_000;
+
 /// What the root says about the authority behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
@@ -198,7 +202,9 @@ impl Standing {
             !self.hops.is_empty() && self.hops.iter().all(|hop| hop.as_ref().is_some_and(holds))
         };
         let grant_stands = self.grant.as_ref().is_some_and(|g| !g.ended && now < g.not_after);
+        let is_known = |hop: &Option<Hop>| hop.as_ref().is_none_or(|h| h.is_domain_fresh(now));
         let kinds = [
+            ("trust_domain", self.hops.iter().all(is_known)),
             ("instance", every(|hop| hop.instance_active)),
             ("agent", every(|hop| hop.agent_active && hop.owner.is_some())),
             ("principal", self.principal_active),
@@ -236,6 +242,19 @@ pub struct Hop {
     pub handoff: Option<HandoffId>,
     /// What keeps its program from its keys.
     pub isolation: Isolation,
+    /// Of an agent of another trust domain: until when that domain's own word on
+    /// whom it revoked is known. `None` for a local one.
+    pub domain_as_of: Option<Timestamp>,
+}
+
+impl Hop {
+    /// Whether what is known of its trust domain is recent enough at `now`.
+    const fn is_domain_fresh(&self, now: Timestamp) -> bool {
+        match self.domain_as_of {
+            Some(as_of) => now.millis_since(as_of) <= PEER_DOMAIN_STALE_MS,
+            None => true,
+        }
+    }
 }
 
 /// The grant on record.
@@ -404,6 +423,10 @@ fn stand(
     for (i, hop) in standing.hops.iter().enumerate() {
         let denied = |reason| Err(Denial::new(reason).of_token(i).into());
         let Some(hop) = hop else { return denied(Reason::KeyNotEnrolled) };
+        // Whether its own domain still stands behind it is not known.
+        if !hop.is_domain_fresh(context.now) {
+            return denied(Reason::PeerDomainStale);
+        }
         if !hop.instance_active {
             return denied(Reason::InstanceInactive);
         }
@@ -461,6 +484,7 @@ mod tests {
             guarantee: Guarantee::Key,
             handoff: None,
             isolation: Isolation::Unstated,
+            domain_as_of: None,
         };
         let whole = Standing {
             hops: vec![Some(hop.clone()), Some(hop)],
@@ -485,8 +509,11 @@ mod tests {
         let stopped = Standing { stop: Some("everything".to_owned()), ..whole.clone() };
         assert_eq!(stopped.ended(now), Some(Ended::Stopped("everything".to_owned())));
         type Change = fn(&mut Standing);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 11] = [
             ("task", |s| s.revoked = Some("task".to_owned())),
+            ("trust_domain", |s| {
+                s.hops[1].as_mut().unwrap().domain_as_of = Some(Timestamp::from_millis(989_999));
+            }),
             ("instance", |s| s.hops.clear()),
             ("instance", |s| s.hops[1] = None),
             ("instance", |s| s.hops[1].as_mut().unwrap().instance_active = false),

@@ -133,6 +133,7 @@ reasons! {
     InstanceInactive, "instance-inactive", Identity, "DESIGN §3.1", "an instance in the chain is not active", "ask the agent's owner";
     AgentInactive, "agent-inactive", Identity, "DESIGN §3.1", "an agent in the chain is suspended or retired", "ask the agent's owner";
     AgentMismatch, "agent-mismatch", Identity, "DESIGN §6", "the delegation was issued to another agent than the one whose key it names", "ask for a delegation for your own agent";
+    PeerDomainStale, "peer-domain-stale", Identity, "DESIGN §3.8", "whom another trust domain revoked, whose agent is in the chain, is not known for now", "try again; the operator sees why that domain's feed is late";
     PrincipalInactive, "principal-inactive", Identity, "DESIGN §3.1", "the principal is not active", "ask the operator";
     ClaimContradiction, "claim-contradiction", Identity, "DESIGN §6", "a derived token states another principal, agent, task, purpose, workflow or grant than its root", "leave these claims to the root";
     AccountabilityMissing, "accountability-missing", Identity, "DESIGN §6", "the root does not say for whom, for which task and under which grant it was issued", "use a root that this authority issued";

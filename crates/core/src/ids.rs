@@ -25,6 +25,21 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// `peer:TRUST_DOMAIN/agent/NAME`: an agent of another trust domain, by its
+/// SPIFFE ID's own parts.
+fn is_peer_agent(text: &str) -> bool {
+    let parts = text.strip_prefix("peer:").and_then(|t| t.split_once("/agent/"));
+    parts.is_some_and(|(domain, name)| is_trust_domain(domain) && is_name(name))
+}
+
+/// Whether a text is the name of a trust domain in its one spelling: lower case,
+/// without a dot at its end (SPIFFE-ID §2.1).
+#[must_use]
+pub fn is_trust_domain(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    text.len() <= 253 && text.split('.').all(|label| !label.is_empty() && label.bytes().all(plain))
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && uuid::Uuid::try_parse(text).is_ok()
@@ -141,9 +156,10 @@ id!(
     |t| t.strip_prefix("user:").or_else(|| t.strip_prefix("service:")).is_some_and(is_name)
 );
 id!(
-    /// A registered software identity: `agent:support-runner`.
+    /// A registered software identity: `agent:support-runner`. An agent of another
+    /// trust domain is `peer:b.example/agent/billing`: no local one has that form.
     AgentId, "agent", "`agent:NAME`",
-    |t| t.strip_prefix("agent:").is_some_and(is_name)
+    |t| t.strip_prefix("agent:").is_some_and(is_name) || is_peer_agent(t)
 );
 id!(
     /// A workflow's name, for example `support-tickets`.
@@ -234,11 +250,41 @@ pub fn pinned_as(tool: &str) -> String {
 }
 
 impl AgentId {
-    /// The agent's SPIFFE ID in `trust_domain`.
+    /// The agent's SPIFFE ID: in `trust_domain`, or in its own one if that is
+    /// another.
     #[must_use]
     pub fn spiffe_id(&self, trust_domain: &str) -> String {
+        if let Some(path) = self.0.strip_prefix("peer:") {
+            return format!("spiffe://{path}");
+        }
         let name = self.0.strip_prefix("agent:").unwrap_or(&self.0);
         format!("spiffe://{trust_domain}/agent/{name}")
+    }
+
+    /// The other trust domain whose agent it is; `None` for a local one.
+    #[must_use]
+    pub fn trust_domain(&self) -> Option<&str> {
+        Some(self.0.strip_prefix("peer:")?.split_once('/')?.0)
+    }
+
+    /// How the agent that is this one in `trust_domain` is named elsewhere.
+    #[must_use]
+    pub fn of_peer(&self, trust_domain: &str) -> Option<Self> {
+        let name = self.0.strip_prefix("agent:")?;
+        Self::parse(&format!("peer:{trust_domain}/agent/{name}")).ok()
+    }
+}
+
+impl InstanceId {
+    /// The id under which an instance of another trust domain is known: made of its
+    /// whole SPIFFE ID (UUIDv8), so that no domain can choose the id of an instance
+    /// here or of a third one.
+    #[must_use]
+    pub fn of_peer(spiffe_id: &str) -> Self {
+        let digest = crate::crypto::sha256(format!("peer-instance {spiffe_id}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest.bytes()).for_each(|(to, from)| *to = *from);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string())
     }
 }
 
@@ -271,6 +317,34 @@ mod tests {
     fn operations_of_an_agent_rest_on_its_card() {
         assert_eq!(pinned_as("a2a:billing:SendMessage"), "a2a:billing:card");
         assert_eq!(pinned_as("mcp:desk:tools/a2a:b"), "mcp:desk:tools/a2a:b");
+    }
+
+    #[test]
+    fn an_agent_of_another_trust_domain_is_no_local_one() {
+        let local = AgentId::parse("agent:billing").unwrap();
+        let peer = local.of_peer("b.example").unwrap();
+        assert_eq!(peer.as_str(), "peer:b.example/agent/billing");
+        assert_eq!(peer.spiffe_id("a.example"), "spiffe://b.example/agent/billing");
+        assert_eq!((peer.trust_domain(), local.trust_domain()), (Some("b.example"), None));
+        assert_eq!(peer.of_peer("c.example"), None);
+        for bad in [
+            "peer:B.example/agent/x",
+            "peer:b.example./agent/x",
+            "peer:/agent/x",
+            "peer:b.example/x",
+            "peer:b.example/agent/",
+            "peer:b.example/agent/x/y",
+            "peer:b.example/agent/agent:x",
+        ] {
+            assert!(AgentId::parse(bad).is_err(), "{bad}");
+        }
+        let instance = "01890a5d-ac96-7b7c-8f1a-0123456789ab";
+        let of = |domain: &str| {
+            InstanceId::of_peer(&format!("spiffe://{domain}/agent/billing/{instance}"))
+        };
+        assert!(InstanceId::parse(of("b.example").as_str()).is_ok());
+        assert_ne!(of("b.example"), of("c.example"));
+        assert_ne!(of("b.example").as_str(), instance);
     }
 
     #[test]

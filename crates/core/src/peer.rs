@@ -4,6 +4,7 @@
 //! is known authorises nothing by being known.
 
 pub mod claim;
+pub mod domain;
 pub mod handoff;
 pub mod handshake;
 mod party;

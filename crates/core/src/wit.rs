@@ -175,6 +175,14 @@ pub fn read_instance_spiffe_id(
     Some((agent, InstanceId::parse(instance).ok()?))
 }
 
+/// How an instance of another trust domain is named here: its SPIFFE ID is never
+/// that of a local agent, whatever its path is.
+#[must_use]
+pub fn read_peer_spiffe_id(spiffe_id: &str, trust_domain: &str) -> Option<(AgentId, InstanceId)> {
+    let (agent, _) = read_instance_spiffe_id(spiffe_id, trust_domain)?;
+    Some((agent.of_peer(trust_domain)?, InstanceId::of_peer(spiffe_id)))
+}
+
 /// SPIFFE-ID §2: scheme and trust domain in lower case, a path of plain
 /// segments, no query, fragment, port or user.
 fn is_spiffe_id_of(spiffe_id: &str, trust_domain: &str) -> bool {

@@ -3,7 +3,7 @@
 //! Nothing is verified here: who assembles a bundle is not whom its reader
 //! trusts.
 
-use bailiwick_core::ids::{ActionId, EntryId, pinned_as};
+use bailiwick_core::ids::{ActionId, AgentId, EntryId, pinned_as};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Kind};
 use bailiwick_core::limits::JsonLimits;
@@ -257,6 +257,11 @@ impl Assembly<'_> {
         let at = self.add(Kind::HandoffOffered, Subject::Task, task, &["offer"], is_it)?;
         let transcript = self.leaf(at)?.body_text("transcript")?.to_owned();
         let giver = self.leaf(at)?.text("instance")?.to_owned();
+        // Who answers for a taker of another trust domain.
+        if let Some(owner) = self.leaf(at)?.body("owner").and_then(Json::as_str) {
+            let owner = owner.to_owned();
+            self.add(Kind::PrincipalAdded, Subject::Principal, &owner, &["principal"], |_| true)?;
+        }
         let at = self.add(Kind::HandoffAccepted, Subject::Task, task, &["answer"], is_it)?;
         let taker = self.leaf(at)?.text("instance")?.to_owned();
         // It stands under whoever asked: either of the two.
@@ -538,14 +543,12 @@ fn handoffs(decided: &Leaf) -> Vec<String> {
 
 fn instances(decided: &Leaf) -> Result<Vec<String>, AssembleError> {
     let bad = || AssembleError::Malformed { kind: decided.kind.as_str(), member: "hops" };
-    decided
-        .body("hops")
-        .and_then(Json::as_array)
-        .ok_or_else(bad)?
-        .iter()
-        .map(|hop| {
-            let instance = hop.as_object().and_then(|o| o.member("instance")?.as_str());
-            instance.map(str::to_owned).ok_or_else(bad)
-        })
-        .collect()
+    let hops = decided.body("hops").and_then(Json::as_array).ok_or_else(bad)?;
+    let text = |hop: &Json, name| hop.as_object()?.member(name)?.as_str().map(str::to_owned);
+    // An agent of another trust domain is enrolled there: its handoff says who it is.
+    let is_here = |hop: &&Json| {
+        let agent = text(hop, "agent").and_then(|agent| agent.parse::<AgentId>().ok());
+        agent.is_none_or(|agent| agent.trust_domain().is_none())
+    };
+    hops.iter().filter(is_here).map(|hop| text(hop, "instance").ok_or_else(bad)).collect()
 }

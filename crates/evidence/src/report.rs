@@ -128,6 +128,9 @@ impl Accountability {
                     hop.agent, hop.instance, hop.guarantee
                 ),
             );
+            if let Some(domain) = hop.agent.trust_domain() {
+                page.line("", &format!("of trust domain {}", shown(domain)));
+            }
             if let Some(handoff) = &hop.handoff {
                 page.line(
                     "",

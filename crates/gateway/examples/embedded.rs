@@ -197,6 +197,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         guarantee: Guarantee::Key,
         handoff: None,
         isolation: Isolation::Unstated,
+        domain_as_of: None,
     };
     registry.enrol(key.public_key().thumbprint(), hop);
     let authority = Authority {

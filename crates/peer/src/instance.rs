@@ -3,14 +3,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::{P256SigningKey, Signer as _, SigningKey, Thumbprint};
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, InstanceId};
 use bailiwick_core::jose::Jws;
+use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::peer::{Anchor, Own};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::wit::{self, Identity};
 
+use crate::anchors::Foreign;
 use crate::authority::{Authority, Told};
 use crate::error::{PeerError, Who};
 use crate::{Host, Transport, random};
@@ -91,7 +94,7 @@ pub struct Instance {
     pub(crate) authority: Authority,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) transport: Arc<dyn Transport>,
-    foreign: Vec<Anchor>,
+    foreign: Vec<Foreign>,
     standing: tokio::sync::Mutex<Option<Arc<Credentials>>>,
     minute: Mutex<Minute>,
 }
@@ -109,7 +112,7 @@ impl Instance {
     pub fn new(
         keys: Keys,
         authority: Authority,
-        foreign: Vec<Anchor>,
+        foreign: Vec<Foreign>,
         transport: Arc<dyn Transport>,
         host: Arc<dyn Host>,
     ) -> Arc<Self> {
@@ -127,6 +130,19 @@ impl Instance {
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// The authority under whose root a chain is to stand: the configured one of the
+    /// peer's trust domain, if the chain says so, else the own one. The chain's word
+    /// only chooses among them: their keys prove it.
+    pub(crate) fn authority_of(&self, chain: &[String], peer: &str) -> &Authority {
+        let limits = &ChainLimits::DEFAULT;
+        let root = chain.first().and_then(|root| Seen::parse(root, limits).ok());
+        let issuer = root.as_ref().and_then(|root| root.claims.member("iss")?.as_str());
+        let domain = peer.strip_prefix("spiffe://").and_then(|rest| rest.split('/').next());
+        let of_peer = |f: &&Foreign| Some(f.anchor.trust_domain.as_str()) == domain;
+        let theirs = self.foreign.iter().find(of_peer).and_then(|f| f.authority.as_ref());
+        theirs.filter(|a| Some(a.url()) == issuer).unwrap_or(&self.authority)
     }
 
     /// This side, as a handshake has it.
@@ -202,7 +218,8 @@ impl Instance {
             max_guarantee: Guarantee::Attested,
         };
         // SECURITY: the own domain first: no configured one can speak for it.
-        let foreign = self.foreign.iter().filter(|a| a.trust_domain != domain).cloned();
+        let foreign = self.foreign.iter().map(|foreign| &foreign.anchor);
+        let foreign = foreign.filter(|a| a.trust_domain != domain).cloned();
         let half = named.expires_at.saturating_sub(named.issued_at).saturating_div(2);
         Ok(Credentials {
             spiffe_id: named.spiffe_id,

@@ -37,7 +37,7 @@ mod mutual;
 mod taker;
 mod transport;
 
-pub use anchors::read_anchors;
+pub use anchors::{Foreign, read_anchors};
 pub use authority::{Authority, Graded, HandoffView, Returned, Stands};
 pub use error::{PeerError, Who};
 pub use giver::{Context, Handed, Meeting, Proposal};

@@ -15,7 +15,7 @@ use bailiwick_core::peer::returned::{Return, Status};
 use bailiwick_core::time::Timestamp;
 use tokio::sync::Notify;
 
-use crate::authority::{Graded, HandoffView, Stands};
+use crate::authority::{Authority, Graded, HandoffView, Stands};
 use crate::error::{PeerError, Who};
 use crate::giver::Context;
 use crate::instance::{Instance, claimed};
@@ -51,6 +51,8 @@ struct Waiting {
 
 /// An offer that held, and what travelled beside it.
 struct Verified {
+    /// Whose record it stands in.
+    authority: Authority,
     offered: Offered,
     chain: Vec<String>,
     context: Vec<Context>,
@@ -168,8 +170,17 @@ impl Taker {
     ) -> Result<Verified, PeerError> {
         let side = &self.0.side;
         let credentials = side.credentials().await?;
+        let peer = expected.established.peer().spiffe_id.as_str();
+        let authority = side.authority_of(&message.chain, peer);
+        let theirs;
+        let roots = if authority.url() == side.authority.url() {
+            &credentials.roots
+        } else {
+            theirs = authority.keys().await?.roots;
+            &theirs
+        };
         let now = side.now();
-        let child = child::verify(&message.chain, &credentials.roots, now)?;
+        let child = child::verify(&message.chain, roots, now)?;
         let taker = Side {
             spiffe_id: &credentials.spiffe_id,
             holder: side.keys.holder_thumbprint(),
@@ -179,7 +190,7 @@ impl Taker {
         };
         let offered = Offered::verify(&message.offer, &expected.established, &taker)?;
         let context = context(offered.offer(), message.context)?;
-        let view = side.authority.view(offered.hash()).await?;
+        let view = authority.view(offered.hash()).await?;
         if view.revoked {
             return Err(PeerError::Revoked);
         }
@@ -188,6 +199,7 @@ impl Taker {
         }
         let claims = graded(offered.offer(), view)?;
         Ok(Verified {
+            authority: authority.clone(),
             guarantee: expected.established.peer().guarantee,
             offered,
             chain: message.chain,
@@ -248,7 +260,7 @@ impl Taker {
             Answer::Accepted => Stands::Accepted,
             Answer::Rejected { .. } => Stands::Rejected,
         };
-        match side.authority.answered(hash, &signed).await {
+        match offer.authority.clone().answered(hash, &signed).await {
             Ok(view) if view.stands == expected && view.hash == hash => Ok(offer),
             Ok(view) => Err(PeerError::Settled { status: view.stands.as_str().to_owned() }),
             Err(e) => {
@@ -260,7 +272,7 @@ impl Taker {
                     return Err(e);
                 }
                 // Only this side's key can have answered: the answer of before.
-                let stands = side.authority.view(hash).await.map(|view| view.stands);
+                let stands = offer.authority.view(hash).await.map(|view| view.stands);
                 if was_unsure && stands.is_ok_and(|s| s == expected) { Ok(offer) } else { Err(e) }
             }
         }
@@ -409,6 +421,6 @@ impl Taken {
     ) -> Result<HandoffView, PeerError> {
         let returned = Return { handoff: self.hash(), status, claims };
         let signed = returned.sign(self.side.now(), &self.side.keys.holder)?;
-        self.side.authority.came_back(self.hash(), &signed).await
+        self.offer.authority.came_back(self.hash(), &signed).await
     }
 }

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0012_handoffs.sql"),
     include_str!("schema/0013_peers.sql"),
     include_str!("schema/0014_handoff_agents.sql"),
+    include_str!("schema/0015_trust_domains.sql"),
 ];
 
 /// The newest schema version that this program knows.

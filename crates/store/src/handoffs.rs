@@ -128,9 +128,9 @@ impl View<'_> {
             "INSERT INTO handoffs (org, id, state, hash, transcript, challenge, principal, workflow,
                  task, grant_id, root, parent, leaf, from_id, from_agent, from_instance, to_id,
                  to_agent, to_instance, holder, guarantee, claims, offered, expires, settled,
-                 returned, return_entry, entry)
+                 returned, return_entry, owner, entry)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                 ?, ?)",
+                 ?, ?, ?)",
             params![
                 self.org_text(),
                 h.id.as_str(),
@@ -159,6 +159,7 @@ impl View<'_> {
                 h.settled.map(Timestamp::millis),
                 h.returned.map(Timestamp::millis),
                 h.return_entry.as_ref().map(|entry| entry.as_str()),
+                h.owner.as_ref().map(|owner| owner.as_str()),
                 entry,
             ],
             "handoff",
@@ -244,6 +245,7 @@ impl Record for Handoff {
         "settled",
         "returned",
         "return_entry",
+        "owner",
     ];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
@@ -273,6 +275,7 @@ impl Record for Handoff {
             settled: row.get::<_, Option<i64>>(i + 23)?.map(Timestamp::from_millis),
             returned: row.get::<_, Option<i64>>(i + 24)?.map(Timestamp::from_millis),
             return_entry: maybe(row, i + 25)?,
+            owner: maybe(row, i + 26)?,
         })
     }
 }

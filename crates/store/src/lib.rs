@@ -49,6 +49,7 @@ mod standings;
 mod stops;
 mod store;
 mod tickets;
+mod trust_domains;
 mod tx;
 mod vault;
 mod view;
@@ -77,10 +78,10 @@ pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
     Charge, Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation,
     Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode, Instance,
-    Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState, Resumption,
-    Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved, StandingSignature,
-    StandingState, Status, Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm,
-    ToolServer, UnknownText, Verdict, Workflow,
+    KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState,
+    Resumption, Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved,
+    StandingSignature, StandingState, Status, Stop, StoppedBy, Stored, StoredEntry, Subject, Task,
+    TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
 };
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

@@ -46,6 +46,7 @@ mod requests;
 mod standings;
 mod stops;
 mod subject;
+mod trust_domains;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
 pub use handoffs::{Handoff, HandoffState, Handshake};
@@ -58,6 +59,7 @@ pub use requests::{AuthorityRequest, RequestState};
 pub use standings::{Standing, StandingApproved, StandingSignature, StandingState};
 pub use stops::{Change, Notice, Resumption, Stop, StoppedBy};
 pub use subject::{Revocation, Revocations, Subject};
+pub use trust_domains::{KnownDomain, TrustDomain};
 
 /// A stored text is none of those expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -79,7 +79,9 @@ impl From<&Refusal> for Problem {
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,
-            Refusal::Busy
+            Refusal::Handoff(HandoffRefusal::DomainStale { .. })
+            | Refusal::Federation(_)
+            | Refusal::Busy
             | Refusal::ClockBehind
             | Refusal::NoEntropy
             | Refusal::NotInitialised

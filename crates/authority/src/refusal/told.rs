@@ -16,6 +16,8 @@ impl Refusal {
             Self::ApproverKeys { .. } => "approver-keys-too-many",
             Self::Barred(e) => e.code(),
             Self::Handoff(e) => e.code(),
+            Self::AgentElsewhere { .. } => "agent-elsewhere",
+            Self::Federation(e) => e.code(),
             Self::Request(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
             Self::StandingTerms(e) => e.code(),
@@ -116,6 +118,10 @@ impl Refusal {
             Self::ApproverKeys { .. } => "remove one that is not used any more",
             Self::Barred(e) => e.remedy(),
             Self::Handoff(e) => e.remedy(),
+            Self::AgentElsewhere { .. } => {
+                "write `agent:NAME`; name its trust domain under `[[federates_with]]`"
+            }
+            Self::Federation(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",
             Self::StandingTerms(e) => e.remedy(),

@@ -51,6 +51,10 @@ pub fn add(
     provenance: Provenance,
     known: Known<'_>,
 ) -> Result<Plan<Agent>, Refusal> {
+    // SECURITY: who is named by another trust domain is none of ours.
+    if id.trust_domain().is_some() {
+        return Err(Refusal::AgentElsewhere { agent: id.clone() });
+    }
     if known.same_name.is_some() {
         return Err(Refusal::Exists { what: "agent", name: id.to_string() });
     }

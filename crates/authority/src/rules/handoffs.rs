@@ -23,8 +23,9 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::decide::Finding;
 use bailiwick_policy::handoff::{HandoffInput, permits};
 use bailiwick_policy::{Policies, Workflow};
-use bailiwick_store::{Handoff, HandoffState, Handshake, Row};
+use bailiwick_store::{Handoff, HandoffState, Handshake, Row, TrustDomain};
 
+use crate::federation::MAX_CHILD_SECONDS;
 use crate::host::Moment;
 use crate::installation::Installation;
 use crate::plan::{Plan, Step};
@@ -62,6 +63,26 @@ pub enum HandoffRefusal {
         /// The SPIFFE ID that it claimed.
         claimed: String,
     },
+    /// What another trust domain revoked is not known.
+    #[error("whom the trust domain `{domain}` revoked is not known for now")]
+    DomainStale {
+        /// Which.
+        domain: String,
+    },
+    /// A tool that agents of another trust domain are not handed.
+    #[error("agents of the trust domain `{domain}` are not handed `{tool}`")]
+    Tools {
+        /// Which domain.
+        domain: String,
+        /// Which tool.
+        tool: String,
+    },
+    /// A delegation that its taker in another trust domain could hand on.
+    #[error("an agent of another trust domain hands nothing on: the delegation lets it")]
+    HandsOn,
+    /// A delegation that lasts longer than one for another trust domain may.
+    #[error("a delegation for another trust domain lasts {MAX_CHILD_SECONDS} seconds at most")]
+    Lasting,
     /// The handoff would go back to an agent that handed the task on.
     #[error("`{agent}` had this task before: a task is not handed round")]
     Loop {
@@ -101,6 +122,10 @@ impl HandoffRefusal {
             Self::Signed(e) => e.code(),
             Self::Delegation { .. } => "handoff-delegation",
             Self::Unregistered { .. } => "peer-unregistered",
+            Self::DomainStale { .. } => "peer-domain-stale",
+            Self::Tools { .. } => "peer-tools",
+            Self::HandsOn => "peer-hands-on",
+            Self::Lasting => "peer-lasting",
             Self::Loop { .. } => "handoff-loop",
             Self::Policy { code, .. } => code,
             Self::Flood => "handoff-flood",
@@ -121,6 +146,14 @@ impl HandoffRefusal {
             Self::Unregistered { .. } => {
                 "deal with agents that are registered: look at `bailiwick peers`"
             }
+            Self::DomainStale { .. } => {
+                "try again; the operator sees why that domain's feed is late"
+            }
+            Self::Tools { .. } => {
+                "hand over less, or have the operator list the tool in `[[federates_with]]`"
+            }
+            Self::HandsOn => "derive the child with its own depth as `del_max_depth`",
+            Self::Lasting => "derive a child that ends within the hour",
             Self::Loop { .. } => "give back what came of it instead of handing it on",
             Self::Policy { .. } => {
                 "list the agent in the workflow, or let the policy about handoffs permit it"
@@ -155,6 +188,42 @@ pub struct Side {
     pub agent: AgentId,
     /// Its instance.
     pub instance: InstanceId,
+}
+
+impl Side {
+    /// Whether a delegation may go to it at `now`, if it is of another trust domain:
+    /// for the tools that its domain may be handed, not for long, and no further.
+    ///
+    /// # Errors
+    /// [`HandoffRefusal`].
+    pub fn check_child(
+        &self,
+        domain: Option<&TrustDomain>,
+        chain: &Chain,
+        now: Timestamp,
+    ) -> Result<(), HandoffRefusal> {
+        let Some(domain) = domain else { return Ok(()) };
+        let leaf = chain.links().last().ok_or(HandoffError::NotTheirs)?;
+        if leaf.claims.depth < leaf.claims.max_depth {
+            return Err(HandoffRefusal::HandsOn);
+        }
+        let ends = now.plus_seconds(MAX_CHILD_SECONDS).seconds();
+        if chain.expires() > ends {
+            return Err(HandoffRefusal::Lasting);
+        }
+        let is_listed = |tool: &str| domain.tools.iter().any(|listed| listed.as_str() == tool);
+        let scope = leaf.claims.scope.as_ref();
+        let refused = |tool: &str| HandoffRefusal::Tools {
+            domain: domain.name.clone(),
+            tool: tool.to_owned(),
+        };
+        // SECURITY: what names no tools is no bound.
+        let scope = scope.ok_or_else(|| refused("everything"))?;
+        match scope.tools().map(|(tool, _)| tool).find(|tool| !is_listed(tool)) {
+            Some(tool) => Err(refused(tool)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Records a handshake.
@@ -220,6 +289,8 @@ pub struct Offering<'a> {
     pub from: &'a Side,
     /// Who is to take over.
     pub to: &'a Side,
+    /// Its trust domain, if that is another.
+    pub domain: Option<&'a TrustDomain>,
     /// The workflow of the task.
     pub workflow: &'a Workflow,
     /// The organisation's policy.
@@ -255,6 +326,7 @@ impl Offering<'_> {
         if let Some(hop) = had {
             return Err(HandoffRefusal::Loop { agent: hop.agent.clone() });
         }
+        self.to.check_child(self.domain, self.chain, now)?;
         let offer = self.offered.offer();
         let labels: BTreeSet<String> = offer.context.iter().map(|i| i.label.clone()).collect();
         let authority = &self.facts.authority;
@@ -308,6 +380,7 @@ impl Offering<'_> {
             to_agent: self.to.agent.clone(),
             to_instance: self.to.instance.clone(),
             holder: offer.holder,
+            owner: self.domain.map(|domain| domain.owner.clone()),
             guarantee: offer.guarantee,
             claims: self.grades.iter().min().copied(),
             offered: now,
@@ -364,6 +437,7 @@ pub fn offer(
         .with("guarantee", row.guarantee.as_str())
         .with("claims", graded(offering.grades))
         .with("expires", row.expires.seconds())
+        .with_some("owner", row.owner.as_ref())
         .commit(moment, "offer", offering.signed)?
         .commit(moment, "chain", tokens)?
         .row(Row::Handoff(Box::new(row.clone())));

@@ -4,8 +4,8 @@ use bailiwick_core::aat::verify::{Chain, Context, Profile as _, ProofPolicy, Unv
 use bailiwick_core::accountable::{
     Accountable, Facts, Inputs, Question, Registry, Standing, Unavailable,
 };
-use bailiwick_core::crypto::{Digest, PublicKey};
-use bailiwick_core::guarantee::{Grade, Guarantee};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::guarantee::Grade;
 use bailiwick_core::ids::{EntryId, HandoffId, TaskId};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
@@ -15,20 +15,17 @@ use bailiwick_core::peer::claim::{Claim, Receipt, Sources};
 use bailiwick_core::peer::handoff::{Answer, Offered};
 use bailiwick_core::peer::record::{Proven, Record};
 use bailiwick_core::peer::returned::Return;
-use bailiwick_core::peer::{Anchor, Peer};
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::wit::read_instance_spiffe_id;
 use bailiwick_store::{
     Filter, Handoff, HandoffState, Instance, MAX_HANDOFFS, Spent, Status, StoreError, Stored,
-    StoredEntry, Subject, Tx, View,
+    StoredEntry, Tx, View,
 };
 
 use super::identities::admitted;
 use super::people::SignedIn;
-use super::{Authority, Inner, disclosed, revoked};
-use crate::host::Moment;
+use super::{Authority, Inner, disclosed};
 use crate::people::roles::{Deed, require};
-use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::handoffs::{self, HandoffRefusal, Offering, Side};
 use crate::rules::requests;
@@ -37,7 +34,10 @@ use crate::standing;
 mod lineage;
 mod shown;
 pub use lineage::{Flow, Trail};
+mod sides;
 pub use shown::{Known, ListedHandoff, ShownHandoff};
+
+use sides::{holder_key, registered, taker_key, write_handshake};
 
 /// What the guard against too many reports calls itself.
 const SLOTS: &str = "peer-refusal-slot";
@@ -52,13 +52,16 @@ struct InView<'a> {
     cx: &'a Inner,
     view: &'a View<'a>,
     now: Timestamp,
+    /// The taker, if it is of another trust domain.
+    expected: Option<&'a standing::Expected<'a>>,
 }
 
 impl Registry for InView<'_> {
     fn standing(&self, question: &Question<'_>) -> Result<Standing, Unavailable> {
         let source = standing::Revoked::Direct(self.now);
         let issuer = &self.cx.installation.issuer;
-        standing::read(self.view, issuer, question, source, &self.cx.ceilings)
+        let by = (source, &*self.cx.ceilings);
+        standing::expecting(self.view, issuer, question, by, self.expected)
             .map_err(|_: StoreError| Unavailable)
     }
 }
@@ -100,51 +103,8 @@ impl Sources for Lookup<'_> {
     }
 }
 
-fn holder_key(instance: &Instance) -> Option<PublicKey> {
-    let jwk = Json::parse(instance.holder_jwk.as_bytes(), &JsonLimits::DEFAULT).ok()?;
-    PublicKey::from_jwk(jwk.as_object()?).ok()
-}
-
-/// A side of a handshake, if it is an active instance here with these keys.
-fn registered(
-    cx: &Inner,
-    view: &View<'_>,
-    peer: &Peer,
-) -> Result<(Side, Stored<Instance>), Refusal> {
-    let unknown = || HandoffRefusal::Unregistered { claimed: peer.spiffe_id.clone() };
-    let named = read_instance_spiffe_id(&peer.spiffe_id, &cx.installation.trust_domain);
-    let (agent, id) = named.ok_or_else(unknown)?;
-    let instance = view.instance(&id)?.ok_or_else(unknown)?;
-    let identity = Json::parse(instance.identity_jwk.as_bytes(), &JsonLimits::DEFAULT).ok();
-    let identity = identity.as_ref().and_then(|jwk| VerifyingKey::from_jwk(jwk.as_object()?).ok());
-    let is_same = instance.agent == agent
-        && instance.holder == peer.holder.thumbprint()
-        && identity == Some(VerifyingKey::P256(peer.identity));
-    let subjects = [Subject::Instance { id: id.clone() }, Subject::Agent { id: agent.clone() }];
-    if !is_same || instance.status != Status::Active || revoked(view, &subjects)?.is_some() {
-        return Err(unknown().into());
-    }
-    Ok((Side { agent, instance: id }, instance))
-}
-
 fn bad(member: &'static str) -> HandoffRefusal {
     bailiwick_core::peer::handoff::HandoffError::Malformed { member }.into()
-}
-
-impl Inner {
-    /// The trust domains whose identities are believed: this one.
-    fn peer_anchors(&self, now: Timestamp) -> [Anchor; 1] {
-        [Anchor {
-            trust_domain: self.installation.trust_domain.clone(),
-            issuer: self.installation.issuer.clone(),
-            keys: self.identity_keys(now),
-            max_guarantee: Guarantee::Attested,
-        }]
-    }
-
-    fn proven(&self, record: &Record, now: Timestamp) -> Result<Proven, HandoffRefusal> {
-        Ok(record.verify(&self.peer_anchors(now), now)?)
-    }
 }
 
 impl Authority {
@@ -155,6 +115,7 @@ impl Authority {
         view: &View<'_>,
         tokens: &[String],
         now: Timestamp,
+        expected: Option<&standing::Expected<'_>>,
     ) -> Result<(Chain, Facts), Refusal> {
         let (anchors, audiences) = (self.anchors()?, [cx.installation.audience()]);
         let context = Context {
@@ -168,7 +129,7 @@ impl Authority {
         let unverified = Unverified::parse(tokens, context.limits).map_err(HandoffRefusal::from)?;
         let chain =
             Chain::verify::<Accountable>(&unverified, &context).map_err(HandoffRefusal::from)?;
-        let registry = InView { cx, view, now };
+        let registry = InView { cx, view, now, expected };
         let inputs = Inputs { registry: &registry, staleness_bound: 0 };
         let facts = Accountable::account(&chain, &context, inputs)
             .map_err(|refused| HandoffRefusal::from(refused.denial))?;
@@ -183,7 +144,7 @@ impl Authority {
     pub fn peer_handshake(&self, record: &Json) -> Result<Proven, Refusal> {
         let record = Record::read(record).map_err(HandoffRefusal::from)?;
         self.transact(move |cx, tx, moment| {
-            let proven = cx.proven(&record, moment.now())?;
+            let proven = cx.proven(tx, &record, moment.now())?;
             write_handshake(cx, tx, moment, &record, &proven)?;
             Ok(proven)
         })
@@ -204,8 +165,13 @@ impl Authority {
         let authority = self.clone();
         self.transact(move |cx, tx, moment| {
             let now = moment.now();
-            let proven = cx.proven(&record, now)?;
-            let (chain, facts) = authority.standing_chain(cx, tx, &tokens, now)?;
+            let proven = cx.proven(tx, &record, now)?;
+            let (_, taker) = proven.maker_of(&signed).ok_or_else(|| bad("iss"))?;
+            let holder = taker.holder.thumbprint();
+            let expected = standing::Expected { holder, spiffe_id: &taker.spiffe_id };
+            let (to, domain) = registered(cx, tx, taker, now)?;
+            let expected = domain.as_ref().map(|_| &expected);
+            let (chain, facts) = authority.standing_chain(cx, tx, &tokens, now, expected)?;
             let child = handoffs::child(&chain, &facts).ok_or_else(|| bad("chain"))?;
             let offered =
                 Offered::witness(&signed, &proven, &child, now).map_err(HandoffRefusal::from)?;
@@ -213,8 +179,14 @@ impl Authority {
                 return Err(HandoffRefusal::Repeated.into());
             }
             let offer = offered.offer();
-            let (from, to) = proven.sides(&offer.from).ok_or_else(|| bad("iss"))?;
-            let ((from, _), (to, _)) = (registered(cx, tx, from)?, registered(cx, tx, to)?);
+            let (giver, _) = proven.sides(&offer.from).ok_or_else(|| bad("iss"))?;
+            let (from, of_giver) = registered(cx, tx, giver, now)?;
+            // SECURITY: what is handed over here is an agent's of here.
+            if of_giver.is_some() {
+                return Err(
+                    HandoffRefusal::Unregistered { claimed: giver.spiffe_id.clone() }.into()
+                );
+            }
             let grades = graded(cx, tx, &offer.task, &offer.from, &offer.claims)?;
             let since = now.plus_seconds(-handoffs::FLOOD_SECONDS);
             let version = tx
@@ -228,6 +200,7 @@ impl Authority {
                 facts: &facts,
                 from: &from,
                 to: &to,
+                domain: domain.as_ref(),
                 workflow: &*cx.parsed.of(&version)?,
                 policies: &cx.bundles.of(tx)?,
                 grades: &grades,
@@ -256,13 +229,16 @@ impl Authority {
             let now = moment.now();
             let handoff = by_hash(tx, &hash)?;
             handoffs::expect(&handoff, "offered", now)?;
-            let holder = taker_key(cx, tx, &handoff)?;
+            let holder = taker_key(cx, tx, &handoff, now)?;
             let answered = Answer::verify(&signed, holder, hash).map_err(HandoffRefusal::from)?;
             if answered.answer == Answer::Accepted {
                 // SECURITY: what was revoked, stopped or ended since the offer is
                 // not taken over: A's handoffs die with A.
                 let tokens = shown::tokens(tx, &handoff)?;
-                authority.standing_chain(cx, tx, &tokens, now)?;
+                let taker = (handoff.holder, handoff.to_id.as_str());
+                let expected = standing::Expected { holder: taker.0, spiffe_id: taker.1 };
+                let expected = handoff.owner.as_ref().map(|_| &expected);
+                authority.standing_chain(cx, tx, &tokens, now, expected)?;
             }
             let unknown = || Refusal::unknown("handshake", handoff.transcript);
             let handshake = tx.handshake(&handoff.transcript)?.ok_or_else(unknown)?;
@@ -283,7 +259,7 @@ impl Authority {
             let now = moment.now();
             let handoff = by_hash(tx, &hash)?;
             handoffs::expect(&handoff, "accepted", now)?;
-            let holder = taker_key(cx, tx, &handoff)?;
+            let holder = taker_key(cx, tx, &handoff, now)?;
             let back = Return::verify(&signed, holder, hash).map_err(HandoffRefusal::from)?;
             let grades = graded(cx, tx, &handoff.task, &handoff.to_id, &back.claims)?;
             let told = (&back, grades.as_slice());
@@ -420,23 +396,6 @@ fn by_hash(view: &View<'_>, hash: &Digest) -> Result<Stored<Handoff>, Refusal> {
     view.handoff_by_hash(hash)?.ok_or_else(|| Refusal::unknown("handoff", hash))
 }
 
-/// The taker's holder key, while it may act.
-fn taker_key(cx: &Inner, view: &View<'_>, handoff: &Handoff) -> Result<PublicKey, Refusal> {
-    let unknown = || HandoffRefusal::Unregistered { claimed: handoff.to_id.clone() };
-    let instance = view.instance(&handoff.to_instance)?.ok_or_else(unknown)?;
-    let subjects = [
-        Subject::Instance { id: handoff.to_instance.clone() },
-        Subject::Agent { id: handoff.to_agent.clone() },
-    ];
-    let named = read_instance_spiffe_id(&handoff.to_id, &cx.installation.trust_domain);
-    let is_same = named == Some((instance.agent.clone(), instance.id.clone()))
-        && instance.holder == handoff.holder
-        && instance.status == Status::Active
-        && revoked(view, &subjects)?.is_none();
-    let key = is_same.then(|| holder_key(&instance)).flatten();
-    Ok(key.ok_or_else(unknown)?)
-}
-
 /// The grade of every claim that `from` hands over.
 fn graded(
     cx: &Inner,
@@ -449,24 +408,6 @@ fn graded(
     let grade = |claim: &Claim| claim.grade(from, &sources);
     let grades = claims.iter().map(grade).collect::<Result<_, _>>();
     Ok(grades.map_err(bailiwick_core::peer::handoff::HandoffError::from)?)
-}
-
-/// Writes a handshake down, once.
-fn write_handshake(
-    cx: &Inner,
-    tx: &mut Tx<'_>,
-    moment: &Moment<'_>,
-    record: &Record,
-    proven: &Proven,
-) -> Result<(), Refusal> {
-    let (initiator, _) = registered(cx, tx, proven.initiator())?;
-    let (responder, _) = registered(cx, tx, proven.responder())?;
-    if tx.handshake(&proven.transcript())?.is_some() {
-        return Ok(());
-    }
-    let sides = (&initiator, &responder);
-    let step = handoffs::handshake(moment, &cx.installation, record, proven, sides)?;
-    cx.write(tx, Plan::one(step, ()))
 }
 
 /// Whether an instance is heard once more in this minute.

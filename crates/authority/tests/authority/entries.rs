@@ -313,6 +313,28 @@ fn provider_key(world: &World) -> Golden {
     Golden::seal(&plan.steps[0].event, &maker, &crate::support::key(2))
 }
 
+/// A handshake rests on a key of another trust domain, as the rule says it.
+fn foreign_key(world: &World) -> Golden {
+    let moment = Moment::of(&*world.host);
+    let domain = bailiwick_store::TrustDomain {
+        name: "b.example".to_owned(),
+        issuer: "https://b.example".to_owned(),
+        owner: Alias::parse("018cc251-f400-4000-8000-000000000001").unwrap(),
+        tools: Vec::new(),
+        max_guarantee: bailiwick_core::guarantee::Guarantee::Key,
+    };
+    let key = VerifyingKey::P256(crate::support::identity().public_key());
+    let step = bailiwick_authority::rules::trust_domains::used(
+        &moment,
+        &installation(),
+        &domain,
+        &key,
+        &[],
+    );
+    let maker = installation().makers.remove(0).id;
+    Golden::seal(&step.unwrap().unwrap().event, &maker, &crate::support::key(2))
+}
+
 /// Everything is stopped, and two owners sign that it goes on, as the rules say it.
 fn stops(found: &mut BTreeMap<String, Golden>) {
     let world = World::bare();
@@ -406,6 +428,7 @@ fn the_authority_writes_the_golden_entries() {
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
+    found.insert("trust_domain.key_used".to_owned(), foreign_key(&world));
     stops(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();

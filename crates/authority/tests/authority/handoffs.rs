@@ -24,6 +24,8 @@ use bailiwick_core::peer::{Anchor, Channel, Own};
 use bailiwick_core::wit::instance_spiffe_id;
 use bailiwick_store::{Filter, Status as Life};
 
+mod federation;
+
 pub(crate) const A: u8 = 21;
 pub(crate) const B: u8 = 22;
 const C: u8 = 23;
@@ -93,7 +95,19 @@ impl Desk {
     }
 
     fn shake_over(&self, from: &Party, to: &Party, channel: &Channel) -> Record {
-        let (w, anchors) = (&self.world, self.anchors());
+        self.shake_among(from, to, channel, &[])
+    }
+
+    /// The same between agents that believe `foreign` trust domains too.
+    fn shake_among(
+        &self,
+        from: &Party,
+        to: &Party,
+        channel: &Channel,
+        foreign: &[Anchor],
+    ) -> Record {
+        let (w, mut anchors) = (&self.world, self.anchors());
+        anchors.extend_from_slice(foreign);
         let ask = Ask {
             audience: to.spiffe_id.clone(),
             purpose: "the order of ticket 8821".to_owned(),
@@ -137,16 +151,20 @@ impl Desk {
     }
 
     fn offer(&self, from: &Party, to: &Party, record: &Record, child: &str) -> Offer {
+        let proven = record.verify(&self.anchors(), self.world.now()).unwrap();
+        self.offer_of(from, to, child, proven.transcript())
+    }
+
+    fn offer_of(&self, from: &Party, to: &Party, child: &str, handshake: Digest) -> Offer {
         let now = self.world.now();
         let mut random = [0; 10];
         bailiwick_authority::host::Host::fill(&*self.world.host, &mut random);
-        let proven = record.verify(&self.anchors(), now).unwrap();
         Offer {
             id: HandoffId::mint(now, random),
             from: from.spiffe_id.clone(),
             to: to.spiffe_id.clone(),
             holder: key(to.seed).public_key().thumbprint(),
-            handshake: proven.transcript(),
+            handshake,
             challenge: *sha256(&random).bytes(),
             task: self.task.clone(),
             purpose: "look the order up".to_owned(),

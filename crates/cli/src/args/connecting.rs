@@ -28,7 +28,7 @@ pub(crate) struct PeersArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_api: Option<PathBuf>,
     /// Foreign trust domains whose agents are believed, a JSON list of
-    /// `{trust_domain, issuer, jwks, max_guarantee}` [default: none].
+    /// `{trust_domain, issuer, jwks, max_guarantee, authority?}` [default: none].
     #[arg(long = "trust", value_name = "FILE")]
     pub(crate) foreign: Option<PathBuf>,
 }

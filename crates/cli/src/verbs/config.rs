@@ -6,16 +6,20 @@ use bailiwick_core::json::{Json, Object};
 
 use crate::args::ConfigVerb;
 use crate::config::account::ACCOUNT_OPTIONS;
+use crate::config::federates_with::FEDERATES_WITH_OPTIONS;
 use crate::config::provider::PROVIDER_OPTIONS;
 use crate::config::webhook::WEBHOOK_OPTIONS;
 use crate::config::{Config, FILE, OPTIONS, OptionRow};
+use crate::datadir::DataDir;
 use crate::error::CliError;
+use crate::federation;
 use crate::output::Output;
 
 pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliError> {
     let config = Config::load(dir)?;
     match verb {
         ConfigVerb::Check => {
+            check_federation(&config, dir)?;
             let file = dir.join(FILE);
             let found = file.exists();
             let text = if found {
@@ -43,13 +47,15 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             let providers = config.provider.iter().map(|p| ("provider", p.to_json()));
             let accounts = config.account.iter().map(|a| ("account", a.to_json()));
             let webhooks = config.webhook.iter().map(|w| ("webhook", w.to_json()));
-            let (mut of_provider, mut of_account, mut of_webhook) =
-                (Vec::new(), Vec::new(), Vec::new());
-            for (table, members) in providers.chain(accounts).chain(webhooks) {
+            let domains = config.federates_with.iter().map(|d| ("federates_with", d.to_json()));
+            let (mut of_provider, mut of_account, mut of_webhook, mut of_domain) =
+                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            for (table, members) in providers.chain(accounts).chain(webhooks).chain(domains) {
                 let (rows, list) = match table {
                     "provider" => (PROVIDER_OPTIONS, &mut of_provider),
                     "account" => (ACCOUNT_OPTIONS, &mut of_account),
-                    _ => (WEBHOOK_OPTIONS, &mut of_webhook),
+                    "webhook" => (WEBHOOK_OPTIONS, &mut of_webhook),
+                    _ => (FEDERATES_WITH_OPTIONS, &mut of_domain),
                 };
                 text.push_str(&format!("[[{table}]]\n"));
                 for row in rows {
@@ -64,8 +70,19 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             object.insert("provider", of_provider);
             object.insert("account", of_account);
             object.insert("webhook", of_webhook);
+            object.insert("federates_with", of_domain);
             out.result(object, text.trim_end());
         }
     }
     Ok(())
+}
+
+/// Whether owners and tools of other trust domains are registered, where there is an
+/// installation already.
+fn check_federation(config: &Config, dir: &Path) -> Result<(), CliError> {
+    if config.federates_with.is_empty() {
+        return Ok(());
+    }
+    let data = DataDir::open(dir)?;
+    Ok(data.authority.check_federation(&federation::configured(&data)?)?)
 }

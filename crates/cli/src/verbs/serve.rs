@@ -11,6 +11,7 @@ use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{Console, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
+use bailiwick_authority::http::federation::federation_router;
 use bailiwick_authority::http::fetch::WebFetch;
 use bailiwick_authority::http::instances::instances_router;
 use bailiwick_authority::http::limits::Rate;
@@ -31,6 +32,7 @@ use crate::args::ServeArgs;
 use crate::config::ExtAuthz;
 use crate::datadir::DataDir;
 use crate::error::CliError;
+use crate::federation;
 use crate::host;
 use crate::keyfile;
 use crate::lives::{self, Left};
@@ -228,8 +230,10 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
     let webhooks = webhooks::start(&data)?;
+    let domains = federation::start(&data)?;
     let mut tasks = Background::start(&data);
     tasks.tasks.extend(webhooks);
+    tasks.tasks.extend(domains);
     let presented = tls.as_ref().map(|files| files.tls());
     let keys = Keys::new(Arc::clone(&data), gateway.clone());
     tasks.tasks.push(reloading(move || {
@@ -361,6 +365,7 @@ fn authority(
     let router = machine::machine_router(machine.clone())
         .merge(api_router(api.with_accounts(Arc::clone(accounts) as _)))
         .merge(instances_router(authority.clone()))
+        .merge(federation_router(authority.clone()))
         .merge(peers_router(authority))
         .merge(console_router(console));
     Ok((router, machine))

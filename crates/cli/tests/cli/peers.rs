@@ -19,6 +19,7 @@ use crate::records::entries;
 mod attacks;
 mod deputies;
 mod domains;
+mod federation;
 mod proxy;
 mod tls;
 

@@ -89,9 +89,13 @@ fn hop_to_json(hop: &Hop) -> Object {
         None => object,
         Some(stated) => object.with("isolation", stated),
     };
-    match &hop.handoff {
+    let object = match &hop.handoff {
         None => object,
         Some(handoff) => object.with("handoff", handoff),
+    };
+    match hop.domain_as_of {
+        None => object,
+        Some(as_of) => object.with("domain_as_of", as_of.to_string()),
     }
 }
 
@@ -109,6 +113,10 @@ fn hop_from_json(json: &Json) -> Option<Hop> {
             Some(id) => Some(HandoffId::parse(id.as_str()?).ok()?),
         },
         isolation: Isolation::recorded(o.member("isolation"))?,
+        domain_as_of: match o.member("domain_as_of") {
+            None => None,
+            Some(as_of) => Some(as_of.as_str()?.parse().ok()?),
+        },
     })
 }
 
@@ -156,6 +164,7 @@ mod tests {
                     guarantee: Guarantee::Mtls,
                     handoff: Some(HandoffId::mint(now, [3; 10])),
                     isolation: Isolation::Namespaces,
+                    domain_as_of: Some(now),
                 }),
                 None,
             ],

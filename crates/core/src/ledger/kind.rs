@@ -134,6 +134,8 @@ kinds! {
     ToolQuarantined = "tool.quarantined",
     /// A tool server was catalogued.
     ToolServerAdded = "tool_server.added",
+    /// A handshake rests on a key of another trust domain for the first time.
+    TrustDomainKeyUsed = "trust_domain.key_used",
     /// A tool server's credential was put into the vault.
     VaultCredentialSet = "vault.credential_set",
     /// A tool server's credential was removed from the vault.

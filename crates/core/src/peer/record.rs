@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::crypto::{Digest, sha256};
-use crate::jose::Jws;
+use crate::crypto::{Digest, PublicKey, Thumbprint, sha256};
+use crate::jose::{HeaderRules, Jws};
 use crate::json::{Json, Object};
 use crate::time::Timestamp;
+use crate::wit;
 
 use super::handshake::{self, HandshakeError, Role, Transcript};
 use super::party::{Anchor, Binding, Claimed, Facts, Peer};
@@ -65,6 +66,13 @@ impl Proven {
             _ if responder.spiffe_id == from => Some((responder, initiator)),
             _ => None,
         }
+    }
+
+    /// The two sides of a signed offer by the `iss` that it names and that nobody
+    /// verified yet: its maker, and the other.
+    #[must_use]
+    pub fn maker_of(&self, offer: &str) -> Option<(&Peer, &Peer)> {
+        self.maker(offer, super::handoff::MAX_OFFER_BYTES)
     }
 
     /// The same, of a signed document by the `iss` that it names and that nobody
@@ -135,6 +143,23 @@ impl Record {
             channel: self.channel,
         }
         .digest()
+    }
+
+    /// The holder key of this thumbprint that one of the sides presented.
+    #[must_use]
+    pub fn holder(&self, thumbprint: &Thumbprint) -> Option<PublicKey> {
+        let sides = [&self.hello.from, &self.reply.from];
+        sides.into_iter().map(|side| side.holder).find(|key| key.thumbprint() == *thumbprint)
+    }
+
+    /// The `kid` of the key that signed the identity token of each side, who asked
+    /// first.
+    #[must_use]
+    pub fn token_kids(&self) -> [Option<String>; 2] {
+        [&self.hello.from, &self.reply.from].map(|side| {
+            let jws = Jws::parse(&side.wit, MAX_MESSAGE_BYTES).ok()?;
+            jws.check_header(&HeaderRules::typed(&[wit::TYPE])).ok()?.kid().map(str::to_owned)
+        })
     }
 
     /// SHA-256 of its canonical form.

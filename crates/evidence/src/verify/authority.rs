@@ -138,20 +138,33 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
             // Whose token it is follows from its `cnf`, which the next check
             // verifies together with the chain.
             let holder = holder(presented.form, token).map_err(|d| at(d.to_string()))?;
+            let text = |name| stated.as_object().and_then(|o| o.member(name)?.as_str());
+            let elsewhere = text("agent")
+                .and_then(|agent| AgentId::parse(agent).ok())
+                .filter(|agent| agent.trust_domain().is_some());
             // One instance is either: ids are minted, not chosen twice.
             let (client, of_instance) = (Kind::ClientChanged, Subject::Instance);
-            let enrolled = match case.receipts.one(CHECK, client, of_instance, instance) {
-                Ok(of) => mapped(case, of, holder).map_err(|f| at(f.found))?,
-                Err(_) => {
-                    let of = case.receipts.one(
-                        CHECK,
-                        Kind::InstanceEnrolled,
-                        Subject::Instance,
-                        instance,
-                    )?;
-                    enrolled(case, of).map_err(|f| at(f.found))?
-                }
-            };
+            let enrolled =
+                match (elsewhere, case.receipts.one(CHECK, client, of_instance, instance)) {
+                    (Some(agent), _) => {
+                        let handoff = text("handoff").ok_or_else(|| {
+                            at("an agent of another trust domain acts by no handoff".to_owned())
+                        })?;
+                        let named = (agent, instance);
+                        super::peers::elsewhere(case, handoff, named, holder)
+                            .map_err(|f| at(f.found))?
+                    }
+                    (None, Ok(of)) => mapped(case, of, holder).map_err(|f| at(f.found))?,
+                    (None, Err(_)) => {
+                        let of = case.receipts.one(
+                            CHECK,
+                            Kind::InstanceEnrolled,
+                            Subject::Instance,
+                            instance,
+                        )?;
+                        enrolled(case, of).map_err(|f| at(f.found))?
+                    }
+                };
             ensure(holder == enrolled.holder, CHECK, || {
                 format!("hop {i}: the token's key is not the one that the instance enrolled")
             })?;
@@ -238,6 +251,7 @@ fn mapped(case: &Case<'_>, of: &Opened, holder: Thumbprint) -> Result<Enrolled, 
             .ok_or_else(|| malformed("guarantee"))?,
         handoff: None,
         isolation: Isolation::Unstated,
+        domain_as_of: None,
     };
     Ok(Enrolled { hop, holder })
 }
@@ -303,6 +317,7 @@ fn enrolled(case: &Case<'_>, of: &Opened) -> Result<Enrolled, Failure> {
         guarantee,
         handoff: None,
         isolation: statement.isolation,
+        domain_as_of: None,
     };
     Ok(Enrolled { hop, holder: statement.holder.thumbprint() })
 }

@@ -247,6 +247,8 @@ fn inputs(
                 instance_active: true,
                 agent_active: true,
                 owner: h.owner.clone().or_else(|| proved.hop.owner.clone()),
+                // What its domain said then only the gateway's record can say.
+                domain_as_of: None,
                 ..h.clone()
             };
             recorded.as_ref().map(active).as_ref() == Some(&proved.hop)

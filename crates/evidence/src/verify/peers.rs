@@ -2,15 +2,18 @@
 //! proved to each other who they are.
 
 use bailiwick_core::aat::verify::Unverified;
-use bailiwick_core::ids::HandoffId;
+use bailiwick_core::accountable::Hop;
+use bailiwick_core::crypto::Thumbprint;
+use bailiwick_core::guarantee::{Guarantee, Isolation};
+use bailiwick_core::ids::{AgentId, HandoffId, InstanceId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::peer::handoff::{Answer, Child, Offered};
 use bailiwick_core::peer::record::{Proven, Record};
 use bailiwick_core::peer::{Peer, handoff::HandoffError};
-use bailiwick_core::wit::read_instance_spiffe_id;
+use bailiwick_core::wit::{read_instance_spiffe_id, read_peer_spiffe_id};
 
-use super::authority::Enrolled;
+use super::authority::{Enrolled, principal};
 use super::receipts::Opened;
 use super::{Case, agree};
 use crate::check::{Check, Failure, ensure};
@@ -79,6 +82,34 @@ pub(super) fn take_over(
     Ok(())
 }
 
+/// A hop of another trust domain: no enrolment here says who it is, its handoff does,
+/// as [`take_over`] proves. Who answers for it here stands in the offer's entry.
+pub(super) fn elsewhere(
+    case: &Case<'_>,
+    handoff: &str,
+    (agent, instance): (AgentId, &str),
+    holder: Thumbprint,
+) -> Result<Enrolled, Failure> {
+    let offered = case.receipts.stating(CHECK, Kind::HandoffOffered, ("handoff", handoff))?;
+    let owner = principal(case.receipts, offered.text(CHECK, "owner")?)?;
+    ensure(owner.index < offered.index, CHECK, || {
+        "the offer is in the log before the principal that answers for its taker".to_owned()
+    })?;
+    let hop = Hop {
+        instance: InstanceId::parse(instance)
+            .map_err(|_| Failure::new(CHECK, "the instance is malformed"))?,
+        agent,
+        owner: Some(owner.id),
+        instance_active: true,
+        agent_active: true,
+        guarantee: Guarantee::Key,
+        handoff: None,
+        isolation: Isolation::Unstated,
+        domain_as_of: None,
+    };
+    Ok(Enrolled { hop, holder })
+}
+
 fn handshake(case: &Case<'_>, shaken: &Opened) -> Result<Proven, Failure> {
     let at = shaken.entry.time;
     let anchors = case.trust.identities_at(at);
@@ -96,11 +127,15 @@ fn handshake(case: &Case<'_>, shaken: &Opened) -> Result<Proven, Failure> {
 
 /// The peer is this hop's instance, with the holder key that it enrolled.
 fn is_instance(case: &Case<'_>, peer: &Peer, hop: &Enrolled) -> Result<(), Failure> {
-    let named = case
-        .trust
-        .identities
-        .iter()
-        .find_map(|i| read_instance_spiffe_id(&peer.spiffe_id, &i.trust_domain));
+    let named = case.trust.identities.iter().find_map(|i| {
+        let (id, domain) = (&peer.spiffe_id, &i.trust_domain);
+        // SECURITY: who is named by another domain's issuer is no local agent.
+        if case.trust.issuers.iter().any(|own| own.uri == i.issuer) {
+            read_instance_spiffe_id(id, domain)
+        } else {
+            read_peer_spiffe_id(id, domain)
+        }
+    });
     let is_it = named
         .is_some_and(|(agent, instance)| agent == hop.hop.agent && instance == hop.hop.instance);
     ensure(is_it && peer.holder.thumbprint() == hop.holder, CHECK, || {

@@ -318,6 +318,7 @@ impl Plan {
                 holder: key(seed).public_key(),
                 identity: identity.public_key(),
                 isolation: bailiwick_core::guarantee::Isolation::Unstated,
+                domain_as_of: None,
             };
             (self.enrolment)(&mut enrolled);
             let request = enrolled.sign(&key(seed), &identity).unwrap();
@@ -478,6 +479,7 @@ impl Plan {
             guarantee: Guarantee::Key,
             handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
+            domain_as_of: None,
         };
         let hops = [hop(1, "agent:support-runner"), hop(2, "agent:order-reader")];
         let stated: Vec<Json> = hops

@@ -118,6 +118,7 @@ async fn fixed(policies: Policies) -> Fixed {
             guarantee: Guarantee::Key,
             handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
+            domain_as_of: None,
         };
         registry.enrol(key(n).public_key().thumbprint(), hop);
     }

@@ -81,6 +81,9 @@ pub struct Handoff {
     pub to_instance: InstanceId,
     /// The taker's holder key.
     pub holder: Thumbprint,
+    /// Who answers here for a taker of another trust domain; `None` for a local one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Alias>,
     /// How sure the two are of each other: the less sure of both, once both said.
     pub guarantee: Guarantee,
     /// The worst grade among the claims; `None`: there are none.

@@ -6,6 +6,7 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::peer::claim::Claim;
 use bailiwick_core::peer::handoff::Offer;
+use bailiwick_core::peer::record::Record;
 use bailiwick_core::peer::returned::Return;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Handoff, StoreError, Stored, Subject, View};
@@ -125,7 +126,26 @@ pub(super) fn tokens(view: &View<'_>, handoff: &Stored<Handoff>) -> Result<Vec<S
 }
 
 fn key_of(view: &View<'_>, id: &bailiwick_core::ids::InstanceId) -> Option<PublicKey> {
-    super::holder_key(&*view.instance(id).ok()??)
+    super::sides::holder_key(&*view.instance(id).ok()??)
+}
+
+/// The holder key that a taker of another trust domain proved in its handshake.
+pub(super) fn foreign_key(
+    view: &View<'_>,
+    handoff: &Handoff,
+) -> Result<Option<PublicKey>, Refusal> {
+    let Some(shaken) = view.handshake(&handoff.transcript)? else { return Ok(None) };
+    let record = disclosed(view, &shaken.entry, "handshake")?;
+    let record = record.as_ref().and_then(|json| Record::read(json).ok());
+    Ok(record.and_then(|record| record.holder(&handoff.holder)))
+}
+
+/// The taker's holder key, whether or not it may act.
+fn taker_key(view: &View<'_>, handoff: &Handoff) -> Result<Option<PublicKey>, Refusal> {
+    match handoff.owner {
+        Some(_) => foreign_key(view, handoff),
+        None => Ok(key_of(view, &handoff.to_instance)),
+    }
 }
 
 fn known(claims: &[Claim], grades: Vec<Grade>) -> Vec<Known> {
@@ -167,7 +187,7 @@ pub(super) fn of(
         Some(offer) => grade(&offer.from, &offer.claims)?,
         None => Vec::new(),
     };
-    let returned = match (&handoff.return_entry, key_of(view, &handoff.to_instance)) {
+    let returned = match (&handoff.return_entry, taker_key(view, handoff)?) {
         (Some(entry), Some(key)) => text(entry, "return")?
             .and_then(|signed| Return::verify(&signed, key, handoff.hash).ok()),
         _ => None,

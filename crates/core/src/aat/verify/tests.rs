@@ -110,6 +110,7 @@ impl Registry for Register {
             guarantee: Guarantee::Key,
             handoff: None,
             isolation: Isolation::Unstated,
+            domain_as_of: None,
         };
         Ok(Standing {
             hops: question.holders.iter().map(|_| self.enrolled.then(|| hop.clone())).collect(),

@@ -248,6 +248,7 @@ impl World {
             guarantee: Guarantee::Key,
             handoff: None,
             isolation: bailiwick_core::guarantee::Isolation::Unstated,
+            domain_as_of: None,
         }
     }
 
