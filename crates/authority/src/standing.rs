@@ -15,7 +15,8 @@ use bailiwick_core::ids::{InstanceId, ServerName};
 use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{
-    Agent, Chain, HandoffState, Principal, Status, Store, StoreError, Subject, View,
+    Agent, Chain, Handoff, HandoffState, Principal, Status, Store, StoreError, Stored, Subject,
+    View,
 };
 
 use crate::ceilings::Ceilings;
@@ -219,6 +220,14 @@ pub fn expecting(
     let mut hops = Vec::with_capacity(actors.len());
     for (i, actor) in actors.into_iter().enumerate() {
         let token = question.tokens.get(i).filter(|_| i > 0);
+        // SECURITY: what was offered to a peer is nobody's before the peer took it
+        // over, and stays so when it did not.
+        let open = |h: Stored<Handoff>| h.state != HandoffState::Accepted;
+        if let (None, Some(token)) = (revoked, token)
+            && view.handoff_by_leaf(token)?.is_some_and(open)
+        {
+            revoked = Some("handoff");
+        }
         hops.push(actor.map(|actor| hop(view, actor, token, source)).transpose()?);
     }
     let first: Option<&mut Hop> = hops.first_mut().and_then(Option::as_mut);

@@ -144,7 +144,8 @@ pub struct Standing {
     /// The grant, if it is on record.
     pub grant: Option<GrantStanding>,
     /// What of this chain was revoked, by kind: `delegation`, `holder`,
-    /// `instance`, `agent`, `principal`, `task`, `workflow`, `tool_server`.
+    /// `instance`, `agent`, `principal`, `task`, `workflow`, `tool_server`; or
+    /// `handoff`, for a token that its holder was offered and did not take over.
     pub revoked: Option<String>,
     /// What this chain comes under was stopped: `agent:NAME`, `task:ID`,
     /// `workflow:NAME` or `everything`; `None` while nothing of it is.

@@ -262,12 +262,6 @@ fn a_handoff_is_offered_accepted_once_and_comes_back_with_graded_claims() {
     let a = &desk.world.authority;
     let (signed, shown) = desk.made();
     assert_eq!((shown.state, shown.claims[0].grade), ("offered", Grade::Signed));
-    // Before it is taken over, the hop is only as sure as its key.
-    let chain = {
-        let (_, _, chain, _) = desk.offered();
-        chain
-    };
-    assert_eq!(desk.world.verdict(&[&chain[0], &chain[1]], B), "allow");
     let accepted = desk.answer(&signed, &Answer::Accepted, Guarantee::Mtls, B);
     let shown = a.handoff_answer(&hash(&signed), &accepted).unwrap();
     // As sure as the less sure of both.
@@ -323,7 +317,9 @@ fn the_chain_of_a_handoff_shows_by_which_and_how_surely_its_holder_came_to_it() 
         let verified = desk.world.call(&[&chain[0], &chain[1]], B).unwrap();
         verified.facts().hops.iter().map(|h| (h.guarantee, h.handoff.clone())).collect::<Vec<_>>()
     };
-    assert_eq!(hops(&desk)[1], (Guarantee::Key, None));
+    // Before it is taken over nobody acts under it.
+    let early = desk.world.call(&[&chain[0], &chain[1]], B).unwrap_err();
+    assert_eq!((early.reason.code(), early.subject.as_deref()), ("revoked", Some("handoff")));
     let accepted = desk.answer(&signed, &Answer::Accepted, Guarantee::Attested, B);
     desk.world.authority.handoff_answer(&hash(&signed), &accepted).unwrap();
     assert_eq!(hops(&desk)[0], (Guarantee::Key, None));
@@ -482,6 +478,22 @@ fn a_revoked_giver_takes_its_handoffs_along() {
         let rejected = desk.answer(&signed, &no, Guarantee::Jwt, B);
         assert_eq!(a.handoff_answer(&hash(&signed), &rejected).unwrap().state, "rejected");
     }
+}
+
+#[test]
+fn what_was_turned_down_is_of_no_use_to_whom_it_was_offered() {
+    let desk = Desk::new();
+    let a = &desk.world.authority;
+    let (signed, record, chain, _) = desk.offered();
+    a.handoff_offer(&signed, &record.to_json(), &chain).unwrap();
+    let no = Answer::Rejected { reason: "not mine".to_owned() };
+    let rejected = desk.answer(&signed, &no, Guarantee::Jwt, B);
+    let shown = a.handoff_answer(&hash(&signed), &rejected).unwrap();
+    assert_eq!(shown.reason.as_deref(), Some("not mine"));
+    assert_eq!(desk.world.verdict(&[&chain[0], &chain[1]], B), "revoked");
+    // Nor is what was derived from it.
+    let further = desk.world.derive(&chain[1], B, A);
+    assert_eq!(desk.world.verdict(&[&chain[0], &chain[1], &further], A), "revoked");
 }
 
 #[test]
@@ -693,6 +705,7 @@ pub(crate) fn played() -> World {
             bailiwick_policy::Bundle::guardrails().unwrap(),
         ),
         grades: &[Grade::Signed],
+        domain: None,
         flood: (0, 0),
     };
     let plan = handoffs::offer(&moment, &at, &offering).unwrap();

@@ -159,6 +159,9 @@ fn described(h: &Object) -> String {
         text(h, "offered_at"),
         text(h, "expires_at"),
     );
+    if !text(h, "reason").is_empty() {
+        said.push_str(&format!("\n  turned down because {}", one_line(text(h, "reason"))));
+    }
     let told = claims(h);
     if !told.is_empty() {
         said.push_str("\n  told");

@@ -5,14 +5,14 @@ use bailiwick_core::guarantee::Grade;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::peer::claim::Claim;
-use bailiwick_core::peer::handoff::Offer;
+use bailiwick_core::peer::handoff::{Answer, Offer};
 use bailiwick_core::peer::record::Record;
 use bailiwick_core::peer::returned::Return;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Handoff, StoreError, Stored, Subject, View};
 
 use super::super::{Inner, disclosed, revoked};
-use super::{HandoffRefusal, graded};
+use super::{HandoffRefusal, answer_of, graded};
 use crate::refusal::Refusal;
 use crate::rules::handoffs::stands;
 
@@ -53,6 +53,8 @@ pub struct ShownHandoff {
     pub claims: Vec<Known>,
     /// What came back, with the grades of its claims.
     pub returned: Option<(Return, Vec<Known>)>,
+    /// Why it was turned down, in the taker's words.
+    pub reason: Option<String>,
     /// Whether something that it rests on was revoked.
     pub revoked: bool,
 }
@@ -200,6 +202,7 @@ pub(super) fn of(
         None => None,
     };
     Ok(ShownHandoff {
+        reason: reason(view, handoff)?,
         state: stands(handoff, now),
         revoked: is_revoked(view, handoff)?,
         handoff: handoff.clone(),
@@ -207,6 +210,20 @@ pub(super) fn of(
         claims,
         returned,
     })
+}
+
+/// Why the taker turned it down, if it did and the words are kept.
+fn reason(view: &View<'_>, handoff: &Handoff) -> Result<Option<String>, Refusal> {
+    let (Some(Json::String(signed)), Some(key)) =
+        (answer_of(view, handoff)?, taker_key(view, handoff)?)
+    else {
+        return Ok(None);
+    };
+    let answered = Answer::verify(&signed, key, handoff.hash).ok();
+    Ok(answered.and_then(|answered| match answered.answer {
+        Answer::Rejected { reason } => Some(reason),
+        Answer::Accepted => None,
+    }))
 }
 
 fn claims(all: &[Known]) -> Vec<Json> {
@@ -244,6 +261,9 @@ impl ShownHandoff {
             object.insert("purpose", offer.purpose.as_str());
             object.insert("context", context);
             object.insert("constraints", constraints);
+        }
+        if let Some(reason) = &self.reason {
+            object.insert("reason", reason.as_str());
         }
         if let Some((back, known)) = &self.returned {
             let at = self.handoff.returned.map(|t| t.to_string());
