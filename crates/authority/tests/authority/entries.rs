@@ -320,7 +320,13 @@ fn foreign_key(world: &World) -> Golden {
         tools: Vec::new(),
         max_guarantee: bailiwick_core::guarantee::Guarantee::Key,
     };
-    let key = VerifyingKey::P256(crate::support::identity().public_key());
+    // RFC 7515 §A.3.1.
+    let jwk = Object::new()
+        .with("kty", "EC")
+        .with("crv", "P-256")
+        .with("x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU")
+        .with("y", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+    let key = VerifyingKey::from_jwk(&jwk).unwrap();
     let step = bailiwick_authority::rules::trust_domains::used(
         &moment,
         &installation(),

@@ -194,7 +194,7 @@ impl World {
     }
 
     pub(crate) fn enrol(&self, name: &str, seed: u8) -> Result<Instance, Refusal> {
-        let document = p256();
+        let document = identity_document();
         let identity = IdentitySigningKey::from_pkcs8(&document).unwrap();
         self.identities.lock().unwrap().insert(seed, document);
         let statement = self.statement(name, seed, &identity);
