@@ -311,7 +311,8 @@ fn provider_key(world: &World) -> Golden {
 }
 
 /// A handshake rests on a key of another trust domain, as the rule says it.
-fn foreign_key(world: &World) -> Golden {
+fn foreign_key() -> Golden {
+    let world = World::bare();
     let moment = Moment::of(&*world.host);
     let domain = bailiwick_store::TrustDomain {
         name: "b.example".to_owned(),
@@ -431,7 +432,7 @@ fn the_authority_writes_the_golden_entries() {
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
-    found.insert("trust_domain.key_used".to_owned(), foreign_key(&world));
+    found.insert("trust_domain.key_used".to_owned(), foreign_key());
     stops(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
