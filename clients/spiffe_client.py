@@ -25,16 +25,20 @@ def told(svid, source):
     }
 
 
+def now(source):
+    return source.get_x509_context().default_svid
+
+
 def main():
     changed = queue.Queue()
     with X509Source(timeout_in_seconds=20) as source:
         source.subscribe_for_updates(lambda: changed.put(None))
-        first = source.svid
+        first = now(source)
         say('svid', **told(first, source))
         serial = first.leaf.serial_number
-        while source.svid.leaf.serial_number == serial:
+        while now(source).leaf.serial_number == serial:
             changed.get(timeout=60)
-        say('rotated', **told(source.svid, source))
+        say('rotated', **told(now(source), source))
     with WorkloadApiClient() as client:
         try:
             client.fetch_jwt_svid(audience={'somebody'})

@@ -37,6 +37,11 @@ mod ports {
 mod wire {
     pub(crate) const NOT_AUTHENTICATED: i64 = -32041;
     pub(crate) const NOT_AUTHENTICATED_TEXT: &str = "the caller is not authenticated";
+
+    pub(crate) mod peer {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Binding {}
+    }
 }
 
 use boundary::{PRESENTATION, WellFormed};

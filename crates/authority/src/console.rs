@@ -14,11 +14,15 @@ pub mod assets;
 mod catalogue;
 mod clients;
 mod consent;
+mod drawing;
 mod frame;
 mod grants;
+mod graph;
 pub mod headers;
 mod inbox;
+mod lineage;
 mod notices;
+mod peers;
 mod people;
 mod requests;
 mod standings;
@@ -39,10 +43,17 @@ pub use consent::{
     AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,
     Signing, ToolCard, ToolFacts, WorkflowChoice,
 };
+pub use drawing::{Line, Pill, Point};
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
+pub use graph::{Arrow, Graph, PlacedArrow, PlacedNode, Vertex};
 pub use inbox::{ApprovalsPage, ApproverLine, FatigueFigures, InboxFilter};
+pub use lineage::{HopBy, HopLine, HopStanding, TaskPage, Tree, TreeLine, TreeNode};
 pub use notices::{ConfirmPage, ErrorPage, HomePage, LeavePage, ProgramPage};
+pub use peers::{
+    Between, ClaimLine, ContextLine, FlowLine, HandoffLine, HandoffPage, HandoffStanding,
+    HandshakeLine, OfferTexts, PeerLine, PeersPage, ReturnTexts,
+};
 pub use people::{HeirChoice, LinkPage, OffboardPage, PeoplePage, PersonLine, PersonPage};
 pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use standings::{

@@ -43,7 +43,7 @@
 //! | `tool_server.added` | | `server`, `replaced` | |
 //! | `tool.pinned` | tool | `tool`, `server`, `digest`, `previous?`, `flags` | `definition` |
 //! | `task.created` | principal, agent, workflow, task | `task`, `workflow`, `workflow_digest` | `purpose` |
-//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `signed`, `request?` | `statement`, `signature` |
+//! | `grant.recorded` | principal, agent, workflow, task, grant | `grant`, `digest`, `workflow_digest`, `key` or `signed_by`, `credential?`, `not_before`, `not_after`, `max_depth`, `audience`, `guarantee?`, `signed`, `request?` | `statement`, `signature` |
 //! | `delegation.issued` | principal, agent, instance, workflow, task, grant, delegation (root) | `root`, `grant`, `holder`, `grant_digest`, `not_before`, `not_after`, `max_depth`, `audience` | `token` |
 //! | `entitlements.published` | | `digest` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `policy.published` | | `digest`, `before`, `files`, `policies` (counts) | `document` = the canonical form, whose SHA-256 is the digest |

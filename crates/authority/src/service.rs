@@ -72,7 +72,7 @@ pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
 pub use fatigue::{ApproverHours, Fatigue};
-pub use handoffs::{Known, ListedHandoff, ShownHandoff};
+pub use handoffs::{Flow, Known, ListedHandoff, ShownHandoff, Trail};
 pub use inbox::{InboxPage, InboxQuery};
 pub use keys::{Ended, PublishedKey};
 pub use life::{Recovered, Removed};

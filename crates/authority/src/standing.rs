@@ -221,6 +221,10 @@ pub fn expecting(
         let token = question.tokens.get(i).filter(|_| i > 0);
         hops.push(actor.map(|actor| hop(view, actor, token, source)).transpose()?);
     }
+    let first: Option<&mut Hop> = hops.first_mut().and_then(Option::as_mut);
+    if let (Some(first), Some(chain)) = (first, &chain) {
+        first.guarantee = first.guarantee.max(chain.delegation.guarantee);
+    }
     // The root must say what was recorded when it was issued: a root that is
     // not on record, or says something else, has no grant.
     let recorded = chain.filter(|c| {

@@ -126,6 +126,15 @@ enum OfAuthority {
         #[arg(long, default_value_t = 10_000)]
         many: u32,
     },
+    /// SVIDs in a second, for so many instances each once, and the trust bundle.
+    Svid {
+        /// Instances on record.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        many: u32,
+        /// Sidecars that ask at the same time.
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+        sidecars: u32,
+    },
     /// Calls and exchanges with few delegations on record and with many.
     Scale {
         /// Live delegations, and as many revoked ones.
@@ -188,6 +197,9 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
                 OfAuthority::Inbox { many } => {
                     let rounds = rounds.unwrap_or(200);
                     shown(&figure::authority::inbox(rounds, many, &place)?, json)
+                }
+                OfAuthority::Svid { many, sidecars } => {
+                    shown(&figure::authority::svid(many, sidecars, &place)?, json)
                 }
                 OfAuthority::Scale { many, few, requests } => {
                     let plan = plan(requests);

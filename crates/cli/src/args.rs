@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+mod a2a;
 mod agents;
 mod approvals;
 mod catalogue;
@@ -22,6 +23,7 @@ mod svid;
 mod vault;
 mod webhook;
 mod workflows;
+pub(crate) use a2a::{A2aAddArgs, A2aVerb};
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
@@ -132,6 +134,9 @@ pub(crate) enum Verb {
     /// Tool servers and the pins of their tools.
     #[command(subcommand)]
     ToolServer(ToolServerVerb),
+    /// Agents that are called through the gateway, by their signed cards.
+    #[command(subcommand)]
+    A2a(A2aVerb),
     /// Credentials of tool servers, encrypted; agents never hold them.
     #[command(subcommand)]
     Vault(VaultVerb),

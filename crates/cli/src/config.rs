@@ -69,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) serves: Serves,
     pub(crate) client_documents: ClientDocuments,
     pub(crate) ext_authz: ExtAuthz,
+    pub(crate) a2a: A2aOptions,
     pub(crate) provider: Vec<ProviderOptions>,
     pub(crate) account: Vec<AccountOptions>,
     pub(crate) webhook: Vec<WebhookOptions>,
@@ -94,6 +95,13 @@ impl Default for ApprovalOptions {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientDocuments {
     pub(crate) loopback: bool,
+}
+
+/// How agents are called.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct A2aOptions {
+    pub(crate) push_hosts: Vec<String>,
 }
 
 /// Where Envoy asks.
@@ -161,6 +169,7 @@ impl Default for Config {
             serves: Serves::default(),
             client_documents: ClientDocuments::default(),
             ext_authz: ExtAuthz::default(),
+            a2a: A2aOptions::default(),
             provider: Vec::new(),
             account: Vec::new(),
             webhook: Vec::new(),
@@ -215,7 +224,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 28] = [
+        let checks: [(&str, bool); 29] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -243,6 +252,7 @@ impl Config {
             ("client_documents.loopback", !self.client_documents.loopback || !https),
             ("ext_authz.listen", is_loopback(&self.ext_authz.listen)),
             ("ext_authz.grpc_listen", is_loopback(&self.ext_authz.grpc_listen)),
+            ("a2a.push_hosts", self.a2a.push_hosts.iter().all(|host| is_host(host))),
             ("approvals.new_key_hours", (1..=720).contains(&self.approvals.new_key_hours)),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
@@ -341,6 +351,10 @@ impl Config {
             "client_documents.loopback" => self.client_documents.loopback.into(),
             "ext_authz.listen" => self.ext_authz.listen.as_str().into(),
             "ext_authz.grpc_listen" => self.ext_authz.grpc_listen.as_str().into(),
+            "a2a.push_hosts" => {
+                let hosts = self.a2a.push_hosts.iter().map(|host| Json::from(host.as_str()));
+                hosts.collect::<Vec<_>>().into()
+            }
             "approvals.new_key_hours" => self.approvals.new_key_hours.into(),
             _ => Json::Null,
         }

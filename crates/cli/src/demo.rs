@@ -17,6 +17,7 @@ use crate::output::Output;
 mod aftermath;
 mod agents;
 mod desk;
+mod handoff;
 mod people;
 mod processes;
 mod record;

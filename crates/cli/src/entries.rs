@@ -122,6 +122,7 @@ fn the_composition_root_writes_the_golden_entries() {
         pinned: Some(sha256(b"pinned")),
         found: Some(sha256(b"found")),
         definition: None,
+        why: None,
     };
     let changed = tool_changed(&mismatch, &org(), now(), [8; 10]);
     let read = ActionId::mint(now(), [1; 10]);

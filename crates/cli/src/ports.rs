@@ -28,10 +28,12 @@ pub(crate) use catalogue::tool_changed;
 pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 
 mod holds;
+mod peers;
 mod requests;
 pub(crate) use holds::StoreHolds;
 #[cfg(test)]
 pub(crate) use holds::voided;
+pub(crate) use peers::{StorePeers, signers};
 pub(crate) use requests::AuthorityRequests;
 
 /// The system's clock and entropy.

@@ -9,6 +9,7 @@ use crate::args::{Args, Verb};
 use crate::error::CliError;
 use crate::output::Output;
 
+mod a2a;
 mod agent;
 mod approvals;
 pub(crate) mod attenuate;
@@ -120,6 +121,7 @@ fn elsewhere_or_here(
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Policy(verb) => return policy::run(verb, &dir, out),
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
+        Verb::A2a(verb) => a2a::run(verb, &dir, out)?,
         Verb::ToolServer(verb) => tool_server::run(verb, &dir, out)?,
         Verb::Vault(verb) => vault::run(verb, &dir, out)?,
         Verb::Webhook(verb) => webhook::run(verb, &dir, out)?,

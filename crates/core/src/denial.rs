@@ -161,6 +161,11 @@ reasons! {
     TaskNotDeclared, "task-not-declared", Authority, "MCP 2026-07-28", "the client does not declare that it follows tasks", "declare the extension `io.modelcontextprotocol/tasks` with every message about a task";
     TaskNotListed, "task-not-listed", Authority, "DESIGN §3.3", "the workflow does not let this tool server go on with a call as a task", "call without `task`, or have the workflow's owner list `task_seconds` for the tool server";
     TaskUnknown, "task-unknown", Authority, "DESIGN §3.8", "this delegation has no such task, or it has ended", "find out what became of the call before calling again";
+    AgentCardRefused, "agent-card-refused", Authority, "A2A §8.4", "the agent's card is not one that its registered keys signed for where it is reached", "ask the agent's operator for a card signed by a registered key; `bailiwick a2a add` says what is wrong with the present one";
+    AgentLoop, "agent-loop", Authority, "DESIGN §3.2", "the agent that is called is one of those on whose behalf the call is made", "answer the agent that called you instead of calling it";
+    PeerTaskEnded, "peer-task-ended", Authority, "A2A §3.1.1", "the task has ended and takes no further message", "send a message without `taskId`, which begins another task";
+    PeerTaskUnknown, "peer-task-unknown", Authority, "A2A §13.1", "this caller has no such task at this agent", "name a task or context that this instance began under this delegation's task";
+    PushTargetRefused, "push-target-refused", Authority, "A2A §13.2", "push notifications to this address are not allowed", "poll the task, or ask the operator to list the host under `a2a.push_hosts`";
     TooManyCalls, "too-many-calls", Authority, "DESIGN §9", "too many calls of this instance are under way", "wait until some of them have ended";
     BudgetSpent, "budget-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent", "ask the principal for a new delegation";
     BudgetWindowSpent, "budget-window-spent", Authority, "DESIGN §3.2", "a budget of the delegation is spent until its next window", "send the call again, with a fresh proof, from `retry_at` on";

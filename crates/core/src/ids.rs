@@ -58,6 +58,11 @@ fn is_tool_id(text: &str) -> bool {
                 || rest.strip_prefix("prompts/").is_some_and(|n| !n.is_empty())
         }
         "http" => !rest.is_empty(),
+        "a2a" => {
+            rest == "card"
+                || (rest.starts_with(|c: char| c.is_ascii_uppercase())
+                    && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+        }
         _ => false,
     };
     fits && is_name(server) && text.len() <= 256 && !text.chars().any(char::is_control)
@@ -166,9 +171,11 @@ id!(
 );
 id!(
     /// A tool: `mcp:<server>:tools/<name>`, `mcp:<server>:resources/read`,
-    /// `mcp:<server>:prompts/<name>` or `http:<server>:<operation>`.
+    /// `mcp:<server>:prompts/<name>`, `http:<server>:<operation>` or
+    /// `a2a:<server>:<Operation>`; `a2a:<server>:card` is an agent's card, which
+    /// nobody calls.
     ToolId, "tool id",
-    "`mcp:SERVER:tools/NAME`, `mcp:SERVER:resources/read`, `mcp:SERVER:prompts/NAME` or `http:SERVER:OPERATION`",
+    "`mcp:SERVER:tools/NAME`, `mcp:SERVER:resources/read`, `mcp:SERVER:prompts/NAME`, `http:SERVER:OPERATION` or `a2a:SERVER:OPERATION`",
     is_tool_id
 );
 id!(
@@ -234,6 +241,14 @@ impl ToolId {
     }
 }
 
+/// The id under which the definition of `tool` is pinned: its own, or that of its
+/// agent's card, on which all operations of an agent rest.
+#[must_use]
+pub fn pinned_as(tool: &str) -> String {
+    let agent = tool.strip_prefix("a2a:").and_then(|rest| rest.split(':').next());
+    agent.map_or_else(|| tool.to_owned(), |agent| format!("a2a:{agent}:card"))
+}
+
 impl AgentId {
     /// The agent's SPIFFE ID: in `trust_domain`, or in its own one if that is
     /// another.
@@ -285,12 +300,23 @@ mod tests {
         }
         assert!(ToolId::parse("mcp:support-desk:tools/get_ticket").is_ok());
         assert!(ToolId::parse("mcp:d:resources/read").is_ok());
+        assert!(ToolId::parse("a2a:billing:SendMessage").is_ok());
+        assert!(ToolId::parse("a2a:billing:card").is_ok());
+        for bad in ["a2a:b:message/send", "a2a:b:", "a2a::GetTask", "a2a:b:cards"] {
+            assert!(ToolId::parse(bad).is_err(), "{bad}");
+        }
         for bad in ["mcp:d:tools/", "mcp::tools/x", "mcp:d:x", "x:d:tools/y", "get_ticket"] {
             assert!(ToolId::parse(bad).is_err(), "{bad}");
         }
         let id = TaskId::mint(Timestamp::from_millis(1_704_067_500_042), [7; 10]);
         assert_eq!(TaskId::parse(id.as_str()), Ok(id.clone()));
         assert!(TaskId::parse(&id.as_str().to_uppercase()).is_err());
+    }
+
+    #[test]
+    fn operations_of_an_agent_rest_on_its_card() {
+        assert_eq!(pinned_as("a2a:billing:SendMessage"), "a2a:billing:card");
+        assert_eq!(pinned_as("mcp:desk:tools/a2a:b"), "mcp:desk:tools/a2a:b");
     }
 
     #[test]

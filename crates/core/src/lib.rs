@@ -19,6 +19,7 @@
 pub mod aat;
 pub mod access;
 pub mod accountable;
+pub mod address;
 pub mod approval;
 pub mod constraint;
 pub mod crypto;

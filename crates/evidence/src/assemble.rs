@@ -3,7 +3,7 @@
 //! Nothing is verified here: who assembles a bundle is not whom its reader
 //! trusts.
 
-use bailiwick_core::ids::{ActionId, AgentId, EntryId};
+use bailiwick_core::ids::{ActionId, AgentId, EntryId, pinned_as};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Kind};
 use bailiwick_core::limits::JsonLimits;
@@ -482,7 +482,7 @@ pub fn assemble(source: &dyn Source, action: &ActionId) -> Result<Bundle, Assemb
         all.policy(&policy, decided_at)?;
     }
     if let Some((pin, tool)) = pin.zip(tool) {
-        all.add(Kind::ToolPinned, Subject::Tool, &tool, &[], |leaf| {
+        all.add(Kind::ToolPinned, Subject::Tool, &pinned_as(&tool), &[], |leaf| {
             leaf.index < decided_at && leaf.body_text("digest").is_ok_and(|d| d == pin)
         })?;
     }

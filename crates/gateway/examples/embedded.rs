@@ -23,8 +23,8 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault,
-    SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryPeers, MemoryRegistry, MemoryRequests,
+    MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -180,6 +180,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         registry: registry.clone(),
         journal: journal.clone(),
         holds: Arc::new(MemoryHolds::new(journal.clone())),
+        peers: Arc::new(MemoryPeers::default()),
         requests: Arc::new(MemoryRequests::default()),
         host: host.clone(),
         catalogue,

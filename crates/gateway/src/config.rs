@@ -63,6 +63,10 @@ pub struct Config {
     /// none. An attacker who sets it lets a web page reach the gateway from a
     /// browser; it still needs chain and proof.
     pub allowed_origins: Vec<String>,
+    /// Hosts to which agents behind the gateway may be told to send push
+    /// notifications; default none. An attacker who sets it has agents send what
+    /// happens to a caller's tasks there.
+    pub push_hosts: Vec<String>,
     /// Bytes of a request's body; default 1 MiB.
     pub max_request_bytes: usize,
     /// Bytes of a tool server's answer, and of one event; default 16 MiB.
@@ -130,6 +134,7 @@ impl Config {
             approvals_url: None,
             state_key: None,
             allowed_origins: Vec::new(),
+            push_hosts: Vec::new(),
             max_request_bytes: 1 << 20,
             max_response_bytes: 16 << 20,
             max_call_header_bytes: 8 << 10,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::a2a::card::Card;
 use bailiwick_policy::catalogue::DefinitionKind;
 
 use crate::gateway::Gateway;
-use crate::pins;
+use crate::pins::{self, NoCard};
 use crate::ports::{ToolServer, VaultFault};
 
 /// Why a tool server's definitions could not be read.
@@ -15,7 +17,7 @@ use crate::ports::{ToolServer, VaultFault};
 pub struct ListError {
     /// The stable code.
     pub code: &'static str,
-    message: &'static str,
+    message: String,
     /// What to do about it.
     pub remedy: &'static str,
 }
@@ -30,6 +32,29 @@ impl Gateway {
         server: Arc<ToolServer>,
     ) -> Result<Arc<ToolServer>, VaultFault> {
         self.broker.equip_own(server).await
+    }
+
+    /// The card that an agent shows at `server`, signed by one of `keys`.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn agent_card(
+        &self,
+        server: &ToolServer,
+        keys: &[VerifyingKey],
+    ) -> Result<Card, ListError> {
+        let limit = self.config.message_timeout;
+        pins::fetch(&self.upstream, limit, server, keys).await.map_err(|no| match no {
+            NoCard::Failed(failure) => {
+                let (code, message, remedy) = failure.words();
+                ListError { code, message: message.to_owned(), remedy }
+            }
+            NoCard::Refused(refused) => ListError {
+                code: refused.code(),
+                message: refused.to_string(),
+                remedy: refused.remedy(),
+            },
+        })
     }
 
     /// Whether a tool server lists any resource, or a pattern of some.
@@ -60,14 +85,17 @@ impl Gateway {
         let method = match kind {
             DefinitionKind::Tool => "tools/list",
             DefinitionKind::Prompt => "prompts/list",
-            // Nobody lists them: a person brings the API's file.
-            DefinitionKind::Operation => return Ok(Object::new().with(member, Vec::new()).into()),
+            // Nobody lists them: a person brings the API's file, and a card is no
+            // listing.
+            DefinitionKind::Card | DefinitionKind::Operation => {
+                return Ok(Object::new().with(member, Vec::new()).into());
+            }
         };
         let limit = self.config.message_timeout;
         let listed = pins::list_all(&self.upstream, limit, server, method, member).await;
         let items = listed.map_err(|failure| {
             let (code, message, remedy) = failure.words();
-            ListError { code, message, remedy }
+            ListError { code, message: message.to_owned(), remedy }
         })?;
         Ok(Object::new().with(member, items).into())
     }

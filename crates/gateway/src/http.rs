@@ -19,7 +19,7 @@ use crate::stages::boundary::{self, Malformed, WellFormed};
 use crate::wire;
 
 /// The gateway's endpoints: `/mcp/{server}`, its waiting calls (`crate::approvals`), its metadata, HTTP APIs
-/// (`crate::api`), the decision API
+/// (`crate::api`), agents (`crate::a2a`), the decision API
 /// ([`crate::authzen`]), `/healthz`, `/readyz`.
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
@@ -28,6 +28,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(crate::a2a::router())
         .merge(crate::api::router())
         .merge(crate::authzen::router())
         .merge(crate::requests::router())

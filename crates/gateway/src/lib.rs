@@ -16,6 +16,7 @@
     )
 )]
 
+mod a2a;
 mod api;
 mod approvals;
 mod authzen;
@@ -37,6 +38,7 @@ pub mod layer;
 pub mod lines;
 mod listing;
 mod messages;
+pub mod peers;
 mod pins;
 pub mod ports;
 mod questions;

@@ -72,13 +72,14 @@ impl Gateway {
             let unknown = || Denial::new(Reason::ToolNotCatalogued).about(name.as_str());
             let rated = workflow.catalogue.servers().find(|(server, _)| *server == name);
             let (_, rated) = rated.ok_or_else(unknown)?;
-            // SECURITY: an HTTP API is told nothing of MCP with its credential.
-            if rated.operations.is_empty() == at.1.is_some() {
+            // SECURITY: an HTTP API or an agent is told nothing of MCP with its credential.
+            let other = !rated.a2a.is_empty() || rated.operations.is_empty() == at.1.is_some();
+            if other {
                 return Err(unknown());
             }
             let principal = &caller.present.facts().authority.principal;
             let server = authority::server(self, name, principal).await?;
-            if server.is_api() && at.1.is_none() {
+            if server.card().is_some() || (server.is_api() && at.1.is_none()) {
                 return Err(unknown());
             }
             Ok((workflow, server))

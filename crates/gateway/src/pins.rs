@@ -16,6 +16,7 @@ use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::a2a::card::CARD;
 use bailiwick_policy::catalogue::{Definition, DefinitionKind};
 use bailiwick_policy::mcp_methods::Era;
 
@@ -24,6 +25,10 @@ use crate::ports::{Pin, PinMismatch, ToolServer};
 use crate::relay::Events;
 use crate::rpc;
 use crate::upstream::{Failure, Outgoing, Received, Upstream};
+
+mod card;
+
+pub(crate) use card::{NoCard, fetch};
 
 /// Pages and items of one listing.
 const MAX_PAGES: usize = 50;
@@ -47,6 +52,8 @@ struct State {
     checked: Option<Timestamp>,
     /// Digests by operation, as last seen.
     found: HashMap<String, Digest>,
+    /// Why an agent's card counted for nothing.
+    refused: Option<&'static str>,
     reported: HashSet<(String, Option<Digest>, Option<Digest>)>,
 }
 
@@ -64,7 +71,7 @@ fn operation(kind: DefinitionKind, name: &str) -> String {
     match kind {
         DefinitionKind::Tool => format!("tools/{name}"),
         DefinitionKind::Prompt => format!("prompts/{name}"),
-        DefinitionKind::Operation => name.to_owned(),
+        DefinitionKind::Card | DefinitionKind::Operation => name.to_owned(),
     }
 }
 
@@ -134,6 +141,9 @@ impl Pins {
     /// # Errors
     /// [`Failure`] when it cannot be asked.
     pub(crate) async fn check(&self, gateway: &Inner, server: &ToolServer) -> Result<(), Failure> {
+        if let (Some(pin), Some(accepted)) = (server.pins.get(CARD), server.card()) {
+            return self.check_card(gateway, server, accepted, pin.digest).await;
+        }
         let watched = self.watched(&server.name);
         let mut link = watched.checking.lock().await;
         compare(gateway, server, &watched, &mut link).await
@@ -188,6 +198,7 @@ impl State {
             pinned,
             found,
             definition: definition.map(Definition::to_json),
+            why: None,
         })
     }
 }

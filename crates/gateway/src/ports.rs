@@ -7,9 +7,11 @@ use std::sync::Arc;
 use bailiwick_core::accountable::{Authority, Charge, Ended, Question, Registry, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::ids::{AgentId, EntryId, InstanceId, PrincipalId, ServerName};
+use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::a2a::card::{Accepted, CARD};
 use bailiwick_policy::api::Operation;
 use bailiwick_policy::approvers::Unsettled;
 use bailiwick_policy::catalogue::Definition;
@@ -22,6 +24,7 @@ pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 pub use crate::holds::{
     AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
 };
+pub use crate::peers::{NotKept, PeerTask, Peers, Seen};
 pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::stages::approval::{Used, UsedApproval, UsedStanding};
 
@@ -260,6 +263,8 @@ pub struct Pin {
     pub schema: Option<Json>,
     /// The accepted definition of an HTTP API's operation.
     pub operation: Option<Arc<Operation>>,
+    /// The accepted card of an agent.
+    pub card: Option<Arc<Accepted>>,
 }
 
 impl Pin {
@@ -270,6 +275,7 @@ impl Pin {
             digest: definition.digest(),
             schema: definition.input_schema().or_else(|| definition.arguments()).cloned(),
             operation: Operation::of(definition).map(Arc::new),
+            card: Accepted::of(definition).map(Arc::new),
         }
     }
 }
@@ -279,15 +285,18 @@ impl Pin {
 pub struct ToolServer {
     /// Its name.
     pub name: ServerName,
-    /// Its MCP endpoint, or the base of an HTTP API.
+    /// Its MCP endpoint, the base of an HTTP API, or where an agent's card is.
     pub url: url::Url,
     /// By whose account it knows the callers behind the gateway.
     pub identity: UpstreamIdentity,
-    /// Pins by operation: `tools/<name>`, `prompts/<name>`, or the name of an
-    /// HTTP API's operation.
+    /// Pins by operation: `tools/<name>`, `prompts/<name>`, the name of an HTTP
+    /// API's operation, or `card`.
     pub pins: Arc<BTreeMap<String, Pin>>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// Identity keys of the instances of the agent that it is, which may sign its
+    /// card.
+    pub signers: Vec<VerifyingKey>,
     /// What it is shown with the call that this value is for: set by the broker.
     pub(crate) carried: Option<Carried>,
 }
@@ -300,6 +309,20 @@ impl ToolServer {
         self.pins.values().any(|pin| pin.operation.is_some())
     }
 
+    /// The accepted card, if it is an agent that speaks A2A. Nothing of MCP is said to
+    /// it.
+    #[must_use]
+    pub fn card(&self) -> Option<&Accepted> {
+        self.pins.get(CARD)?.card.as_deref()
+    }
+
+    /// The same, whose card these keys may sign besides those that were accepted
+    /// with it.
+    #[must_use]
+    pub fn signed_by(self, signers: Vec<VerifyingKey>) -> Self {
+        Self { signers, ..self }
+    }
+
     /// A tool server as it is catalogued.
     #[must_use]
     pub fn new(
@@ -309,7 +332,8 @@ impl ToolServer {
         pins: BTreeMap<String, Pin>,
         revoked: bool,
     ) -> Self {
-        Self { name, url, identity, pins: Arc::new(pins), revoked, carried: None }
+        let (pins, signers) = (Arc::new(pins), Vec::new());
+        Self { name, url, identity, pins, revoked, signers, carried: None }
     }
 
     /// By whose account it will know the call that this value is for; `None`, if
@@ -351,6 +375,18 @@ pub struct PinMismatch {
     pub found: Option<Digest>,
     /// The definition as found.
     pub definition: Option<Json>,
+    /// Why an agent's card counts for nothing, a stable code.
+    pub why: Option<&'static str>,
+}
+
+impl PinMismatch {
+    /// The tool's id, as text.
+    #[must_use]
+    pub fn tool(&self) -> String {
+        // Operations of MCP have a slash in them, and those of an API are not compared.
+        let plane = if self.operation == CARD { "a2a" } else { "mcp" };
+        format!("{plane}:{}:{}", self.server, self.operation)
+    }
 }
 
 /// Workflows, tool servers, pins and the organisation's policy: what people
@@ -398,6 +434,8 @@ pub struct Ports {
     pub catalogue: Arc<dyn Catalogue>,
     /// Calls that wait for a person.
     pub holds: Arc<dyn Holds>,
+    /// Agents behind the gateway.
+    pub peers: Arc<dyn Peers>,
     /// Requests for more authority.
     pub requests: Arc<dyn Requests>,
     /// Credentials of tool servers.

@@ -61,6 +61,7 @@ mod tests {
             digest: Digest::from_array([1; 32]),
             schema: Some(json(schema)),
             operation: None,
+            card: None,
         };
         Schemas::default().fit(form, &pin, json(arguments).as_object().unwrap())
     }

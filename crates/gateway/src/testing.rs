@@ -21,8 +21,10 @@ pub use catalogue::MemoryCatalogue;
 pub use journal::{Fault, MemoryJournal};
 
 mod holds;
+mod peers;
 mod requests;
 pub use holds::MemoryHolds;
+pub use peers::MemoryPeers;
 pub use requests::MemoryRequests;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -25,6 +25,7 @@ use crate::wire::{DENIED, NOT_AUTHENTICATED};
 pub(crate) mod api;
 mod child;
 pub mod headers;
+pub(crate) mod peer;
 mod resumed;
 mod source;
 pub mod stdio;

@@ -14,6 +14,7 @@ use crate::stages::boundary::Malformed;
 use crate::streams::events_response;
 
 mod api;
+pub(crate) mod peer;
 mod waiting;
 
 pub(crate) use api::{

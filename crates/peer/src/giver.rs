@@ -73,6 +73,7 @@ pub struct Meeting {
     challenge: Option<[u8; 32]>,
     established: Established,
     record: Record,
+    recorded: bool,
     own_id: String,
     own_expires: i64,
 }
@@ -85,7 +86,9 @@ impl std::fmt::Debug for Meeting {
 
 impl Instance {
     /// Shakes hands with the agent or instance whose SPIFFE ID is `audience`, at
-    /// `url`, for `purpose`. The handshake is recorded before it is used.
+    /// `url`, for `purpose`. The handshake is recorded before it is used, unless
+    /// the peer is of a foreign trust domain, of which the authority knows nobody:
+    /// then nothing can be handed over.
     ///
     /// # Errors
     /// [`PeerError::Handshake`] when whoever answers is not that agent; see
@@ -121,7 +124,10 @@ impl Instance {
         let Finishing { session, finish } = finishing;
         let channel = exchange.channel().seen_by_others();
         let record = Record { hello, reply, finish, channel };
-        self.authority.handshake(&record).await?;
+        let recorded = credentials.is_own(&established.peer().spiffe_id);
+        if recorded {
+            self.authority.handshake(&record).await?;
+        }
         Ok(Meeting {
             side: Arc::clone(self),
             exchange,
@@ -129,6 +135,7 @@ impl Instance {
             challenge: Some(challenge),
             established,
             record,
+            recorded,
             own_id: credentials.spiffe_id.clone(),
             own_expires: credentials.expires_at,
         })
@@ -152,6 +159,12 @@ impl Meeting {
     #[must_use]
     pub fn transcript(&self) -> Digest {
         self.established.transcript()
+    }
+
+    /// Whether the authority has the handshake.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        self.recorded
     }
 
     /// Until when an offer can rest on it, seconds.

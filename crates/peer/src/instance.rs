@@ -67,6 +67,14 @@ pub struct Credentials {
     renew_at: i64,
 }
 
+impl Credentials {
+    /// Whether somebody with this SPIFFE ID is of the own trust domain.
+    pub(crate) fn is_own(&self, spiffe_id: &str) -> bool {
+        let path = spiffe_id.strip_prefix("spiffe://");
+        path.and_then(|path| path.split('/').next()) == Some(self.trust_domain.as_str())
+    }
+}
+
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("spiffe_id", &self.spiffe_id).finish_non_exhaustive()

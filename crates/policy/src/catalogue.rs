@@ -120,6 +120,9 @@ pub struct ToolServer {
     /// Operations of an HTTP API by their name. A tool server that has any is
     /// an HTTP API and has nothing else.
     pub operations: BTreeMap<String, Rating>,
+    /// Operations of an agent that speaks A2A, by their name. A tool server that
+    /// has any is such an agent and has nothing else.
+    pub a2a: BTreeMap<String, Rating>,
     /// What it may ask of the agent's client while a call of it runs.
     pub questions: BTreeSet<Question>,
     /// For how long a call of it may go on as a task, seconds; none: not at all.
@@ -163,6 +166,7 @@ impl Catalogue {
         let (server, operation) = rest.split_once(':')?;
         let server = self.servers.get(&ServerName::parse(server).ok()?)?;
         match plane {
+            "a2a" => return server.a2a.get(operation),
             "http" => return server.operations.get(operation),
             "mcp" => {}
             _ => return None,
@@ -197,10 +201,12 @@ impl Catalogue {
                 server.prompts.iter().map(move |(p, r)| (format!("mcp:{name}:prompts/{p}"), r));
             let operations =
                 server.operations.iter().map(move |(o, r)| (format!("http:{name}:{o}"), r));
+            let of_agent = server.a2a.iter().map(move |(o, r)| (format!("a2a:{name}:{o}"), r));
             tools
                 .chain(resources)
                 .chain(prompts)
                 .chain(operations)
+                .chain(of_agent)
                 .filter_map(|(id, r)| Some((ToolId::parse(&id).ok()?, r)))
         })
     }
@@ -226,6 +232,9 @@ impl Catalogue {
                 // Absent for MCP, so that the digests of older files stay theirs.
                 if !server.operations.is_empty() {
                     object.insert("operations", ratings(&server.operations, true));
+                }
+                if !server.a2a.is_empty() {
+                    object.insert("a2a", ratings(&server.a2a, true));
                 }
                 // Absent is `none`, so that the digests of older files stay theirs.
                 if !server.questions.is_empty() {

@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod a2a;
 pub mod api;
 pub mod approvers;
 pub mod bundle;

@@ -433,8 +433,9 @@ impl View<'_> {
             ),
             Row::Delegation(d) => self.put(
                 "INSERT INTO delegations (org, root, grant_id, task, agent, holder, issued,
-                                          expires, form, client, status_index, entry)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                          expires, form, client, status_index, guarantee,
+                                          entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 (
                     org,
                     d.root.bytes().as_slice(),
@@ -447,6 +448,7 @@ impl View<'_> {
                     d.form.as_str(),
                     &d.client,
                     d.status_index,
+                    d.guarantee.as_str(),
                     entry,
                 ),
                 "delegation",

@@ -308,6 +308,7 @@ impl Record for Delegation {
         "form",
         "client",
         "status_index",
+        "guarantee",
     ];
     fn read(row: &Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
@@ -321,6 +322,7 @@ impl Record for Delegation {
             form: parsed(row, i + 7)?,
             client: row.get(i + 8)?,
             status_index: row.get(i + 9)?,
+            guarantee: parsed(row, i + 10)?,
             token: String::new(),
         })
     }

@@ -32,7 +32,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0010_stops.sql"),
     include_str!("schema/0011_requests.sql"),
     include_str!("schema/0012_handoffs.sql"),
-    include_str!("schema/0013_trust_domains.sql"),
+    include_str!("schema/0013_peers.sql"),
+    include_str!("schema/0014_handoff_agents.sql"),
+    include_str!("schema/0015_trust_domains.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -151,6 +151,15 @@ pub struct Instance {
     pub status: Status,
 }
 
+const fn by_key() -> Guarantee {
+    Guarantee::Key
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_by_key(guarantee: &Guarantee) -> bool {
+    *guarantee == Guarantee::Key
+}
+
 /// An instance with what its authority rests on, in one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -296,6 +305,9 @@ pub struct Delegation {
     /// Its place in the status list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_index: Option<u32>,
+    /// How surely the instance that it was issued to was known then.
+    #[serde(default = "by_key", skip_serializing_if = "is_by_key")]
+    pub guarantee: Guarantee,
     /// The token's text. Only behind the entry's commitments: empty when read
     /// by [`crate::View::delegation`], see [`crate::View::delegation_token`].
     #[serde(default)]

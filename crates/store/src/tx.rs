@@ -268,7 +268,7 @@ impl Tx<'_> {
     }
 
     /// Forgets at most `limit` each of spent proofs, budgets and tickets that
-    /// ended before `now`; gives how many. What it forgets stays refused.
+    /// ended before `now`, and of agents' tasks of long ago; gives how many. What it forgets stays refused.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
@@ -301,7 +301,8 @@ impl Tx<'_> {
                 "guard",
             )?;
         }
-        Ok(proofs + budgets + tickets)
+        let peers = self.forget_peers(now, limit)?;
+        Ok(proofs + budgets + tickets + peers)
     }
 
     /// Appends `event`, which says so, and erases the texts behind the

@@ -74,7 +74,7 @@ fn a_foreign_authority_speaks_for_its_own_trust_domain_only() {
     let (local, own) = authority(DOMAIN);
     let (foreign, theirs) = authority("other.example");
     let mut both = anchors(DOMAIN, &own);
-    both.set("other.example", &[theirs.clone()]).unwrap();
+    both.set("other.example", std::slice::from_ref(&theirs)).unwrap();
     let key = key();
     let spoofed = leaf(&foreign, ID, &key);
     assert_eq!(both.verify(&spoofed, &[], Usage::Client, at(1)), Err(ChainError::Signature));

@@ -37,6 +37,8 @@ pub struct Setup {
     pub config: Vec<(&'static str, String)>,
     /// How the desk misbehaves from the start.
     pub quirk: Option<&'static str>,
+    /// Another trust domain than the usual one.
+    pub trust_domain: Option<&'static str>,
 }
 
 /// An installation that serves.
@@ -143,7 +145,10 @@ impl World {
             reader: blank(),
             base,
         };
-        world.ok(&["init", "--yes", "--listen", &address.to_string()]);
+        let listen = address.to_string();
+        let domain = setup.trust_domain.map(|domain| ["--trust-domain", domain]);
+        let init = ["init", "--yes", "--listen", &listen];
+        world.ok(&[&init[..], domain.as_ref().map_or(&[][..], |d| &d[..])].concat());
         set_options(&world.data, &setup.config);
         private(&desk_home.join("credential"), "desk-credential-canary-0123456789");
         world.start_desk(setup.quirk.unwrap_or("none"));

@@ -95,15 +95,18 @@ fn soften(payload: &mut [u8], flags: u8) -> Option<()> {
         if !literal {
             continue;
         }
+        let mut is_authority = name == AUTHORITY;
         if name == 0 {
             let (length, used) = number(block, 7)?;
-            block = block.get_mut(used.checked_add(length)?..)?;
+            let (spelled, rest) = block.get_mut(used..)?.split_at_mut_checked(length)?;
+            is_authority = spelled == b":authority";
+            block = rest;
         }
         let coded = block.first()? & 0x80 != 0;
         let (length, used) = number(block, 7)?;
         block = block.get_mut(used..)?;
         let (value, rest) = block.split_at_mut_checked(length)?;
-        if name == AUTHORITY && !coded {
+        if is_authority && !coded {
             value.iter_mut().filter(|byte| **byte == b'%').for_each(|byte| *byte = b'-');
         }
         block = rest;
@@ -196,12 +199,15 @@ mod tests {
         read
     }
 
-    /// `:method` POST, a field with a name of its own, then the authority.
+    /// `:method` POST, fields with names of their own, and the authority in both forms.
     fn block(authority: &str) -> Vec<u8> {
         let mut block = vec![0x83, 0x40, 1, b'a', 2, b'%', b'A', 0x41];
         block.push(u8::try_from(authority.len()).unwrap());
         block.extend(authority.as_bytes());
-        block.extend([0x10, 1, b'b', 1, b'%']);
+        block.extend([0x10, 1, b'b', 1, b'%', 0x40, 10]);
+        block.extend(b":authority");
+        block.push(u8::try_from(authority.len()).unwrap());
+        block.extend(authority.as_bytes());
         block
     }
 
@@ -209,13 +215,14 @@ mod tests {
     async fn only_the_authority_of_a_request_changes_and_only_its_percents() {
         let preface = [b'P'; PREFACE];
         for (flags, before, after) in
-            [(4, &[][..], &[][..]), (0x24, &[1; 5], &[]), (0x0c, &[2], &[b'%', b'%'])]
+            [(4, &[][..], &[][..]), (0x24, &[1; 5], &[]), (0x0c, &[2], b"%%")]
         {
             let sent = |authority: &str| {
                 let payload = [before, &block(authority), after].concat();
                 let data = frame(0, 0, b"\x41\x02%%");
                 [preface.as_slice(), &data, &frame(HEADERS, flags, &payload), &data].concat()
             };
+            // The name by its number, and spelled out as the C core does.
             let came = through(&sent("tmp%2Fapi.sock")).await;
             assert_eq!(came, sent("tmp-2Fapi.sock"), "{flags:#x}");
             assert_eq!(through(&sent("localhost")).await, sent("localhost"));

@@ -6,9 +6,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use bailiwick_core::crypto::{P256SigningKey, base64url};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
-use bailiwick_svid::{MAX_CHAIN, SpiffeId, key_of, split};
+use bailiwick_svid::{Anchors, MAX_CHAIN, SpiffeId, Usage, key_of, split};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::limits;
@@ -215,6 +216,17 @@ impl Material {
             not_after: self.not_after,
             bundle,
         }
+    }
+
+    /// Whether an authority of its own bundle signed its certificate.
+    pub(crate) fn is_vouched_for(&self) -> bool {
+        let mut anchors = Anchors::default();
+        let Some((leaf, rest)) = self.chain.split_first() else { return false };
+        let rest: Vec<_> = rest.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        // The last second at which it is good: this asks about the signature.
+        let last = self.not_after.plus_seconds(-1);
+        anchors.set(self.spiffe_id.trust_domain(), &self.bundle.x509).is_ok()
+            && anchors.verify(leaf, &rest, Usage::Client, last).is_ok()
     }
 
     /// Whose it is.

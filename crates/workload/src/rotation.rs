@@ -126,8 +126,7 @@ async fn keep(issuer: Arc<dyn Issuer>, to: watch::Sender<Current>, seconds: u64)
             () = to.closed() => return,
             () = tokio::time::sleep_until(renewal.min(look)) => {}
         }
-        if tokio::time::Instant::now() < renewal {
-            look_at_bundle(&issuer, &to).await;
+        if tokio::time::Instant::now() < renewal && vouched_for(&issuer, &to).await {
             continue;
         }
         let next = match issue(Arc::clone(&issuer)).await {
@@ -152,14 +151,15 @@ async fn keep(issuer: Arc<dyn Issuer>, to: watch::Sender<Current>, seconds: u64)
     }
 }
 
-/// Takes up another bundle beside the same SVIDs.
-async fn look_at_bundle(issuer: &Arc<dyn Issuer>, to: &watch::Sender<Current>) {
+/// Takes up another bundle beside the same SVIDs; `false` when no authority in it
+/// vouches for them any more, after one was given up.
+async fn vouched_for(issuer: &Arc<dyn Issuer>, to: &watch::Sender<Current>) -> bool {
     let issuer = Arc::clone(issuer);
     let bundle = match blocking(move || issuer.bundle()).await {
         Ok(bundle) => bundle,
         Err(why) => {
             tracing::debug!("the trust bundle was not looked at: {why}");
-            return;
+            return true;
         }
     };
     to.send_if_modified(|current| match current {
@@ -169,4 +169,8 @@ async fn look_at_bundle(issuer: &Arc<dyn Issuer>, to: &watch::Sender<Current>) {
         }
         _ => false,
     });
+    match &*to.borrow() {
+        Current::Some(material) => material.is_vouched_for(),
+        Current::Refused(_) => true,
+    }
 }

@@ -20,6 +20,8 @@ pub enum Section {
     Accounts,
     /// Agents.
     Agents,
+    /// Agents as peers of each other.
+    Peers,
     /// OAuth clients.
     Clients,
     /// Tools and their definitions.
@@ -44,6 +46,7 @@ impl Section {
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
             Self::Agents => ("Agents", "/agents"),
+            Self::Peers => ("Peers", "/peers"),
             Self::Clients => ("Clients", "/clients"),
             Self::Catalogue => ("Catalogue", "/catalogue"),
             Self::People => ("People", "/people"),
@@ -101,6 +104,7 @@ impl Frame {
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
             (Section::Agents, Deed::TendOwn),
+            (Section::Peers, Deed::SeeActivity),
             (Section::Clients, Deed::SeeClients),
             (Section::Catalogue, Deed::SeeCatalogue),
             (Section::People, Deed::TendPeople),
@@ -161,6 +165,7 @@ mod tests {
                 "My grants",
                 "Accounts",
                 "Agents",
+                "Peers",
                 "Clients",
                 "Catalogue",
                 "Activity"
@@ -176,6 +181,7 @@ mod tests {
                 "My grants",
                 "Accounts",
                 "Agents",
+                "Peers",
                 "Clients",
                 "Catalogue",
                 "People",

@@ -43,7 +43,9 @@ mod door;
 mod failure;
 mod form;
 mod inbox;
+mod lineage;
 mod pages;
+mod peers;
 mod people;
 mod programs;
 mod provider;
@@ -281,6 +283,9 @@ pub fn console_router(console: Console) -> Router {
         .route("/agents", get(pages::agents))
         .route("/agents/{id}", get(pages::agent))
         .route("/agents/{id}/{verb}", get(take_back::ask_agent).post(take_back::agent))
+        .route("/peers", get(peers::list))
+        .route("/handoffs/{id}", get(peers::handoff))
+        .route("/tasks/{id}", get(lineage::task))
         .route("/catalogue", get(catalogue::list))
         .route("/catalogue/tool", get(catalogue::tool))
         .route("/catalogue/accept", post(catalogue::accept))

@@ -11,6 +11,7 @@ use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
+use bailiwick_policy::a2a::card::is_weaker;
 use bailiwick_policy::catalogue::{Definition, DefinitionKind, Flag, Neighbours, Suspicion};
 use bailiwick_store::{Candidate, Pin, PinStatus, Row, ToolServer};
 
@@ -209,6 +210,14 @@ pub fn flags(
 ) -> Vec<Flag> {
     let mut flags = definition.flags();
     flags.extend(neighbours.flags(tool.server(), definition));
+    let accepted = before.and_then(|pin| kept(tool, &pin.definition).ok());
+    if accepted.is_some_and(|accepted| is_weaker(&accepted, definition)) {
+        flags.push(Flag {
+            suspicion: Suspicion::WeakerSecurity,
+            place: "card/securityRequirements".to_owned(),
+            found: definition.digest().to_string(),
+        });
+    }
     if before.is_some_and(|pin| pin.digest != definition.digest()) {
         flags.push(Flag {
             suspicion: Suspicion::ChangedAfterAcceptance,

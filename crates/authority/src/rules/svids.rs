@@ -48,7 +48,6 @@ impl Asked {
             Some(asked) => asked
                 .as_number()
                 .and_then(|n| n.as_plain_integer())
-                .and_then(|n| i64::try_from(n).ok())
                 .filter(|n| LIFETIMES.contains(n))
                 .ok_or_else(|| bad("its `lifetime` is not 10 to 600 seconds"))?,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::{Proof, Registered, Request, Statement};
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{
     AgentId, GrantId, InstanceId, PrincipalId, RequestId, TaskId, WorkflowId,
 };
@@ -300,7 +301,8 @@ impl Authority {
             let instances = instances(tx, agent)?;
             let chosen = choose_instance(agent, &instances, instance.as_ref())?;
             let status_index = free_place(tx, moment)?;
-            let to = Recipient::Holder { instance: chosen, status_index };
+            let to =
+                Recipient::Holder { instance: chosen, status_index, guarantee: Guarantee::Key };
             delegations::reissue(
                 moment,
                 &cx.installation,

@@ -18,8 +18,8 @@ use bailiwick_core::peer::returned::Return;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::wit::read_instance_spiffe_id;
 use bailiwick_store::{
-    Filter, Handoff, HandoffState, Instance, MAX_HANDOFFS, Spent, Status, StoreError, Stored, Tx,
-    View,
+    Filter, Handoff, HandoffState, Instance, MAX_HANDOFFS, Spent, Status, StoreError, Stored,
+    StoredEntry, Tx, View,
 };
 
 use super::identities::admitted;
@@ -31,7 +31,9 @@ use crate::rules::handoffs::{self, HandoffRefusal, Offering, Side};
 use crate::rules::requests;
 use crate::standing;
 
+mod lineage;
 mod shown;
+pub use lineage::{Flow, Trail};
 mod sides;
 pub use shown::{Known, ListedHandoff, ShownHandoff};
 
@@ -367,6 +369,14 @@ fn may_see(who: Option<&SignedIn>, handoff: &Handoff) -> bool {
 
 /// The taker's signed answer, if it gave one and the text is kept.
 pub(super) fn answer_of(view: &View<'_>, handoff: &Handoff) -> Result<Option<Json>, Refusal> {
+    match answer_entry(view, handoff)? {
+        Some(entry) => Ok(disclosed(view, &entry.id, "answer")?),
+        None => Ok(None),
+    }
+}
+
+/// The entry of the taker's answer, if it gave one.
+fn answer_entry(view: &View<'_>, handoff: &Handoff) -> Result<Option<StoredEntry>, StoreError> {
     let kind = match handoff.state {
         HandoffState::Offered => return Ok(None),
         HandoffState::Accepted => Kind::HandoffAccepted,
@@ -379,11 +389,7 @@ pub(super) fn answer_of(view: &View<'_>, handoff: &Handoff) -> Result<Option<Jso
         let body = leaf.as_object()?.member("body")?.as_object()?.clone();
         (body.member("handoff")?.as_str()? == handoff.id.as_str()).then_some(())
     };
-    let entry = view.query(&filter)?.into_iter().find(|e| is_it(&e.leaf).is_some());
-    match entry {
-        Some(entry) => Ok(disclosed(view, &entry.id, "answer")?),
-        None => Ok(None),
-    }
+    Ok(view.query(&filter)?.into_iter().find(|e| is_it(&e.leaf).is_some()))
 }
 
 fn by_hash(view: &View<'_>, hash: &Digest) -> Result<Stored<Handoff>, Refusal> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, HandoffId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
@@ -131,6 +132,21 @@ impl Authority {
             }
             Ok(Peers { trust_domain: trust_domain.clone(), agents, handshakes })
         })
+    }
+
+    /// A handoff by its id, or by the hash of its signed offer, which is how its two
+    /// sides name it.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn handoff_named(&self, text: &str) -> Result<HandoffId, Refusal> {
+        let unknown = || Refusal::unknown("handoff", text);
+        if let Ok(id) = HandoffId::parse(text) {
+            return Ok(id);
+        }
+        let hash = Digest::from_text(text).ok_or_else(unknown)?;
+        let found = self.read(|view| view.handoff_by_hash(&hash))?;
+        Ok(found.ok_or_else(unknown)?.row.id)
     }
 
     /// Everything that the two sides of a handoff signed, for others to verify

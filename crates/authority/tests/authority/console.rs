@@ -18,6 +18,7 @@ use crate::support::{URL, World, agent, principal};
 
 mod catalogue;
 pub(crate) mod life;
+mod peers;
 mod requests;
 
 pub(crate) struct Served {
@@ -58,7 +59,15 @@ impl Served {
 
     /// The same where people may log in at these providers.
     pub(crate) fn with(runtime: tokio::runtime::Runtime, providers: Vec<ProviderConfig>) -> Self {
-        let world = World::desk();
+        Self::of(World::desk(), runtime, providers)
+    }
+
+    /// The console of a world with a support desk.
+    pub(crate) fn of(
+        world: World,
+        runtime: tokio::runtime::Runtime,
+        providers: Vec<ProviderConfig>,
+    ) -> Self {
         let a = &world.authority;
         for (id, mapped) in [("client-1", true), ("stranger", false)] {
             let metadata = r#"{"application_type":"native","grant_types":["authorization_code"],"redirect_uris":["http://127.0.0.1/callback"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#;

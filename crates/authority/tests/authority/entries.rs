@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::golden::{self, Golden};
 use crate::support::*;
 
+use bailiwick_authority::Keys;
 use bailiwick_authority::host::Moment;
 use bailiwick_authority::keyring::{AnyKey, Purpose};
 use bailiwick_authority::people::passkeys::Enrolled;
@@ -24,12 +25,14 @@ use bailiwick_authority::rules::provider_keys::used;
 use bailiwick_authority::rules::requests::{self, Answering, Asker, Ground, Wanted};
 use bailiwick_authority::rules::standings::{self, By, Signing};
 use bailiwick_authority::rules::stops::{self, resume, stop};
+use bailiwick_authority::rules::svids;
 use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{
     DelegationRef, Erasure, NewCredential, PrepareOptions, SignedIn, Target,
 };
 use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
 use bailiwick_core::approval::{Grade, Signed, Verdict};
+use bailiwick_core::crypto::P256SigningKey;
 use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{
@@ -463,4 +466,35 @@ fn the_authority_writes_the_golden_entries() {
         golden::check(name, &written);
     }
     assert!(found.is_empty(), "{:?}", found.keys());
+}
+
+/// The same kind as for an identity token, with what a certificate adds.
+#[test]
+fn the_authority_writes_the_golden_entry_of_svids() {
+    let world = World::bare();
+    let a = &world.authority;
+    a.init().unwrap();
+    let name = principal("user:owner");
+    a.principal_add(&name, Some(&key(10).public_key().to_jwk())).unwrap();
+    a.agent_add(&agent("agent:runner"), &name, Provenance::default()).unwrap();
+    let instance = a.instance_enrol(&enrolment(&world)).unwrap();
+    let (owner, runner) = (a.principal(&name).unwrap(), a.agents().unwrap().remove(0));
+    let known = identities::Known {
+        instance: &instance,
+        agent: Some(&runner),
+        owner: Some(&owner),
+        revoked: None,
+    };
+    // RFC 7515 §A.3.1: signatures differ each time, and stand in no entry.
+    let jwk = json(
+        r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#,
+    );
+    let own = || P256SigningKey::from_jwk(jwk.as_object().unwrap()).unwrap();
+    let keys = Keys { svid: svid_authority_of(own()), ..keys() };
+    let asked = svids::Asked { key: own().public_key(), seconds: 600 };
+    let moment = Moment::of(&*world.host);
+    let plan = svids::issue(&moment, &installation(), &keys, known, &asked).unwrap();
+    let maker = installation().makers[0].id.clone();
+    let written = Golden::seal(&plan.steps[0].event, &maker, &key(2));
+    golden::check("identity.issued+svid", &written);
 }

@@ -26,25 +26,25 @@ use bailiwick_store::{Filter, Status as Life};
 
 mod federation;
 
-const A: u8 = 21;
-const B: u8 = 22;
+pub(crate) const A: u8 = 21;
+pub(crate) const B: u8 = 22;
 const C: u8 = 23;
 
 /// An agent's instance, with its identity token.
-struct Party {
+pub(crate) struct Party {
     seed: u8,
     id: InstanceId,
-    spiffe_id: String,
+    pub(crate) spiffe_id: String,
     wit: String,
 }
 
 /// Two agents at work on one task.
-struct Desk {
-    world: World,
-    a: Party,
-    b: Party,
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    pub(crate) a: Party,
+    pub(crate) b: Party,
     root: String,
-    task: TaskId,
+    pub(crate) task: TaskId,
 }
 
 fn set(words: &[&str]) -> BTreeSet<String> {
@@ -64,7 +64,7 @@ fn party(world: &World, name: &str, seed: u8) -> Party {
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::desk();
         let policy = bailiwick_policy::Bundle::guardrails().unwrap();
         world.authority.policy_publish(bailiwick_store::Place::Enforced, policy).unwrap();
@@ -187,7 +187,7 @@ impl Desk {
     }
 
     /// An honest offer of A's to B, signed, with what goes with it.
-    fn offered(&self) -> (String, Record, Vec<String>, Offer) {
+    pub(crate) fn offered(&self) -> (String, Record, Vec<String>, Offer) {
         let record = self.shake(&self.a, &self.b);
         let child = self.child(&self.root, A, B);
         let offer = self.offer(&self.a, &self.b, &record, &child);
@@ -215,7 +215,13 @@ impl Desk {
         (signed, shown)
     }
 
-    fn answer(&self, signed: &str, answer: &Answer, guarantee: Guarantee, by: u8) -> String {
+    pub(crate) fn answer(
+        &self,
+        signed: &str,
+        answer: &Answer,
+        guarantee: Guarantee,
+        by: u8,
+    ) -> String {
         answered(signed, answer, guarantee, by, self.world.now())
     }
 }
@@ -246,7 +252,7 @@ fn answered(
     jose::sign(bailiwick_core::peer::handoff::ANSWER_TYPE, None, &o.into(), &*key(by)).unwrap()
 }
 
-fn hash(signed: &str) -> Digest {
+pub(crate) fn hash(signed: &str) -> Digest {
     sha256(signed.as_bytes())
 }
 
@@ -465,7 +471,7 @@ fn a_revoked_giver_takes_its_handoffs_along() {
         let (signed, _) = desk.made();
         let runner = agent("agent:support-runner");
         match take_back {
-            0 => drop(a.instance_retire(&desk.a.id).unwrap()),
+            0 => a.instance_retire(&desk.a.id).unwrap(),
             1 => a.agent_status(&runner, Life::Suspended).unwrap(),
             _ => drop(a.revoke(&Target::Agent(runner), "compromised", None).unwrap()),
         }
@@ -632,6 +638,9 @@ pub(crate) fn played() -> World {
     use bailiwick_core::peer::handoff::{Answered, Offered};
 
     let world = World::desk();
+    // A ledger of its own: enrolments are made with random keys.
+    let ledger = World::bare();
+    ledger.authority.init().unwrap();
     let issued = world.delegate();
     let (record, anchors) = frozen();
     let proven = record.verify(&anchors, world.now()).unwrap();
@@ -668,9 +677,9 @@ pub(crate) fn played() -> World {
     let signed = offer.sign(&key(A)).unwrap();
     let child = child(chain, facts).unwrap();
     let offered = Offered::witness(&signed, &proven, &child, world.now()).unwrap();
-    let (moment, at) = (Moment::of(&*world.host), installation());
+    let (moment, at) = (Moment::of(&*ledger.host), installation());
     let step = handoffs::handshake(&moment, &at, &record, &proven, (&from, &to)).unwrap();
-    crate::entries::write(&world, bailiwick_authority::plan::Plan::one(step, ()));
+    crate::entries::write(&ledger, bailiwick_authority::plan::Plan::one(step, ()));
     let offering = Offering {
         offered: &offered,
         signed: &signed,
@@ -689,9 +698,9 @@ pub(crate) fn played() -> World {
     };
     let plan = handoffs::offer(&moment, &at, &offering).unwrap();
     let row = plan.outcome.clone();
-    crate::entries::write(&world, plan);
+    crate::entries::write(&ledger, plan);
     let read: Result<_, bailiwick_store::StoreError> =
-        world.authority.store().read(|view| view.handshake(&proven.transcript()));
+        ledger.authority.store().read(|view| view.handshake(&proven.transcript()));
     let shaken = read.unwrap().unwrap();
     let answer = |answer: Answer| {
         let signed = answered(&signed, &answer, Guarantee::Jwt, B, world.now());
@@ -703,16 +712,16 @@ pub(crate) fn played() -> World {
     for step in &mut rejected.steps {
         step.row = None;
     }
-    crate::entries::write(&world, rejected);
+    crate::entries::write(&ledger, rejected);
     let accepted = answer(Answer::Accepted);
     let row = accepted.outcome.clone();
-    crate::entries::write(&world, accepted);
+    crate::entries::write(&ledger, accepted);
     let back = Return { handoff: row.hash, status: Status::Done, claims: vec![] };
     let signed = back.sign(world.now(), &key(B)).unwrap();
     let told = (&back, [].as_slice());
-    crate::entries::write(&world, handoffs::returned(&moment, &at, &row, told, &signed).unwrap());
+    crate::entries::write(&ledger, handoffs::returned(&moment, &at, &row, told, &signed).unwrap());
     let stranger = "spiffe://example.test/agent/order-reader2/i-1";
     let refused = handoffs::refused(&moment, &at, &to, "peer-unregistered", stranger).unwrap();
-    crate::entries::write(&world, refused);
-    world
+    crate::entries::write(&ledger, refused);
+    ledger
 }

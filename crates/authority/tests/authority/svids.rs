@@ -61,7 +61,7 @@ fn anchors(bundle: &Json) -> Anchors {
 
 fn sequence(bundle: &Json) -> i64 {
     let n = bundle.as_object().unwrap().member("spiffe_sequence").unwrap();
-    i64::try_from(n.as_number().unwrap().as_plain_integer().unwrap()).unwrap()
+    n.as_number().unwrap().as_plain_integer().unwrap()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::catalogue::DefinitionKind;
 use bailiwick_store::{IdentityMode, StoreError, VaultKey};
 use bailiwick_testkit::browser::Browser;
-use bailiwick_testkit::present::{fresh_key, now};
+use bailiwick_testkit::present::now;
 
 use crate::consent::{DETAILS, enrol};
 use crate::site::{Site, key, principal};
@@ -81,7 +81,7 @@ impl Judge {
 
 /// An instance of the agent.
 fn instance(site: &Site) -> Json {
-    let holder = fresh_key();
+    let holder = key(21);
     let identity = IdentitySigningKey::from_pkcs8(&crate::site::identity_document()).unwrap();
     let statement = Statement {
         instance: InstanceId::mint(now(), [7; 10]),
@@ -93,7 +93,7 @@ fn instance(site: &Site) -> Json {
         identity: identity.public_key(),
         isolation: bailiwick_core::guarantee::Isolation::Unstated,
     };
-    statement.sign(&holder, &identity).unwrap()
+    statement.sign(&*holder, &identity).unwrap()
 }
 
 /// A tool whose definition changed for the worse after it was accepted.
@@ -178,6 +178,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
         ("/stops", "empty-stops"),
         ("/grants", "empty-grants"),
         ("/agents", "empty-agents"),
+        ("/peers", "empty-peers"),
         ("/clients", "empty-clients"),
         ("/catalogue", "empty-catalogue"),
         ("/activity?agent=agent:nobody", "empty-activity"),
@@ -188,7 +189,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(13);
+    judge.verdict(14);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,6 +245,11 @@ async fn every_page_with_something_on_it_is_accessible() {
             move |a| a.delegations(&grant).unwrap()[0].row.root.to_string()
         })
         .await;
+    let peers = site.ask({
+        let grant = grant.clone();
+        move |a| crate::peers::play(a, &grant)
+    });
+    let peers = peers.await;
     site.ask(waiting).await;
     site.ask(|a| accounts(a, "user:owner")).await;
     let approval = site.ask(|a| crate::approvals::waits(a, "the photo shows it")).await;
@@ -259,6 +265,11 @@ async fn every_page_with_something_on_it_is_accessible() {
         (agent.to_owned(), "agent"),
         (format!("{agent}/suspend"), "agent-suspend"),
         (format!("{agent}/retire"), "agent-retire"),
+        ("/peers".to_owned(), "peers"),
+        (peers.between.clone(), "peers-between"),
+        (format!("/handoffs/{}", peers.handoff), "handoff"),
+        (format!("/handoffs/{}", peers.refused), "handoff-erased"),
+        (format!("/tasks/{}", peers.task), "task"),
         ("/clients".to_owned(), "clients"),
         ("/catalogue".to_owned(), "catalogue"),
         ("/catalogue/tool?id=mcp:desk:tools/get".to_owned(), "definition"),

@@ -16,6 +16,7 @@
 mod accessibility;
 mod approvals;
 mod consent;
+mod peers;
 mod people;
 mod site;
 mod standings;

@@ -73,6 +73,7 @@ fn delegated(authority: &bailiwick_authority::Authority, id: &ApprovalId) {
         form: TokenForm::default(),
         client: None,
         status_index: None,
+        guarantee: bailiwick_core::guarantee::Guarantee::Key,
         token: String::new(),
     };
     let rows = [

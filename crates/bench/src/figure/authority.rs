@@ -1,5 +1,5 @@
-//! The authority: exchanges of tokens, how fast a revocation bites, and
-//! whether either grows with what is on record.
+//! The authority: exchanges of tokens, how fast a revocation bites, whether
+//! either grows with what is on record, and SVIDs.
 
 use std::path::Path;
 
@@ -10,12 +10,14 @@ mod inbox;
 mod inside;
 mod revocation;
 mod scale;
+mod svid;
 mod table;
 
 pub(crate) use exchange::report as exchange;
 pub(crate) use inbox::report as inbox;
 pub(crate) use revocation::report as revocation;
 pub(crate) use scale::report as scale;
+pub(crate) use svid::report as svid;
 
 use crate::Failure;
 use crate::installation::{Installation, beside, started};

@@ -14,7 +14,7 @@ pub(crate) enum HandoffVerb {
     },
     /// One handoff: who handed what to whom, and what each signed.
     Show {
-        /// Its id.
+        /// Its id, or the hash of its offer, as the agents name it.
         #[arg(value_name = "HANDOFF_ID")]
         id: String,
         /// Write everything that both signed to this file, for others to verify.

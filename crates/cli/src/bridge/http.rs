@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::siblings::asks_for_more;
 use super::way::{Way, stated_version};
-use super::{Api, Fault, REQUESTS};
+use super::{Api, Fault, Peer, REQUESTS};
 use crate::error::CliError;
 use crate::host;
 use crate::presenter::Moment;
@@ -46,6 +46,7 @@ pub(crate) struct Side {
     secret: String,
     ways: BTreeMap<ServerName, Way>,
     api: Option<Api>,
+    peer: Option<Peer>,
 }
 
 impl Side {
@@ -53,7 +54,7 @@ impl Side {
     pub(crate) fn new(ways: impl IntoIterator<Item = Way>) -> Result<Self, CliError> {
         let secret = base64url(&host::random::<16>()?);
         let ways = ways.into_iter().map(|way| (way.server.clone(), way)).collect();
-        Ok(Self { secret, ways, api: None })
+        Ok(Self { secret, ways, api: None, peer: None })
     }
 
     /// One endpoint of an HTTP API.
@@ -61,11 +62,19 @@ impl Side {
         Ok(Self { api: Some(api), ..Self::new([])? })
     }
 
+    /// One endpoint of an agent.
+    pub(crate) fn of_peer(peer: Peer) -> Result<Self, CliError> {
+        Ok(Self { peer: Some(peer), ..Self::new([])? })
+    }
+
     /// The endpoints' paths, with the servers' names.
     pub(crate) fn paths(&self) -> impl Iterator<Item = (&ServerName, String)> {
         let mcp = self.ways.keys().map(|server| (server, "mcp"));
         let api = self.api.iter().map(|api| (api.server(), "http"));
-        mcp.chain(api).map(|(server, kind)| (server, format!("/{}/{kind}/{server}", self.secret)))
+        let peer = self.peer.iter().map(|peer| (peer.server(), "a2a"));
+        mcp.chain(api)
+            .chain(peer)
+            .map(|(server, kind)| (server, format!("/{}/{kind}/{server}", self.secret)))
     }
 
     /// Serves them.
@@ -73,6 +82,8 @@ impl Side {
         Router::new()
             .route("/{secret}/mcp/{server}", any(answer))
             .route("/{secret}/http/{server}/{*path}", any(answer_api))
+            .route("/{secret}/a2a/{server}", any(answer_peer))
+            .route("/{secret}/a2a/{server}/{*path}", any(answer_peer))
             .with_state(Arc::new(self))
     }
 
@@ -88,6 +99,17 @@ impl Side {
         let (server, below) = (rest.get(..at)?, rest.get(at..)?);
         let api = self.api.as_ref().filter(|api| api.server().as_str() == server);
         api.filter(|_| self.is_secret(secret)).map(|api| (api, below))
+    }
+
+    /// The agent that a path names, the path up to it and the one below it;
+    /// nothing, unless it names the secret.
+    fn peer<'p>(&self, path: &'p str) -> Option<(&Peer, &'p str, &'p str)> {
+        let (secret, rest) = path.strip_prefix('/')?.split_once("/a2a/")?;
+        let server = rest.split('/').next()?;
+        let below = rest.strip_prefix(server)?;
+        let peer = self.peer.as_ref().filter(|peer| peer.server().as_str() == server)?;
+        let own = path.strip_suffix(below)?;
+        self.is_secret(secret).then_some((peer, own, below))
     }
 
     /// The way that a path names; nothing, unless it names the secret.
@@ -106,6 +128,22 @@ async fn answer_api(State(side): State<Arc<Side>>, request: Request) -> Response
     match side.api(&path) {
         Some((api, below)) => api.answer(below, request).await,
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn answer_peer(State(side): State<Arc<Side>>, request: Request) -> Response {
+    // SECURITY: as below.
+    if !from_here(request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let path = request.uri().path().to_owned();
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    match (side.peer(&path), host) {
+        (Some((peer, own, below)), Some(host)) => {
+            let own = format!("http://{host}{own}");
+            peer.answer(below, &own, request).await
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

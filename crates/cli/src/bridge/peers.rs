@@ -198,11 +198,12 @@ impl Beside {
     /// cite, and puts the own tools into the listing of tools.
     pub(super) fn passes(&self, message: &Json) -> Option<Json> {
         let o = message.as_object()?;
+        // A request of the tool server may have an id of the same name.
+        let id = o.member("id").filter(|_| o.member("method").is_none());
+        let listed = id.is_some_and(|id| locked(&self.listings).remove(&id.canonical()));
         let result = o.member("result")?.as_object()?;
         locked(&self.peers.results).note(result);
-        let id = o.member("id")?.canonical();
-        let tools = result.member("tools").and_then(Json::as_array);
-        let tools = tools.filter(|_| locked(&self.listings).remove(&id))?;
+        let tools = result.member("tools").and_then(Json::as_array).filter(|_| listed)?;
         // SECURITY: a tool server's tool of such a name is not seen, so that
         // nobody else answers for it.
         let name = |tool: &Json| tool.as_object()?.member("name")?.as_str().map(str::to_owned);

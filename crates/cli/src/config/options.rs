@@ -217,6 +217,13 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         attacker: "reach: who can ask; without chain and proof nothing is allowed",
     },
     OptionRow {
+        name: "a2a.push_hosts",
+        range: "a list of host names or addresses, without port",
+        env: None,
+        meaning: "where agents may be told to send push notifications: by https, to public addresses only; none means that nobody may ask for any",
+        attacker: "has agents send what happens to callers' tasks to these hosts",
+    },
+    OptionRow {
         name: "approvals.new_key_hours",
         range: "1 to 720",
         env: None,

@@ -34,6 +34,7 @@ impl Stage {
             self.check_ledger(&d)?,
             self.check_evidence(base, &d)?,
             self.check_approval(base, &d)?,
+            self.check_handoff(base, &d)?,
         ];
         for ok in checks {
             self.count(ok);

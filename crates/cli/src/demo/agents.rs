@@ -1,7 +1,7 @@
 //! Agents: processes that hold an MCP connection to the gateway and know only
 //! URLs, keys and files.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::Receiver;
@@ -12,7 +12,7 @@ use bailiwick_core::json::{Json, Object};
 use crate::error::CliError;
 
 use super::people::arg;
-use super::processes::{Answer, LIMITS, START, command, failed};
+use super::processes::{Answer, LIMITS, START, command, failed, lines};
 
 /// How long an agent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -58,12 +58,7 @@ impl Agent {
             .spawn()
             .map_err(|e| failed("cannot start an agent", e))?;
         let stdout = child.stdout.take().ok_or_else(|| failed("an agent", "it has no output"))?;
-        let (send, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = send.send(line);
-            }
-        });
+        let lines = lines(stdout);
         let stdin = child.stdin.take();
         let mut agent = Self { child, stdin, lines, protocol: String::new() };
         let said = agent.next()?;

@@ -24,6 +24,7 @@ pub(super) const PRINCIPAL: &str = "user:142";
 pub(super) const OWNER: &str = "user:owner";
 pub(super) const RUNNER: &str = "agent:support-runner";
 pub(super) const READER: &str = "agent:order-reader";
+pub(super) const BILLING: &str = "agent:billing-specialist";
 pub(super) const SERVER: &str = "support-desk";
 
 /// Everybody, with the folders they live in.
@@ -33,6 +34,7 @@ pub(super) struct Cast {
     pub(super) principal: PathBuf,
     pub(super) runner: PathBuf,
     pub(super) reader: PathBuf,
+    pub(super) billing: PathBuf,
     pub(super) thief: PathBuf,
     pub(super) stranger: PathBuf,
     pub(super) desk: Server,
@@ -103,11 +105,14 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
         base,
         &["principal", "add", OWNER, "--key", &arg(&owner.join("key.json")), "--data-dir", &d],
     )?;
-    for agent in [RUNNER, READER] {
+    for agent in [RUNNER, READER, BILLING] {
         must(base, &["agent", "add", agent, "--owner", OWNER, "--data-dir", &d])?;
     }
     let workflow = base.join("support-tickets.yaml");
-    keyfile::write_new(&workflow, &format!("{WORKFLOW}{APPROVALS}"))?;
+    // In the second act the refund question goes to an agent of its own.
+    let agents = format!("  - {READER}\n");
+    let text = WORKFLOW.replace(&agents, &format!("{agents}  - {BILLING}\n"));
+    keyfile::write_new(&workflow, &format!("{text}{APPROVALS}"))?;
     must(base, &["workflow", "publish", &arg(&workflow), "--data-dir", &d])?;
     must(
         base,
@@ -124,7 +129,7 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
         ],
     )?;
     must(base, &["tool-server", "pin", SERVER, "--data-dir", &d])?;
-    out.say("principal, owner, two agents, workflow and pinned tools registered");
+    out.say("principal, owner, three agents, workflow and pinned tools registered");
     let approver = arg(&owner.join("approver.json"));
     let new = ["approvals", "key", "new", "--for", OWNER, "--out", &approver];
     must(&owner, &[&new[..], &["--data-dir", &d]].concat())?;
@@ -132,10 +137,11 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
 
     let runner = instance(base, "support-runner", RUNNER, &public_url, Some(&d))?;
     let reader = instance(base, "order-reader", READER, &public_url, Some(&d))?;
+    let billing = instance(base, "billing-specialist", BILLING, &public_url, Some(&d))?;
     // These two make keys as well, but nobody enrols them.
     let thief = instance(base, "thief", RUNNER, &public_url, None)?;
     let stranger = instance(base, "stranger", READER, &public_url, None)?;
-    out.say("two instances enrolled, each with keys that never left its folder\n");
+    out.say("three instances enrolled, each with keys that never left its folder\n");
     let url = format!("{public_url}/mcp/{SERVER}");
     Ok(Cast {
         data,
@@ -143,6 +149,7 @@ pub(super) fn assemble(base: &Path, out: Output) -> Result<Cast, CliError> {
         principal,
         runner,
         reader,
+        billing,
         thief,
         stranger,
         desk,

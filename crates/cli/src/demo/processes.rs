@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bailiwick_core::json::{Json, Object};
@@ -76,6 +77,18 @@ pub(super) fn must(home: &Path, args: &[&str]) -> Result<Answer, CliError> {
     Err(failed(&format!("`{}` ended with status {}", args.join(" "), answer.status), why))
 }
 
+/// The lines of a program's output. They are read to the end, so that it never
+/// blocks on a full pipe.
+pub(super) fn lines(output: ChildStdout) -> Receiver<String> {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    receive
+}
+
 /// A server that runs until it is dropped.
 pub(super) struct Server {
     name: &'static str,
@@ -101,14 +114,7 @@ impl Server {
             .spawn()
             .map_err(|e| failed(&format!("cannot start {name}"), e))?;
         let stdout = child.stdout.take().ok_or_else(|| failed(name, "it has no output"))?;
-        let (send, receive) = std::sync::mpsc::channel();
-        // Keeps reading to the end, so that the server never blocks on a full
-        // pipe.
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = send.send(line);
-            }
-        });
+        let receive = lines(stdout);
         let mut server = Self { name, child, listening: Object::new() };
         loop {
             let line = receive.recv_timeout(START).map_err(|_| {

@@ -10,6 +10,7 @@ use crate::error::{CliError, ended};
 use crate::host;
 use crate::output::Output;
 
+use super::handoff::Handed;
 use super::people::{self, Cast, arg};
 use super::record::Played;
 
@@ -21,6 +22,8 @@ pub(super) struct Stage {
     pub(super) played: Vec<Played>,
     /// The action that a person approved.
     pub(super) approved: Option<String>,
+    /// What came of the second act.
+    pub(super) handed: Option<Handed>,
     lines: u32,
     surprises: u32,
 }
@@ -78,8 +81,17 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
         crate::verbs::end_signal()
     };
     let cast = people::assemble(base, out)?;
-    let mut stage = Stage { cast, out, played: Vec::new(), approved: None, lines: 0, surprises: 0 };
+    let mut stage = Stage {
+        cast,
+        out,
+        played: Vec::new(),
+        approved: None,
+        handed: None,
+        lines: 0,
+        surprises: 0,
+    };
     stage.story()?;
+    stage.second_act()?;
     stage.aftermath(base)?;
     let ok = stage.surprises == 0;
     out.result(

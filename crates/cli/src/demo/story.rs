@@ -84,18 +84,20 @@ impl Stage {
         let tool = "refund_order";
         let waits = "approval-required";
         self.connect_and_call("a refund that was delegated", &files, tool, &asked, &[], waits)?;
-        self.approve()?;
+        self.approve(people::RUNNER)?;
         self.connect_and_call("the same call again", &files, tool, &asked, &[], "allow")?;
         self.approved = self.played.last().map(|played| played.id.clone());
         self.connect_and_call("and a second refund of it", &files, tool, &asked, &[], waits)
     }
 
-    /// The owner looks at what waits, and signs.
-    fn approve(&mut self) -> Result<(), CliError> {
+    /// The owner looks at what waits of an agent, and signs.
+    pub(super) fn approve(&mut self, agent: &str) -> Result<(), CliError> {
         let (data, owner) = (arg(&self.cast.data), self.cast.owner.clone());
         let listed = must(&owner, &["approvals", "list", "--data-dir", &data])?;
-        let first = listed.object.member("approvals").and_then(|a| a.as_array()?.first());
-        let id = first.and_then(|a| a.as_object()?.member("approval")?.as_str());
+        let waiting = listed.object.member("approvals").and_then(Json::as_array);
+        let mut waiting = waiting.unwrap_or_default().iter().filter_map(Json::as_object);
+        let its = waiting.find(|a| a.member("agent").and_then(Json::as_str) == Some(agent));
+        let id = its.and_then(|a| a.member("approval")?.as_str());
         let id = id.unwrap_or_default().to_owned();
         let key = arg(&owner.join("approver.json"));
         let approve = ["approvals", "approve", &id, "--key", &key, "--data-dir", &data];
@@ -254,7 +256,12 @@ impl Stage {
     }
 
     /// The principal signs a grant with its own key.
-    fn delegate(&mut self, lasts: &str, scope: &[&str], chain: &str) -> Result<(), CliError> {
+    pub(super) fn delegate(
+        &mut self,
+        lasts: &str,
+        scope: &[&str],
+        chain: &str,
+    ) -> Result<(), CliError> {
         let request = self.cast.principal.join(format!("request-{lasts}.json"));
         let seconds = match lasts {
             "2s" => 2,

@@ -19,7 +19,7 @@ use bailiwick_store::{
     Candidate, IdentityMode, PinStatus, Row, Status, Store, StoreError, Subject,
 };
 
-use super::CurrentMaker;
+use super::{CurrentMaker, signers};
 use crate::host;
 use crate::policies::PublishedPolicies;
 
@@ -69,7 +69,15 @@ impl StoreCatalogue {
             IdentityMode::Shared => UpstreamIdentity::Shared,
         };
         let revoked = revoked || row.row.status != Status::Active;
-        Ok(Some(Arc::new(ToolServer::new(name.clone(), url, identity, by_operation, revoked))))
+        let server = ToolServer::new(name.clone(), url, identity, by_operation, revoked);
+        let Some(accepted) = server.card() else { return Ok(Some(Arc::new(server))) };
+        let agent = accepted.agent.clone();
+        let keys = self.store.read(|view| signers(view, &agent)).map_err(unavailable)?;
+        // An agent that may not act is not called either.
+        let may_act = keys.is_some();
+        let mut server = server.signed_by(keys.unwrap_or_default());
+        server.revoked |= !may_act;
+        Ok(Some(Arc::new(server)))
     }
 }
 
@@ -184,7 +192,7 @@ impl Catalogue for StoreCatalogue {
 fn candidate(mismatch: &PinMismatch, now: Timestamp) -> Option<Candidate> {
     let definition = mismatch.definition.as_ref()?.canonical();
     Some(Candidate {
-        tool: ToolId::parse(&format!("mcp:{}:{}", mismatch.server, mismatch.operation)).ok()?,
+        tool: ToolId::parse(&mismatch.tool()).ok()?,
         digest: mismatch.found?,
         definition: Some(definition).filter(|d| d.len() <= MAX_CANDIDATE_BYTES)?,
         seen: now,
@@ -198,18 +206,23 @@ pub(crate) fn tool_changed(
     now: Timestamp,
     random: [u8; 10],
 ) -> Event {
-    let tool = format!("mcp:{}:{}", mismatch.server, mismatch.operation);
+    let tool = mismatch.tool();
+    let body = Object::new()
+        .with("tool", tool.as_str())
+        .with("server", &mismatch.server)
+        .with("pinned", mismatch.pinned.map(Json::from))
+        .with("found", mismatch.found.map(Json::from));
+    let body = match mismatch.why {
+        Some(why) => body.with("why", why),
+        None => body,
+    };
     Event {
         id: EntryId::mint(now, random),
         org: org.clone(),
         time: now,
         kind: Kind::ToolChanged,
-        subjects: Subjects { tool: Some(tool.clone()), ..Subjects::default() },
-        body: Object::new()
-            .with("tool", tool)
-            .with("server", &mismatch.server)
-            .with("pinned", mismatch.pinned.map(Json::from))
-            .with("found", mismatch.found.map(Json::from)),
+        subjects: Subjects { tool: Some(tool), ..Subjects::default() },
+        body,
         disclosures: Vec::new(),
     }
 }

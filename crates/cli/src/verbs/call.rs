@@ -49,6 +49,11 @@ pub(super) fn is_api(url: &str) -> bool {
     reqwest::Url::parse(url.trim()).is_ok_and(|url| url.path().starts_with("/http/"))
 }
 
+/// Whether an endpoint is that of an agent, `…/a2a/NAME`.
+pub(super) fn is_agent(url: &str) -> bool {
+    reqwest::Url::parse(url.trim()).is_ok_and(|url| url.path().starts_with("/a2a/"))
+}
+
 /// Why there is nothing to show for a call.
 enum Stop {
     /// The other side refused the caller before it could ask for a tool.

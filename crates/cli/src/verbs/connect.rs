@@ -13,12 +13,12 @@ use bailiwick_workload::Rotation;
 use bailiwick_workload::tls::Party;
 use tokio::net::TcpListener;
 
-use super::call::{is_api, server_of, warn};
+use super::call::{is_agent, is_api, server_of, warn};
 use super::svid::{AuthorityIssuer, WorkloadApi, not_issued};
 use super::{renew, serve};
 use crate::address;
 use crate::args::{AuthorityArgs, ConnectArgs, PeersArgs};
-use crate::bridge::{self, Api, Door, Peers, Side, Way, serve_peer_api};
+use crate::bridge::{self, Api, Door, Peer, Peers, Side, Way, serve_peer_api};
 use crate::chainfile::ChainFile;
 use crate::error::{Class, CliError};
 use crate::host;
@@ -72,7 +72,15 @@ pub(super) fn run(args: &ConnectArgs, out: Output) -> Result<(), CliError> {
         Some(address) if is_api(&way.url) => {
             listen(&runtime, address, Side::of_api(Api::new(way))?, out)
         }
+        Some(address) if is_agent(&way.url) => {
+            listen(&runtime, address, Side::of_peer(Peer::new(way))?, out)
+        }
         Some(address) => listen(&runtime, address, Side::new([way])?, out),
+        None if is_agent(&way.url) => Err(CliError::usage(
+            "api-needs-listen",
+            "A2A is not spoken on standard streams",
+            "pass --listen 127.0.0.1:0 and give the client the URL that is printed",
+        )),
         None if is_api(&way.url) => Err(CliError::usage(
             "api-needs-listen",
             "an HTTP API is not spoken on standard streams",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use bailiwick_core::ids::{HandoffId, TaskId};
+use bailiwick_core::ids::TaskId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_evidence::{Trust, verify_handoff};
 
@@ -74,7 +74,7 @@ pub(super) fn handoff(
     match verb {
         HandoffVerb::List { task } => list(&place()?, task.as_deref(), out)?,
         HandoffVerb::Show { id, out: file } => {
-            show(&place()?, &HandoffId::parse(id)?, file.as_deref(), out)?;
+            show(&place()?, id, file.as_deref(), out)?;
         }
         HandoffVerb::Verify { file, trust } => return verify(file, trust.as_deref(), out),
     }
@@ -118,6 +118,19 @@ fn list(place: &Place, task: Option<&str>, out: Output) -> Result<(), CliError> 
     Ok(())
 }
 
+/// A name as a part of a path: ids and hashes have these letters only.
+fn segment(named: &str) -> Result<&str, CliError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if !named.is_empty() && named.len() <= 64 && named.bytes().all(plain) {
+        return Ok(named);
+    }
+    Err(CliError::usage(
+        "handoff-name",
+        "a handoff is named by its id, or by the hash of its offer",
+        "take it from `bailiwick handoff list`",
+    ))
+}
+
 fn claims(of: &Object) -> String {
     let claims = of.member("claims").and_then(Json::as_array).unwrap_or_default();
     let line = |claim: &Object| {
@@ -158,7 +171,7 @@ fn described(h: &Object) -> String {
     said
 }
 
-fn show(place: &Place, id: &HandoffId, file: Option<&Path>, out: Output) -> Result<(), CliError> {
+fn show(place: &Place, named: &str, file: Option<&Path>, out: Output) -> Result<(), CliError> {
     if let Some(file) = file {
         let Place::Here(data) = place else {
             return Err(CliError::usage(
@@ -167,10 +180,11 @@ fn show(place: &Place, id: &HandoffId, file: Option<&Path>, out: Output) -> Resu
                 "run it with --data-dir on the authority's host",
             ));
         };
-        let json = data.authority.handoff_file(id)?;
+        let id = data.authority.handoff_named(named)?;
+        let json = data.authority.handoff_file(&id)?;
         keyfile::write_new(file, &json.canonical())?;
         out.result(
-            Object::new().with("handoff", id).with("file", file.display().to_string()),
+            Object::new().with("handoff", &id).with("file", file.display().to_string()),
             format!("wrote everything that both sides signed to {}", file.display()),
         );
         out.next(&[
@@ -180,14 +194,18 @@ fn show(place: &Place, id: &HandoffId, file: Option<&Path>, out: Output) -> Resu
         return Ok(());
     }
     let shown = match place {
-        Place::Here(data) => data.authority.handoff_read(None, id)?.to_json(),
-        Place::At(login) => Place::get(login, &format!("/handoffs/{id}"))?,
+        Place::Here(data) => {
+            let id = data.authority.handoff_named(named)?;
+            data.authority.handoff_read(None, &id)?.to_json()
+        }
+        Place::At(login) => Place::get(login, &format!("/handoffs/{}", segment(named)?))?,
     };
-    let said = described(&shown);
+    let id = text(&shown, "handoff").to_owned();
+    let (said, task) = (described(&shown), text(&shown, "task").to_owned());
     out.result(shown, said);
     out.next(&[
         &format!("bailiwick handoff show {id} --out handoff.json"),
-        &format!("bailiwick task revoke {id}").replace(id.as_str(), "TASK_ID"),
+        &format!("bailiwick handoff list --task {task}"),
     ]);
     Ok(())
 }

@@ -37,7 +37,7 @@ use crate::host;
 use crate::keyfile;
 use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{AuthorityRequests, StoreCatalogue, StoreHolds, SystemHost};
+use crate::ports::{AuthorityRequests, StoreCatalogue, StoreHolds, StorePeers, SystemHost};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -164,6 +164,7 @@ pub(crate) fn gateway_with(
     // gateway of the data dir knows its state.
     let key = data.store().read(|view| Ok::<_, StoreError>(view.keyed_digest(STATE_KEY, b"")))?;
     config.state_key = Some(StateKey::new(*key.bytes()));
+    config.push_hosts.clone_from(&c.a2a.push_hosts);
     config.staleness_seconds = (c.staleness_seconds, c.staleness_seconds.min(2));
     config.pin_check_seconds = (c.pin_check_seconds, c.pin_check_seconds.min(2));
     config.call_timeout = Duration::from_secs(c.upstream_timeout_seconds);
@@ -187,6 +188,7 @@ pub(crate) fn gateway_with(
             data.gateway.clone(),
             &installation.issuer,
         )),
+        peers: Arc::new(StorePeers::new(data.store().clone(), data.authority.clone())),
         requests: Arc::new(AuthorityRequests(data.authority.clone())),
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),

@@ -68,7 +68,7 @@ fn add(
     Ok(())
 }
 
-const fn mode(whose: WhoseAccount) -> IdentityMode {
+pub(super) const fn mode(whose: WhoseAccount) -> IdentityMode {
     match whose {
         WhoseAccount::Principal => IdentityMode::Principal,
         WhoseAccount::Shared => IdentityMode::Shared,
@@ -146,6 +146,13 @@ fn pin(
                 "add it with `bailiwick tool-server add`",
             )
         })?;
+    if server.card().is_some() {
+        return Err(CliError::usage(
+            "described-by-card",
+            format!("`{name}` is an agent: it has a card"),
+            "read its card again with `bailiwick a2a add`",
+        ));
+    }
     if server.is_api() {
         return Err(CliError::usage(
             "described-by-file",

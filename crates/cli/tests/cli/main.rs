@@ -8,6 +8,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod a2a;
+mod a2a_attacks;
 mod accounts;
 mod apis;
 mod approvals;

@@ -17,8 +17,11 @@ use crate::connect::{Spoken, npm};
 use crate::records::entries;
 
 mod attacks;
+mod deputies;
+mod domains;
 mod federation;
 mod proxy;
+mod tls;
 
 /// Who takes over.
 const READER: &str = "agent:order-reader";

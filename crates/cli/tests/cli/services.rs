@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use crate::EXE;
 
 const SERVICE: &str = "service:billing";
-const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// A command on another machine: it has no data dir.
 fn elsewhere(world: &World, args: &[&str]) -> Command {
@@ -216,7 +216,12 @@ fn after_the_grant_was_taken_back_an_instance_gets_nothing() {
 }
 
 /// A client with a key of its own; gives its id.
-fn client(world: &World, key: &SigningKey, grants: &[&str], agent: Option<&str>) -> String {
+pub(crate) fn client(
+    world: &World,
+    key: &SigningKey,
+    grants: &[&str],
+    agent: Option<&str>,
+) -> String {
     let jwk: Value = serde_json::from_str(
         &bailiwick_core::json::Json::from(key.public_key().to_jwk()).canonical(),
     )
@@ -233,7 +238,12 @@ fn client(world: &World, key: &SigningKey, grants: &[&str], agent: Option<&str>)
     world.ok(&arguments)["client_id"].as_str().unwrap().to_owned()
 }
 
-fn form(world: &World, path: &str, pairs: &[(&str, &str)], dpop: Option<&str>) -> Response {
+pub(crate) fn form(
+    world: &World,
+    path: &str,
+    pairs: &[(&str, &str)],
+    dpop: Option<&str>,
+) -> Response {
     let body = bailiwick_authority::oauth::parameters::encode(pairs);
     let mut request =
         Request::post(path, body).with("content-type", "application/x-www-form-urlencoded");
@@ -243,7 +253,7 @@ fn form(world: &World, path: &str, pairs: &[(&str, &str)], dpop: Option<&str>) -
     request.send(world.address).unwrap()
 }
 
-fn assertion(world: &World, client: &str, key: &SigningKey) -> String {
+pub(crate) fn assertion(world: &World, client: &str, key: &SigningKey) -> String {
     let claims = Object::new()
         .with("iss", client)
         .with("sub", client)

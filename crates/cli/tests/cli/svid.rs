@@ -322,3 +322,28 @@ fn a_socket_that_others_can_reach_is_not_made() {
     let refused = Answer::of(&mut joined.line(&["--serve", "open/workload.sock"]));
     assert_eq!((refused.status, refused.code().as_str()), (3, "socket-exists"));
 }
+
+#[test]
+fn connect_serves_the_workload_api_beside_its_tool_server() {
+    let world = World::new(EXE);
+    let chain = world.chain();
+    let (url, key) = (world.endpoint(), world.runner.key_file());
+    let file = chain.path();
+    let mut line = command(Path::new(EXE), world.base.path());
+    line.args(["--json", "connect", &url, "--chain", &file, "--key", &key]);
+    line.args(["--listen", "127.0.0.1:0", "--workload-api", "private/workload.sock"]);
+    let mut connected = line.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(connected.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let socket = world.base.path().join("private/workload.sock");
+    let endpoint = format!("unix://{}", socket.display());
+    let domain = Joined::new(&world, "other").trust_domain().to_owned();
+    let got = fetches(world.base.path(), &endpoint, &domain, "got").json();
+    let expected = format!("/agent/support-runner/{}", world.runner.instance);
+    assert!(got["spiffe_id"].as_str().unwrap().ends_with(&expected), "{got}");
+    // Its SVIDs are of its trust domain only.
+    let none = fetches(world.base.path(), &endpoint, "other.example", "none");
+    assert_eq!((none.status, none.code().as_str()), (1, "workload-api-other-domain"));
+    connected.kill().unwrap();
+    connected.wait().unwrap();
+}

@@ -60,6 +60,35 @@ fn the_spiffe_crate_gets_svids_follows_their_rotation_and_the_end_of_its_agent()
     });
 }
 
+/// With SVIDs that are not due yet, so that nothing else brings the next ones.
+#[test]
+fn svids_of_an_authority_that_was_given_up_are_replaced_at_once() {
+    let world = World::new(EXE);
+    let joined = Joined::new(&world, "host");
+    let (_sidecar, endpoint) = joined.serve("10m");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = within(WorkloadApiClient::connect_to(&endpoint)).await.unwrap();
+        let mut contexts = within(client.stream_x509_contexts()).await.unwrap();
+        let mut next = async || within(contexts.next()).await.unwrap().unwrap();
+        let domain = TrustDomain::new(joined.trust_domain()).unwrap();
+        let seen = |c: &spiffe::X509Context| {
+            let leaf = c.default_svid().unwrap().cert_chain()[0].as_bytes().to_vec();
+            let bundle = c.bundle_set().get(&domain).unwrap();
+            (leaf, bundle.authorities().iter().map(|a| a.as_bytes().to_vec()).collect::<Vec<_>>())
+        };
+        let (leaf, authorities) = seen(&next().await);
+        let since = bailiwick_testkit::present::now().to_string();
+        world.ok(&["keys", "compromise", "svid", "--since", &since]);
+        let (mut after, mut bundle) = seen(&next().await);
+        if after == leaf {
+            // The bundle comes first, then what it vouches for.
+            (after, bundle) = seen(&next().await);
+        }
+        assert_ne!(after, leaf);
+        assert!(bundle.len() == 1 && bundle != authorities, "the one that was given up is gone");
+    });
+}
+
 #[test]
 fn the_python_client_gets_svids_and_follows_their_rotation() {
     let world = World::new(EXE);

@@ -37,13 +37,14 @@ pub struct HeaderRules<'a> {
     types: &'a [&'a str],
     untyped: bool,
     embedded_key: bool,
+    key_set_named: bool,
 }
 
 impl<'a> HeaderRules<'a> {
     /// Exactly one of these `typ`s (RFC 8725 §3.11), and no key inside.
     #[must_use]
     pub const fn typed(types: &'a [&'a str]) -> Self {
-        Self { types, untyped: false, embedded_key: false }
+        Self { types, untyped: false, embedded_key: false, key_set_named: false }
     }
 
     /// Also without `typ`: for tokens whose standard does not ask for one
@@ -51,6 +52,14 @@ impl<'a> HeaderRules<'a> {
     #[must_use]
     pub const fn or_untyped(mut self) -> Self {
         self.untyped = true;
+        self
+    }
+
+    /// Where the header may say at which address its signer publishes keys (`jku`).
+    /// SECURITY: the address is ignored: who verifies has the keys already.
+    #[must_use]
+    pub const fn key_set_ignored(mut self) -> Self {
+        self.key_set_named = true;
         self
     }
 
@@ -121,7 +130,8 @@ impl<'t> Jws<'t> {
             _ => return Err(bad("typ")),
         }
         for refused in ["crit", "b64", "jku", "x5u", "x5c"] {
-            if self.header.member(refused).is_some() {
+            let ignored = refused == "jku" && rules.key_set_named;
+            if self.header.member(refused).is_some() && !ignored {
                 return Err(bad(refused));
             }
         }

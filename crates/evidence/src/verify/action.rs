@@ -2,7 +2,7 @@
 
 use bailiwick_core::crypto::{Digest, from_base64url, sha256};
 use bailiwick_core::denial::Reason;
-use bailiwick_core::ids::{ActionId, ToolId};
+use bailiwick_core::ids::{ActionId, ToolId, pinned_as};
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::decide::PolicyDecision;
@@ -33,7 +33,8 @@ pub(super) fn tool<'a>(case: &Case<'a>, presented: &Presented) -> Result<Option<
         }
         Some(pin) => pin.as_str().ok_or_else(|| Failure::new(CHECK, "`body.pin` is malformed"))?,
     };
-    let id = presented.tool.as_str();
+    let id = pinned_as(&presented.tool);
+    let id = id.as_str();
     let of = case.receipts.one(CHECK, Kind::ToolPinned, Subject::Tool, id)?;
     agree(CHECK, of.text(CHECK, "tool")? == id, "the pinned tool")?;
     agree(CHECK, of.text(CHECK, "digest")? == pin, "the tool's pin")?;

@@ -170,6 +170,9 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
             })?;
             enrolled
         };
+        if i == 0 {
+            hop.hop.guarantee = hop.hop.guarantee.max(issued_to(case)?);
+        }
         let handoff = stated.as_object().and_then(|o| o.member("handoff")?.as_str());
         if let Some(handoff) = handoff {
             let giver = hops.last().ok_or_else(|| {
@@ -183,6 +186,22 @@ pub(super) fn hops(case: &Case<'_>, presented: &Presented) -> Result<Vec<Enrolle
         hops.push(hop);
     }
     Ok(hops)
+}
+
+/// How surely the instance that the root was issued to was known then.
+fn issued_to(case: &Case<'_>) -> Result<Guarantee, Failure> {
+    const CHECK: Check = Check::Enrolment;
+    let root = case.decided.text(CHECK, "root")?;
+    // That it is there at all is a later check's.
+    let (kind, about) = (Kind::DelegationIssued, Subject::Delegation);
+    let issued = case.receipts.one(Check::Agreement, kind, about, root)?;
+    match issued.body("guarantee") {
+        None => Ok(Guarantee::Key),
+        Some(stated) => stated
+            .as_str()
+            .and_then(Guarantee::parse)
+            .ok_or_else(|| Failure::new(CHECK, "the root's guarantee is not known")),
+    }
 }
 
 fn holder(form: Form, token: &str) -> Result<Thumbprint, Denial> {

@@ -309,17 +309,23 @@ pub(super) fn scope(redone: &Redone, grant: &Grant) -> Result<(), Failure> {
     })
 }
 
-/// Method and URL that the DPoP proof of an HTTP API's call names, where the
-/// URL lies below the API's endpoint: `…/http/<tool server>/…` beside the
-/// resource `…/mcp/<tool server>` that the token is for.
+/// Method and URL that the DPoP proof of an HTTP API's or an agent's call names,
+/// where the URL lies at its endpoint: `…/http/<tool server>/…`, `…/a2a/<tool
+/// server>` or below, beside the resource `…/mcp/<tool server>` that the token is for.
 fn proved_at(tool: &str, resource: &str, proof: &str) -> Option<(String, String)> {
-    let server = tool.strip_prefix("http:")?.split(':').next()?;
+    let (plane, rest) =
+        tool.split_once(':').filter(|(plane, _)| ["a2a", "http"].contains(plane))?;
+    let server = rest.split(':').next()?;
     let base = resource.strip_suffix(&format!("/mcp/{server}"))?;
     let claims = from_base64url(proof.split('.').nth(1)?)?;
     let claims = Json::parse(&claims, &JsonLimits::DEFAULT).ok()?;
     let text = |name: &str| claims.as_object()?.member(name)?.as_str();
     let (method, url) = (text("htm")?, text("htu")?);
-    url.starts_with(&format!("{base}/http/{server}/")).then(|| (method.to_owned(), url.to_owned()))
+    // The JSON-RPC binding of an agent is at the endpoint itself.
+    let endpoint = format!("{base}/{plane}/{server}");
+    let below = url.strip_prefix(endpoint.as_str())?;
+    let fits = below.starts_with('/') || (plane == "a2a" && below.is_empty());
+    fits.then(|| (method.to_owned(), url.to_owned()))
 }
 
 #[cfg(test)]
@@ -337,7 +343,14 @@ mod tests {
         };
         let url = "https://gate.example/http/orders/orders/7";
         assert_eq!(at("http:orders:getOrder", url), Some(("GET".to_owned(), url.to_owned())));
+        for below in ["", "/message:send"] {
+            let url = format!("https://gate.example/a2a/orders{below}");
+            let found = at("a2a:orders:SendMessage", &url);
+            assert_eq!(found, Some(("GET".to_owned(), url.clone())));
+            assert_eq!(at("http:orders:getOrder", &url), None);
+        }
         for (tool, url) in [
+            ("a2a:orders:SendMessage", "https://gate.example/a2a/orders2"),
             ("mcp:orders:tools/x", url),
             ("http:other:getOrder", url),
             ("http:orders:getOrder", "https://gate.example/http/other/orders/7"),

@@ -292,6 +292,14 @@ fn a_stated_handoff_needs_its_entries_its_signatures_and_keys_that_are_trusted()
 }
 
 #[test]
+fn the_first_hop_is_as_sure_as_the_root_says_that_its_instance_was() {
+    let mut handed = Handed::new();
+    handed.story.body(Kind::DelegationIssued, 0, "guarantee", "jwt");
+    // The decision states less than was known: somebody wrote something else.
+    assert_eq!(handed.found().0, Check::Enrolment);
+}
+
+#[test]
 fn an_offer_for_somebody_else_or_turned_down_proves_nothing() {
     let found = |handed: Handed| {
         let (check, found) = handed.found();

@@ -3,6 +3,8 @@
 //! pinned schema, and what the call costs can be counted. Whether the budget
 //! suffices is settled with the record, atomically.
 
+mod peer;
+
 use std::sync::Arc;
 
 use bailiwick_core::aat::verify::Verified;
@@ -101,52 +103,28 @@ async fn check(
     ground: &mut Ground,
 ) -> Result<Looked, Denial> {
     let tool = &request.call.tool;
-    let rating = &ground.rating;
     let principal = &verified.facts().authority.principal;
     let server = server(gateway, &request.server, principal).await?;
     ground.identity = gateway.upstream.shown_identity(&server);
-    if is_high(rating)
+    if is_high(&ground.rating)
         && verified.facts().staleness_ms > gateway.config.staleness_seconds.1.saturating_mul(1000)
     {
         return Err(Denial::new(Reason::RevocationStale));
     }
-    let form = match &request.speech {
-        Speech::Http { .. } => CallForm::Tool,
+    let pin = match &request.speech {
+        Speech::Peer(spoken) => {
+            let facts = verified.facts();
+            let asked = &spoken.asked;
+            Some(peer::pinned(gateway, request, asked, facts, &server, ground).await?)
+        }
+        Speech::Http { .. } => {
+            Some(pinned(gateway, request, &server, CallForm::Tool, ground).await?)
+        }
         Speech::Mcp { method, .. } => match method.treatment {
-            Treatment::Call(form) => form,
+            Treatment::Call(CallForm::Resource) => None,
+            Treatment::Call(form) => Some(pinned(gateway, request, &server, form, ground).await?),
             _ => return Err(Denial::new(Reason::MethodUnknown)),
         },
-    };
-    let pin = match form {
-        CallForm::Resource => None,
-        CallForm::Tool | CallForm::Prompt => {
-            let pin = server
-                .pins
-                .get(tool.operation())
-                .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
-            ground.pin = Some(pin.digest);
-            let (any, high) = gateway.config.pin_check_seconds;
-            let bound = if is_high(rating) { high } else { any };
-            let arguments = &request.call.arguments;
-            let spoken = match &pin.operation {
-                // Nothing but the accepted definition says what is sent, so
-                // there is nothing to compare it with.
-                Some(operation) => operation.request(arguments).is_ok(),
-                None => {
-                    gateway.pins.ensure(gateway, &server, tool.operation(), pin, bound).await?;
-                    true
-                }
-            };
-            if !spoken || !gateway.schemas.fit(form, pin, arguments) {
-                return Err(Denial::new(Reason::ArgumentsInvalid).about(tool.as_str()));
-            }
-            if let Some(stated) = &request.stated
-                && let Some(header) = crate::headers::disagreeing(pin, arguments, stated)
-            {
-                return Err(Denial::new(Reason::ParamHeaderMismatch).about(header));
-            }
-            Some(pin.clone())
-        }
     };
     let answers = request.call.arguments.member(INPUT_ARGUMENT).is_some();
     if answers && ground.workflow.catalogue.questions(&request.server).next().is_none() {
@@ -160,6 +138,44 @@ async fn check(
         .map_err(|error| Denial::new(Reason::ArgumentsInvalid).about(error.argument))?;
     let task = allowance(gateway, request, verified, &ground.workflow)?;
     Ok((server, pin, charges, task))
+}
+
+/// The pin of a tool, prompt or operation that is as it was pinned, and whose
+/// schema the arguments fit.
+async fn pinned(
+    gateway: &Inner,
+    request: &CallRequest,
+    server: &ToolServer,
+    form: CallForm,
+    ground: &mut Ground,
+) -> Result<Pin, Denial> {
+    let tool = &request.call.tool;
+    let pin = server
+        .pins
+        .get(tool.operation())
+        .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
+    ground.pin = Some(pin.digest);
+    let (any, high) = gateway.config.pin_check_seconds;
+    let bound = if is_high(&ground.rating) { high } else { any };
+    let arguments = &request.call.arguments;
+    let spoken = match &pin.operation {
+        // Nothing but the accepted definition says what is sent, so there is
+        // nothing to compare it with.
+        Some(operation) => operation.request(arguments).is_ok(),
+        None => {
+            gateway.pins.ensure(gateway, server, tool.operation(), pin, bound).await?;
+            true
+        }
+    };
+    if !spoken || !gateway.schemas.fit(form, pin, arguments) {
+        return Err(Denial::new(Reason::ArgumentsInvalid).about(tool.as_str()));
+    }
+    if let Some(stated) = &request.stated
+        && let Some(header) = crate::headers::disagreeing(pin, arguments, stated)
+    {
+        return Err(Denial::new(Reason::ParamHeaderMismatch).about(header));
+    }
+    Ok(pin.clone())
 }
 
 /// Whether a call may go on as a task, and for how long: no longer than its

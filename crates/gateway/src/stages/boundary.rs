@@ -5,7 +5,6 @@
 //! framed as the binding says. Nothing is trusted yet and nothing is looked
 //! up, so what is refused here says nothing about the catalogue.
 
-use bailiwick_core::accountable::Facts;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::ids::{ServerName, ToolId};
 use bailiwick_core::json::{Json, JsonError, Object};
@@ -18,10 +17,16 @@ use crate::config::Config;
 use crate::headers::{PARAM, decoded, name_of};
 use crate::rpc::Message;
 
-// By its path, because a fuzz target includes this file by its own.
+// By their paths, because a fuzz target includes this file by its own.
+#[path = "boundary/enforcement.rs"]
+mod enforcement;
+#[path = "boundary/peer.rs"]
+mod peer;
 #[path = "boundary/presentation.rs"]
 mod presentation;
 
+pub(crate) use enforcement::{Claimed, Enforcement};
+pub(crate) use peer::Spoken;
 pub use presentation::{Form, PRESENTATION, Presentation};
 pub(crate) use presentation::{of_body, of_call, of_message};
 
@@ -31,7 +36,8 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(crate) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Headers that mean something here: one value each.
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 12] = [
+    "a2a-version",
     "aat-chain",
     "aat-pop",
     "authorization",
@@ -81,45 +87,8 @@ pub(crate) enum Speech {
         /// Method and URL of the request, which a DPoP proof names.
         asked: Option<(&'static str, String)>,
     },
-}
-
-/// Who makes a call that is allowed (DESIGN §4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Enforcement {
-    /// This gateway.
-    Gateway,
-    /// Another enforcement point, which may say for whom it asks.
-    External(Option<Claimed>),
-}
-
-/// Whom an enforcement point takes the caller for. It is no fact: chain and
-/// proof say who calls, and must agree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Claimed {
-    /// The agent that acts.
-    Agent(String),
-    /// The principal on whose authority it acts.
-    Principal(String),
-}
-
-impl Enforcement {
-    /// Its name in records.
-    pub(crate) const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::External(_) => "external",
-        }
-    }
-}
-
-impl Claimed {
-    /// Whether these are the facts.
-    pub(crate) fn agrees(&self, facts: &Facts) -> bool {
-        match self {
-            Self::Agent(id) => facts.caller().is_some_and(|hop| hop.agent.as_str() == id),
-            Self::Principal(id) => facts.authority.principal.as_str() == id,
-        }
-    }
+    /// A request to an agent that speaks A2A.
+    Peer(Box<Spoken>),
 }
 
 /// Any other well-formed message of a client.

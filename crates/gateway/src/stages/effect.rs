@@ -37,6 +37,7 @@ use crate::upstream::{Failure, Outgoing, Received, param_headers};
 use crate::{rpc, wire};
 
 pub(crate) mod api;
+pub(crate) mod peer;
 
 /// Member of a result's `_meta` that names the decision.
 pub const DECISION: &str = "io.bailiwick/decision";

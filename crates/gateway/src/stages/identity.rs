@@ -196,6 +196,7 @@ pub(crate) fn identify(
             let token = resource.token(presentation, limits).map_err(Stopped::stranger)?;
             let (method, uri) = match &request.speech {
                 Speech::Http { asked: Some((method, url)) } => (*method, url.as_str()),
+                Speech::Peer(spoken) => (spoken.at.0, spoken.at.1.as_str()),
                 _ => ("POST", resource.uri()),
             };
             let shown = shown(presentation, method, uri);

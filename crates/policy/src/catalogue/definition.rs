@@ -13,6 +13,8 @@ use super::suspicion::{self, Flag};
 /// What is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefinitionKind {
+    /// An agent's card, as [`crate::a2a::card::Card::definition`] makes it.
+    Card,
     /// An item of `tools/list`.
     Tool,
     /// An item of `prompts/list`.
@@ -27,6 +29,7 @@ impl DefinitionKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Card => "card",
             Self::Tool => "tool",
             Self::Prompt => "prompt",
             Self::Operation => "operation",
@@ -37,6 +40,7 @@ impl DefinitionKind {
     #[must_use]
     pub const fn member(self) -> &'static str {
         match self {
+            Self::Card => "cards",
             Self::Tool => "tools",
             Self::Prompt => "prompts",
             Self::Operation => "operations",
@@ -47,6 +51,7 @@ impl DefinitionKind {
     #[must_use]
     pub fn tool_id(self, server: &str, name: &str) -> String {
         match self {
+            Self::Card => format!("a2a:{server}:{name}"),
             Self::Tool => format!("mcp:{server}:tools/{name}"),
             Self::Prompt => format!("mcp:{server}:prompts/{name}"),
             Self::Operation => format!("http:{server}:{name}"),
@@ -55,6 +60,7 @@ impl DefinitionKind {
 
     const fn members(self) -> &'static [&'static str] {
         match self {
+            Self::Card => &["name", "title", "description", "agent", "keys", "card"],
             Self::Tool => &["name", "title", "description", "inputSchema", "outputSchema"],
             Self::Prompt => &["name", "title", "description", "arguments"],
             Self::Operation => &[
@@ -148,6 +154,14 @@ impl Definition {
         Self::read(DefinitionKind::Operation, item)
     }
 
+    /// Reads what [`crate::a2a::card::Card::definition`] made.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn of_card(item: &Json) -> Result<Self, DefinitionError> {
+        Self::read(DefinitionKind::Card, item)
+    }
+
     /// Reads an item of a listing of this kind.
     ///
     /// # Errors
@@ -157,7 +171,12 @@ impl Definition {
         let name = item.member("name").and_then(Json::as_str).filter(|n| !n.is_empty());
         let name = name.ok_or(DefinitionError::NameMissing)?.to_owned();
         let is_schema = |json: &Json| json.as_object().is_some();
-        if kind != DefinitionKind::Prompt && !item.member("inputSchema").is_some_and(is_schema) {
+        let described = match kind {
+            DefinitionKind::Card => Some("card"),
+            DefinitionKind::Prompt => None,
+            DefinitionKind::Operation | DefinitionKind::Tool => Some("inputSchema"),
+        };
+        if described.is_some_and(|member| !item.member(member).is_some_and(is_schema)) {
             return Err(DefinitionError::SchemaMissing { name });
         }
         let members: Object = kind
@@ -182,6 +201,7 @@ impl Definition {
             Some("tool") => Self::of_tool(item),
             Some("prompt") => Self::of_prompt(item),
             Some("operation") => Self::of_operation(item),
+            Some("card") => Self::of_card(item),
             _ => Err(DefinitionError::NotAnObject),
         }
     }
@@ -239,7 +259,13 @@ impl Definition {
     /// data, not a verdict.
     #[must_use]
     pub fn flags(&self) -> Vec<Flag> {
-        suspicion::flags(&self.members)
+        let mut flags = suspicion::flags(&self.members);
+        // Cards are full of addresses; none of them is asked but the catalogued
+        // one.
+        if self.kind == DefinitionKind::Card {
+            flags.retain(|flag| flag.suspicion != suspicion::Suspicion::NamesAddress);
+        }
+        flags
     }
 }
 

@@ -47,7 +47,7 @@ impl Neighbours {
     #[must_use]
     pub fn flags(&self, server: &str, definition: &Definition) -> Vec<Flag> {
         let mut found = Vec::new();
-        if definition.kind() != DefinitionKind::Prompt {
+        if !matches!(definition.kind(), DefinitionKind::Prompt | DefinitionKind::Card) {
             for (place, text) in [("name", Some(definition.name())), ("title", definition.title())]
             {
                 let same = text.and_then(|text| self.by_skeleton.get(&skeleton(text)));

@@ -28,6 +28,8 @@ pub enum Suspicion {
     ShadowedName,
     /// Unicode tag characters, which hide whole texts.
     TagCharacter,
+    /// An agent's card asks less of its callers than the accepted one.
+    WeakerSecurity,
     /// Characters without width: joiners, fillers, variation selectors.
     ZeroWidth,
 }
@@ -46,6 +48,7 @@ impl Suspicion {
             Self::NamesSecret => "names-secret",
             Self::ShadowedName => "shadowed-name",
             Self::TagCharacter => "hidden-tag",
+            Self::WeakerSecurity => "weaker-security",
             Self::ZeroWidth => "hidden-zero-width",
         }
     }
@@ -63,6 +66,7 @@ impl Suspicion {
             Self::NamesSecret => "the text speaks of keys, passwords or files that hold them",
             Self::ShadowedName => "it is named like a tool of another tool server",
             Self::TagCharacter => "the text holds invisible tag characters, which can hide orders",
+            Self::WeakerSecurity => "the agent asks less of its callers than when it was accepted",
             Self::ZeroWidth => "the text holds characters that are not seen",
         }
     }

@@ -11,6 +11,7 @@ use bailiwick_core::limits::ChainLimits;
 use super::problem::{Place, Problem, ProblemCode as Code};
 use super::yaml::{Member, Node, Value};
 use super::{BudgetCeilings, Workflow};
+use crate::a2a::Operation;
 use crate::catalogue::{Catalogue, Personal, Rating, ToolServer};
 use crate::expand::nearest;
 use crate::grades::{Effect, Risk};
@@ -346,8 +347,16 @@ impl Reading {
     }
 
     fn server(&mut self, name: Option<&ServerName>, node: &Node) -> Option<ToolServer> {
-        let known =
-            ["owner", "tools", "resources", "prompts", "operations", "questions", "task_seconds"];
+        let known = [
+            "owner",
+            "tools",
+            "resources",
+            "prompts",
+            "operations",
+            "a2a",
+            "questions",
+            "task_seconds",
+        ];
         let members = self.members(node, &known)?;
         let mut server = ToolServer::default();
         if let Some(node) = members.node("owner") {
@@ -366,6 +375,9 @@ impl Reading {
             server.operations =
                 self.within("operations", |r| r.ratings(name, "operations", node))?;
         }
+        if let Some(node) = members.node("a2a") {
+            server.a2a = self.within("a2a", |r| r.ratings(name, "a2a", node))?;
+        }
         if let Some(node) = members.node("questions") {
             server.questions = self.within("questions", |r| r.set(node, Self::grade))?;
         }
@@ -376,12 +388,16 @@ impl Reading {
         let of_mcp = ["tools", "resources", "prompts"].into_iter().find_map(|m| members.node(m));
         let asides = ["questions", "task_seconds"].into_iter().find_map(|m| members.node(m));
         let of_http = members.node("operations");
-        if let (Some(_), Some(node)) = (of_mcp.or(asides), of_http) {
-            let message = "a tool server speaks MCP or is an HTTP API, not both";
-            let remedy = "list the HTTP API under a name of its own";
+        let of_agent = members.node("a2a");
+        let twice = [(of_mcp.or(asides), of_http), (of_mcp.or(asides).or(of_http), of_agent)];
+        if let Some(node) = twice.into_iter().find_map(|(one, other)| one.and(other)) {
+            let message =
+                "a tool server speaks MCP, is an HTTP API or is an agent, not two of them";
+            let remedy = "list each under a name of its own";
             self.report(Code::Value, node.at, message, remedy);
         }
-        self.not_empty(of_mcp.is_none() && of_http.is_none(), node.at, "tool");
+        let nothing = of_mcp.is_none() && of_http.is_none() && of_agent.is_none();
+        self.not_empty(nothing, node.at, "tool");
         Some(server)
     }
 
@@ -397,6 +413,9 @@ impl Reading {
                 if let Some(server) = server {
                     let id = match plane {
                         "operations" => format!("http:{server}:{}", member.name),
+                        // A card is nothing that is called, and there is one.
+                        "a2a" if !is_called(&member.name) => String::new(),
+                        "a2a" => format!("a2a:{server}:{}", member.name),
                         _ => format!("mcp:{server}:{plane}/{}", member.name),
                     };
                     r.parsed::<ToolId>(&id, member.at, Code::Identifier);
@@ -496,4 +515,9 @@ impl Reading {
         }
         Some(Personal::ByArgument(name))
     }
+}
+
+/// Whether an agent is asked for an operation of this name through the gateway.
+fn is_called(name: &str) -> bool {
+    Operation::parse(name).is_some_and(|o| o != Operation::GetExtendedAgentCard)
 }

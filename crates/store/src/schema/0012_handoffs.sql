@@ -51,3 +51,6 @@ CREATE UNIQUE INDEX handoffs_leaf ON handoffs (org, leaf);
 CREATE INDEX handoffs_task ON handoffs (org, task, offered);
 CREATE INDEX handoffs_from ON handoffs (org, from_instance, offered);
 CREATE INDEX handoffs_offered ON handoffs (org, offered);
+
+-- How surely the instance that a root was issued to was known then.
+ALTER TABLE delegations ADD COLUMN guarantee TEXT NOT NULL DEFAULT 'key';

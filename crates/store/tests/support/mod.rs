@@ -242,6 +242,7 @@ pub fn world(store: &Store) -> World {
         form: TokenForm::Aat,
         client: None,
         status_index: None,
+        guarantee: bailiwick_core::guarantee::Guarantee::Key,
         token: "a.b.c".into(),
     };
     let derived = Derived {

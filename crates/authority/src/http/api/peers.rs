@@ -1,6 +1,6 @@
 //! Peers and handoffs over the API, for people.
 
-use bailiwick_core::ids::{HandoffId, TaskId};
+use bailiwick_core::ids::TaskId;
 use bailiwick_core::json::{Json, Object};
 
 use super::{Answer, Call, me};
@@ -24,8 +24,7 @@ pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
 }
 
 pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    let text = call.path("id");
-    let id = HandoffId::parse(text).map_err(|_| problem(&Refusal::unknown("handoff", text)))?;
+    let id = call.authority.handoff_named(call.path("id")).map_err(|e| problem(&e))?;
     let shown = call.authority.handoff_read(Some(&me(login)?.person), &id);
     Ok(Answer::ok(shown.map_err(|e| problem(&e))?.to_json()))
 }

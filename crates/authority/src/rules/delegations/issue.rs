@@ -6,6 +6,7 @@ use bailiwick_core::access;
 use bailiwick_core::accountable::Authority;
 use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::grant::Statement;
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, GrantId, InstanceId, TaskId, uuid_v7};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
@@ -110,6 +111,8 @@ pub enum Recipient<'a> {
         instance: &'a Instance,
         /// The root's place in the status lists.
         status_index: Option<u32>,
+        /// How surely it is known.
+        guarantee: Guarantee,
     },
     /// An OAuth client that is mapped to the agent: an access token, bound to a
     /// key by DPoP or, where the workflow lists tools for it, to nobody.
@@ -199,7 +202,7 @@ pub fn issue_within(
     let (now, nbf, budget) = (moment.now(), Some(statement.not_before), within.budget.clone());
     let (issuer, limits) = (installation.issuer.as_str(), &installation.limits);
     let (token, max_depth, audience) = match to {
-        Recipient::Holder { instance, status_index } => {
+        Recipient::Holder { instance, status_index, .. } => {
             let max_depth = statement.max_depth.min(within.max_depth);
             let aud = statement.audience.clone();
             let holder = holder_key(&instance.holder_jwk)?;
@@ -307,9 +310,11 @@ fn entry(
     issued: &Issued,
     to: Recipient<'_>,
 ) -> Result<Step, Refusal> {
-    let (client, status_index) = match to {
-        Recipient::Holder { status_index, .. } => (None, status_index),
-        Recipient::Client { id, status_index, .. } => (Some(id.to_owned()), status_index),
+    let (client, status_index, guarantee) = match to {
+        Recipient::Holder { status_index, guarantee, .. } => (None, status_index, guarantee),
+        Recipient::Client { id, status_index, .. } => {
+            (Some(id.to_owned()), status_index, Guarantee::Key)
+        }
     };
     let row = Delegation {
         root: issued.root,
@@ -322,6 +327,7 @@ fn entry(
         form: to.form(),
         client: client.clone(),
         status_index,
+        guarantee,
         token: issued.token.clone(),
     };
     let audience: Vec<Json> = issued.audience.iter().map(|a| a.as_str().into()).collect();
@@ -343,6 +349,9 @@ fn entry(
         .with("not_after", issued.not_after.seconds())
         .with("max_depth", issued.max_depth)
         .with("audience", audience);
+    if guarantee > Guarantee::Key {
+        step = step.with("guarantee", guarantee.as_str());
+    }
     if let Some(client) = client {
         step = step.with("form", to.form().as_str()).commit(moment, "client", client)?;
     }

@@ -1,6 +1,7 @@
 //! Submission: the signed grant comes back.
 
 use bailiwick_core::grant::{self, GrantError, Proof, Registered, SignedBy};
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::InstanceId;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -64,7 +65,11 @@ pub fn submit(
     let statement = &submission.prepared.statement;
     let principal = active(statement.principal.as_str(), submission.parties.principal)?;
     let instance = choose_instance(&statement.agent, submission.instances, submission.instance)?;
-    let to = Recipient::Holder { instance, status_index: submission.status_index };
+    let to = Recipient::Holder {
+        instance,
+        status_index: submission.status_index,
+        guarantee: Guarantee::Key,
+    };
     let (step, issued) = issue(moment, installation, keys, statement, &scope, principal, to)?;
     steps.push(step);
     Ok(Plan { steps, outcome: issued })

@@ -57,7 +57,7 @@ pub struct ShownHandoff {
     pub revoked: bool,
 }
 
-fn is_revoked(view: &View<'_>, handoff: &Handoff) -> Result<bool, StoreError> {
+pub(super) fn is_revoked(view: &View<'_>, handoff: &Handoff) -> Result<bool, StoreError> {
     let subjects = [
         Subject::Delegation { token: handoff.root },
         Subject::Delegation { token: handoff.parent },

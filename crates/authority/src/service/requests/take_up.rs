@@ -1,6 +1,7 @@
 //! Taking up what was granted.
 
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::GrantId;
 use bailiwick_store::{AuthorityRequest, Subject, TokenForm};
 
@@ -47,7 +48,11 @@ impl Authority {
                 None => {
                     let instances = instances(tx, agent)?;
                     let instance = choose_instance(agent, &instances, Some(&request.instance))?;
-                    let to = Recipient::Holder { instance, status_index: free_place(tx, moment)? };
+                    let to = Recipient::Holder {
+                        instance,
+                        status_index: free_place(tx, moment)?,
+                        guarantee: Guarantee::Key,
+                    };
                     let (installation, keys) = (&cx.installation, &cx.keys);
                     let plan = delegations::reissue(
                         moment,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_core::constraint::Dialect;
+use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{AgentId, PrincipalId, ToolId};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::scope::Scope;
@@ -100,7 +101,9 @@ pub(super) fn exchange(
     let (to, token_type) = match granted.output {
         Output::Root => {
             let status_index = free_place(tx, moment).map_err(oauth)?;
-            (Recipient::Holder { instance: &instance, status_index }, "aat")
+            // The instance showed its identity token, beside a proof by its key.
+            let guarantee = Guarantee::Jwt;
+            (Recipient::Holder { instance: &instance, status_index, guarantee }, "aat")
         }
         Output::Bound { key } => (client(Some(key), ACCESS_SECONDS, place(tx, moment)?), "DPoP"),
         Output::Bearer => (client(None, BEARER_SECONDS, place(tx, moment)?), "Bearer"),

@@ -131,6 +131,24 @@ fn a_run_outlives_its_roots_and_ends_with_the_grants_window() {
 }
 
 #[test]
+fn who_showed_its_identity_token_is_known_better_than_by_its_key() {
+    use bailiwick_core::guarantee::Guarantee;
+    let services = Services::start();
+    let world = &services.served.world;
+    let (grant, _) = services.grant("g1");
+    let runner = Runner::enrol(&services.served, "agent:support-runner", 31);
+    let root = runner.renew(&grant, "r1").text("access_token");
+    let facts = |root: &str, holder: u8| world.call(&[root], holder).unwrap().facts().guarantee;
+    assert_eq!(facts(&root, 31), Guarantee::Jwt);
+    // A root that was bound to an enrolled key, unseen.
+    let unseen = world.authority.reissue(&grant, Some(&runner.instance.id)).unwrap();
+    assert_eq!(facts(&unseen.token, 31), Guarantee::Key);
+    // The chain has its weakest hop's.
+    let child = world.derive(&root, 31, 22);
+    assert_eq!(world.call(&[&root, &child], 22).unwrap().facts().guarantee, Guarantee::Key);
+}
+
+#[test]
 fn nothing_is_issued_once_anything_behind_the_grant_was_taken_back() {
     use crate::support::principal;
     type Choose = fn(&GrantId, &Runner<'_>) -> Target;

@@ -84,7 +84,8 @@ fn issued(
 ) -> Result<(Step, Subject), Failure> {
     let moment = Moment::of(&Here);
     let scope = Scope::parse(&statement.tools, Dialect::Extended, 16)?;
-    let to = Recipient::Holder { instance, status_index: Some(place) };
+    let guarantee = bailiwick_core::guarantee::Guarantee::Key;
+    let to = Recipient::Holder { instance, status_index: Some(place), guarantee };
     let (installation, keys) = (&inside.installation, &inside.keys);
     let (step, issued) = issue(&moment, installation, keys, statement, &scope, principal, to)?;
     Ok((step, Subject::Delegation { token: issued.root }))

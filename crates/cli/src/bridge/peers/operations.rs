@@ -234,6 +234,7 @@ impl Peers {
             .with("spiffe_id", peer.spiffe_id.as_str())
             .with("guarantee", peer.guarantee.as_str())
             .with("transcript", meeting.transcript())
+            .with("recorded", meeting.is_recorded())
             .with("until", Timestamp::from_seconds(meeting.expires_at()).to_string()))
     }
 

@@ -57,7 +57,7 @@ impl Scene {
 
 /// The ledger has it that somebody was refused with this code; it is told beside
 /// the refusal, which waits for nobody.
-fn was_refused(world: &World, code: &str) {
+pub(super) fn was_refused(world: &World, code: &str) {
     let is_told = |e: &Value| e["body"]["code"] == code;
     for _ in 0..200 {
         if entries(world, "peer.refused").iter().any(is_told) {
@@ -176,7 +176,7 @@ fn a_handoff_redirected_to_another_agent_is_refused() {
 }
 
 /// Another agent with an enrolled instance.
-fn third(world: &World, agent: &str) -> bailiwick_testkit::present::Holder {
+pub(super) fn third(world: &World, agent: &str) -> bailiwick_testkit::present::Holder {
     world.ok(&["agent", "add", agent, "--owner", OWNER]);
     third_of(world, agent, "third")
 }

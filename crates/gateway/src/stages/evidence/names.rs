@@ -46,7 +46,7 @@ fn knows_server(gateway: &Inner, server: &ServerName, facts: &Facts) -> bool {
 /// names have no part that a caller chooses.
 fn knows<'a>(gateway: &Inner, server: &ServerName, action: &'a str, facts: &Facts) -> bool {
     let of_server = |action: &'a str| {
-        let rest = action.strip_prefix("mcp:").or_else(|| action.strip_prefix("http:"))?;
+        let rest = ["mcp:", "http:", "a2a:"].iter().find_map(|p| action.strip_prefix(p))?;
         rest.strip_prefix(server.as_str())?.strip_prefix(':')
     };
     let Some(operation) = of_server(action) else { return false };

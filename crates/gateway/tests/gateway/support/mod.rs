@@ -31,8 +31,8 @@ use bailiwick_demo::agent::{
 use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
 use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
-    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryRegistry, MemoryRequests, MemoryVault,
-    SystemHost,
+    MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryPeers, MemoryRegistry, MemoryRequests,
+    MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
@@ -180,6 +180,7 @@ impl World {
             journal: journal.clone(),
             catalogue: catalogue.clone(),
             holds: holds.clone(),
+            peers: Arc::new(MemoryPeers::default()),
             requests: requests.clone(),
             vault: vault.clone(),
             host: host.clone(),
@@ -359,7 +360,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = definition.input_schema().cloned();
         pins.insert(
             format!("tools/{}", definition.name()),
-            Pin { digest: definition.digest(), schema, operation: None },
+            Pin { digest: definition.digest(), schema, operation: None, card: None },
         );
     }
     for prompt in client.list_prompts().await.unwrap() {
@@ -368,7 +369,7 @@ async fn pins(desk: &RunningDesk) -> std::collections::BTreeMap<String, Pin> {
         let schema = item.as_object().unwrap().member("arguments").cloned();
         pins.insert(
             format!("prompts/{}", definition.name()),
-            Pin { digest: definition.digest(), schema, operation: None },
+            Pin { digest: definition.digest(), schema, operation: None, card: None },
         );
     }
     client.close().await;
