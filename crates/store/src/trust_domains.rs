@@ -1,7 +1,7 @@
 //! Reading and writing other trust domains.
 
 use bailiwick_core::jose::VerifyingKey;
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use rusqlite::types::Type;
@@ -127,7 +127,7 @@ impl Tx<'_> {
         sequence: u64,
     ) -> Result<bool, StoreError> {
         let jwk = |(kid, key): &(String, VerifyingKey)| {
-            Json::from(Object::from(key.to_jwk()).with("kid", kid.as_str()))
+            Json::from(key.to_jwk().with("kid", kid.as_str()))
         };
         let keys = text(keys.iter().map(jwk).collect());
         let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);

@@ -18,7 +18,6 @@ use bailiwick_store::{
 use super::{Authority, Inner, revoked};
 use crate::federation::{DomainConfig, FederationError, NAMED_SECONDS};
 use crate::refusal::Refusal;
-use crate::rules::principals::active;
 use crate::rules::trust_domains;
 
 impl Authority {
@@ -26,8 +25,7 @@ impl Authority {
     /// for nothing.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`], also for an owner or a tool that is not registered;
-    /// [`Refusal::PrincipalInactive`].
+    /// [`Refusal::Unknown`] for an owner or a tool that is not registered.
     pub fn federate(&self, configured: &[DomainConfig]) -> Result<(), Refusal> {
         let configured = configured.to_vec();
         self.transact(move |cx, tx, _| {
@@ -129,7 +127,9 @@ fn resolved(
     let mut all = Vec::with_capacity(configured.len());
     for config in configured {
         let owner = view.principal(&cx.installation.issuer, &config.owner)?;
-        let owner = active(config.owner.as_str(), owner.as_deref())?.alias.clone();
+        // One that is suspended stays: agents act while their owner is active.
+        let unknown = || Refusal::unknown("principal", &config.owner);
+        let owner = owner.ok_or_else(unknown)?.row.alias;
         for tool in &config.tools {
             view.pin(tool)?.ok_or_else(|| Refusal::unknown("tool", tool))?;
         }

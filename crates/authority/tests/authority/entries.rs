@@ -314,7 +314,8 @@ fn provider_key(world: &World) -> Golden {
 }
 
 /// A handshake rests on a key of another trust domain, as the rule says it.
-fn foreign_key(world: &World) -> Golden {
+fn foreign_key() -> Golden {
+    let world = World::bare();
     let moment = Moment::of(&*world.host);
     let domain = bailiwick_store::TrustDomain {
         name: "b.example".to_owned(),
@@ -323,7 +324,13 @@ fn foreign_key(world: &World) -> Golden {
         tools: Vec::new(),
         max_guarantee: bailiwick_core::guarantee::Guarantee::Key,
     };
-    let key = VerifyingKey::P256(crate::support::identity().public_key());
+    // RFC 7515 §A.3.1.
+    let jwk = Object::new()
+        .with("kty", "EC")
+        .with("crv", "P-256")
+        .with("x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU")
+        .with("y", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+    let key = VerifyingKey::from_jwk(&jwk).unwrap();
     let step = bailiwick_authority::rules::trust_domains::used(
         &moment,
         &installation(),
@@ -428,7 +435,7 @@ fn the_authority_writes_the_golden_entries() {
     drawn_elsewhere(&world, &instance);
     collect(&world, &mut found);
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
-    found.insert("trust_domain.key_used".to_owned(), foreign_key(&world));
+    found.insert("trust_domain.key_used".to_owned(), foreign_key());
     stops(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
