@@ -700,7 +700,6 @@ pub(crate) fn played() -> World {
         facts,
         from: &from,
         to: &to,
-        domain: None,
         workflow: &bailiwick_policy::Workflow::parse(WORKFLOW).unwrap(),
         policies: &bailiwick_policy::Policies::enforcing(
             bailiwick_policy::Bundle::guardrails().unwrap(),
