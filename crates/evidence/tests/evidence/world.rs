@@ -318,7 +318,6 @@ impl Plan {
                 holder: key(seed).public_key(),
                 identity: identity.public_key(),
                 isolation: bailiwick_core::guarantee::Isolation::Unstated,
-                domain_as_of: None,
             };
             (self.enrolment)(&mut enrolled);
             let request = enrolled.sign(&key(seed), &identity).unwrap();

@@ -22,8 +22,7 @@ const GET_ORDER: &str = "mcp:support-desk:tools/get_order";
 
 /// An installation whose trust domain is `b.example`.
 fn second() -> World {
-    let config = vec![("trust_domain", "\"b.example\"".to_owned())];
-    World::with(EXE, &Setup { config, quirk: None })
+    World::with(EXE, &Setup { trust_domain: Some("b.example"), ..Setup::default() })
 }
 
 /// The table with which the first installation follows the second.
