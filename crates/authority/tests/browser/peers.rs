@@ -279,6 +279,7 @@ pub(crate) fn play(a: &Authority, grant: &GrantId) -> Played {
         settled: None,
         returned: None,
         return_entry: None,
+        owner: None,
     };
     let top = root.root;
     let mut stage = Stage { authority: a, root, runner: runner.id.clone(), like, nth: 100 };
