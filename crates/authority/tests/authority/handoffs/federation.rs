@@ -91,7 +91,8 @@ impl Desk {
             max_guarantee: Guarantee::Attested,
         };
         let channel = Channel::Tls { exporter: [9; 32] };
-        let record = self.shake_among(&self.a, &other.taker, &channel, &[foreign.clone()]);
+        let record =
+            self.shake_among(&self.a, &other.taker, &channel, std::slice::from_ref(&foreign));
         let seen = Seen::parse(&self.root, &ChainLimits::DEFAULT).unwrap();
         let content = Content {
             jti: self.world.jti(),
