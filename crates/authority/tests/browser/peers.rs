@@ -278,6 +278,7 @@ pub(crate) fn play(a: &Authority, grant: &GrantId) -> Played {
         expires: now().plus_seconds(600),
         settled: None,
         returned: None,
+        owner: None,
         return_entry: None,
         owner: None,
     };
