@@ -280,7 +280,6 @@ pub(crate) fn play(a: &Authority, grant: &GrantId) -> Played {
         returned: None,
         owner: None,
         return_entry: None,
-        owner: None,
     };
     let top = root.root;
     let mut stage = Stage { authority: a, root, runner: runner.id.clone(), like, nth: 100 };
