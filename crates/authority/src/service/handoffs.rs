@@ -5,6 +5,7 @@ use bailiwick_core::accountable::{
     Accountable, Facts, Inputs, Question, Registry, Standing, Unavailable,
 };
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::denial::Denial;
 use bailiwick_core::guarantee::Grade;
 use bailiwick_core::ids::{EntryId, HandoffId, TaskId};
 use bailiwick_core::jose::VerifyingKey;
@@ -113,15 +114,13 @@ fn bad(member: &'static str) -> HandoffRefusal {
 }
 
 impl Authority {
-    /// Verifies a chain and what it rests on, at this moment, without a call.
-    fn standing_chain(
+    /// What a chain is judged by, without a call.
+    fn judging<T>(
         &self,
         cx: &Inner,
-        view: &View<'_>,
-        tokens: &[String],
         now: Timestamp,
-        expected: Option<&standing::Expected<'_>>,
-    ) -> Result<(Chain, Facts), Refusal> {
+        judge: impl FnOnce(&Context<'_>) -> Result<T, Denial>,
+    ) -> Result<T, Refusal> {
         let (anchors, audiences) = (self.anchors()?, [cx.installation.audience()]);
         let context = Context {
             now,
@@ -131,14 +130,31 @@ impl Authority {
             proof: ProofPolicy { require_audience: true, accepted_nonces: None, used: &[] },
             limits: &ChainLimits::DEFAULT,
         };
-        let unverified = Unverified::parse(tokens, context.limits).map_err(HandoffRefusal::from)?;
-        let chain =
-            Chain::verify::<Accountable>(&unverified, &context).map_err(HandoffRefusal::from)?;
+        Ok(judge(&context).map_err(HandoffRefusal::from)?)
+    }
+
+    /// Verifies a chain's signatures and windows.
+    fn chain(&self, cx: &Inner, tokens: &[String], now: Timestamp) -> Result<Chain, Refusal> {
+        self.judging(cx, now, |context| {
+            let unverified = Unverified::parse(tokens, context.limits)?;
+            Chain::verify::<Accountable>(&unverified, context)
+        })
+    }
+
+    /// What a verified chain rests on, which must stand at this moment.
+    fn facts(
+        &self,
+        cx: &Inner,
+        view: &View<'_>,
+        chain: &Chain,
+        now: Timestamp,
+        expected: Option<&standing::Expected<'_>>,
+    ) -> Result<Facts, Refusal> {
         let registry = InView { cx, view, now, expected };
         let inputs = Inputs { registry: &registry, staleness_bound: 0 };
-        let facts = Accountable::account(&chain, &context, inputs)
-            .map_err(|refused| HandoffRefusal::from(refused.denial))?;
-        Ok((chain, facts))
+        self.judging(cx, now, |context| {
+            Accountable::account(chain, context, inputs).map_err(|refused| refused.denial)
+        })
     }
 
     /// Records a handshake of two registered agents; one that was recorded before
@@ -148,8 +164,9 @@ impl Authority {
     /// [`HandoffRefusal`].
     pub fn peer_handshake(&self, record: &Json) -> Result<Proven, Refusal> {
         let record = Record::read(record).map_err(HandoffRefusal::from)?;
+        let (cx, now) = (self.now(), self.0.host.now());
+        let proven = self.0.store.read(|view| cx.proven(view, &record, now))?;
         self.transact(move |cx, tx, moment| {
-            let proven = cx.proven(tx, &record, moment.now())?;
             write_handshake(cx, tx, moment, &record, &proven)?;
             Ok(proven)
         })
@@ -168,15 +185,18 @@ impl Authority {
         let record = Record::read(handshake).map_err(HandoffRefusal::from)?;
         let (signed, tokens) = (signed.to_owned(), tokens.to_vec());
         let authority = self.clone();
+        // SECURITY: whoever sends what nobody signed does not occupy the writer.
+        let (cx, now) = (self.now(), self.0.host.now());
+        let proven = self.0.store.read(|view| cx.proven(view, &record, now))?;
+        let chain = self.chain(&cx, &tokens, now)?;
         self.transact(move |cx, tx, moment| {
             let now = moment.now();
-            let proven = cx.proven(tx, &record, now)?;
             let (_, taker) = proven.maker_of(&signed).ok_or_else(|| bad("iss"))?;
             let holder = taker.holder.thumbprint();
             let expected = standing::Expected { holder, spiffe_id: &taker.spiffe_id };
             let (to, domain) = registered(cx, tx, taker, now)?;
             let expected = domain.as_ref().map(|_| &expected);
-            let (chain, facts) = authority.standing_chain(cx, tx, &tokens, now, expected)?;
+            let facts = authority.facts(cx, tx, &chain, now, expected)?;
             let child = handoffs::child(&chain, &facts).ok_or_else(|| bad("chain"))?;
             let offered =
                 Offered::witness(&signed, &proven, &child, now).map_err(HandoffRefusal::from)?;
@@ -243,7 +263,8 @@ impl Authority {
                 let taker = (handoff.holder, handoff.to_id.as_str());
                 let expected = standing::Expected { holder: taker.0, spiffe_id: taker.1 };
                 let expected = handoff.owner.as_ref().map(|_| &expected);
-                authority.standing_chain(cx, tx, &tokens, now, expected)?;
+                let chain = authority.chain(cx, &tokens, now)?;
+                authority.facts(cx, tx, &chain, now, expected)?;
             }
             let unknown = || Refusal::unknown("handshake", handoff.transcript);
             let handshake = tx.handshake(&handoff.transcript)?.ok_or_else(unknown)?;
