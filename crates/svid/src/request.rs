@@ -16,6 +16,10 @@ use crate::signer::Private;
 /// Bytes of a request at most: one for a P-256 key has about 200.
 pub const MAX_REQUEST_BYTES: usize = 1024;
 
+/// `ecdsa-with-SHA256`, and the tag of the signature (RFC 5758 §3.2).
+const ALGORITHM: &[u8] =
+    &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02, 0x03];
+
 /// A request that is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -65,6 +69,11 @@ pub fn requested_key(der: &[u8]) -> Result<P256PublicKey, RequestError> {
         || request.signature_algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256
     {
         return Err(RequestError::Key);
+    }
+    // What is outside of the signature has one form: the reader takes others too.
+    let after = (2..=4).find_map(|head| der.get(head..)?.strip_prefix(info.raw));
+    if !after.is_some_and(|after| after.starts_with(ALGORITHM)) {
+        return Err(RequestError::Malformed);
     }
     let key = point(&spki.subject_public_key.data).ok_or(RequestError::Key)?;
     if !key.verify_der(info.raw, &request.signature_value.data) {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use bailiwick_core::ids::TaskId;
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{HandoffId, TaskId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_evidence::{Trust, verify_handoff};
 
@@ -118,10 +119,9 @@ fn list(place: &Place, task: Option<&str>, out: Output) -> Result<(), CliError> 
     Ok(())
 }
 
-/// A name as a part of a path: ids and hashes have these letters only.
-fn segment(named: &str) -> Result<&str, CliError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if !named.is_empty() && named.len() <= 64 && named.bytes().all(plain) {
+/// The name of a handoff: its id, or a hash.
+fn checked(named: &str) -> Result<&str, CliError> {
+    if HandoffId::parse(named).is_ok() || Digest::from_text(named).is_some() {
         return Ok(named);
     }
     Err(CliError::usage(
@@ -175,6 +175,7 @@ fn described(h: &Object) -> String {
 }
 
 fn show(place: &Place, named: &str, file: Option<&Path>, out: Output) -> Result<(), CliError> {
+    let named = checked(named)?;
     if let Some(file) = file {
         let Place::Here(data) = place else {
             return Err(CliError::usage(
@@ -201,7 +202,7 @@ fn show(place: &Place, named: &str, file: Option<&Path>, out: Output) -> Result<
             let id = data.authority.handoff_named(named)?;
             data.authority.handoff_read(None, &id)?.to_json()
         }
-        Place::At(login) => Place::get(login, &format!("/handoffs/{}", segment(named)?))?,
+        Place::At(login) => Place::get(login, &format!("/handoffs/{named}"))?,
     };
     let id = text(&shown, "handoff").to_owned();
     let (said, task) = (described(&shown), text(&shown, "task").to_owned());

@@ -53,6 +53,11 @@ fn every_line_of_the_demo_comes_out_as_expected() {
         "token-expired",
         "revoked",
         "revoked",
+        // The second act.
+        "allow",
+        "allow",
+        "approval-required",
+        "allow",
     ];
     assert_eq!(expected, story);
     for kind in ["delegation", "listing", "bypass", "table", "call_log", "audit", "evidence"] {

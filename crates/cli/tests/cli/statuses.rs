@@ -29,6 +29,9 @@ fn assert_ends(home: &Path, line: &str, status: i32) -> String {
 /// Lines with a bad flag value, a malformed name or a file that is missing, no
 /// file, not JSON or something else than the verb takes.
 const WRONG: &[&str] = &[
+    "a2a add a/b --url http://localhost:9 --agent agent:a",
+    "a2a add desk --url http://localhost:9 --agent nobody",
+    "a2a show a/b",
     "agent add nobody --owner user:1",
     "agent add agent:a --owner nobody",
     "agent add agent:a --owner user:1 --artifact short",
@@ -116,6 +119,9 @@ const WRONG: &[&str] = &[
     "evidence verify bad.json --trust trust.json --kept list.json",
     "grant list --principal nobody",
     "grant show nothing",
+    "handoff show nothing",
+    "handoff verify missing --trust trust.json",
+    "handoff verify list.json",
     "init --yes --data-dir new --public-url localhost",
     "init --yes --data-dir new --listen here",
     "init --yes --data-dir new --owner nobody",
@@ -134,6 +140,8 @@ const WRONG: &[&str] = &[
     "instance join --authority http://localhost:9 --token t --agent nobody --owner user:1 --key k",
     "instance new --agent nobody --owner user:1 --key k --out d",
     "instance retire nothing",
+    "instance svid --authority localhost --key missing --out o",
+    "instance svid --authority http://localhost:9 --key list.json --out o",
     "keys compromise issuer --since yesterday",
     "keys rotate nonsense",
     "keys trust",
@@ -181,6 +189,7 @@ const WRONG: &[&str] = &[
     "scope explain ticket:1 --file missing",
     "scope explain ticket:1 --file bad.json",
     "serve --listen here",
+    "peers more",
     "stop nobody --reason r",
     "stops show nothing",
     "task new --workflow w/w --agent agent:a --principal user:1 --purpose p",
