@@ -114,8 +114,13 @@ impl Handed {
 
     /// The same with an offer that differs, and another answer.
     fn with(change: impl FnOnce(&mut Offer), answer: &str) -> Self {
+        Self::taken_by(2, change, answer)
+    }
+
+    /// The same by a taker whose identity token names this instance.
+    fn taken_by(taker: u8, change: impl FnOnce(&mut Offer), answer: &str) -> Self {
         let (mut story, ca, now) = (plan().story(), identity(), at(20));
-        let (a, b) = (party(&ca, 1, seed::RUNNER, now), party(&ca, 2, seed::READER, now));
+        let (a, b) = (party(&ca, 1, seed::RUNNER, now), party(&ca, taker, seed::READER, now));
         let record = shake(&ca, &a, &b, now);
         let transcript = transcript_of(&record, &ca, now);
         let decided = story.event(Kind::ActionDecided, 1);
@@ -306,6 +311,8 @@ fn an_offer_for_somebody_else_or_turned_down_proves_nothing() {
         assert_eq!(check, Check::Peers, "{found}");
     };
     found(Handed::with(|_| {}, "rejected"));
+    // With the keys of whoever acted, and the name of another instance.
+    found(Handed::taken_by(9, |_| {}, "accepted"));
     found(Handed::with(|o| o.leaf = sha256(b"another child"), "accepted"));
     found(Handed::with(|o| o.holder = key(seed::STRANGER).public_key().thumbprint(), "accepted"));
     found(Handed::with(|o| o.to = spiffe_id(1), "accepted"));
