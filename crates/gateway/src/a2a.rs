@@ -30,7 +30,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::gateway::Gateway;
-use crate::http::read;
+use crate::http::{Target, read};
 use crate::rpc::Message;
 use crate::stages::boundary::{
     self, CallRequest, Form, Malformed, Spoken, check_headers, header as one,
@@ -54,30 +54,14 @@ pub(crate) fn router() -> Router<Gateway> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// A request below an agent's endpoint.
-struct Target {
-    server: ServerName,
-    /// `None`: the endpoint itself.
-    path: Option<String>,
-}
-
 impl Target {
-    fn of(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix(BASE)?;
-        let (server, path) = match rest.find('/') {
-            Some(at) => (rest.get(..at)?, Some(rest.get(at..)?.to_owned())),
-            None => (rest, None),
-        };
-        Some(Self { server: ServerName::parse(server).ok()?, path })
-    }
-
     fn binding(&self) -> Binding {
         if self.path.is_some() { Binding::Http } else { Binding::Rpc }
     }
 }
 
 async fn endpoint(State(gateway): State<Gateway>, request: Request) -> Response {
-    let Some(target) = Target::of(request.uri().path()) else {
+    let Some(target) = Target::of(BASE, request.uri().path()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let (parts, body) = request.into_parts();

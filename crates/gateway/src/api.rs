@@ -28,7 +28,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::gateway::Gateway;
-use crate::http::read;
+use crate::http::{Target, read};
 use crate::ports::ToolServer;
 use crate::stages::boundary::{
     self, CallRequest, Enforcement, Form, Malformed, Presentation, check_headers,
@@ -47,26 +47,8 @@ pub(crate) fn router() -> Router<Gateway> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// A request below an API's endpoint; the path is as it was written.
-struct Target {
-    server: ServerName,
-    /// `None`: the endpoint itself.
-    path: Option<String>,
-}
-
-impl Target {
-    fn of(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix(BASE)?;
-        let (server, path) = match rest.find('/') {
-            Some(at) => (rest.get(..at)?, Some(rest.get(at..)?.to_owned())),
-            None => (rest, None),
-        };
-        Some(Self { server: ServerName::parse(server).ok()?, path })
-    }
-}
-
 async fn endpoint(State(gateway): State<Gateway>, request: Request) -> Response {
-    let Some(Target { server, path }) = Target::of(request.uri().path()) else {
+    let Some(Target { server, path }) = Target::of(BASE, request.uri().path()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let (parts, body) = request.into_parts();

@@ -194,3 +194,23 @@ async fn session(
         }
     }
 }
+
+/// A request below the endpoint of an API or an agent; the path is as it was
+/// written.
+pub(crate) struct Target {
+    pub(crate) server: ServerName,
+    /// `None`: the endpoint itself.
+    pub(crate) path: Option<String>,
+}
+
+impl Target {
+    /// Reads `path`, which begins with `base`.
+    pub(crate) fn of(base: &str, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(base)?;
+        let (server, path) = match rest.find('/') {
+            Some(at) => (rest.get(..at)?, Some(rest.get(at..)?.to_owned())),
+            None => (rest, None),
+        };
+        Some(Self { server: ServerName::parse(server).ok()?, path })
+    }
+}

@@ -176,7 +176,7 @@ pub(super) fn fault(accounts: &[AccountOptions]) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
-    use super::super::tests::documents;
+    use super::super::tests::{documents, refused};
     use super::*;
 
     #[test]
@@ -188,12 +188,6 @@ mod tests {
 
     #[test]
     fn an_account_that_cannot_be_used_is_named_with_what_is_wrong() {
-        let refused = |text: &str| {
-            let config: Config = toml::from_str(text).unwrap();
-            let error = config.check().unwrap_err();
-            assert_eq!(error.code, "config-out-of-range");
-            format!("{} {}", error.message, error.remedy)
-        };
         toml::from_str::<Config>(GOOD).unwrap().check().unwrap();
         for (member, from, to) in [
             ("tool_server", "\"mail\"", "\"a/b\""),

@@ -170,7 +170,7 @@ pub(super) fn fault(own: &str, domains: &[FederatesWithOptions]) -> Option<Fault
 #[cfg(test)]
 mod tests {
     use super::super::Config;
-    use super::super::tests::documents;
+    use super::super::tests::{documents, refused};
     use super::*;
 
     #[test]
@@ -182,12 +182,6 @@ mod tests {
 
     #[test]
     fn a_trust_domain_that_cannot_be_used_is_named_with_what_is_wrong() {
-        let refused = |text: &str| {
-            let config: Config = toml::from_str(text).unwrap();
-            let error = config.check().unwrap_err();
-            assert_eq!(error.code, "config-out-of-range");
-            format!("{} {}", error.message, error.remedy)
-        };
         toml::from_str::<Config>(GOOD).unwrap().check().unwrap();
         for (member, from, to) in [
             ("name", "\"b.example\"", "\"B.example\""),

@@ -29,6 +29,14 @@ fn is_on_the_page(table: &str) {
     assert!(page.contains(table), "paste this into docs/configuration.md:\n\n{table}");
 }
 
+/// What is said of a configuration that cannot be used, and the remedy.
+pub(super) fn refused(text: &str) -> String {
+    let config: Config = toml::from_str(text).unwrap();
+    let error = config.check().unwrap_err();
+    assert_eq!(error.code, "config-out-of-range");
+    format!("{} {}", error.message, error.remedy)
+}
+
 /// The page has a table of these rows, one for each of `members`.
 pub(super) fn documents(rows: &[OptionRow], members: &Object) {
     let mut table =
