@@ -59,7 +59,11 @@ pub fn requested_key(der: &[u8]) -> Result<P256PublicKey, RequestError> {
     let (rest, request) =
         X509CertificationRequest::from_der(der).map_err(|_| RequestError::Malformed)?;
     let info = &request.certification_request_info;
-    if !rest.is_empty() || info.version != X509Version::V1 {
+    // The last of them: a signature that ends in zero bits could count them as unused.
+    if !rest.is_empty()
+        || info.version != X509Version::V1
+        || request.signature_value.unused_bits != 0
+    {
         return Err(RequestError::Malformed);
     }
     let spki = &info.subject_pki;
