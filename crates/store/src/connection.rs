@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0013_peers.sql"),
     include_str!("schema/0014_handoff_agents.sql"),
     include_str!("schema/0015_trust_domains.sql"),
+    include_str!("schema/0016_runs.sql"),
 ];
 
 /// The newest schema version that this program knows.
