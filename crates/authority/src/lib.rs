@@ -50,6 +50,7 @@ pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
     Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
+    Judged, ShownAutonomy, ShownChange, WaitingSignature, level_in_force,
     Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, Login,
     NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers,
     PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer,

@@ -11,6 +11,7 @@ use bailiwick_core::grant::GrantError;
 use bailiwick_core::ids::{AgentId, InstanceId, PrincipalId, ServerName, ToolId, WorkflowId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::approvers::Barred;
+use bailiwick_policy::autonomy::RaiseError;
 use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::entitlements::Exceeded;
 use bailiwick_policy::expand::ExpandError;
@@ -60,6 +61,9 @@ pub enum Refusal {
     /// Another trust domain's word that is not taken.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// A workflow's autonomy that is not changed so.
+    #[error(transparent)]
+    Raise(#[from] RaiseError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -61,6 +61,7 @@
 pub mod agents;
 pub mod approvals;
 pub mod approvers;
+pub mod autonomy;
 pub mod clients;
 pub mod credentials;
 pub mod delegations;

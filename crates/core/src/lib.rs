@@ -21,6 +21,7 @@ pub mod access;
 pub mod accountable;
 pub mod address;
 pub mod approval;
+pub mod autonomy;
 pub mod constraint;
 pub mod crypto;
 pub mod denial;

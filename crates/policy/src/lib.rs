@@ -19,6 +19,7 @@
 pub mod a2a;
 pub mod api;
 pub mod approvers;
+pub mod autonomy;
 pub mod bundle;
 pub mod call;
 pub mod cases;

@@ -12,6 +12,8 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "autonomy_signatures",
+    "autonomy",
     "run_reviews",
     "run_evidence",
     "run_context",
@@ -47,6 +49,8 @@ pub(crate) const TABLES: &[&str] = &[
 /// Those of them whose rows stand in leaves whole, with their texts sealed
 /// beside them.
 pub(crate) const FROM_LEAVES: &[&str] = &[
+    "autonomy",
+    "autonomy_signatures",
     "resumptions",
     "run_context",
     "run_evidence",
@@ -328,6 +332,13 @@ impl View<'_> {
             | Row::RunEnded { .. }
             | Row::RunProgress { .. }
             | Row::RunReviewed { .. } => self.apply_runs(row, entry, time),
+            Row::Autonomy { autonomy, signed } => {
+                if let Some(signed) = signed {
+                    self.apply_autonomy_signature(signed, entry)?;
+                }
+                self.apply_autonomy(autonomy, entry)
+            }
+            Row::AutonomySigned(signed) => self.apply_autonomy_signature(signed, entry),
             Row::Handshake(h) => self.apply_handshake(h, entry),
             Row::Handoff(h) => self.apply_handoff(h, entry),
             Row::HandoffAnswer { handoff, state, guarantee } => {

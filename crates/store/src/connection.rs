@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0014_handoff_agents.sql"),
     include_str!("schema/0015_trust_domains.sql"),
     include_str!("schema/0016_runs.sql"),
+    include_str!("schema/0019_autonomy.sql"),
 ];
 
 /// The newest schema version that this program knows.

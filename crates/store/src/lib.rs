@@ -23,6 +23,7 @@
 mod apply;
 mod approvals;
 mod audit;
+mod autonomy;
 mod columns;
 mod connection;
 mod error;
@@ -76,7 +77,8 @@ pub use query::{Filter, MAX_RESULTS};
 pub use rebuild::Rebuilt;
 pub use requests::MAX_REQUESTS;
 pub use rows::{
-    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
+    Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Autonomy,
+    AutonomySignature, Candidate, Chain, Change,
     Charge, Charged, Client, ClientHolder, ClientSource, ContextKind, Credential, CredentialKind,
     Delegation, Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder,
     IdentityMode, Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy,

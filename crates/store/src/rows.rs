@@ -38,6 +38,7 @@ macro_rules! text_enum {
 }
 
 mod approvals;
+mod autonomy;
 mod handoffs;
 mod ledger;
 mod people;
@@ -50,6 +51,7 @@ mod subject;
 mod trust_domains;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
+pub use autonomy::{Autonomy, AutonomySignature};
 pub use handoffs::{Handoff, HandoffState, Handshake};
 pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
 pub use people::{
@@ -392,6 +394,16 @@ pub enum Row {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grant: Option<GrantId>,
     },
+    /// A workflow's autonomy was lowered, or somebody's signature raised it.
+    Autonomy {
+        /// How far its agents may act from now on.
+        autonomy: Autonomy,
+        /// The signature with which it was raised.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<AutonomySignature>,
+    },
+    /// Somebody signed that a workflow's autonomy is raised; others must too.
+    AutonomySigned(AutonomySignature),
     /// A definition that nobody accepted, in place of the one before.
     Candidate(Candidate),
     /// An OAuth client, new or changed.
@@ -557,6 +569,8 @@ impl Row {
                 | Self::ApprovalState { .. }
                 | Self::AuthorityRequest(_)
                 | Self::AuthorityRequestState { .. }
+                | Self::Autonomy { .. }
+                | Self::AutonomySigned(_)
                 | Self::Derived(_)
                 | Self::Handoff(_)
                 | Self::HandoffAnswer { .. }

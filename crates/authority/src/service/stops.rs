@@ -2,7 +2,7 @@
 
 use bailiwick_core::approval::Signed;
 use bailiwick_core::crypto::{Digest, base64url};
-use bailiwick_core::ids::{Alias, PrincipalId, StopId};
+use bailiwick_core::ids::{Alias, PrincipalId, StopId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Subjects;
 use bailiwick_core::stop::{Resumption, StopTarget};
@@ -119,6 +119,16 @@ fn may_stop(
         },
     };
     if own { Ok(()) } else { Err(Refusal::NotYoursToStop) }
+}
+
+/// Whether somebody may lower a workflow: whoever may stop it.
+pub(super) fn may_stop_workflow(
+    cx: &Inner,
+    view: &View<'_>,
+    who: &SignedIn,
+    id: &WorkflowId,
+) -> Result<(), Refusal> {
+    may_stop(cx, view, who, &StopTarget::Workflow(id.clone()))
 }
 
 /// Owners who may sign now that something is resumed.

@@ -9,7 +9,8 @@ use crate::webauthn::Assertion;
 const MAX_SIGNED_BYTES: usize = 4096;
 
 /// The `typ` of every statement that is signed with an approver's key.
-const TYPES: [&str; 4] = [super::TYPE, BATCH_TYPE, standing::TYPE, crate::stop::TYPE];
+const TYPES: [&str; 5] =
+    [super::TYPE, BATCH_TYPE, standing::TYPE, crate::stop::TYPE, crate::autonomy::TYPE];
 
 /// A digest that an approver signs, and the form in which a key file does.
 ///

@@ -1,0 +1,455 @@
+//! How far workflows' agents may act without a person: what is in force and why,
+//! lowering, and raising by two signatures.
+
+use bailiwick_core::approval::Signed;
+use bailiwick_core::autonomy::Raise;
+use bailiwick_core::ids::{Alias, EntryId, PrincipalId, RunId, WorkflowId};
+use bailiwick_core::json::{Json, Object};
+use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
+use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
+use bailiwick_policy::checklist::Missing;
+use bailiwick_policy::grades::Level;
+use bailiwick_store::{Autonomy, Store, StoreError, Stored, Tx, View};
+
+use super::approvals::Sayer;
+use super::people::{SignedIn, person};
+use super::signers::{Signer, Signers};
+use super::stops::may_stop_workflow;
+use super::{Authority, Inner};
+use crate::host::Moment;
+use crate::people::roles::Role;
+use crate::refusal::Refusal;
+use crate::rules::autonomy::{self as rules, Signing, check_time, counted_since, standing};
+
+/// Roles whose holders may be the second one to sign.
+const SECONDS: [Role; 3] = [Role::Owner, Role::Operator, Role::Approver];
+
+/// How far a version's agents may act now: what a gateway asks with every call.
+///
+/// # Errors
+/// When it cannot be read: the call is denied.
+pub fn level_in_force(store: &Store, workflow: &Workflow) -> Result<Level, StoreError> {
+    let last = store.read(|view| view.autonomy(&workflow.id))?;
+    let last = last.map(|last| last.row);
+    Ok(in_force(workflow, standing(last.as_ref()).as_ref()))
+}
+
+/// Figures of a workflow's runs against its evaluation targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The figures, as they are signed.
+    pub figures: Json,
+    /// What keeps the targets from being met; none, if they are.
+    pub unmet: Vec<String>,
+}
+
+impl Judged {
+    fn digest(&self) -> bailiwick_core::crypto::Digest {
+        bailiwick_core::crypto::sha256(self.figures.canonical().as_bytes())
+    }
+
+    fn check(&self) -> Result<(), RaiseError> {
+        match self.unmet.first() {
+            None => Ok(()),
+            Some(why) => Err(RaiseError::Targets { why: why.clone() }),
+        }
+    }
+}
+
+/// A change of a workflow's autonomy as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownChange {
+    /// The change.
+    pub change: Stored<Autonomy>,
+    /// Who lowered it or signed last; `None` when nobody did, or once erased.
+    pub principal: Option<PrincipalId>,
+    /// Why, in words; `None` where none were given, or once erased.
+    pub reason: Option<String>,
+}
+
+/// A signature that waits for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingSignature {
+    /// Who; `None` once erased.
+    pub principal: Option<PrincipalId>,
+    /// When.
+    pub signed: Timestamp,
+    /// Until when it counts.
+    pub expires: Timestamp,
+}
+
+/// A workflow's autonomy as people are shown it.
+#[derive(Clone, Debug)]
+pub struct ShownAutonomy {
+    /// The current version.
+    pub workflow: std::sync::Arc<Workflow>,
+    /// What is in force.
+    pub level: Level,
+    /// What the checklist lacks.
+    pub missing: Vec<Missing>,
+    /// The next level, or what keeps it from being raised.
+    pub next: Result<Level, RaiseError>,
+    /// The figures of its runs up to `until`.
+    pub judged: Judged,
+    /// The end of the figures' window: when somebody signed who waits for another,
+    /// else now.
+    pub until: Timestamp,
+    /// Until when what waits for another signature counts.
+    pub expires: Option<Timestamp>,
+    /// Every change, newest first.
+    pub changes: Vec<ShownChange>,
+    /// What people signed that still counts.
+    pub waiting: Vec<WaitingSignature>,
+}
+
+fn raise(
+    workflow: &Workflow,
+    (from, to): (Level, Level),
+    judged: &Judged,
+    (until, expires): (Timestamp, Timestamp),
+) -> Raise {
+    Raise {
+        workflow: workflow.id.clone(),
+        version: workflow.digest(),
+        from: from.as_str().to_owned(),
+        to: to.as_str().to_owned(),
+        figures: judged.digest(),
+        until,
+        expires,
+    }
+}
+
+/// Why the level in force is what it is, in a sentence.
+fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
+    let supports = workflow.supports();
+    match last {
+        _ if level == supports && supports < workflow.level => format!(
+            "the version says `{}`, but its checklist supports `{supports}` at most",
+            workflow.level
+        ),
+        _ if level == workflow.level => "as the version says".to_owned(),
+        None => format!("nothing starts above `{}`", autonomy::FIRST),
+        Some(last) if last.cause == rules::ERROR_BUDGET => {
+            "lowered by itself: more runs failed than the error budget has".to_owned()
+        }
+        Some(last) if last.cause == rules::PERSON => "lowered by a person".to_owned(),
+        Some(_) => "raised for another version, or not further".to_owned(),
+    }
+}
+
+impl ShownAutonomy {
+    /// Why the level in force is what it is, in a sentence.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let last = self.changes.first().map(|shown| &shown.change.row);
+        why(&self.workflow, last, self.level)
+    }
+
+    /// What people would sign to raise it by one level, until `expires` if nobody
+    /// signed yet; none, if it cannot be raised.
+    #[must_use]
+    pub fn raise(&self, expires: Timestamp) -> Option<Raise> {
+        let to = *self.next.as_ref().ok()?;
+        let expires = self.expires.unwrap_or(expires);
+        let times = (self.until, expires);
+        Some(raise(&self.workflow, (self.level, to), &self.judged, times))
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let texts = |list: &[String]| -> Vec<Json> {
+            list.iter().map(|text| text.as_str().into()).collect()
+        };
+        let missing: Vec<Json> = self
+            .missing
+            .iter()
+            .map(|m| {
+                let object = Object::new().with("member", m.member).with("why", m.why);
+                object.with("caps", m.caps.as_str()).into()
+            })
+            .collect();
+        let changes: Vec<Json> = self
+            .changes
+            .iter()
+            .map(|shown| {
+                let c = &shown.change;
+                Object::new()
+                    .with("level", c.level.as_str())
+                    .with("cause", c.cause.as_str())
+                    .with("version", c.version)
+                    .with("changed", c.changed.to_string())
+                    .with("principal", shown.principal.as_ref())
+                    .with("reason", shown.reason.as_deref())
+                    .with("entry", &c.entry)
+                    .into()
+            })
+            .collect();
+        let waiting: Vec<Json> = self
+            .waiting
+            .iter()
+            .map(|w| {
+                Object::new()
+                    .with("principal", w.principal.as_ref())
+                    .with("signed", w.signed.to_string())
+                    .with("expires", w.expires.to_string())
+                    .into()
+            })
+            .collect();
+        let next = match &self.next {
+            Ok(level) => Object::new().with("level", level.as_str()),
+            Err(error) => Object::new().with("code", error.code()).with("why", error.to_string()),
+        };
+        Object::new()
+            .with("workflow", &self.workflow.id)
+            .with("version", self.workflow.digest())
+            .with("level", self.level.as_str())
+            .with("why", self.why())
+            .with("declared", self.workflow.level.as_str())
+            .with("supports", self.workflow.supports().as_str())
+            .with("missing", missing)
+            .with("next", next)
+            .with("figures", self.judged.figures.clone())
+            .with("figures_digest", self.judged.digest())
+            .with("unmet", texts(&self.judged.unmet))
+            .with("until", self.until.seconds())
+            .with("expires", self.expires.map(Timestamp::seconds))
+            .with("changes", changes)
+            .with("waiting", waiting)
+    }
+}
+
+/// The current version of a workflow, and what its last change left.
+fn current(
+    cx: &Inner,
+    view: &View<'_>,
+    id: &WorkflowId,
+) -> Result<(std::sync::Arc<Workflow>, EntryId, Option<Autonomy>), Refusal> {
+    let version = view.workflow(id)?.ok_or_else(|| Refusal::unknown("workflow", id))?;
+    let last = view.autonomy(id)?.map(|last| last.row);
+    Ok((cx.parsed.of(&version)?, version.entry, last))
+}
+
+/// Who wrote the version, as its entry says.
+fn author(view: &View<'_>, published: &EntryId) -> Result<Option<PrincipalId>, Refusal> {
+    let Some(entry) = view.entry_by_id(published)? else { return Ok(None) };
+    let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok();
+    let body = leaf.as_ref().and_then(|leaf| leaf.as_object()?.member("body")?.as_object());
+    let alias = body.and_then(|body| {
+        let by = body.member("author").or_else(|| body.member("session_of"))?;
+        Alias::parse(by.as_str()?).ok()
+    });
+    name(view, alias.as_ref())
+}
+
+fn name(view: &View<'_>, alias: Option<&Alias>) -> Result<Option<PrincipalId>, Refusal> {
+    let Some(alias) = alias else { return Ok(None) };
+    Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
+}
+
+fn has_role(view: &View<'_>, alias: &Alias) -> Result<bool, Refusal> {
+    let roles = view.roles_of(alias)?;
+    Ok(roles.iter().any(|role| SECONDS.iter().any(|second| second.as_str() == role)))
+}
+
+/// In which part somebody signs, as of now.
+fn part_of(
+    view: &View<'_>,
+    workflow: &Workflow,
+    author: Option<&PrincipalId>,
+    alias: &Alias,
+) -> Result<Part, Refusal> {
+    let (_, id) = person(view, alias)?.ok_or(Refusal::PrincipalInactive)?;
+    Ok(part(workflow, author, &id, has_role(view, alias)?)?)
+}
+
+/// Whether somebody else signed this in the other part, whose right and whose
+/// credential hold now.
+fn other_signed(
+    view: &View<'_>,
+    workflow: &Workflow,
+    author: Option<&PrincipalId>,
+    raise: &Raise,
+    (alias, mine): (&Alias, Part),
+    now: Timestamp,
+) -> Result<bool, Refusal> {
+    for signed in view.autonomy_signatures(&workflow.id, &raise.digest())? {
+        let who = &signed.principal;
+        if who == alias || signed.expires <= now || person(view, who)?.is_none() {
+            continue;
+        }
+        let part = match part_of(view, workflow, author, who) {
+            Ok(part) => part,
+            Err(Refusal::Raise(_)) => continue,
+            Err(other) => return Err(other),
+        };
+        let signers = Signers::read(view, who, now)?;
+        if part != mine && signers.credentials.iter().any(|c| c.id == signed.credential) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The change that the entry records, in words.
+fn shown(view: &View<'_>, change: Stored<Autonomy>) -> Result<ShownChange, Refusal> {
+    let entry = view.entry_by_id(&change.entry)?;
+    let leaf = entry.and_then(|entry| Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok());
+    let by = leaf.as_ref().and_then(|leaf| {
+        let body = leaf.as_object()?.member("body")?.as_object()?;
+        Alias::parse(body.member("session_of")?.as_str()?).ok()
+    });
+    let texts = view.read_plaintext(&change.entry)?.unwrap_or_default();
+    let reason = texts.into_iter().find(|(field, _)| field == "reason");
+    Ok(ShownChange {
+        principal: name(view, by.as_ref())?,
+        reason: reason.and_then(|(_, d)| d.value.as_str().map(str::to_owned)),
+        change,
+    })
+}
+
+/// Lowers a workflow's autonomy when this run was one failure too many; with the
+/// transaction that records it, so at once.
+pub(super) fn after_failure(
+    cx: &Inner,
+    tx: &mut Tx<'_>,
+    moment: &Moment<'_>,
+    workflow: &WorkflowId,
+    run: &RunId,
+) -> Result<(), Refusal> {
+    let (version, _, last) = current(cx, tx, workflow)?;
+    let evaluation = version.checklist.evaluation.as_ref();
+    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(()) };
+    let since = counted_since(budget, last.as_ref(), moment.now());
+    let failed = tx.failed_runs(workflow, since)?;
+    let installation = &cx.installation;
+    let plan = rules::spend(moment, installation, &version, last.as_ref(), budget, failed, run)?;
+    cx.write(tx, plan).map(drop)
+}
+
+impl Authority {
+    /// A workflow's autonomy: what is in force, why, and what it takes to raise it.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn autonomy(&self, id: &WorkflowId) -> Result<ShownAutonomy, Refusal> {
+        let (cx, now) = (self.now(), self.0.host.now());
+        self.0.store.read(|view| {
+            let (workflow, _, last) = current(&cx, view, id)?;
+            let standing: Option<Standing> = standing(last.as_ref());
+            let mut changes = Vec::new();
+            for change in view.autonomy_changes(id)? {
+                changes.push(shown(view, change)?);
+            }
+            let level = in_force(&workflow, standing.as_ref());
+            let next = next(&workflow, standing.as_ref());
+            let mut waiting = Vec::new();
+            // What is signed is whole seconds.
+            let mut until = Timestamp::from_seconds(now.seconds());
+            let (mut judged_then, mut expires) = (judged(view, &workflow, until)?, None);
+            for signed in view.autonomy_waiting(id, now)? {
+                // What was signed of other figures, or another version, waits for nobody.
+                let Ok(to) = next else { continue };
+                let then = judged(view, &workflow, signed.until)?;
+                let times = (signed.until, signed.expires);
+                if raise(&workflow, (level, to), &then, times).digest() != signed.statement {
+                    continue;
+                }
+                if expires.is_none() {
+                    (judged_then, until, expires) = (then, signed.until, Some(signed.expires));
+                }
+                waiting.push(WaitingSignature {
+                    principal: name(view, Some(&signed.principal))?,
+                    signed: signed.signed,
+                    expires: signed.expires,
+                });
+            }
+            Ok(ShownAutonomy {
+                level,
+                missing: workflow.checklist.missing(&workflow),
+                next,
+                judged: judged_then,
+                until,
+                expires,
+                changes,
+                waiting,
+                workflow,
+            })
+        })
+    }
+
+    /// Lowers a workflow's autonomy: `None` is whoever has the data dir, others may
+    /// what they may stop.
+    ///
+    /// # Errors
+    /// [`RaiseError::NotLower`], [`RaiseError::Reason`], [`Refusal::NotYoursToStop`].
+    pub fn lower_autonomy(
+        &self,
+        who: Option<&SignedIn>,
+        id: &WorkflowId,
+        to: Level,
+        reason: &str,
+    ) -> Result<Level, Refusal> {
+        let (who, id, reason) = (who.cloned(), id.clone(), reason.to_owned());
+        self.transact(move |cx, tx, moment| {
+            if let Some(who) = &who {
+                may_stop_workflow(cx, tx, who, &id)?;
+            }
+            let (workflow, _, last) = current(cx, tx, &id)?;
+            let by = who.as_ref().map(|who| &who.principal.alias);
+            let (installation, last) = (&cx.installation, last.as_ref());
+            let plan = rules::lower(moment, installation, &workflow, last, to, &reason, by)?;
+            cx.write(tx, plan)
+        })
+    }
+
+    /// Takes somebody's signature over a raise; whether it is raised with it. The
+    /// figures are made again for the window that they name: what is signed must be
+    /// what they are now, and meet the targets.
+    ///
+    /// # Errors
+    /// [`Refusal::Raise`], [`Refusal::Approval`], [`Refusal::Passkey`],
+    /// [`Refusal::PrincipalInactive`].
+    pub fn raise_autonomy(
+        &self,
+        sayer: Sayer,
+        id: &WorkflowId,
+        raise: Raise,
+        signed: Signed,
+    ) -> Result<bool, Refusal> {
+        let id = id.clone();
+        self.transact(move |cx, tx, moment| {
+            let now = moment.now();
+            let signer = Signer::read(cx, tx, sayer, now)?;
+            check_time(&raise, now)?;
+            let (workflow, published, last) = current(cx, tx, &id)?;
+            if raise.workflow != id || raise.version != workflow.digest() {
+                return Err(RaiseError::OtherFigures.into());
+            }
+            let judged = judged(tx, &workflow, raise.until)?;
+            if raise.figures != judged.digest() {
+                return Err(RaiseError::OtherFigures.into());
+            }
+            judged.check()?;
+            let author = author(tx, &published)?;
+            let part = part_of(tx, &workflow, author.as_ref(), signer.alias())?;
+            let grade = raise.verify(&signed, &signer.registered())?;
+            let credential = signer.credential(&signed)?;
+            signer.count(tx, &signed, &raise.digest(), credential, now)?;
+            let mine = (signer.alias(), part);
+            let other = other_signed(tx, &workflow, author.as_ref(), &raise, mine, now)?;
+            let signing = Signing {
+                who: signer.alias(),
+                part,
+                grade,
+                credential: &credential.id,
+                signed: &signed,
+            };
+            let (installation, last) = (&cx.installation, last.as_ref());
+            let plan = rules::sign(moment, installation, &workflow, last, &raise, &signing, other)?;
+            cx.write(tx, plan)
+        })
+    }
+}
