@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 mod a2a;
 mod agents;
 mod approvals;
+mod autonomy;
 mod catalogue;
 mod connecting;
 mod delegations;
@@ -26,6 +27,7 @@ mod workflows;
 pub(crate) use a2a::{A2aAddArgs, A2aVerb};
 pub(crate) use agents::{AgentVerb, InstanceVerb};
 pub(crate) use approvals::{ApprovalsVerb, ApproverKeyVerb, ListArgs};
+pub(crate) use autonomy::AutonomyVerb;
 pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use connecting::PeersArgs;
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
@@ -62,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -229,6 +231,12 @@ pub(crate) enum Verb {
         after_help = "It is signed with your approver key, never with the data dir's own credential, and a new key counts after a day\nor when another owner vouches for it (`bailiwick approvals key new`, `bailiwick approvals vouch`).\n\nExamples:\n  bailiwick resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key"
     )]
     Resume(ResumeArgs),
+    /// How far a workflow's agents may act without a person.
+    #[command(
+        subcommand,
+        after_help = "The least is in force of what the version says, what its checklist supports, and what happened since. More failed\nruns than the error budget has lower it by themselves; it is raised by one level when the figures meet the evaluation\ntargets and two people sign exactly these figures: the workflow's owner, and an owner, operator or approver who did not\nwrite the version.\n\nExamples:\n  bailiwick autonomy show support-tickets\n  bailiwick autonomy lower support-tickets --to manual --reason 'wrong refunds'\n  bailiwick autonomy raise support-tickets --key ana-approver.key"
+    )]
+    Autonomy(AutonomyVerb),
     /// The agents of this trust domain as peers: who met whom, who was turned away.
     #[command(
         after_help = "Examples:\n  bailiwick peers\n  bailiwick --at https://gate.example.com peers --json"

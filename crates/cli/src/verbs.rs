@@ -14,6 +14,7 @@ mod agent;
 mod approvals;
 pub(crate) mod attenuate;
 mod audit;
+mod autonomy;
 mod call;
 mod catalogue;
 mod client;
@@ -76,6 +77,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Requests(verb) => {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
+        Verb::Autonomy(verb) => autonomy::run(&verb, &place()?, out)?,
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
@@ -143,6 +145,7 @@ fn elsewhere_or_here(
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
+        | Verb::Autonomy(_)
         | Verb::Handoff(_)
         | Verb::Peers
         | Verb::Requests(_)

@@ -35,6 +35,7 @@ use crate::{Authority, Login};
 
 mod agents;
 mod approvals;
+mod autonomy;
 mod clients;
 mod grants;
 mod inbox;

@@ -2,7 +2,7 @@
 
 use super::{Access, Route, SIGNED_IN, change, create, read};
 use crate::http::api::{
-    agents, approvals, clients, grants, inbox, login, peers, people, requests, standings, stops,
+    agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests, standings, stops,
 };
 use crate::people::roles::Deed;
 
@@ -411,6 +411,41 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             Access::Deed(Deed::Resume),
             Some("NewResumption"),
             stops::resume,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "autonomy",
+            "/api/v1/workflows/{id}/autonomy",
+            "How far a workflow's agents may act without a person, why, and what raises it.",
+            SIGNED_IN,
+            "Autonomy",
+            autonomy::show,
+        )
+    },
+    Route {
+        answer: (200, Some("AutonomyState")),
+        refusals: &[404],
+        ..change(
+            "lowerAutonomy",
+            "/api/v1/workflows/{id}/autonomy/lower",
+            "Lower it at once, to any level.",
+            SIGNED_IN,
+            Some("LowerAutonomy"),
+            autonomy::lower,
+        )
+    },
+    Route {
+        answer: (200, Some("AutonomyState")),
+        refusals: &[404, 409],
+        ..change(
+            "raiseAutonomy",
+            "/api/v1/workflows/{id}/autonomy/raise",
+            "Sign that it is raised by one level: the owner and somebody else do.",
+            SIGNED_IN,
+            Some("RaiseAutonomy"),
+            autonomy::raise,
         )
     },
     Route {
