@@ -23,6 +23,7 @@
 mod apply;
 mod approvals;
 mod audit;
+mod calls;
 mod columns;
 mod connection;
 mod error;
