@@ -50,11 +50,11 @@ pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
     Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
-    Judged, ShownAutonomy, ShownChange, WaitingSignature, level_in_force,
-    Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, Login,
-    NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers,
-    PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer,
-    ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownSignature, ShownStanding,
-    ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail,
-    relying_party, spoken, standing_voices, suggestion,
+    Judged, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop,
+    Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent,
+    Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer,
+    ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest, ShownResumption,
+    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
+    TokenAnswer, ToolState, Trail, WaitingSignature, level_in_force, relying_party, spoken,
+    standing_voices, suggestion,
 };

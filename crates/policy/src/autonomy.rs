@@ -87,7 +87,9 @@ pub enum RaiseError {
     #[error("the figures are others by now")]
     OtherFigures,
     /// Somebody whose signature does not count.
-    #[error("a raise is signed by the workflow's owner and by somebody else with a role who did not write the version")]
+    #[error(
+        "a raise is signed by the workflow's owner and by somebody else with a role who did not write the version"
+    )]
     Signer,
     /// A signature that counts too long, or no more.
     #[error("a signature counts for {max} seconds at most, and not after its end")]
@@ -137,7 +139,9 @@ impl RaiseError {
                 "let more runs be completed, or mend what fails: `bailiwick workflow autonomy NAME`"
             }
             Self::OtherFigures => "look at them again, and sign what they are now",
-            Self::Signer => "ask the workflow's owner, and an owner, operator or approver who had no part in it",
+            Self::Signer => {
+                "ask the workflow's owner, and an owner, operator or approver who had no part in it"
+            }
             Self::Time { .. } => "sign anew",
             Self::Reason { .. } => "give a reason",
             Self::NotLower { .. } => "nothing: choose a lower level, or sign a raise",

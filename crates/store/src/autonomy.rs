@@ -6,7 +6,7 @@ use bailiwick_core::time::Timestamp;
 use rusqlite::params;
 
 use crate::apply::execute;
-use crate::columns::{Read, Record, digest, maybe_digest, parsed, time};
+use crate::columns::{Read, Record, count, digest, maybe_digest, parsed, time};
 use crate::error::StoreError;
 use crate::rows::{Autonomy, AutonomySignature, Stored};
 use crate::view::View;
@@ -30,8 +30,16 @@ impl Record for Autonomy {
 }
 
 impl Record for AutonomySignature {
-    const COLUMNS: &'static [&'static str] =
-        &["workflow", "statement", "principal", "credential", "grade", "until", "signed", "expires"];
+    const COLUMNS: &'static [&'static str] = &[
+        "workflow",
+        "statement",
+        "principal",
+        "credential",
+        "grade",
+        "until",
+        "signed",
+        "expires",
+    ];
     fn read(row: &rusqlite::Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             workflow: parsed(row, i)?,
@@ -63,6 +71,23 @@ impl View<'_> {
     pub fn autonomy_changes(&self, id: &WorkflowId) -> Result<Vec<Stored<Autonomy>>, StoreError> {
         let from = "autonomy t WHERE org = ?1 AND workflow = ?2 ORDER BY n DESC LIMIT ?3";
         self.records(from, (self.org_text(), id.as_str(), MAX_CHANGES))
+    }
+
+    /// Runs of a workflow that failed since then: abandoned, claimed without being
+    /// complete, or rejected, each counted once.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn failed_runs(&self, id: &WorkflowId, since: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM (
+                       SELECT id FROM runs
+                       WHERE org = ?1 AND workflow = ?2 AND ended >= ?3 AND complete = 0
+                       UNION
+                       SELECT r.id FROM run_reviews v JOIN runs r ON r.org = v.org AND r.id = v.run
+                       WHERE v.org = ?1 AND v.made >= ?3 AND r.workflow = ?2
+                         AND r.review = 'rejected')";
+        let params = (self.org_text(), id.as_str(), since.millis());
+        Ok(self.one(sql, params, |r| count(r, 0))?.unwrap_or(0))
     }
 
     /// What people signed about this statement.

@@ -24,6 +24,7 @@ mod apply;
 mod approvals;
 mod audit;
 mod autonomy;
+mod calls;
 mod columns;
 mod connection;
 mod error;
@@ -78,14 +79,14 @@ pub use rebuild::Rebuilt;
 pub use requests::MAX_REQUESTS;
 pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Autonomy,
-    AutonomySignature, Candidate, Chain, Change,
-    Charge, Charged, Client, ClientHolder, ClientSource, ContextKind, Credential, CredentialKind,
-    Delegation, Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder,
-    IdentityMode, Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy,
-    Principal, RequestState, Resumption, ReviewVerdict, Revocation, Revocations, Row, Run,
-    RunCalls, RunContext, RunEvidence, RunReview, RunSpent, RunState, Said, Spent, Standing,
-    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
-    StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
+    AutonomySignature, Candidate, Chain, Change, Charge, Charged, Client, ClientHolder,
+    ClientSource, ContextKind, Credential, CredentialKind, Delegation, Derived, Entitlements,
+    Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode, Instance, KnownDomain, Notice,
+    OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState, Resumption, ReviewVerdict,
+    Revocation, Revocations, Row, Run, RunCalls, RunContext, RunEvidence, RunReview, RunSpent,
+    RunState, Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status,
+    Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain,
+    UnknownText, Verdict, Workflow,
 };
 pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};

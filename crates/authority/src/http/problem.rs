@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457): errors of our own API.
 
 use bailiwick_core::json::{Json, Object};
+use bailiwick_policy::autonomy::RaiseError;
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;

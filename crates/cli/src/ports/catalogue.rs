@@ -133,7 +133,7 @@ impl Catalogue for StoreCatalogue {
     }
 
     fn autonomy(&self, workflow: &Workflow) -> Result<Level, Unavailable> {
-        Ok(workflow.permitted_level())
+        bailiwick_authority::level_in_force(&self.store, workflow).map_err(unavailable)
     }
 
     fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {

@@ -42,12 +42,7 @@ impl Place {
         }
     }
 
-    fn raise(
-        &self,
-        raise: &Raise,
-        signed: String,
-        key: &PrincipalKey,
-    ) -> Result<Object, CliError> {
+    fn raise(&self, raise: &Raise, signed: String, key: &PrincipalKey) -> Result<Object, CliError> {
         let id = &raise.workflow;
         match self {
             Self::Here(data) => {
@@ -93,11 +88,13 @@ pub(super) fn run(verb: &AutonomyVerb, place: &Place, out: Output) -> Result<(),
         }
         AutonomyVerb::Lower { workflow, to, reason } => {
             let id = WorkflowId::parse(workflow)?;
-            let to = to.parse().map_err(|_| CliError::usage(
-                "level-unknown",
-                "this is no level",
-                "choose `manual`, `supervised` or `bounded`",
-            ))?;
+            let to = to.parse().map_err(|_| {
+                CliError::usage(
+                    "level-unknown",
+                    "this is no level",
+                    "choose `manual`, `supervised` or `bounded`",
+                )
+            })?;
             let done = place.lower(&id, to, reason)?;
             out.result(done, format!("{id} is `{to}` from now on"));
             out.next(&[&format!("bailiwick autonomy show {id}")]);

@@ -28,3 +28,7 @@ CREATE TABLE autonomy_signatures (
     PRIMARY KEY (org, workflow, statement, principal)
 ) STRICT;
 CREATE INDEX autonomy_signatures_expires ON autonomy_signatures (org, workflow, expires);
+
+-- Runs that failed lately, for error budgets.
+CREATE INDEX runs_failed ON runs (org, workflow, ended) WHERE complete = 0;
+CREATE INDEX run_reviews_made ON run_reviews (org, made);

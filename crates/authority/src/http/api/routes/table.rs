@@ -2,7 +2,8 @@
 
 use super::{Access, Route, SIGNED_IN, change, create, read};
 use crate::http::api::{
-    agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests, standings, stops,
+    agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests, standings,
+    stops,
 };
 use crate::people::roles::Deed;
 
