@@ -26,6 +26,7 @@
 
 mod bundles;
 pub mod ceilings;
+pub mod completion;
 pub mod console;
 pub mod federation;
 pub mod feed;

@@ -44,6 +44,7 @@ mod rebuild;
 mod registry;
 mod requests;
 mod rows;
+mod run_facts;
 mod runs;
 mod seal;
 mod standings;
@@ -85,6 +86,7 @@ pub use rows::{
     StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
     StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
 };
+pub use run_facts::{EvidencePlace, LastCall, LastOk};
 pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;
