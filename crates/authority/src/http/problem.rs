@@ -6,6 +6,7 @@ use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
+use crate::rules::runs::RunError;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -75,7 +76,9 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Request(RequestError::Settled { .. })
+            Refusal::Run(RunError::NotReviewer) => 403,
+            Refusal::Run(RunError::NotEnded)
+            | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,

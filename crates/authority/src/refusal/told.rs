@@ -19,6 +19,7 @@ impl Refusal {
             Self::AgentElsewhere { .. } => "agent-elsewhere",
             Self::Federation(e) => e.code(),
             Self::Request(e) => e.code(),
+            Self::Run(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
             Self::StandingTerms(e) => e.code(),
             Self::StandingElsewhere => "standing-elsewhere",
@@ -123,6 +124,7 @@ impl Refusal {
             }
             Self::Federation(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
+            Self::Run(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",
             Self::StandingTerms(e) => e.remedy(),
             Self::StandingElsewhere => "load the waiting call again, and sign terms that cover it",
