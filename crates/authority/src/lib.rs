@@ -26,6 +26,7 @@
 
 mod bundles;
 pub mod ceilings;
+pub mod completion;
 pub mod console;
 pub mod federation;
 pub mod feed;
@@ -50,11 +51,11 @@ pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
     Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
-    Judged, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop,
-    Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent,
-    Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer,
-    ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest, ShownResumption,
-    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
-    TokenAnswer, ToolState, Trail, WaitingSignature, level_in_force, relying_party, spoken,
-    standing_voices, suggestion,
+    Judged, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun,
+    ListedStop, Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
+    PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming,
+    Sayer, ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest, ShownResumption,
+    ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses,
+    Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, WaitingSignature, level_in_force,
+    relying_party, spoken, standing_voices, suggestion,
 };

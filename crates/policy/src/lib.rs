@@ -25,6 +25,7 @@ pub mod call;
 pub mod cases;
 pub mod catalogue;
 pub mod checklist;
+pub mod completion;
 pub mod decide;
 pub mod entitlements;
 pub mod expand;
@@ -35,6 +36,7 @@ pub mod input_schema;
 pub mod limits;
 pub mod mcp_methods;
 pub mod permit;
+pub mod run;
 pub mod step_up;
 pub mod workflow;
 

@@ -46,6 +46,7 @@ mod rebuild;
 mod registry;
 mod requests;
 mod rows;
+mod run_facts;
 mod runs;
 mod seal;
 mod standings;
@@ -88,6 +89,7 @@ pub use rows::{
     Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain,
     UnknownText, Verdict, Workflow,
 };
+pub use run_facts::{EvidencePlace, LastCall, LastOk};
 pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

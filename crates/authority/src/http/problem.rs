@@ -7,6 +7,7 @@ use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
+use crate::rules::runs::RunError;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -76,8 +77,9 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Raise(RaiseError::Signer) => 403,
+            Refusal::Raise(RaiseError::Signer) | Refusal::Run(RunError::NotReviewer) => 403,
             Refusal::Raise(RaiseError::OtherFigures)
+            | Refusal::Run(RunError::NotEnded)
             | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
