@@ -105,16 +105,12 @@ fn recorded(view: &View<'_>, run: &Run) -> Result<Vec<Evidence>, StoreError> {
     Ok(view.evidence_places(&run.id)?.into_iter().filter_map(of).collect())
 }
 
-fn observed(
-    view: &View<'_>,
-    run: &Run,
-    workflow: &Workflow,
-) -> Result<Vec<Evidence>, StoreError> {
+fn observed(view: &View<'_>, run: &Run, workflow: &Workflow) -> Result<Vec<Evidence>, StoreError> {
     let calls = view.last_ok_calls_of_run(&run.id)?;
     let of = |call: &bailiwick_store::LastOk| -> Vec<Evidence> {
-        let shown = workflow.checklist.completion.iter().filter(|criterion| {
-            matches!(&criterion.by, Backing::Tool { tool } if *tool == call.tool)
-        });
+        let shown = workflow.checklist.completion.iter().filter(
+            |criterion| matches!(&criterion.by, Backing::Tool { tool } if *tool == call.tool),
+        );
         shown
             .map(|criterion| Evidence {
                 criterion: criterion.id.clone(),

@@ -165,9 +165,8 @@ impl Completion {
             .criteria
             .iter()
             .map(|(id, finding)| {
-                let mut object = Object::new()
-                    .with("criterion", id.as_str())
-                    .with("finding", finding.as_str());
+                let mut object =
+                    Object::new().with("criterion", id.as_str()).with("finding", finding.as_str());
                 if let Some(grade) = finding.grade() {
                     object.insert("grade", grade);
                 }

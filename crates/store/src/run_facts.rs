@@ -126,7 +126,8 @@ impl View<'_> {
     pub fn last_rollback(&self, run: &RunId) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT max(idx) FROM entries
                    WHERE org = ?1 AND run = ?2 AND kind = 'rollback.started'";
-        let last = self.one(sql, (self.org_text(), run.as_str()), |r| r.get::<_, Option<i64>>(0))?;
+        let last =
+            self.one(sql, (self.org_text(), run.as_str()), |r| r.get::<_, Option<i64>>(0))?;
         Ok(last.flatten().and_then(|last| u64::try_from(last).ok()))
     }
 }

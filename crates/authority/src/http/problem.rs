@@ -4,6 +4,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::checks::CheckError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 
@@ -71,11 +72,13 @@ impl From<&Refusal> for Problem {
             | Refusal::StillActive { .. }
             | Refusal::StopEnded => 409,
             Refusal::NotYours
+            | Refusal::Check(CheckError::NotYours)
             | Refusal::NotYoursToStop
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
             Refusal::Request(RequestError::Settled { .. })
+            | Refusal::Check(CheckError::RunOpen | CheckError::UnderWay | CheckError::TakenUp)
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,

@@ -67,7 +67,9 @@ pub enum CheckError {
         step: String,
     },
     /// Somebody who only reads.
-    #[error("only the workflow's owner, the run's principal, or an owner or operator of this installation does this")]
+    #[error(
+        "only the workflow's owner, the run's principal, or an owner or operator of this installation does this"
+    )]
     NotYours,
 }
 
@@ -182,9 +184,8 @@ pub fn shows(
     receipt: &Receipt<'_>,
     result: &Json,
 ) -> Result<bool, CheckError> {
-    let nothing = |fault| {
-        Err(CheckError::ShowsNothing { criterion: wanted.criterion.to_owned(), fault })
-    };
+    let nothing =
+        |fault| Err(CheckError::ShowsNothing { criterion: wanted.criterion.to_owned(), fault });
     if !receipt.is_ok {
         return nothing(Fault::NotOk);
     }

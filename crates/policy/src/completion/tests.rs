@@ -91,10 +91,7 @@ fn a_stronger_no_outweighs_a_weaker_yes_however_new() {
     let changed = [change("set_status", 5)];
     assert!(!only(&observed(), &evidence, &changed).is_met());
     let again = [evidence[0].clone(), evidence[1].clone(), says(INDEPENDENT, true, 8)];
-    assert_eq!(
-        only(&observed(), &again, &changed),
-        Finding::Met { grade: INDEPENDENT, by: 2 }
-    );
+    assert_eq!(only(&observed(), &again, &changed), Finding::Met { grade: INDEPENDENT, by: 2 });
 }
 
 #[test]
@@ -121,10 +118,13 @@ fn one_open_criterion_leaves_the_run_incomplete_and_is_named() {
     second.id = "read-back".to_owned();
     let completion = derive(&[observed(), second], &writes(), &[says(OBSERVED, true, 2)], &[]);
     assert!(!completion.is_complete());
-    assert_eq!(completion.reasons(), [
-        "`done` is met: the ledger has the outcome of the call",
-        "`read-back` is open: nothing speaks for it",
-    ]);
+    assert_eq!(
+        completion.reasons(),
+        [
+            "`done` is met: the ledger has the outcome of the call",
+            "`read-back` is open: nothing speaks for it",
+        ]
+    );
     assert_eq!(
         completion.to_json().canonical(),
         r#"{"complete":false,"criteria":[{"criterion":"done","finding":"met","grade":"observed"},{"criterion":"read-back","finding":"missing"}]}"#
@@ -150,8 +150,9 @@ fn oracle(criterion: &Criterion, evidence: &[Evidence], changes: &[Change]) -> b
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let grades = prop::sample::select(EvidenceGrade::ALL.to_vec());
     (grades, any::<bool>(), 0..12u64, prop::sample::select(vec!["done", "other"])).prop_map(
-        |(grade, holds, at, criterion)| {
-            Evidence { criterion: criterion.to_owned(), ..says(grade, holds, at) }
+        |(grade, holds, at, criterion)| Evidence {
+            criterion: criterion.to_owned(),
+            ..says(grade, holds, at)
         },
     )
 }
