@@ -49,13 +49,15 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    AccountBegun, ApproverHours, Asking, Authority, Catalogued, CheckTaken, Checked, ConsentError,
-    DelegationRef, Denying, Due, DueCheck, Ended, Erased, Erasure, Fatigue, Flow, Granter,
-    InboxPage, InboxQuery, Invited, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff,
-    ListedRequest, ListedStop, Login, NamedResult, NewCredential, Origin, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey,
-    Recovered, Removed, RequestAnswer, Resuming, RunChecks, Sayer, ShownApproval, ShownHandoff,
-    ShownRequest, ShownResumption, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses,
-    Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow, UndoState,
-    relying_party, spoken, standing_voices, suggestion,
+    AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
+    Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
+    Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun,
+    ListedStop, Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
+    PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming,
+    Sayer, ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownReview, ShownRun,
+    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
+    TokenAnswer, ToolState, Trail, relying_party, spoken, standing_voices, suggestion,
+};
+pub use service::{
+    CheckTaken, Checked, DueCheck, NamedResult, RunChecks, Undo, UndoHow, UndoState,
 };

@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 use crate::rules::checks::CheckError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
+use crate::rules::runs::RunError;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -77,8 +78,10 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Request(RequestError::Settled { .. })
+            Refusal::Run(RunError::NotReviewer) => 403,
+            Refusal::Run(RunError::NotEnded)
             | Refusal::Check(CheckError::RunOpen | CheckError::UnderWay | CheckError::TakenUp)
+            | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,
