@@ -59,3 +59,6 @@ pub use service::{
     Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, WaitingSignature, level_in_force,
     relying_party, spoken, standing_voices, suggestion,
 };
+pub use service::{
+    CheckTaken, Checked, DueCheck, NamedResult, RunChecks, Undo, UndoHow, UndoState,
+};

@@ -30,6 +30,7 @@ mod approvals;
 mod approver_keys;
 mod autonomy;
 mod catalogue;
+mod checks;
 mod clients;
 mod consent;
 mod definitions;
@@ -54,6 +55,7 @@ mod provider_logins;
 mod registry;
 mod requests;
 mod revocations;
+mod rollbacks;
 mod runs;
 mod signers;
 mod standings;
@@ -69,6 +71,7 @@ pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
 pub use approver_keys::OwnApproverKey;
 pub use autonomy::{Judged, ShownAutonomy, ShownChange, WaitingSignature, level_in_force};
+pub use checks::{CheckTaken, Checked, DueCheck, NamedResult, RunChecks};
 pub use consent::{Asking, ConsentError, Origin};
 pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
@@ -86,6 +89,7 @@ pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
+pub use rollbacks::{Undo, UndoHow, UndoState};
 pub use runs::{ListedRun, ShownReview, ShownRun};
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
@@ -295,6 +299,7 @@ impl Inner {
         if tx.log_size()? == 0 && !begins {
             return Err(Refusal::NotInitialised);
         }
+        let failed = autonomy::failed(&plan.steps);
         for step in plan.steps {
             let (maker, key) = (&self.maker, &*self.keys.maker);
             match (&step.row, step.erases.as_slice()) {
@@ -302,6 +307,9 @@ impl Inner {
                 (None, []) => tx.append(maker, key, step.event)?,
                 (None, erases) => tx.erase(maker, key, step.event, erases)?,
             };
+        }
+        for run in failed {
+            autonomy::after_failure(self, tx, &run)?;
         }
         Ok(plan.outcome)
     }
