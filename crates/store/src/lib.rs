@@ -35,6 +35,7 @@ mod inbox;
 mod ledger;
 mod lineage;
 mod lives;
+mod metrics;
 mod notes;
 mod peers;
 mod pending;
@@ -70,6 +71,10 @@ pub use inbox::{ApprovalFilter, Place as ApprovalPlace, Visible};
 pub use ledger::{CheckpointSigner, LedgerFiles, Sequenced};
 pub use lineage::HandoffCursor;
 pub use lives::LIVES;
+pub use metrics::{
+    ApproverLoad, Blocked, CostFigures, HistogramRow, IterationFigures, Latency, MetricFilter,
+    RefusedPeers, RunOutcomes, Spread, UsedScope,
+};
 pub use notes::{Left, Note, Notes};
 pub use peers::{PEER_TASK_SECONDS, PeerSeen, PeerTask};
 pub use pending::Pending;
