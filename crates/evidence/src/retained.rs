@@ -5,6 +5,7 @@
 //! for everybody else there is [`verify`](crate::verify::verify).
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Reason, Stage};
@@ -15,7 +16,7 @@ use bailiwick_core::ledger::Disclosure;
 use bailiwick_policy::call::Call;
 use bailiwick_policy::catalogue::{Personal, Rating};
 use bailiwick_policy::decide::Upstream;
-use bailiwick_policy::grades::{Consent, Level};
+use bailiwick_policy::grades::{Consent, Level, RunState, Runs, Source};
 
 /// Why a decision cannot be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -103,6 +104,7 @@ fn read<'k>(
     rating.data = data(catalogue)?;
     let policy = inputs.member("policy")?.as_object()?;
     let grade = |name| policy.member(name).and_then(Json::as_str);
+    let asked = of_checklist(policy)?;
     let signed = policy.member("grant_signed")?.as_bool()?;
     let action = kept("action")?.as_object()?;
     let bundle = body.member("policy").and_then(|p| p.as_object()?.member("bundle")?.as_str());
@@ -115,6 +117,9 @@ fn read<'k>(
             tool: ToolId::parse(text("tool")?).ok()?,
             rating,
             level,
+            source: asked.source,
+            runs: asked.runs,
+            run: asked.run,
             assurance: Assurance::parse(grade("assurance")?)?,
             guarantee: Guarantee::parse(grade("guarantee")?)?,
             isolation: Isolation::recorded(policy.member("isolation"))?,
@@ -134,7 +139,29 @@ fn read<'k>(
     })
 }
 
-/// The rating, without its data classes, and the level.
+/// What the rules about data sources and runs looked at.
+pub(crate) struct OfChecklist {
+    pub(crate) source: Option<Source>,
+    pub(crate) runs: Runs,
+    pub(crate) run: RunState,
+}
+
+/// Reads it from the retained `policy`; what is absent was not asked for.
+pub(crate) fn of_checklist(policy: &Object) -> Option<OfChecklist> {
+    fn grade<G: FromStr>(policy: &Object, name: &str) -> Option<Option<G>> {
+        match policy.member(name) {
+            None => Some(None),
+            Some(word) => word.as_str()?.parse().ok().map(Some),
+        }
+    }
+    Some(OfChecklist {
+        source: grade(policy, "source")?,
+        runs: grade(policy, "runs")?.unwrap_or_default(),
+        run: grade(policy, "run")?.unwrap_or(RunState::None),
+    })
+}
+
+/// The rating, without its data classes, and the level in force.
 pub(crate) fn rated(catalogue: &Object) -> Option<(Rating, Level)> {
     let text = |name| catalogue.member(name).and_then(Json::as_str);
     let timeout_seconds = match catalogue.member("timeout_seconds") {

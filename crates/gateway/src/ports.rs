@@ -15,6 +15,7 @@ use bailiwick_policy::a2a::card::{Accepted, CARD};
 use bailiwick_policy::api::Operation;
 use bailiwick_policy::approvers::Unsettled;
 use bailiwick_policy::catalogue::Definition;
+use bailiwick_policy::grades::Level;
 pub use bailiwick_policy::grades::UpstreamIdentity;
 use bailiwick_policy::{Policies, Workflow};
 use futures_util::future::BoxFuture;
@@ -405,6 +406,13 @@ pub trait Catalogue: Send + Sync {
     /// # Errors
     /// When it cannot be read: the call is denied.
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable>;
+
+    /// The level in force for calls under `workflow`: what it states, as far as
+    /// its checklist and its record carry it.
+    ///
+    /// # Errors
+    /// When it cannot be read: the call is denied.
+    fn autonomy(&self, workflow: &Workflow) -> Result<Level, Unavailable>;
 
     /// A tool server.
     ///

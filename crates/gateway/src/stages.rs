@@ -57,18 +57,18 @@
 //! ```
 //! use bailiwick_core::aat::verify::Verified;
 //! use bailiwick_core::accountable::Accountable;
-//! use bailiwick_policy::permit::{Ruling, rule};
+//! use bailiwick_policy::permit::{Circumstances, Ruling, rule};
 //! use bailiwick_policy::{Policies, Workflow};
-//! fn ruled(verified: Verified<Accountable>, workflow: &Workflow) -> Ruling {
-//!     rule(verified, workflow, &Policies::default(), None)
+//! fn ruled(verified: Verified<Accountable>, workflow: &Workflow, c: Circumstances) -> Ruling {
+//!     rule(verified, workflow, &Policies::default(), c)
 //! }
 //! ```
 //! ```compile_fail,E0308
 //! use bailiwick_core::aat::verify::{Core, Verified};
-//! use bailiwick_policy::permit::{Ruling, rule};
+//! use bailiwick_policy::permit::{Circumstances, Ruling, rule};
 //! use bailiwick_policy::{Policies, Workflow};
-//! fn shortcut(verified: Verified<Core>, workflow: &Workflow) -> Ruling {
-//!     rule(verified, workflow, &Policies::default(), None)
+//! fn shortcut(verified: Verified<Core>, workflow: &Workflow, c: Circumstances) -> Ruling {
+//!     rule(verified, workflow, &Policies::default(), c)
 //! }
 //! ```
 //!

@@ -4,7 +4,7 @@
 use bailiwick_core::denial::Reason;
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream};
-use bailiwick_policy::grades::Consent;
+use bailiwick_policy::grades::{Consent, RunState, Source};
 use bailiwick_policy::step_up::shorthand_for;
 
 use crate::gateway::Inner;
@@ -46,11 +46,17 @@ pub(crate) fn needed(
     let workflow = gateway.ports.catalogue.workflow(&authority.workflow_digest).ok()??;
     let (tool, arguments) = (&request.call.tool, &request.call.arguments);
     let scope = shorthand_for(&workflow, tool, arguments)?;
+    let in_force = gateway.ports.catalogue.autonomy(&workflow).ok()?;
+    let rating = workflow.catalogue.rating(tool);
     let input = PolicyInput {
         agent: &authority.agent,
         tool,
-        rating: workflow.catalogue.rating(tool),
-        level: workflow.level,
+        rating,
+        level: workflow.permitted_level().min(in_force),
+        source: Source::of(workflow.checklist.data_sources.as_ref(), tool, rating?),
+        runs: workflow.checklist.runs,
+        // A run that is not open yet is begun, not consented to.
+        run: RunState::Open,
         assurance: request.presentation.assurance(),
         // The best that a person's new consent could bring.
         guarantee: Guarantee::Attested,

@@ -7,7 +7,7 @@ use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
 use crate::decide::{CallFacts, PolicyInput, Upstream};
-use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
+use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level, RunState, Runs, Source};
 use crate::workflow::{Problem, read_call};
 
 /// What a [`PolicyInput`] borrows, owned.
@@ -19,8 +19,14 @@ pub struct Call {
     pub tool: ToolId,
     /// Our rating of it.
     pub rating: Rating,
-    /// The workflow's level.
+    /// The workflow's level in force.
     pub level: Level,
+    /// Whether the workflow lists what the call reads from; none without a list.
+    pub source: Option<Source>,
+    /// Whether the workflow's calls must belong to a run.
+    pub runs: Runs,
+    /// Whether this one does.
+    pub run: RunState,
     /// What possession was proved.
     pub assurance: Assurance,
     /// The guarantee of the chain's weakest hop.
@@ -64,6 +70,9 @@ impl Call {
             tool: &self.tool,
             rating: Some(&self.rating),
             level: self.level,
+            source: self.source,
+            runs: self.runs,
+            run: self.run,
             assurance: self.assurance,
             guarantee: self.guarantee,
             isolation: self.isolation,

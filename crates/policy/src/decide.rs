@@ -17,7 +17,8 @@ use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::{Personal, Rating};
 use crate::grades::{
-    Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk, UpstreamIdentity,
+    Assurance, Consent, Effect, Guarantee, Isolation, Level, Risk, RunState, Runs, Source,
+    UpstreamIdentity,
 };
 
 /// Everything that policy looks at.
@@ -29,8 +30,16 @@ pub struct PolicyInput<'a> {
     pub tool: &'a ToolId,
     /// Our rating of it; none, if the workflow does not catalogue it.
     pub rating: Option<&'a Rating>,
-    /// The workflow's level.
+    /// The workflow's level in force: what it states, as far as its checklist and
+    /// its record carry it.
     pub level: Level,
+    /// Whether the workflow lists what the call reads from; none, if it has no
+    /// list of data sources.
+    pub source: Option<Source>,
+    /// Whether the workflow's calls must belong to a run.
+    pub runs: Runs,
+    /// Whether this one does.
+    pub run: RunState,
     /// What possession was proved for this call.
     pub assurance: Assurance,
     /// The guarantee of the chain's weakest hop.
@@ -180,6 +189,10 @@ rules! {
         "an action of critical risk needs every hop of the chain to be known by more than an enrolled key";
     AttestedGrant = "attested-grant", "attested-grant-capped",
         "a grant without the principal's own signature reaches low risk only";
+    UndeclaredSource = "undeclared-source", "source-undeclared",
+        "a read from a tool server, or of a class of data, that the workflow's data sources do not list is never made";
+    OutsideRun = "outside-run", "run-required",
+        "a workflow that requires runs has no call outside of an open run of its task";
     CriticalRisk = "critical-risk", "approval-required",
         "an action of critical risk needs a person's approval at every level";
     UnisolatedEffect = "unisolated-effect", "approval-required",
@@ -318,6 +331,10 @@ impl Rule {
                 deny(risk == Risk::Critical && input.guarantee < Guarantee::Jwt)
             }
             Self::AttestedGrant => deny(input.consent < Consent::Signed && risk > Risk::Low),
+            Self::UndeclaredSource => {
+                deny(effect == Effect::Read && input.source == Some(Source::Undeclared))
+            }
+            Self::OutsideRun => deny(input.runs == Runs::Required && input.run == RunState::None),
             Self::CriticalRisk => ask(risk == Risk::Critical),
             Self::UnisolatedEffect => ask(input.isolation == Isolation::None
                 && effect == Effect::Write

@@ -119,6 +119,82 @@ grade!(
         Signed = "signed",
     }
 );
+grade!(
+    /// How much a piece of evidence for a completion criterion is worth.
+    EvidenceGrade, "`self_report`, `self_check`, `observed`, `independent`, `human`" {
+        /// The agent says so.
+        SelfReport = "self_report",
+        /// The agent says that it checked.
+        SelfCheck = "self_check",
+        /// The ledger has the outcome of a call that did it.
+        Observed = "observed",
+        /// Somebody else looked: a read through the gateway on the owner's
+        /// authority, or a check of the server's configuration.
+        Independent = "independent",
+        /// A person looked.
+        Human = "human",
+    }
+);
+grade!(
+    /// Whether a workflow's calls must belong to a run.
+    Runs, "`optional`, `required`" {
+        /// A call may stand alone.
+        Optional = "optional",
+        /// A call outside of an open run is denied.
+        Required = "required",
+    }
+);
+grade!(
+    /// Whether a call belongs to a run.
+    RunState, "`none`, `open`" {
+        /// To none that is open.
+        None = "none",
+        /// To an open run of its task.
+        Open = "open",
+    }
+);
+grade!(
+    /// Whether a workflow lists what a call reads from. It is asked only of a
+    /// workflow that lists its data sources.
+    Source, "`undeclared`, `declared`" {
+        /// The tool server, or a class of its data, is not on the list.
+        Undeclared = "undeclared",
+        /// Both are.
+        Declared = "declared",
+    }
+);
+grade!(
+    /// What is measured of a workflow's runs.
+    Measure, "`task_success_rate`, `human_correction_rate`, `escalation_rate`, `blocked_call_rate`, `iterations_per_task`, `cost_per_success`" {
+        /// Completed and accepted runs, of those that ended.
+        TaskSuccessRate = "task_success_rate",
+        /// Runs that a person corrected or rejected, of those that ended.
+        HumanCorrectionRate = "human_correction_rate",
+        /// Runs in which a call waited for a person, of those that ended.
+        EscalationRate = "escalation_rate",
+        /// Denied calls, of all.
+        BlockedCallRate = "blocked_call_rate",
+        /// Iterations of a completed task, on average.
+        IterationsPerTask = "iterations_per_task",
+        /// What a successful run cost, in the currency of the installation, on
+        /// average.
+        CostPerSuccess = "cost_per_success",
+    }
+);
+
+impl Measure {
+    /// Whether more of it is better, so that a target is a least value.
+    #[must_use]
+    pub const fn more_is_better(self) -> bool {
+        matches!(self, Self::TaskSuccessRate)
+    }
+
+    /// Whether it is a share of something, from 0 to 1.
+    #[must_use]
+    pub const fn is_rate(self) -> bool {
+        !matches!(self, Self::IterationsPerTask | Self::CostPerSuccess)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -143,5 +219,9 @@ mod tests {
         assert!(Assurance::None < Assurance::Token && Assurance::Request < Assurance::Arguments);
         assert!(Guarantee::Key < Guarantee::Jwt && Guarantee::Mtls < Guarantee::Attested);
         assert!(Consent::Attested < Consent::Signed);
+        assert!(EvidenceGrade::SelfReport < EvidenceGrade::SelfCheck);
+        assert!(EvidenceGrade::SelfCheck < EvidenceGrade::Observed);
+        assert!(EvidenceGrade::Observed < EvidenceGrade::Independent);
+        assert!(EvidenceGrade::Independent < EvidenceGrade::Human);
     }
 }

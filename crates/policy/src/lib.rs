@@ -23,6 +23,7 @@ pub mod bundle;
 pub mod call;
 pub mod cases;
 pub mod catalogue;
+pub mod checklist;
 pub mod decide;
 pub mod entitlements;
 pub mod expand;

@@ -32,6 +32,36 @@ pub const MAX_PARAMETER_CHARS: usize = 128;
 pub const MAX_BUDGET_MEMBERS: usize = 16;
 /// The largest ceiling of a budget's member: an exact double.
 pub const MAX_BUDGET: u64 = 1_000_000_000_000_000;
+/// Completion criteria of one workflow: a person reads them all.
+pub const MAX_CRITERIA: usize = 32;
+/// Steps of one rollback plan.
+pub const MAX_ROLLBACK_STEPS: usize = 32;
+/// Entries of each list of data sources.
+pub const MAX_SOURCES: usize = 64;
+/// Expectations of one tool's answer.
+pub const MAX_EXPECTATIONS: usize = 16;
+/// Ways to be a reviewer.
+pub const MAX_REVIEWERS: usize = 16;
+/// Characters of a criterion's or a step's id: it stands in entries.
+pub const MAX_CHECKLIST_ID_CHARS: usize = 64;
+/// Bytes of the arguments of a check or a rollback step, as canonical JSON.
+pub const MAX_CHECK_ARGUMENT_BYTES: usize = 4 * 1024;
+/// Bytes of a JSON pointer.
+pub const MAX_POINTER_BYTES: usize = 256;
+/// Every how many runs a review may be due at the rarest.
+pub const MAX_REVIEW_EVERY: u64 = 1_000;
+/// Days over which targets may be measured: a year.
+pub const MAX_EVALUATION_DAYS: u64 = 366;
+/// Runs that an evaluation may ask for.
+pub const MAX_EVALUATION_RUNS: u64 = 1_000_000;
+/// Percent of confidence that an evaluation may ask for, from and to.
+pub const CONFIDENCE_PERCENT: (u64, u64) = (80, 99);
+/// Failed runs that an error budget may allow.
+pub const MAX_FAILED_RUNS: u64 = 1_000_000;
+/// Hours of the longest window of an error budget: a year.
+pub const MAX_ERROR_WINDOW_HOURS: u64 = 8_784;
+/// The largest bound on a measure, in millionths: a billion.
+pub const MAX_BOUND: u64 = 1_000_000_000_000_000;
 /// Flags reported for one tool definition.
 pub const MAX_FLAGS: usize = 32;
 /// Files of one bundle of policies.

@@ -21,7 +21,7 @@ use bailiwick_core::ids::ToolId;
 use crate::approvers::{Approved, StandingApproved};
 use crate::catalogue::Rating;
 use crate::decide::{CallFacts, Finding, PolicyDecision, PolicyInput, Upstream};
-use crate::grades::{Consent, Level, UpstreamIdentity};
+use crate::grades::{Consent, Level, RunState, Source, UpstreamIdentity};
 use crate::in_force::{Heard, Policies};
 use crate::workflow::Workflow;
 
@@ -49,7 +49,7 @@ impl Case {
         &self.rating
     }
 
-    /// The workflow's level.
+    /// The level in force.
     #[must_use]
     pub const fn level(&self) -> Level {
         self.level
@@ -200,21 +200,40 @@ pub enum Ruling {
     Refuse(Refusal),
 }
 
+/// What the gateway knows of a call besides its chain and its workflow.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// By whose account the tool server will know it; `None`, if it is shown no
+    /// credential.
+    pub identity: Option<UpstreamIdentity>,
+    /// The level that the workflow's record leaves it. It lowers what the
+    /// checklist carries and never raises it.
+    pub in_force: Level,
+    /// Whether it belongs to an open run of its task.
+    pub run: RunState,
+}
+
+impl Circumstances {
+    /// The level in force for calls under `workflow`.
+    #[must_use]
+    pub fn level(&self, workflow: &Workflow) -> Level {
+        workflow.permitted_level().min(self.in_force)
+    }
+}
+
 /// Decides about a verified call under `workflow`, whose digest must be the
-/// one that the chain names: the caller looked it up by that digest. `identity`
-/// says by whose account the tool server will know the call; `None`, if it is
-/// shown no credential.
+/// one that the chain names: the caller looked it up by that digest.
 #[must_use]
 pub fn rule(
     verified: Verified<Accountable>,
     workflow: &Workflow,
     policies: &Policies,
-    identity: Option<UpstreamIdentity>,
+    circumstances: Circumstances,
 ) -> Ruling {
     let assurance = verified.assurance();
-    match weigh(&verified, workflow, policies, identity) {
+    match weigh(&verified, workflow, policies, circumstances) {
         Ok((rating, decision, heard)) => {
-            let (rating, level) = (rating.clone(), workflow.level);
+            let (rating, level) = (rating.clone(), circumstances.level(workflow));
             let case = |verified, finding, heard| Case {
                 verified,
                 rating,
@@ -248,7 +267,7 @@ fn weigh<'w>(
     verified: &Verified<Accountable>,
     workflow: &'w Workflow,
     policies: &Policies,
-    identity: Option<UpstreamIdentity>,
+    circumstances: Circumstances,
 ) -> Result<(&'w Rating, PolicyDecision, Heard), Denial> {
     let facts = verified.facts();
     let uncatalogued = || Denial::new(Reason::ToolNotCatalogued).about(verified.tool());
@@ -267,12 +286,15 @@ fn weigh<'w>(
         agent: &caller.agent,
         tool: &tool,
         rating: Some(rating),
-        level: workflow.level,
+        level: circumstances.level(workflow),
+        source: Source::of(workflow.checklist.data_sources.as_ref(), &tool, rating),
+        runs: workflow.checklist.runs,
+        run: circumstances.run,
         assurance: verified.assurance(),
         guarantee: facts.guarantee,
         isolation: facts.isolation,
         consent: if facts.grant_signed { Consent::Signed } else { Consent::Attested },
-        upstream: Upstream::of(identity, rating, rules),
+        upstream: Upstream::of(circumstances.identity, rating, rules),
         call: CallFacts::new(facts, verified.arguments(), verified.now()),
     };
     let (decision, heard) = policies.decide(&input);

@@ -5,9 +5,9 @@
 //! ([`Problem`]), and named by the digest of what it says
 //! ([`Workflow::digest`]): comments, order and formatting do not matter.
 //!
-//! Deliberately absent yet: data sources, completion criteria, review path,
-//! rollback plan and evaluation targets. Their members are refused, so that
-//! nobody believes in a checklist that is not enforced.
+//! What is left out of its [`Checklist`] costs autonomy: the level that a
+//! workflow states is in force only as far as its checklist carries it
+//! ([`Workflow::permitted_level`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,7 @@ use bailiwick_core::json::{Json, Object};
 
 use crate::approvers::Approvals;
 use crate::catalogue::Catalogue;
+use crate::checklist::{Checklist, Missing};
 use crate::grades::Level;
 
 mod problem;
@@ -87,6 +88,8 @@ pub struct Workflow {
     pub catalogue: Catalogue,
     /// What short scope texts stand for, ordered by their text.
     pub shorthands: Vec<Shorthand>,
+    /// Data sources, completion, review, rollback, evaluation and runs.
+    pub checklist: Checklist,
     /// The version's name; a version never changes.
     digest: Digest,
 }
@@ -164,6 +167,7 @@ impl Workflow {
         if let Some(approvals) = &self.approvals {
             object.insert("approvals", approvals.to_json());
         }
+        self.checklist.insert_into(&mut object);
         object.into()
     }
 
@@ -177,6 +181,26 @@ impl Workflow {
     #[must_use]
     pub fn approvals(&self) -> Approvals {
         self.approvals.clone().unwrap_or_default()
+    }
+
+    /// What the checklist lacks, and how far that caps the level.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Missing> {
+        self.checklist.missing(self)
+    }
+
+    /// The highest level that the checklist carries.
+    #[must_use]
+    pub fn supports(&self) -> Level {
+        let caps = self.missing().into_iter().map(|missing| missing.caps);
+        caps.min().unwrap_or(Level::Autonomous)
+    }
+
+    /// The level that may be in force: what the workflow states, as far as its
+    /// checklist carries it.
+    #[must_use]
+    pub fn permitted_level(&self) -> Level {
+        self.level.min(self.supports())
     }
 
     /// The canonical form (RFC 8785) of [`Workflow::to_json`].

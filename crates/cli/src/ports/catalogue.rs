@@ -14,6 +14,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{Catalogue, Pin, PinMismatch, ToolServer, UpstreamIdentity};
 use bailiwick_policy::catalogue::Definition;
+use bailiwick_policy::grades::Level;
 use bailiwick_policy::{Policies, Workflow};
 use bailiwick_store::{
     Candidate, IdentityMode, PinStatus, Row, Status, Store, StoreError, Subject,
@@ -129,6 +130,10 @@ impl Catalogue for StoreCatalogue {
         }
         known.insert(*digest, Arc::clone(&workflow));
         Ok(Some(workflow))
+    }
+
+    fn autonomy(&self, workflow: &Workflow) -> Result<Level, Unavailable> {
+        Ok(workflow.permitted_level())
     }
 
     fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {

@@ -4,7 +4,7 @@
 
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
-use bailiwick_core::json::Json;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream, decide};
 use bailiwick_policy::grades::{Consent, Isolation};
 use bailiwick_policy::{Bundle, Policies};
@@ -12,7 +12,7 @@ use bailiwick_policy::{Bundle, Policies};
 use super::delegation::{Presented, Redone};
 use super::{Case, agree};
 use crate::check::{Check, Failure, ensure};
-use crate::retained::{data, rated};
+use crate::retained::{data, of_checklist, rated};
 
 const CHECK: Check = Check::Decision;
 
@@ -84,12 +84,17 @@ pub(super) fn asked(
         None => None,
         Some(text) => Some(text.as_str().and_then(|t| t.parse().ok()).ok_or_else(malformed)?),
     };
+    // So is what the workflow says of sources and runs.
+    let asked = of_checklist(policy.unwrap_or(&Object::new())).ok_or_else(malformed)?;
     let rules = redone.chain.scope().and_then(|scope| scope.rules(&presented.tool));
     let input = PolicyInput {
         agent: &caller.agent,
         tool: &tool,
         rating: Some(&rating),
         level,
+        source: asked.source,
+        runs: asked.runs,
+        run: asked.run,
         assurance: presented.form.assurance(),
         guarantee: redone.guarantee,
         isolation: redone.hops.iter().map(|h| h.isolation).min().unwrap_or(Isolation::None),

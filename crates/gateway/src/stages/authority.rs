@@ -15,8 +15,9 @@ use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
-use bailiwick_policy::grades::Risk;
+use bailiwick_policy::grades::{Level, Risk, RunState};
 use bailiwick_policy::mcp_methods::{CallForm, Era, INPUT_ARGUMENT, Treatment};
+use bailiwick_policy::permit::Circumstances;
 
 use super::Stopped;
 use super::boundary::{CallRequest, Enforcement, Speech};
@@ -53,6 +54,10 @@ pub(crate) struct Covering {
 pub(crate) struct Ground {
     pub(crate) workflow: Arc<Workflow>,
     pub(crate) rating: Rating,
+    /// The level that the workflow's record leaves it now.
+    pub(crate) in_force: Level,
+    /// Whether the call belongs to an open run of its task.
+    pub(crate) run: RunState,
     /// Reading a resource has none, nor has a call that was stopped before its
     /// pin was found.
     pub(crate) pin: Option<Digest>,
@@ -89,7 +94,19 @@ fn ground(
         .rating(tool)
         .cloned()
         .ok_or_else(|| Denial::new(Reason::ToolNotCatalogued).about(tool.as_str()))?;
-    Ok(Ground { workflow, rating, pin: None, identity: None })
+    let in_force = match gateway.ports.catalogue.autonomy(&workflow) {
+        Ok(level) => level,
+        Err(Unavailable) => return Err(Denial::new(Reason::StateUnavailable)),
+    };
+    // No call belongs to a run yet: workflows that require one have none.
+    Ok(Ground { workflow, rating, in_force, run: RunState::None, pin: None, identity: None })
+}
+
+impl Ground {
+    /// What policy is told besides the chain and the workflow.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        Circumstances { identity: self.identity, in_force: self.in_force, run: self.run }
+    }
 }
 
 type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>, Option<Allowance>);

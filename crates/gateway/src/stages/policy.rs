@@ -35,7 +35,8 @@ pub(crate) fn judge(gateway: &Inner, covered: Covered) -> Result<Judged, Stopped
             return Err(Stopped::known(denial, verified).on(call.ground));
         }
     };
-    let word = match rule(verified, &call.ground.workflow, &policies, call.ground.identity) {
+    let circumstances = call.ground.circumstances();
+    let word = match rule(verified, &call.ground.workflow, &policies, circumstances) {
         Ruling::Permit(permit) => Word::Permit(permit),
         Ruling::Ask(ask) => Word::Ask(ask),
         Ruling::Refuse(refusal) => {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bailiwick_core::accountable::Unavailable;
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::ServerName;
+use bailiwick_policy::grades::Level;
 use bailiwick_policy::{Bundle, Policies, Workflow};
 
 use super::lock;
@@ -17,6 +18,8 @@ struct Shelves {
     workflows: HashMap<Digest, Arc<Workflow>>,
     servers: HashMap<ServerName, Arc<ToolServer>>,
     mismatches: Vec<PinMismatch>,
+    /// The level to which every workflow's record lowered it.
+    lowered: Option<Level>,
     unavailable: bool,
 }
 
@@ -30,6 +33,7 @@ impl Default for Shelves {
             workflows: HashMap::new(),
             servers: HashMap::new(),
             mismatches: Vec::new(),
+            lowered: None,
             unavailable: false,
         }
     }
@@ -57,6 +61,11 @@ impl MemoryCatalogue {
         let digest = workflow.digest();
         lock(&self.shelves).workflows.insert(digest, Arc::new(workflow));
         digest
+    }
+
+    /// Lowers the level in force of every workflow, as its record would.
+    pub fn lower(&self, to: Level) {
+        lock(&self.shelves).lowered = Some(to);
     }
 
     /// Puts a tool server up, or replaces it.
@@ -92,6 +101,11 @@ impl Catalogue for MemoryCatalogue {
 
     fn workflow(&self, digest: &Digest) -> Result<Option<Arc<Workflow>>, Unavailable> {
         Ok(self.shelves()?.workflows.get(digest).cloned())
+    }
+
+    fn autonomy(&self, workflow: &Workflow) -> Result<Level, Unavailable> {
+        let lowered = self.shelves()?.lowered;
+        Ok(lowered.map_or(workflow.permitted_level(), |to| workflow.permitted_level().min(to)))
     }
 
     fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {

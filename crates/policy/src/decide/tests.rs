@@ -42,6 +42,9 @@ pub(crate) fn strong<'a>(ids: &'a Ids, rating: Option<&'a Rating>) -> PolicyInpu
         tool: &ids.tool,
         rating,
         level: Level::Bounded,
+        source: None,
+        runs: Runs::Optional,
+        run: RunState::None,
         assurance: Assurance::Arguments,
         guarantee: Guarantee::Attested,
         isolation: Isolation::Namespaces,
@@ -297,7 +300,8 @@ fn rule_ids_are_unique_and_every_rule_decides_something() {
     let mut spoke = BTreeSet::from([Rule::Uncatalogued]);
     universe(|input| {
         for upstream in [Upstream::Apart, Upstream::Bound, Upstream::Shared] {
-            let input = PolicyInput { upstream, ..input.clone() };
+            let (source, runs) = (Some(Source::Undeclared), Runs::Required);
+            let input = PolicyInput { upstream, source, runs, ..input.clone() };
             let spoken = Rule::ALL.iter().filter(|r| r.judge(&input) != Verdict::Silent);
             spoke.extend(spoken.copied());
         }
@@ -370,5 +374,64 @@ fn behind_a_shared_account_only_what_is_nobodys_own_or_fixed_passes_without_a_pe
         let passes = ("allow", "within-level");
         let expected = if expected == Upstream::Shared { asked } else { passes };
         assert_eq!(outcome(&decision), expected);
+    }
+}
+
+#[test]
+fn a_read_from_what_the_data_sources_do_not_list_is_denied() {
+    let ids = ids();
+    for (source, effect, expected) in [
+        (Some(Source::Undeclared), Effect::Read, ("deny", "undeclared-source")),
+        (Some(Source::Declared), Effect::Read, ("allow", "within-level")),
+        (None, Effect::Read, ("allow", "within-level")),
+        (Some(Source::Undeclared), Effect::Write, ("allow", "within-level")),
+    ] {
+        let rating = rating(Risk::Low, effect);
+        let decision = decide(&PolicyInput { source, ..strong(&ids, Some(&rating)) });
+        assert_eq!(outcome(&decision), expected, "{source:?} {effect}");
+    }
+    let rating = rating(Risk::Low, Effect::Read);
+    let source = Some(Source::Undeclared);
+    let decision = decide(&PolicyInput { source, ..strong(&ids, Some(&rating)) });
+    assert_eq!(decision.finding().denial_code, "source-undeclared");
+}
+
+#[test]
+fn a_source_is_declared_with_its_server_and_every_class_of_its_data() {
+    use crate::checklist::DataSources;
+    let tool = ids().tool;
+    let of = |server: &str, classes: &[&str], data: &[&str]| {
+        let sources = DataSources {
+            tool_servers: [server.parse().unwrap()].into(),
+            classes: classes.iter().map(|c| (*c).to_owned()).collect(),
+            context: BTreeSet::new(),
+        };
+        let data = data.iter().map(|c| (*c).to_owned()).collect();
+        let rating = Rating { data, ..rating(Risk::Low, Effect::Read) };
+        Source::of(Some(&sources), &tool, &rating)
+    };
+    assert_eq!(of("desk", &["a", "b"], &["a"]), Some(Source::Declared));
+    assert_eq!(of("desk", &["a"], &["a", "b"]), Some(Source::Undeclared));
+    assert_eq!(of("desk", &[], &["a"]), Some(Source::Undeclared));
+    assert_eq!(of("desk", &[], &[]), Some(Source::Declared), "by its server alone");
+    assert_eq!(of("desk2", &["a"], &["a"]), Some(Source::Undeclared));
+    assert_eq!(of("desk2", &["a"], &[]), Some(Source::Undeclared));
+    assert_eq!(Source::of(None, &tool, &rating(Risk::Low, Effect::Read)), None);
+}
+
+#[test]
+fn where_runs_are_required_a_call_outside_of_one_is_denied() {
+    let ids = ids();
+    for (runs, run, expected) in [
+        (Runs::Required, RunState::None, ("deny", "outside-run")),
+        (Runs::Required, RunState::Open, ("allow", "within-level")),
+        (Runs::Optional, RunState::None, ("allow", "within-level")),
+        (Runs::Optional, RunState::Open, ("allow", "within-level")),
+    ] {
+        for effect in Effect::ALL {
+            let rating = rating(Risk::Low, *effect);
+            let decision = decide(&PolicyInput { runs, run, ..strong(&ids, Some(&rating)) });
+            assert_eq!(outcome(&decision), expected, "{runs} {run} {effect}");
+        }
     }
 }

@@ -39,6 +39,10 @@ codes! {
     Anchor = "workflow-anchor",
     /// A tool is listed for bearer tokens and is more than a read of low risk.
     BearerTooRisky = "workflow-bearer-too-risky",
+    /// A check says what to run, instead of naming what the server runs.
+    CheckExecuted = "workflow-check-executed",
+    /// A check is a call of a tool that writes.
+    CheckWrites = "workflow-check-writes",
     /// A constraint is not well-formed.
     Constraint = "workflow-constraint-invalid",
     /// A list or a text that must not be empty is.
@@ -67,6 +71,10 @@ codes! {
     ParameterUnused = "workflow-parameter-unused",
     /// A tool's data are said to be nobody's own, and somebody's.
     PersonalTwice = "workflow-personal-twice",
+    /// A text that is a placeholder only in part, or that nothing fills.
+    Placeholder = "workflow-placeholder-invalid",
+    /// A text that is no JSON pointer.
+    Pointer = "workflow-pointer-invalid",
     /// The name of a shorthand has not the right form.
     Shorthand = "workflow-shorthand-invalid",
     /// More bytes, levels or values than allowed.

@@ -22,7 +22,9 @@ use crate::limits::{
 mod approvals;
 mod budget;
 mod cases;
+mod checklist;
 mod entitlements;
+mod evaluation;
 mod shorthands;
 
 pub(in crate::workflow) use cases::{call, cases};
@@ -41,6 +43,12 @@ pub(super) const TOP: &[&str] = &[
     "approvals",
     "tool_servers",
     "shorthands",
+    "data_sources",
+    "completion",
+    "review",
+    "rollback",
+    "evaluation",
+    "runs",
 ];
 
 pub(super) fn workflow(document: &Node) -> Result<Workflow, Vec<Problem>> {
@@ -312,6 +320,7 @@ impl Reading {
         // problems; tools are then not looked up.
         let shorthands =
             self.field(&top, "shorthands", |r, node| r.shorthands(node, catalogue.as_ref()));
+        let checklist = self.checklist(&top, catalogue.as_ref());
         Some(Workflow {
             id: id?,
             version: version?,
@@ -325,6 +334,7 @@ impl Reading {
             approvals: approvals?,
             catalogue: catalogue?,
             shorthands: shorthands?,
+            checklist: checklist?,
             // Its name comes from all of the above.
             digest: Digest::from_array([0; 32]),
         })

@@ -300,6 +300,264 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
         "\"mcp:d:resources/read\": {uri: \"{id}\"}",
         18,
     ),
+    (
+        "workflow-check-executed",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {command: rm}}",
+        10,
+    ),
+    (
+        "workflow-check-executed",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {url: \"http://x\"}}",
+        10,
+    ),
+    (
+        "workflow-check-executed",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: {script: x}}",
+        10,
+    ),
+    (
+        "workflow-check-writes",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/put, expect: [{at: /x, equals: 1}]}}",
+        10,
+    ),
+    (
+        "workflow-pointer-invalid",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/get, expect: [{at: x, equals: 1}]}}",
+        10,
+    ),
+    (
+        "workflow-placeholder-invalid",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/get, expect: [{at: /x, equals: \"a{argument:id}\"}]}}",
+        10,
+    ),
+    (
+        "workflow-placeholder-invalid",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/get, arguments: {id: \"{argument:}\"}, expect: [{at: /x, equals: 1}]}}",
+        10,
+    ),
+    (
+        "workflow-empty",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/get, expect: []}}",
+        10,
+    ),
+    (
+        "workflow-member-missing",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: d/get}}",
+        10,
+    ),
+    (
+        "workflow-tool-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool: d/got}}",
+        10,
+    ),
+    (
+        "workflow-tool-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool_check: e/get, expect: [{at: /x, equals: 1}]}}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool: d/put, check: lint}}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {tool: d/put, expect: [{at: /x, equals: 1}]}}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {}}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: trust_me}",
+        10,
+    ),
+    (
+        "workflow-identifier-invalid",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: {check: \"rm -rf /\"}}",
+        10,
+    ),
+    (
+        "workflow-type-wrong",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: 7}",
+        10,
+    ),
+    (
+        "workflow-identifier-invalid",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: \"a b\", says: s, by: review}",
+        10,
+    ),
+    (
+        "workflow-member-missing",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, by: review}",
+        10,
+    ),
+    (
+        "workflow-empty",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: \" \", by: review}",
+        10,
+    ),
+    ("workflow-empty", "max_depth: 1", "max_depth: 1\ncompletion: []", 9),
+    (
+        "workflow-listed-twice",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: review}\n  - {id: a, says: t, by: review}",
+        11,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: review, changed_by: [d/get]}",
+        10,
+    ),
+    (
+        "workflow-empty",
+        "max_depth: 1",
+        "max_depth: 1\ncompletion:\n  - {id: a, says: s, by: review, changed_by: []}",
+        10,
+    ),
+    (
+        "workflow-listed-twice",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: manual}\n  - {id: a, says: t, how: manual}",
+        11,
+    ),
+    (
+        "workflow-tool-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: {tool: d/got}}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: never}",
+        10,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: {tool: d/put, undoes: d/get}}",
+        10,
+    ),
+    (
+        "workflow-placeholder-invalid",
+        "max_depth: 1",
+        "max_depth: 1\nrollback:\n  - {id: a, says: s, how: {tool: d/put, arguments: {id: \"{argument:id}\"}}}",
+        10,
+    ),
+    ("workflow-empty", "max_depth: 1", "max_depth: 1\nrollback: []", 9),
+    ("workflow-tool-unknown", "max_depth: 1", "max_depth: 1\ndata_sources: {tool_servers: [e]}", 9),
+    ("workflow-member-missing", "max_depth: 1", "max_depth: 1\ndata_sources: {classes: [x]}", 9),
+    (
+        "workflow-listed-twice",
+        "max_depth: 1",
+        "max_depth: 1\ndata_sources: {tool_servers: [d], classes: [x, x]}",
+        9,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nreview: {by: [\"role:king\"], when: always}",
+        9,
+    ),
+    ("workflow-empty", "max_depth: 1", "max_depth: 1\nreview: {by: [], when: always}", 9),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nreview: {by: [owner], when: sometimes}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nreview: {by: [owner], when: {every: 0}}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 1.1}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 0.0000001}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 0.9}}, window_days: 30, minimum_runs: 20, confidence_percent: 79}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 0.9}}, window_days: 30, minimum_runs: 20, confidence_percent: 100}",
+        9,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_most: 0.9}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {blocked_call_rate: {at_least: 0.9}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {blocked_call_rate: {}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-value-unknown",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {quality: {at_least: 0.9}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-type-wrong",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: \"0.9\"}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-empty",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    ("workflow-value-unknown", "max_depth: 1", "max_depth: 1\nruns: sometimes", 9),
     ("workflow-type-wrong", "agents: [agent:a]", "agents: agent:a", 5),
     ("workflow-type-wrong", "version: \"1\"", "version: 1", 2),
     ("workflow-type-wrong", "{risk: low, effect: read}", "low", 12),
@@ -417,5 +675,58 @@ fn only_reads_of_low_risk_are_listed_for_bearers() {
         let problems = Workflow::parse(&text).unwrap_err();
         let codes: Vec<_> = problems.iter().map(|p| p.code.as_str()).collect();
         assert_eq!(codes, ["workflow-bearer-too-risky"], "{to}");
+    }
+}
+
+#[test]
+fn a_checklist_has_bounds() {
+    use crate::limits::{
+        MAX_CHECK_ARGUMENT_BYTES, MAX_CHECKLIST_ID_CHARS, MAX_CRITERIA, MAX_EXPECTATIONS,
+        MAX_LABEL_CHARS, MAX_REVIEWERS, MAX_ROLLBACK_STEPS, MAX_SOURCES,
+    };
+    let with = |checklist: &str| format!("{SMALL}{checklist}\n");
+    let list = |most: usize, item: &dyn Fn(usize) -> String| -> [String; 2] {
+        [most, most + 1].map(|count| (0..count).map(item).collect::<Vec<_>>().join(", "))
+    };
+    let criteria = list(MAX_CRITERIA, &|i| format!("{{id: c{i}, says: s, by: review}}"));
+    let steps = list(MAX_ROLLBACK_STEPS, &|i| format!("{{id: c{i}, says: s, how: manual}}"));
+    let classes = list(MAX_SOURCES, &|i| format!("c{i}"));
+    let people = list(MAX_REVIEWERS, &|i| format!("\"user:{i}\""));
+    let expected = list(MAX_EXPECTATIONS, &|i| format!("{{at: /a{i}, equals: 1}}"));
+    let ids = [MAX_CHECKLIST_ID_CHARS, MAX_CHECKLIST_ID_CHARS + 1].map(|n| "x".repeat(n));
+    let says = [MAX_LABEL_CHARS, MAX_LABEL_CHARS + 1].map(|n| "x".repeat(n));
+    // `{"a":""}` has 8 bytes.
+    let long = [MAX_CHECK_ARGUMENT_BYTES - 8, MAX_CHECK_ARGUMENT_BYTES - 7].map(|n| "x".repeat(n));
+    let check = "{tool_check: d/get, arguments: {a: ARGUMENT}, expect: [EXPECT]}";
+    let backed = |by: String| format!("completion: [{{id: a, says: s, by: {by}}}]");
+    for (what, [fits, exceeds]) in [
+        ("criteria", criteria.map(|c| format!("completion: [{c}]"))),
+        ("steps", steps.map(|s| format!("rollback: [{s}]"))),
+        (
+            "classes",
+            classes.clone().map(|c| format!("data_sources: {{tool_servers: [d], classes: [{c}]}}")),
+        ),
+        (
+            "context",
+            classes.map(|c| format!("data_sources: {{tool_servers: [d], context: [{c}]}}")),
+        ),
+        ("reviewers", people.map(|p| format!("review: {{by: [{p}], when: always}}"))),
+        ("id", ids.map(|id| format!("completion: [{{id: {id}, says: s, by: review}}]"))),
+        ("says", says.map(|s| format!("completion: [{{id: a, says: {s}, by: review}}]"))),
+        (
+            "expectations",
+            expected.map(|e| backed(check.replace("ARGUMENT", "1").replace("EXPECT", &e))),
+        ),
+        (
+            "arguments",
+            long.map(|l| {
+                backed(check.replace("ARGUMENT", &l).replace("EXPECT", "{at: /x, equals: 1}"))
+            }),
+        ),
+    ] {
+        if let Err(problems) = Workflow::parse(&with(&fits)) {
+            panic!("{what}: {problems:?}");
+        }
+        assert!(!problems(&with(&exceeds)).is_empty(), "{what}");
     }
 }

@@ -2,8 +2,10 @@
 
 use bailiwick_core::aat::verify::Chain;
 use bailiwick_core::accountable::Facts;
+use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::decide::Upstream;
+use bailiwick_policy::grades::{RunState, Runs, Source};
 
 use super::{Decision, text_array};
 use crate::gateway::Inner;
@@ -30,6 +32,8 @@ pub(super) fn inputs(
         .with("workflow_digest", facts.authority.workflow_digest);
     if let Some(ground) = decision.ground {
         let rating = &ground.rating;
+        let level = ground.circumstances().level(&ground.workflow);
+        let checklist = &ground.workflow.checklist;
         let mut catalogue = Object::new()
             .with("pin", ground.pin)
             .with("risk", rating.risk.as_str())
@@ -37,7 +41,10 @@ pub(super) fn inputs(
             .with("data", rating.data.iter().map(|d| Json::from(d.as_str())).collect::<Vec<_>>())
             .with("idempotent", rating.idempotent)
             .with("timeout_seconds", rating.timeout_seconds)
-            .with("level", ground.workflow.level.as_str());
+            .with("level", level.as_str());
+        if ground.workflow.level != level {
+            catalogue.insert("declared_level", ground.workflow.level);
+        }
         if rating.bearer {
             catalogue.insert("bearer", true);
         }
@@ -49,6 +56,17 @@ pub(super) fn inputs(
             .with("grant_signed", facts.grant_signed);
         if let Some(isolation) = facts.isolation.stated() {
             policy.insert("isolation", isolation);
+        }
+        let tool = decision.action.and_then(|tool| ToolId::parse(tool).ok());
+        let sources = checklist.data_sources.as_ref();
+        if let Some(source) = tool.and_then(|tool| Source::of(sources, &tool, rating)) {
+            policy.insert("source", source);
+        }
+        if checklist.runs == Runs::Required {
+            policy.insert("runs", checklist.runs);
+        }
+        if ground.run == RunState::Open {
+            policy.insert("run", ground.run);
         }
         if let Some(word) = decision.heard.and_then(|heard| heard.enforced.as_ref()) {
             policy.insert("bundle", word.bundle);

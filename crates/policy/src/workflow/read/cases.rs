@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::cases::Case;
 use crate::catalogue::{Personal, Rating};
 use crate::decide::Upstream;
-use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level};
+use crate::grades::{Assurance, Consent, Guarantee, Isolation, Level, RunState, Runs};
 
 const CALL: &[&str] = &[
     "agent",
@@ -23,6 +23,9 @@ const CALL: &[&str] = &[
     "idempotent",
     "bearer",
     "level",
+    "source",
+    "runs",
+    "run",
     "assurance",
     "guarantee",
     "isolation",
@@ -172,6 +175,9 @@ impl Reading {
         let idempotent = self.given(c, "idempotent", || Some(false), Self::boolean);
         let bearer = self.given(c, "bearer", || Some(false), Self::boolean);
         let level = self.given(c, "level", || Some(Level::Autonomous), Self::grade);
+        let source = self.given(c, "source", || Some(None), |r, n| r.grade(n).map(Some));
+        let runs = self.given(c, "runs", || Some(Runs::default()), Self::grade);
+        let run = self.given(c, "run", || Some(RunState::Open), Self::grade);
         let assurance = self.given(
             c,
             "assurance",
@@ -228,6 +234,9 @@ impl Reading {
                 personal: Personal::default(),
             },
             level: level?,
+            source: source?,
+            runs: runs?,
+            run: run?,
             assurance: assurance?,
             guarantee: guarantee?,
             isolation: isolation?,

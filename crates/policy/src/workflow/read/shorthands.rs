@@ -207,25 +207,31 @@ impl Reading {
 
     /// `server/tool`, or a tool id in full.
     fn tool(&mut self, member: &Member) -> Option<ToolId> {
-        let full = match member.name.split_once('/') {
+        self.tool_named(&member.name, member.at)
+    }
+
+    /// The tool that `text` names as `server/tool`, or by its id in full.
+    pub(super) fn tool_named(&mut self, text: &str, at: Place) -> Option<ToolId> {
+        let full = match text.split_once('/') {
             Some((server, tool)) if !server.contains(':') => format!("mcp:{server}:tools/{tool}"),
-            _ => member.name.clone(),
+            _ => text.to_owned(),
         };
         match ToolId::parse(&full) {
             Ok(id) => Some(id),
             Err(e) => {
-                self.report(
-                    Code::Identifier,
-                    member.at,
-                    e.to_string(),
-                    "name the tool as `SERVER/TOOL`, or by its tool id",
-                );
+                let remedy = "name the tool as `SERVER/TOOL`, or by its tool id";
+                self.report(Code::Identifier, at, e.to_string(), remedy);
                 None
             }
         }
     }
 
-    fn catalogued(&mut self, tool: &ToolId, catalogue: &Catalogue, at: Place) -> Option<Rating> {
+    pub(super) fn catalogued(
+        &mut self,
+        tool: &ToolId,
+        catalogue: &Catalogue,
+        at: Place,
+    ) -> Option<Rating> {
         let rating = catalogue.rating(tool).cloned();
         // Looking for similar names costs the more, the more there is wrong.
         if rating.is_none() && !self.is_full() {
