@@ -475,16 +475,6 @@ impl View<'_> {
         self.figure(filter.failed(self.org_text()), rate)
     }
 
-    /// Runs of a workflow without success that ended from `since` on.
-    ///
-    /// # Errors
-    /// [`StoreError::Fault`].
-    pub fn failed_runs(&self, workflow: &WorkflowId, since: Timestamp) -> Result<u64, StoreError> {
-        let all = MetricFilter::span(since, Timestamp::from_millis(i64::MAX));
-        let filter = MetricFilter { workflow: Some(workflow.clone()), ..all };
-        Ok(self.unsuccessful_runs(&filter)?.hits)
-    }
-
     /// Iterations of completed tasks.
     ///
     /// # Errors

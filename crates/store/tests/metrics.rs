@@ -163,8 +163,8 @@ fn the_figures_of_runs_are_those_worked_out_by_hand() {
     // Without success: R2, R4, R10, R11.
     assert_eq!(read(&h, |v| v.unsuccessful_runs(&span())), rate(4, 11));
     let support = "support".parse().unwrap();
-    assert_eq!(read(&h, |v| v.failed_runs(&support, D2)), 2);
-    assert_eq!(read(&h, |v| v.failed_runs(&support, D1)), 4);
+    assert_eq!(read(&h, |v| v.failed_runs(&support, D2, Timestamp::from_millis(i64::MAX))), 2);
+    assert_eq!(read(&h, |v| v.failed_runs(&support, D1, Timestamp::from_millis(i64::MAX))), 4);
 }
 
 #[test]

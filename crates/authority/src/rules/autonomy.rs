@@ -133,7 +133,9 @@ pub fn spend(
 #[must_use]
 pub fn counted_since(budget: &ErrorBudget, last: Option<&Autonomy>, now: Timestamp) -> Timestamp {
     let window = now.plus_seconds(-i64::from(budget.window_hours).saturating_mul(3_600));
-    last.map_or(window, |last| window.max(last.changed))
+    // The run that made the change was counted.
+    let after = |last: &Autonomy| Timestamp::from_millis(last.changed.millis().saturating_add(1));
+    last.map_or(window, |last| window.max(after(last)))
 }
 
 /// Somebody's signature that a workflow's autonomy is raised; that it holds is
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(counted_since(&budget, None, now), window);
         assert_eq!(counted_since(&budget, Some(&last(50_000)), now), window);
         let later = last(99_000);
-        assert_eq!(counted_since(&budget, Some(&later), now), later.changed);
+        assert_eq!(counted_since(&budget, Some(&later), now).millis(), 99_000_001);
     }
 
     #[test]

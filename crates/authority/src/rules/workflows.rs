@@ -1,7 +1,7 @@
 //! Workflows: no workflow, no delegation.
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::WorkflowId;
+use bailiwick_core::ids::{Alias, WorkflowId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::Workflow;
 use bailiwick_store::{self as store, Principal, Row};
@@ -24,7 +24,7 @@ pub struct Published {
 }
 
 /// Publishes a version, which becomes the current one. `workflow` is what the
-/// text `document` says.
+/// text `document` says, `author` whoever wrote it, if that is known.
 ///
 /// # Errors
 /// [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`] for its owner,
@@ -32,9 +32,9 @@ pub struct Published {
 pub fn publish(
     moment: &Moment<'_>,
     installation: &Installation,
-    workflow: &Workflow,
-    document: &str,
+    (workflow, document): (&Workflow, &str),
     owner: Option<&Principal>,
+    author: Option<&Alias>,
     current: Option<&store::Workflow>,
     revoked: bool,
 ) -> Result<Plan<Published>, Refusal> {
@@ -62,6 +62,7 @@ pub fn publish(
         .with("workflow", &workflow.id)
         .with("digest", digest)
         .with("level", workflow.level)
+        .with_some("author", author)
         .commit(moment, "document", workflow.to_json())?
         .row(Row::Workflow(row));
     Ok(Plan::one(step, published))

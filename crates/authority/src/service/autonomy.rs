@@ -11,7 +11,10 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
 use bailiwick_policy::checklist::Missing;
 use bailiwick_policy::grades::Level;
-use bailiwick_store::{Autonomy, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View};
+use bailiwick_policy::metrics::{self, Figures, Target, evaluate};
+use bailiwick_store::{
+    Autonomy, MetricFilter, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
+};
 
 use super::approvals::Sayer;
 use super::people::{SignedIn, person};
@@ -98,8 +101,8 @@ pub struct ShownAutonomy {
     pub next: Result<Level, RaiseError>,
     /// The figures of its runs up to `until`.
     pub judged: Judged,
-    /// The end of the figures' window: when somebody signed who waits for another,
-    /// else now.
+    /// The end of the figures' window: of what somebody signed who waits for another,
+    /// else the last whole hour.
     pub until: Timestamp,
     /// Until when what waits for another signature counts.
     pub expires: Option<Timestamp>,
@@ -298,11 +301,63 @@ fn other_signed(
     Ok(false)
 }
 
-/// Figures of a workflow's runs of the window that ends at `until`, against its
+/// Figures of a version's runs of the window that ends at `until`, against its
 /// evaluation targets.
 fn judged(view: &View<'_>, workflow: &Workflow, until: Timestamp) -> Result<Judged, Refusal> {
-    let _ = (view, workflow, until);
-    Ok(Judged { figures: Json::Null, unmet: vec!["x".to_owned()] })
+    let Some(evaluation) = &workflow.checklist.evaluation else {
+        let unmet = vec!["the workflow has no evaluation targets".to_owned()];
+        return Ok(Judged { figures: Json::Null, unmet });
+    };
+    let days = i64::from(evaluation.window_days);
+    let from = until.plus_seconds(days.saturating_mul(-86_400));
+    let filter = MetricFilter {
+        workflow: Some(workflow.id.clone()),
+        version: Some(workflow.digest()),
+        ..MetricFilter::span(from, until)
+    };
+    let figures = Figures {
+        runs: view.unsuccessful_runs(&filter)?.of,
+        success: view.task_success(&filter)?,
+        correction: view.human_correction(&filter)?,
+        escalation: view.escalation(&filter)?,
+        blocked: view.blocked(&filter)?.denied,
+        iterations: view.iterations(&filter)?.tasks,
+        cost: view.cost(&filter)?.by_currency.into_iter().map(|(c, (of, _))| (c, of)).collect(),
+    };
+    let evaluated = evaluate(evaluation, &figures);
+    let mut unmet = Vec::new();
+    if evaluated.runs < evaluated.minimum_runs {
+        let (runs, least) = (evaluated.runs, evaluated.minimum_runs);
+        unmet.push(format!("there are {runs} ended runs of at least {least}"));
+    }
+    unmet.extend(evaluated.targets.iter().filter_map(missed));
+    let figures = figures
+        .to_json()
+        .with("workflow", &workflow.id)
+        .with("version", workflow.digest())
+        .with("from", from.seconds())
+        .with("until", until.seconds());
+    Ok(Judged { figures: figures.into(), unmet })
+}
+
+/// What keeps a target from being met, in a sentence.
+fn missed(target: &Target) -> Option<String> {
+    let measure = target.measure.as_str();
+    Some(match target.standing {
+        metrics::Standing::Met => return None,
+        metrics::Standing::Missed => format!("`{measure}` is beyond its bound"),
+        metrics::Standing::Unsure => {
+            format!("`{measure}` is within its bound, but too uncertain: it may be luck")
+        }
+        metrics::Standing::NoData => format!("`{measure}` has no data"),
+        metrics::Standing::SeveralCurrencies => format!("`{measure}` is in several currencies"),
+    })
+}
+
+/// The last whole hour: calls are counted by the hour, so figures up to it do not
+/// change while people sign them.
+const fn last_hour(now: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(now.seconds() - now.seconds().rem_euclid(3_600))
 }
 
 /// The change that the entry records, in words.
@@ -380,8 +435,7 @@ impl Authority {
             let level = in_force(&workflow, standing.as_ref());
             let next = next(&workflow, standing.as_ref());
             let mut waiting = Vec::new();
-            // What is signed is whole seconds.
-            let mut until = Timestamp::from_seconds(now.seconds());
+            let mut until = last_hour(now);
             let (mut judged_then, mut expires) = (judged(view, &workflow, until)?, None);
             for signed in view.autonomy_waiting(id, now)? {
                 // What was signed of other figures, or another version, waits for nobody.

@@ -11,6 +11,7 @@ use bailiwick_store::{self as store, Candidate, Pin, Stored, Subject, Task, Tool
 use super::{Authority, revoked};
 use crate::refusal::Refusal;
 use crate::rules::pins::{self, Pinned};
+use crate::rules::principals::active;
 use crate::rules::tasks;
 use crate::rules::tool_servers::{self, NewServer};
 use crate::rules::workflows::{self, Published};
@@ -22,9 +23,29 @@ impl Authority {
     /// [`Refusal::WorkflowInvalid`] with every problem; see
     /// [`workflows::publish`].
     pub fn workflow_publish(&self, document: &str) -> Result<Published, Refusal> {
+        self.workflow_publish_by(document, None)
+    }
+
+    /// The same, saying who wrote the version: they are not the second one to sign
+    /// that its autonomy is raised.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`] for them, and as
+    /// [`Authority::workflow_publish`].
+    pub fn workflow_publish_by(
+        &self,
+        document: &str,
+        author: Option<&PrincipalId>,
+    ) -> Result<Published, Refusal> {
         let workflow = Workflow::parse(document).map_err(Refusal::WorkflowInvalid)?;
-        let document = document.to_owned();
+        let (document, author) = (document.to_owned(), author.cloned());
         self.commit(move |cx, tx, moment| {
+            let author = match &author {
+                Some(id) => {
+                    Some(active(id.as_str(), cx.principal(tx, id)?.as_deref())?.alias.clone())
+                }
+                None => None,
+            };
             let owner = cx.principal(tx, &workflow.owner)?;
             let current = tx.workflow(&workflow.id)?;
             let subject = [Subject::Workflow { id: workflow.id.clone() }];
@@ -32,9 +53,9 @@ impl Authority {
             workflows::publish(
                 moment,
                 &cx.installation,
-                &workflow,
-                &document,
+                (&workflow, &document),
                 owner.as_deref(),
+                author.as_ref(),
                 current.as_deref(),
                 revoked,
             )

@@ -11,6 +11,7 @@
 
 mod api;
 mod authenticator;
+mod autonomy;
 mod catalogue;
 mod console;
 mod delegations;
