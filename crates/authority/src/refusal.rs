@@ -62,6 +62,9 @@ pub enum Refusal {
     /// Another trust domain's word that is not taken.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// A run of which there is no report.
+    #[error(transparent)]
+    Report(#[from] bailiwick_evidence::ReportError),
     /// A check of a run that is not taken up, or something that is not undone.
     #[error(transparent)]
     Check(#[from] CheckError),

@@ -34,7 +34,7 @@ pub use assemble::{AssembleError, Located, Source, SourceError, assemble};
 pub use bundle::Bundle;
 pub use check::{Check, Failure};
 pub use handoff::{HandoffFault, HandoffProof, verify_handoff};
-pub use run::{ReportFile, RunReport, is_report, verify_report};
+pub use run::{ReportError, ReportFile, RunReport, is_report, verify_report};
 pub use subject::Subject;
 pub use trust::Trust;
 pub use verdict::Verdict;

@@ -18,7 +18,7 @@ mod markdown;
 mod rows;
 mod verify;
 
-pub use file::{MAX_REPORT_BYTES, ReportError, ReportFile};
+pub use file::{MAX_ENTRIES, MAX_REPORT_BYTES, ReportError, ReportFile};
 pub use verify::{ReportCheck, ReportProven, ReportVerdict, is_report, verify_report};
 
 /// Calls that a report lists one by one at each end of a long run; those between

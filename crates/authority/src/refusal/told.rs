@@ -19,6 +19,7 @@ impl Refusal {
             Self::AgentElsewhere { .. } => "agent-elsewhere",
             Self::Federation(e) => e.code(),
             Self::Check(e) => e.code(),
+            Self::Report(e) => e.code(),
             Self::Request(e) => e.code(),
             Self::Run(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
@@ -125,6 +126,7 @@ impl Refusal {
             }
             Self::Federation(e) => e.remedy(),
             Self::Check(e) => e.remedy(),
+            Self::Report(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
             Self::Run(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",

@@ -25,7 +25,7 @@ use crate::read::Reader;
 /// Bytes of a report's JSON form at most.
 pub const MAX_REPORT_BYTES: usize = 24 << 20;
 /// Entries of a report at most.
-pub(crate) const MAX_ENTRIES: usize = 4_096;
+pub const MAX_ENTRIES: usize = 4_096;
 /// Tools and decisions that are counted apart at most.
 const MAX_COUNTS: usize = 2_048;
 
@@ -153,6 +153,12 @@ impl ReportFile {
         &self.report
     }
 
+    /// The form that [`ReportFile::to_text`] writes.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        self.content().with("digest", self.digest()).into()
+    }
+
     fn content(&self) -> Object {
         let stated: Vec<Json> = self.stated.iter().map(|count| count.to_json().into()).collect();
         Object::new()
@@ -173,7 +179,7 @@ impl ReportFile {
     /// The one text of this report.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = Json::from(self.content().with("digest", self.digest())).canonical();
+        let mut text = self.to_json().canonical();
         text.push('\n');
         text
     }
