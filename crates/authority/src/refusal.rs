@@ -66,6 +66,9 @@ pub enum Refusal {
     /// A workflow's autonomy that is not changed so.
     #[error(transparent)]
     Raise(#[from] RaiseError),
+    /// A run of which there is no report.
+    #[error(transparent)]
+    Report(#[from] bailiwick_evidence::ReportError),
     /// A check of a run that is not taken up, or something that is not undone.
     #[error(transparent)]
     Check(#[from] CheckError),

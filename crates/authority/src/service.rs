@@ -56,6 +56,7 @@ mod registry;
 mod requests;
 mod revocations;
 mod rollbacks;
+mod run_reports;
 mod runs;
 mod signers;
 mod standings;

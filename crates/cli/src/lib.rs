@@ -25,6 +25,7 @@ mod args;
 mod bridge;
 mod bundle_dir;
 mod chainfile;
+mod checks;
 mod client_config;
 mod config;
 mod datadir;

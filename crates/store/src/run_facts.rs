@@ -6,7 +6,7 @@ use bailiwick_core::ledger::Kind;
 
 use crate::columns::{Read, count, maybe, parsed};
 use crate::error::StoreError;
-use crate::query::{COLUMNS, entry};
+use crate::query::{COLUMNS, MAX_RESULTS, entry};
 use crate::rows::StoredEntry;
 use crate::runs::MAX_RUNS;
 use crate::view::View;
@@ -229,5 +229,43 @@ impl View<'_> {
              WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY idx LIMIT ?4"
         );
         self.many(&sql, (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
+    }
+}
+
+impl View<'_> {
+    /// What is told of a run besides its calls: every entry of it that is no decision
+    /// and no outcome, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn told_of_run(&self, run: &RunId, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind NOT IN ('action.decided', 'action.completed')
+             ORDER BY idx LIMIT ?3"
+        );
+        self.many(&sql, (self.org_text(), run.as_str(), limit.min(MAX_RESULTS)), entry)
+    }
+
+    /// Decisions of a run, the first or the last ones, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn decisions_of_run(
+        &self,
+        run: &RunId,
+        last: bool,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let order = if last { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind = 'action.decided'
+             ORDER BY idx {order} LIMIT ?3"
+        );
+        let params = (self.org_text(), run.as_str(), limit.min(MAX_RESULTS));
+        let mut found = self.many(&sql, params, entry)?;
+        found.sort_by_key(|entry| entry.index);
+        Ok(found)
     }
 }

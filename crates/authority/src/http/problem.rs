@@ -82,7 +82,12 @@ impl From<&Refusal> for Problem {
             Refusal::Raise(RaiseError::Signer) | Refusal::Run(RunError::NotReviewer) => 403,
             Refusal::Raise(RaiseError::OtherFigures)
             | Refusal::Run(RunError::NotEnded)
-            | Refusal::Check(CheckError::RunOpen | CheckError::UnderWay | CheckError::TakenUp)
+            | Refusal::Check(
+                CheckError::RunOpen
+                | CheckError::UnderWay
+                | CheckError::NotPublished
+                | CheckError::TakenUp,
+            )
             | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,

@@ -57,6 +57,9 @@ pub enum CheckError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// An entry that is durable and not yet under the checkpoint.
+    #[error("an entry of the run is not yet under the log's checkpoint")]
+    NotPublished,
     /// The receipt is taken up already.
     #[error("this call was taken up already")]
     TakenUp,
@@ -110,6 +113,7 @@ impl CheckError {
             Self::NoCriterion { .. } => "check-unknown",
             Self::Unfilled { .. } => "check-argument-missing",
             Self::ShowsNothing { .. } => "check-shows-nothing",
+            Self::NotPublished => "run-not-published",
             Self::TakenUp => "check-taken-up",
             Self::NoStep { .. } => "rollback-step-unknown",
             Self::NotYours => "check-not-yours",
@@ -128,6 +132,7 @@ impl CheckError {
                 "check the workflow's criterion: it takes the argument from a call of the run"
             }
             Self::ShowsNothing { .. } => "make the check again with `bailiwick run check`",
+            Self::NotPublished => "try again in a second",
             Self::TakenUp => "nothing: it counts",
             Self::NoStep { .. } => "see `bailiwick run rollback` for the steps",
             Self::NotYours => "ask one of them",
