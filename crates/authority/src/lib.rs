@@ -48,12 +48,13 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
-    Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
-    Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, Login,
-    NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers,
-    PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming, Sayer,
+    AccountBegun, ApproverHours, Asking, Authority, Bounded, Catalogued, ConsentError,
+    DelegationRef, Denying, Due, Ended, Erased, Erasure, Explanation, Fatigue, Flip, Flow, Granter,
+    InboxPage, InboxQuery, Invited, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff,
+    ListedRequest, ListedStop, Login, MAX_REPLAYED, NewCredential, Origin, Overview, OwnAccount,
+    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey,
+    Recovered, Removed, Replay, RequestAnswer, Resuming, SaidBundle, SaidPolicy, SaidWord, Sayer,
     ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownSignature, ShownStanding,
     ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail,
-    relying_party, spoken, standing_voices, suggestion,
+    Waiting, relying_party, spoken, standing_voices, suggestion,
 };
