@@ -219,6 +219,14 @@ uuid_id!(
     StopId, "stop id"
 );
 uuid_id!(
+    /// One attempt at a task by an agent.
+    RunId, "run id"
+);
+uuid_id!(
+    /// One failure of an agent, a tool or people, from which something is learned.
+    FailureId, "failure id"
+);
+uuid_id!(
     /// One ledger entry.
     EntryId, "entry id"
 );

@@ -12,6 +12,10 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "run_reviews",
+    "run_evidence",
+    "run_context",
+    "runs",
     "standing_signatures",
     "standings",
     "authority_requests",
@@ -42,8 +46,16 @@ pub(crate) const TABLES: &[&str] = &[
 
 /// Those of them whose rows stand in leaves whole, with their texts sealed
 /// beside them.
-pub(crate) const FROM_LEAVES: &[&str] =
-    &["resumptions", "standing_signatures", "standings", "stops"];
+pub(crate) const FROM_LEAVES: &[&str] = &[
+    "resumptions",
+    "run_context",
+    "run_evidence",
+    "run_reviews",
+    "runs",
+    "standing_signatures",
+    "standings",
+    "stops",
+];
 
 /// Runs one writing statement; `what` names the record in errors.
 pub(crate) fn execute(
@@ -79,7 +91,8 @@ impl View<'_> {
         }
     }
 
-    /// Opens an action that an entry allowed, closes one that it completed.
+    /// Opens an action that an entry allowed, closes one that it completed; counts it
+    /// in its run.
     pub(crate) fn project_action(
         &self,
         maker: &str,
@@ -88,6 +101,7 @@ impl View<'_> {
         idx: i64,
     ) -> Result<(), StoreError> {
         let org = self.cx.org.as_str();
+        self.project_run_call(kind, subjects)?;
         let Some(action) = &subjects.action else {
             return Ok(());
         };
@@ -308,6 +322,12 @@ impl View<'_> {
             Row::AuthorityRequestState { request, state, grant } => {
                 self.apply_request_state(request, *state, grant.as_ref(), time)
             }
+            Row::Run(_)
+            | Row::RunComplete { .. }
+            | Row::RunContext { .. }
+            | Row::RunEnded { .. }
+            | Row::RunProgress { .. }
+            | Row::RunReviewed { .. } => self.apply_runs(row, entry, time),
             Row::Handshake(h) => self.apply_handshake(h, entry),
             Row::Handoff(h) => self.apply_handoff(h, entry),
             Row::HandoffAnswer { handoff, state, guarantee } => {
@@ -319,6 +339,28 @@ impl View<'_> {
             Row::StandingRevoked { standing } => self.apply_standing_revoked(standing),
             Row::StandingUsed { standing } => self.apply_standing_used(standing),
             Row::Revocation { subject, reason } => self.revoke(subject, reason, entry, time),
+        }
+    }
+
+    fn apply_runs(&self, row: &Row, entry: &str, time: Timestamp) -> Result<(), StoreError> {
+        match row {
+            Row::Run(run) => self.apply_run(run, entry),
+            Row::RunContext { items } => self.apply_run_context(items, entry),
+            Row::RunProgress { run, more, deadline } => self.apply_run_spent(run, more, *deadline),
+            Row::RunEnded { run, state, complete, evidence } => {
+                self.apply_run_evidence(evidence, entry)?;
+                self.apply_run_ended(run, *state, *complete, time)
+            }
+            Row::RunComplete { run, complete, evidence } => {
+                self.apply_run_evidence(evidence, entry)?;
+                self.apply_run_complete(run, *complete)
+            }
+            Row::RunReviewed { review, complete, evidence } => {
+                self.apply_run_evidence(evidence, entry)?;
+                self.apply_run_review(review, entry)?;
+                self.apply_run_complete(&review.run, *complete)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn digest(row: &Row<'_>, i: usize) -> Read<Digest> {
     array(row, i).map(Digest::from_array)
 }
 
-fn maybe_digest(row: &Row<'_>, i: usize) -> Read<Option<Digest>> {
+pub(crate) fn maybe_digest(row: &Row<'_>, i: usize) -> Read<Option<Digest>> {
     if row.get_ref(i)? == rusqlite::types::ValueRef::Null {
         return Ok(None);
     }

@@ -35,6 +35,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0013_peers.sql"),
     include_str!("schema/0014_handoff_agents.sql"),
     include_str!("schema/0015_trust_domains.sql"),
+    include_str!("schema/0016_runs.sql"),
+    include_str!("schema/0017_metrics.sql"),
 ];
 
 /// The newest schema version that this program knows.
@@ -310,6 +312,32 @@ mod tests {
         assert_eq!(version(c).unwrap(), first + 1);
         assert!(c.prepare("SELECT x FROM later").is_ok());
         migrate_with(c, &steps).unwrap();
+    }
+
+    /// Installations of before have decisions that nobody counted.
+    #[test]
+    fn what_was_decided_before_it_was_counted_is_counted_once() {
+        let (_dir, path) = fresh();
+        let at = MIGRATIONS.iter().position(|s| s.contains("CREATE TABLE calls_hourly")).unwrap();
+        let mut c = Connection::open(&path).unwrap();
+        migrate_with(&mut c, &MIGRATIONS[..at]).unwrap();
+        let add = "INSERT INTO entries (org, idx, id, time, kind, maker, seq, workflow, tool,
+                       decision, reason, leaf_hash, leaf)
+                   VALUES ('o', ?1, ?1, 7200001, ?2, 'm', ?1, 'w', 't', ?3, ?4, x'00', ?5)";
+        let leaf = br#"{"body":{"workflow_digest":"d"}}"#.as_slice();
+        let decided = "action.decided";
+        c.execute(add, (0, decided, "allow", None::<&str>, leaf)).unwrap();
+        c.execute(add, (1, decided, "deny", Some("budget-exceeded"), leaf)).unwrap();
+        c.execute(add, (2, decided, "deny", Some("budget-exceeded"), leaf)).unwrap();
+        c.execute(add, (3, "action.completed", None::<&str>, Some("ok"), leaf)).unwrap();
+        migrate(&mut c).unwrap();
+        let sql =
+            "SELECT hour || workflow || workflow_digest || agent || tool || decision || reason
+                       || calls FROM calls_hourly ORDER BY decision";
+        let mut counted = c.prepare(sql).unwrap();
+        let counted: Vec<String> =
+            counted.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(counted, ["2wdtallow1", "2wdtdenybudget-exceeded2"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 mod apply;
 mod approvals;
 mod audit;
+mod calls;
 mod columns;
 mod connection;
 mod error;
@@ -45,6 +46,7 @@ mod rebuild;
 mod registry;
 mod requests;
 mod rows;
+mod runs;
 mod seal;
 mod standings;
 mod stops;
@@ -78,13 +80,15 @@ pub use rebuild::Rebuilt;
 pub use requests::MAX_REQUESTS;
 pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Candidate, Chain, Change,
-    Charge, Charged, Client, ClientHolder, ClientSource, Credential, CredentialKind, Delegation,
-    Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode, Instance,
-    KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState,
-    Resumption, Revocation, Revocations, Row, Said, Spent, Standing, StandingApproved,
-    StandingSignature, StandingState, Status, Stop, StoppedBy, Stored, StoredEntry, Subject, Task,
-    TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
+    Charge, Charged, Client, ClientHolder, ClientSource, ContextKind, Credential, CredentialKind,
+    Delegation, Derived, Entitlements, Grant, Handoff, HandoffState, Handshake, Holder,
+    IdentityMode, Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy,
+    Principal, RequestState, Resumption, ReviewVerdict, Revocation, Revocations, Row, Run,
+    RunCalls, RunContext, RunEvidence, RunReview, RunSpent, RunState, Said, Spent, Standing,
+    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
+    StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
 };
+pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;
 pub use store::{Claim, Joined, Options, Store};

@@ -95,6 +95,7 @@ impl Tx<'_> {
         loop {
             let entries = self.view.tail(from, BATCH)?;
             let Some(last) = entries.last() else {
+                self.view.recount_hourly_calls()?;
                 return Ok(rebuilt);
             };
             from = last.index + 1;

@@ -9,7 +9,7 @@ use bailiwick_core::crypto::{Digest, Thumbprint};
 use bailiwick_core::guarantee::Guarantee;
 use bailiwick_core::ids::{
     AgentId, Alias, ApprovalId, EntryId, GrantId, HandoffId, InstanceId, PrincipalId, RequestId,
-    ServerName, StandingId, TaskId, ToolId, WorkflowId,
+    RunId, ServerName, StandingId, TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,7 @@ mod ledger;
 mod people;
 mod policy;
 mod requests;
+mod runs;
 mod standings;
 mod stops;
 mod subject;
@@ -56,6 +57,10 @@ pub use people::{
 };
 pub use policy::{Place, Policy};
 pub use requests::{AuthorityRequest, RequestState};
+pub use runs::{
+    ContextKind, ReviewVerdict, Run, RunCalls, RunContext, RunEvidence, RunReview, RunSpent,
+    RunState,
+};
 pub use standings::{Standing, StandingApproved, StandingSignature, StandingState};
 pub use stops::{Change, Notice, Resumption, Stop, StoppedBy};
 pub use subject::{Revocation, Revocations, Subject};
@@ -471,6 +476,51 @@ pub enum Row {
         /// Whether it holds from now on.
         held: bool,
     },
+    /// A run that began.
+    Run(Box<Run>),
+    /// What later evidence or a review made of a run that was claimed.
+    RunComplete {
+        /// Which.
+        run: RunId,
+        /// Whether it counts as complete from now on.
+        complete: bool,
+        /// The evidence.
+        evidence: Vec<RunEvidence>,
+    },
+    /// What a run used.
+    RunContext {
+        /// The items.
+        items: Vec<RunContext>,
+    },
+    /// A run was claimed or abandoned.
+    RunEnded {
+        /// Which.
+        run: RunId,
+        /// How.
+        state: RunState,
+        /// Whether it counts as complete.
+        complete: bool,
+        /// The evidence.
+        evidence: Vec<RunEvidence>,
+    },
+    /// What a run took, added to what it took before.
+    RunProgress {
+        /// Which.
+        run: RunId,
+        /// What came on top.
+        more: RunSpent,
+        /// When it is abandoned from now on, if that is later.
+        deadline: Timestamp,
+    },
+    /// A person's word on a run.
+    RunReviewed {
+        /// The word.
+        review: RunReview,
+        /// Whether the run counts as complete from now on.
+        complete: bool,
+        /// The evidence that the word is.
+        evidence: Vec<RunEvidence>,
+    },
     /// Somebody signed a standing approval.
     StandingApproved(Box<StandingApproved>),
     /// A standing approval was taken back.
@@ -518,6 +568,12 @@ impl Row {
                 | Self::Resumption { .. }
                 | Self::Revocation { .. }
                 | Self::Role { .. }
+                | Self::Run(_)
+                | Self::RunComplete { .. }
+                | Self::RunContext { .. }
+                | Self::RunEnded { .. }
+                | Self::RunProgress { .. }
+                | Self::RunReviewed { .. }
                 | Self::StandingApproved(_)
                 | Self::StandingRevoked { .. }
                 | Self::StandingUsed { .. }

@@ -46,6 +46,12 @@ kinds! {
     AuthorityRequested = "authority.requested",
     /// Somebody known asked for authority and was refused.
     AuthorizationRefused = "authorization.refused",
+    /// A workflow's autonomy was lowered.
+    AutonomyLowered = "autonomy.lowered",
+    /// A workflow's autonomy was raised by one level: everybody who must signed it.
+    AutonomyRaised = "autonomy.raised",
+    /// Somebody who must signed that a workflow's autonomy is raised; others must too.
+    AutonomySigned = "autonomy.signed",
     /// An OAuth client was mapped to an agent or to none any more, suspended,
     /// resumed or retired.
     ClientChanged = "client.changed",
@@ -66,6 +72,12 @@ kinds! {
     DenialsSuppressed = "denials.suppressed",
     /// What principals may do and grant at most was published.
     EntitlementsPublished = "entitlements.published",
+    /// A person said what kind of failure it was.
+    FailureClassified = "failure.classified",
+    /// Something went wrong from which something may be learned.
+    FailureDetected = "failure.detected",
+    /// A failure was mended, or a person said that there is nothing to mend.
+    FailureResolved = "failure.resolved",
     /// A principal's signed grant.
     GrantRecorded = "grant.recorded",
     /// The taker took a handoff over: it acts from here on.
@@ -118,6 +130,22 @@ kinds! {
     Revoked = "revoked",
     /// A principal was given a role or lost it.
     RoleChanged = "role.changed",
+    /// A step of a workflow's rollback plan was started from a run.
+    RollbackStarted = "rollback.started",
+    /// A run simply stopped: nothing came of it within its bound.
+    RunAbandoned = "run.abandoned",
+    /// A check of a run's completion was made, by whoever is not the run's agent.
+    RunChecked = "run.checked",
+    /// An agent said that its run is complete, and why; what follows was derived.
+    RunClaimed = "run.claimed",
+    /// Context that a run used: digests, sources and labels.
+    RunContext = "run.context",
+    /// Iterations of a run, its model calls and what they cost.
+    RunProgress = "run.progress",
+    /// A person accepted, corrected or rejected a run.
+    RunReviewed = "run.reviewed",
+    /// An agent started a run, with its goal.
+    RunStarted = "run.started",
     /// Somebody signed that calls like one that waits may be made again.
     StandingApproved = "standing.approved",
     /// A standing approval was taken back.

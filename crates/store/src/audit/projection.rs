@@ -18,6 +18,7 @@ use super::staging::Staging;
 /// Tables that entries make without their texts.
 const WITHOUT_TEXTS: &[&str] = &[
     "actions",
+    "calls_hourly",
     "derived",
     "resumptions",
     "revocations",
@@ -48,6 +49,7 @@ impl Projection {
         if let Ok(index) = i64::try_from(index) {
             let view = View { c: &self.scratch, cx };
             let _ = view.project_action(&entry.maker, entry.kind, &entry.subjects, index);
+            let _ = view.project_hourly_call(entry.kind, entry.time, &entry.subjects, &entry.body);
         }
     }
 
@@ -59,7 +61,7 @@ impl Projection {
         with_texts: bool,
     ) -> Result<Option<String>, StoreError> {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
-        let all = TABLES.iter().chain(&["actions"]);
+        let all = TABLES.iter().chain(&["actions", "calls_hourly"]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {
@@ -72,8 +74,12 @@ impl Projection {
                 "actions" => "org, action, decided, maker, completed, outcome",
                 _ => "*",
             };
+            let order = match *table {
+                "calls_hourly" => "1, 2, 3, 4, 5, 6, 7, 8",
+                _ => "1, 2, 3",
+            };
             let sql =
-                format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY 1, 2, 3");
+                format!("SELECT {columns} FROM {table} WHERE org = ?1 {erased} ORDER BY {order}");
             let view = staging.view();
             let left = match *table {
                 "approvals" => view.approvals_without_text()?,
