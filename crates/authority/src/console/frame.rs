@@ -30,6 +30,12 @@ pub enum Section {
     People,
     /// The ledger's entries.
     Activity,
+    /// Search over the whole ledger.
+    Ledger,
+    /// The organisation's policy.
+    Policy,
+    /// The installation's names, limits and keys.
+    Settings,
     /// One's own passkeys.
     Account,
 }
@@ -51,6 +57,9 @@ impl Section {
             Self::Catalogue => ("Catalogue", "/catalogue"),
             Self::People => ("People", "/people"),
             Self::Activity => ("Activity", "/activity"),
+            Self::Ledger => ("Ledger", "/ledger"),
+            Self::Policy => ("Policy", "/policy"),
+            Self::Settings => ("Settings", "/settings"),
             Self::Account => ("Passkeys", "/account"),
         }
     }
@@ -109,6 +118,9 @@ impl Frame {
             (Section::Catalogue, Deed::SeeCatalogue),
             (Section::People, Deed::TendPeople),
             (Section::Activity, Deed::TendOwn),
+            (Section::Ledger, Deed::SeeActivity),
+            (Section::Policy, Deed::SeePolicy),
+            (Section::Settings, Deed::SeeSettings),
         ];
         sections
             .into_iter()
@@ -168,7 +180,10 @@ mod tests {
                 "Peers",
                 "Clients",
                 "Catalogue",
-                "Activity"
+                "Activity",
+                "Ledger",
+                "Policy",
+                "Settings"
             ]
         );
         assert_eq!(
@@ -185,7 +200,10 @@ mod tests {
                 "Clients",
                 "Catalogue",
                 "People",
-                "Activity"
+                "Activity",
+                "Ledger",
+                "Policy",
+                "Settings"
             ]
         );
         assert!(Frame::default().links().is_empty() && !Frame::default().offers_stop());
