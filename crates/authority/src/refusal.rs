@@ -24,6 +24,7 @@ use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
+use crate::rules::checks::CheckError;
 use crate::rules::delegations::NarrowError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
@@ -64,6 +65,9 @@ pub enum Refusal {
     /// A workflow's autonomy that is not changed so.
     #[error(transparent)]
     Raise(#[from] RaiseError),
+    /// A check of a run that is not taken up, or something that is not undone.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

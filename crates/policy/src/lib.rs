@@ -25,6 +25,7 @@ pub mod call;
 pub mod cases;
 pub mod catalogue;
 pub mod checklist;
+pub mod completion;
 pub mod decide;
 pub mod entitlements;
 pub mod expand;

@@ -47,6 +47,7 @@ mod rebuild;
 mod registry;
 mod requests;
 mod rows;
+mod run_facts;
 mod runs;
 mod seal;
 mod standings;
@@ -90,6 +91,7 @@ pub use rows::{
     Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain,
     UnknownText, Verdict, Workflow,
 };
+pub use run_facts::{EvidencePlace, LastCall, LastOk, RunCall};
 pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

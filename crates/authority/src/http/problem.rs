@@ -5,6 +5,7 @@ use bailiwick_policy::autonomy::RaiseError;
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::checks::CheckError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 
@@ -72,6 +73,7 @@ impl From<&Refusal> for Problem {
             | Refusal::StillActive { .. }
             | Refusal::StopEnded => 409,
             Refusal::NotYours
+            | Refusal::Check(CheckError::NotYours)
             | Refusal::NotYoursToStop
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
@@ -79,6 +81,7 @@ impl From<&Refusal> for Problem {
             Refusal::Raise(RaiseError::Signer) => 403,
             Refusal::Raise(RaiseError::OtherFigures)
             | Refusal::Request(RequestError::Settled { .. })
+            | Refusal::Check(CheckError::RunOpen | CheckError::UnderWay | CheckError::TakenUp)
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,

@@ -19,6 +19,7 @@ impl Refusal {
             Self::AgentElsewhere { .. } => "agent-elsewhere",
             Self::Federation(e) => e.code(),
             Self::Raise(e) => e.code(),
+            Self::Check(e) => e.code(),
             Self::Request(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
             Self::StandingTerms(e) => e.code(),
@@ -124,6 +125,7 @@ impl Refusal {
             }
             Self::Federation(e) => e.remedy(),
             Self::Raise(e) => e.remedy(),
+            Self::Check(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",
             Self::StandingTerms(e) => e.remedy(),

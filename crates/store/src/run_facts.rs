@@ -1,0 +1,233 @@
+//! What a run's completion is derived from: its calls and when they were over, and
+//! the places in the log of what speaks for it.
+
+use bailiwick_core::ids::{ActionId, AgentId, EntryId, RunId, ToolId};
+use bailiwick_core::ledger::Kind;
+
+use crate::columns::{Read, count, maybe, parsed};
+use crate::error::StoreError;
+use crate::query::{COLUMNS, entry};
+use crate::rows::StoredEntry;
+use crate::runs::MAX_RUNS;
+use crate::view::View;
+
+/// The last call of one tool in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCall {
+    /// The tool.
+    pub tool: ToolId,
+    /// The index of the entry by which every call of it was over; none, while one
+    /// goes on.
+    pub over: Option<u64>,
+}
+
+/// The newest call of one tool in a run whose outcome is `ok`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastOk {
+    /// The tool.
+    pub tool: ToolId,
+    /// The call.
+    pub action: ActionId,
+    /// Who called.
+    pub agent: AgentId,
+    /// The index of its outcome's entry.
+    pub over: u64,
+}
+
+/// Where something that speaks for a run stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidencePlace {
+    /// Its number in the run.
+    pub n: u32,
+    /// The criterion.
+    pub criterion: String,
+    /// Its grade.
+    pub grade: String,
+    /// What it says.
+    pub holds: bool,
+    /// The call whose receipt it is.
+    pub action: Option<ActionId>,
+    /// Who says so.
+    pub by: String,
+    /// The index of its entry; of a receipt's outcome; of an independent call's
+    /// decision, since what it read may have been read then.
+    pub at: u64,
+}
+
+impl View<'_> {
+    /// The last allowed call of each tool in a run, whatever became of it, unless
+    /// it was not executed.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`], as for every read here.
+    pub fn last_calls_of_run(&self, run: &RunId) -> Result<Vec<LastCall>, StoreError> {
+        // The greatest of all stands for calls that go on.
+        let sql = "SELECT e.tool, max(coalesce(a.completed, 9223372036854775807))
+                   FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+                   WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
+                     AND e.decision = 'allow' AND e.tool IS NOT NULL
+                     AND coalesce(a.outcome, '') <> 'not_executed'
+                   GROUP BY e.tool";
+        self.many(sql, (self.org_text(), run.as_str()), |r| {
+            let over: i64 = r.get(1)?;
+            let over = (over != i64::MAX).then(|| u64::try_from(over).unwrap_or(0));
+            Ok(LastCall { tool: parsed(r, 0)?, over })
+        })
+    }
+
+    /// The newest call of each tool in a run whose outcome is `ok`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn last_ok_calls_of_run(&self, run: &RunId) -> Result<Vec<LastOk>, StoreError> {
+        // With one `max` the other columns are those of its row.
+        let sql = "SELECT e.tool, e.action, e.agent, max(a.completed)
+                   FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+                   WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
+                     AND e.decision = 'allow' AND e.tool IS NOT NULL AND a.outcome = 'ok'
+                   GROUP BY e.tool";
+        self.many(sql, (self.org_text(), run.as_str()), |r| {
+            let (tool, action, agent) = (parsed(r, 0)?, parsed(r, 1)?, parsed(r, 2)?);
+            Ok(LastOk { tool, action, agent, over: count(r, 3)? })
+        })
+    }
+
+    /// What speaks for a run, with its place in the log; the newest
+    /// [`MAX_RUNS`](crate::MAX_RUNS).
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn evidence_places(&self, run: &RunId) -> Result<Vec<EvidencePlace>, StoreError> {
+        let sql = "SELECT t.n, t.criterion, t.grade, t.holds, t.action, t.by_whom,
+                          coalesce(CASE t.grade WHEN 'observed' THEN a.completed
+                                                WHEN 'independent' THEN a.decided END, e.idx)
+                   FROM run_evidence t JOIN entries e ON e.org = t.org AND e.id = t.entry
+                        LEFT JOIN actions a ON a.org = t.org AND a.action = t.action
+                   WHERE t.org = ?1 AND t.run = ?2 ORDER BY t.n DESC LIMIT ?3";
+        let read = |r: &rusqlite::Row<'_>| -> Read<EvidencePlace> {
+            Ok(EvidencePlace {
+                n: r.get(0)?,
+                criterion: r.get(1)?,
+                grade: r.get(2)?,
+                holds: r.get(3)?,
+                action: maybe(r, 4)?,
+                by: r.get(5)?,
+                at: count(r, 6)?,
+            })
+        };
+        self.many(sql, (self.org_text(), run.as_str(), MAX_RUNS), read)
+    }
+
+    /// The index of the last entry by which a step of the rollback plan was started
+    /// from a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn last_rollback(&self, run: &RunId) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT max(idx) FROM entries
+                   WHERE org = ?1 AND run = ?2 AND kind = 'rollback.started'";
+        let last =
+            self.one(sql, (self.org_text(), run.as_str()), |r| r.get::<_, Option<i64>>(0))?;
+        Ok(last.flatten().and_then(|last| u64::try_from(last).ok()))
+    }
+}
+
+/// An allowed call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunCall {
+    /// The index of its decision's entry.
+    pub decided: u64,
+    /// Its decision's entry.
+    pub entry: EntryId,
+    /// The call.
+    pub action: ActionId,
+    /// The tool.
+    pub tool: ToolId,
+    /// What became of it; none, while it goes on.
+    pub outcome: Option<String>,
+    /// The index of its outcome's entry.
+    pub over: Option<u64>,
+}
+
+const CALL: &str = "e.idx, e.id, e.action, e.tool, a.outcome, a.completed
+    FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+    WHERE e.org = ?1 AND e.kind = 'action.decided' AND e.decision = 'allow'
+      AND e.tool IS NOT NULL";
+
+fn call(r: &rusqlite::Row<'_>) -> Read<RunCall> {
+    Ok(RunCall {
+        decided: count(r, 0)?,
+        entry: parsed(r, 1)?,
+        action: parsed(r, 2)?,
+        tool: parsed(r, 3)?,
+        outcome: r.get(4)?,
+        over: r.get::<_, Option<i64>>(5)?.and_then(|over| u64::try_from(over).ok()),
+    })
+}
+
+impl View<'_> {
+    /// Allowed calls of a run, newest first, of those decided before the index
+    /// `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn calls_of_run(
+        &self,
+        run: &RunId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RunCall>, StoreError> {
+        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let sql =
+            format!("SELECT {CALL} AND e.run = ?2 AND e.idx < ?3 ORDER BY e.idx DESC LIMIT ?4");
+        self.many(&sql, (self.org_text(), run.as_str(), before, limit.min(MAX_RUNS)), call)
+    }
+
+    /// Allowed calls of a tool that were decided after the index `after`, newest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn calls_of_tool_since(
+        &self,
+        tool: &ToolId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunCall>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql =
+            format!("SELECT {CALL} AND e.tool = ?2 AND e.idx > ?3 ORDER BY e.idx DESC LIMIT ?4");
+        self.many(&sql, (self.org_text(), tool.as_str(), after, limit.min(MAX_RUNS)), call)
+    }
+
+    /// Runs that were claimed after the index `after`, each with the index of its
+    /// entry, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn claims_since(&self, after: u64, limit: u32) -> Result<Vec<(u64, RunId)>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql = "SELECT idx, run FROM entries
+                   WHERE org = ?1 AND kind = 'run.claimed' AND idx > ?2 AND run IS NOT NULL
+                   ORDER BY idx LIMIT ?3";
+        self.many(sql, (self.org_text(), after, limit.min(MAX_RUNS)), |r| {
+            Ok((count(r, 0)?, parsed(r, 1)?))
+        })
+    }
+
+    /// Entries of one kind in a run, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entries_of_run_kind(
+        &self,
+        run: &RunId,
+        kind: Kind,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY idx LIMIT ?4"
+        );
+        self.many(&sql, (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
+    }
+}
