@@ -52,7 +52,7 @@ pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Bounded, Catalogued, CheckTaken, Checked,
     ConsentError, DelegationRef, Denying, Due, DueCheck, Ended, Erased, Erasure, Explanation,
     Fatigue, Flip, Flow, Granter, InboxPage, InboxQuery, Invited, Judged, Known, LOGIN_SECONDS,
-    Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, Login, MAX_REPLAYED,
+    Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedStop, ListedVersion, ListedWorkflow, Login, MAX_REPLAYED,
     NamedResult, NewCredential, Origin, Overview, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
     PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, Replay, RequestAnswer,
     Resuming, RunChecks, SaidBundle, SaidPolicy, SaidWord, Sayer, ShownApproval, ShownAutonomy,

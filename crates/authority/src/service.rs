@@ -67,7 +67,9 @@ mod trust_bundle;
 mod trust_domains;
 mod vault;
 mod webhooks;
+mod workflow_pages;
 
+pub use workflow_pages::{ListedVersion, ListedWorkflow};
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
 pub use approver_keys::OwnApproverKey;

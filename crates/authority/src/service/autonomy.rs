@@ -122,7 +122,7 @@ fn raise(
 }
 
 /// Why the level in force is what it is, in a sentence.
-fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
+pub(super) fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
     let supports = workflow.supports();
     match last {
         _ if level == supports && supports < workflow.level => format!(
