@@ -27,6 +27,7 @@ pub mod crypto;
 pub mod denial;
 pub mod dpop;
 pub mod enrolment;
+pub mod figures;
 pub mod grant;
 pub mod guarantee;
 pub mod id_token;

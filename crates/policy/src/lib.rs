@@ -35,6 +35,7 @@ pub mod in_force;
 pub mod input_schema;
 pub mod limits;
 pub mod mcp_methods;
+pub mod metrics;
 pub mod permit;
 pub mod step_up;
 pub mod workflow;

@@ -36,6 +36,7 @@ mod inbox;
 mod ledger;
 mod lineage;
 mod lives;
+mod metrics;
 mod notes;
 mod overview;
 mod peers;
@@ -74,6 +75,10 @@ pub use inbox::{ApprovalFilter, Place as ApprovalPlace, Visible};
 pub use ledger::{CheckpointSigner, LedgerFiles, Sequenced};
 pub use lineage::HandoffCursor;
 pub use lives::LIVES;
+pub use metrics::{
+    ApproverLoad, Blocked, CostFigures, HistogramRow, IterationFigures, Latency, MetricFilter,
+    RefusedPeers, RunOutcomes, Spread, UsedScope,
+};
 pub use notes::{Left, Note, Notes};
 pub use overview::CallsOfHour;
 pub use peers::{PEER_TASK_SECONDS, PeerSeen, PeerTask};

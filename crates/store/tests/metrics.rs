@@ -4,10 +4,15 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "history/mod.rs"]
+mod history;
+
+use bailiwick_core::figures::{Rate, Sample};
 use bailiwick_core::ids::ActionId;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::Tx;
+use bailiwick_store::{Latency, MetricFilter, Spread, StoreError, Tx, View};
+use history::{D1, D2, V1, V2, history};
 use support::{NOW, action, append, audited, bytes, digest, event, fixture};
 
 const HOUR: i64 = 3_600_000;
@@ -88,4 +93,143 @@ fn decided_calls_are_counted_by_the_hour_and_alike_from_the_ledger_alone() {
     f.store.write(|tx: &mut Tx<'_>| tx.rebuild()).wait().unwrap();
     assert_eq!(counted(&f.path), expected);
     assert!(audited(&f.path).findings.is_empty(), "{:?}", audited(&f.path).findings);
+}
+
+fn span() -> MetricFilter {
+    MetricFilter::span(D1, D2.plus_seconds(86_400))
+}
+
+fn read<T>(h: &history::History, work: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> T {
+    h.fixture.store.read(work).unwrap()
+}
+
+const fn rate(hits: u64, of: u64) -> Rate {
+    Rate { hits, of }
+}
+
+/// `docs/metrics-fixture.md`, section by section.
+#[test]
+fn the_figures_of_runs_are_those_worked_out_by_hand() {
+    let h = history();
+    let version = |v: &str| MetricFilter { version: Some(digest(v)), ..span() };
+    let agent = |a: &str| MetricFilter { agent: Some(a.parse().unwrap()), ..span() };
+    let tool = |t: &str| MetricFilter { tool: Some(t.parse().unwrap()), ..span() };
+    let workflow = |w: &str| MetricFilter { workflow: Some(w.parse().unwrap()), ..span() };
+    let d1 = MetricFilter::span(D1, D2);
+    let d2 = MetricFilter::span(D2, D2.plus_seconds(86_400));
+    for (filter, success) in [
+        (span(), rate(7, 9)),
+        (workflow("support"), rate(7, 9)),
+        (d1.clone(), rate(3, 4)),
+        (d2, rate(4, 5)),
+        (version(V1), rate(4, 5)),
+        (version(V2), rate(3, 4)),
+        (agent("agent:runner"), rate(5, 6)),
+        (agent("agent:helper"), rate(2, 3)),
+        (tool("mcp:desk:tools/add_note"), rate(5, 7)),
+        (workflow("another"), rate(0, 0)),
+    ] {
+        assert_eq!(read(&h, |v| v.task_success(&filter)), success, "{filter:?}");
+    }
+    for (filter, correction) in [
+        (span(), rate(2, 6)),
+        (version(V1), rate(2, 4)),
+        (version(V2), rate(0, 2)),
+        (d1.clone(), rate(2, 3)),
+    ] {
+        assert_eq!(read(&h, |v| v.human_correction(&filter)), correction, "{filter:?}");
+    }
+    for (filter, n, sum, squares, unreported) in [
+        (span(), 6, 34, 326, 1),
+        (version(V1), 3, 25, 297, 1),
+        (version(V2), 3, 9, 29, 0),
+        (workflow("another"), 0, 0, 0, 0),
+    ] {
+        let found = read(&h, |v| v.iterations(&filter));
+        assert_eq!(found.tasks, Sample { n, sum, squares }, "{filter:?}");
+        assert_eq!(found.unreported, unreported, "{filter:?}");
+    }
+    let cost = read(&h, |v| v.cost(&span()));
+    let usd = Sample { n: 5, sum: 5_600_000, squares: 7_440_000_000_000 };
+    let eur = Sample { n: 1, sum: 900_000, squares: 810_000_000_000 };
+    let by: Vec<_> = cost.by_currency.into_iter().collect();
+    assert_eq!(by, [("EUR".to_owned(), (eur, 400_000)), ("USD".to_owned(), (usd, 3_500_000))]);
+    assert_eq!(cost.unreported, 1);
+    for (filter, escalated) in
+        [(span(), rate(3, 11)), (version(V1), rate(2, 6)), (version(V2), rate(1, 5))]
+    {
+        assert_eq!(read(&h, |v| v.escalation(&filter)), escalated, "{filter:?}");
+    }
+    // Without success: R2, R4, R10, R11.
+    assert_eq!(read(&h, |v| v.unsuccessful_runs(&span())), rate(4, 11));
+    let support = "support".parse().unwrap();
+    assert_eq!(read(&h, |v| v.failed_runs(&support, D2)), 2);
+    assert_eq!(read(&h, |v| v.failed_runs(&support, D1)), 4);
+}
+
+#[test]
+fn the_figures_of_calls_are_those_worked_out_by_hand() {
+    let h = history();
+    let blocked = read(&h, |v| v.blocked(&span()));
+    assert_eq!((blocked.denied, blocked.held), (rate(9, 40), rate(4, 40)));
+    let by_reason: Vec<(&str, u64)> =
+        blocked.by_reason.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
+    let expected = [
+        ("argument-not-delegated", 4),
+        ("revoked", 2),
+        ("budget-spent", 1),
+        ("signature-invalid", 1),
+        ("tool-not-delegated", 1),
+    ];
+    assert_eq!(by_reason, expected);
+    let tool = |t: &str| MetricFilter { tool: Some(t.parse().unwrap()), ..span() };
+    let version = |v: &str| MetricFilter { version: Some(digest(v)), ..span() };
+    let workflow = MetricFilter { workflow: Some("support".parse().unwrap()), ..span() };
+    for (filter, calls, denied, held) in [
+        (workflow, 39, 8, 4),
+        (version(V1), 23, 6, 3),
+        (version(V2), 16, 2, 1),
+        (tool("mcp:desk:tools/refund_order"), 8, 6, 1),
+        (tool("mcp:desk:tools/add_note"), 10, 2, 3),
+        (MetricFilter::span(D1, D2), 17, 4, 1),
+        // A span is as long as the hours that it touches.
+        (MetricFilter::span(D1.plus_seconds(600), D1.plus_seconds(601)), 3, 0, 0),
+    ] {
+        let found = read(&h, |v| v.blocked(&filter));
+        assert_eq!((found.denied, found.held), (rate(denied, calls), rate(held, calls)));
+    }
+}
+
+#[test]
+fn the_other_figures_are_those_worked_out_by_hand() {
+    let h = history();
+    let day = D1.millis() / 86_400_000;
+    assert_eq!(read(&h, |v| v.asked_by_day(&span())), [(day, 1), (day + 1, 3)]);
+    let load = read(&h, |v| v.approval_load(&span()));
+    let load: Vec<_> = load.into_iter().map(|l| (l.approver, l.verdicts)).collect();
+    assert_eq!(load, [(h.alice.clone(), 2), (h.bob.clone(), 1)]);
+    let deciding = Spread { n: 3, median: Some(60_000), p90: Some(600_000) };
+    assert_eq!(read(&h, |v| v.time_to_decide(&span())), deciding);
+    let lives = Spread { n: 3, median: Some(900), p90: Some(1_800) };
+    assert_eq!(read(&h, |v| v.delegation_lifetime(&span())), lives);
+    let first_denial_ms = Spread { n: 1, median: Some(1_500), p90: Some(1_500) };
+    let latency = Latency { revocations: 2, first_denial_ms };
+    assert_eq!(read(&h, |v| v.revocation_latency(span().from, span().until)), latency);
+    let peers = read(&h, |v| v.refused_peers(span().from, span().until));
+    let refused = [("peer-unregistered".to_owned(), 2), ("peer-other-agent".to_owned(), 1)];
+    assert_eq!((peers.refused.as_slice(), peers.handoffs_rejected), (refused.as_slice(), 1));
+    let used = read(&h, |v| v.used_scope(&span()));
+    let tools: Vec<_> = used.iter().map(|u| (u.grant.task.clone(), u.used.clone())).collect();
+    let names = |names: &[&str]| {
+        names.iter().map(|name| format!("mcp:desk:tools/{name}")).collect::<Vec<_>>()
+    };
+    let expected = [
+        (h.tasks[1].clone(), names(&["get_ticket", "refund_order"])),
+        (h.tasks[0].clone(), names(&["add_note", "get_ticket"])),
+    ];
+    assert_eq!(tools, expected);
+    // Nothing at all is no data.
+    let before = MetricFilter::span(Timestamp::from_millis(0), D1);
+    assert_eq!(read(&h, |v| v.time_to_decide(&before)), Spread::default());
+    assert_eq!(read(&h, |v| v.task_success(&before)).value(), None);
 }

@@ -24,3 +24,11 @@ SELECT org, time / 3600000, coalesce(workflow, ''),
        CASE decision WHEN 'allow' THEN '' ELSE coalesce(reason, '') END, count(*)
 FROM entries WHERE kind = 'action.decided'
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+
+-- How the figures find what happened in a span of time.
+CREATE INDEX runs_ended ON runs (org, ended) WHERE ended IS NOT NULL;
+CREATE INDEX runs_workflow_ended ON runs (org, workflow, ended) WHERE ended IS NOT NULL;
+CREATE INDEX approvals_settled ON approvals (org, settled) WHERE settled IS NOT NULL;
+CREATE INDEX delegations_issued ON delegations (org, issued);
+CREATE INDEX grants_expires ON grants (org, expires);
+CREATE INDEX revocations_time ON revocations (org, time);
