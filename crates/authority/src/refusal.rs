@@ -28,6 +28,7 @@ use crate::rules::checks::CheckError;
 use crate::rules::delegations::NarrowError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
+use crate::rules::runs::RunError;
 use crate::rules::suggestions::SuggestionError;
 
 mod told;
@@ -71,6 +72,9 @@ pub enum Refusal {
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// Something that is said of a run and does not stand.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// Somebody who may not decide, or not so.
     #[error(transparent)]
     Barred(#[from] Barred),

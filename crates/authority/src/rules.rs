@@ -84,6 +84,7 @@ pub mod provider_keys;
 pub mod requests;
 pub mod revocations;
 pub mod roles;
+pub mod runs;
 pub mod standings;
 pub mod stops;
 pub mod suggestions;

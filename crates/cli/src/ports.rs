@@ -7,7 +7,7 @@ use bailiwick_authority::ceilings::Ceilings;
 use bailiwick_authority::standing;
 use bailiwick_core::accountable::{CLOCK_TOLERANCE_MS, Charge as Due, Unavailable};
 use bailiwick_core::crypto::Signer;
-use bailiwick_core::ids::{EntryId, OrgId};
+use bailiwick_core::ids::{EntryId, OrgId, RunId};
 use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Prepared, Subjects};
 use bailiwick_core::time::Timestamp;
@@ -30,11 +30,13 @@ pub(crate) use catalogue::{CATALOGUE_AGE, StoreCatalogue, unavailable};
 mod holds;
 mod peers;
 mod requests;
+mod runs;
 pub(crate) use holds::StoreHolds;
 #[cfg(test)]
 pub(crate) use holds::voided;
 pub(crate) use peers::{StorePeers, signers};
 pub(crate) use requests::AuthorityRequests;
+pub(crate) use runs::AuthorityRuns;
 
 /// The system's clock and entropy.
 pub(crate) struct SystemHost;
@@ -118,12 +120,12 @@ impl Journal for StoreJournal {
         let maker = self.maker.now();
         let (issuer, ceilings) = (Arc::clone(&self.issuer), Arc::clone(&self.ceilings));
         // All that does not need the one writer is done before it is asked.
-        let DecisionRecord { event, charges, spend, recheck, derived, used } = record;
+        let DecisionRecord { event, charges, spend, recheck, derived, used, run } = record;
         let event = match used {
             None => Deciding::Plain(Box::new(Prepared::from(event))),
             Some(used) => Deciding::Approved(Box::new(event), Box::new(used)),
         };
-        let last = Last { charges, spend, recheck, derived };
+        let last = Last { charges, spend, recheck, derived, run };
         let pending = self
             .store
             .write(move |tx| write_decision(tx, &maker, &issuer, &ceilings, event, &last));
@@ -258,6 +260,7 @@ struct Last {
     spend: Spend,
     recheck: Recheck,
     derived: Vec<Derivation>,
+    run: Option<RunId>,
 }
 
 /// Everything that happens with an allow, in one transaction.
@@ -270,7 +273,7 @@ fn write_decision(
     last: &Last,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
-    let Last { charges, spend, recheck, derived } = last;
+    let Last { charges, spend, recheck, derived, run } = last;
     if let Some(last) = tx.last_time()?
         && last.millis_since(host::now()) > CLOCK_TOLERANCE_MS
     {
@@ -280,6 +283,12 @@ fn write_decision(
     let (server, now) = (&recheck.server, host::now());
     if let Some(ended) = standing::ended(tx, issuer, &question, server, now, ceilings)? {
         return refuse(RecordRefusal::ended(ended));
+    }
+    // A call that was decided as part of a run is of no run that ended meanwhile.
+    if let Some(run) = run
+        && tx.open_run(&question.authority.task)?.is_none_or(|open| open.id != *run)
+    {
+        return refuse(RecordRefusal::RunEnded);
     }
     if tx.spend_proof(&spend.audience, &spend.key, spend.expires)? == Spent::Already {
         return refuse(RecordRefusal::Replayed);

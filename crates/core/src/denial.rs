@@ -173,6 +173,9 @@ reasons! {
     RequestRefused, "request-refused", Authority, "DESIGN §3.2", "what is asked for is nothing that anybody could grant to this task", "ask for shorthands that the task's workflow offers, with a reason, while the task's own delegation stands";
     RequestUnknown, "request-unknown", Authority, "DESIGN §3.1", "this instance has no such request for this task", "ask with the id that the request got, under the same task and with the same instance's key";
     RequestUnavailable, "request-unavailable", Authority, "DESIGN §3.4", "requests for more authority cannot be read or written now", "try again later; the operator sees why";
+    RunRefused, "run-refused", Authority, "DESIGN §2", "what is said of the run does not stand as it is, so nothing of it was written", "read `why`: it names the member, the criterion or the receipt, and what to send instead";
+    RunUnknown, "run-unknown", Authority, "DESIGN §2", "this task has no such open run", "begin one with `run_begin`; leave `run` out, or name the run that is open";
+    RunUnavailable, "run-unavailable", Authority, "DESIGN §3.4", "runs cannot be read or written now", "try again later; the operator sees why";
     // 4 policy
     PolicyDenied, "policy-denied", Policy, "DESIGN §4.4", "a rule of the organisation forbids this call", "ask the workflow's owner";
     PolicyError, "policy-error", Policy, "DESIGN §4.4", "a policy of the organisation could not be evaluated for this call", "ask the security administrator to test the policy that the record names";
@@ -190,6 +193,7 @@ reasons! {
     RequestStateInvalid, "request-state-invalid", Approval, "MCP 2026-07-28", "the `requestState` was not made here for this caller and this call, or has run out", "send the call again without `requestState` and `inputResponses`";
     // 6 effect
     ApprovalSpent, "approval-spent", Effect, "DESIGN §4.5", "the approval was used by another call, or counts no more", "send the call again, with a fresh proof: people are asked anew";
+    RunEnded, "run-ended", Effect, "DESIGN §2", "the run to which the call belongs has ended since it was checked", "send the call again, with a fresh proof; begin another run first if the call is part of one";
     RecordUnavailable, "record-unavailable", Effect, "DESIGN §3.3", "the decision could not be recorded, so nothing was sent", "try again later; the operator sees why";
     UpstreamAccountMissing, "upstream-account-missing", Effect, "DESIGN §3.5", "the principal has no account of their own at this tool server, which serves no other", "the principal connects their account in the console, on the page `Accounts`; or ask the operator to put their credential into the vault: `bailiwick vault set SERVER --principal NAME`";
     CredentialUnavailable, "credential-unavailable", Effect, "DESIGN §3.5", "the gateway's credential for this tool server cannot be had now", "try again later; the operator sees why with `bailiwick doctor`";

@@ -24,7 +24,7 @@ use bailiwick_gateway::layer::{Authorize, Authorized, Checked};
 use bailiwick_gateway::ports::{Host as _, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
     MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryPeers, MemoryRegistry, MemoryRequests,
-    MemoryVault, SystemHost,
+    MemoryRuns, MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Config, Gateway};
 use bailiwick_policy::Workflow;
@@ -182,6 +182,7 @@ fn installation() -> Result<(Gateway, Arc<MemoryJournal>, Agent), Failed> {
         holds: Arc::new(MemoryHolds::new(journal.clone())),
         peers: Arc::new(MemoryPeers::default()),
         requests: Arc::new(MemoryRequests::default()),
+        runs: Arc::new(MemoryRuns::default()),
         host: host.clone(),
         catalogue,
     };

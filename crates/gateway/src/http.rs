@@ -31,7 +31,7 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(crate::a2a::router())
         .merge(crate::api::router())
         .merge(crate::authzen::router())
-        .merge(crate::requests::router())
+        .merge(crate::own::router())
         .with_state(gateway)
 }
 
@@ -114,13 +114,15 @@ async fn post(
     match boundary::parse(&gateway.config, server, headers, &body)? {
         WellFormed::Message(request) => Ok(gateway.message(request).await),
         WellFormed::Answer(answer) => Ok(gateway.take_answer(answer).await),
-        WellFormed::Call(request) if request.asks_for_more() => {
-            Ok(gateway.answer_request(request).await)
-        }
-        WellFormed::Call(request) => {
-            let slot = gateway.call_slot().ok_or_else(busy)?;
-            Ok(gateway.start_call(request, slot).response().await)
-        }
+        WellFormed::Call(request) => match request.own() {
+            Some(own) if gateway.is_own(&request, own) => {
+                Ok(gateway.answer_own(request, own).await)
+            }
+            _ => {
+                let slot = gateway.call_slot().ok_or_else(busy)?;
+                Ok(gateway.start_call(request, slot).response().await)
+            }
+        },
     }
 }
 

@@ -38,13 +38,13 @@ pub mod layer;
 pub mod lines;
 mod listing;
 mod messages;
+pub mod own;
 pub mod peers;
 mod pins;
 pub mod ports;
 mod questions;
 mod relay;
 mod request_state;
-pub mod requests;
 pub mod rpc;
 #[cfg(test)]
 mod samples;

@@ -17,10 +17,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::gateway::Gateway;
 use crate::headers::name_of;
 use crate::listing::View;
+use crate::own::{self, Own as OwnTool};
 use crate::ports::ToolServer;
 use crate::questions::{Asks, Wants, declare_only, wants};
 use crate::relay::{Events, Route};
-use crate::requests;
 use crate::rpc;
 use crate::sessions::{Declared, Session};
 use crate::stages::boundary::{MessageRequest, Presentation};
@@ -328,18 +328,20 @@ impl Gateway {
     }
 }
 
-/// Puts the gateway's own tool in front of those of the first page. A tool
-/// server's own of that name is not shown: it cannot be called here.
+/// Puts the gateway's own tools behind those of the first page. A tool server's own
+/// of such a name is not shown: it cannot be called here.
 fn offer(request: &MessageRequest, visit: &Visit, result: &mut Object) {
+    let ours = |own: &OwnTool| own.is_ours(&visit.workflow, &visit.server.name);
     let named = |tool: &Json| {
         let name = tool.as_object().and_then(|o| o.member("name")?.as_str());
-        name == Some(requests::TOOL)
+        name.and_then(OwnTool::named).is_some_and(|own| ours(&own))
     };
     let Some(Json::Array(mut tools)) = result.remove("tools") else { return };
     tools.retain(|tool| !named(tool));
     let first = request.params.as_ref().is_none_or(|p| p.member("cursor").is_none());
-    if first && requests::may_ask(request.presentation.form, &visit.caller) {
-        tools.push(requests::definition(&visit.workflow));
+    if first && own::may_ask(request.presentation.form, &visit.caller) {
+        let offered = OwnTool::ALL.into_iter().filter(ours);
+        tools.extend(offered.map(|own| own.definition(&visit.workflow)));
     }
     result.insert("tools", tools);
 }

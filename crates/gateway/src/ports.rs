@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bailiwick_core::accountable::{Authority, Charge, Ended, Question, Registry, Unavailable};
 use bailiwick_core::crypto::{Digest, Thumbprint};
-use bailiwick_core::ids::{AgentId, EntryId, InstanceId, PrincipalId, ServerName};
+use bailiwick_core::ids::{AgentId, EntryId, InstanceId, PrincipalId, RunId, ServerName};
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Event;
@@ -25,8 +25,10 @@ pub use crate::credential::{Credential, MIN_SECRET_CHARS, Secret};
 pub use crate::holds::{
     AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
 };
+pub use crate::own::requests::{Asking, RequestRefusal, Requests};
+pub use crate::own::runs::{OpenRun, RunRefusal, Runs};
+pub use crate::own::{Answered, Asker};
 pub use crate::peers::{NotKept, PeerTask, Peers, Seen};
-pub use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
 pub use crate::stages::approval::{Used, UsedApproval, UsedStanding};
 
 /// Clock and entropy.
@@ -115,6 +117,8 @@ pub struct DecisionRecord {
     pub derived: Vec<Derivation>,
     /// The approval that is spent, if one was needed.
     pub used: Option<Used>,
+    /// The run to which the call belongs: it must still be open.
+    pub run: Option<RunId>,
 }
 
 /// The record is durable.
@@ -160,6 +164,9 @@ pub enum RecordRefusal {
         /// Why.
         why: Unsettled,
     },
+    /// The run to which the call belongs is not open any more.
+    #[error("the call's run has ended")]
+    RunEnded,
     /// The event's time is before the last durable entry's.
     #[error("the clock is behind the last durable entry")]
     ClockBehind,
@@ -446,6 +453,8 @@ pub struct Ports {
     pub peers: Arc<dyn Peers>,
     /// Requests for more authority.
     pub requests: Arc<dyn Requests>,
+    /// Runs: attempts at tasks.
+    pub runs: Arc<dyn Runs>,
     /// Credentials of tool servers.
     pub vault: Arc<dyn Vault>,
     /// Clock and entropy.

@@ -99,6 +99,7 @@ pub mod policy;
 use bailiwick_core::aat::verify::{Chain, Present, Verified};
 use bailiwick_core::accountable::{Accountable, Facts};
 use bailiwick_core::denial::Denial;
+use bailiwick_core::ids::RunId;
 use bailiwick_policy::decide::Finding;
 use bailiwick_policy::in_force::Heard;
 use bailiwick_policy::permit::{Ask, Permit, Refusal};
@@ -161,6 +162,8 @@ pub(crate) struct Stopped {
     pub(crate) heard: Option<Box<Heard>>,
     /// What the catalogue says of the tool, once that was looked up.
     pub(crate) ground: Option<Ground>,
+    /// The run to which the call belongs, once its denial is recorded.
+    pub(crate) run: Option<RunId>,
     /// Whether it was stopped because a person has to decide.
     pub(crate) approval_required: bool,
     /// What people are asked about it.
@@ -178,6 +181,7 @@ impl Stopped {
             finding: None,
             heard: None,
             ground: None,
+            run: None,
             approval_required: false,
             holding: None,
             session_ended: false,

@@ -23,9 +23,11 @@ pub use journal::{Fault, MemoryJournal};
 mod holds;
 mod peers;
 mod requests;
+mod runs;
 pub use holds::MemoryHolds;
 pub use peers::MemoryPeers;
 pub use requests::MemoryRequests;
+pub use runs::MemoryRuns;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -204,7 +204,8 @@ pub(crate) fn challenge(denial: &Denial, decision: &str, metadata: &str) -> Resp
     response
 }
 
-/// A request for more authority that is refused; `why` is the caller's alone.
+/// A call of one of the gateway's own tools that is refused; `why` is the caller's
+/// alone.
 pub(crate) fn request_refused(
     id: Option<&Json>,
     denial: &Denial,
@@ -234,9 +235,9 @@ pub(crate) fn refused_question(
     }
     let status = match denial.reason {
         Reason::RequestFlood => StatusCode::TOO_MANY_REQUESTS,
-        Reason::RequestUnknown => StatusCode::NOT_FOUND,
-        Reason::RequestUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Reason::RequestRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Reason::RequestUnknown | Reason::RunUnknown => StatusCode::NOT_FOUND,
+        Reason::RequestUnavailable | Reason::RunUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::RequestRefused | Reason::RunRefused => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::FORBIDDEN,
     };
     json(status, &data.into())

@@ -146,11 +146,13 @@ grade!(
 );
 grade!(
     /// Whether a call belongs to a run.
-    RunState, "`none`, `open`" {
+    RunState, "`none`, `open`, `undeclared`" {
         /// To none that is open.
         None = "none",
         /// To an open run of its task.
         Open = "open",
+        /// To one that noted context from a source that its workflow does not list.
+        Undeclared = "undeclared",
     }
 );
 grade!(

@@ -37,6 +37,7 @@ pub mod limits;
 pub mod mcp_methods;
 pub mod metrics;
 pub mod permit;
+pub mod run;
 pub mod step_up;
 pub mod workflow;
 

@@ -6,7 +6,7 @@ use bailiwick_core::time::Timestamp;
 use rusqlite::params;
 
 use crate::apply::execute;
-use crate::columns::{Read, Record, count, digest, maybe, maybe_digest, parsed, time};
+use crate::columns::{Read, Record, count, digest, maybe, parsed, time};
 use crate::error::StoreError;
 use crate::query::{COLUMNS, entry};
 use crate::rows::{
@@ -51,7 +51,7 @@ impl Record for Run {
         "grant_id",
         "root",
         "goal",
-        "instruction",
+        "instructed",
         "started",
         "deadline",
         "ended",
@@ -78,7 +78,7 @@ impl Record for Run {
             grant: parsed(row, i + 9)?,
             root: digest(row, i + 10)?,
             goal: digest(row, i + 11)?,
-            instruction: maybe_digest(row, i + 12)?,
+            instructed: row.get(i + 12)?,
             started: time(row, i + 13)?,
             deadline: time(row, i + 14)?,
             ended: row.get::<_, Option<i64>>(i + 15)?.map(Timestamp::from_millis),
@@ -161,6 +161,46 @@ impl View<'_> {
         self.record(from, (self.org_text(), task.as_str()))
     }
 
+    /// How many attempts at a task there were, and how many of them began since
+    /// `since`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn attempts(&self, task: &TaskId, since: Timestamp) -> Result<(u32, u64), StoreError> {
+        let sql = "SELECT coalesce(max(attempt), 0), count(*) FILTER (WHERE started >= ?3)
+                   FROM runs WHERE org = ?1 AND task = ?2";
+        let params = (self.org_text(), task.as_str(), since.millis());
+        Ok(self.one(sql, params, |r| Ok((r.get(0)?, count(r, 1)?)))?.unwrap_or((0, 0)))
+    }
+
+    /// When the newest entry of a run was made.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn last_of_run(&self, run: &RunId) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT time FROM entries WHERE org = ?1 AND run = ?2
+                   ORDER BY idx DESC LIMIT 1";
+        self.one(sql, (self.org_text(), run.as_str()), |r| time(r, 0))
+    }
+
+    /// Runs that are open as their rows say, in the order of their deadlines: after
+    /// the one given, and with `until` only those whose deadline is not later.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn open_runs(
+        &self,
+        until: Option<Timestamp>,
+        after: Option<(Timestamp, &RunId)>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Run>>, StoreError> {
+        let from = "runs t WHERE org = ?1 AND state = 'open' AND deadline <= ?2
+                    AND (deadline, id) > (?3, ?4) ORDER BY deadline, id LIMIT ?5";
+        let until = until.map_or(i64::MAX, Timestamp::millis);
+        let (deadline, id) = after.map_or((i64::MIN, ""), |(at, id)| (at.millis(), id.as_str()));
+        self.records(from, (self.org_text(), until, deadline, id, limit.min(MAX_RUNS)))
+    }
+
     /// Every attempt at a task, in order.
     ///
     /// # Errors
@@ -168,16 +208,6 @@ impl View<'_> {
     pub fn runs_of_task(&self, task: &TaskId) -> Result<Vec<Stored<Run>>, StoreError> {
         let from = "runs t WHERE org = ?1 AND task = ?2 ORDER BY started, id LIMIT ?3";
         self.records(from, (self.org_text(), task.as_str(), MAX_RUNS))
-    }
-
-    /// Open runs whose deadline is over at `now`, those first that ended first.
-    ///
-    /// # Errors
-    /// [`StoreError::Fault`].
-    pub fn overdue_runs(&self, now: Timestamp) -> Result<Vec<Stored<Run>>, StoreError> {
-        let from = "runs t WHERE org = ?1 AND state = 'open' AND deadline <= ?2
-                    ORDER BY deadline LIMIT ?3";
-        self.records(from, (self.org_text(), now.millis(), MAX_RUNS))
     }
 
     /// Runs that fit, newest first.
@@ -322,7 +352,7 @@ impl View<'_> {
         execute(
             self.c,
             "INSERT INTO runs (org, id, state, task, attempt, workflow, workflow_digest, agent,
-                 instance, principal, grant_id, root, goal, instruction, started, deadline, ended,
+                 instance, principal, grant_id, root, goal, instructed, started, deadline, ended,
                  complete, review, iterations, model_calls, input_tokens, output_tokens,
                  cost_micros, currency, entry)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -340,7 +370,7 @@ impl View<'_> {
                 run.grant.as_str(),
                 run.root.bytes().as_slice(),
                 run.goal.bytes().as_slice(),
-                run.instruction.as_ref().map(|d| d.bytes().as_slice()),
+                run.instructed,
                 run.started.millis(),
                 run.deadline.millis(),
                 run.ended.map(Timestamp::millis),

@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::rules::checks::CheckError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
+use crate::rules::runs::RunError;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -78,8 +79,9 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Raise(RaiseError::Signer) => 403,
+            Refusal::Raise(RaiseError::Signer) | Refusal::Run(RunError::NotReviewer) => 403,
             Refusal::Raise(RaiseError::OtherFigures)
+            | Refusal::Run(RunError::NotEnded)
             | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Check(CheckError::RunOpen | CheckError::UnderWay | CheckError::TakenUp)
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,

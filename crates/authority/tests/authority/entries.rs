@@ -13,6 +13,7 @@ use bailiwick_authority::people::passkeys::Enrolled;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{Method, Session};
 use bailiwick_authority::plan::Plan;
+use bailiwick_authority::rules;
 use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::approvals::{Saying, question, say};
 use bailiwick_authority::rules::approvers::vouch;
@@ -32,17 +33,21 @@ use bailiwick_authority::{
 };
 use bailiwick_core::approval::standing::{Bounds, Terms, Use, exactly};
 use bailiwick_core::approval::{Grade, Signed, Verdict};
+use bailiwick_core::autonomy::Raise;
 use bailiwick_core::crypto::P256SigningKey;
 use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::grant::{Request, Statement};
 use bailiwick_core::ids::{
-    Alias, ApprovalId, EntryId, InstanceId, ServerName, StandingId, TaskId, ToolId, WorkflowId,
+    Alias, ApprovalId, EntryId, InstanceId, RunId, ServerName, StandingId, TaskId, ToolId,
+    WorkflowId,
 };
 use bailiwick_core::jose::{ThirdPartyKey, VerifyingKey};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::stop::{Resumption, StopTarget};
+use bailiwick_policy::autonomy::Part;
 use bailiwick_policy::catalogue::DefinitionKind;
+use bailiwick_policy::checklist::ErrorBudget;
 use bailiwick_policy::{Bundle, Workflow};
 use bailiwick_store::{
     Approval, ApprovalState, ClientSource, IdentityMode, Instance, Place, Row, Status, StoreError,
@@ -371,6 +376,80 @@ fn stops(found: &mut BTreeMap<String, Golden>) {
     }
 }
 
+/// A workflow is lowered by a failed run, and two people sign that it is raised.
+fn autonomy(found: &mut BTreeMap<String, Golden>) {
+    let world = World::bare();
+    let moment = Moment::of(&*world.host);
+    let maker = installation().makers.remove(0).id;
+    let seal = |step: &bailiwick_authority::plan::Step| {
+        Golden::seal(&step.event, &maker, &crate::support::key(2))
+    };
+    let workflow = Workflow::parse(CHECKLIST).unwrap();
+    let budget = ErrorBudget { failed_runs: 1, window_hours: 24 };
+    let run = RunId::parse("018cc251-f400-7000-8000-000000000007").unwrap();
+    let spent = rules::autonomy::spend(&moment, &installation(), &workflow, None, &budget, 2, &run);
+    let step = spent.unwrap().steps.remove(0);
+    let Some(Row::Autonomy { autonomy: last, .. }) = step.row.clone() else { panic!("no change") };
+    found.insert("autonomy.lowered".to_owned(), seal(&step));
+    let raise = Raise {
+        workflow: workflow.id.clone(),
+        version: workflow.digest(),
+        from: "supervised".to_owned(),
+        to: "bounded".to_owned(),
+        figures: bailiwick_core::crypto::sha256(b"{}"),
+        until: world.now(),
+        expires: world.now().plus_seconds(3_600),
+    };
+    let signed = Signed::Key(raise.sign(&*key(12)).unwrap());
+    let alias = Alias::parse("018cc251-f400-4000-8000-000000000002").unwrap();
+    for (other, kind) in [(false, "autonomy.signed"), (true, "autonomy.raised")] {
+        let signing = rules::autonomy::Signing {
+            who: &alias,
+            part: Part::Second,
+            grade: Grade::Key,
+            credential: "018cc251-f400-7000-8000-000000000009",
+            signed: &signed,
+        };
+        let (last, installation) = (Some(&last), installation());
+        let plan =
+            rules::autonomy::sign(&moment, &installation, &workflow, last, &raise, &signing, other);
+        found.insert(kind.to_owned(), seal(&plan.unwrap().steps[0]));
+    }
+}
+
+/// A version with a complete checklist; it never changes.
+const CHECKLIST: &str = r#"
+workflow: desk
+version: "1"
+owner: user:owner
+purpose: Answer tickets.
+agents: [agent:runner]
+level: bounded
+window_seconds: 3600
+max_depth: 1
+budget: {max_calls: 10}
+tool_servers:
+  desk:
+    tools:
+      note: {risk: low, effect: write, data: [ticket], personal: false}
+shorthands:
+  "note":
+    tools:
+      desk/note: {text: {constraint_type: length, min: 1, max: 100}}
+data_sources: {tool_servers: [desk], classes: [ticket], context: []}
+completion:
+  - {id: noted, says: There is a note., by: {tool: desk/note}}
+review: {by: [owner], when: incomplete}
+rollback:
+  - {id: withdraw, says: Write that the note is wrong., how: manual}
+evaluation:
+  targets: {task_success_rate: {at_least: 0.9}}
+  window_days: 30
+  minimum_runs: 5
+  confidence_percent: 95
+  error_budget: {failed_runs: 1, window_hours: 24}
+"#;
+
 #[test]
 fn the_authority_writes_the_golden_entries() {
     let world = World::bare();
@@ -437,6 +516,7 @@ fn the_authority_writes_the_golden_entries() {
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
     found.insert("trust_domain.key_used".to_owned(), foreign_key());
     stops(&mut found);
+    autonomy(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
     let text = "@id(\"all\") @reason(\"everything\") permit (principal, action, resource);";

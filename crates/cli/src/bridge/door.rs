@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use bailiwick_core::ids::ServerName;
-use bailiwick_gateway::{Gateway, requests};
+use bailiwick_gateway::Gateway;
+use bailiwick_gateway::own::{self, Own};
 
 use crate::error::CliError;
 use crate::web;
@@ -44,8 +45,8 @@ impl Door {
         match self {
             Self::Inside(gateway) => {
                 let request = request.map(Body::from);
-                if request.uri().path() == requests::PATH {
-                    return Ok(requests::answer(gateway, request).await);
+                if Own::at_path(request.uri().path()).is_some() {
+                    return Ok(own::answer(gateway, request).await);
                 }
                 Ok(bailiwick_gateway::http::answer(gateway, server.clone(), request).await)
             }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, header};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_gateway::requests::{DELEGATION, PATH, TOOL};
+use bailiwick_gateway::own::{DELEGATION, Own};
 
 use super::way::Way;
 use super::{ANSWERS, Fault, is_media, whole};
@@ -19,10 +19,10 @@ use crate::presenter::Moment;
 const BEYOND: [&str; 4] =
     ["tool-not-delegated", "argument-not-delegated", "argument-missing", "argument-unnamed"];
 
-/// Whether a message is a call of the gateway's own tool.
+/// Whether a message asks for more authority.
 pub(super) fn asks_for_more(method: &str, params: Option<&Object>) -> bool {
     let name = params.and_then(|p| p.member("name")?.as_str());
-    method == "tools/call" && name == Some(TOOL)
+    method == "tools/call" && name == Some(Own::RequestAuthority.tool())
 }
 
 /// An answer with its message, if it is one message.
@@ -143,7 +143,7 @@ impl Way {
     /// Where one request stands; nothing, when the gateway knows it no more.
     async fn stands(&self, id: &str) -> Result<Option<Object>, Fault> {
         let base = self.url.rsplit_once("/mcp/").map_or(self.url.as_str(), |(base, _)| base);
-        let url = format!("{base}{PATH}");
+        let url = format!("{base}{}", Own::RequestAuthority.path());
         let moment = self.presenter.moment();
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");

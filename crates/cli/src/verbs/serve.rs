@@ -37,7 +37,9 @@ use crate::host;
 use crate::keyfile;
 use crate::lives::{self, Left};
 use crate::output::Output;
-use crate::ports::{AuthorityRequests, StoreCatalogue, StoreHolds, StorePeers, SystemHost};
+use crate::ports::{
+    AuthorityRequests, AuthorityRuns, StoreCatalogue, StoreHolds, StorePeers, SystemHost,
+};
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -190,6 +192,7 @@ pub(crate) fn gateway_with(
         )),
         peers: Arc::new(StorePeers::new(data.store().clone(), data.authority.clone())),
         requests: Arc::new(AuthorityRequests(data.authority.clone())),
+        runs: Arc::new(AuthorityRuns(data.authority.clone())),
         vault: Arc::new(StoreVault::new(data)),
         host: Arc::new(SystemHost),
     };

@@ -5,7 +5,7 @@ use axum::response::Response;
 use bailiwick_core::approval::Question;
 use bailiwick_core::denial::{Denial, Reason};
 use bailiwick_core::guarantee::Assurance;
-use bailiwick_core::ids::EntryId;
+use bailiwick_core::ids::{EntryId, RunId};
 use bailiwick_core::time::Timestamp;
 
 use super::Gateway;
@@ -47,6 +47,7 @@ impl Gateway {
         stopped: &mut Stopped,
         now: Timestamp,
     ) -> EntryId {
+        stopped.run = self.run_of(stopped, now);
         match stopped.holding.take() {
             // It stands in the ledger since it was asked first.
             Some(Holding::Known(waiting)) => return waiting.entry,
@@ -64,6 +65,18 @@ impl Gateway {
         }
         let decision = Self::of_call(request, stopped, None, now);
         self.write_denial(stopped, decision).await
+    }
+
+    /// The run to which a stopped call belongs: what was found when it was covered, or
+    /// what is found now, if it did not come to that and its caller is known.
+    fn run_of(&self, stopped: &Stopped, now: Timestamp) -> Option<RunId> {
+        if let Some(ground) = &stopped.ground {
+            return ground.run_id().cloned();
+        }
+        let known = stopped.known.as_ref().filter(|_| stopped.denial.caller_is_known())?;
+        let task = &known.facts().authority.task;
+        // A denial stands whether or not it can be said to which run it belongs.
+        self.ports.runs.of_task(task, now).ok().flatten().map(|open| open.run)
     }
 
     /// Lets a call wait.
@@ -133,6 +146,7 @@ impl Gateway {
             enforcement: request.enforcement.as_str(),
             asking,
             used: None,
+            run: stopped.run.as_ref(),
         }
     }
 
@@ -185,6 +199,7 @@ impl Gateway {
             enforcement: "gateway",
             asking: None,
             used: None,
+            run: None,
         }
     }
 
@@ -210,6 +225,7 @@ impl Gateway {
             enforcement: "gateway",
             asking: None,
             used: None,
+            run: None,
         };
         self.write_denial(&Stopped::stranger(malformed.denial.clone()), decision).await
     }
@@ -238,6 +254,7 @@ impl Gateway {
             enforcement: "external",
             asking: None,
             used: None,
+            run: None,
         };
         self.write_denial(&Stopped::stranger(denial.clone()), decision).await
     }

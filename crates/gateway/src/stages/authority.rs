@@ -11,7 +11,7 @@ use bailiwick_core::aat::verify::Verified;
 use bailiwick_core::accountable::{Accountable, Charge, Unavailable};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_core::ids::PrincipalId;
+use bailiwick_core::ids::{PrincipalId, RunId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::catalogue::Rating;
@@ -23,7 +23,7 @@ use super::Stopped;
 use super::boundary::{CallRequest, Enforcement, Speech};
 use super::identity::Identified;
 use crate::gateway::Inner;
-use crate::ports::{Pin, ToolServer, UpstreamIdentity};
+use crate::ports::{OpenRun, Pin, ToolServer, UpstreamIdentity};
 use crate::sessions::Session;
 use crate::tasks::Allowance;
 
@@ -56,14 +56,36 @@ pub(crate) struct Ground {
     pub(crate) rating: Rating,
     /// The level that the workflow's record leaves it now.
     pub(crate) in_force: Level,
-    /// Whether the call belongs to an open run of its task.
-    pub(crate) run: RunState,
     /// Reading a resource has none, nor has a call that was stopped before its
     /// pin was found.
     pub(crate) pin: Option<Digest>,
     /// By whose account the tool server will know the call; none, if it is shown
     /// no credential, or the call was stopped before that was known.
     pub(crate) identity: Option<UpstreamIdentity>,
+    /// The run of the task to which the call belongs.
+    pub(crate) run: Option<OpenRun>,
+}
+
+impl Ground {
+    /// The run's id.
+    pub(crate) fn run_id(&self) -> Option<&RunId> {
+        self.run.as_ref().map(|open| &open.run)
+    }
+
+    /// What policy is told of the run.
+    pub(crate) fn run_state(&self) -> RunState {
+        match &self.run {
+            None => RunState::None,
+            Some(OpenRun { undeclared: false, .. }) => RunState::Open,
+            Some(OpenRun { undeclared: true, .. }) => RunState::Undeclared,
+        }
+    }
+
+    /// What policy is told besides the chain and the workflow.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        let run = self.run_state();
+        Circumstances { identity: self.identity, in_force: self.in_force, run }
+    }
 }
 
 /// Looks the call up and checks it.
@@ -98,15 +120,10 @@ fn ground(
         Ok(level) => level,
         Err(Unavailable) => return Err(Denial::new(Reason::StateUnavailable)),
     };
-    // No call belongs to a run yet: workflows that require one have none.
-    Ok(Ground { workflow, rating, in_force, run: RunState::None, pin: None, identity: None })
-}
-
-impl Ground {
-    /// What policy is told besides the chain and the workflow.
-    pub(crate) fn circumstances(&self) -> Circumstances {
-        Circumstances { identity: self.identity, in_force: self.in_force, run: self.run }
-    }
+    let task = &verified.facts().authority.task;
+    let run = gateway.ports.runs.of_task(task, verified.now());
+    let run = run.map_err(|Unavailable| Denial::new(Reason::RunUnavailable))?;
+    Ok(Ground { workflow, rating, in_force, run, pin: None, identity: None })
 }
 
 type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>, Option<Allowance>);

@@ -137,6 +137,7 @@ pub(crate) async fn record(
                 enforcement: call.request.enforcement.as_str(),
                 asking: None,
                 used: used.as_ref(),
+                run: call.ground.run_id(),
             },
         )
     };
@@ -156,6 +157,7 @@ pub(crate) async fn record(
         recheck: recheck.clone(),
         derived: evidence::derived(verified.chain(), verified.facts()),
         used,
+        run: call.ground.run_id().cloned(),
     };
     match gateway.ports.journal.record(record).await {
         Ok(_) => {
@@ -175,7 +177,12 @@ pub(crate) async fn record(
                 _ => (denial(refusal), None),
             };
             let approval_required = holding.is_some();
-            let stopped = Stopped::known(denial, permit).on(call.ground);
+            let mut ground = call.ground;
+            if denial.reason == Reason::RunEnded {
+                // It belongs to no run any more.
+                ground.run = None;
+            }
+            let stopped = Stopped::known(denial, permit).on(ground);
             Err(Stopped { heard, holding, approval_required, ..stopped })
         }
     }
@@ -198,6 +205,7 @@ fn denial(refusal: RecordRefusal) -> Denial {
         RecordRefusal::ApprovalSpent | RecordRefusal::ApprovalLost { .. } => {
             Denial::new(Reason::ApprovalSpent)
         }
+        RecordRefusal::RunEnded => Denial::new(Reason::RunEnded),
         RecordRefusal::ClockBehind => Denial::new(Reason::ClockBehind),
         RecordRefusal::Unavailable => Denial::new(Reason::RecordUnavailable),
     }

@@ -7,7 +7,7 @@ use bailiwick_core::accountable::{Facts, Hop};
 use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::denial::Denial;
 use bailiwick_core::guarantee::Assurance;
-use bailiwick_core::ids::{EntryId, ServerName};
+use bailiwick_core::ids::{EntryId, RunId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
@@ -55,6 +55,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) asking: Option<&'a NewHold>,
     /// The approval that is spent.
     pub(crate) used: Option<&'a Used>,
+    /// The run to which the call belongs.
+    pub(crate) run: Option<&'a RunId>,
 }
 
 impl Decision<'_> {
@@ -139,6 +141,7 @@ pub(crate) fn decided(gateway: &Inner, mut draw: Draw<'_>, decision: &Decision<'
     match decision.known {
         Some((chain, facts)) => {
             known_subjects(&mut subjects, chain, facts);
+            subjects.run = decision.run.map(RunId::to_string);
             let names = Names::of(gateway, decision, facts);
             body.insert("server", names.server);
             subjects.tool = names.action.map(str::to_owned);

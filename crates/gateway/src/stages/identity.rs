@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::aat::verify::{
-    Anchors, Call, Chain, Context, Present, ProofPolicy, Shown, Unverified, Verified,
+    Anchors, Call, Chain, Context, Present, Proof, ProofPolicy, Shown, Unverified, Verified,
     access_presence, attend, examine, examine_access, verify_presence,
 };
 use bailiwick_core::access;
@@ -279,24 +279,32 @@ pub(crate) async fn identify_message(
     }
 }
 
-/// Verifies a call that asks for more authority, and so needs none for itself:
-/// chain, proof over the call, session. The proof is spent, on disk.
+/// Verifies chain and proof of a call that needs no authority for itself. The proof is
+/// not spent.
+pub(crate) fn attended(
+    gateway: &Inner,
+    request: &CallRequest,
+    now: Timestamp,
+) -> Result<(Box<Present<Accountable>>, Proof), Stopped> {
+    let presentation = &request.presentation;
+    let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
+    let anchors = gateway.anchors();
+    let chain =
+        Unverified::parse(&presentation.chain, &gateway.config.chain).map_err(Stopped::stranger)?;
+    let context = context(gateway, &anchors, now);
+    attend::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
+        .map(|(present, proof)| (Box::new(present), proof))
+        .map_err(refused)
+}
+
+/// Verifies a call of one of the gateway's own tools, which needs no authority for
+/// itself: chain, proof over the call, session. The proof is spent, on disk.
 pub(crate) async fn identify_asking(
     gateway: &Inner,
     request: &CallRequest,
     now: Timestamp,
 ) -> Result<Caller, Stopped> {
-    let presentation = &request.presentation;
-    let call = Call { tool: request.call.tool.as_str(), arguments: &request.call.arguments };
-    let (present, proof) = {
-        let anchors = gateway.anchors();
-        let chain = Unverified::parse(&presentation.chain, &gateway.config.chain)
-            .map_err(Stopped::stranger)?;
-        let context = context(gateway, &anchors, now);
-        attend::<Accountable>(&chain, &presentation.proof, &call, &context, inputs(gateway))
-            .map_err(refused)?
-    };
-    let present = Box::new(present);
+    let (present, proof) = attended(gateway, request, now)?;
     let spend = Spend {
         audience: gateway.audience.clone(),
         key: spend_key(present.chain().leaf_hash(), &proof.jti),

@@ -27,6 +27,8 @@ pub enum Fault {
     Complete,
     /// Denials are not recorded.
     Denial,
+    /// The run of whatever is recorded has just ended.
+    RunEnded,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +124,9 @@ impl MemoryJournal {
         let mut written = lock(&self.written);
         if written.fault == Fault::Record {
             return Err(RecordRefusal::Unavailable);
+        }
+        if written.fault == Fault::RunEnded && record.run.is_some() {
+            return Err(RecordRefusal::RunEnded);
         }
         let spend = (record.spend.audience.clone(), record.spend.key);
         if written.spent.contains(&spend) {

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::lock;
-use crate::requests::{Answered, Asker, Asking, RequestRefusal, Requests};
+use crate::ports::{Answered, Asker, Asking, RequestRefusal, Requests};
 
 /// Takes every request, and nobody decides.
 #[derive(Default)]

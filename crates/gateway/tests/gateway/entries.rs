@@ -28,7 +28,7 @@ use bailiwick_gateway::config::StateKey;
 use bailiwick_gateway::ports::{Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
     FixedHost, MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryPeers, MemoryRegistry,
-    MemoryRequests, MemoryVault,
+    MemoryRequests, MemoryRuns, MemoryVault,
 };
 use bailiwick_gateway::{Config, Gateway, router, serve};
 use bailiwick_policy::catalogue::Definition;
@@ -153,9 +153,11 @@ async fn fixed(policies: Policies) -> Fixed {
     let vault = Arc::new(MemoryVault::new(host.clone()));
     let holds = Arc::new(MemoryHolds::new(journal.clone()));
     let requests = Arc::new(MemoryRequests::default());
+    let runs = Arc::new(MemoryRuns::default());
     let peers = Arc::new(MemoryPeers::default());
     let kept = journal.clone();
-    let ports = Ports { registry, journal: kept, catalogue, holds, peers, requests, vault, host };
+    let ports =
+        Ports { registry, journal: kept, catalogue, holds, peers, requests, runs, vault, host };
     let gateway = Gateway::new(config, ports).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/mcp/desk", listener.local_addr().unwrap());

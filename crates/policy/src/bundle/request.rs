@@ -11,6 +11,7 @@ use cedar_policy::{
 };
 
 use crate::decide::PolicyInput;
+use crate::grades::RunState;
 
 /// A call that cannot be put to a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +88,8 @@ pub(super) fn of(input: &PolicyInput<'_>) -> Result<Asked, RequestError> {
         ("staleness_ms", Value::new_long(call.staleness_ms)),
         ("time", Value::new_datetime(call.now.to_string())),
         ("arguments", arguments),
+        ("run", Value::new_bool(input.run != RunState::None)),
+        ("undeclared", Value::new_bool(input.run == RunState::Undeclared)),
     ];
     let context = context.map(|(name, value)| (name.to_owned(), value));
     let context = Context::from_pairs(context).map_err(|_| RequestError::Unsayable)?;

@@ -47,8 +47,8 @@ text_enum! {
     }
 }
 
-/// One attempt at a task by an agent. Goal and instruction are behind the entry's
-/// commitments, here by their digests.
+/// One attempt at a task by an agent. Its goal, and the digest of the instruction, are
+/// behind the entry's commitments: `goal` and `instruction_sha256`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Its id.
@@ -73,11 +73,10 @@ pub struct Run {
     pub grant: GrantId,
     /// The root's token hash.
     pub root: Digest,
-    /// SHA-256 of the goal's text.
+    /// The goal's keyed digest: equal goals are known, and nobody can guess one.
     pub goal: Digest,
-    /// SHA-256 of the principal's instruction, as the agent states it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instruction: Option<Digest>,
+    /// Whether the agent stated a digest of the principal's instruction.
+    pub instructed: bool,
     /// When it began.
     pub started: Timestamp,
     /// When it is abandoned, if nothing came of it.

@@ -15,7 +15,7 @@ CREATE TABLE runs (
     grant_id        TEXT    NOT NULL,
     root            BLOB    NOT NULL,
     goal            BLOB    NOT NULL,
-    instruction     BLOB,
+    instructed      INTEGER NOT NULL,
     started         INTEGER NOT NULL,
     deadline        INTEGER NOT NULL,
     ended           INTEGER,
@@ -36,7 +36,9 @@ CREATE INDEX runs_task ON runs (org, task, started);
 CREATE INDEX runs_started ON runs (org, started);
 CREATE INDEX runs_workflow ON runs (org, workflow, started);
 CREATE INDEX runs_agent ON runs (org, agent, started);
-CREATE INDEX runs_deadline ON runs (org, deadline) WHERE state = 'open';
+CREATE INDEX runs_principal ON runs (org, principal, started);
+CREATE INDEX runs_state ON runs (org, state, started);
+CREATE INDEX runs_deadline ON runs (org, deadline, id) WHERE state = 'open';
 CREATE INDEX runs_unreviewed ON runs (org, ended) WHERE state = 'claimed' AND review IS NULL;
 
 -- What a run used: by digest, each under a name that its agent gave the source.

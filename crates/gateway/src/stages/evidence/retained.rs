@@ -65,8 +65,9 @@ pub(super) fn inputs(
         if checklist.runs == Runs::Required {
             policy.insert("runs", checklist.runs);
         }
-        if ground.run == RunState::Open {
-            policy.insert("run", ground.run);
+        let run = ground.run_state();
+        if run != RunState::None {
+            policy.insert("run", run);
         }
         if let Some(word) = decision.heard.and_then(|heard| heard.enforced.as_ref()) {
             policy.insert("bundle", word.bundle);

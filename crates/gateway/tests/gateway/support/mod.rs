@@ -32,7 +32,7 @@ use bailiwick_demo::desk::{self, DeskConfig, RunningDesk};
 use bailiwick_gateway::ports::{Credential, Host, Pin, Ports, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::testing::{
     MemoryCatalogue, MemoryHolds, MemoryJournal, MemoryPeers, MemoryRegistry, MemoryRequests,
-    MemoryVault, SystemHost,
+    MemoryRuns, MemoryVault, SystemHost,
 };
 use bailiwick_gateway::{Bounds, Config, Gateway, router, serve};
 use bailiwick_policy::Workflow;
@@ -109,6 +109,7 @@ pub struct World {
     pub journal: Arc<MemoryJournal>,
     pub holds: Arc<MemoryHolds>,
     pub requests: Arc<MemoryRequests>,
+    pub runs: Arc<MemoryRuns>,
     pub catalogue: Arc<MemoryCatalogue>,
     pub vault: Arc<MemoryVault>,
     pub host: Arc<SystemHost>,
@@ -163,6 +164,7 @@ impl World {
         let journal = Arc::new(MemoryJournal::new(registry.clone(), plan.latency));
         let holds = Arc::new(MemoryHolds::new(journal.clone()));
         let requests = Arc::new(MemoryRequests::default());
+        let runs = Arc::new(MemoryRuns::default());
         let catalogue = Arc::new(MemoryCatalogue::default());
         let workflow = Workflow::parse(&plan.workflow).unwrap();
         let workflow_digest = catalogue.publish(workflow.clone());
@@ -182,6 +184,7 @@ impl World {
             holds: holds.clone(),
             peers: Arc::new(MemoryPeers::default()),
             requests: requests.clone(),
+            runs: runs.clone(),
             vault: vault.clone(),
             host: host.clone(),
         };
@@ -198,6 +201,7 @@ impl World {
             journal,
             holds,
             requests,
+            runs,
             catalogue,
             vault,
             host,
