@@ -49,5 +49,16 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    AccountBegun, ApproverHours, Asking, Authority, Bounded, Catalogued, CheckTaken, Checked, ConsentError, DelegationRef, Denying, Due, DueCheck, Ended, Erased, Erasure, Explanation, Fatigue, Flip, Flow, Granter, InboxPage, InboxQuery, Invited, Judged, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun, ListedStop, ListedVersion, ListedWorkflow, Login, MAX_REPLAYED, NamedResult, NewCredential, Origin, Overview, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, Replay, RequestAnswer, Resuming, RunChecks, SaidBundle, SaidPolicy, SaidWord, Sayer, ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest, ShownResumption, ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow, UndoState, Waiting, WaitingSignature, level_in_force, relying_party, spoken, standing_voices, suggestion,
+    AccountBegun, ApproverHours, Asking, Authority, Bounded, Catalogued, CheckTaken, Checked,
+    ConsentError, DelegationRef, Denying, Due, DueCheck, Ended, Erased, Erasure, Explanation,
+    Fatigue, Flip, Flow, Granter, InboxPage, InboxQuery, Invited, Judged, Known, LOGIN_SECONDS,
+    Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun, ListedStop, ListedVersion,
+    ListedWorkflow, Login, MAX_REPLAYED, NamedResult, NewCredential, Origin, Overview, OwnAccount,
+    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey,
+    Recovered, Removed, Replay, RequestAnswer, Resuming, RunChecks, SaidBundle, SaidPolicy,
+    SaidWord, Sayer, ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest,
+    ShownResumption, ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn,
+    Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow,
+    UndoState, Waiting, WaitingSignature, level_in_force, relying_party, spoken, standing_voices,
+    suggestion,
 };

@@ -70,7 +70,6 @@ mod vault;
 mod webhooks;
 mod workflow_pages;
 
-pub use workflow_pages::{ListedVersion, ListedWorkflow};
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
 pub use approver_keys::OwnApproverKey;
@@ -103,6 +102,7 @@ pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};
 pub use tokens::TokenAnswer;
 pub use vault::NewCredential;
 pub use webhooks::Due;
+pub use workflow_pages::{ListedVersion, ListedWorkflow};
 
 /// The authority over one data dir; clones share everything, but for whom they
 /// act.

@@ -10,7 +10,7 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{Backing, Criterion, Expectation};
 use bailiwick_policy::completion::Completion;
 use bailiwick_policy::grades::EvidenceGrade;
-use bailiwick_store::{ReviewVerdict, Run, RunCall, RunEvidence, Stored, StoredEntry, View};
+use bailiwick_store::{Run, RunCall, RunEvidence, Stored, StoredEntry, View};
 
 use super::people::SignedIn;
 use super::{Authority, Inner, disclosed};
@@ -22,6 +22,7 @@ use crate::refusal::Refusal;
 use crate::rules::checks::{
     self, CheckError, MAX_CHECKS, MAX_OUTPUT_BYTES, Made, Receipt, Verdict, Wanted, filled, shows,
 };
+use crate::rules::runs::counts;
 
 /// Calls of a run that arguments are filled from at most, the newest.
 const MAX_FILLING: u32 = 200;
@@ -236,10 +237,9 @@ impl Ground {
         found.ok_or_else(|| CheckError::NoCriterion { criterion: id.to_owned() })
     }
 
-    /// Whether the run counts as complete: by its evidence, unless a person rejected
-    /// it.
+    /// Whether the run counts as complete.
     fn complete(&self, derived: &Derived) -> bool {
-        derived.completion.is_complete() && self.run.review != Some(ReviewVerdict::Rejected)
+        counts(self.run.state, self.run.review, derived.completion.is_complete())
     }
 
     /// Nothing that changes something goes on any more, and there is room for one
@@ -358,8 +358,7 @@ impl Authority {
             Ok(RunChecks {
                 run: id.clone(),
                 due: due.collect(),
-                complete: ground.run.state != bailiwick_store::RunState::Open
-                    && ground.complete(&found),
+                complete: ground.complete(&found),
                 completion: found.completion,
             })
         })
