@@ -16,6 +16,7 @@ pub mod chart;
 mod clients;
 mod consent;
 mod drawing;
+mod figures;
 mod frame;
 mod grants;
 mod graph;
@@ -29,10 +30,12 @@ mod peers;
 mod people;
 mod policy;
 mod requests;
+mod runs;
 mod settings;
 mod standings;
 mod stops;
 mod text;
+mod workflows;
 
 pub use account::{EnrolPage, LoginLine, LoginPage, PasskeyLine, PasskeysPage, Provider};
 pub use accounts::{AccountLine, AccountsPage};
@@ -49,6 +52,10 @@ pub use consent::{
     Signing, ToolCard, ToolFacts, WorkflowChoice,
 };
 pub use drawing::{Line, Pill, Point};
+pub use figures::{
+    ComparePage, ComparedLine, Counted, FigureCard, FigureChoices, FigureFilter, FiguresPage,
+    ScopeLine,
+};
 pub use frame::{Frame, Person, Section};
 pub use grants::{GrantLine, GrantPage, GrantsPage, RootLine, Standing};
 pub use graph::{Arrow, Graph, PlacedArrow, PlacedNode, Vertex};
@@ -67,6 +74,10 @@ pub use policy::{
     ReplayPage, WordCard,
 };
 pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
+pub use runs::{
+    CallLine, ContextItemLine, EvidenceLine, FoundLine, Reviewing, RunFilterView, RunLine, RunPage,
+    RunReviewLine, RunsPage, SpentLine, UndoLine,
+};
 pub use settings::{KeyLine, ProviderLine, SettingLine, SettingsPage};
 pub use standings::{
     BatchLine, BatchPage, BoundLine, LooseLine, NewStandingPage, Signable, StandingLine,
@@ -74,3 +85,8 @@ pub use standings::{
 };
 pub use stops::{ResumedLine, Resuming, StopLine, StopPage, StopShownPage, StopsPage};
 pub use text::{Moment, Text};
+pub use workflows::{
+    AutonomyLine, ChangeLine, CheckItem, CriterionLine, LevelPicture, LevelStep, Raising, RatedTool,
+    RollbackLine, TargetLine, VersionLine, WaitingLine, WorkflowChangesPage, WorkflowLine,
+    WorkflowPage, WorkflowsPage,
+};

@@ -57,7 +57,7 @@ pub use service::{
     OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey,
     Recovered, Removed, Replay, RequestAnswer, Resuming, RunChecks, SaidBundle, SaidPolicy,
     SaidWord, Sayer, ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest,
-    ShownResumption, ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn,
+    ShownResumption, ShownReview, ShownRun, SeenRun, wants_review, OtherFigures, ScopeUse, figures_of, figure_parts, ShownSignature, ShownStanding, ShownVerdict, SignedIn,
     Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow,
     UndoState, Waiting, WaitingSignature, level_in_force, relying_party, spoken, standing_voices,
     suggestion,

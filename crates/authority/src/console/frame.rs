@@ -18,6 +18,14 @@ pub enum Section {
     Grants,
     /// One's own accounts at tool servers.
     Accounts,
+    /// Published checklists.
+    Workflows,
+    /// Attempts at tasks.
+    Runs,
+    /// What went wrong, and what is learned from it.
+    Failures,
+    /// How well agents work.
+    Figures,
     /// Agents.
     Agents,
     /// Agents as peers of each other.
@@ -51,6 +59,10 @@ impl Section {
             Self::Stops => ("Stops", "/stops"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
+            Self::Workflows => ("Workflows", "/workflows"),
+            Self::Runs => ("Runs", "/runs"),
+            Self::Failures => ("Failures", "/failures"),
+            Self::Figures => ("Figures", "/figures"),
             Self::Agents => ("Agents", "/agents"),
             Self::Peers => ("Peers", "/peers"),
             Self::Clients => ("Clients", "/clients"),
@@ -112,6 +124,10 @@ impl Frame {
             (Section::Stops, Deed::Stop),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
+            (Section::Workflows, Deed::SeeCatalogue),
+            (Section::Runs, Deed::TendOwn),
+            (Section::Failures, Deed::SeeFigures),
+            (Section::Figures, Deed::SeeFigures),
             (Section::Agents, Deed::TendOwn),
             (Section::Peers, Deed::SeeActivity),
             (Section::Clients, Deed::SeeClients),
@@ -166,7 +182,7 @@ mod tests {
         };
         assert_eq!(
             names(&[]),
-            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Agents", "Activity"]
+            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Runs", "Agents", "Activity"]
         );
         assert_eq!(
             names(&[Role::Auditor]),
@@ -176,6 +192,10 @@ mod tests {
                 "Requests",
                 "My grants",
                 "Accounts",
+                "Workflows",
+                "Runs",
+                "Failures",
+                "Figures",
                 "Agents",
                 "Peers",
                 "Clients",
@@ -195,6 +215,10 @@ mod tests {
                 "Stops",
                 "My grants",
                 "Accounts",
+                "Workflows",
+                "Runs",
+                "Failures",
+                "Figures",
                 "Agents",
                 "Peers",
                 "Clients",

@@ -44,6 +44,8 @@ pub struct OverviewPage {
     pub todo: Vec<TodoLine>,
     /// Calls of the last 24 hours, for whoever reads every entry.
     pub activity: Option<Chart>,
+    /// How well agents work, for whoever sees that.
+    pub figures: Vec<super::FigureCard>,
     /// The person's grants that stand.
     pub grants: Vec<GrantLine>,
     /// The newest entries that concern the person.

@@ -412,6 +412,27 @@ impl Authority {
         })
     }
 
+    /// Whether somebody's signature over a raise would count, or why not.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], [`Refusal::Store`].
+    pub fn may_raise(
+        &self,
+        who: &SignedIn,
+        id: &WorkflowId,
+    ) -> Result<Result<(), RaiseError>, Refusal> {
+        let cx = self.now();
+        self.0.store.read(|view| {
+            let (workflow, published, _) = current(&cx, view, id)?;
+            let author = author(view, &published)?;
+            match part_of(view, &workflow, author.as_ref(), &who.principal.alias) {
+                Ok(_) => Ok(Ok(())),
+                Err(Refusal::Raise(why)) => Ok(Err(why)),
+                Err(other) => Err(other),
+            }
+        })
+    }
+
     /// Takes somebody's signature over a raise; whether it is raised with it. The
     /// figures are made again for the window that they name: what is signed must be
     /// what they are now, and meet the targets.

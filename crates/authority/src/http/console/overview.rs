@@ -170,6 +170,10 @@ fn view(cx: &Inner, me: &Me) -> Result<OverviewPage, Failure> {
         health,
         todo: todo(me, &cx.authority.waiting_for(&me.person)?),
         activity: sees_all.then(|| chart(&calls, now)),
+        figures: match me.may(Deed::SeeFigures) {
+            true => super::figures::of_overview(cx)?,
+            false => Vec::new(),
+        },
         grants,
         entries: entries.iter().map(entry_line).collect(),
         endpoint: format!("{}/{server}", cx.authority.installation().audience()),

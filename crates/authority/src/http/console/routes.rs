@@ -5,9 +5,9 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Console, account, accounts, activity, approvals, catalogue, consent, door, inbox, ledger,
-    lineage, overview, pages, peers, people, policy, programs, provider, requests, settings,
-    standings, stops, take_back,
+    Console, account, accounts, activity, approvals, catalogue, consent, door, figures, inbox, ledger,
+    lineage, overview, pages, peers, people, policy, programs, provider, requests, runs, settings,
+    standings, stops, take_back, workflows,
 };
 
 /// One route.
@@ -95,6 +95,16 @@ routes! {
     "/agents" => get pages::agents;
     "/agents/{id}" => get pages::agent;
     "/agents/{id}/{verb}" => get take_back::ask_agent, post take_back::agent;
+    "/workflows" => get workflows::list;
+    "/workflows/{id}" => get workflows::show;
+    "/workflows/{id}/changes" => get workflows::differences;
+    "/workflows/{id}/lower" => post workflows::lower;
+    "/workflows/{id}/raise" => post workflows::raise;
+    "/runs" => get runs::list;
+    "/runs/{id}" => get runs::show;
+    "/runs/{id}/review" => post runs::review;
+    "/figures" => get figures::show;
+    "/figures/compare" => get figures::before_and_after;
     "/peers" => get peers::list;
     "/handoffs/{id}" => get peers::handoff;
     "/tasks/{id}" => get lineage::task;

@@ -4,8 +4,9 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{
     Backing, Bound, Evaluation, Missing, ReviewWhen, Rollback, Runs,
 };
-use bailiwick_policy::grades::{Effect, Level, Measure};
+use bailiwick_policy::grades::{Effect, Level};
 
+use super::super::figures::title;
 use crate::ListedWorkflow;
 use crate::console::{
     CheckItem, CriterionLine, LevelPicture, RatedTool, RollbackLine, TargetLine, Text,
@@ -164,18 +165,6 @@ pub(super) fn limits(workflow: &Workflow) -> Vec<(Text, Text)> {
     [window, depth].into_iter().chain(budget).collect()
 }
 
-/// A measure in words.
-pub(in super::super) const fn measure(measure: Measure) -> &'static str {
-    match measure {
-        Measure::TaskSuccessRate => "Task success rate",
-        Measure::HumanCorrectionRate => "Human correction rate",
-        Measure::EscalationRate => "Escalation rate",
-        Measure::BlockedCallRate => "Blocked calls",
-        Measure::IterationsPerTask => "Iterations per completed task",
-        Measure::CostPerSuccess => "Cost per successful run",
-    }
-}
-
 pub(super) fn targets(workflow: &Workflow) -> Vec<TargetLine> {
     let targets = workflow.checklist.evaluation.iter().flat_map(|e| &e.targets);
     targets
@@ -186,7 +175,7 @@ pub(super) fn targets(workflow: &Workflow) -> Vec<TargetLine> {
             };
             let value = Bound::decimal(bound.millionths());
             TargetLine {
-                measure: Text::of(measure(*of)),
+                measure: Text::of(title(*of)),
                 bound: Text::of(format!("{word} {value}")),
             }
         })
