@@ -70,6 +70,7 @@ mod trust_domains;
 mod vault;
 mod webhooks;
 mod workflow_pages;
+mod workflows;
 
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};

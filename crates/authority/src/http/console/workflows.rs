@@ -14,7 +14,7 @@ use bailiwick_core::webauthn::Assertion;
 use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::grades::Level;
-use bailiwick_policy::workflow::difference::Difference;
+use bailiwick_policy::workflow::Difference;
 use bailiwick_store::StoreError;
 
 use super::door::member;
