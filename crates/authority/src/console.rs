@@ -86,7 +86,7 @@ pub use standings::{
 pub use stops::{ResumedLine, Resuming, StopLine, StopPage, StopShownPage, StopsPage};
 pub use text::{Moment, Text};
 pub use workflows::{
-    AutonomyLine, ChangeLine, CheckItem, CriterionLine, LevelPicture, LevelStep, Raising, RatedTool,
-    RollbackLine, TargetLine, VersionLine, WaitingLine, WorkflowChangesPage, WorkflowLine,
-    WorkflowPage, WorkflowsPage,
+    AutonomyLine, ChangeLine, CheckItem, CriterionLine, LevelPicture, LevelStep, Raising,
+    RatedTool, RollbackLine, TargetLine, VersionLine, WaitingLine, WorkflowChangesPage,
+    WorkflowLine, WorkflowPage, WorkflowsPage,
 };

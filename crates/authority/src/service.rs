@@ -84,6 +84,7 @@ pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
 pub use explanations::{Explanation, Flip, MAX_REPLAYED, Replay, SaidBundle, SaidPolicy, SaidWord};
 pub use fatigue::{ApproverHours, Fatigue};
+pub use figures::{OtherFigures, ScopeUse, figures_of, parts as figure_parts};
 pub use handoffs::{Flow, Known, ListedHandoff, ShownHandoff, Trail};
 pub use inbox::{InboxPage, InboxQuery};
 pub use keys::{Ended, PublishedKey};
@@ -97,7 +98,6 @@ pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use rollbacks::{Undo, UndoHow, UndoState};
-pub use figures::{OtherFigures, ScopeUse, figures_of, parts as figure_parts};
 pub use runs::{ListedRun, SeenRun, ShownReview, ShownRun, wants_review};
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
@@ -105,7 +105,8 @@ pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};
 pub use tokens::TokenAnswer;
 pub use vault::NewCredential;
 pub use webhooks::Due;
-pub use workflow_pages::{ListedVersion, ListedWorkflow};
+pub use workflow_pages::ListedWorkflow;
+pub use workflows::Publication;
 
 /// The authority over one data dir; clones share everything, but for whom they
 /// act.

@@ -182,7 +182,16 @@ mod tests {
         };
         assert_eq!(
             names(&[]),
-            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Runs", "Agents", "Activity"]
+            [
+                "Overview",
+                "Approvals",
+                "Requests",
+                "My grants",
+                "Accounts",
+                "Runs",
+                "Agents",
+                "Activity"
+            ]
         );
         assert_eq!(
             names(&[Role::Auditor]),

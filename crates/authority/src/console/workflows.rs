@@ -247,12 +247,14 @@ pub enum Raising {
 pub struct VersionLine {
     /// Its digest.
     pub digest: String,
-    /// Its label; `None` where the document does not read any more.
-    pub label: Option<Text>,
+    /// Its label.
+    pub label: Text,
     /// When it was published.
     pub at: Moment,
-    /// What it says, and what its checklist carries of it.
-    pub levels: Option<(&'static str, &'static str)>,
+    /// The number of its entry.
+    pub entry: u64,
+    /// The level that it says, and the one that its checklist carries.
+    pub levels: (&'static str, &'static str),
     /// Whether it is the current one.
     pub is_current: bool,
     /// The page that compares it with the one before.

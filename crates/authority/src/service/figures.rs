@@ -80,10 +80,8 @@ fn scope_used(view: &View<'_>, filter: &MetricFilter) -> Result<Vec<ScopeUse>, S
             count.1 = count.1.saturating_add(u64::from(was_used));
         }
     }
-    let mut all: Vec<ScopeUse> = tools
-        .into_iter()
-        .map(|(tool, (granted, used))| ScopeUse { tool, granted, used })
-        .collect();
+    let mut all: Vec<ScopeUse> =
+        tools.into_iter().map(|(tool, (granted, used))| ScopeUse { tool, granted, used }).collect();
     // Least used of those that were granted, most granted first among equals.
     all.sort_by(|a, b| {
         let share = |s: &ScopeUse, other: &ScopeUse| u128::from(s.used) * u128::from(other.granted);
@@ -133,9 +131,8 @@ impl Authority {
 pub fn parts(until: Timestamp, days: u32, count: u32) -> Vec<(Timestamp, Timestamp)> {
     let count = i64::from(count.max(1));
     let seconds = i64::from(days).saturating_mul(86_400);
-    let edge = |nth: i64| {
-        until.plus_seconds(-(seconds.saturating_mul(count.saturating_sub(nth)) / count))
-    };
+    let edge =
+        |nth: i64| until.plus_seconds(-(seconds.saturating_mul(count.saturating_sub(nth)) / count));
     (0..count).map(|nth| (edge(nth), edge(nth.saturating_add(1)))).collect()
 }
 

@@ -1,9 +1,8 @@
-//! Workflows as people are shown them: which ones somebody sees, how far each one's
-//! agents may act, and its versions.
+//! Workflows as people are shown them: which ones somebody sees, and how far each
+//! one's agents may act.
 
 use std::sync::Arc;
 
-use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::WorkflowId;
 use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::Workflow;
@@ -32,15 +31,6 @@ pub struct ListedWorkflow {
     pub stopped: bool,
     /// Whether it was revoked.
     pub revoked: bool,
-}
-
-/// One version of a workflow.
-#[derive(Clone, Debug)]
-pub struct ListedVersion {
-    /// As published.
-    pub version: Stored<store::Workflow>,
-    /// As understood; `None` where the document does not read any more.
-    pub workflow: Option<Arc<Workflow>>,
 }
 
 /// Whoever sees what tools are sees every workflow, others those that they answer
@@ -101,44 +91,5 @@ impl Authority {
     pub fn workflow_for(&self, who: &SignedIn, id: &WorkflowId) -> Result<ListedWorkflow, Refusal> {
         let cx = self.now();
         self.0.store.read(|view| seen(&cx, view, who, id))
-    }
-
-    /// Its newest versions, the last published one first.
-    ///
-    /// # Errors
-    /// [`Refusal::Unknown`], also for one that they may not see.
-    pub fn workflow_versions_for(
-        &self,
-        who: &SignedIn,
-        id: &WorkflowId,
-    ) -> Result<Vec<ListedVersion>, Refusal> {
-        let cx = self.now();
-        self.0.store.read(|view| {
-            seen(&cx, view, who, id)?;
-            let versions = view.versions_of_workflow(id)?.into_iter();
-            let of = |version| ListedVersion { workflow: cx.parsed.of(&version).ok(), version };
-            Ok(versions.map(of).collect())
-        })
-    }
-
-    /// Two versions of it, to be compared.
-    ///
-    /// # Errors
-    /// [`Refusal::Unknown`].
-    pub fn workflow_pair_for(
-        &self,
-        who: &SignedIn,
-        id: &WorkflowId,
-        digests: [&Digest; 2],
-    ) -> Result<[Arc<Workflow>; 2], Refusal> {
-        let cx = self.now();
-        self.0.store.read(|view| {
-            seen(&cx, view, who, id)?;
-            let version = |digest: &Digest| {
-                let found = view.workflow_version(id, digest)?;
-                cx.parsed.of(&found.ok_or_else(|| Refusal::unknown("workflow version", id))?)
-            };
-            Ok([version(digests[0])?, version(digests[1])?])
-        })
     }
 }

@@ -7,7 +7,9 @@ use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, ToolId, WorkflowId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::metrics::{CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, compare, evaluate};
+use bailiwick_policy::metrics::{
+    CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, compare, evaluate,
+};
 use bailiwick_store::{MetricFilter, Spread, StoreError};
 
 use super::{Failure, Form, Inner, Visit, page};
@@ -17,11 +19,12 @@ use crate::console::{
     Moment, ScopeLine, Section, Text,
 };
 use crate::people::roles::Deed;
-use crate::{OtherFigures, figure_parts};
+use crate::refusal::Refusal;
+use crate::{OtherFigures, Publication, figure_parts};
 
 mod cards;
-use cards::{cards, shown};
 pub(super) use cards::title;
+use cards::{cards, shown};
 
 /// Days of the overview.
 const OVERVIEW_DAYS: u32 = 14;
@@ -268,10 +271,14 @@ pub(super) async fn show(visit: Visit) -> Response {
 
 fn versions(cx: &Inner, filter: &MetricFilter) -> Result<Vec<(Text, Text)>, Failure> {
     let Some(workflow) = &filter.workflow else { return Ok(Vec::new()) };
-    let found = cx.authority.store().read(|view| view.versions_of_workflow(workflow))?;
-    let line = |version: &bailiwick_store::Stored<bailiwick_store::Workflow>| {
-        let published = Moment::of(version.published).words;
-        (Text::of(version.digest.to_string()), Text::of(format!("published {published}")))
+    let found = match cx.authority.workflow_history(workflow) {
+        Err(Refusal::Unknown { .. }) => Vec::new(),
+        other => other?,
+    };
+    let line = |version: &Publication| {
+        let published = Moment::of(version.time).words;
+        let label = format!("{}, published {published}", version.workflow.version);
+        (Text::of(version.workflow.digest().to_string()), Text::of(label))
     };
     Ok(found.iter().take(MOST).map(line).collect())
 }
@@ -391,7 +398,9 @@ mod tests {
         let (of, said) = side("2026-11-01..2026-11-15", &workflow, now).unwrap();
         assert_eq!(of.until.seconds() - of.from.seconds(), 14 * DAY_SECONDS);
         assert_eq!(said, "2026-11-01 to 2026-11-15");
-        for bad in ["", "..", "2026-11-15..2026-11-01", "2026-11-01", "x..y", "2026-13-01..2026-14-01"] {
+        for bad in
+            ["", "..", "2026-11-15..2026-11-01", "2026-11-01", "x..y", "2026-13-01..2026-14-01"]
+        {
             assert!(side(bad, &workflow, now).is_none(), "{bad}");
         }
     }

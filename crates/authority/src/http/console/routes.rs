@@ -5,9 +5,9 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Console, account, accounts, activity, approvals, catalogue, consent, door, figures, inbox, ledger,
-    lineage, overview, pages, peers, people, policy, programs, provider, requests, runs, settings,
-    standings, stops, take_back, workflows,
+    Console, account, accounts, activity, approvals, catalogue, consent, door, figures, inbox,
+    ledger, lineage, overview, pages, peers, people, policy, programs, provider, requests, runs,
+    settings, standings, stops, take_back, workflows,
 };
 
 /// One route.

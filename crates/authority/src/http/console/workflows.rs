@@ -10,9 +10,9 @@ use bailiwick_core::crypto::{Digest, base64url};
 use bailiwick_core::ids::WorkflowId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_core::webauthn::Assertion;
 use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
+use bailiwick_core::webauthn::Assertion;
 use bailiwick_policy::grades::Level;
 use bailiwick_policy::workflow::Difference;
 use bailiwick_store::StoreError;
@@ -26,13 +26,18 @@ use crate::console::{
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
 use crate::rules::autonomy::{ERROR_BUDGET, PERSON};
-use crate::{ListedVersion, Sayer, ShownAutonomy, ShownChange};
+use crate::{Publication, Sayer, ShownAutonomy, ShownChange};
 
 mod checklist;
-use checklist::{criteria, evaluation, items, limits, line, review, rollback, sources, targets, tools};
+pub(super) use checklist::backing;
+use checklist::{
+    criteria, evaluation, items, limits, line, review, rollback, sources, targets, tools,
+};
 
 /// Characters of one side of a change at most.
 const MAX_SIDE: usize = 400;
+/// Versions in the list at most.
+const MAX_VERSIONS: usize = 50;
 /// Changes between two versions that are shown at most.
 const MAX_CHANGES: usize = 500;
 
@@ -70,7 +75,7 @@ fn view(cx: &Inner, me: &Me, id: &WorkflowId) -> Result<WorkflowPage, Failure> {
     let may_lower = cx.authority.may_stop(&me.person, &target)?;
     let below = Level::ALL.iter().filter(|level| may_lower && **level < shown.level);
     let sees_figures = me.may(Deed::SeeFigures) || workflow.owner == me.person.id;
-    let versions = cx.authority.workflow_versions_for(&me.person, id)?;
+    let versions = cx.authority.workflow_history(id)?;
     Ok(WorkflowPage {
         frame: cx.frame(Some(me), Some(Section::Workflows)),
         version: (Text::of(&workflow.version), workflow.digest().to_string()),
@@ -88,7 +93,11 @@ fn view(cx: &Inner, me: &Me, id: &WorkflowId) -> Result<WorkflowPage, Failure> {
         limits: limits(workflow),
         targets: targets(workflow),
         evaluation: evaluation(workflow),
-        figures: if sees_figures { super::figures::of_workflow(cx, workflow, shown.until)? } else { Vec::new() },
+        figures: if sees_figures {
+            super::figures::of_workflow(cx, workflow, shown.until)?
+        } else {
+            Vec::new()
+        },
         figures_path: me.may(Deed::SeeFigures).then(|| format!("/figures?workflow={id}")),
         unmet: shown.judged.unmet.iter().map(Text::of).collect(),
         changes: changes(cx, &shown.changes)?,
@@ -97,7 +106,7 @@ fn view(cx: &Inner, me: &Me, id: &WorkflowId) -> Result<WorkflowPage, Failure> {
         raising: raising(cx, me, &shown)?,
         stop: (may_lower && !listed.stopped).then(|| format!("/stop?target={target}")),
         runs: format!("/runs?workflow={id}"),
-        versions: version_lines(id, &listed.version.digest, &versions),
+        versions: version_lines(id, &versions),
         line: line(&listed),
     })
 }
@@ -175,23 +184,24 @@ fn capital(text: &str) -> String {
     chars.next().map_or_else(String::new, |c| format!("{}{}", c.to_uppercase(), chars.as_str()))
 }
 
-fn version_lines(id: &WorkflowId, current: &Digest, all: &[ListedVersion]) -> Vec<VersionLine> {
+fn version_lines(id: &WorkflowId, all: &[Publication]) -> Vec<VersionLine> {
     let before = all.iter().skip(1).map(Some).chain(std::iter::once(None));
-    let line = |(version, before): (&ListedVersion, Option<&ListedVersion>)| VersionLine {
-        digest: version.version.digest.to_string(),
-        label: version.workflow.as_ref().map(|workflow| Text::of(&workflow.version)),
-        at: Moment::of(version.version.published),
-        levels: version
-            .workflow
-            .as_ref()
-            .map(|workflow| (workflow.level.as_str(), workflow.supports().as_str())),
-        is_current: version.version.digest == *current,
-        changes: before.map(|before| {
-            let (from, to) = (&before.version.digest, &version.version.digest);
-            format!("{}/changes?from={from}&to={to}", path(id))
-        }),
+    let line = |(version, before): (&Publication, Option<&Publication>)| {
+        let digest = version.workflow.digest();
+        VersionLine {
+            digest: digest.to_string(),
+            label: Text::of(&version.workflow.version),
+            at: Moment::of(version.time),
+            entry: version.index,
+            levels: (version.workflow.level.as_str(), version.workflow.supports().as_str()),
+            is_current: version.is_current,
+            changes: before.map(|before| {
+                let from = before.workflow.digest();
+                format!("{}/changes?from={from}&to={digest}", path(id))
+            }),
+        }
     };
-    all.iter().zip(before).map(line).collect()
+    all.iter().zip(before).take(MAX_VERSIONS).map(line).collect()
 }
 
 pub(super) async fn differences(Path(text): Path<String>, visit: Visit) -> Response {
@@ -199,11 +209,11 @@ pub(super) async fn differences(Path(text): Path<String>, visit: Visit) -> Respo
     visit
         .read(move |cx, me| {
             let (id, form) = (id(&text)?, Form::parse(query.as_bytes()));
-            let digest =
-                |name| Digest::from_text(form.first(name)).ok_or(Failure::NotFound);
-            let digests = [digest("from")?, digest("to")?];
-            let [from, to] =
-                cx.authority.workflow_pair_for(&me.person, &id, [&digests[0], &digests[1]])?;
+            let digest = |name| Digest::from_text(form.first(name)).ok_or(Failure::NotFound);
+            // Whoever may not see the workflow sees none of its versions.
+            cx.authority.workflow_for(&me.person, &id)?;
+            let (_, from) = cx.authority.workflow_at(&id, Some(&digest("from")?))?;
+            let (_, to) = cx.authority.workflow_at(&id, Some(&digest("to")?))?;
             let found = Difference::between(&from, &to);
             let side = |value: &Option<Json>| {
                 value.as_ref().map(|value| match value.as_str() {

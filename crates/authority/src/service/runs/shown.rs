@@ -187,7 +187,11 @@ fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusa
     Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
 }
 
-pub(super) fn listed(view: &View<'_>, run: Stored<Run>, now: Timestamp) -> Result<ListedRun, Refusal> {
+pub(super) fn listed(
+    view: &View<'_>,
+    run: Stored<Run>,
+    now: Timestamp,
+) -> Result<ListedRun, Refusal> {
     let state = match overdue(view, &run, now)? {
         Some(_) => RunState::Abandoned,
         None => run.state,

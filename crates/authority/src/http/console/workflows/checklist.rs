@@ -9,8 +9,7 @@ use bailiwick_policy::grades::{Effect, Level};
 use super::super::figures::title;
 use crate::ListedWorkflow;
 use crate::console::{
-    CheckItem, CriterionLine, LevelPicture, RatedTool, RollbackLine, TargetLine, Text,
-    WorkflowLine,
+    CheckItem, CriterionLine, LevelPicture, RatedTool, RollbackLine, TargetLine, Text, WorkflowLine,
 };
 
 pub(super) fn line(listed: &ListedWorkflow) -> WorkflowLine {
@@ -50,21 +49,27 @@ pub(super) fn items(workflow: &Workflow, missing: &[Missing]) -> Vec<CheckItem> 
         ),
         ("completion", count(list.completion.len(), "criterion", "criteria")),
         ("review", review(workflow).map_or_else(String::new, |(_, when)| when.to_string())),
-        ("rollback", match list.rollback.len() {
-            0 => "nothing is written, so there is nothing to undo".to_owned(),
-            n => count(n, "step", "steps"),
-        }),
+        (
+            "rollback",
+            match list.rollback.len() {
+                0 => "nothing is written, so there is nothing to undo".to_owned(),
+                n => count(n, "step", "steps"),
+            },
+        ),
         (
             "evaluation",
-            list.evaluation.as_ref().map_or_else(String::new, |e| {
-                count(e.targets.len(), "target", "targets")
-            }),
+            list.evaluation
+                .as_ref()
+                .map_or_else(String::new, |e| count(e.targets.len(), "target", "targets")),
         ),
         ("budget", count(workflow.budget.members.len(), "limit", "limits")),
-        ("runs", match list.runs {
-            Runs::Required => "every call belongs to a run".to_owned(),
-            Runs::Optional => String::new(),
-        }),
+        (
+            "runs",
+            match list.runs {
+                Runs::Required => "every call belongs to a run".to_owned(),
+                Runs::Optional => String::new(),
+            },
+        ),
         ("evaluation.error_budget", error_budget(list.evaluation.as_ref()).unwrap_or_default()),
         ("completion.by", "no criterion rests on the agent's own word".to_owned()),
     ];
@@ -80,14 +85,15 @@ pub(super) fn items(workflow: &Workflow, missing: &[Missing]) -> Vec<CheckItem> 
 }
 
 pub(super) fn tools(workflow: &Workflow) -> Vec<RatedTool> {
-    let tool = |(id, rating): (bailiwick_core::ids::ToolId, &bailiwick_policy::catalogue::Rating)| {
-        RatedTool {
-            id: Text::of(id.as_str()),
-            risk: rating.risk,
-            writes: rating.effect == Effect::Write,
-            data: rating.data.iter().map(Text::of).collect(),
-        }
-    };
+    let tool =
+        |(id, rating): (bailiwick_core::ids::ToolId, &bailiwick_policy::catalogue::Rating)| {
+            RatedTool {
+                id: Text::of(id.as_str()),
+                risk: rating.risk,
+                writes: rating.effect == Effect::Write,
+                data: rating.data.iter().map(Text::of).collect(),
+            }
+        };
     workflow.catalogue.tools().map(tool).collect()
 }
 
@@ -174,10 +180,7 @@ pub(super) fn targets(workflow: &Workflow) -> Vec<TargetLine> {
                 Bound::AtMost(_) => "at most",
             };
             let value = Bound::decimal(bound.millionths());
-            TargetLine {
-                measure: Text::of(title(*of)),
-                bound: Text::of(format!("{word} {value}")),
-            }
+            TargetLine { measure: Text::of(title(*of)), bound: Text::of(format!("{word} {value}")) }
         })
         .collect()
 }
