@@ -309,6 +309,7 @@ impl Inner {
         if tx.log_size()? == 0 && !begins {
             return Err(Refusal::NotInitialised);
         }
+        let failed = autonomy::failed(&plan.steps);
         for step in plan.steps {
             let (maker, key) = (&self.maker, &*self.keys.maker);
             match (&step.row, step.erases.as_slice()) {
@@ -316,6 +317,9 @@ impl Inner {
                 (None, []) => tx.append(maker, key, step.event)?,
                 (None, erases) => tx.erase(maker, key, step.event, erases)?,
             };
+        }
+        for run in failed {
+            autonomy::after_failure(self, tx, &run)?;
         }
         Ok(plan.outcome)
     }

@@ -148,6 +148,20 @@ impl Completion {
         !self.criteria.is_empty() && self.criteria.iter().all(|(_, finding)| finding.is_met())
     }
 
+    /// Whether all that is missing is others' to bring: a check by somebody else, or a
+    /// person's review. What was found not to hold is not waited for.
+    #[must_use]
+    pub fn waits(&self, criteria: &[Criterion]) -> bool {
+        let others = |id: &str| {
+            let criterion = criteria.iter().find(|criterion| criterion.id == id);
+            criterion.is_some_and(|c| c.by.least() >= EvidenceGrade::Independent)
+        };
+        let mut open = self.criteria.iter().filter(|(_, finding)| !finding.is_met()).peekable();
+        open.peek().is_some()
+            && open
+                .all(|(id, finding)| others(id) && !matches!(finding, Finding::Contradicted { .. }))
+    }
+
     /// Why it counts as complete, or what is missing: a sentence for each
     /// criterion, for people.
     #[must_use]

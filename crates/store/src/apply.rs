@@ -358,18 +358,18 @@ impl View<'_> {
             Row::Run(run) => self.apply_run(run, entry),
             Row::RunContext { items } => self.apply_run_context(items, entry),
             Row::RunProgress { run, more, deadline } => self.apply_run_spent(run, more, *deadline),
-            Row::RunEnded { run, state, complete, evidence } => {
+            Row::RunEnded { run, state, complete, pending, evidence } => {
                 self.apply_run_evidence(evidence, entry)?;
-                self.apply_run_ended(run, *state, *complete, time)
+                self.apply_run_ended(run, *state, (*complete, *pending), time)
             }
-            Row::RunComplete { run, complete, evidence } => {
+            Row::RunComplete { run, complete, pending, evidence } => {
                 self.apply_run_evidence(evidence, entry)?;
-                self.apply_run_complete(run, *complete)
+                self.apply_run_complete(run, *complete, *pending)
             }
             Row::RunReviewed { review, complete, evidence } => {
                 self.apply_run_evidence(evidence, entry)?;
                 self.apply_run_review(review, entry)?;
-                self.apply_run_complete(&review.run, *complete)
+                self.apply_run_complete(&review.run, *complete, false)
             }
             _ => Ok(()),
         }

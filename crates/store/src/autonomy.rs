@@ -74,19 +74,26 @@ impl View<'_> {
     }
 
     /// Runs of a workflow that failed since then: abandoned, claimed without being
-    /// complete, or rejected, each counted once.
+    /// complete, or rejected, each counted once. Those that wait for others alone
+    /// count when they ended before `patience`.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn failed_runs(&self, id: &WorkflowId, since: Timestamp) -> Result<u64, StoreError> {
+    pub fn failed_runs(
+        &self,
+        id: &WorkflowId,
+        since: Timestamp,
+        patience: Timestamp,
+    ) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM (
                        SELECT id FROM runs
                        WHERE org = ?1 AND workflow = ?2 AND ended >= ?3 AND complete = 0
+                         AND (pending = 0 OR ended < ?4)
                        UNION
                        SELECT r.id FROM run_reviews v JOIN runs r ON r.org = v.org AND r.id = v.run
                        WHERE v.org = ?1 AND v.made >= ?3 AND r.workflow = ?2
                          AND r.review = 'rejected')";
-        let params = (self.org_text(), id.as_str(), since.millis());
+        let params = (self.org_text(), id.as_str(), since.millis(), patience.millis());
         Ok(self.one(sql, params, |r| count(r, 0))?.unwrap_or(0))
     }
 

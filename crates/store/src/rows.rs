@@ -496,6 +496,9 @@ pub enum Row {
         run: RunId,
         /// Whether it counts as complete from now on.
         complete: bool,
+        /// Whether it waits for others alone: whoever checks or reviews it.
+        #[serde(default)]
+        pending: bool,
         /// The evidence.
         evidence: Vec<RunEvidence>,
     },
@@ -512,6 +515,9 @@ pub enum Row {
         state: RunState,
         /// Whether it counts as complete.
         complete: bool,
+        /// Whether it waits for others alone: whoever checks or reviews it.
+        #[serde(default)]
+        pending: bool,
         /// The evidence.
         evidence: Vec<RunEvidence>,
     },

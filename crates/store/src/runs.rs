@@ -394,19 +394,25 @@ impl View<'_> {
         &self,
         run: &RunId,
         state: RunState,
-        complete: bool,
+        (complete, pending): (bool, bool),
         time: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE runs SET state = ?3, complete = ?4, ended = ?5
+        let sql = "UPDATE runs SET state = ?3, complete = ?4, ended = ?5, pending = ?6
                    WHERE org = ?1 AND id = ?2 AND state = 'open'";
-        let params = (self.org_text(), run.as_str(), state.as_str(), complete, time.millis());
+        let (org, at) = (self.org_text(), time.millis());
+        let params = (org, run.as_str(), state.as_str(), complete, at, pending);
         self.one_run(sql, params)
     }
 
     /// What later evidence or a review made of a run that was claimed.
-    pub(crate) fn apply_run_complete(&self, run: &RunId, complete: bool) -> Result<(), StoreError> {
-        let sql = "UPDATE runs SET complete = ?3 WHERE org = ?1 AND id = ?2";
-        self.one_run(sql, (self.org_text(), run.as_str(), complete))
+    pub(crate) fn apply_run_complete(
+        &self,
+        run: &RunId,
+        complete: bool,
+        pending: bool,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET complete = ?3, pending = ?4 WHERE org = ?1 AND id = ?2";
+        self.one_run(sql, (self.org_text(), run.as_str(), complete, pending))
     }
 
     /// Adds to what a run took.

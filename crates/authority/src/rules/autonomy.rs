@@ -111,7 +111,7 @@ pub fn spend(
     last: Option<&Autonomy>,
     budget: &ErrorBudget,
     failed: u64,
-    because: &RunId,
+    because: Option<&RunId>,
 ) -> Result<Plan<Option<Level>>, Refusal> {
     let from = autonomy::in_force(workflow, standing(last).as_ref());
     let Some(to) = autonomy::below(from).filter(|_| failed > u64::from(budget.failed_runs)) else {
@@ -119,7 +119,7 @@ pub fn spend(
     };
     let row = row(moment, workflow, last, to, ERROR_BUDGET);
     let step = step(moment, installation, Kind::AutonomyLowered, workflow, (from, to))?
-        .about(|s| s.run = Some(because.to_string()))
+        .about(|s| s.run = because.map(ToString::to_string))
         .with("cause", ERROR_BUDGET)
         .with("failed_runs", failed)
         .with("budget", u64::from(budget.failed_runs))

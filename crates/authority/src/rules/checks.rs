@@ -286,6 +286,8 @@ pub struct Made<'a> {
     pub completion: &'a Completion,
     /// Whether the run counts as complete from now on.
     pub complete: bool,
+    /// Whether it waits for others alone.
+    pub pending: bool,
 }
 
 /// Records a check.
@@ -309,7 +311,8 @@ pub fn record(
         step = step.commit(moment, "output", output)?;
     }
     let evidence = made.evidence.into_iter().collect();
-    let row = Row::RunComplete { run: run.id.clone(), complete: made.complete, evidence };
+    let (complete, pending) = (made.complete, made.pending);
+    let row = Row::RunComplete { run: run.id.clone(), complete, pending, evidence };
     Ok(Plan::one(step.row(row), ()))
 }
 
@@ -331,7 +334,12 @@ pub fn start_rollback(
         .with("step", step)
         .with_some("undoes", undoes);
     // What was undone is not complete any more.
-    let row = Row::RunComplete { run: run.id.clone(), complete: false, evidence: Vec::new() };
+    let row = Row::RunComplete {
+        run: run.id.clone(),
+        complete: false,
+        pending: false,
+        evidence: Vec::new(),
+    };
     Ok(Plan::one(started.row(row), ()))
 }
 

@@ -11,7 +11,7 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
 use bailiwick_policy::checklist::Missing;
 use bailiwick_policy::grades::Level;
-use bailiwick_store::{Autonomy, Store, StoreError, Stored, Tx, View};
+use bailiwick_store::{Autonomy, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View};
 
 use super::approvals::Sayer;
 use super::people::{SignedIn, person};
@@ -20,8 +20,13 @@ use super::stops::may_stop_workflow;
 use super::{Authority, Inner};
 use crate::host::Moment;
 use crate::people::roles::Role;
+use crate::plan::Step;
 use crate::refusal::Refusal;
 use crate::rules::autonomy::{self as rules, Signing, check_time, counted_since, standing};
+
+/// Seconds for which a claimed run may wait for checks and reviews by others before
+/// it counts as failed.
+const PATIENCE_SECONDS: i64 = 86_400;
 
 /// Roles whose holders may be the second one to sign.
 const SECONDS: [Role; 3] = [Role::Owner, Role::Operator, Role::Approver];
@@ -317,23 +322,45 @@ fn shown(view: &View<'_>, change: Stored<Autonomy>) -> Result<ShownChange, Refus
     })
 }
 
-/// Lowers a workflow's autonomy when this run was one failure too many; with the
-/// transaction that records it, so at once.
-pub(super) fn after_failure(
+/// The runs that failed by what is written: they were abandoned, rejected, or claimed
+/// without what their own agent could have brought.
+pub(super) fn failed(steps: &[Step]) -> Vec<RunId> {
+    let failed = |step: &Step| match step.row.as_ref()? {
+        Row::RunEnded { run, complete: false, pending: false, .. }
+        | Row::RunComplete { run, complete: false, pending: false, .. } => Some(run.clone()),
+        Row::RunReviewed { review, .. } if review.verdict == ReviewVerdict::Rejected => {
+            Some(review.run.clone())
+        }
+        _ => None,
+    };
+    steps.iter().filter_map(failed).collect()
+}
+
+/// Lowers the autonomy of a run's workflow when that was one failure too many; in
+/// the transaction that records it, so at once.
+pub(super) fn after_failure(cx: &Inner, tx: &mut Tx<'_>, run: &RunId) -> Result<(), Refusal> {
+    let Some(run) = tx.run(run)? else { return Ok(()) };
+    spend(cx, tx, &run.workflow, Some(&run.id)).map(drop)
+}
+
+/// Lowers a workflow's autonomy when more of its runs failed than its error budget
+/// has. `because` is the run that failed last; none, if one only waited too long.
+fn spend(
     cx: &Inner,
     tx: &mut Tx<'_>,
-    moment: &Moment<'_>,
     workflow: &WorkflowId,
-    run: &RunId,
-) -> Result<(), Refusal> {
+    because: Option<&RunId>,
+) -> Result<Option<Level>, Refusal> {
     let (version, _, last) = current(cx, tx, workflow)?;
     let evaluation = version.checklist.evaluation.as_ref();
-    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(()) };
+    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(None) };
+    let moment = Moment::of(&*cx.host);
     let since = counted_since(budget, last.as_ref(), moment.now());
-    let failed = tx.failed_runs(workflow, since)?;
-    let installation = &cx.installation;
-    let plan = rules::spend(moment, installation, &version, last.as_ref(), budget, failed, run)?;
-    cx.write(tx, plan).map(drop)
+    let patience = moment.now().plus_seconds(-PATIENCE_SECONDS);
+    let failed = tx.failed_runs(workflow, since, patience)?;
+    let (installation, last) = (&cx.installation, last.as_ref());
+    let plan = rules::spend(&moment, installation, &version, last, budget, failed, because)?;
+    cx.write(tx, plan)
 }
 
 impl Authority {
@@ -384,6 +411,23 @@ impl Authority {
                 waiting,
                 workflow,
             })
+        })
+    }
+
+    /// Looks at every workflow's error budget: a run that waited too long for others
+    /// has failed too. Gives how many were lowered.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn spend_error_budgets(&self) -> Result<usize, Refusal> {
+        self.transact(|cx, tx, _| {
+            let mut lowered = 0_usize;
+            for workflow in tx.workflows()? {
+                if spend(cx, tx, &workflow.id, None)?.is_some() {
+                    lowered = lowered.saturating_add(1);
+                }
+            }
+            Ok(lowered)
         })
     }
 

@@ -242,6 +242,11 @@ impl Ground {
         counts(self.run.state, self.run.review, derived.completion.is_complete())
     }
 
+    /// Whether it waits for others alone.
+    fn waits(&self, derived: &Derived) -> bool {
+        derived.completion.waits(&self.workflow.checklist.completion)
+    }
+
     /// Nothing that changes something goes on any more, and there is room for one
     /// more check.
     fn checkable(&self, view: &View<'_>, criterion: &Criterion) -> Result<u32, Refusal> {
@@ -568,6 +573,7 @@ fn recorded(
         output: found.output.as_deref(),
         completion: &after.completion,
         complete,
+        pending: ground.waits(&after),
     };
     let plan = checks::record(moment, &cx.installation, run, made)?;
     let taken = CheckTaken {

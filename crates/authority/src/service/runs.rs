@@ -320,8 +320,7 @@ fn complete(
     let before = view.run_evidence(&open.id)?.iter().map(|e| e.n).max().unwrap_or(0);
     let evidence = claiming.evidence(open, before, moment.now())?;
     let Derived { completion, .. } = derived(view, open, &workflow, &evidence)?;
-    let claimed = (evidence, completion.is_complete());
-    let plan = runs::claim(moment, &cx.installation, &noting, &claiming, claimed)?;
+    let plan = runs::claim(moment, &cx.installation, &noting, &claiming, evidence, &completion)?;
     let reasons = completion.reasons();
     let answer = Object::new()
         .with("run", &open.id)

@@ -387,7 +387,8 @@ fn autonomy(found: &mut BTreeMap<String, Golden>) {
     let workflow = Workflow::parse(CHECKLIST).unwrap();
     let budget = ErrorBudget { failed_runs: 1, window_hours: 24 };
     let run = RunId::parse("018cc251-f400-7000-8000-000000000007").unwrap();
-    let spent = rules::autonomy::spend(&moment, &installation(), &workflow, None, &budget, 2, &run);
+    let spent =
+        rules::autonomy::spend(&moment, &installation(), &workflow, None, &budget, 2, Some(&run));
     let step = spent.unwrap().steps.remove(0);
     let Some(Row::Autonomy { autonomy: last, .. }) = step.row.clone() else { panic!("no change") };
     found.insert("autonomy.lowered".to_owned(), seal(&step));

@@ -29,6 +29,9 @@ CREATE TABLE autonomy_signatures (
 ) STRICT;
 CREATE INDEX autonomy_signatures_expires ON autonomy_signatures (org, workflow, expires);
 
+-- Whether a run that was claimed waits for others alone: whoever checks or reviews it.
+ALTER TABLE runs ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+
 -- Runs that failed lately, for error budgets.
 CREATE INDEX runs_failed ON runs (org, workflow, ended) WHERE complete = 0;
 CREATE INDEX run_reviews_made ON run_reviews (org, made);

@@ -8,6 +8,7 @@ use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{Backing, Criterion};
+use bailiwick_policy::completion::Completion;
 use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_policy::run::{Backed, Claim};
 use bailiwick_store::{Row, Run, RunEvidence, RunState};
@@ -97,7 +98,7 @@ fn shows(receipt: &Receipt, criterion: &Criterion) -> Result<(), RunError> {
 }
 
 /// Records that a run was claimed, which ends it. `evidence` is that of `claiming`,
-/// `complete` what was derived with it.
+/// `completion` what was derived with it.
 ///
 /// # Errors
 /// [`RunError::NotTheTasks`]; [`Refusal::NoEntropy`].
@@ -106,9 +107,11 @@ pub fn claim(
     installation: &Installation,
     noting: &Noting<'_>,
     claiming: &Claiming<'_>,
-    (evidence, complete): (Vec<RunEvidence>, bool),
+    evidence: Vec<RunEvidence>,
+    completion: &Completion,
 ) -> Result<Plan<()>, Refusal> {
     noting.check()?;
+    let complete = completion.is_complete();
     let brought: Vec<Json> = claiming.claims.iter().map(told).collect();
     let mut step = noting
         .step(moment, installation, Kind::RunClaimed)?
@@ -118,7 +121,8 @@ pub fn claim(
         step = step.commit(moment, "summary", summary)?;
     }
     let run = noting.run.id.clone();
-    let row = Row::RunEnded { run, state: RunState::Claimed, complete, evidence };
+    let pending = completion.waits(&claiming.workflow.checklist.completion);
+    let row = Row::RunEnded { run, state: RunState::Claimed, complete, pending, evidence };
     Ok(Plan::one(step.row(row), ()))
 }
 

@@ -56,6 +56,7 @@ pub fn abandon(
             run: run.id.clone(),
             state: RunState::Abandoned,
             complete: false,
+            pending: false,
             evidence: Vec::new(),
         }))
 }
