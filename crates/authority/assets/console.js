@@ -17,19 +17,22 @@
     hour: "2-digit", minute: "2-digit", timeZoneName: "short",
   });
   const isUtc = new Date().getTimezoneOffset() === 0;
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const at = new Date(time.dateTime);
-    if (Number.isNaN(at.getTime()) || isUtc) continue;
-    const utc = time.textContent;
-    const local = document.createElement("span");
-    local.className = "local";
-    local.textContent = zone.format(at);
-    const beside = document.createElement("span");
-    beside.className = "utc";
-    beside.textContent = ` (${utc.slice(11)})`;
-    time.title = utc;
-    time.replaceChildren(local, beside);
-  }
+  const localise = (part) => {
+    for (const time of part.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime()) || isUtc) continue;
+      const utc = time.textContent;
+      const local = document.createElement("span");
+      local.className = "local";
+      local.textContent = zone.format(at);
+      const beside = document.createElement("span");
+      beside.className = "utc";
+      beside.textContent = ` (${utc.slice(11)})`;
+      time.title = utc;
+      time.replaceChildren(local, beside);
+    }
+  };
+  localise(document);
   const note = document.querySelector("[data-zone]");
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (note && name && !isUtc) note.textContent = `Times are in ${name}, with UTC beside them.`;
@@ -234,6 +237,54 @@
       const notice = document.querySelector("[data-live-notice]");
       if (isBusy() && notice) notice.hidden = false;
       else location.reload();
+    }, 3000);
+  }
+
+  // Entries that come meanwhile: the server renders the list, which is put in the place of
+  // the one that is shown, so that it is never longer than a page.
+  const rows = document.querySelector("[data-live-rows]");
+  if (rows) {
+    const shown = document.querySelector("[data-live-list]");
+    const told = rows.querySelector("[data-live-said]");
+    const pause = rows.querySelector("[data-live-pause]");
+    let paused = false;
+    let asks = false;
+    rows.hidden = false;
+    pause.addEventListener("click", () => {
+      paused = !paused;
+      pause.setAttribute("aria-pressed", String(paused));
+      pause.textContent = paused ? "Go on" : "Pause";
+      told.textContent = paused ? "Paused: new entries do not appear." : "New entries appear here by themselves.";
+    });
+    const newest = (list) => [...list.querySelectorAll("tbody a")].map((link) => link.pathname);
+    const follow = async () => {
+      const asked = await fetch(rows.dataset.liveRows, { redirect: "error" });
+      const read = asked.ok ? await asked.json() : null;
+      if (!read || read.mark === rows.dataset.mark) return;
+      const page = await fetch(location.href, { redirect: "error" });
+      if (!page.ok) return;
+      const text = new DOMParser().parseFromString(await page.text(), "text/html");
+      const list = text.querySelector("[data-live-list]");
+      const mark = text.querySelector("[data-live-rows]");
+      if (!list || !mark || paused) return;
+      const before = new Set(newest(shown));
+      const fresh = newest(list).filter((path) => !before.has(path));
+      for (const link of list.querySelectorAll("tbody a")) {
+        if (fresh.includes(link.pathname)) link.closest("tr").classList.add("fresh");
+      }
+      localise(list);
+      const focused = shown.contains(document.activeElement) ? document.activeElement.pathname : null;
+      shown.replaceChildren(...list.childNodes);
+      const again = focused && [...shown.querySelectorAll("a")].find((link) => link.pathname === focused);
+      if (again) again.focus({ preventScroll: true });
+      rows.dataset.mark = mark.dataset.mark;
+      told.textContent = fresh.length === 1 ? "1 new entry." : `${fresh.length} new entries.`;
+    };
+    setInterval(async () => {
+      if (document.hidden || paused || asks) return;
+      asks = true;
+      await follow().catch(() => null);
+      asks = false;
     }, 3000);
   }
 

@@ -49,16 +49,16 @@ mod workflows;
 pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
-    AccountBegun, ApproverHours, Asking, Authority, Catalogued, ConsentError, DelegationRef,
-    Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter, InboxPage, InboxQuery, Invited,
-    Judged, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun,
-    ListedStop, Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
-    PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming,
-    Sayer, ShownApproval, ShownAutonomy, ShownChange, ShownHandoff, ShownRequest, ShownResumption,
-    ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses,
-    Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, WaitingSignature, level_in_force,
-    relying_party, spoken, standing_voices, suggestion,
-};
-pub use service::{
-    CheckTaken, Checked, DueCheck, NamedResult, RunChecks, Undo, UndoHow, UndoState,
+    AccountBegun, ApproverHours, Asking, Authority, Bounded, Catalogued, CheckTaken, Checked,
+    ConsentError, DelegationRef, Denying, Due, DueCheck, Ended, Erased, Erasure, Explanation,
+    Fatigue, Flip, Flow, Granter, InboxPage, InboxQuery, Invited, Judged, Known, LOGIN_SECONDS,
+    Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun, ListedStop, ListedWorkflow,
+    Login, MAX_REPLAYED, NamedResult, NewCredential, Origin, OtherFigures, Overview, OwnAccount,
+    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, Publication,
+    PublishedKey, Recovered, Removed, Replay, RequestAnswer, Resuming, RunChecks, SaidBundle,
+    SaidPolicy, SaidWord, Sayer, ScopeUse, SeenRun, ShownApproval, ShownAutonomy, ShownChange,
+    ShownHandoff, ShownRequest, ShownResumption, ShownReview, ShownRun, ShownSignature,
+    ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then, TokenAnswer,
+    ToolState, Trail, Undo, UndoHow, UndoState, Waiting, WaitingSignature, figure_parts,
+    figures_of, level_in_force, relying_party, spoken, standing_voices, suggestion, wants_review,
 };

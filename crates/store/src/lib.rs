@@ -38,6 +38,7 @@ mod lineage;
 mod lives;
 mod metrics;
 mod notes;
+mod overview;
 mod peers;
 mod pending;
 mod people;
@@ -56,6 +57,7 @@ mod store;
 mod tickets;
 mod trust_domains;
 mod tx;
+mod unreviewed;
 mod vault;
 mod view;
 mod webhooks;
@@ -78,9 +80,10 @@ pub use metrics::{
     RefusedPeers, RunOutcomes, Spread, UsedScope,
 };
 pub use notes::{Left, Note, Notes};
+pub use overview::CallsOfHour;
 pub use peers::{PEER_TASK_SECONDS, PeerSeen, PeerTask};
 pub use pending::Pending;
-pub use query::{Filter, MAX_RESULTS};
+pub use query::{Filter, Found, MAX_RESULTS, SEARCH_WINDOW};
 pub use rebuild::Rebuilt;
 pub use requests::MAX_REQUESTS;
 pub use rows::{

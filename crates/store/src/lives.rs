@@ -37,6 +37,14 @@ impl Store {
         }
     }
 
+    /// How many processes decide calls now.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn lives(&self) -> Result<usize, StoreError> {
+        Ok(Notes::find(&self.dir().join(LIVES), KIND)?.held.len())
+    }
+
     /// Allowed calls without an outcome of processes that live no more. Those that name no life,
     /// from a version of before, are not among them.
     ///

@@ -14,6 +14,22 @@ use crate::view::View;
 /// Entries returned at most, whatever is asked for.
 pub const MAX_RESULTS: u32 = 10_000;
 
+/// Entries that one search by several conditions looks at, at most.
+pub const SEARCH_WINDOW: u64 = 50_000;
+/// How far an entry may stand from where its time belongs, entries. Whoever makes one
+/// looks at the last time that is durable, so it is those that are under way together.
+const DISORDER: u64 = 10_000;
+
+/// What one search found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The entries, newest first.
+    pub entries: Vec<StoredEntry>,
+    /// The oldest index that was looked at, where there are older ones that were
+    /// not: the search goes on before it.
+    pub looked_to: Option<u64>,
+}
+
 /// Which entries to find: all members that are set must fit.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -35,6 +51,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Only entries with a smaller index: to page from the newest on.
     pub before: Option<u64>,
+    /// Only entries with this index or a greater one.
+    pub from: Option<u64>,
     /// How many at most; [`MAX_RESULTS`] is the ceiling.
     pub limit: u32,
 }
@@ -134,6 +152,55 @@ impl View<'_> {
         found.sort_by_key(|e| std::cmp::Reverse(e.index));
         Ok(found)
     }
+
+    /// The newest entries that fit, newest first, with bounded work: several
+    /// conditions at once are held against [`SEARCH_WINDOW`] entries.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn search(&self, filter: &Filter) -> Result<Found, StoreError> {
+        let (first, end) = self.span(filter)?;
+        let end = filter.before.map_or(end, |before| before.min(end));
+        let begin = match conditions(filter) {
+            0 | 1 => first,
+            _ => end.saturating_sub(SEARCH_WINDOW).max(first),
+        };
+        if begin >= end {
+            return Ok(Found::default());
+        }
+        let bounded = Filter { before: Some(end), from: Some(begin), ..filter.clone() };
+        let entries = self.query(&bounded)?;
+        let most = usize::try_from(filter.limit.min(MAX_RESULTS)).unwrap_or(usize::MAX);
+        let goes_on = begin > first && entries.len() < most;
+        Ok(Found { entries, looked_to: goes_on.then_some(begin) })
+    }
+
+    /// The indices between which the filter's times lie: the first, and the one
+    /// after the last.
+    fn span(&self, filter: &Filter) -> Result<(u64, u64), StoreError> {
+        let place = |sql: &str, time: Timestamp| {
+            self.one(sql, (self.cx.org.as_str(), time.millis()), |r| count(r, 0))
+        };
+        let size = self.log_size()?;
+        let first = match filter.since {
+            Some(since) => {
+                let sql = "SELECT idx FROM entries WHERE org = ?1 AND time >= ?2
+                           ORDER BY time LIMIT 1";
+                place(sql, since)?.map_or(size, |index| index.saturating_sub(DISORDER))
+            }
+            None => 0,
+        };
+        let end = match filter.until {
+            Some(until) => {
+                let sql = "SELECT idx FROM entries WHERE org = ?1 AND time < ?2
+                           ORDER BY time DESC LIMIT 1";
+                place(sql, until)?.map_or(0, |index| index.saturating_add(DISORDER).min(size))
+            }
+            None => size,
+        };
+        Ok((first.max(filter.from.unwrap_or(0)), end))
+    }
+
     /// The newest decided calls that fit, newest first, each with its outcome.
     /// `filter.kind` is not looked at.
     ///
@@ -159,6 +226,12 @@ impl View<'_> {
     }
 }
 
+/// How many conditions a filter has that an index serves one at a time.
+fn conditions(filter: &Filter) -> usize {
+    let texts = [&filter.principal, &filter.agent, &filter.task, &filter.tool, &filter.decision];
+    texts.iter().filter(|text| text.is_some()).count() + usize::from(filter.kind.is_some())
+}
+
 /// The statement and its parameters for a filter.
 fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
     let mut sql = format!("SELECT {COLUMNS} FROM entries WHERE org = ?");
@@ -168,7 +241,7 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
         sql.push_str(condition);
         params.push(value);
     };
-    let mut narrowed = filter.kind.is_some();
+    let narrowed = conditions(filter) > 0;
     let texts = [
         ("principal = ?", &filter.principal),
         ("agent = ?", &filter.agent),
@@ -178,7 +251,6 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
     ];
     for (condition, text) in texts {
         if let Some(text) = text {
-            narrowed = true;
             add(condition, Value::from(text.clone()));
         }
     }
@@ -187,7 +259,8 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
     }
     // With another condition its index gives the order, and the `+` keeps
     // the engine from sorting the whole time range instead.
-    let by_time = !narrowed && (filter.since.is_some() || filter.until.is_some());
+    let by_time =
+        !narrowed && filter.from.is_none() && (filter.since.is_some() || filter.until.is_some());
     let (since, until) =
         if by_time { ("time >= ?", "time < ?") } else { ("+time >= ?", "+time < ?") };
     if let Some(time) = filter.since {
@@ -198,6 +271,9 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
     }
     if let Some(before) = filter.before {
         add("idx < ?", Value::from(i64::try_from(before).unwrap_or(i64::MAX)));
+    }
+    if let Some(from) = filter.from {
+        add("idx >= ?", Value::from(i64::try_from(from).unwrap_or(i64::MAX)));
     }
     sql.push_str(if by_time {
         " ORDER BY time DESC, idx DESC LIMIT ?"
@@ -222,6 +298,8 @@ mod tests {
             all(),
             Filter { before: Some(9), ..all() },
             Filter { since: time, until: time, ..all() },
+            Filter { since: time, before: Some(9), from: Some(2), ..all() },
+            Filter { tool: text(), agent: text(), before: Some(9), from: Some(2), ..all() },
             Filter { principal: text(), since: time, ..all() },
             Filter { agent: text(), until: time, ..all() },
             Filter { task: text(), since: time, until: time, ..all() },

@@ -126,6 +126,12 @@ impl TlogProof {
         self.index
     }
 
+    /// The sibling hashes, from the leaf's up to the root's child, unverified.
+    #[must_use]
+    pub fn hashes(&self) -> &[Hash] {
+        &self.hashes
+    }
+
     /// Extra data, which nothing authenticates.
     #[must_use]
     pub fn extra(&self) -> Option<&[u8]> {

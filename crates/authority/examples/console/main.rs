@@ -20,8 +20,8 @@ use bailiwick_authority::console::assets::Asset;
 use bailiwick_authority::console::{
     ActivityFilter, ActivityPage, AgentCard, AgentLine, AgentPage, AgentsPage, Beside,
     ChooseTaskPage, ClientCard, ClientLine, ClientsPage, ConfirmPage, ConsentPage, EnrolPage,
-    EntryLine, EntryPage, ErrorPage, Frame, GrantLine, GrantPage, GrantsPage, HomePage,
-    InstanceLine, LeavePage, Limit, LoginLine, LoginPage, Moment, PasskeyLine, PasskeysPage,
+    EntryLine, EntryPage, ErrorPage, Frame, GrantLine, GrantPage, GrantsPage, InstanceLine,
+    LeavePage, Limit, LoginLine, LoginPage, Moment, OverviewPage, PasskeyLine, PasskeysPage,
     Person, Provider, RootLine, Section, Signing, Standing, Text, ToolCard, WorkflowChoice,
     headers,
 };
@@ -278,8 +278,11 @@ fn render(name: &str) -> Option<String> {
             until: moment(86_400),
         }
         .render(),
-        "home" => HomePage {
+        "home" => OverviewPage {
             frame: frame(Some(Section::Home)),
+            health: Vec::new(),
+            todo: Vec::new(),
+            activity: None,
             grants: vec![
                 grant(1, Some("Resolve ticket 8821: the parcel arrived broken"), Standing::Active),
                 grant(2, Some("Weekly report"), Standing::Waiting),
@@ -288,8 +291,11 @@ fn render(name: &str) -> Option<String> {
             endpoint: "https://bailiwick.example/mcp/support-desk".into(),
         }
         .render(),
-        "home-empty" => HomePage {
+        "home-empty" => OverviewPage {
             frame: frame(Some(Section::Home)),
+            health: Vec::new(),
+            todo: Vec::new(),
+            activity: None,
             grants: Vec::new(),
             entries: Vec::new(),
             endpoint: "https://bailiwick.example/mcp/NAME".into(),
@@ -445,6 +451,8 @@ fn render(name: &str) -> Option<String> {
             kinds: Kind::ALL.iter().map(|k| k.as_str()).collect(),
             older: Some("/activity?before=52".into()),
             own_only: false,
+            mark: "57".into(),
+            live: None,
         }
         .render(),
         "entry" => EntryPage {
@@ -455,6 +463,10 @@ fn render(name: &str) -> Option<String> {
                 ("Tool", Text::of("mcp:support-desk:tools/refund_order")),
                 ("Decision", Text::of(sha256(b"d").to_string())),
             ],
+            made: Vec::new(),
+            body: Vec::new(),
+            commitments: Vec::new(),
+            explained: None,
             leaf_hash: sha256(b"leaf").to_string(),
             leaf: Text::of("{\"v\": 1, \"kind\": \"action.decided\"}"),
         }

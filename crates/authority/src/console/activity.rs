@@ -93,6 +93,20 @@ pub struct ActivityPage {
     pub older: Option<String>,
     /// Whether only what concerns the person is listed.
     pub own_only: bool,
+    /// Says what is newest.
+    pub mark: String,
+    /// Where the script asks whether it still is; `None` on older pages, which
+    /// do not change.
+    pub live: Option<String>,
+}
+
+/// One member of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: Text,
+    /// Its value, as JSON where it is no text.
+    pub value: Text,
 }
 
 /// `/activity/{index}`
@@ -104,12 +118,17 @@ pub struct EntryPage {
     /// The entry.
     pub entry: EntryLine,
     /// Who or what it is about.
-    pub subjects: Pairs,
+    pub subjects: Vec<(&'static str, Text)>,
+    /// Who made it, and its signature.
+    pub made: Vec<Member>,
+    /// What its kind says beside.
+    pub body: Vec<Member>,
+    /// The commitments to texts that lie beside the ledger.
+    pub commitments: Vec<Member>,
     /// The leaf's hash.
     pub leaf_hash: String,
-    /// The leaf, indented.
+    /// The leaf as it was signed.
     pub leaf: Text,
+    /// Where the decision is explained, if it is one and the person may read it.
+    pub explained: Option<String>,
 }
-
-/// Names with their values.
-pub type Pairs = Vec<(&'static str, Text)>;

@@ -1,4 +1,5 @@
-//! The files that pages name: one stylesheet, one script, one mark. They are in
+//! The files that pages name: one stylesheet, the script of every page and the one
+//! that checks proofs, one mark. They are in
 //! the binary, so that a page and its files are always of one version.
 
 use bailiwick_core::crypto::{base64url, sha256};
@@ -15,7 +16,7 @@ pub struct Asset {
 }
 
 /// Every file.
-pub const ASSETS: [Asset; 3] = [
+pub const ASSETS: [Asset; 4] = [
     Asset {
         name: "console.css",
         media_type: "text/css; charset=utf-8",
@@ -25,6 +26,11 @@ pub const ASSETS: [Asset; 3] = [
         name: "console.js",
         media_type: "text/javascript; charset=utf-8",
         bytes: include_bytes!("../../assets/console.js"),
+    },
+    Asset {
+        name: "proof.js",
+        media_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../../assets/proof.js"),
     },
     Asset {
         name: "mark.svg",

@@ -18,6 +18,14 @@ pub enum Section {
     Grants,
     /// One's own accounts at tool servers.
     Accounts,
+    /// Published checklists.
+    Workflows,
+    /// Attempts at tasks.
+    Runs,
+    /// What went wrong, and what is learned from it.
+    Failures,
+    /// How well agents work.
+    Figures,
     /// Agents.
     Agents,
     /// Agents as peers of each other.
@@ -30,6 +38,12 @@ pub enum Section {
     People,
     /// The ledger's entries.
     Activity,
+    /// Search over the whole ledger.
+    Ledger,
+    /// The organisation's policy.
+    Policy,
+    /// The installation's names, limits and keys.
+    Settings,
     /// One's own passkeys.
     Account,
 }
@@ -45,12 +59,19 @@ impl Section {
             Self::Stops => ("Stops", "/stops"),
             Self::Grants => ("My grants", "/grants"),
             Self::Accounts => ("Accounts", "/accounts"),
+            Self::Workflows => ("Workflows", "/workflows"),
+            Self::Runs => ("Runs", "/runs"),
+            Self::Failures => ("Failures", "/failures"),
+            Self::Figures => ("Figures", "/figures"),
             Self::Agents => ("Agents", "/agents"),
             Self::Peers => ("Peers", "/peers"),
             Self::Clients => ("Clients", "/clients"),
             Self::Catalogue => ("Catalogue", "/catalogue"),
             Self::People => ("People", "/people"),
             Self::Activity => ("Activity", "/activity"),
+            Self::Ledger => ("Ledger", "/ledger"),
+            Self::Policy => ("Policy", "/policy"),
+            Self::Settings => ("Settings", "/settings"),
             Self::Account => ("Passkeys", "/account"),
         }
     }
@@ -103,12 +124,19 @@ impl Frame {
             (Section::Stops, Deed::Stop),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
+            (Section::Workflows, Deed::SeeCatalogue),
+            (Section::Runs, Deed::TendOwn),
+            (Section::Failures, Deed::SeeFigures),
+            (Section::Figures, Deed::SeeFigures),
             (Section::Agents, Deed::TendOwn),
             (Section::Peers, Deed::SeeActivity),
             (Section::Clients, Deed::SeeClients),
             (Section::Catalogue, Deed::SeeCatalogue),
             (Section::People, Deed::TendPeople),
             (Section::Activity, Deed::TendOwn),
+            (Section::Ledger, Deed::SeeActivity),
+            (Section::Policy, Deed::SeePolicy),
+            (Section::Settings, Deed::SeeSettings),
         ];
         sections
             .into_iter()
@@ -154,7 +182,16 @@ mod tests {
         };
         assert_eq!(
             names(&[]),
-            ["Overview", "Approvals", "Requests", "My grants", "Accounts", "Agents", "Activity"]
+            [
+                "Overview",
+                "Approvals",
+                "Requests",
+                "My grants",
+                "Accounts",
+                "Runs",
+                "Agents",
+                "Activity"
+            ]
         );
         assert_eq!(
             names(&[Role::Auditor]),
@@ -164,11 +201,18 @@ mod tests {
                 "Requests",
                 "My grants",
                 "Accounts",
+                "Workflows",
+                "Runs",
+                "Failures",
+                "Figures",
                 "Agents",
                 "Peers",
                 "Clients",
                 "Catalogue",
-                "Activity"
+                "Activity",
+                "Ledger",
+                "Policy",
+                "Settings"
             ]
         );
         assert_eq!(
@@ -180,12 +224,19 @@ mod tests {
                 "Stops",
                 "My grants",
                 "Accounts",
+                "Workflows",
+                "Runs",
+                "Failures",
+                "Figures",
                 "Agents",
                 "Peers",
                 "Clients",
                 "Catalogue",
                 "People",
-                "Activity"
+                "Activity",
+                "Ledger",
+                "Policy",
+                "Settings"
             ]
         );
         assert!(Frame::default().links().is_empty() && !Frame::default().offers_stop());

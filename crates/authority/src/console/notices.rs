@@ -1,22 +1,8 @@
-//! Overview, errors, confirmations, and the way back to a client.
+//! Errors, confirmations, and the way back to a client.
 
 use askama::Template;
 
-use super::{EntryLine, Frame, GrantLine, Text};
-
-/// `/`
-#[derive(Clone, Debug, Template)]
-#[template(path = "home.html")]
-pub struct HomePage {
-    /// The frame.
-    pub frame: Frame,
-    /// The person's grants that stand.
-    pub grants: Vec<GrantLine>,
-    /// The newest entries that concern the person.
-    pub entries: Vec<EntryLine>,
-    /// The URL that clients are pointed to.
-    pub endpoint: String,
-}
+use super::{Frame, Text};
 
 /// Something did not work.
 #[derive(Clone, Debug, Template)]

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use axum::{Router, middleware};
 use bailiwick_core::ids::ServerName;
 use bailiwick_core::json::Json;
@@ -35,30 +34,42 @@ use crate::{Authority, SignedIn};
 
 mod account;
 mod accounts;
+mod activity;
 mod approvals;
 mod catalogue;
 mod confirm;
 mod consent;
 mod door;
 mod failure;
+mod figures;
 mod form;
 mod inbox;
+mod ledger;
 mod lineage;
+mod overview;
 mod pages;
 mod peers;
 mod people;
+mod policy;
 mod programs;
 mod provider;
 mod requests;
+mod routes;
+mod runs;
+mod settings;
 mod standings;
 mod stops;
 mod take_back;
 mod views;
 mod visit;
+mod workflows;
 
 use failure::Failure;
 use form::Form;
 use visit::{Asked, Visit};
+
+pub use routes::{Route, routes};
+pub use settings::Setting;
 
 /// Bytes of a form or of a script's request at most.
 const MAX_BODY: usize = 128 * 1024;
@@ -166,6 +177,8 @@ struct Inner {
     passkeys: Result<Passkeys, PasskeyError>,
     cookies: Cookies,
     host: String,
+    /// The configuration in force, for people to read.
+    settings: Vec<Setting>,
     /// Logins that one address begins and ends: each keeps something.
     doors: RateLimiter<IpAddr>,
 }
@@ -202,6 +215,7 @@ impl Console {
             passkeys,
             cookies,
             host,
+            settings: Vec::new(),
             doors,
         }))
     }
@@ -215,90 +229,25 @@ impl Console {
         }
         self
     }
+
+    /// The same, which shows this configuration on its page of settings. To be
+    /// called before it is cloned; afterwards it changes nothing.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Vec<Setting>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.settings = settings;
+        }
+        self
+    }
 }
 
 /// The console's pages and what their forms and script call.
 pub fn console_router(console: Console) -> Router {
-    let doors = Router::new()
-        .route("/login/passkey/begin", post(door::login_begin))
-        .route("/login/provider/{name}", get(provider::begin))
-        .route("/login/callback", get(provider::callback))
-        .route("/accounts/{server}/connect", get(accounts::connect))
-        .route("/accounts/{server}/callback", get(accounts::callback))
-        .route_layer(middleware::from_fn_with_state(console.clone(), door::admit));
+    let doors =
+        routes::doors().route_layer(middleware::from_fn_with_state(console.clone(), door::admit));
     Router::new()
         .merge(doors)
-        .route("/", get(pages::home))
-        .route("/login", get(door::login))
-        .route("/login/passkey/finish", post(door::login_finish))
-        .route("/login/program", get(programs::ask).post(programs::agree))
-        .route("/logout", post(door::logout))
-        .route("/enrol/{secret}", get(door::enrol))
-        .route("/enrol/{secret}/begin", post(door::enrol_begin))
-        .route("/enrol/{secret}/finish", post(door::enrol_finish))
-        .route("/account", get(account::passkeys))
-        .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
-        .route("/account/logins/{name}", get(provider::begin_linking))
-        .route("/account/passkeys/begin", post(account::begin))
-        .route("/account/passkeys/finish", post(account::finish))
-        .route("/account/passkeys/{id}/remove", get(account::ask_remove).post(account::remove))
-        .route("/accounts", get(accounts::list))
-        .route(
-            "/accounts/{server}/disconnect",
-            get(accounts::ask_disconnect).post(accounts::disconnect),
-        )
-        .route("/authorize", get(consent::authorize))
-        .route("/consent/{secret}", get(consent::show))
-        .route("/consent/{secret}/task", post(consent::choose))
-        .route("/consent/{secret}/narrow", post(consent::narrow))
-        .route("/consent/{secret}/sign", post(consent::sign))
-        .route("/consent/{secret}/provider/{name}", get(provider::begin_signing))
-        .route("/consent/{secret}/deny", post(consent::deny))
-        .route("/approvals", get(inbox::list))
-        .route("/approvals/mark", get(inbox::mark))
-        .route("/approvals/batch", get(standings::batch).post(standings::say_batch))
-        .route("/approvals/{id}", get(approvals::show))
-        .route("/approvals/{id}/mark", get(approvals::mark))
-        .route("/approvals/{id}/revoke", get(approvals::ask_revoke))
-        .route("/approvals/{id}/standing", get(standings::ask).post(standings::approve))
-        .route("/standing-approvals/{id}", get(standings::show))
-        .route(
-            "/standing-approvals/{id}/revoke",
-            get(standings::ask_revoke).post(standings::revoke),
-        )
-        .route("/approvals/{id}/verdict", post(approvals::say))
-        .route("/requests", get(requests::list))
-        .route("/requests/mark", get(requests::mark))
-        .route("/requests/{id}", get(requests::show))
-        .route("/requests/{id}/grant", post(requests::grant))
-        .route("/requests/{id}/refuse", post(requests::refuse))
-        .route("/stop", get(stops::ask).post(stops::stop))
-        .route("/stops", get(stops::list))
-        .route("/stops/{id}", get(stops::show))
-        .route("/stops/{id}/resume", post(stops::resume))
-        .route("/grants", get(pages::grants))
-        .route("/grants/{id}", get(pages::grant))
-        .route("/grants/{id}/revoke", get(take_back::ask_grant).post(take_back::grant))
-        .route("/delegations/{root}/revoke", get(take_back::ask_root).post(take_back::root))
-        .route("/agents", get(pages::agents))
-        .route("/agents/{id}", get(pages::agent))
-        .route("/agents/{id}/{verb}", get(take_back::ask_agent).post(take_back::agent))
-        .route("/peers", get(peers::list))
-        .route("/handoffs/{id}", get(peers::handoff))
-        .route("/tasks/{id}", get(lineage::task))
-        .route("/catalogue", get(catalogue::list))
-        .route("/catalogue/tool", get(catalogue::tool))
-        .route("/catalogue/accept", post(catalogue::accept))
-        .route("/catalogue/quarantine", post(catalogue::quarantine))
-        .route("/people", get(people::list))
-        .route("/people/{alias}", get(people::person))
-        .route("/people/{alias}/offboard", get(people::ask_offboard).post(people::offboard))
-        .route("/people/{alias}/link", get(people::ask_link).post(people::link))
-        .route("/people/{alias}/{verb}", get(people::ask_status).post(people::status))
-        .route("/clients", get(pages::clients))
-        .route("/activity", get(pages::activity))
-        .route("/activity/{index}", get(pages::entry))
-        .route("/static/{name}", get(asset))
+        .merge(routes::pages_and_forms())
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(console)

@@ -81,6 +81,12 @@ pub enum Deed {
     TendCatalogue,
     /// Read every entry of the ledger.
     SeeActivity,
+    /// See how well agents work, and runs without their texts.
+    SeeFigures,
+    /// Read the organisation's policy.
+    SeePolicy,
+    /// Read the installation's limits and public keys.
+    SeeSettings,
     /// Take back anybody's grants and delegations.
     RevokeAny,
     /// Decide on calls that wait for a person.
@@ -97,7 +103,7 @@ pub enum Deed {
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -109,6 +115,9 @@ impl Deed {
         Self::SeeCatalogue,
         Self::TendCatalogue,
         Self::SeeActivity,
+        Self::SeeFigures,
+        Self::SeePolicy,
+        Self::SeeSettings,
         Self::RevokeAny,
         Self::Approve,
         Self::Stop,
@@ -122,7 +131,7 @@ impl Deed {
         use Role::{Approver, Auditor, Developer, Operator, Owner};
         match self {
             Self::TendOwn => None,
-            Self::SeeAgents | Self::SeeCatalogue => {
+            Self::SeeAgents | Self::SeeCatalogue | Self::SeePolicy => {
                 Some(&[Owner, Operator, Approver, Auditor, Developer])
             }
             Self::AddAgents
@@ -135,7 +144,9 @@ impl Deed {
             Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => {
                 Some(&[Owner])
             }
-            Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
+            Self::SeeClients | Self::SeeFigures | Self::SeeSettings => {
+                Some(&[Owner, Operator, Auditor, Developer])
+            }
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
             Self::Approve => Some(&[Approver]),
         }
@@ -154,6 +165,9 @@ impl Deed {
             Self::SeeCatalogue => "see what the tools are",
             Self::TendCatalogue => "accept what tools are",
             Self::SeeActivity => "read the activity of others",
+            Self::SeeFigures => "see how well agents work",
+            Self::SeePolicy => "read the organisation's policy",
+            Self::SeeSettings => "read the installation's settings",
             Self::RevokeAny => "take back what others granted",
             Self::Approve => "decide on waiting calls",
             Self::Stop => "stop what is not your own",

@@ -1,6 +1,7 @@
 //! The organisation's policy: what is in force, and what is tried beside it.
 
 use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::Alias;
 use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::Bundle;
@@ -85,6 +86,24 @@ pub fn clear(
         .with("before", before)
         .row(Row::Policy(row));
     Ok(Plan::one(step, published))
+}
+
+/// That what was retained with past decisions was read, to make them again
+/// under a bundle.
+///
+/// # Errors
+/// [`Refusal::NoEntropy`].
+pub fn replayed(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    digest: Digest,
+    by: &Alias,
+) -> Result<Plan<()>, Refusal> {
+    let step = Step::new(moment, &installation.org, Kind::PlaintextRead)?
+        .with("by", "person")
+        .with("session_of", by)
+        .with("replay", digest);
+    Ok(Plan::one(step, ()))
 }
 
 /// A bundle from its row. What the row says is not believed: the digest is

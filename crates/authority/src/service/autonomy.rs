@@ -130,7 +130,7 @@ fn raise(
 }
 
 /// Why the level in force is what it is, in a sentence.
-fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
+pub(super) fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
     let supports = workflow.supports();
     match last {
         _ if level == supports && supports < workflow.level => format!(
@@ -507,6 +507,27 @@ impl Authority {
             let (installation, last) = (&cx.installation, last.as_ref());
             let plan = rules::lower(moment, installation, &workflow, last, to, &reason, by)?;
             cx.write(tx, plan)
+        })
+    }
+
+    /// Whether somebody's signature over a raise would count, or why not.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], [`Refusal::Store`].
+    pub fn may_raise(
+        &self,
+        who: &SignedIn,
+        id: &WorkflowId,
+    ) -> Result<Result<(), RaiseError>, Refusal> {
+        let cx = self.now();
+        self.0.store.read(|view| {
+            let (workflow, published, _) = current(&cx, view, id)?;
+            let author = author(view, &published)?;
+            match part_of(view, &workflow, author.as_ref(), &who.principal.alias) {
+                Ok(_) => Ok(Ok(())),
+                Err(Refusal::Raise(why)) => Ok(Err(why)),
+                Err(other) => Err(other),
+            }
         })
     }
 

@@ -43,6 +43,18 @@ pub struct PublishedKey {
     pub compromised: bool,
 }
 
+impl PublishedKey {
+    /// `present`, `former` or `compromised`.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match (self.until, self.compromised) {
+            (None, _) => "present",
+            (Some(_), false) => "former",
+            (Some(_), true) => "compromised",
+        }
+    }
+}
+
 /// What ended with a compromised issuer's key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {

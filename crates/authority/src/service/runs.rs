@@ -21,7 +21,9 @@ use crate::rules::runs::{
 };
 
 mod review;
+mod seen;
 mod shown;
+pub use seen::{SeenRun, wants_review};
 pub use shown::{ListedRun, ShownReview, ShownRun};
 
 /// What equal goals share is known by its keyed digest.

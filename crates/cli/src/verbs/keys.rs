@@ -43,14 +43,6 @@ fn trust(dir: &Path, output: PathBuf, out: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-fn state(key: &PublishedKey) -> &'static str {
-    match (key.until, key.compromised) {
-        (None, _) => "present",
-        (Some(_), false) => "former",
-        (Some(_), true) => "compromised",
-    }
-}
-
 fn list(dir: &Path, out: Output) -> Result<(), CliError> {
     let data = DataDir::open(dir)?;
     let began = data.authority.started()?;
@@ -59,7 +51,7 @@ fn list(dir: &Path, out: Output) -> Result<(), CliError> {
         Object::new()
             .with("purpose", k.purpose.as_str())
             .with("kid", k.key.kid())
-            .with("state", state(k))
+            .with("state", k.state())
             .with("accepted_from", k.from.unwrap_or(began).to_string())
             .with("accepted_until", k.until.map(|t| t.to_string()))
             .with("jwk", k.key.to_jwk())
@@ -70,7 +62,7 @@ fn list(dir: &Path, out: Output) -> Result<(), CliError> {
         .map(|k| {
             let (purpose, kid, from) = (k.purpose.as_str(), k.key.kid(), k.from.unwrap_or(began));
             let until = k.until.map_or(NONE.to_owned(), |t| t.to_string());
-            let texts = [purpose.to_owned(), kid.to_string(), state(k).to_owned()];
+            let texts = [purpose.to_owned(), kid.to_string(), k.state().to_owned()];
             texts.into_iter().chain([from.to_string(), until]).collect()
         })
         .collect();

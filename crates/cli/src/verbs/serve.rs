@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use bailiwick_authority::feed::server::RevocationServer;
 use bailiwick_authority::http::api::{Api, api_router};
-use bailiwick_authority::http::console::{Console, console_router};
+use bailiwick_authority::http::console::{Console, Setting, console_router};
 use bailiwick_authority::http::documents::DocumentClients;
 use bailiwick_authority::http::federation::federation_router;
 use bailiwick_authority::http::fetch::WebFetch;
@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api;
 use crate::args::ServeArgs;
 use crate::checks;
-use crate::config::ExtAuthz;
+use crate::config::{ExtAuthz, OPTIONS, OptionRow};
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::federation;
@@ -367,7 +367,8 @@ fn authority(
     let machine = machine::Machine::new(authority.clone(), Arc::clone(&documents), options, secret);
     let providers = data.providers()?;
     let console = Console::new(authority.clone(), documents, providers.clone())
-        .with_accounts(Arc::clone(accounts) as _);
+        .with_accounts(Arc::clone(accounts) as _)
+        .with_settings(settings(data));
     let api = Api::new(authority.clone(), providers, rate).with_checks(Arc::new(asked));
     let router = machine::machine_router(machine.clone())
         .merge(api_router(api.with_accounts(Arc::clone(accounts) as _)))
@@ -376,6 +377,19 @@ fn authority(
         .merge(peers_router(authority))
         .merge(console_router(console));
     Ok((router, machine))
+}
+
+/// The options in force, for people to read on the console: what is secret is none.
+fn settings(data: &DataDir) -> Vec<Setting> {
+    let option = |row: &OptionRow| {
+        let value = data.config.value(row.name);
+        Setting {
+            name: row.name.to_owned(),
+            value: value.as_str().map_or_else(|| value.canonical(), str::to_owned),
+            meaning: row.meaning.to_owned(),
+        }
+    };
+    OPTIONS.iter().map(option).collect()
 }
 
 fn announce(data: &DataDir, address: SocketAddr, out: Output) -> Result<(), CliError> {

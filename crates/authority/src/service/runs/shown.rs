@@ -187,7 +187,11 @@ fn name_of(view: &View<'_>, alias: &Alias) -> Result<Option<PrincipalId>, Refusa
     Ok(view.principal_by_alias(alias)?.and_then(|p| p.row.id))
 }
 
-fn listed(view: &View<'_>, run: Stored<Run>, now: Timestamp) -> Result<ListedRun, Refusal> {
+pub(super) fn listed(
+    view: &View<'_>,
+    run: Stored<Run>,
+    now: Timestamp,
+) -> Result<ListedRun, Refusal> {
     let state = match overdue(view, &run, now)? {
         Some(_) => RunState::Abandoned,
         None => run.state,
@@ -203,7 +207,7 @@ fn text_of(
     Ok(disclosed(view, entry, field)?.as_ref().and_then(Json::as_str).map(str::to_owned))
 }
 
-fn shown(
+pub(super) fn shown(
     cx: &Inner,
     view: &View<'_>,
     run: Stored<Run>,

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use bailiwick_core::crypto::Digest;
-use bailiwick_core::denial::Reason;
+use bailiwick_authority::Refusal;
 use bailiwick_core::ids::ActionId;
-use bailiwick_core::json::{Json, Object};
-use bailiwick_core::ledger::Kind;
-use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::json::Object;
 use bailiwick_policy::call::Call;
-use bailiwick_policy::decide::{Rule, decide};
+use bailiwick_policy::decide::decide;
 use bailiwick_policy::in_force::Word;
 use bailiwick_policy::{Bundle, Policies};
+use bailiwick_store::Place;
 
 use super::about;
 use crate::datadir::DataDir;
@@ -27,14 +25,6 @@ pub(super) fn described(path: &Path) -> Result<Call, CliError> {
     Call::parse(&text).map_err(|problems| {
         super::super::workflow::invalid(path, "description of a call", &problems)
     })
-}
-
-/// The sentence of a rule: a built-in one's, or that of a policy.
-fn sentence(rule: &str, bundle: Option<&Bundle>) -> Option<String> {
-    match rule.strip_prefix("policy:") {
-        Some(id) => Some(bundle?.policy(id)?.reason.clone()),
-        None => Rule::ALL.iter().find(|r| r.id() == rule).map(|rule| rule.explanation().to_owned()),
-    }
 }
 
 /// What one bundle said: its answer, and each policy behind it in a sentence.
@@ -64,67 +54,42 @@ fn word(answer: &str, reasons: &[String], bundle: Option<&Bundle>) -> (Object, S
     (Object::new().with("answer", answer).with("policies", policies), text)
 }
 
-/// A recorded word: the bundle, what it answered, and by which policies.
-fn recorded(
-    data: &DataDir,
-    word: &Object,
-) -> Option<(Digest, String, Vec<String>, Option<Bundle>)> {
-    let digest = Digest::from_text(word.member("bundle")?.as_str()?)?;
-    let reasons = word.member("reasons")?.as_array()?.iter();
-    let reasons = reasons.filter_map(Json::as_str).map(str::to_owned).collect();
-    let answer = word.member("answer")?.as_str()?.to_owned();
-    Some((digest, answer, reasons, data.authority.policy_of(&digest).ok()))
-}
-
 /// A past decision, from its entry alone: no text is opened.
 pub(super) fn past(data: &DataDir, action: &ActionId, out: Output) -> Result<(), CliError> {
-    let entries = data.store().read(|view| view.entries_of_action(action))?;
-    let decided = entries.into_iter().find(|e| e.kind == Kind::ActionDecided.as_str());
-    let unknown = || {
-        CliError::not_found(
+    let found = data.authority.explain(action).map_err(|refusal| match refusal {
+        Refusal::Unknown { .. } => CliError::not_found(
             "unknown-action",
             format!("there is no action `{action}`"),
             "look it up with `bailiwick audit query`",
-        )
-    };
-    let decided = decided.ok_or_else(unknown)?;
-    let leaf = Json::parse(&decided.leaf, &JsonLimits::DEFAULT)?;
-    let leaf = leaf.as_object().ok_or_else(unknown)?;
-    let none = Object::new();
-    let body = leaf.member("body").and_then(Json::as_object).unwrap_or(&none);
-    let text = |name| leaf.member(name).and_then(Json::as_str);
-    let decision = text("decision").unwrap_or_default();
-    let rule = body.member("rule").and_then(Json::as_str);
+        ),
+        other => other.into(),
+    })?;
+    let (decision, reason) = (found.decision.as_str(), found.reason.as_deref());
     let mut object = Object::new()
         .with("action", action)
-        .with("at", decided.time.to_string())
+        .with("at", found.at.to_string())
         .with("decision", decision)
-        .with("reason", text("reason"))
-        .with("rule", rule);
-    let why = text("reason").map(|code| format!(" ({code})")).unwrap_or_default();
-    let mut page = format!("action {action}\n  decided    {decision}{why}, at {}", decided.time);
+        .with("reason", reason)
+        .with("rule", found.rule.as_deref());
+    let why = reason.map(|code| format!(" ({code})")).unwrap_or_default();
+    let mut page = format!("action {action}\n  decided    {decision}{why}, at {}", found.at);
     let mut words = Vec::new();
-    let mut enforced = None;
-    for (name, title) in [("policy", "policy"), ("candidate", "candidate")] {
-        let said = body.member(name).and_then(Json::as_object).and_then(|w| recorded(data, w));
-        let Some((digest, answer, reasons, bundle)) = said else { continue };
-        let (said, told) = word(&answer, &reasons, bundle.as_ref());
+    for w in &found.words {
+        let (name, digest) = (place(w.place), w.bundle.digest);
+        let reasons: Vec<String> = w.policies.iter().map(|policy| policy.id.clone()).collect();
+        let (said, told) = word(&w.answer, &reasons, w.bundle.kept.as_deref());
         object.insert(name, said.with("bundle", digest));
-        words.push(format!("\n  {title:<10} {digest} said {told}"));
-        if name == "policy" {
-            enforced = bundle;
-        }
+        words.push(format!("\n  {name:<10} {digest} said {told}"));
     }
-    match rule {
+    let sentence = found.sentence;
+    match &found.rule {
         Some(rule) => {
-            let sentence = sentence(rule, enforced.as_ref());
             let told = sentence.as_deref().map(|s| format!(": {s}")).unwrap_or_default();
             page.push_str(&format!("\n  settled by {rule}{told}"));
             object.insert("sentence", sentence);
         }
         None => {
-            let reason = text("reason").and_then(Reason::parse);
-            let told = reason.map_or("it did not come to policy", Reason::message);
+            let told = sentence.unwrap_or_default();
             page.push_str(&format!("\n  settled    not by policy: {told}"));
         }
     }
@@ -134,6 +99,14 @@ pub(super) fn past(data: &DataDir, action: &ActionId, out: Output) -> Result<(),
     }
     out.result(object, page);
     Ok(())
+}
+
+/// What records call the bundle that was published for a place.
+const fn place(place: Place) -> &'static str {
+    match place {
+        Place::Enforced => "policy",
+        Place::Candidate => "candidate",
+    }
 }
 
 /// A described call, decided by nobody.

@@ -1,0 +1,63 @@
+//! How an installation stands, at a glance: counts that stop at a bound, and the
+//! calls of the last hours.
+
+use bailiwick_core::ids::AgentId;
+use bailiwick_core::time::Timestamp;
+
+use crate::columns::{count, parsed};
+use crate::error::StoreError;
+use crate::view::View;
+
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
+
+/// The calls that were decided within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallsOfHour {
+    /// When the hour began: a whole hour, UTC.
+    pub began: Timestamp,
+    /// Calls that were allowed.
+    pub allowed: u64,
+    /// Calls that were denied.
+    pub denied: u64,
+    /// Calls that asked for a person.
+    pub asked: u64,
+}
+
+impl View<'_> {
+    /// Active agents without an active instance, by id, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`], as for every read here.
+    pub fn idle_agents(&self, limit: u32) -> Result<Vec<AgentId>, StoreError> {
+        let sql = "SELECT id FROM agents WHERE org = ?1 AND status = 'active' AND NOT EXISTS
+                     (SELECT 1 FROM instances i WHERE i.org = agents.org AND i.agent = agents.id
+                      AND i.status = 'active')
+                   ORDER BY id LIMIT ?2";
+        self.many(sql, (self.org_text(), limit), |r| parsed(r, 0))
+    }
+
+    /// The calls of each hour from the one that `since` is in, oldest first; hours
+    /// without calls are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn calls_by_hour(&self, since: Timestamp) -> Result<Vec<CallsOfHour>, StoreError> {
+        let begin = since.millis().div_euclid(HOUR_MS) * HOUR_MS;
+        let sql = "SELECT time / 3600000 AS hour,
+                          count(*) FILTER (WHERE decision = 'allow'),
+                          count(*) FILTER (WHERE decision = 'deny'),
+                          count(*) FILTER (WHERE decision = 'approval_required')
+                   FROM entries WHERE org = ?1 AND time >= ?2 AND kind = 'action.decided'
+                   GROUP BY hour ORDER BY hour";
+        self.many(sql, (self.org_text(), begin), |r| {
+            let hour: i64 = r.get(0)?;
+            Ok(CallsOfHour {
+                began: Timestamp::from_millis(hour.saturating_mul(HOUR_MS)),
+                allowed: count(r, 1)?,
+                denied: count(r, 2)?,
+                asked: count(r, 3)?,
+            })
+        })
+    }
+}
