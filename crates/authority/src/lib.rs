@@ -52,7 +52,7 @@ pub use service::{
     DelegationRef, Denying, Due, Ended, Erased, Erasure, Explanation, Fatigue, Flip, Flow, Granter,
     InboxPage, InboxQuery, Invited, Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff,
     ListedRequest, ListedStop, Login, MAX_REPLAYED, NewCredential, Origin, Overview, OwnAccount,
-    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey,
+    OwnApproverKey, OwnLogin, OwnPasskey, PeerAgent, Peers, PrepareOptions, PublishedKey, Ratings,
     Recovered, Removed, Replay, RequestAnswer, Resuming, SaidBundle, SaidPolicy, SaidWord, Sayer,
     ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownSignature, ShownStanding,
     ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail,

@@ -69,7 +69,7 @@ pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
 pub use approver_keys::OwnApproverKey;
 pub use consent::{Asking, ConsentError, Origin};
-pub use definitions::{Catalogued, ToolState};
+pub use definitions::{Catalogued, Ratings, ToolState};
 pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
