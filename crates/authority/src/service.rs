@@ -84,7 +84,7 @@ pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
-pub use runs::{ListedRun, ShownReview, ShownRun};
+pub use runs::{ListedRun, RunsPage, ShownReview, ShownRun};
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};

@@ -30,6 +30,7 @@ mod config;
 mod datadir;
 mod demo;
 pub mod embedded;
+mod ending;
 #[cfg(test)]
 mod entries;
 mod error;
@@ -52,7 +53,7 @@ mod webhooks;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::Args::try_parse_from(args::dispatched(std::env::args_os())) {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };

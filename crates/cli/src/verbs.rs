@@ -43,6 +43,7 @@ mod renew;
 mod requests;
 mod revoke;
 mod run;
+mod runs;
 mod scope;
 pub(crate) mod serve;
 mod stops;
@@ -75,6 +76,9 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         }
         Verb::Requests(verb) => {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
+        }
+        Verb::Runs(verb) => {
+            runs::run(&verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
@@ -147,6 +151,7 @@ fn elsewhere_or_here(
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),

@@ -44,6 +44,7 @@ mod peers;
 mod people;
 mod requests;
 mod routes;
+mod runs;
 mod standings;
 mod stops;
 #[cfg(test)]

@@ -72,6 +72,7 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => true,
         Verb::Principal(verb) => !matches!(
