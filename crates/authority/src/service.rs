@@ -63,6 +63,7 @@ mod trust_bundle;
 mod trust_domains;
 mod vault;
 mod webhooks;
+mod workflows;
 
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};

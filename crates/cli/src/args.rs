@@ -23,6 +23,7 @@ mod stops;
 mod svid;
 mod vault;
 mod webhook;
+mod workflow;
 mod workflows;
 pub(crate) use a2a::{A2aAddArgs, A2aVerb};
 pub(crate) use agents::{AgentVerb, InstanceVerb};
@@ -43,7 +44,8 @@ pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
 pub(crate) use svid::SvidArgs;
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use webhook::WebhookVerb;
-pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
+pub(crate) use workflow::WorkflowVerb;
+pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.

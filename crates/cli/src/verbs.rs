@@ -121,7 +121,7 @@ fn elsewhere_or_here(
         Verb::Client(verb) => client::run(verb, &dir, out)?,
         Verb::Grant(verb) => grant::run(verb, &dir, out)?,
         Verb::Delegation(verb) => grant::delegation(verb, &dir, out)?,
-        Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
+        Verb::Workflow(verb) => return workflow::run(verb, &dir, logins.as_deref(), out),
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Policy(verb) => return policy::run(verb, &dir, out),
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,

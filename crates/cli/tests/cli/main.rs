@@ -17,6 +17,7 @@ mod approvals_people;
 mod bad_input;
 mod bad_tools;
 mod catalogue;
+mod checklists;
 mod client;
 mod clients;
 mod command_line;

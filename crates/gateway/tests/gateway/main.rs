@@ -17,6 +17,7 @@ mod approvals;
 mod authzen;
 mod boundary;
 mod broker;
+mod checklists;
 mod denied;
 mod entries;
 mod ext_authz;
