@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bailiwick_core::ids::ToolId;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::checklist::Backing;
+use bailiwick_policy::checklist::{Backing, Criterion};
 use bailiwick_policy::completion::{Change, Completion, Evidence, derive};
 use bailiwick_policy::grades::{Effect, EvidenceGrade};
 use bailiwick_store::{Run, RunEvidence, StoreError, View};
@@ -55,19 +55,40 @@ pub fn derived(
         };
         evidence.extend(graded(item, at));
     }
-    let last = |over: Option<u64>| over.unwrap_or(u64::MAX);
-    let mut changes: Vec<Change> = view
-        .last_calls_of_run(&run.id)?
-        .into_iter()
-        .map(|call| Change { at: last(call.over), tool: call.tool })
-        .collect();
+    let changes = changes(view, run, workflow)?;
+    Ok(Derived { completion: derive(criteria, &writes, &evidence, &changes), evidence })
+}
+
+/// What was changed in a run, or undone since.
+fn changes(view: &View<'_>, run: &Run, workflow: &Workflow) -> Result<Vec<Change>, StoreError> {
+    let changed = |call: bailiwick_store::LastCall| Change {
+        at: call.over.unwrap_or(u64::MAX),
+        tool: call.tool,
+    };
+    let mut changes: Vec<Change> =
+        view.last_calls_of_run(&run.id)?.into_iter().map(changed).collect();
     // What was undone, by whatever tool or person, is to be shown again.
     if let Some(at) = view.last_rollback(&run.id)? {
-        let named = criteria.iter().filter_map(|c| c.changed_by.as_ref()).flatten();
-        let all: BTreeSet<&ToolId> = writes.iter().chain(named).collect();
-        changes.extend(all.into_iter().map(|tool| Change { tool: tool.clone(), at }));
+        let named = workflow.checklist.completion.iter().filter_map(|c| c.changed_by.as_ref());
+        let mut all = writing_tools(workflow);
+        all.extend(named.flatten().cloned());
+        changes.extend(all.into_iter().map(|tool| Change { tool, at }));
     }
-    Ok(Derived { completion: derive(criteria, &writes, &evidence, &changes), evidence })
+    Ok(changes)
+}
+
+/// The index by which the last change was over of what a criterion is about;
+/// `u64::MAX` while one goes on.
+pub(crate) fn last_change(
+    view: &View<'_>,
+    run: &Run,
+    workflow: &Workflow,
+    criterion: &Criterion,
+) -> Result<Option<u64>, StoreError> {
+    let writes = writing_tools(workflow);
+    let tools = criterion.changed_by.as_ref().unwrap_or(&writes);
+    let changes = changes(view, run, workflow)?;
+    Ok(changes.into_iter().filter(|c| tools.contains(&c.tool)).map(|c| c.at).max())
 }
 
 fn recorded(view: &View<'_>, run: &Run) -> Result<Vec<Evidence>, StoreError> {

@@ -15,6 +15,6 @@ pub mod provider;
 mod standing;
 pub mod webhooks;
 
-pub use api::{Api, api_router};
+pub use api::{Api, NamedChecks, api_router};
 pub use console::{Console, console_router};
 pub use machine::{Machine, machine_router};

@@ -59,3 +59,6 @@ pub use service::{
     Target, Then, TokenAnswer, ToolState, Trail, relying_party, spoken, standing_voices,
     suggestion,
 };
+pub use service::{
+    CheckTaken, Checked, DueCheck, NamedResult, RunChecks, Undo, UndoHow, UndoState,
+};

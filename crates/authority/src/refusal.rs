@@ -23,6 +23,7 @@ use crate::people::oidc::OidcError;
 use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
+use crate::rules::checks::CheckError;
 use crate::rules::delegations::NarrowError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
@@ -61,6 +62,12 @@ pub enum Refusal {
     /// Another trust domain's word that is not taken.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// A run of which there is no report.
+    #[error(transparent)]
+    Report(#[from] bailiwick_evidence::ReportError),
+    /// A check of a run that is not taken up, or something that is not undone.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -24,6 +24,8 @@
 //! | `authority.refused` | principal (who refused), agent, workflow, task | `request`, `asked` (entry), `session_of?`, `row` | `signed?`, `note?` |
 //! | `standing.approved` | principal (approver), agent, workflow, task, tool | `standing`, `digest` (of the terms), `grade`, `credential`, `row` | `terms`, `signed`, `note?` |
 //! | `standing.revoked` | principal?, agent, workflow, task, tool | `standing`, `by`: `operator` or `principal`, `session_of?` (alias), `row` | `reason` |
+//! | `rollback.started` | principal, agent, workflow, task, run, grant (the run's), tool? | `step`, `undoes?` (action), `session_of?`, `row` | |
+//! | `run.checked` | principal, agent, workflow, task, run, grant (the run's) | `criterion`, `by`: `check:NAME` or `tool:ID`, `verdict`: `holds`, `does_not_hold` or `not_run`, `receipt?` (action), `derived`, `row` | `output?` |
 //! | `role.changed` | principal | `role`, `held` | |
 //! | `authorization.refused` | principal, agent, reason | `by`: `principal` or `authority` | `client?` |
 //! | `agent.added` | principal (owner), agent | `agent`, `owner` (alias), `spiffe_id`, `artifact?` | |
@@ -61,6 +63,7 @@
 pub mod agents;
 pub mod approvals;
 pub mod approvers;
+pub mod checks;
 pub mod clients;
 pub mod credentials;
 pub mod delegations;

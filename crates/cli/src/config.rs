@@ -17,10 +17,12 @@ use file::File;
 pub(crate) use options::{OPTIONS, OptionRow};
 pub(crate) use serves::Serves;
 pub(crate) mod account;
+pub(crate) mod check;
 pub(crate) mod federates_with;
 pub(crate) mod provider;
 pub(crate) mod webhook;
 use account::AccountOptions;
+use check::CheckOptions;
 use federates_with::FederatesWithOptions;
 use provider::ProviderOptions;
 use webhook::WebhookOptions;
@@ -73,6 +75,7 @@ pub(crate) struct Config {
     pub(crate) provider: Vec<ProviderOptions>,
     pub(crate) account: Vec<AccountOptions>,
     pub(crate) webhook: Vec<WebhookOptions>,
+    pub(crate) check: Vec<CheckOptions>,
     pub(crate) federates_with: Vec<FederatesWithOptions>,
     pub(crate) approvals: ApprovalOptions,
 }
@@ -173,6 +176,7 @@ impl Default for Config {
             provider: Vec::new(),
             account: Vec::new(),
             webhook: Vec::new(),
+            check: Vec::new(),
             federates_with: Vec::new(),
             approvals: ApprovalOptions::default(),
         }
@@ -260,6 +264,7 @@ impl Config {
             None => provider::fault(&self.provider)
                 .or_else(|| account::fault(&self.account))
                 .or_else(|| webhook::fault(&self.webhook))
+                .or_else(|| check::fault(&self.check))
                 .or_else(|| federates_with::fault(&self.trust_domain, &self.federates_with)),
         }
     }

@@ -25,6 +25,7 @@ mod args;
 mod bridge;
 mod bundle_dir;
 mod chainfile;
+mod checks;
 mod client_config;
 mod config;
 mod datadir;
@@ -53,7 +54,7 @@ mod webhooks;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse_from(args::dispatched(std::env::args_os())) {
+    let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };

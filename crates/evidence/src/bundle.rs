@@ -158,7 +158,7 @@ impl Bundle {
         let bundle = Self {
             action: ActionId::parse(top.text("action")?).map_err(|_| top.bad("action"))?,
             receipts: receipts(&top)?,
-            disclosures: disclosures(&top)?,
+            disclosures: read_disclosures(&top)?,
         };
         if bundle.digest() != digest {
             return Err(BundleError::Digest);
@@ -170,31 +170,12 @@ impl Bundle {
     }
 
     fn content(&self) -> Object {
-        let receipts: Vec<Json> = self
-            .receipts
-            .iter()
-            .map(|r| {
-                Object::new()
-                    .with("name", r.name.as_str())
-                    .with("entry", r.entry.as_str())
-                    .with("proof", r.proof.as_str())
-                    .into()
-            })
-            .collect();
-        let disclosures: Object = self
-            .disclosures
-            .iter()
-            .map(|(id, fields)| {
-                let fields: Object = fields.iter().map(|(f, d)| (f.clone(), d.to_json())).collect();
-                (id.as_str().to_owned(), fields.into())
-            })
-            .collect();
         Object::new()
             .with("v", 1u64)
             .with("kind", KIND)
             .with("action", &self.action)
-            .with("receipts", receipts)
-            .with("disclosures", disclosures)
+            .with("receipts", write_receipts(&self.receipts))
+            .with("disclosures", write_disclosures(&self.disclosures))
     }
 
     /// SHA-256 of the canonical form without `digest`.
@@ -212,9 +193,37 @@ impl Bundle {
     }
 }
 
+pub(crate) fn write_receipts(receipts: &[Receipt]) -> Vec<Json> {
+    let written = |r: &Receipt| -> Json {
+        Object::new()
+            .with("name", r.name.as_str())
+            .with("entry", r.entry.as_str())
+            .with("proof", r.proof.as_str())
+            .into()
+    };
+    receipts.iter().map(written).collect()
+}
+
+pub(crate) fn write_disclosures(disclosures: &[(EntryId, Fields)]) -> Object {
+    let written = |(id, fields): &(EntryId, Fields)| -> (String, Json) {
+        let fields: Object = fields.iter().map(|(f, d)| (f.clone(), d.to_json())).collect();
+        (id.as_str().to_owned(), fields.into())
+    };
+    disclosures.iter().map(written).collect()
+}
+
 fn receipts(top: &Reader<'_>) -> Result<Vec<Receipt>, BundleError> {
+    read_receipts(top, MAX_RECEIPTS, |kind| KINDS.contains(&kind))
+}
+
+/// At most `most` receipts, of the kinds that may stand there.
+pub(crate) fn read_receipts(
+    top: &Reader<'_>,
+    most: usize,
+    may: impl Fn(Kind) -> bool,
+) -> Result<Vec<Receipt>, BundleError> {
     let list = top.list("receipts")?;
-    if list.is_empty() || list.len() > MAX_RECEIPTS {
+    if list.is_empty() || list.len() > most {
         return Err(top.bad("receipts").into());
     }
     list.iter()
@@ -222,7 +231,7 @@ fn receipts(top: &Reader<'_>) -> Result<Vec<Receipt>, BundleError> {
         .map(|(i, item)| {
             let r = Reader::new(&format!("receipts[{i}]"), item, &["name", "entry", "proof"])?;
             let name = Kind::parse(r.text("name")?)
-                .filter(|k| KINDS.contains(k))
+                .filter(|kind| may(*kind))
                 .ok_or_else(|| r.bad("name"))?;
             Ok(Receipt {
                 name,
@@ -233,7 +242,7 @@ fn receipts(top: &Reader<'_>) -> Result<Vec<Receipt>, BundleError> {
         .collect()
 }
 
-fn disclosures(top: &Reader<'_>) -> Result<Vec<(EntryId, Fields)>, BundleError> {
+pub(crate) fn read_disclosures(top: &Reader<'_>) -> Result<Vec<(EntryId, Fields)>, BundleError> {
     top.object("disclosures")?
         .iter()
         .map(|(id, fields)| {

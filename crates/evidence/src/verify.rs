@@ -28,10 +28,10 @@ mod agreement;
 mod approval;
 mod authority;
 mod delegation;
-mod log;
+pub(crate) mod log;
 mod peers;
 mod policy;
-mod receipts;
+pub(crate) mod receipts;
 mod refused;
 
 use receipts::{Opened, Receipts};
@@ -73,11 +73,11 @@ fn run(
 ) -> Result<Proven, Failure> {
     let bundle = Bundle::parse(bytes).map_err(|e| Failure::new(Check::Bundle, e.to_string()))?;
     passed.push(Check::Bundle);
-    let entries = receipts::open(&bundle, trust)?;
+    let entries = receipts::open(&bundle.receipts, trust)?;
     passed.push(Check::Makers);
-    let located = receipts::locate(&bundle, entries, trust)?;
+    let located = receipts::locate(&bundle.receipts, entries, trust)?;
     passed.push(Check::Inclusion);
-    let receipts = receipts::disclose(&bundle, located)?;
+    let receipts = receipts::disclose(&bundle.disclosures, located)?;
     passed.push(Check::Disclosures);
 
     let decided = receipts.one(

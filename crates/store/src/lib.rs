@@ -86,7 +86,7 @@ pub use rows::{
     StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
     StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
 };
-pub use run_facts::{EvidencePlace, LastCall, LastOk};
+pub use run_facts::{EvidencePlace, LastCall, LastOk, RunCall};
 pub use runs::{MAX_RUNS, RunFilter};
 pub use seal::{Entropy, MAX_PLAINTEXT_BYTES, PlaintextKey};
 pub use stops::MAX_STOPS;

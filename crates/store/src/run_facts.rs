@@ -1,10 +1,13 @@
 //! What a run's completion is derived from: its calls and when they were over, and
 //! the places in the log of what speaks for it.
 
-use bailiwick_core::ids::{ActionId, AgentId, RunId, ToolId};
+use bailiwick_core::ids::{ActionId, AgentId, EntryId, RunId, ToolId};
+use bailiwick_core::ledger::Kind;
 
 use crate::columns::{Read, count, maybe, parsed};
 use crate::error::StoreError;
+use crate::query::{COLUMNS, MAX_RESULTS, entry};
+use crate::rows::StoredEntry;
 use crate::runs::MAX_RUNS;
 use crate::view::View;
 
@@ -126,5 +129,143 @@ impl View<'_> {
         let last =
             self.one(sql, (self.org_text(), run.as_str()), |r| r.get::<_, Option<i64>>(0))?;
         Ok(last.flatten().and_then(|last| u64::try_from(last).ok()))
+    }
+}
+
+/// An allowed call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunCall {
+    /// The index of its decision's entry.
+    pub decided: u64,
+    /// Its decision's entry.
+    pub entry: EntryId,
+    /// The call.
+    pub action: ActionId,
+    /// The tool.
+    pub tool: ToolId,
+    /// What became of it; none, while it goes on.
+    pub outcome: Option<String>,
+    /// The index of its outcome's entry.
+    pub over: Option<u64>,
+}
+
+const CALL: &str = "e.idx, e.id, e.action, e.tool, a.outcome, a.completed
+    FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+    WHERE e.org = ?1 AND e.kind = 'action.decided' AND e.decision = 'allow'
+      AND e.tool IS NOT NULL";
+
+fn call(r: &rusqlite::Row<'_>) -> Read<RunCall> {
+    Ok(RunCall {
+        decided: count(r, 0)?,
+        entry: parsed(r, 1)?,
+        action: parsed(r, 2)?,
+        tool: parsed(r, 3)?,
+        outcome: r.get(4)?,
+        over: r.get::<_, Option<i64>>(5)?.and_then(|over| u64::try_from(over).ok()),
+    })
+}
+
+impl View<'_> {
+    /// Allowed calls of a run, newest first, of those decided before the index
+    /// `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn calls_of_run(
+        &self,
+        run: &RunId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RunCall>, StoreError> {
+        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let sql =
+            format!("SELECT {CALL} AND e.run = ?2 AND e.idx < ?3 ORDER BY e.idx DESC LIMIT ?4");
+        self.many(&sql, (self.org_text(), run.as_str(), before, limit.min(MAX_RUNS)), call)
+    }
+
+    /// Allowed calls of a tool that were decided after the index `after`, newest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn calls_of_tool_since(
+        &self,
+        tool: &ToolId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunCall>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql =
+            format!("SELECT {CALL} AND e.tool = ?2 AND e.idx > ?3 ORDER BY e.idx DESC LIMIT ?4");
+        self.many(&sql, (self.org_text(), tool.as_str(), after, limit.min(MAX_RUNS)), call)
+    }
+
+    /// Runs that were claimed after the index `after`, each with the index of its
+    /// entry, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn claims_since(&self, after: u64, limit: u32) -> Result<Vec<(u64, RunId)>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql = "SELECT idx, run FROM entries
+                   WHERE org = ?1 AND kind = 'run.claimed' AND idx > ?2 AND run IS NOT NULL
+                   ORDER BY idx LIMIT ?3";
+        self.many(sql, (self.org_text(), after, limit.min(MAX_RUNS)), |r| {
+            Ok((count(r, 0)?, parsed(r, 1)?))
+        })
+    }
+
+    /// Entries of one kind in a run, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn entries_of_run_kind(
+        &self,
+        run: &RunId,
+        kind: Kind,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY idx LIMIT ?4"
+        );
+        self.many(&sql, (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
+    }
+}
+
+impl View<'_> {
+    /// What is told of a run besides its calls: every entry of it that is no decision
+    /// and no outcome, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn told_of_run(&self, run: &RunId, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind NOT IN ('action.decided', 'action.completed')
+             ORDER BY idx LIMIT ?3"
+        );
+        self.many(&sql, (self.org_text(), run.as_str(), limit.min(MAX_RESULTS)), entry)
+    }
+
+    /// Decisions of a run, the first or the last ones, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn decisions_of_run(
+        &self,
+        run: &RunId,
+        last: bool,
+        limit: u32,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let order = if last { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entries
+             WHERE org = ?1 AND run = ?2 AND kind = 'action.decided'
+             ORDER BY idx {order} LIMIT ?3"
+        );
+        let params = (self.org_text(), run.as_str(), limit.min(MAX_RESULTS));
+        let mut found = self.many(&sql, params, entry)?;
+        found.sort_by_key(|entry| entry.index);
+        Ok(found)
     }
 }

@@ -44,6 +44,7 @@ mod peers;
 mod people;
 mod requests;
 mod routes;
+mod run_checks;
 mod runs;
 mod standings;
 mod stops;
@@ -52,6 +53,8 @@ mod tests;
 mod views;
 
 use routes::{Access, ROUTES, Route};
+pub use run_checks::NamedChecks;
+use run_checks::NoChecks;
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 64 * 1024;
@@ -75,6 +78,7 @@ struct Inner {
     people: RateLimiter<String>,
     providers: Vec<ProviderConfig>,
     accounts: Arc<dyn Accounts>,
+    checks: Arc<dyn NamedChecks>,
 }
 
 impl std::fmt::Debug for Api {
@@ -98,6 +102,7 @@ impl Api {
             addresses: RateLimiter::new(rate, MAX_CALLERS, now),
             people: RateLimiter::new(rate, MAX_CALLERS, now),
             accounts: Arc::new(NoAccounts),
+            checks: Arc::new(NoChecks),
         }))
     }
 
@@ -107,6 +112,16 @@ impl Api {
     pub fn with_accounts(mut self, accounts: Arc<dyn Accounts>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.accounts = accounts;
+        }
+        self
+    }
+
+    /// The same, where named checks of runs are made. To be called before it is
+    /// cloned; afterwards it changes nothing.
+    #[must_use]
+    pub fn with_checks(mut self, checks: Arc<dyn NamedChecks>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.checks = checks;
         }
         self
     }
@@ -173,6 +188,7 @@ struct Call<'a> {
     authority: &'a Authority,
     providers: &'a [ProviderConfig],
     accounts: &'a dyn Accounts,
+    checks: &'a dyn NamedChecks,
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Object,
@@ -381,6 +397,7 @@ impl Asked {
             authority: &authority,
             providers: &cx.providers,
             accounts: &*cx.accounts,
+            checks: &*cx.checks,
             path: self.path,
             query: self.query,
             body,

@@ -4,6 +4,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::checks::CheckError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 use crate::rules::runs::RunError;
@@ -72,12 +73,19 @@ impl From<&Refusal> for Problem {
             | Refusal::StillActive { .. }
             | Refusal::StopEnded => 409,
             Refusal::NotYours
+            | Refusal::Check(CheckError::NotYours)
             | Refusal::NotYoursToStop
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
             Refusal::Run(RunError::NotReviewer) => 403,
             Refusal::Run(RunError::NotEnded)
+            | Refusal::Check(
+                CheckError::RunOpen
+                | CheckError::UnderWay
+                | CheckError::NotPublished
+                | CheckError::TakenUp,
+            )
             | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,

@@ -18,6 +18,8 @@ impl Refusal {
             Self::Handoff(e) => e.code(),
             Self::AgentElsewhere { .. } => "agent-elsewhere",
             Self::Federation(e) => e.code(),
+            Self::Check(e) => e.code(),
+            Self::Report(e) => e.code(),
             Self::Request(e) => e.code(),
             Self::Run(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
@@ -123,6 +125,8 @@ impl Refusal {
                 "write `agent:NAME`; name its trust domain under `[[federates_with]]`"
             }
             Self::Federation(e) => e.remedy(),
+            Self::Check(e) => e.remedy(),
+            Self::Report(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
             Self::Run(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",

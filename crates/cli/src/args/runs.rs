@@ -1,6 +1,5 @@
 //! Arguments about runs.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
@@ -82,60 +81,4 @@ pub(crate) enum Verdict {
     Accepted,
     Corrected,
     Rejected,
-}
-
-/// Options before the verb that take a value.
-const WITH_VALUE: [&str; 3] = ["--data-dir", "--at", "--logins"];
-
-/// `run report ID` is `runs report ID`, and so with every verb about runs: `run` itself
-/// takes the agent's program after `--`, never a word before it.
-pub(crate) fn dispatched(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut args: Vec<OsString> = args.collect();
-    let mut at = 1;
-    while let Some(arg) = args.get(at).and_then(|arg| arg.to_str()) {
-        match arg {
-            "run" => break,
-            arg if WITH_VALUE.contains(&arg) => at += 2,
-            arg if arg.starts_with('-') && arg != "--" => at += 1,
-            _ => return args,
-        }
-    }
-    let next = args.get(at + 1).and_then(|arg| arg.to_str());
-    if next.is_some_and(RunsVerb::has_subcommand)
-        && let Some(verb) = args.get_mut(at)
-    {
-        *verb = "runs".into();
-    }
-    args
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(args: &[&str]) -> Vec<String> {
-        let args = args.iter().map(OsString::from);
-        dispatched(args).into_iter().map(|arg| arg.into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn run_with_a_word_is_about_runs_and_with_a_program_it_stays() {
-        for (given, expected) in [
-            (&["bailiwick", "run", "show", "7"][..], &["bailiwick", "runs", "show", "7"][..]),
-            (
-                &["bailiwick", "--data-dir", "run", "--json", "run", "list"],
-                &["bailiwick", "--data-dir", "run", "--json", "runs", "list"],
-            ),
-            (&["bailiwick", "run", "--", "list"], &["bailiwick", "run", "--", "list"]),
-            (
-                &["bailiwick", "run", "--task", "list", "--", "show"],
-                &["bailiwick", "run", "--task", "list", "--", "show"],
-            ),
-            (&["bailiwick", "call", "run", "list"], &["bailiwick", "call", "run", "list"]),
-            (&["bailiwick", "run"], &["bailiwick", "run"]),
-            (&["bailiwick"], &["bailiwick"]),
-        ] {
-            assert_eq!(said(given), expected);
-        }
-    }
 }

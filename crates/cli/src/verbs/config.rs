@@ -6,6 +6,7 @@ use bailiwick_core::json::{Json, Object};
 
 use crate::args::ConfigVerb;
 use crate::config::account::ACCOUNT_OPTIONS;
+use crate::config::check::CHECK_OPTIONS;
 use crate::config::federates_with::FEDERATES_WITH_OPTIONS;
 use crate::config::provider::PROVIDER_OPTIONS;
 use crate::config::webhook::WEBHOOK_OPTIONS;
@@ -48,13 +49,16 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             let accounts = config.account.iter().map(|a| ("account", a.to_json()));
             let webhooks = config.webhook.iter().map(|w| ("webhook", w.to_json()));
             let domains = config.federates_with.iter().map(|d| ("federates_with", d.to_json()));
-            let (mut of_provider, mut of_account, mut of_webhook, mut of_domain) =
-                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for (table, members) in providers.chain(accounts).chain(webhooks).chain(domains) {
+            let checks = config.check.iter().map(|c| ("check", c.to_json()));
+            let (mut of_provider, mut of_account, mut of_webhook, mut of_check, mut of_domain) =
+                (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let tables = providers.chain(accounts).chain(webhooks).chain(checks).chain(domains);
+            for (table, members) in tables {
                 let (rows, list) = match table {
                     "provider" => (PROVIDER_OPTIONS, &mut of_provider),
                     "account" => (ACCOUNT_OPTIONS, &mut of_account),
                     "webhook" => (WEBHOOK_OPTIONS, &mut of_webhook),
+                    "check" => (CHECK_OPTIONS, &mut of_check),
                     _ => (FEDERATES_WITH_OPTIONS, &mut of_domain),
                 };
                 text.push_str(&format!("[[{table}]]\n"));
@@ -70,6 +74,7 @@ pub(super) fn run(verb: ConfigVerb, dir: &Path, out: Output) -> Result<(), CliEr
             object.insert("provider", of_provider);
             object.insert("account", of_account);
             object.insert("webhook", of_webhook);
+            object.insert("check", of_check);
             object.insert("federates_with", of_domain);
             out.result(object, text.trim_end());
         }

@@ -1,7 +1,5 @@
 //! `runs`: what agents attempted, by what it counts as complete, what people say.
 
-use std::path::Path;
-
 use bailiwick_authority::Granter;
 use bailiwick_authority::rules::runs::Reviewing;
 use bailiwick_core::ids::RunId;
@@ -56,18 +54,11 @@ impl Place {
     }
 }
 
-pub(super) fn run(
-    verb: &RunsVerb,
-    at: Option<&str>,
-    dir: &Path,
-    logins: Option<&Path>,
-    out: Output,
-) -> Result<(), CliError> {
-    let place = Place::open(at, dir, logins)?;
+pub(super) fn run(verb: &RunsVerb, place: &Place, out: Output) -> Result<(), CliError> {
     match verb {
-        RunsVerb::List(args) => list(&place, args, out),
-        RunsVerb::Show { id } => show(&place, &RunId::parse(id)?, out),
-        RunsVerb::Review(args) => review(&place, args, out),
+        RunsVerb::List(args) => list(place, args, out),
+        RunsVerb::Show { id } => show(place, &RunId::parse(id)?, out),
+        RunsVerb::Review(args) => review(place, args, out),
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api;
 use crate::args::ServeArgs;
+use crate::checks;
 use crate::config::ExtAuthz;
 use crate::datadir::DataDir;
 use crate::ending::Ending;
@@ -251,7 +252,9 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
         .merge(api::router(Arc::clone(&data))?)
         .merge(revocations.router());
     let accounts = Arc::new(StoreAccounts::new(&data));
-    let (own, machine) = authority(&data, &accounts)?;
+    let (asked, checking) = checks::start(&data)?;
+    tasks.tasks.push(checking);
+    let (own, machine) = authority(&data, &accounts, asked)?;
     let router = router.merge(own);
     tasks.tasks.push(tokio::spawn(async move { revocations.tend().await }));
     // Whoever reads the announcement may stop it at once.
@@ -346,6 +349,7 @@ async fn bind(listen: &str) -> Result<TcpListener, CliError> {
 fn authority(
     data: &Arc<DataDir>,
     accounts: &Arc<StoreAccounts>,
+    asked: checks::Asked,
 ) -> Result<(Router, machine::Machine), CliError> {
     let authority = data.authority.clone();
     let loopback = data.config.client_documents.loopback;
@@ -365,7 +369,7 @@ fn authority(
     let providers = data.providers()?;
     let console = Console::new(authority.clone(), documents, providers.clone())
         .with_accounts(Arc::clone(accounts) as _);
-    let api = Api::new(authority.clone(), providers, rate);
+    let api = Api::new(authority.clone(), providers, rate).with_checks(Arc::new(asked));
     let router = machine::machine_router(machine.clone())
         .merge(api_router(api.with_accounts(Arc::clone(accounts) as _)))
         .merge(instances_router(authority.clone()))

@@ -6,7 +6,7 @@ use crate::check::{Check, Failure, ensure};
 use crate::trust::Trust;
 use crate::verdict::LogState;
 
-pub(super) fn state(
+pub(crate) fn state(
     checkpoint: &VerifiedCheckpoint,
     trust: &Trust,
     kept: &[SignedCheckpoint],

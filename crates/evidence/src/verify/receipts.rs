@@ -1,19 +1,21 @@
 //! From receipts to entries that makers sealed, that are in the log, and whose
 //! commitments are opened.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::EntryId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Entry, Kind};
 use bailiwick_tlog::{TlogProof, VerifiedCheckpoint, leaf_hash};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Fields, Receipt};
 use crate::check::{Check, Failure, ensure};
 use crate::subject::Subject;
 use crate::trust::{Role, Trust};
 
 /// An entry of the log with what it committed to.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     pub(super) entry: Entry,
     pub(super) index: u64,
     values: Vec<(String, Json)>,
@@ -35,9 +37,10 @@ fn role_for(kind: Kind) -> Option<Role> {
 }
 
 /// Opens every entry under a maker of the trust file.
-pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(bundle.receipts.len());
-    for (i, receipt) in bundle.receipts.iter().enumerate() {
+pub(crate) fn open(receipts: &[Receipt], trust: &Trust) -> Result<Vec<Entry>, Failure> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(receipts.len());
+    let mut ids = BTreeSet::new();
+    for (i, receipt) in receipts.iter().enumerate() {
         let fail = |found: String| {
             Failure::new(
                 Check::Makers,
@@ -57,7 +60,7 @@ pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure
         if role_for(entry.kind).is_some_and(|r| role != Some(r)) {
             return Err(fail(format!("its maker `{}` may not make such entries", entry.maker)));
         }
-        if entries.iter().any(|e| e.id == entry.id) {
+        if !ids.insert(entry.id.clone()) {
             return Err(fail("the entry stands there twice".to_owned()));
         }
         entries.push(entry);
@@ -66,14 +69,14 @@ pub(super) fn open(bundle: &Bundle, trust: &Trust) -> Result<Vec<Entry>, Failure
 }
 
 /// Finds every entry's place in the log, under one checkpoint.
-pub(super) fn locate(
-    bundle: &Bundle,
+pub(crate) fn locate(
+    receipts: &[Receipt],
     entries: Vec<Entry>,
     trust: &Trust,
 ) -> Result<(Vec<(Entry, u64)>, VerifiedCheckpoint), Failure> {
     let mut common: Option<VerifiedCheckpoint> = None;
     let mut located: Vec<(Entry, u64)> = Vec::with_capacity(entries.len());
-    for (i, (receipt, entry)) in bundle.receipts.iter().zip(entries).enumerate() {
+    for (i, (receipt, entry)) in receipts.iter().zip(entries).enumerate() {
         let fail = |found: String| {
             Failure::new(
                 Check::Inclusion,
@@ -104,15 +107,31 @@ pub(super) fn locate(
 
 /// Opens the commitments and asks for those that verification needs.
 pub(super) fn disclose(
-    bundle: &Bundle,
+    disclosures: &[(EntryId, Fields)],
     (located, checkpoint): (Vec<(Entry, u64)>, VerifiedCheckpoint),
 ) -> Result<Receipts, Failure> {
+    let opened = opened(disclosures, located)?;
+    for of in &opened {
+        for field in required(of) {
+            of.value(field)?;
+        }
+    }
+    Ok(Receipts { opened, checkpoint })
+}
+
+/// Opens the commitments.
+pub(crate) fn opened(
+    disclosures: &[(EntryId, Fields)],
+    located: Vec<(Entry, u64)>,
+) -> Result<Vec<Opened>, Failure> {
     let mut opened: Vec<Opened> = located
         .into_iter()
         .map(|(entry, index)| Opened { entry, index, values: Vec::new() })
         .collect();
-    for (id, fields) in &bundle.disclosures {
-        let of = opened.iter_mut().find(|o| o.entry.id == *id).ok_or_else(|| {
+    let places: BTreeMap<EntryId, usize> =
+        opened.iter().enumerate().map(|(i, of)| (of.entry.id.clone(), i)).collect();
+    for (id, fields) in disclosures {
+        let of = places.get(id).and_then(|i| opened.get_mut(*i)).ok_or_else(|| {
             Failure::new(Check::Disclosures, format!("`{id}` is disclosed but has no receipt"))
         })?;
         for (field, disclosure) in fields {
@@ -122,12 +141,7 @@ pub(super) fn disclose(
             of.values.push((field.clone(), disclosure.value.clone()));
         }
     }
-    for of in &opened {
-        for field in required(of) {
-            of.value(field)?;
-        }
-    }
-    Ok(Receipts { opened, checkpoint })
+    Ok(opened)
 }
 
 /// What verification needs to see of an entry.

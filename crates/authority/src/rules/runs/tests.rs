@@ -40,10 +40,8 @@ fn run() -> Run {
 
 fn workflow(by: Option<&[Reviewer]>) -> Workflow {
     let mut workflow = Workflow::parse(WORKFLOW).unwrap();
-    workflow.checklist.review = by.map(|by| Review {
-        by: by.iter().cloned().collect(),
-        when: ReviewWhen::Always,
-    });
+    workflow.checklist.review =
+        by.map(|by| Review { by: by.iter().cloned().collect(), when: ReviewWhen::Always });
     workflow
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Access, Route, SIGNED_IN, change, create, read};
 use crate::http::api::{
-    agents, approvals, clients, grants, inbox, login, peers, people, requests, runs, standings,
-    stops,
+    agents, approvals, clients, grants, inbox, login, peers, people, requests, run_checks, runs,
+    standings, stops,
 };
 use crate::people::roles::Deed;
 
@@ -538,6 +538,61 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             SIGNED_IN,
             "Activity",
             people::activity,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "runChecks",
+            "/api/v1/runs/{id}/checks",
+            "What is checked of a run by others than its agent, and what was found.",
+            SIGNED_IN,
+            "RunChecks",
+            run_checks::list,
+        )
+    },
+    Route {
+        answer: (200, Some("RunChecked")),
+        ..change(
+            "checkRun",
+            "/api/v1/runs/{id}/checks",
+            "Have a call that checks a run taken up, or the run's named checks made.",
+            SIGNED_IN,
+            Some("RunCheck"),
+            run_checks::make,
+        )
+    },
+    Route {
+        refusals: &[404, 409],
+        ..read(
+            "rollbackPlan",
+            "/api/v1/runs/{id}/rollback",
+            "What the rollback plan undoes of a run, in order, and where each stands.",
+            SIGNED_IN,
+            "RollbackPlan",
+            run_checks::plan,
+        )
+    },
+    Route {
+        answer: (200, Some("Undo")),
+        ..change(
+            "startRollback",
+            "/api/v1/runs/{id}/rollback",
+            "Record that something of the rollback plan is started.",
+            SIGNED_IN,
+            Some("NewRollback"),
+            run_checks::start,
+        )
+    },
+    Route {
+        refusals: &[404, 409, 422],
+        ..read(
+            "runReport",
+            "/api/v1/runs/{id}/report",
+            "The report of a run, with the entries that it follows from.",
+            SIGNED_IN,
+            "RunReport",
+            run_checks::report,
         )
     },
 ];
