@@ -99,7 +99,7 @@ pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use rollbacks::{Undo, UndoHow, UndoState};
-pub use runs::{ListedRun, SeenRun, ShownReview, ShownRun, wants_review};
+pub use runs::{ListedRun, RunsPage, SeenRun, ShownReview, ShownRun, wants_review};
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};

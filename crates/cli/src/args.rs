@@ -18,6 +18,7 @@ mod policy;
 mod requests;
 mod run_of;
 mod running;
+mod runs;
 mod setup;
 mod standings;
 mod stops;
@@ -40,6 +41,7 @@ pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
 pub(crate) use run_of::{ReportFormat, RunCallsArgs, RunVerb};
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
+pub(crate) use runs::{ReviewArgs, RunsListArgs, RunsVerb, Verdict};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
@@ -68,8 +70,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, run check, run report, run rollback, stop, stops, resume.
-    #[arg(long, global = true, value_name = "URL")]
+    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, runs (as `run check` and so on), stop, stops, resume.    #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_LOGINS", hide = true)]
@@ -180,6 +181,12 @@ pub(crate) enum Verb {
         after_help = "A grant is signed with your own key and reaches no further than you may grant yourself.\n\nExamples:\n  bailiwick requests list\n  bailiwick requests show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick requests grant 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana.key --for 10m\n  bailiwick --at https://gate.example.com requests refuse 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --note 'not for this ticket'"
     )]
     Requests(RequestsVerb),
+    /// Runs, attempts of agents at tasks: look, and review those that have ended.
+    #[command(
+        subcommand,
+        after_help = "Each verb is also one of `run`: `bailiwick run show ID`. A review is signed with your own key; the\nrun's workflow names who reviews.\n\nExamples:\n  bailiwick runs list --workflow support-tickets --state claimed\n  bailiwick runs show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick runs review 01a217df-3963-7cc4-85ff-4548a0f38598 --verdict accepted --key ana.key\n  bailiwick --at https://gate.example.com runs review 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --verdict corrected --what 'the tone' --why 'the customer complained'"
+    )]
+    Runs(RunVerb),
     /// Webhooks: who is told that calls wait for a person.
     #[command(
         subcommand,

@@ -45,6 +45,7 @@ mod requests;
 mod revoke;
 mod run;
 mod run_of;
+mod runs;
 mod scope;
 pub(crate) mod serve;
 mod stops;
@@ -82,7 +83,9 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
-        Verb::Run(RunArgs { of: Some(verb), .. }) => return run_of::run(&verb, &place()?, out),
+        Verb::Run(RunArgs { of: Some(verb), .. }) | Verb::Runs(verb) => {
+            return run_of::run(&verb, &place()?, out);
+        }
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
         verb => return elsewhere_or_here(verb, at.as_deref(), chosen.as_deref(), logins, out),
@@ -152,6 +155,7 @@ fn elsewhere_or_here(
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),

@@ -17,6 +17,7 @@ mod console;
 mod delegations;
 mod entitlements;
 mod entries;
+mod entries_runs;
 mod erasure;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
@@ -34,6 +35,7 @@ mod providers;
 mod registry;
 mod requests;
 mod revocations;
+mod runs;
 mod stops;
 mod support;
 mod svids;

@@ -47,6 +47,7 @@ mod records;
 mod requests;
 mod revocation;
 mod run;
+mod runs;
 mod services;
 mod shown;
 mod standings;

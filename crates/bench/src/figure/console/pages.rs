@@ -75,7 +75,7 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
         activity("activity of an agent", format!("agent={agent}")),
         activity("activity, denied of an agent", format!("agent={agent}&decision=deny")),
         page("an entry", "/activity/{index}", format!("/activity/{middle}")),
-        page("an entry's proof", "/ledger/{index}/proof", format!("/ledger/{middle}/proof")),
+        page("an entry's proof", "/activity/{index}/proof", format!("/activity/{middle}/proof")),
         page("ledger", "/ledger", "/ledger"),
         ledger("ledger, deep", format!("before={middle}")),
         ledger("ledger, principal", format!("principal={principal}")),
