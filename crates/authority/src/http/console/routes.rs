@@ -102,6 +102,7 @@ routes! {
     "/workflows/{id}/raise" => post workflows::raise;
     "/runs" => get runs::list;
     "/runs/{id}" => get runs::show;
+    "/runs/{id}/report" => get runs::report;
     "/runs/{id}/review" => post runs::review;
     "/figures" => get figures::show;
     "/figures/compare" => get figures::before_and_after;
