@@ -122,7 +122,7 @@
     }
     return crypto.subtle.verify({ name: "Ed25519" }, key, signature, message);
   };
-  const noEd25519 = "this browser has no Ed25519 in WebCrypto; a newer one has, and `bailiwick audit verify` checks it as well";
+  const noEd25519 = "this browser has no Ed25519 in WebCrypto; a newer one has, and “bailiwick audit verify” checks it as well";
 
   const steps = async (given, leafText) => {
     const outcomes = [];
@@ -133,7 +133,7 @@
     const log = parseKey(trust.log.vkey);
     const keyId = (await sha256(joined(utf8(`${log.name}\n`), log.typed))).slice(0, 4);
     step(same(keyId, log.id) ? "good" : "bad",
-      "The keys are those of the trust file. Compare its fingerprint with what `bailiwick keys trust` prints on the host:",
+      "The keys are those of the trust file. Compare its fingerprint with the one that “bailiwick keys trust” prints on the host:",
       [["fingerprint", fingerprint], ["log", log.name], ["key", base64(log.key)]]);
 
     const entry = (() => {

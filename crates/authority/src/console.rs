@@ -45,7 +45,9 @@ pub use approvals::{
     ApprovalLine, ApprovalPage, ApprovalRevokePage, ArgumentLine, Deciding, EarlierLine, SaidLine,
     Undoing,
 };
-pub use catalogue::{CataloguePage, DefinitionPage, DifferenceLine, FlagLine, ToolLine};
+pub use catalogue::{
+    CataloguePage, DefinitionPage, DifferenceLine, FlagLine, RatingLine, RiskMark, ToolLine,
+};
 pub use clients::{ClientLine, ClientsPage};
 pub use consent::{
     AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,

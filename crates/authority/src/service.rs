@@ -79,7 +79,7 @@ pub use approver_keys::OwnApproverKey;
 pub use autonomy::{Judged, ShownAutonomy, ShownChange, WaitingSignature, level_in_force};
 pub use checks::{CheckTaken, Checked, DueCheck, NamedResult, RunChecks};
 pub use consent::{Asking, ConsentError, Origin};
-pub use definitions::{Catalogued, ToolState};
+pub use definitions::{Catalogued, Ratings, ToolState};
 pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};

@@ -16,6 +16,7 @@ mod peers;
 mod people;
 mod policy;
 mod requests;
+mod run_of;
 mod running;
 mod setup;
 mod standings;
@@ -37,6 +38,7 @@ pub(crate) use peers::HandoffVerb;
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
+pub(crate) use run_of::{ReportFormat, RunCallsArgs, RunVerb};
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
@@ -66,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, run check, run report, run rollback, stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -206,7 +208,7 @@ pub(crate) enum Verb {
     Wrap(WrapArgs),
     /// Start an agent's program with a sidecar that holds its keys and its delegation.
     #[command(
-        after_help = "The program gets an MCP endpoint in BAILIWICK_MCP_URL, and a file that names all of them in\nBAILIWICK_MCP_CONFIG. Its environment is otherwise PATH, terminal and language, and what --env names. Its\ninstance is made for this run and ends with it; its status is that of the program.\n\nExamples:\n  bailiwick run --workflow support-tickets --task 'resolve ticket 8821' --scope ticket:8821 \\\n      --key alice.key -- python agent.py\n  bailiwick run --authority https://gate.example.com --agent agent:support-runner --owner user:owner \\\n      --invite token --grant GRANT --network gateway -- ./agent"
+        after_help = "The program gets an MCP endpoint in BAILIWICK_MCP_URL, and a file that names all of them in\nBAILIWICK_MCP_CONFIG. Its environment is otherwise PATH, terminal and language, and what --env names. Its\ninstance is made for this run and ends with it; its status is that of the program.\n\nAttempts at tasks, which are runs too, are checked, undone and reported with `run check`, `run rollback` and `run report`.\n\nExamples:\n  bailiwick run --workflow support-tickets --task 'resolve ticket 8821' --scope ticket:8821 \\\n      --key alice.key -- python agent.py\n  bailiwick run --authority https://gate.example.com --agent agent:support-runner --owner user:owner \\\n      --invite token --grant GRANT --network gateway -- ./agent"
     )]
     Run(RunArgs),
     /// Passes connections on to a sidecar; used by `run` itself.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Verb};
+use crate::args::{Args, RunArgs, Verb};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -44,6 +44,7 @@ mod renew;
 mod requests;
 mod revoke;
 mod run;
+mod run_of;
 mod scope;
 pub(crate) mod serve;
 mod stops;
@@ -81,6 +82,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
+        Verb::Run(RunArgs { of: Some(verb), .. }) => return run_of::run(&verb, &place()?, out),
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
         verb => return elsewhere_or_here(verb, at.as_deref(), chosen.as_deref(), logins, out),

@@ -4,12 +4,10 @@
 use bailiwick_core::ids::AgentId;
 use bailiwick_core::time::Timestamp;
 
+use crate::calls::HOUR_MS;
 use crate::columns::{count, parsed};
 use crate::error::StoreError;
 use crate::view::View;
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// The calls that were decided within an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +41,12 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn calls_by_hour(&self, since: Timestamp) -> Result<Vec<CallsOfHour>, StoreError> {
-        let begin = since.millis().div_euclid(HOUR_MS) * HOUR_MS;
-        let sql = "SELECT time / 3600000 AS hour,
-                          count(*) FILTER (WHERE decision = 'allow'),
-                          count(*) FILTER (WHERE decision = 'deny'),
-                          count(*) FILTER (WHERE decision = 'approval_required')
-                   FROM entries WHERE org = ?1 AND time >= ?2 AND kind = 'action.decided'
+        let begin = since.millis().div_euclid(HOUR_MS);
+        let sql = "SELECT hour,
+                          coalesce(sum(calls) FILTER (WHERE decision = 'allow'), 0),
+                          coalesce(sum(calls) FILTER (WHERE decision = 'deny'), 0),
+                          coalesce(sum(calls) FILTER (WHERE decision = 'approval_required'), 0)
+                   FROM calls_hourly WHERE org = ?1 AND hour >= ?2
                    GROUP BY hour ORDER BY hour";
         self.many(sql, (self.org_text(), begin), |r| {
             let hour: i64 = r.get(0)?;
@@ -59,5 +57,20 @@ impl View<'_> {
                 asked: count(r, 3)?,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The page that is looked at most.
+    #[test]
+    fn calls_of_a_day_are_found_by_their_hours() {
+        let c = crate::connection::scratch().unwrap();
+        let sql = "EXPLAIN QUERY PLAN SELECT hour, sum(calls) FROM calls_hourly
+                   WHERE org = ?1 AND hour >= ?2 GROUP BY hour ORDER BY hour";
+        let mut query = c.prepare(sql).unwrap();
+        let plan: Vec<String> =
+            query.query_map(("o", 5), |r| r.get(3)).unwrap().map(Result::unwrap).collect();
+        assert!(plan.iter().all(|p| p.starts_with("SEARCH") && p.contains("hour>?")), "{plan:?}");
     }
 }

@@ -14,7 +14,7 @@ use crate::view::View;
 /// Entries returned at most, whatever is asked for.
 pub const MAX_RESULTS: u32 = 10_000;
 
-/// Entries that one search by several conditions looks at, at most.
+/// Entries that one search by several conditions looks at, as pages ask.
 pub const SEARCH_WINDOW: u64 = 50_000;
 /// How far an entry may stand from where its time belongs, entries. Whoever makes one
 /// looks at the last time that is durable, so it is those that are under way together.
@@ -154,16 +154,16 @@ impl View<'_> {
     }
 
     /// The newest entries that fit, newest first, with bounded work: several
-    /// conditions at once are held against [`SEARCH_WINDOW`] entries.
+    /// conditions at once are held against `window` entries.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn search(&self, filter: &Filter) -> Result<Found, StoreError> {
+    pub fn search(&self, filter: &Filter, window: u64) -> Result<Found, StoreError> {
         let (first, end) = self.span(filter)?;
         let end = filter.before.map_or(end, |before| before.min(end));
         let begin = match conditions(filter) {
             0 | 1 => first,
-            _ => end.saturating_sub(SEARCH_WINDOW).max(first),
+            _ => end.saturating_sub(window).max(first),
         };
         if begin >= end {
             return Ok(Found::default());

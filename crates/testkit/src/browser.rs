@@ -167,6 +167,12 @@ impl Browser {
         self.client.find(Locator::Css(selector)).await.unwrap().is_enabled().await.unwrap()
     }
 
+    /// Runs a script on every page from now on, before the page's own.
+    pub async fn on_every_page(&self, script: &str) {
+        let source = json!({ "source": script });
+        self.developer("Page.addScriptToEvaluateOnNewDocument", source).await;
+    }
+
     /// What a script on the page gives.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()

@@ -1,6 +1,7 @@
 //! Tools and their definitions.
 
 use askama::Template;
+use bailiwick_policy::grades::Risk;
 
 use super::{Frame, Moment, Text};
 use crate::ToolState;
@@ -18,6 +19,46 @@ pub struct ToolLine {
     pub flags: usize,
     /// When it was accepted or, if it waits, seen.
     pub since: Moment,
+    /// The highest risk at which a workflow lists it; `None`: no workflow does.
+    pub risk: Option<RiskMark>,
+}
+
+/// A risk as a picture: as many bars as it is high, and the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskMark(pub Risk);
+
+impl RiskMark {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    /// How many of the four bars are filled.
+    #[must_use]
+    pub const fn bars(self) -> u8 {
+        match self.0 {
+            Risk::Low => 1,
+            Risk::Medium => 2,
+            Risk::High => 3,
+            Risk::Critical => 4,
+        }
+    }
+}
+
+/// What a workflow says about a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RatingLine {
+    /// The workflow.
+    pub workflow: Text,
+    /// The risk.
+    pub risk: RiskMark,
+    /// `read` or `write`.
+    pub effect: &'static str,
+    /// The classes of data.
+    pub data: Text,
+    /// Whose data they are.
+    pub whose: Text,
 }
 
 impl ToolLine {
@@ -88,6 +129,8 @@ pub struct DefinitionPage {
     pub flags: Vec<FlagLine>,
     /// What differs or, where only one is there, what it is.
     pub differences: Vec<DifferenceLine>,
+    /// The workflows that list it.
+    pub ratings: Vec<RatingLine>,
     /// Whether this person may decide.
     pub can_decide: bool,
 }

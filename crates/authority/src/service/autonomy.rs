@@ -11,12 +11,13 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
 use bailiwick_policy::checklist::Missing;
 use bailiwick_policy::grades::Level;
-use bailiwick_policy::metrics::{self, Figures, Target, evaluate};
+use bailiwick_policy::metrics::{self, Target, evaluate};
 use bailiwick_store::{
     Autonomy, MetricFilter, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
 };
 
 use super::approvals::Sayer;
+use super::figures::figures_of;
 use super::people::{SignedIn, person};
 use super::signers::{Signer, Signers};
 use super::stops::may_stop_workflow;
@@ -315,15 +316,7 @@ fn judged(view: &View<'_>, workflow: &Workflow, until: Timestamp) -> Result<Judg
         version: Some(workflow.digest()),
         ..MetricFilter::span(from, until)
     };
-    let figures = Figures {
-        runs: view.unsuccessful_runs(&filter)?.of,
-        success: view.task_success(&filter)?,
-        correction: view.human_correction(&filter)?,
-        escalation: view.escalation(&filter)?,
-        blocked: view.blocked(&filter)?.denied,
-        iterations: view.iterations(&filter)?.tasks,
-        cost: view.cost(&filter)?.by_currency.into_iter().map(|(c, (of, _))| (c, of)).collect(),
-    };
+    let figures = figures_of(view, &filter)?;
     let evaluated = evaluate(evaluation, &figures);
     let mut unmet = Vec::new();
     if evaluated.runs < evaluated.minimum_runs {

@@ -1,9 +1,13 @@
 //! The catalogue's definitions: what is pinned, what waits for a person, and
 //! what that person decides.
 
+use std::sync::Arc;
+
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::ToolId;
-use bailiwick_policy::catalogue::{Definition, Difference, Flag, Neighbours, differences};
+use bailiwick_core::ids::{ToolId, WorkflowId};
+use bailiwick_policy::Workflow;
+use bailiwick_policy::catalogue::{Definition, Difference, Flag, Neighbours, Rating, differences};
+use bailiwick_policy::grades::Risk;
 use bailiwick_store::{Candidate, Pin, PinStatus, StoreError, View};
 
 use super::Authority;
@@ -96,6 +100,24 @@ impl Catalogued {
     }
 }
 
+/// What workflows say about tools.
+#[derive(Clone, Debug)]
+pub struct Ratings(Vec<Arc<Workflow>>);
+
+impl Ratings {
+    /// The workflows that list a tool, by name, with their rating of it.
+    pub fn of(&self, tool: &ToolId) -> impl Iterator<Item = (&WorkflowId, &Rating)> {
+        let tool = tool.clone();
+        self.0.iter().filter_map(move |w| Some((&w.id, w.catalogue.rating(&tool)?)))
+    }
+
+    /// The highest risk at which any of them lists it.
+    #[must_use]
+    pub fn highest(&self, tool: &ToolId) -> Option<Risk> {
+        self.of(tool).map(|(_, rating)| rating.risk).max()
+    }
+}
+
 /// The tools of every tool server, pinned or waiting.
 pub(super) fn neighbours(view: &View<'_>) -> Result<Neighbours, StoreError> {
     let mut tools = Vec::new();
@@ -145,6 +167,18 @@ impl Authority {
             return Err(Refusal::unknown("tool", tool));
         }
         Catalogued::of(tool.clone(), pin, candidate, &neighbours)
+    }
+
+    /// How the current version of each workflow rates tools, by workflow: what a
+    /// version says that cannot be read any more is left out.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn ratings(&self) -> Result<Ratings, Refusal> {
+        let cx = self.now();
+        let rows = self.read(|view| view.workflows())?;
+        let parsed = rows.iter().filter_map(|row| cx.parsed.of(row).ok());
+        Ok(Ratings(parsed.collect()))
     }
 
     /// Pins the definition with this digest, which a person looked at.

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use crate::support::{URL, World, agent, key, principal};
 
 mod approvers;
-mod inbox;
+pub(crate) mod inbox;
 mod life;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

@@ -4,22 +4,29 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use bailiwick_authority::http::console::{Console, RecordedClients, console_router};
+use bailiwick_authority::http::console::{Console, RecordedClients, Setting, console_router};
 use bailiwick_authority::oauth::pkce::Challenge;
 use bailiwick_authority::people::oidc::ProviderConfig;
 use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::people::sessions::{FRESH_SECONDS, IDLE_SECONDS, Method, Secret, Session};
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_core::crypto::{base64url, sha256};
+use bailiwick_core::ids::{ActionId, EntryId};
+use bailiwick_core::json::Object;
+use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{ClientSource, Filter, Status, StoreError, Ticket};
 
-use crate::support::{URL, World, agent, principal};
+use crate::support::{URL, World, agent, key, principal};
 
 mod catalogue;
+mod ledger;
 pub(crate) mod life;
+mod overview;
 mod peers;
+mod policy;
 mod requests;
+mod roles;
 
 pub(crate) struct Served {
     pub(crate) world: World,
@@ -79,8 +86,28 @@ impl Served {
             }
         }
         a.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
+        Self::serving(world, runtime, providers, Vec::new())
+    }
+
+    /// The same which shows these settings.
+    pub(crate) fn configured(
+        world: World,
+        runtime: tokio::runtime::Runtime,
+        settings: Vec<Setting>,
+    ) -> Self {
+        world.authority.role_change(&principal("user:owner"), Role::Owner, true).unwrap();
+        Self::serving(world, runtime, Vec::new(), settings)
+    }
+
+    fn serving(
+        world: World,
+        runtime: tokio::runtime::Runtime,
+        providers: Vec<ProviderConfig>,
+        settings: Vec<Setting>,
+    ) -> Self {
+        let a = &world.authority;
         let clients = Arc::new(RecordedClients(a.clone()));
-        let console = Console::new(a.clone(), clients, providers);
+        let console = Console::new(a.clone(), clients, providers).with_settings(settings);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, console_router(console)).await });
@@ -147,7 +174,7 @@ impl Served {
     }
 
     /// What our script sends.
-    fn script(&self, path: &str, me: Option<&Secret>, body: &str) -> Answer {
+    pub(crate) fn script(&self, path: &str, me: Option<&Secret>, body: &str) -> Answer {
         let mut headers =
             vec![("Origin", URL.to_owned()), ("Content-Type", "application/json".to_owned())];
         if let Some(me) = me {
@@ -171,6 +198,39 @@ impl Served {
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().to_owned()
     }
+}
+
+/// A call as a gateway records it; the call's id.
+pub(crate) fn decided(world: &World, of: &str, decision: &str) -> String {
+    let (authority, now) = (&world.authority, world.now());
+    let alias = authority.principal(&principal(of)).unwrap().row.alias;
+    let installation = authority.installation();
+    let action = ActionId::parse(&world.jti()).unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let event = Event {
+        id: EntryId::parse(&world.jti()).unwrap(),
+        org: installation.org.clone(),
+        time: now,
+        kind: Kind::ActionDecided,
+        subjects: Subjects {
+            principal: text(alias.as_str()),
+            agent: text("agent:support-runner"),
+            workflow: text("support-tickets"),
+            action: text(action.as_str()),
+            tool: text("mcp:support-desk:tools/get_ticket"),
+            decision: text(decision),
+            reason: (decision == "deny").then(|| "argument-not-delegated".to_owned()),
+            ..Subjects::default()
+        },
+        body: Object::new().with("staleness_ms", 3u64),
+        disclosures: Vec::new(),
+    };
+    let maker = installation.makers[1].id.clone();
+    let written = authority.store().write(move |tx| -> Result<(), StoreError> {
+        tx.append(&maker, &*key(3), event).map(drop)
+    });
+    written.wait().unwrap();
+    action.to_string()
 }
 
 fn form_headers(me: &Secret, origin: &str) -> [(&'static str, String); 3] {

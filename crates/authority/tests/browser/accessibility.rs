@@ -9,8 +9,9 @@ use bailiwick_core::ids::{AgentId, EntryId, InstanceId, OrgId, ServerName};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_core::stop::StopTarget;
+use bailiwick_policy::Bundle;
 use bailiwick_policy::catalogue::DefinitionKind;
-use bailiwick_store::{IdentityMode, StoreError, VaultKey};
+use bailiwick_store::{Filter, IdentityMode, Place, StoreError, VaultKey};
 use bailiwick_testkit::browser::Browser;
 use bailiwick_testkit::present::now;
 
@@ -80,7 +81,7 @@ impl Judge {
 }
 
 /// An instance of the agent.
-fn instance(site: &Site) -> Json {
+pub(crate) fn instance(site: &Site) -> Json {
     let holder = key(21);
     let identity = IdentitySigningKey::from_pkcs8(&crate::site::identity_document()).unwrap();
     let statement = Statement {
@@ -140,7 +141,7 @@ fn accounts(a: &Authority, person: &str) {
 }
 
 /// What a gateway recorded of a call.
-fn decided(decision: &str, alias: &str, nth: u8) -> Event {
+pub(crate) fn decided(decision: &str, alias: &str, nth: u8) -> Event {
     let text = |text: &str| Some(text.to_owned());
     let reason = if decision == "deny" { text("argument-not-delegated") } else { None };
     let id = EntryId::mint(now(), [nth; 10]);
@@ -182,6 +183,9 @@ async fn every_page_without_anything_on_it_is_accessible() {
         ("/clients", "empty-clients"),
         ("/catalogue", "empty-catalogue"),
         ("/activity?agent=agent:nobody", "empty-activity"),
+        ("/ledger?agent=agent:nobody", "empty-ledger"),
+        ("/policy", "empty-policy"),
+        ("/settings", "empty-settings"),
         ("/account", "empty-account"),
         ("/accounts", "empty-accounts"),
         ("/grants/grant:none", "not-found"),
@@ -189,7 +193,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(14);
+    judge.verdict(17);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,6 +243,14 @@ async fn every_page_with_something_on_it_is_accessible() {
             grant
         })
         .await;
+    let call = site
+        .ask(|a| {
+            let kind = Some(Kind::ActionDecided);
+            let newest = Filter { kind, limit: 1, ..Filter::default() };
+            let found = a.store().read(|view| view.query(&newest)).map_err(|e: StoreError| e);
+            found.unwrap()[0].subjects.action.clone().unwrap()
+        })
+        .await;
     let root = site
         .ask({
             let grant = grant.clone();
@@ -251,6 +263,14 @@ async fn every_page_with_something_on_it_is_accessible() {
     });
     let peers = peers.await;
     site.ask(waiting).await;
+    let policy = site
+        .ask(|a| {
+            let bundle = Bundle::guardrails().unwrap();
+            a.policy_publish(Place::Enforced, bundle.clone()).unwrap();
+            bundle.digest().to_string()
+        })
+        .await;
+    site.publish().await;
     site.ask(|a| accounts(a, "user:owner")).await;
     let approval = site.ask(|a| crate::approvals::waits(a, "the photo shows it")).await;
     let other = site.ask(|a| a.principal_add(&principal("user:leaver"), None).unwrap().alias).await;
@@ -275,6 +295,13 @@ async fn every_page_with_something_on_it_is_accessible() {
         ("/catalogue/tool?id=mcp:desk:tools/get".to_owned(), "definition"),
         ("/activity".to_owned(), "activity"),
         ("/activity/0".to_owned(), "entry"),
+        ("/ledger".to_owned(), "ledger"),
+        ("/ledger?entry=nothing".to_owned(), "ledger-nothing"),
+        ("/policy".to_owned(), "policy"),
+        (format!("/policy?digest={policy}"), "policy-bundle"),
+        (format!("/policy/explain/{call}"), "explain"),
+        (format!("/policy/replay?bundle={policy}&last=50"), "replay"),
+        ("/settings".to_owned(), "settings"),
         ("/account".to_owned(), "account"),
         ("/approvals".to_owned(), "approvals"),
         (format!("/approvals/{approval}"), "approval"),
@@ -291,6 +318,10 @@ async fn every_page_with_something_on_it_is_accessible() {
     for (path, name) in &pages {
         judge.visit(&browser, &site, path, name).await;
     }
+    browser.open(&format!("{}/activity/1", site.url)).await;
+    browser.click("[data-proof-check]").await;
+    browser.text("[data-proof-verdict].good").await;
+    judge.look(&browser, "entry-checked").await;
     judge.visit(&browser, &site, "/stop?target=everything", "stop").await;
     let stop = site
         .ask(|a| a.stop(&StopTarget::Everything, "the desk reports nonsense").unwrap().stop)
@@ -302,7 +333,7 @@ async fn every_page_with_something_on_it_is_accessible() {
     browser.open(&site.authorize("client-1", &[("authorization_details", DETAILS)])).await;
     browser.arrive("/login?next=").await;
     judge.look(&browser, "login").await;
-    judge.verdict(6 + pages.len() + 3 + 1);
+    judge.verdict(6 + pages.len() + 1 + 3 + 1);
 }
 
 /// A command line that asks to be let in.

@@ -16,8 +16,10 @@
 mod accessibility;
 mod approvals;
 mod consent;
+mod ledger;
 mod peers;
 mod people;
 mod site;
 mod standings;
 mod stops;
+mod stored;

@@ -26,7 +26,7 @@ use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_store::{ClientSource, Options, PlaintextKey, Store};
 use bailiwick_svid::SvidAuthority;
-use bailiwick_tlog::LogKey;
+use bailiwick_tlog::{LogKey, SeedSigner};
 use tokio::net::TcpListener;
 
 pub(crate) const VERIFIER: &str = "a-code-verifier-that-nobody-else-knows-0123456789";
@@ -104,6 +104,15 @@ impl Site {
     ) -> T {
         let authority = self.authority.clone();
         tokio::task::spawn_blocking(move || work(&authority)).await.unwrap()
+    }
+
+    /// Publishes a checkpoint over everything that was recorded.
+    pub(crate) async fn publish(&self) {
+        self.ask(|a| {
+            let signer = SeedSigner::new(a.installation().log_key.name(), &[4; 32]).unwrap();
+            a.store().sequence(&signer).unwrap();
+        })
+        .await;
     }
 
     /// A fresh enrolment link for a principal.

@@ -100,9 +100,9 @@ pub(crate) enum EvidenceVerb {
         #[arg(long, short)]
         output: PathBuf,
     },
-    /// Verify a bundle offline.
+    /// Verify a bundle, or the report of a run, offline.
     Verify {
-        /// The bundle.
+        /// The bundle, or the report's JSON form.
         file: PathBuf,
         /// The trust file; without it nothing is verified.
         #[arg(long)]

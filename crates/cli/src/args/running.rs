@@ -5,8 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use super::RunVerb;
+
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct RunArgs {
+    /// Instead of a program: what is done with an attempt at a task.
+    #[command(subcommand)]
+    pub(crate) of: Option<RunVerb>,
     /// The agent that the command is [default: the only one registered].
     #[arg(long)]
     pub(crate) agent: Option<String>,

@@ -8,7 +8,10 @@ use bailiwick_core::ids::{ActionId, EntryId, GrantId, InstanceId, OrgId, TaskId}
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_core::time::Timestamp;
-use bailiwick_evidence::{Located, Source, SourceError, Subject, Trust, assemble, verify_with};
+use bailiwick_evidence::run::MAX_REPORT_BYTES;
+use bailiwick_evidence::{
+    Located, Source, SourceError, Subject, Trust, assemble, is_report, verify_report, verify_with,
+};
 use bailiwick_store::{Filter, StoreError, StoredEntry, View};
 use bailiwick_tlog::{InclusionProof, SignedCheckpoint, TreeReader};
 
@@ -20,8 +23,8 @@ use crate::host;
 use crate::keyfile;
 use crate::output::Output;
 
-/// Bundles are larger than other files.
-const MAX_BUNDLE: u64 = 8 << 20;
+/// Bundles and reports are larger than other files.
+const MAX_BUNDLE: u64 = MAX_REPORT_BYTES as u64;
 
 pub(super) fn run(verb: EvidenceVerb, dir: &Path, out: Output) -> Result<ExitCode, CliError> {
     match verb {
@@ -107,6 +110,11 @@ fn offline(
         .map_err(|e| CliError::usage(e.code(), e.to_string(), e.remedy()))?;
     let kept = kept.iter().map(|path| read_checkpoint(path)).collect::<Result<Vec<_>, _>>()?;
     let bundle = keyfile::read_up_to(file, MAX_BUNDLE)?;
+    if is_report(&bundle) {
+        let verdict = verify_report(&bundle, &trust, &kept);
+        out.result(verdict.to_json(), verdict.report());
+        return Ok(ended(verdict.holds()));
+    }
     let policies =
         policies.iter().map(|folder| bundle_dir::read(folder)).collect::<Result<Vec<_>, _>>()?;
     let verdict = verify_with(&bundle, &trust, &kept, &policies);

@@ -10,7 +10,7 @@ use super::login::Login;
 use super::principal::read_public;
 use crate::args::{
     AgentVerb, ClientVerb, DelegationVerb, GrantVerb, HandoffVerb, InstanceVerb, PrincipalVerb,
-    RevokeArgs, Verb,
+    RevokeArgs, RunArgs, Verb,
 };
 use crate::error::CliError;
 use crate::keyfile;
@@ -71,6 +71,7 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         | Verb::Handoff(HandoffVerb::List { .. } | HandoffVerb::Show { .. })
         | Verb::Peers
         | Verb::Requests(_)
+        | Verb::Run(RunArgs { of: Some(_), .. })
         | Verb::Resume(_)
         | Verb::Stop(_)
         | Verb::Autonomy(_)

@@ -60,15 +60,30 @@ impl DirectCaller {
         arguments: &JsonObject,
         presentation: Option<&Presentation>,
     ) -> CallOutcome {
+        self.call_tool_with_text(name, arguments, presentation).await.0
+    }
+
+    /// The same, with the answer's message as it came: whoever must show what was
+    /// answered cannot use what this client read of it.
+    pub async fn call_tool_with_text(
+        &self,
+        name: &str,
+        arguments: &JsonObject,
+        presentation: Option<&Presentation>,
+    ) -> (CallOutcome, String) {
         let body = Self::body(name, arguments, presentation).to_string();
         match tokio::time::timeout(self.timeout, self.post(name, body)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => AgentError::transport(&error).into(),
-            Err(_) => AgentError::timed_out(self.timeout).into(),
+            Ok(Ok(answered)) => answered,
+            Ok(Err(error)) => (AgentError::transport(&error).into(), String::new()),
+            Err(_) => (AgentError::timed_out(self.timeout).into(), String::new()),
         }
     }
 
-    async fn post(&self, name: &str, body: String) -> Result<CallOutcome, reqwest::Error> {
+    async fn post(
+        &self,
+        name: &str,
+        body: String,
+    ) -> Result<(CallOutcome, String), reqwest::Error> {
         let response = self
             .http
             .post(&self.url)
@@ -88,7 +103,8 @@ impl DirectCaller {
         while let Some(piece) = stream.next().await {
             bytes.extend_from_slice(&piece?);
             if bytes.len() > MAX_ANSWER_BYTES {
-                return Ok(Outcome::Transport { reason: "the answer is too long".to_owned() });
+                let reason = "the answer is too long".to_owned();
+                return Ok((Outcome::Transport { reason }, String::new()));
             }
         }
         let text = String::from_utf8_lossy(&bytes);
@@ -99,18 +115,18 @@ impl DirectCaller {
             .map(str::trim)
             .rfind(|data| !data.is_empty());
         let message = message.unwrap_or(&text);
-        if let Ok(answer) = serde_json::from_str::<Answer>(message) {
-            return Ok(Outcome::of_tool(answer.result));
-        }
-        if let Some(error) = AgentError::from_rpc_body(message) {
-            return Ok(error.into());
-        }
-        if matches!(status.as_u16(), 401 | 403) {
-            return Ok(Outcome::Denied(Denial::unauthenticated(format!(
+        let outcome = if let Ok(answer) = serde_json::from_str::<Answer>(message) {
+            Outcome::of_tool(answer.result)
+        } else if let Some(error) = AgentError::from_rpc_body(message) {
+            error.into()
+        } else if matches!(status.as_u16(), 401 | 403) {
+            Outcome::Denied(Denial::unauthenticated(format!(
                 "the server refused the caller (HTTP {status})"
-            ))));
-        }
-        let reason = format!("HTTP {status}, {kind}, which is no JSON-RPC message");
-        Ok(Outcome::Transport { reason })
+            )))
+        } else {
+            let reason = format!("HTTP {status}, {kind}, which is no JSON-RPC message");
+            Outcome::Transport { reason }
+        };
+        Ok((outcome, message.to_owned()))
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
-use bailiwick_store::{Filter, Found, StoredEntry};
+use bailiwick_store::{Filter, Found, SEARCH_WINDOW, StoredEntry};
 use url::form_urlencoded::Serializer;
 
 use super::views::entry_line;
@@ -102,7 +102,8 @@ pub(super) async fn list(visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
             let filter = query.filter(me, PAGE + 1);
-            let mut found = cx.authority.store().read(|view| view.search(&filter))?;
+            let mut found =
+                cx.authority.store().read(|view| view.search(&filter, SEARCH_WINDOW))?;
             let older = cut(&mut found).map(|index| query.at("/activity", Some(index)));
             let template = ActivityPage {
                 frame: cx.frame(Some(me), Some(Section::Activity)),
@@ -130,7 +131,7 @@ pub(super) async fn mark(visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
             let filter = query.filter(me, 1);
-            let found = cx.authority.store().read(|view| view.search(&filter))?;
+            let found = cx.authority.store().read(|view| view.search(&filter, SEARCH_WINDOW))?;
             Ok(json(Object::new().with("mark", mark_of(&found.entries))))
         })
         .await

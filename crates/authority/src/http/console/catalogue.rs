@@ -3,17 +3,19 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::ToolId;
+use bailiwick_core::ids::{ToolId, WorkflowId};
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::catalogue::{Personal, Rating};
 use url::form_urlencoded;
 
 use super::{Failure, Form, Me, Visit, page, see};
-use crate::Catalogued;
 use crate::console::{
-    CataloguePage, DefinitionPage, DifferenceLine, FlagLine, Moment, Section, Text, ToolLine,
+    CataloguePage, DefinitionPage, DifferenceLine, FlagLine, Moment, RatingLine, RiskMark, Section,
+    Text, ToolLine,
 };
 use crate::people::roles::Deed;
 use crate::rules::life::Administrator;
+use crate::{Catalogued, Ratings};
 
 /// The reason code of what a person withdraws in the console.
 const REASON: &str = "withdrawn";
@@ -23,7 +25,7 @@ fn path(tool: &ToolId) -> String {
     format!("/catalogue/tool?id={id}")
 }
 
-fn line(tool: &Catalogued) -> ToolLine {
+fn line(tool: &Catalogued, ratings: &Ratings) -> ToolLine {
     let accepted = tool.pin.as_ref().map(|pin| pin.pinned);
     let seen = tool.candidate.as_ref().map(|candidate| candidate.seen);
     ToolLine {
@@ -32,6 +34,22 @@ fn line(tool: &Catalogued) -> ToolLine {
         state: tool.state(),
         flags: tool.flags.len(),
         since: Moment::of(seen.or(accepted).unwrap_or(Timestamp::from_seconds(0))),
+        risk: ratings.highest(&tool.tool).map(RiskMark),
+    }
+}
+
+fn rating_line((workflow, rating): (&WorkflowId, &Rating)) -> RatingLine {
+    let data: Vec<&str> = rating.data.iter().map(String::as_str).collect();
+    RatingLine {
+        workflow: Text::of(workflow.as_str()),
+        risk: RiskMark(rating.risk),
+        effect: rating.effect.as_str(),
+        data: Text::of(data.join(", ")),
+        whose: match &rating.personal {
+            Personal::Unstated => Text::of("nobody said"),
+            Personal::No => Text::of("nobody's own"),
+            Personal::ByArgument(name) => Text::of(format!("named by {name}")),
+        },
     }
 }
 
@@ -40,8 +58,9 @@ pub(super) async fn list(visit: Visit) -> Response {
         .read(|cx, me| {
             me.require(Deed::SeeCatalogue)?;
             let all = cx.authority.catalogued()?;
-            let (waiting, pinned) =
-                all.iter().map(line).partition(|line: &ToolLine| line.state.waits());
+            let ratings = cx.authority.ratings()?;
+            let lines = all.iter().map(|tool| line(tool, &ratings));
+            let (waiting, pinned) = lines.partition(|line: &ToolLine| line.state.waits());
             let frame = cx.frame(Some(me), Some(Section::Catalogue));
             Ok(page(StatusCode::OK, &CataloguePage { frame, waiting, pinned }))
         })
@@ -56,7 +75,7 @@ pub(super) async fn tool(visit: Visit) -> Response {
         .read(move |cx, me| {
             me.require(Deed::SeeCatalogue)?;
             let id = ToolId::parse(&id.unwrap_or_default()).map_err(|_| Failure::NotFound)?;
-            let tool = cx.authority.catalogued_tool(&id)?;
+            let (tool, ratings) = (cx.authority.catalogued_tool(&id)?, cx.authority.ratings()?);
             let flags = tool.flags.iter().map(|flag| FlagLine {
                 code: flag.suspicion.as_str(),
                 sentence: flag.suspicion.sentence(),
@@ -70,7 +89,8 @@ pub(super) async fn tool(visit: Visit) -> Response {
             });
             let template = DefinitionPage {
                 frame: cx.frame(Some(me), Some(Section::Catalogue)),
-                tool: line(&tool),
+                tool: line(&tool, &ratings),
+                ratings: ratings.of(&id).map(rating_line).collect(),
                 id: id.to_string(),
                 pinned: tool.pin.as_ref().map(|pin| pin.digest.to_string()),
                 digest: tool.digest().map(|digest| digest.to_string()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{ActionId, EntryId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Filter, Found, StoreError};
+use bailiwick_store::{Filter, Found, SEARCH_WINDOW, StoreError};
 use url::form_urlencoded::Serializer;
 
 use super::activity::{PAGE, cut, visible};
@@ -134,7 +134,9 @@ pub(super) async fn search(visit: Visit) -> Response {
                 }
             }
             let mut found = match query.filter(cx)? {
-                Ok(filter) => cx.authority.store().read(|view| view.search(&filter))?,
+                Ok(filter) => {
+                    cx.authority.store().read(|view| view.search(&filter, SEARCH_WINDOW))?
+                }
                 Err(said) => {
                     problem = Some(said);
                     Found::default()

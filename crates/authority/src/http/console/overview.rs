@@ -131,7 +131,7 @@ fn chart(found: &[CallsOfHour], now: Timestamp) -> Chart {
             let calls = found.iter().find(|calls| calls.began == began);
             let words = Moment::of(began).words;
             Bar {
-                label: Text::of(words.get(11..).unwrap_or(&words)),
+                label: Text::of(words.get(11..16).unwrap_or(&words)),
                 values: calls.map_or_else(|| vec![0; 3], |c| vec![c.allowed, c.asked, c.denied]),
             }
         })
@@ -139,7 +139,8 @@ fn chart(found: &[CallsOfHour], now: Timestamp) -> Chart {
     let series =
         [("allowed", Tone::Good), ("asked for a person", Tone::Warn), ("denied", Tone::Bad)]
             .map(|(name, tone)| Series { name: Text::of(name), tone });
-    let about = About { id: "calls", title: Text::of("Calls of the last 24 hours"), of: "Hour" };
+    let about =
+        About { id: "calls", title: Text::of("Calls of the last 24 hours, UTC"), of: "Hour" };
     let is_quiet = bars.iter().all(|bar| bar.values.iter().all(|value| *value == 0));
     Chart::bars(about, series.to_vec(), if is_quiet { &[] } else { &bars })
 }
@@ -225,9 +226,9 @@ mod tests {
         assert_eq!(chart.rows.len(), 24);
         assert_eq!(
             chart.rows[22].iter().map(Text::as_str).collect::<Vec<_>>(),
-            ["23:00 UTC", "7", "2", "1"]
+            ["23:00", "7", "2", "1"]
         );
-        assert_eq!(chart.rows[23][0].as_str(), "00:00 UTC");
+        assert_eq!(chart.rows[23][0].as_str(), "00:00");
         assert!(super::chart(&[], now).is_empty());
     }
 

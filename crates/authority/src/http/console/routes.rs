@@ -132,6 +132,6 @@ routes! {
 }
 
 /// Every route of the console.
-pub fn routes() -> impl Iterator<Item = &'static Route> {
+pub fn routes() -> impl Iterator<Item = &'static Route> + Clone {
     DOORS.iter().chain(PAGES)
 }

@@ -31,7 +31,7 @@ fn installation(cx: &Inner) -> Vec<SettingLine> {
         line("Trust domain", &found.trust_domain, "agents are spiffe://… of it"),
         line("Organisation", found.org.as_str(), ""),
         line("Log", found.log_key.name(), "the origin of its checkpoints"),
-        line("Version", env!("CARGO_PKG_VERSION"), "bailiwick --version"),
+        line("Version", env!("CARGO_PKG_VERSION"), "of this program"),
         line("Schema", bailiwick_store::schema_version().to_string(), "of state.db"),
     ]
 }

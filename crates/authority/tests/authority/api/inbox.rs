@@ -13,11 +13,11 @@ use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Event, Kind, Subjects};
 use bailiwick_store::{Approval, ApprovalState, Row, Said, StoreError, Verdict};
 
-use crate::support::{WORKFLOW, installation};
+use crate::support::{WORKFLOW, World, installation};
 
 /// A call that waits.
-fn held(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> Approval {
-    let (store, now) = (served.world.authority.store(), served.now());
+fn held(world: &World, seed: u8, of: &str, tool: &str, risk: &str) -> Approval {
+    let (store, now) = (world.authority.store(), world.now());
     let workflow = WorkflowId::parse("support-tickets").unwrap();
     let version = store.read(|view| view.workflow(&workflow)).unwrap().unwrap().row.digest;
     Approval {
@@ -29,7 +29,7 @@ fn held(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> Approval
         risk: risk.into(),
         server: ServerName::parse("support-desk").unwrap(),
         tool: ToolId::parse(tool).unwrap(),
-        principal: served.world.authority.principal(&principal(of)).unwrap().row.alias,
+        principal: world.authority.principal(&principal(of)).unwrap().row.alias,
         agent: agent("agent:support-runner"),
         instance: Some(InstanceId::mint(now, [5; 10])),
         workflow,
@@ -45,8 +45,8 @@ fn held(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> Approval
 }
 
 /// An entry about it with its row, as a gateway or an authority writes it.
-fn record(served: &Served, kind: Kind, seed: u8, about: &ApprovalId, row: Row) {
-    let now = served.now();
+fn record(world: &World, kind: Kind, seed: u8, about: &ApprovalId, row: Row) {
+    let now = world.now();
     let decision = (kind == Kind::ActionDecided).then(|| "approval_required".to_owned());
     let event = Event {
         id: EntryId::mint(now, [seed; 10]),
@@ -58,17 +58,17 @@ fn record(served: &Served, kind: Kind, seed: u8, about: &ApprovalId, row: Row) {
         disclosures: Vec::new(),
     };
     let maker = installation().makers[1].id.clone();
-    let done = served.world.authority.store().write(move |tx| -> Result<(), StoreError> {
+    let done = world.authority.store().write(move |tx| -> Result<(), StoreError> {
         tx.record(&maker, &*key(3), event, &row).map(drop)
     });
     done.wait().unwrap();
 }
 
 /// A call that waits from now on.
-fn waits(served: &Served, seed: u8, of: &str, tool: &str, risk: &str) -> String {
-    let held = held(served, seed, of, tool, risk);
+pub(crate) fn waits(world: &World, seed: u8, of: &str, tool: &str, risk: &str) -> String {
+    let held = held(world, seed, of, tool, risk);
     let id = held.id.clone();
-    record(served, Kind::ActionDecided, seed, &id, Row::Approval(Box::new(held)));
+    record(world, Kind::ActionDecided, seed, &id, Row::Approval(Box::new(held)));
     id.to_string()
 }
 
@@ -81,8 +81,8 @@ fn one_sees_ones_own_calls_those_one_decides_and_with_a_role_all() {
     let a = &served.world.authority;
     // Who answers for the workflow has no role.
     a.workflow_publish(&WORKFLOW.replace("owner: user:owner", "owner: user:143")).unwrap();
-    let first = waits(&served, 1, "user:142", GET, "low");
-    let second = waits(&served, 2, "user:143", REFUND, "high");
+    let first = waits(&served.world, 1, "user:142", GET, "low");
+    let second = waits(&served.world, 2, "user:143", REFUND, "high");
     let (me, named) = (served.log_in("user:142", 80), served.log_in("user:143", 81));
     let owner = served.log_in("user:owner", 82);
     let found = |who: &Program, query: &str| -> Vec<String> {
@@ -122,7 +122,7 @@ fn one_sees_ones_own_calls_those_one_decides_and_with_a_role_all() {
 fn figures_about_people_are_for_those_who_read_everything() {
     let served = Served::start();
     let (me, owner) = (served.log_in("user:142", 80), served.log_in("user:owner", 81));
-    waits(&served, 1, "user:142", GET, "low");
+    waits(&served.world, 1, "user:142", GET, "low");
     let path = "/api/v1/approvals/metrics";
     assert_eq!(refused(&served.get(&me, path)), (403, "role-missing".to_owned()));
     let figures = served.get(&owner, path).json();
@@ -141,7 +141,7 @@ fn figures_about_people_are_for_those_who_read_everything() {
 fn what_comes_with_a_denial_comes_with_no_approval() {
     let served = Served::start();
     let me = served.log_in("user:142", 80);
-    let id = waits(&served, 1, "user:142", GET, "low");
+    let id = waits(&served.world, 1, "user:142", GET, "low");
     let path = format!("/api/v1/approvals/{id}/verdicts");
     for more in [json!({"revoke": true}), json!({"suggestion": {"ticket_id": 1}})] {
         let mut body = json!({"verdict": "approve", "signed": "x"});
@@ -171,14 +171,14 @@ fn a_webhook_hears_of_the_question_and_of_what_settled_it_once() {
     };
     let both: BTreeSet<Told> = Told::ALL.into();
     let settled = [Told::ApprovalSettled].into();
-    waits(&served, 1, "user:142", GET, "low");
+    waits(&served.world, 1, "user:142", GET, "low");
     assert!(told("chat", &both).is_empty(), "what was before is not told");
     assert!(told("pager", &settled).is_empty());
 
     // Two must agree: the first settles nothing.
-    let question = Approval { needed: 2, ..held(&served, 2, "user:142", REFUND, "high") };
+    let question = Approval { needed: 2, ..held(&served.world, 2, "user:142", REFUND, "high") };
     let row = Row::Approval(Box::new(question.clone()));
-    record(&served, Kind::ActionDecided, 2, &question.id, row);
+    record(&served.world, Kind::ActionDecided, 2, &question.id, row);
     assert_eq!(told("chat", &both), ["approval.requested"]);
     for (seed, name) in [(3, "user:143"), (4, "user:owner")] {
         served.world.host.advance(1_000);
@@ -191,7 +191,7 @@ fn a_webhook_hears_of_the_question_and_of_what_settled_it_once() {
             signed: "signed".into(),
             said: served.now(),
         };
-        record(&served, Kind::ApprovalDecided, seed, &question.id, Row::Verdict(verdict));
+        record(&served.world, Kind::ApprovalDecided, seed, &question.id, Row::Verdict(verdict));
         let expected: &[&str] = if name == "user:owner" { &["approval.settled"] } else { &[] };
         assert_eq!(told("chat", &both), expected, "{name}");
     }
@@ -200,11 +200,11 @@ fn a_webhook_hears_of_the_question_and_of_what_settled_it_once() {
         approval: approval.clone(),
         state: ApprovalState::Void,
     };
-    record(&served, Kind::ApprovalVoided, 5, &question.id, void(&question.id));
+    record(&served.world, Kind::ApprovalVoided, 5, &question.id, void(&question.id));
     assert!(told("chat", &both).is_empty());
-    let open = held(&served, 6, "user:142", GET, "low");
-    record(&served, Kind::ActionDecided, 6, &open.id, Row::Approval(Box::new(open.clone())));
-    record(&served, Kind::ApprovalVoided, 7, &open.id, void(&open.id));
+    let open = held(&served.world, 6, "user:142", GET, "low");
+    record(&served.world, Kind::ActionDecided, 6, &open.id, Row::Approval(Box::new(open.clone())));
+    record(&served.world, Kind::ApprovalVoided, 7, &open.id, void(&open.id));
     assert_eq!(told("chat", &both).len(), 2);
     assert_eq!(told("pager", &settled), ["approval.settled"; 2], "only what it asked for");
 }

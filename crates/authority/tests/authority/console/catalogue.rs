@@ -78,3 +78,41 @@ fn only_owners_and_operators_decide_and_only_about_what_was_shown() {
     assert_eq!(served.count("tool.quarantined"), 1);
     assert!(served.get(PAGE, Some(&owner)).body.contains("quarantined"));
 }
+
+#[test]
+fn a_tool_says_which_workflows_list_it_and_at_what_risk() {
+    let served = Served::start();
+    let a = &served.world.authority;
+    let name = ServerName::parse("support-desk").unwrap();
+    a.tool_server_add(NewServer {
+        name: name.clone(),
+        url: "http://127.0.0.1:9/mcp".into(),
+        credential: None,
+        identity_mode: IdentityMode::Shared,
+        replace: false,
+    })
+    .unwrap();
+    let listing = r#"{"tools":[
+        {"name":"refund_order","description":"Pays back.","inputSchema":{}},
+        {"name":"unlisted","description":"Nobody lists it.","inputSchema":{}}]}"#;
+    a.pin(&name, DefinitionKind::Tool, &json(listing), &[]).unwrap();
+    let stricter = crate::support::WORKFLOW
+        .replace("workflow: support-tickets", "workflow: back-office")
+        .replace("refund_order:     {risk: high", "refund_order:     {risk: critical");
+    a.workflow_publish(&stricter).unwrap();
+    let owner = served.sign_in("user:owner");
+    let text = |path: &str, css: &str| -> Vec<String> {
+        let page = served.get(path, Some(&owner));
+        assert_eq!(page.status, 200, "{}", page.body);
+        let html = scraper::Html::parse_document(&page.body);
+        let found = scraper::Selector::parse(css).unwrap();
+        html.select(&found).map(|e| e.text().collect::<String>().trim().to_owned()).collect()
+    };
+    assert_eq!(text("/catalogue", ".risk"), ["critical risk"], "the highest of them");
+    assert_eq!(text("/catalogue", ".row-side > .sub"), ["in no workflow"]);
+    let page = "/catalogue/tool?id=mcp:support-desk:tools/refund_order";
+    assert_eq!(text(page, "tbody th"), ["back-office", "support-tickets"]);
+    assert_eq!(text(page, ".risk"), ["critical risk", "high risk"]);
+    let unlisted = "/catalogue/tool?id=mcp:support-desk:tools/unlisted";
+    assert_eq!(text(unlisted, ".empty").len(), 1);
+}

@@ -56,7 +56,7 @@ fn played(desk: &Desk) -> HandoffId {
 }
 
 /// An honest offer, turned down in hostile words.
-fn turned_down(desk: &Desk) -> HandoffId {
+pub(super) fn turned_down(desk: &Desk) -> HandoffId {
     let (signed, record, chain, offer) = desk.offered();
     let a = &desk.world.authority;
     a.handoff_offer(&signed, &record.to_json(), &chain).unwrap();

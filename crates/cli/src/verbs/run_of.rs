@@ -1,0 +1,25 @@
+//! `run check`, `run rollback`, `run report`: what is done with an attempt at a task.
+
+use std::process::ExitCode;
+
+use bailiwick_core::ids::RunId;
+
+use super::place::Place;
+use crate::args::RunVerb;
+use crate::error::CliError;
+use crate::output::Output;
+
+mod caller;
+mod check;
+mod report;
+mod rollback;
+
+pub(super) fn run(verb: &RunVerb, place: &Place, out: Output) -> Result<ExitCode, CliError> {
+    match verb {
+        RunVerb::Check(args) => check::run(args, place, out),
+        RunVerb::Rollback { calls, step } => rollback::run(calls, step.as_deref(), place, out),
+        RunVerb::Report { id, format, output } => {
+            report::run(&RunId::parse(id)?, *format, output.as_deref(), place, out)
+        }
+    }
+}
