@@ -24,6 +24,7 @@ use crate::people::passkeys::PasskeyError;
 use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::delegations::NarrowError;
+use crate::rules::failures::FailureError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 use crate::rules::suggestions::SuggestionError;
@@ -60,6 +61,9 @@ pub enum Refusal {
     /// Another trust domain's word that is not taken.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// A failure that is not classified or resolved so.
+    #[error(transparent)]
+    Failure(#[from] FailureError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -12,6 +12,7 @@ use crate::view::View;
 
 /// The projected tables, referring ones first.
 pub(crate) const TABLES: &[&str] = &[
+    "failures",
     "run_reviews",
     "run_evidence",
     "run_context",
@@ -47,6 +48,7 @@ pub(crate) const TABLES: &[&str] = &[
 /// Those of them whose rows stand in leaves whole, with their texts sealed
 /// beside them.
 pub(crate) const FROM_LEAVES: &[&str] = &[
+    "failures",
     "resumptions",
     "run_context",
     "run_evidence",
@@ -328,6 +330,9 @@ impl View<'_> {
             | Row::RunEnded { .. }
             | Row::RunProgress { .. }
             | Row::RunReviewed { .. } => self.apply_runs(row, entry, time),
+            Row::Failure(f) => self.apply_failure(f, entry),
+            Row::FailureClassified(said) => self.apply_failure_class(said, entry, time),
+            Row::FailureResolved(resolved) => self.apply_failure_resolved(resolved, entry, time),
             Row::Handshake(h) => self.apply_handshake(h, entry),
             Row::Handoff(h) => self.apply_handoff(h, entry),
             Row::HandoffAnswer { handoff, state, guarantee } => {

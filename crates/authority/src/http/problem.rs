@@ -4,6 +4,7 @@ use bailiwick_core::json::{Json, Object};
 
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
+use crate::rules::failures::FailureError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 
@@ -75,7 +76,8 @@ impl From<&Refusal> for Problem {
             | Refusal::NotYourRole(_)
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
-            Refusal::Request(RequestError::Settled { .. })
+            Refusal::Failure(FailureError::Settled)
+            | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,
             Refusal::Handoff(HandoffRefusal::Flood) => 429,

@@ -93,11 +93,15 @@ pub enum Deed {
     Resume,
     /// Invite people, end their access, give and take roles.
     TendPeople,
+    /// See what failed, and why.
+    SeeFailures,
+    /// Say what kind of failure it is, and resolve it.
+    TendFailures,
 }
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -115,6 +119,8 @@ impl Deed {
         Self::StopEverything,
         Self::Resume,
         Self::TendPeople,
+        Self::SeeFailures,
+        Self::TendFailures,
     ];
 
     /// Who may, beside nobody else: the table. `None` is everybody signed in.
@@ -135,6 +141,8 @@ impl Deed {
             Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => {
                 Some(&[Owner])
             }
+            Self::SeeFailures => Some(&[Owner, Operator, Auditor, Developer]),
+            Self::TendFailures => Some(&[Owner, Operator, Developer]),
             Self::SeeClients => Some(&[Owner, Operator, Auditor, Developer]),
             Self::SeeActivity => Some(&[Owner, Operator, Auditor]),
             Self::Approve => Some(&[Approver]),
@@ -160,6 +168,8 @@ impl Deed {
             Self::StopEverything => "stop everything",
             Self::Resume => "resume what was stopped",
             Self::TendPeople => "invite people or change their roles",
+            Self::SeeFailures => "see what failed",
+            Self::TendFailures => "classify or resolve failures",
         }
     }
 }
@@ -243,6 +253,9 @@ mod tests {
             assert!(require(&[Role::Auditor], deed).is_err(), "{deed:?}");
             assert!(require(&[Role::Developer], deed).is_err(), "{deed:?}");
         }
+        assert!(require(&[Role::Auditor], Deed::TendFailures).is_err());
+        assert!(require(&[Role::Approver], Deed::SeeFailures).is_err());
+        assert!(require(&[Role::Developer], Deed::TendFailures).is_ok());
         assert!(require(&[Role::Owner], Deed::Approve).is_err());
         assert!(require(&[Role::Operator], Deed::RetireAgents).is_err());
         assert!(require(&[Role::Operator], Deed::TransferAgents).is_err());

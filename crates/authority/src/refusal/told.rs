@@ -18,6 +18,7 @@ impl Refusal {
             Self::Handoff(e) => e.code(),
             Self::AgentElsewhere { .. } => "agent-elsewhere",
             Self::Federation(e) => e.code(),
+            Self::Failure(e) => e.code(),
             Self::Request(e) => e.code(),
             Self::SaidBefore => "approval-said-before",
             Self::StandingTerms(e) => e.code(),
@@ -122,6 +123,7 @@ impl Refusal {
                 "write `agent:NAME`; name its trust domain under `[[federates_with]]`"
             }
             Self::Federation(e) => e.remedy(),
+            Self::Failure(e) => e.remedy(),
             Self::Request(e) => e.remedy(),
             Self::SaidBefore => "ask another approver, or revoke the delegation",
             Self::StandingTerms(e) => e.remedy(),
