@@ -108,5 +108,5 @@ pub struct FailurePage {
     /// Whether its decision can be made a case.
     pub is_replayable: bool,
     /// The case, once it was asked for, with the decision that it expects.
-    pub case: Option<(Text, Text)>,
+    pub case: Option<(Text, Vec<Text>)>,
 }

@@ -280,6 +280,19 @@ impl Authority {
         })
     }
 
+    /// Whether somebody may classify and resolve it.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn may_tend_failure(&self, who: &SignedIn, failure: &Failure) -> Result<bool, Refusal> {
+        let cx = self.now();
+        self.0.store.read(|view| match may(&cx, view, Some(who), failure, Deed::TendFailures) {
+            Ok(()) => Ok(true),
+            Err(Refusal::NotYourRole(_)) => Ok(false),
+            Err(other) => Err(other),
+        })
+    }
+
     /// Failures by week and class over the last `days`.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{AgentId, ToolId, WorkflowId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::metrics::{
-    CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, compare, evaluate,
+    CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, evaluate,
 };
 use bailiwick_store::{MetricFilter, Spread, StoreError};
 

@@ -176,7 +176,7 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
             true => cx.authority.rollback_plan(None, &run.id)?.iter().map(undo).collect(),
             false => Vec::new(),
         },
-        failures: Vec::new(),
+        failures: super::failures::of_run(cx, me, &run.id)?,
         has_report: reads,
     })
 }
