@@ -16,6 +16,7 @@ pub mod chart;
 mod clients;
 mod consent;
 mod drawing;
+mod failures;
 mod figures;
 mod frame;
 mod grants;
@@ -54,6 +55,7 @@ pub use consent::{
     Signing, ToolCard, ToolFacts, WorkflowChoice,
 };
 pub use drawing::{Line, Pill, Point};
+pub use failures::{FailureCard, FailureColumn, FailurePage, FailuresPage};
 pub use figures::{
     ComparePage, ComparedLine, Counted, FigureCard, FigureChoices, FigureFilter, FiguresPage,
     ScopeLine,

@@ -26,6 +26,7 @@ use crate::people::roles::NotYourRole;
 use crate::people::sessions::SessionError;
 use crate::rules::checks::CheckError;
 use crate::rules::delegations::NarrowError;
+use crate::rules::failures::FailureError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 use crate::rules::runs::RunError;
@@ -72,6 +73,9 @@ pub enum Refusal {
     /// A check of a run that is not taken up, or something that is not undone.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// A failure that is not classified or resolved so.
+    #[error(transparent)]
+    Failure(#[from] FailureError),
     /// A request for more authority that is none, or is not decided so.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -40,6 +40,9 @@
 //! | `handoff.offered` | principal, agent, instance (the giver), workflow, task, grant, delegation (the child) | `handoff`, `hash`, `transcript`, `from`, `to`, `holder`, `root`, `parent`, `leaf`, `guarantee`, `claims` (their grades), `expires`, `owner?` (alias: who answers for a taker of another trust domain), `row` | `offer`, `chain` |
 //! | `handoff.accepted`, `handoff.rejected` | the same, of the taker | `handoff`, `hash`, `from`, `to`, `guarantee`, `row` | `answer` |
 //! | `handoff.returned` | the same, of the taker | `handoff`, `hash`, `status`, `claims` (their grades), `row` | `return` |
+//! | `failure.detected` | agent, workflow, task, run, tool, reason | `failure`, `what`, `suggested`, `source` (the entry that shows it), `again?` (the resolved failure that it repeats), `row` | |
+//! | `failure.classified` | principal (who said so), agent, workflow, task, run, tool | `failure`, `class`, `suggested`, `by`: `person` or `operator`, `owner` (alias), `row` | `note?` |
+//! | `failure.resolved` | the same | `failure`, `regression`, `cases?` (digest of the file), `by`: `person`, `operator` or `authority`, `source?`, `row` | `link?`, `why?` |
 //! | `identity.issued` | agent, instance | `instance`, `agent`, `spiffe_id`, `key` (thumbprint), `jti`, `not_after`; of SVIDs `x509` with `authority` (thumbprint) and `serial` | |
 //! | `workflow.published` | principal (owner), workflow | `workflow`, `digest`, `level` | `document` = the canonical form, whose SHA-256 is the digest |
 //! | `tool_server.added` | | `server`, `replaced` | |
@@ -70,6 +73,7 @@ pub mod credentials;
 pub mod delegations;
 pub mod entitlements;
 pub mod erasure;
+pub mod failures;
 pub mod handoffs;
 pub mod identities;
 pub mod init;

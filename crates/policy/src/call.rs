@@ -2,7 +2,7 @@
 //! back from a record.
 
 use bailiwick_core::ids::{AgentId, PrincipalId, TaskId, ToolId, WorkflowId};
-use bailiwick_core::json::Object;
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 
 use crate::catalogue::Rating;
@@ -60,6 +60,40 @@ impl Call {
     /// Everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         read_call(text)
+    }
+
+    /// The call as [`Call::parse`] reads it: everything that policy looks at.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let rating = &self.rating;
+        let data: Vec<Json> = rating.data.iter().map(|class| class.as_str().into()).collect();
+        let mut call = Object::new()
+            .with("agent", &self.agent)
+            .with("tool", &self.tool)
+            .with("risk", rating.risk.as_str())
+            .with("effect", rating.effect.as_str())
+            .with("data", data)
+            .with("idempotent", rating.idempotent)
+            .with("bearer", rating.bearer)
+            .with("level", self.level.as_str())
+            .with("runs", self.runs.as_str())
+            .with("run", self.run.as_str())
+            .with("assurance", self.assurance.as_str())
+            .with("guarantee", self.guarantee.as_str())
+            .with("isolation", self.isolation.as_str())
+            .with("upstream", self.upstream.as_str())
+            .with("consent", self.consent.as_str())
+            .with("principal", &self.principal)
+            .with("task", &self.task)
+            .with("workflow", &self.workflow)
+            .with("arguments", self.arguments.clone())
+            .with("hops", u64::try_from(self.hops).unwrap_or(u64::MAX))
+            .with("staleness_ms", self.staleness_ms)
+            .with("time", self.now.to_string());
+        if let Some(source) = self.source {
+            call.insert("source", source.as_str());
+        }
+        call
     }
 
     /// The call as policy looks at it.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_core::ids::FailureId;
+use bailiwick_core::json::Json;
+
 use crate::bundle::{Answer, Evaluation};
 use crate::call::Call;
 use crate::decide::PolicyDecision;
@@ -43,6 +46,24 @@ pub struct Tried {
 /// Everything that is wrong with it.
 pub fn parse(text: &str) -> Result<Vec<Case>, Vec<Problem>> {
     read_cases(text)
+}
+
+/// What the case of a failure is called.
+#[must_use]
+pub fn case_name(failure: &FailureId) -> String {
+    format!("failure {failure}")
+}
+
+/// A case as an item of a file's list `cases`; JSON within YAML, so that no text of a
+/// record is anything but a text.
+#[must_use]
+pub fn written(name: &str, call: &Call, expect: Answer) -> String {
+    format!(
+        "  - name: {}\n    call: {}\n    expect: {}\n",
+        Json::from(name).canonical(),
+        Json::from(call.to_json()).canonical(),
+        expect.as_str()
+    )
 }
 
 fn listed(ids: &BTreeSet<String>) -> String {
@@ -133,6 +154,19 @@ cases:
         for case in &cases {
             assert_eq!(case.put_to(&policies()).failures, Vec::<String>::new(), "{}", case.name);
         }
+    }
+
+    #[test]
+    fn a_written_case_reads_back_as_the_same_call() {
+        let mut call = parse(CASES).unwrap().remove(1).call;
+        let odd = "*a: &b !!c # \u{2028}\u{202e}\n\"- x\": \\";
+        call.arguments.insert("text", odd);
+        call.rating.data.insert("yes".to_owned());
+        call.source = Some(crate::grades::Source::Undeclared);
+        let file = format!("cases:\n{}", written(odd, &call, Answer::Deny));
+        let read = parse(&file).unwrap();
+        assert_eq!((read[0].call.clone(), read[0].expect), (call, Answer::Deny));
+        assert_eq!(read[0].name, odd);
     }
 
     #[test]

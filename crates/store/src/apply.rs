@@ -14,6 +14,7 @@ use crate::view::View;
 pub(crate) const TABLES: &[&str] = &[
     "autonomy_signatures",
     "autonomy",
+    "failures",
     "run_reviews",
     "run_evidence",
     "run_context",
@@ -51,6 +52,7 @@ pub(crate) const TABLES: &[&str] = &[
 pub(crate) const FROM_LEAVES: &[&str] = &[
     "autonomy",
     "autonomy_signatures",
+    "failures",
     "resumptions",
     "run_context",
     "run_evidence",
@@ -339,6 +341,9 @@ impl View<'_> {
                 self.apply_autonomy(autonomy, entry)
             }
             Row::AutonomySigned(signed) => self.apply_autonomy_signature(signed, entry),
+            Row::Failure(f) => self.apply_failure(f, entry),
+            Row::FailureClassified(said) => self.apply_failure_class(said, entry, time),
+            Row::FailureResolved(resolved) => self.apply_failure_resolved(resolved, entry, time),
             Row::Handshake(h) => self.apply_handshake(h, entry),
             Row::Handoff(h) => self.apply_handoff(h, entry),
             Row::HandoffAnswer { handoff, state, guarantee } => {

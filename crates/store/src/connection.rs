@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0015_trust_domains.sql"),
     include_str!("schema/0016_runs.sql"),
     include_str!("schema/0017_metrics.sql"),
+    include_str!("schema/0018_failures.sql"),
     include_str!("schema/0019_autonomy.sql"),
 ];
 

@@ -28,6 +28,7 @@ mod calls;
 mod columns;
 mod connection;
 mod error;
+mod failures;
 mod fatigue;
 mod fault;
 mod files;
@@ -67,6 +68,7 @@ pub use approvals::MAX_APPROVALS;
 pub use audit::{AuditInput, Finding, Report, audit};
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
+pub use failures::{FAILURE_WINDOW, FailureFilter, MAX_FAILURES};
 pub use fatigue::{Asked, Hours, Quick};
 pub use fault::{Faults, Injected, NoFaults, Step};
 pub use files::{create_private_dir, create_secret, read_secret, write_durably};
@@ -90,12 +92,13 @@ pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Autonomy,
     AutonomySignature, Candidate, Chain, Change, Charge, Charged, Client, ClientHolder,
     ClientSource, ContextKind, Credential, CredentialKind, Delegation, Derived, Entitlements,
-    Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode, Instance, KnownDomain, Notice,
-    OpenAction, Pin, PinStatus, Place, Policy, Principal, RequestState, Resumption, ReviewVerdict,
-    Revocation, Revocations, Row, Run, RunCalls, RunContext, RunEvidence, RunReview, RunSpent,
-    RunState, Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status,
-    Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain,
-    UnknownText, Verdict, Workflow,
+    Failure, FailureClass, FailureClassified, FailureKind, FailureResolved, FailureSeen,
+    FailureState, FailureTrend, Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode,
+    Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal,
+    Regression, RequestState, Resumption, ReviewVerdict, Revocation, Revocations, Row, Run,
+    RunCalls, RunContext, RunEvidence, RunReview, RunSpent, RunState, Said, Spent, Standing,
+    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
+    StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
 };
 pub use run_facts::{EvidencePlace, LastCall, LastOk, RunCall};
 pub use runs::{MAX_RUNS, RunFilter};

@@ -9,7 +9,7 @@ use bailiwick_core::limits::JsonLimits;
 use crate::apply::{FROM_LEAVES, TABLES, execute};
 use crate::approvals::WITHOUT_TEXT;
 use crate::error::StoreError;
-use crate::rows::Row;
+use crate::rows::{Row, StoredEntry};
 use crate::tx::{ROW, Tx};
 use crate::view::View;
 
@@ -26,6 +26,12 @@ pub struct Rebuilt {
 }
 
 impl View<'_> {
+    /// The row that stands in an entry's leaf, if one does.
+    #[must_use]
+    pub fn row_in_leaf(&self, entry: &StoredEntry) -> Option<Row> {
+        row_in_leaf(&entry.leaf)
+    }
+
     /// The row that an entry wrote; `None` when it wrote none or its text was
     /// erased.
     ///

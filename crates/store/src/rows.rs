@@ -39,10 +39,12 @@ macro_rules! text_enum {
 
 mod approvals;
 mod autonomy;
+mod failures;
 mod handoffs;
 mod ledger;
 mod people;
 mod policy;
+mod public;
 mod requests;
 mod runs;
 mod standings;
@@ -52,6 +54,10 @@ mod trust_domains;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
 pub use autonomy::{Autonomy, AutonomySignature};
+pub use failures::{
+    Failure, FailureClass, FailureClassified, FailureKind, FailureResolved, FailureSeen,
+    FailureState, FailureTrend, Regression,
+};
 pub use handoffs::{Handoff, HandoffState, Handshake};
 pub use ledger::{Action, Appended, Charge, Charged, OpenAction, Spent, StoredEntry};
 pub use people::{
@@ -416,6 +422,12 @@ pub enum Row {
     Derived(Derived),
     /// Entitlements, in place of those before.
     Entitlements(Entitlements),
+    /// Something went wrong.
+    Failure(Box<Failure>),
+    /// A person said what kind of failure it is.
+    FailureClassified(FailureClassified),
+    /// A failure was mended, or there is nothing to mend.
+    FailureResolved(FailureResolved),
     /// A new grant.
     Grant(Grant),
     /// A task that one agent offers to another.
@@ -561,45 +573,6 @@ pub enum Row {
     Verdict(Verdict),
     /// A workflow version, which becomes the current one.
     Workflow(Workflow),
-}
-
-impl Row {
-    /// Whether the row may stand in the leaf: ids, hashes and codes only, so
-    /// that revocations can be rebuilt even after every text was erased.
-    pub(crate) const fn is_public(&self) -> bool {
-        matches!(
-            self,
-            Self::AgentOwner { .. }
-                | Self::AgentStatus { .. }
-                | Self::Approval(_)
-                | Self::ApprovalState { .. }
-                | Self::AuthorityRequest(_)
-                | Self::AuthorityRequestState { .. }
-                | Self::Autonomy { .. }
-                | Self::AutonomySigned(_)
-                | Self::Derived(_)
-                | Self::Handoff(_)
-                | Self::HandoffAnswer { .. }
-                | Self::HandoffReturn { .. }
-                | Self::Handshake(_)
-                | Self::InstanceStatus { .. }
-                | Self::PinStatus { .. }
-                | Self::PrincipalStatus { .. }
-                | Self::Resumption { .. }
-                | Self::Revocation { .. }
-                | Self::Role { .. }
-                | Self::Run(_)
-                | Self::RunComplete { .. }
-                | Self::RunContext { .. }
-                | Self::RunEnded { .. }
-                | Self::RunProgress { .. }
-                | Self::RunReviewed { .. }
-                | Self::StandingApproved(_)
-                | Self::StandingRevoked { .. }
-                | Self::StandingUsed { .. }
-                | Self::Stop(_)
-        )
-    }
 }
 
 /// A record with the entry that wrote it.

@@ -33,6 +33,10 @@ pub enum Tone {
     Bad,
     /// Of no weight.
     Plain,
+    /// One more kind among others.
+    Cool,
+    /// What is not told apart.
+    Faint,
 }
 
 impl Tone {
@@ -45,6 +49,8 @@ impl Tone {
             Self::Warn => "c-warn",
             Self::Bad => "c-bad",
             Self::Plain => "c-plain",
+            Self::Cool => "c-cool",
+            Self::Faint => "c-faint",
         }
     }
 }

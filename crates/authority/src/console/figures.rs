@@ -78,6 +78,8 @@ pub struct ScopeLine {
     pub granted: u64,
     /// In how many of them it was used.
     pub used: u64,
+    /// What of the workflow stands for it, where one is asked for.
+    pub shorthands: Vec<Text>,
 }
 
 /// `/figures`
@@ -143,8 +145,6 @@ pub struct ComparePage {
     pub sides: [Text; 2],
     /// The sides as the form takes them.
     pub asked: [Text; 2],
-    /// How many runs ended on each side.
-    pub runs: [u64; 2],
     /// What of it is not understood.
     pub problem: Option<&'static str>,
     /// The six.

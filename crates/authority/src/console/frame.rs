@@ -126,7 +126,7 @@ impl Frame {
             (Section::Accounts, Deed::TendOwn),
             (Section::Workflows, Deed::SeeCatalogue),
             (Section::Runs, Deed::TendOwn),
-            (Section::Failures, Deed::SeeFigures),
+            (Section::Failures, Deed::SeeFailures),
             (Section::Figures, Deed::SeeFigures),
             (Section::Agents, Deed::TendOwn),
             (Section::Peers, Deed::SeeActivity),

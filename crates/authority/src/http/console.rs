@@ -41,6 +41,7 @@ mod confirm;
 mod consent;
 mod door;
 mod failure;
+mod failures;
 mod figures;
 mod form;
 mod inbox;

@@ -6,6 +6,7 @@ use bailiwick_policy::autonomy::RaiseError;
 use super::idempotency::IdempotencyError;
 use crate::refusal::Refusal;
 use crate::rules::checks::CheckError;
+use crate::rules::failures::FailureError;
 use crate::rules::handoffs::HandoffRefusal;
 use crate::rules::requests::RequestError;
 use crate::rules::runs::RunError;
@@ -88,6 +89,7 @@ impl From<&Refusal> for Problem {
                 | CheckError::NotPublished
                 | CheckError::TakenUp,
             )
+            | Refusal::Failure(FailureError::Settled)
             | Refusal::Request(RequestError::Settled { .. })
             | Refusal::Handoff(HandoffRefusal::Settled { .. } | HandoffRefusal::Repeated) => 409,
             Refusal::Handoff(HandoffRefusal::Policy { .. }) => 403,

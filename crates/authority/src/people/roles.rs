@@ -99,11 +99,15 @@ pub enum Deed {
     Resume,
     /// Invite people, end their access, give and take roles.
     TendPeople,
+    /// See what failed, and why.
+    SeeFailures,
+    /// Say what kind of failure it is, and resolve it.
+    TendFailures,
 }
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::TendOwn,
         Self::SeeAgents,
         Self::AddAgents,
@@ -124,6 +128,8 @@ impl Deed {
         Self::StopEverything,
         Self::Resume,
         Self::TendPeople,
+        Self::SeeFailures,
+        Self::TendFailures,
     ];
 
     /// Who may, beside nobody else: the table. `None` is everybody signed in.
@@ -144,6 +150,8 @@ impl Deed {
             Self::RetireAgents | Self::TransferAgents | Self::Resume | Self::TendPeople => {
                 Some(&[Owner])
             }
+            Self::SeeFailures => Some(&[Owner, Operator, Auditor, Developer]),
+            Self::TendFailures => Some(&[Owner, Operator, Developer]),
             Self::SeeClients | Self::SeeFigures | Self::SeeSettings => {
                 Some(&[Owner, Operator, Auditor, Developer])
             }
@@ -174,6 +182,8 @@ impl Deed {
             Self::StopEverything => "stop everything",
             Self::Resume => "resume what was stopped",
             Self::TendPeople => "invite people or change their roles",
+            Self::SeeFailures => "see what failed",
+            Self::TendFailures => "classify or resolve failures",
         }
     }
 }
@@ -257,6 +267,9 @@ mod tests {
             assert!(require(&[Role::Auditor], deed).is_err(), "{deed:?}");
             assert!(require(&[Role::Developer], deed).is_err(), "{deed:?}");
         }
+        assert!(require(&[Role::Auditor], Deed::TendFailures).is_err());
+        assert!(require(&[Role::Approver], Deed::SeeFailures).is_err());
+        assert!(require(&[Role::Developer], Deed::TendFailures).is_ok());
         assert!(require(&[Role::Owner], Deed::Approve).is_err());
         assert!(require(&[Role::Operator], Deed::RetireAgents).is_err());
         assert!(require(&[Role::Operator], Deed::TransferAgents).is_err());

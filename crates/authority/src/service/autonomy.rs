@@ -17,7 +17,7 @@ use bailiwick_store::{
 };
 
 use super::approvals::Sayer;
-use super::figures::figures_of;
+use super::metrics::figures_of;
 use super::people::{SignedIn, person};
 use super::signers::{Signer, Signers};
 use super::stops::may_stop_workflow;

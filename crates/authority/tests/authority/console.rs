@@ -20,6 +20,7 @@ use bailiwick_store::{ClientSource, Filter, Status, StoreError, Ticket};
 use crate::support::{URL, World, agent, key, principal};
 
 mod catalogue;
+mod failures;
 mod ledger;
 pub(crate) mod life;
 mod overview;
@@ -27,6 +28,8 @@ mod peers;
 mod policy;
 mod requests;
 mod roles;
+mod runs;
+mod workflows;
 
 pub(crate) struct Served {
     pub(crate) world: World,

@@ -20,6 +20,7 @@ const WITHOUT_TEXTS: &[&str] = &[
     "actions",
     "calls_hourly",
     "derived",
+    "failures",
     "resumptions",
     "revocations",
     "roles",

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{AgentId, ToolId, WorkflowId};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::metrics::{
-    CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, compare, evaluate,
+    CONFIDENCE_PERCENT, Compared, Figures, Measured, Verdict, evaluate,
 };
 use bailiwick_store::{MetricFilter, Spread, StoreError};
 
@@ -20,7 +20,7 @@ use crate::console::{
 };
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
-use crate::{OtherFigures, Publication, figure_parts};
+use crate::{Metrics, MetricsBy, Publication, UnusedScope};
 
 mod cards;
 pub(super) use cards::title;
@@ -28,72 +28,51 @@ use cards::{cards, shown};
 
 /// Days of the overview.
 const OVERVIEW_DAYS: u32 = 14;
-/// Points of a course at most.
-const MAX_PARTS: u32 = 30;
 /// Days that are asked about at most.
 const MAX_DAYS: u32 = 366;
 const DAY_SECONDS: i64 = 86_400;
 /// Lines of a list at most.
 const MOST: usize = 20;
 
-fn hours_of(now: Timestamp) -> Timestamp {
-    // Calls are counted by the hour: the one that goes on counts whole.
-    Timestamp::from_seconds((now.seconds().div_euclid(3_600) + 1) * 3_600)
+/// The six of a span by day, each under its label.
+fn days_of(cx: &Inner, filter: &MetricFilter) -> Result<Vec<(String, Figures)>, Failure> {
+    Ok(cx.authority.metrics_by(filter, MetricsBy::Day)?)
 }
 
-/// The figures of a span with those of its parts, each under its label.
-fn read(
-    cx: &Inner,
-    filter: &MetricFilter,
-    days: u32,
-) -> Result<(Figures, Vec<(String, Figures)>), Failure> {
-    let count = if days == 1 { 24 } else { days.min(MAX_PARTS) };
-    let spans = figure_parts(filter.until, days, count);
-    let part = |(from, until): &(Timestamp, Timestamp)| MetricFilter {
-        from: *from,
-        until: *until,
-        ..filter.clone()
-    };
-    let mut filters = vec![filter.clone()];
-    filters.extend(spans.iter().map(part));
-    let mut found = cx.authority.figures(&filters)?.into_iter();
-    let whole = found.next().unwrap_or_default();
-    let label = |(from, _): &(Timestamp, Timestamp)| {
-        let words = Moment::of(*from).words;
-        let (day, clock) = (words.get(5..10), words.get(11..16));
-        (if days == 1 { clock } else { day }).unwrap_or_default().to_owned()
-    };
-    Ok((whole, spans.iter().map(label).zip(found).collect()))
-}
-
-fn span(until: Timestamp, days: u32) -> MetricFilter {
-    let from = until.plus_seconds(-i64::from(days).saturating_mul(DAY_SECONDS));
-    MetricFilter::span(from, until)
+fn span(cx: &Inner, days: u32) -> MetricFilter {
+    cx.authority.metrics_span(i64::from(days).saturating_mul(DAY_SECONDS))
 }
 
 /// The cards of the overview.
 pub(super) fn of_overview(cx: &Inner) -> Result<Vec<FigureCard>, Failure> {
-    let filter = span(hours_of(cx.authority.host().now()), OVERVIEW_DAYS);
-    let (figures, parts) = read(cx, &filter, OVERVIEW_DAYS)?;
-    Ok(cards(&figures, &parts, None))
+    let filter = span(cx, OVERVIEW_DAYS);
+    let found = cx.authority.metrics(&filter, CONFIDENCE_PERCENT)?;
+    Ok(cards(&found.figures, &days_of(cx, &filter)?, None))
 }
 
-/// The cards of one workflow against its targets, over its own window.
+/// The cards of a workflow's version against its targets, over its own window.
 pub(super) fn of_workflow(
     cx: &Inner,
     workflow: &Workflow,
     until: Timestamp,
 ) -> Result<Vec<FigureCard>, Failure> {
     let Some(evaluation) = workflow.checklist.evaluation.as_ref() else { return Ok(Vec::new()) };
-    let days = evaluation.window_days.clamp(1, MAX_DAYS);
-    let filter = MetricFilter { workflow: Some(workflow.id.clone()), ..span(until, days) };
-    let (figures, parts) = read(cx, &filter, days)?;
-    let evaluated = evaluate(evaluation, &figures);
-    Ok(cards(&figures, &parts, Some((evaluation, &evaluated))))
+    let seconds = i64::from(evaluation.window_days).saturating_mul(DAY_SECONDS);
+    let filter = MetricFilter {
+        workflow: Some(workflow.id.clone()),
+        version: Some(workflow.digest()),
+        ..MetricFilter::span(until.plus_seconds(seconds.saturating_neg()), until)
+    };
+    let found = cx.authority.metrics(&filter, evaluation.confidence_percent)?;
+    let evaluated = evaluate(evaluation, &found.figures);
+    Ok(cards(&found.figures, &days_of(cx, &filter)?, Some((evaluation, &evaluated))))
 }
 
 /// What is asked for, or what of it is not understood.
-fn filter(form: &Form, until: Timestamp) -> (FigureFilter, Result<MetricFilter, &'static str>) {
+fn filter(
+    form: &Form,
+    span: impl Fn(u32) -> MetricFilter,
+) -> (FigureFilter, Result<MetricFilter, &'static str>) {
     let text = |name: &str| Text::of(form.first(name).trim());
     let days = form.number("days").ok().flatten().unwrap_or(7).clamp(1, MAX_DAYS);
     let view = FigureFilter {
@@ -105,7 +84,7 @@ fn filter(form: &Form, until: Timestamp) -> (FigureFilter, Result<MetricFilter, 
     };
     let given = |name: &str| Some(form.first(name).trim().to_owned()).filter(|t| !t.is_empty());
     let asked = || {
-        let mut filter = span(until, days);
+        let mut filter = span(days);
         if let Some(text) = given("workflow") {
             filter.workflow = Some(WorkflowId::parse(&text).map_err(|_| "That is no workflow.")?);
         }
@@ -177,22 +156,37 @@ fn spread(found: &Spread, factor: i64) -> Text {
     })
 }
 
-fn times(found: &OtherFigures) -> Vec<(&'static str, Text)> {
-    let tried = found.revocations.first_denial_ms.n;
-    let revoked = match found.revocations.revocations {
+fn times(found: &Metrics) -> Vec<(&'static str, Text)> {
+    let tried = found.latency.first_denial_ms.n;
+    let revoked = match found.latency.revocations {
         0 => Text::of("no data"),
         all if tried == 0 => Text::of(format!("{all} revocations, none was tried against")),
-        _ => spread(&found.revocations.first_denial_ms, 1),
+        _ => spread(&found.latency.first_denial_ms, 1),
     };
     vec![
         ("To decide on a call", spread(&found.deciding, 1)),
-        ("Life of a delegation", spread(&found.lifetimes, 1_000)),
+        ("Life of a delegation", spread(&found.lifetime, 1_000)),
         ("Revocation to first denial", revoked),
     ]
 }
 
+/// What was granted, those first that were used least.
+fn scope(mut all: Vec<UnusedScope>) -> Vec<ScopeLine> {
+    let share = |line: &UnusedScope, other: &UnusedScope| {
+        u128::from(line.used).saturating_mul(other.granted.into())
+    };
+    all.sort_by(|a, b| share(a, b).cmp(&share(b, a)).then(b.granted.cmp(&a.granted)));
+    let line = |line: UnusedScope| ScopeLine {
+        tool: Text::of(&line.tool),
+        granted: line.granted,
+        used: line.used,
+        shorthands: line.shorthands.iter().map(Text::of).collect(),
+    };
+    all.into_iter().take(MOST).map(line).collect()
+}
+
 /// Held calls by the day, also for days without any.
-fn asked_chart(found: &OtherFigures, filter: &MetricFilter) -> Chart {
+fn asked_chart(found: &Metrics, filter: &MetricFilter) -> Chart {
     let day = |at: Timestamp| at.seconds().div_euclid(DAY_SECONDS);
     let bars: Vec<Bar> = (day(filter.from)..=day(filter.until.plus_seconds(-1)))
         .map(|day| {
@@ -214,12 +208,13 @@ pub(super) async fn show(visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
             me.require(Deed::SeeFigures)?;
-            let until = hours_of(cx.authority.host().now());
-            let (view, asked) = filter(&Form::parse(query.as_bytes()), until);
+            let form = Form::parse(query.as_bytes());
+            let (view, asked) = filter(&form, |days| span(cx, days));
             let problem = asked.as_ref().err().copied();
-            let asked = asked.unwrap_or_else(|_| span(until, view.days));
-            let (figures, parts) = read(cx, &asked, view.days)?;
-            let other = cx.authority.other_figures(&asked)?;
+            let asked = asked.unwrap_or_else(|_| span(cx, view.days));
+            let parts = days_of(cx, &asked)?;
+            let other = cx.authority.metrics(&asked, CONFIDENCE_PERCENT)?;
+            let unused = cx.authority.metrics_unused(&asked)?;
             let held = other.blocked.held;
             let names = me.may(Deed::SeeActivity);
             let counted = |(what, count): (String, u64)| Counted { what: Text::of(what), count };
@@ -231,8 +226,8 @@ pub(super) async fn show(visit: Visit) -> Response {
                 frame: cx.frame(Some(me), Some(Section::Figures)),
                 choices: choices(cx, &asked)?,
                 problem,
-                runs: figures.runs,
-                cards: cards(&figures, &parts, None),
+                runs: other.figures.runs,
+                cards: cards(&other.figures, &parts, None),
                 held: Text::of(format!(
                     "{} of {} decided calls were held for a person, each repetition counted.",
                     held.hits, held.of
@@ -240,7 +235,7 @@ pub(super) async fn show(visit: Visit) -> Response {
                 asked: asked_chart(&other, &asked),
                 times: times(&other),
                 approvers: other
-                    .approvers
+                    .load
                     .iter()
                     .filter(|_| names)
                     .take(MOST)
@@ -249,16 +244,7 @@ pub(super) async fn show(visit: Visit) -> Response {
                         count: *count,
                     })
                     .collect(),
-                scope: other
-                    .scope
-                    .iter()
-                    .take(MOST)
-                    .map(|line| ScopeLine {
-                        tool: Text::of(&line.tool),
-                        granted: line.granted,
-                        used: line.used,
-                    })
-                    .collect(),
+                scope: scope(unused),
                 peers: other.peers.refused.into_iter().chain(rejected).map(counted).collect(),
                 reasons: other.blocked.by_reason.into_iter().take(MOST).map(counted).collect(),
                 versions: versions(cx, &asked)?,
@@ -302,11 +288,13 @@ fn side(text: &str, workflow: &WorkflowId, now: Timestamp) -> Option<(MetricFilt
     (begin < end).then(|| (filter, format!("{} to {}", from.trim(), until.trim())))
 }
 
-fn compared(line: &Compared, before: &Figures, after: &Figures) -> ComparedLine {
+fn compared(line: &Compared) -> ComparedLine {
     let measure = line.measure;
-    let said = |measured: Option<Measured>, figures: &Figures| {
+    let said = |measured: Option<Measured>| {
         let value = measured.and_then(Measured::value);
-        Text::of(value.map_or_else(|| "no data".to_owned(), |v| shown(measure, v, figures)))
+        let of = measured.map_or(0, Measured::size);
+        let said = |value| format!("{} (of {of})", shown(measure, value, ""));
+        Text::of(value.map_or_else(|| "no data".to_owned(), said))
     };
     let (verdict, class) = match line.verdict {
         Verdict::Better => ("better".to_owned(), "good"),
@@ -332,8 +320,8 @@ fn compared(line: &Compared, before: &Figures, after: &Figures) -> ComparedLine 
     };
     ComparedLine {
         title: title(measure),
-        before: said(line.before, before),
-        after: said(line.after, after),
+        before: said(line.before),
+        after: said(line.after),
         difference: Text::of(difference),
         verdict: Text::of(verdict),
         class,
@@ -346,7 +334,7 @@ pub(super) async fn before_and_after(visit: Visit) -> Response {
         .read(move |cx, me| {
             me.require(Deed::SeeFigures)?;
             let form = Form::parse(query.as_bytes());
-            let now = hours_of(cx.authority.host().now());
+            let now = cx.authority.host().now().plus_seconds(1);
             let asked = ["before", "after"].map(|name| form.first(name).trim().to_owned());
             let workflow = form.first("workflow").trim().to_owned();
             let mut template = ComparePage {
@@ -354,7 +342,6 @@ pub(super) async fn before_and_after(visit: Visit) -> Response {
                 workflow: Text::of(&workflow),
                 sides: Default::default(),
                 asked: [Text::of(&asked[0]), Text::of(&asked[1])],
-                runs: [0, 0],
                 problem: None,
                 lines: Vec::new(),
             };
@@ -369,13 +356,9 @@ pub(super) async fn before_and_after(visit: Visit) -> Response {
                     );
                 }
                 Some([(before, said), (after, then)]) => {
-                    let found = cx.authority.figures(&[before, after])?;
-                    if let [before, after] = found.as_slice() {
-                        let lines = compare(before, after, CONFIDENCE_PERCENT);
-                        let line = |line: &Compared| compared(line, before, after);
-                        template.lines = lines.iter().map(line).collect();
-                        template.runs = [before.runs, after.runs];
-                    }
+                    let found =
+                        cx.authority.metrics_compare(&before, &after, CONFIDENCE_PERCENT)?;
+                    template.lines = found.measures.iter().map(compared).collect();
                     template.sides = [Text::of(said), Text::of(then)];
                 }
             }
@@ -408,10 +391,11 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said_and_not_guessed() {
         let until = Timestamp::from_seconds(1_800_000_000);
-        let ask = |query: &str| filter(&Form::parse(query.as_bytes()), until).1.err();
+        let span = |_| MetricFilter::span(until, until);
+        let ask = |query: &str| filter(&Form::parse(query.as_bytes()), span).1.err();
         assert_eq!(ask("days=7&workflow=support"), None);
         assert_eq!(ask("version=nothing"), Some("A version is named by its digest."));
         assert_eq!(ask("tool=%22"), Some("That is no tool."));
-        assert_eq!(filter(&Form::parse(b"days=99999999"), until).0.days, MAX_DAYS);
+        assert_eq!(filter(&Form::parse(b"days=99999999"), span).0.days, MAX_DAYS);
     }
 }

@@ -5,9 +5,9 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Console, account, accounts, activity, approvals, catalogue, consent, door, figures, inbox,
-    ledger, lineage, overview, pages, peers, people, policy, programs, provider, requests, runs,
-    settings, standings, stops, take_back, workflows,
+    Console, account, accounts, activity, approvals, catalogue, consent, door, failures, figures,
+    inbox, ledger, lineage, overview, pages, peers, people, policy, programs, provider, requests,
+    runs, settings, standings, stops, take_back, workflows,
 };
 
 /// One route.
@@ -102,7 +102,12 @@ routes! {
     "/workflows/{id}/raise" => post workflows::raise;
     "/runs" => get runs::list;
     "/runs/{id}" => get runs::show;
+    "/runs/{id}/report" => get runs::report;
     "/runs/{id}/review" => post runs::review;
+    "/failures" => get failures::list;
+    "/failures/{id}" => get failures::show;
+    "/failures/{id}/classify" => post failures::classify;
+    "/failures/{id}/resolve" => post failures::resolve;
     "/figures" => get figures::show;
     "/figures/compare" => get figures::before_and_after;
     "/peers" => get peers::list;

@@ -1,8 +1,8 @@
 //! Runs: the list, one run with its four questions answered, and people's words on it.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use bailiwick_core::ids::RunId;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::run::QUESTIONS;
@@ -10,8 +10,8 @@ use bailiwick_store::{ReviewVerdict, RunFilter, RunState, StoreError};
 use url::form_urlencoded::Serializer;
 
 use super::views::entry_line;
-use super::{Failure, Form, Inner, Me, Visit, page, see};
-use crate::console::{Moment, RunFilterView, RunPage, RunsPage, Section, Text};
+use super::{Failure, Form, Inner, Me, Visit, page, see, with_headers};
+use crate::console::{Moment, RunFilterView, RunPage, RunsPage, Section, Text, headers};
 use crate::people::roles::Deed;
 use crate::rules::runs::Reviewing;
 use crate::{Granter, SeenRun};
@@ -176,9 +176,44 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
             true => cx.authority.rollback_plan(None, &run.id)?.iter().map(undo).collect(),
             false => Vec::new(),
         },
-        failures: Vec::new(),
-        has_report: reads,
+        failures: super::failures::of_run(cx, me, &run.id)?,
+        has_report: me.may(Deed::SeeActivity)
+            || run.principal == me.person.principal.alias
+            || seen.workflow.owner == me.person.id,
     })
+}
+
+/// The report as a file: never shown in the console's own origin, so that what it
+/// says cannot act there.
+pub(super) async fn report(Path(text): Path<String>, visit: Visit) -> Response {
+    let query = visit.query().to_owned();
+    visit
+        .read(move |cx, me| {
+            let (id, form) = (id(&text)?, Form::parse(query.as_bytes()));
+            let format = form.first("format");
+            let kind = match format {
+                "html" => "text/html; charset=utf-8",
+                "md" => "text/markdown; charset=utf-8",
+                "json" => "application/json",
+                _ => return Err(Failure::NotFound),
+            };
+            let file = cx.authority.run_report(Some(&me.person), &id)?;
+            let body = match format {
+                "html" => file.report().to_html(),
+                "md" => file.report().to_markdown(),
+                _ => file.to_text(),
+            };
+            let name = format!("attachment; filename=\"run-{}.{format}\"", file_name(&id));
+            let told =
+                [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)];
+            Ok(with_headers((told, body).into_response(), &headers::PAGE))
+        })
+        .await
+}
+
+/// The id as a part of a file's name.
+fn file_name(id: &RunId) -> String {
+    id.as_str().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
 pub(super) async fn review(Path(text): Path<String>, visit: Visit) -> Response {

@@ -31,6 +31,9 @@ struct Things {
     person: String,
     action: String,
     bundle: String,
+    run: String,
+    failure: String,
+    workflow: String,
 }
 
 /// People with one role each, and one without any, in the order of the columns.
@@ -73,7 +76,16 @@ fn set_up() -> (Served, Things) {
     a.pin(&server, DefinitionKind::Tool, &json(listing), &[]).unwrap();
     let target = StopTarget::Agent(crate::support::agent("agent:order-reader"));
     let stop = a.stop(&target, "it reports nonsense").unwrap().stop;
+    let (_, run) = super::runs::played(&desk.world);
+    while a.failures_look().unwrap() {}
+    let filter = bailiwick_store::FailureFilter { limit: 1, ..Default::default() };
+    let failure = a.failures(None, &filter).unwrap()[0].failure.row.id.to_string();
+    let support = bailiwick_core::ids::WorkflowId::parse("support-tickets").unwrap();
+    let (_, workflow) = a.workflow(&support).unwrap();
     let things = Things {
+        run: run.to_string(),
+        failure,
+        workflow: workflow.digest().to_string(),
         grant: issued.grant.to_string(),
         root: issued.root.to_string(),
         task: issued.task.to_string(),
@@ -115,6 +127,14 @@ fn address(path: &str, t: &Things) -> Option<String> {
         "/tasks/{id}" => Some(path.replace("{id}", &t.task)),
         "/handoffs/{id}" => Some(path.replace("{id}", &t.handoff)),
         "/agents/{id}" => of("/agents/agent:support-runner"),
+        "/workflows/{id}/changes" => {
+            let of = &t.workflow;
+            Some(format!("/workflows/support-tickets/changes?from={of}&to={of}"))
+        }
+        "/runs/{id}/report" => Some(format!("/runs/{}/report?format=json", t.run)),
+        _ if path.starts_with("/workflows/{id}") => Some(path.replace("{id}", "support-tickets")),
+        _ if path.starts_with("/runs/{id}") => Some(path.replace("{id}", &t.run)),
+        _ if path.starts_with("/failures/{id}") => Some(path.replace("{id}", &t.failure)),
         "/agents/{id}/{verb}" => of("/agents/agent:support-runner/suspend"),
         "/people/{alias}/{verb}" => Some(format!("/people/{}/suspend", t.person)),
         "/stops/{id}" => Some(path.replace("{id}", &t.stop)),
@@ -176,6 +196,16 @@ const PAGES: &[(&str, &str)] = &[
     ("/grants/{id}", ">-yy-y-"),
     ("/grants/{id}/revoke", ">-yy---"),
     ("/delegations/{root}/revoke", ">-yy---"),
+    ("/workflows", ">yyyyyy"),
+    ("/workflows/{id}", ">-yyyyy"),
+    ("/workflows/{id}/changes", ">-yyyyy"),
+    ("/runs", ">yyyyyy"),
+    ("/runs/{id}", ">-yyyyy"),
+    ("/runs/{id}/report", ">-bb-b-"),
+    ("/failures", ">nyynyy"),
+    ("/failures/{id}", ">-yy-yy"),
+    ("/figures", ">nyynyy"),
+    ("/figures/compare", ">nyynyy"),
     ("/agents", ">yyyyyy"),
     ("/agents/{id}", ">-yyyyy"),
     ("/agents/{id}/{verb}", ">nyynnn"),

@@ -62,10 +62,10 @@ fn currency(figures: &Figures) -> String {
 }
 
 /// A value as people read it.
-pub(super) fn shown(measure: Measure, value: f64, figures: &Figures) -> String {
+pub(super) fn shown(measure: Measure, value: f64, currency: &str) -> String {
     match measure {
         _ if measure.is_rate() => format!("{} %", percent(value)),
-        Measure::CostPerSuccess => format!("{}{}", number(value), currency(figures)),
+        Measure::CostPerSuccess => format!("{}{currency}", number(value)),
         _ => number(value),
     }
 }
@@ -106,11 +106,11 @@ fn course(measure: Measure, parts: &[(String, Figures)], confidence: u8) -> Opti
     // Within the drawing, whatever the interval says.
     let units = |value: f64| (value.clamp(least, most) * scale).round() as u64;
     let point = |(label, figures): &(String, Figures)| TrendPoint {
-        label: Text::of(label),
+        label: Text::of(label.as_str()),
         level: measured(figures).map(|value| {
             let interval = figures.measured(measure).and_then(|m| m.interval(confidence));
             let interval = interval.unwrap_or(Interval { low: value, high: value });
-            let said = shown(measure, value, figures);
+            let said = shown(measure, value, &currency(figures));
             Level {
                 at: units(value),
                 low: units(interval.low),
@@ -125,7 +125,7 @@ fn course(measure: Measure, parts: &[(String, Figures)], confidence: u8) -> Opti
     let about = About {
         id: course_id(measure),
         title: Text::of(format!("{} over time", title(measure))),
-        of: "From",
+        of: "Day",
     };
     Some(Chart::trend(about, &series, &points, units(most).max(1), ["", "", ""]).small())
 }
@@ -174,7 +174,7 @@ pub(super) fn cards(
         FigureCard {
             id: measure.as_str(),
             title: title(measure),
-            value: value.map(|value| Text::of(shown(measure, value, figures))),
+            value: value.map(|value| Text::of(shown(measure, value, &currency(figures)))),
             counted: Text::of(counted(measure, figures)),
             interval: interval.map(|interval| Text::of(between(measure, interval))),
             target,
