@@ -49,13 +49,13 @@ pub use installation::{Installation, Keys, Maker};
 pub use refusal::Refusal;
 pub use service::{
     AccountBegun, ApproverHours, Asking, Authority, Catalogued, Classification, Comparison,
-    ConsentError, DelegationRef, Denying, Due, Ended, Erased, Erasure, Fatigue, Flow, Granter,
-    InboxPage, InboxQuery, Invited, Kept, Known, LOGIN_SECONDS, Lesser, ListedApproval,
+    ConsentError, DelegationRef, Denying, Due, Ended, Erased, Erasure, FailurePage, Fatigue, Flow,
+    Granter, InboxPage, InboxQuery, Invited, Kept, Known, LOGIN_SECONDS, Lesser, ListedApproval,
     ListedFailure, ListedHandoff, ListedRequest, ListedStop, Login, Metrics, MetricsBy,
     MetricsByError, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
     PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resolution,
-    Resuming, Sayer, ShownApproval, ShownFailure, ShownHandoff, ShownRequest, ShownResumption,
-    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
-    TokenAnswer, ToolState, Trail, UnusedScope, figures_of, line_json, relying_party, spoken,
-    standing_voices, suggestion,
+    Resuming, Sayer, Scrape, ShownApproval, ShownFailure, ShownHandoff, ShownRequest,
+    ShownResumption, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping,
+    Taken, Target, Then, TokenAnswer, ToolState, Trail, UnusedScope, figures_of, line_json,
+    relying_party, spoken, standing_voices, suggestion, trend_json,
 };

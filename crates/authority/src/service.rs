@@ -55,6 +55,7 @@ mod provider_logins;
 mod registry;
 mod requests;
 mod revocations;
+mod scrape;
 mod signers;
 mod standings;
 mod statuses;
@@ -73,7 +74,9 @@ pub use definitions::{Catalogued, ToolState};
 pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
-pub use failures::{Classification, Kept, ListedFailure, Resolution, ShownFailure};
+pub use failures::{
+    Classification, FailurePage, Kept, ListedFailure, Resolution, ShownFailure, trend_json,
+};
 pub use fatigue::{ApproverHours, Fatigue};
 pub use handoffs::{Flow, Known, ListedHandoff, ShownHandoff, Trail};
 pub use inbox::{InboxPage, InboxQuery};
@@ -89,6 +92,7 @@ pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
+pub use scrape::Scrape;
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};

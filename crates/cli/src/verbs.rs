@@ -24,6 +24,7 @@ mod delegate_remote;
 mod doctor;
 mod entitlements;
 pub(crate) mod evidence;
+mod failures;
 mod grant;
 mod identity;
 mod import;
@@ -33,6 +34,7 @@ mod instance;
 mod keys;
 mod login;
 mod me;
+mod metrics;
 mod parse;
 mod peers;
 mod place;
@@ -76,6 +78,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Requests(verb) => {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
+        Verb::Failure(verb) => failures::run(verb, &place()?, out)?,
+        Verb::Metrics(verb) => metrics::run(*verb, &place()?, out)?,
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
@@ -143,7 +147,9 @@ fn elsewhere_or_here(
         Verb::Config(verb) => config::run(verb, &dir, out)?,
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
+        | Verb::Failure(_)
         | Verb::Handoff(_)
+        | Verb::Metrics(_)
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)

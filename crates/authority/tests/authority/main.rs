@@ -17,6 +17,7 @@ mod delegations;
 mod entitlements;
 mod entries;
 mod erasure;
+mod failures;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;

@@ -34,6 +34,7 @@ mod inbox;
 mod installation;
 mod instances;
 mod keys;
+mod learning;
 mod ledger;
 mod login;
 mod narrowing;

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Access, Route, SIGNED_IN, change, create, read};
+use super::{Access, Route, SIGNED_IN, change, create, learning, read};
 use crate::http::api::{
     agents, approvals, clients, grants, inbox, login, peers, people, requests, standings, stops,
 };
@@ -506,4 +506,13 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             people::activity,
         )
     },
+    learning::METRICS,
+    learning::COMPARE,
+    learning::UNUSED,
+    learning::FAILURES,
+    learning::TRENDS,
+    learning::FAILURE,
+    learning::CLASSIFY,
+    learning::RESOLVE,
+    learning::CASE,
 ];
