@@ -42,6 +42,10 @@ impl Ending {
             }
         }
         let ended = self.data.authority.abandon_runs(upto > from)?;
+        let lowered = self.data.authority.spend_error_budgets()?;
+        if lowered > 0 {
+            tracing::warn!(lowered, "workflows were lowered: too many runs failed");
+        }
         self.seen.store(upto, Ordering::Relaxed);
         Ok(ended)
     }

@@ -45,6 +45,7 @@ mod policies;
 mod ports;
 mod presenter;
 mod proposal;
+mod scrape;
 mod table;
 mod tls;
 mod vault;

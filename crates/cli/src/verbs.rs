@@ -25,6 +25,7 @@ mod delegate_remote;
 mod doctor;
 mod entitlements;
 pub(crate) mod evidence;
+mod failures;
 mod grant;
 mod identity;
 mod import;
@@ -34,6 +35,7 @@ mod instance;
 mod keys;
 mod login;
 mod me;
+mod metrics;
 mod parse;
 mod peers;
 mod place;
@@ -80,6 +82,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
         Verb::Autonomy(verb) => autonomy::run(&verb, &place()?, out)?,
+        Verb::Failure(verb) => failures::run(verb, &place()?, out)?,
+        Verb::Metrics(verb) => metrics::run(*verb, &place()?, out)?,
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
@@ -151,7 +155,9 @@ fn elsewhere_or_here(
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
         | Verb::Autonomy(_)
+        | Verb::Failure(_)
         | Verb::Handoff(_)
+        | Verb::Metrics(_)
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)

@@ -19,6 +19,7 @@ mod entitlements;
 mod entries;
 mod entries_runs;
 mod erasure;
+mod failures;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;

@@ -67,7 +67,9 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         Verb::Agent(_)
         | Verb::Approvals(_)
         | Verb::Client(_)
+        | Verb::Failure(_)
         | Verb::Grant(_)
+        | Verb::Metrics(_)
         | Verb::Handoff(HandoffVerb::List { .. } | HandoffVerb::Show { .. })
         | Verb::Peers
         | Verb::Requests(_)

@@ -35,6 +35,7 @@ mod inbox;
 mod installation;
 mod instances;
 mod keys;
+mod learning;
 mod ledger;
 mod login;
 mod narrowing;

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Access, Route, SIGNED_IN, change, create, read};
+use super::{Access, Route, SIGNED_IN, change, create, learning, read};
 use crate::http::api::{
     agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests,
     run_checks, runs, standings, stops,
@@ -630,4 +630,13 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             run_checks::report,
         )
     },
+    learning::METRICS,
+    learning::COMPARE,
+    learning::UNUSED,
+    learning::FAILURES,
+    learning::TRENDS,
+    learning::FAILURE,
+    learning::CLASSIFY,
+    learning::RESOLVE,
+    learning::CASE,
 ];
