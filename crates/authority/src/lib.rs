@@ -54,9 +54,10 @@ pub use service::{
     Known, LOGIN_SECONDS, Lesser, ListedApproval, ListedHandoff, ListedRequest, ListedRun,
     ListedStop, Login, NewCredential, Origin, OwnAccount, OwnApproverKey, OwnLogin, OwnPasskey,
     PeerAgent, Peers, PrepareOptions, PublishedKey, Recovered, Removed, RequestAnswer, Resuming,
-    Sayer, ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownReview, ShownRun,
-    ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken, Target, Then,
-    TokenAnswer, ToolState, Trail, relying_party, spoken, standing_voices, suggestion,
+    RunsPage, Sayer, ShownApproval, ShownHandoff, ShownRequest, ShownResumption, ShownReview,
+    ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses, Stopping, Taken,
+    Target, Then, TokenAnswer, ToolState, Trail, relying_party, spoken, standing_voices,
+    suggestion,
 };
 pub use service::{
     CheckTaken, Checked, DueCheck, NamedResult, RunChecks, Undo, UndoHow, UndoState,

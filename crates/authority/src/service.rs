@@ -66,6 +66,7 @@ mod trust_bundle;
 mod trust_domains;
 mod vault;
 mod webhooks;
+mod workflows;
 
 pub use accounts::{AccountBegun, OwnAccount};
 pub use approvals::{ListedApproval, Sayer, ShownApproval, ShownVerdict, relying_party, spoken};
@@ -89,7 +90,7 @@ pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use rollbacks::{Undo, UndoHow, UndoState};
-pub use runs::{ListedRun, ShownReview, ShownRun};
+pub use runs::{ListedRun, RunsPage, ShownReview, ShownRun};
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};

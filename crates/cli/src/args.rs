@@ -17,12 +17,14 @@ mod policy;
 mod requests;
 mod run_of;
 mod running;
+mod runs;
 mod setup;
 mod standings;
 mod stops;
 mod svid;
 mod vault;
 mod webhook;
+mod workflow;
 mod workflows;
 pub(crate) use a2a::{A2aAddArgs, A2aVerb};
 pub(crate) use agents::{AgentVerb, InstanceVerb};
@@ -37,13 +39,15 @@ pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
 pub(crate) use run_of::{ReportFormat, RunCallsArgs, RunVerb};
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
+pub(crate) use runs::{ReviewArgs, RunsListArgs, RunsVerb, Verdict};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
 pub(crate) use svid::SvidArgs;
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use webhook::WebhookVerb;
-pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb, WorkflowVerb};
+pub(crate) use workflow::WorkflowVerb;
+pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the
 /// tool boundary, provable afterwards.
@@ -64,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, run check, run report, run rollback, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, runs (as `run check` and so on), stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -176,6 +180,12 @@ pub(crate) enum Verb {
         after_help = "A grant is signed with your own key and reaches no further than you may grant yourself.\n\nExamples:\n  bailiwick requests list\n  bailiwick requests show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick requests grant 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana.key --for 10m\n  bailiwick --at https://gate.example.com requests refuse 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --note 'not for this ticket'"
     )]
     Requests(RequestsVerb),
+    /// Runs, attempts of agents at tasks: look, and review those that have ended.
+    #[command(
+        subcommand,
+        after_help = "Each verb is also one of `run`: `bailiwick run show ID`. A review is signed with your own key; the\nrun's workflow names who reviews.\n\nExamples:\n  bailiwick runs list --workflow support-tickets --state claimed\n  bailiwick runs show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick runs review 01a217df-3963-7cc4-85ff-4548a0f38598 --verdict accepted --key ana.key\n  bailiwick --at https://gate.example.com runs review 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --verdict corrected --what 'the tone' --why 'the customer complained'"
+    )]
+    Runs(RunVerb),
     /// Webhooks: who is told that calls wait for a person.
     #[command(
         subcommand,

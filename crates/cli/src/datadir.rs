@@ -53,9 +53,14 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
+    /// Whether one was initialised there.
+    pub(crate) fn is_there(dir: &Path) -> bool {
+        dir.join("keys").is_dir()
+    }
+
     /// Opens an initialised data dir.
     pub(crate) fn open(dir: &Path) -> Result<Self, CliError> {
-        if !dir.join("keys").is_dir() {
+        if !Self::is_there(dir) {
             return Err(no_data_dir(dir));
         }
         let data = Self::assemble(dir)?;
@@ -197,23 +202,6 @@ impl DataDir {
             Object::new().with("instances", list),
             table_or(&["instance", "agent", "status"], &lines, "no instance is enrolled"),
         );
-        Ok(())
-    }
-
-    /// Publishes a workflow text.
-    pub(crate) fn publish(&self, text: &str, out: Output) -> Result<(), CliError> {
-        let published = self.authority.workflow_publish(text)?;
-        let object = Object::new()
-            .with("workflow", &published.id)
-            .with("digest", published.digest)
-            .with("changed", published.changed);
-        let text = if published.changed {
-            format!("published workflow {} ({})", published.id, published.digest)
-        } else {
-            format!("workflow {} is this version already", published.id)
-        };
-        out.result(object, text);
-        out.next(&["bailiwick tool-server add NAME --url URL --credential FILE"]);
         Ok(())
     }
 

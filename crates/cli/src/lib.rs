@@ -31,6 +31,7 @@ mod config;
 mod datadir;
 mod demo;
 pub mod embedded;
+mod ending;
 #[cfg(test)]
 mod entries;
 mod error;

@@ -54,17 +54,30 @@ fn quoted(text: &str) -> String {
 /// Makes the file.
 pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId) -> Proposal {
     let server = listed.server;
-    let of = |kind| listed.pinned.iter().filter(move |d| d.kind() == kind);
     let mut text = format!(
         "# Proposed by `bailiwick catalogue learn`: read it, rate the tools, then publish it.\n\
          # A tool that nobody rated counts as one that writes, of high risk.\n\
          # Behind a credential that all principals share a call also needs a person's approval,\n\
          # until its tool says `personal: false`, or `resource: ARGUMENT` for whose data it is.\n\
+         # At level manual every effect needs a person. A higher one needs the checklist:\n\
+         # `bailiwick workflow check` says what is missing.\n\
          workflow: {server}\nversion: \"1\"\nowner: {owner}\npurpose: Use the tools of {server}.\n\n\
          agents:\n  - {agent}\n\n\
-         level: bounded\nwindow_seconds: 3600\nmax_depth: 1\n\nbudget:\n  max_calls: 100\n\n\
-         tool_servers:\n  {server}:\n"
+         level: manual\nwindow_seconds: 3600\nmax_depth: 1\n\nbudget:\n  max_calls: 100\n\n\
+         tool_servers:\n"
     );
+    text.push_str(&ratings(listed));
+    let (rules, shorthands) = self::shorthands(listed);
+    // A member that holds nothing but remarks would be none.
+    text.push_str(if shorthands.is_empty() { "\nshorthands: {}\n" } else { "\nshorthands:\n" });
+    text.push_str(&rules);
+    Proposal { text, shorthands }
+}
+
+/// A tool server under `tool_servers`.
+pub(crate) fn ratings(listed: &Listed<'_>) -> String {
+    let of = |kind| listed.pinned.iter().filter(move |d| d.kind() == kind);
+    let mut text = format!("  {}:\n", listed.server);
     let ratings = |text: &mut String, member: &str, kind, rating: &str| {
         let named: Vec<&Definition> = of(kind).collect();
         if !named.is_empty() {
@@ -89,37 +102,44 @@ pub(crate) fn workflow(listed: &Listed<'_>, owner: &PrincipalId, agent: &AgentId
             quoted(name)
         ));
     }
+    text
+}
+
+/// How a workflow names a tool.
+pub(crate) fn named(server: &ServerName, tool: &Definition) -> String {
+    quoted(&match tool.kind() {
+        DefinitionKind::Operation => tool.kind().tool_id(server.as_str(), tool.name()),
+        _ => format!("{server}/{}", tool.name()),
+    })
+}
+
+/// A shorthand for each tool, below `shorthands`, and their names.
+pub(crate) fn shorthands(listed: &Listed<'_>) -> (String, Vec<String>) {
+    let server = listed.server;
     let mut shorthands = Vec::new();
-    let mut rest = String::new();
+    let mut text = String::new();
     for tool in listed.pinned.iter().filter(|d| d.kind() != DefinitionKind::Prompt) {
         let name = tool.name();
-        let id = match tool.kind() {
-            DefinitionKind::Operation => tool.kind().tool_id(server.as_str(), name),
-            _ => format!("{server}/{name}"),
-        };
         match arguments(tool) {
             Some(rules) if is_plain(name) => {
                 let shorthand = format!("{server}:{name}");
-                rest.push_str(&format!("  {}:\n    tools:\n", quoted(&shorthand)));
-                rest.push_str(&format!("      {}: ", quoted(&id)));
-                rest.push_str(&if rules.is_empty() {
+                text.push_str(&format!("  {}:\n    tools:\n", quoted(&shorthand)));
+                text.push_str(&format!("      {}: ", named(server, tool)));
+                text.push_str(&if rules.is_empty() {
                     "none".to_owned()
                 } else {
                     rules_text(&rules)
                 });
-                rest.push_str("\n\n");
+                text.push_str("\n\n");
                 shorthands.push(shorthand);
             }
-            _ => rest.push_str(&format!(
+            _ => text.push_str(&format!(
                 "  # {}: write a shorthand with a rule for each of its arguments.\n\n",
                 quoted(name)
             )),
         }
     }
-    // A member that holds nothing but remarks would be none.
-    text.push_str(if shorthands.is_empty() { "\nshorthands: {}\n" } else { "\nshorthands:\n" });
-    text.push_str(&rest);
-    Proposal { text, shorthands }
+    (text, shorthands)
 }
 
 fn is_plain(name: &str) -> bool {

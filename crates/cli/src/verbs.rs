@@ -44,6 +44,7 @@ mod requests;
 mod revoke;
 mod run;
 mod run_of;
+mod runs;
 mod scope;
 pub(crate) mod serve;
 mod stops;
@@ -80,7 +81,9 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
-        Verb::Run(RunArgs { of: Some(verb), .. }) => return run_of::run(&verb, &place()?, out),
+        Verb::Run(RunArgs { of: Some(verb), .. }) | Verb::Runs(verb) => {
+            return run_of::run(&verb, &place()?, out);
+        }
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
         verb => return elsewhere_or_here(verb, at.as_deref(), chosen.as_deref(), logins, out),
@@ -119,7 +122,7 @@ fn elsewhere_or_here(
         Verb::Client(verb) => client::run(verb, &dir, out)?,
         Verb::Grant(verb) => grant::run(verb, &dir, out)?,
         Verb::Delegation(verb) => grant::delegation(verb, &dir, out)?,
-        Verb::Workflow(verb) => workflow::run(verb, &dir, out)?,
+        Verb::Workflow(verb) => return workflow::run(verb, &dir, logins.as_deref(), out),
         Verb::Entitlements(verb) => entitlements::run(verb, &dir, out)?,
         Verb::Policy(verb) => return policy::run(verb, &dir, out),
         Verb::Scope(verb) => scope::run(verb, &dir, out)?,
@@ -149,6 +152,7 @@ fn elsewhere_or_here(
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),

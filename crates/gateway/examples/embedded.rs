@@ -62,12 +62,24 @@ agents: [agent:support-runner]
 level: bounded
 window_seconds: 3600
 max_depth: 1
+budget: {max_calls: 100}
 tool_servers:
   orders: {operations: {refundOrder: {risk: medium, effect: write, personal: false}}}
 shorthands:
   "orders:refund":
     tools:
       "http:orders:refundOrder": {id: {constraint_type: exact, value: 10072}, cents: {constraint_type: range, min: 1, max: 5000}}
+data_sources: {tool_servers: [orders]}
+completion:
+  - {id: refunded, says: The order is refunded., by: {tool: "http:orders:refundOrder"}}
+review: {by: [owner], when: incomplete}
+rollback:
+  - {id: by-hand, says: Charge the order again., how: manual}
+evaluation:
+  targets: {task_success_rate: {at_least: 0.9}}
+  window_days: 30
+  minimum_runs: 20
+  confidence_percent: 95
 "#;
 
 /// The service, behind the gateway as its API `orders`. What a handler acts on

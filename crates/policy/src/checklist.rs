@@ -299,4 +299,4 @@ pub struct ErrorBudget {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

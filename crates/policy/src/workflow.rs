@@ -20,6 +20,7 @@ use crate::catalogue::Catalogue;
 use crate::checklist::{Checklist, Missing};
 use crate::grades::Level;
 
+mod difference;
 mod problem;
 mod read;
 mod rules;
@@ -27,6 +28,7 @@ mod shorthand;
 mod terms;
 mod yaml;
 
+pub use difference::{Change, Difference};
 pub use problem::{Place, Problem, ProblemCode};
 pub use shorthand::{Parameter, ParameterKind, Shorthand};
 pub use terms::{Terms, TermsError};

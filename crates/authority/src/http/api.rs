@@ -45,6 +45,7 @@ mod people;
 mod requests;
 mod routes;
 mod run_checks;
+mod runs;
 mod standings;
 mod stops;
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::rules::runs::{
 
 mod review;
 mod shown;
-pub use shown::{ListedRun, ShownReview, ShownRun};
+pub use shown::{ListedRun, RunsPage, ShownReview, ShownRun};
 
 /// What equal goals share is known by its keyed digest.
 const GOAL: &str = "run-goal";

@@ -437,6 +437,7 @@ fn the_authority_writes_the_golden_entries() {
     found.insert("provider.key_changed".to_owned(), provider_key(&world));
     found.insert("trust_domain.key_used".to_owned(), foreign_key());
     stops(&mut found);
+    crate::entries_runs::of_runs(&mut found);
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
     let text = "@id(\"all\") @reason(\"everything\") permit (principal, action, resource);";

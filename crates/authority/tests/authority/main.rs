@@ -16,6 +16,7 @@ mod console;
 mod delegations;
 mod entitlements;
 mod entries;
+mod entries_runs;
 mod erasure;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
@@ -33,6 +34,7 @@ mod providers;
 mod registry;
 mod requests;
 mod revocations;
+mod runs;
 mod stops;
 mod support;
 mod svids;

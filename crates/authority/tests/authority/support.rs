@@ -156,13 +156,18 @@ impl World {
     /// The support desk: owner, user 142, the workflow, two agents with an
     /// instance each (keys 21 and 22).
     pub(crate) fn desk() -> Self {
+        Self::desk_under(WORKFLOW)
+    }
+
+    /// The same under another version of the workflow.
+    pub(crate) fn desk_under(workflow: &str) -> Self {
         let world = Self::bare();
         let a = &world.authority;
         a.init().unwrap();
         for (name, seed) in [("user:owner", 10), ("user:142", 11), ("user:143", 12)] {
             a.principal_add(&principal(name), Some(&key(seed).public_key().to_jwk())).unwrap();
         }
-        a.workflow_publish(WORKFLOW).unwrap();
+        a.workflow_publish(workflow).unwrap();
         for (name, seed) in [("agent:support-runner", 21), ("agent:order-reader", 22)] {
             let owner = principal("user:owner");
             a.agent_add(&agent(name), &owner, Provenance::default()).unwrap();

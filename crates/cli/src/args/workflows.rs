@@ -1,24 +1,8 @@
-//! Workflows, what they may do at most, and the tasks under them.
+//! What principals may do at most, scopes, and tasks.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkflowVerb {
-    /// Check a workflow file.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Publish a workflow version.
-    Publish {
-        /// The file.
-        file: PathBuf,
-    },
-    /// List workflows.
-    List,
-}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EntitlementsVerb {

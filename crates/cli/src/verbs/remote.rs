@@ -73,6 +73,7 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         | Verb::Requests(_)
         | Verb::Run(RunArgs { of: Some(_), .. })
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => true,
         Verb::Principal(verb) => !matches!(

@@ -32,6 +32,7 @@ use crate::args::ServeArgs;
 use crate::checks;
 use crate::config::ExtAuthz;
 use crate::datadir::DataDir;
+use crate::ending::Ending;
 use crate::error::CliError;
 use crate::federation;
 use crate::host;
@@ -52,7 +53,7 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
 
-/// How often it is looked for what killed processes left.
+/// How often it is looked for what killed processes left, and for runs that are over.
 const ORPHANS: Duration = Duration::from_secs(5);
 
 /// What the key is for that seals what clients keep of waiting calls.
@@ -472,7 +473,9 @@ impl Background {
             ),
             Err(e) => tracing::warn!(code = %e.code, "what was killed is not over: {}", e.message),
         });
-        Self { tasks: vec![sequence, purge, orphans] }
+        let ending = Ending::new(data);
+        let ended = every(ORPHANS, move || ending.tend());
+        Self { tasks: vec![sequence, purge, orphans, ended] }
     }
 
     /// Follows keys that are replaced while a gateway runs without a listener.

@@ -1,16 +1,25 @@
-//! `workflow`: check, publish, list.
+//! `workflow`: init, check, publish, diff, history, show, list.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::Workflow;
+use bailiwick_policy::grades::Level;
 use bailiwick_policy::workflow::Problem;
 
 use crate::args::WorkflowVerb;
 use crate::datadir::DataDir;
-use crate::error::{CliError, listed};
+use crate::error::{CliError, ended, listed};
 use crate::keyfile;
 use crate::output::Output;
+
+mod diff;
+mod history;
+mod state;
+mod template;
+
+use state::State;
 
 /// Reads a workflow file; all its problems make one error.
 pub(super) fn read(path: &Path) -> Result<Workflow, CliError> {
@@ -39,36 +48,94 @@ pub(super) fn invalid(path: &Path, what: &str, problems: &[Problem]) -> CliError
     )
 }
 
-pub(super) fn run(verb: WorkflowVerb, dir: &Path, out: Output) -> Result<(), CliError> {
+pub(super) fn run(
+    verb: WorkflowVerb,
+    dir: &Path,
+    logins: Option<&Path>,
+    out: Output,
+) -> Result<ExitCode, CliError> {
     match verb {
-        WorkflowVerb::Check { file } => {
-            let w = read(&file)?;
-            let shorthands: Vec<Json> =
-                w.shorthands.iter().map(|s| Json::from(s.template())).collect();
-            let object = Object::new()
-                .with("workflow", &w.id)
-                .with("digest", w.digest())
-                .with("owner", &w.owner)
-                .with("level", w.level.as_str())
-                .with("shorthands", shorthands);
-            let names: Vec<&str> = w.shorthands.iter().map(|s| s.template()).collect();
-            let text = format!(
-                "workflow {} is valid\n  digest      {}\n  owner       {}\n  level       {}\n  shorthands  {}",
-                w.id,
-                w.digest(),
-                w.owner,
-                w.level.as_str(),
-                names.join(", "),
-            );
-            out.result(object, text);
-            out.next(&[&format!("bailiwick workflow publish {}", file.display())]);
-            Ok(())
+        WorkflowVerb::Init { out: file, tool_servers } => {
+            template::run(&tool_servers, file.as_deref(), dir, logins, out)?;
         }
-        WorkflowVerb::Publish { file } => {
-            let text = text(&file)?;
-            parse(&text, &file)?;
-            DataDir::open(dir)?.publish(&text, out)
+        WorkflowVerb::Check { file, require } => return check(&file, require, out),
+        WorkflowVerb::Publish { file } => publish(&file, dir, out)?,
+        WorkflowVerb::Diff { what, versions } => diff::run(&what, &versions, dir, out)?,
+        WorkflowVerb::History { name } => history::history(&name, dir, out)?,
+        WorkflowVerb::Show { name, digest } => {
+            history::show(&name, digest.as_deref(), dir, out)?;
         }
-        WorkflowVerb::List => DataDir::open(dir)?.list_workflows(out),
+        WorkflowVerb::List => DataDir::open(dir)?.list_workflows(out)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, CliError> {
+    let w = read(file)?;
+    let state = State::of(&w);
+    let holds = require.is_none_or(|level| state.supports >= level);
+    let shorthands: Vec<Json> = w.shorthands.iter().map(|s| Json::from(s.template())).collect();
+    let object = Object::new()
+        .with("workflow", &w.id)
+        .with("digest", w.digest())
+        .with("owner", &w.owner)
+        .with("shorthands", shorthands);
+    let mut object = state.insert_into(object);
+    let names: Vec<&str> = w.shorthands.iter().map(|s| s.template()).collect();
+    let mut text = format!(
+        "workflow {} is valid\n  digest      {}\n  owner       {}\n{}\n  shorthands  {}{}",
+        w.id,
+        w.digest(),
+        w.owner,
+        state.levels(),
+        names.join(", "),
+        state.gaps(),
+    );
+    if let Some(level) = require {
+        object = object.with("required", level).with("holds", holds);
+        let word = if holds { "carries" } else { "does not carry" };
+        text.push_str(&format!("\nits checklist {word} level {level}"));
+    }
+    out.result(object, text);
+    let file = file.display();
+    if state.capped().is_some() || !holds {
+        out.next(&[
+            "bailiwick workflow init   # each member of the checklist, with an example",
+            &format!("bailiwick workflow check '{file}'   # once they stand in the file"),
+        ]);
+    } else {
+        out.next(&[
+            &format!("bailiwick workflow diff '{file}'   # if a version is published"),
+            &format!("bailiwick workflow publish '{file}'"),
+        ]);
+    }
+    Ok(ended(holds))
+}
+
+fn publish(file: &Path, dir: &Path, out: Output) -> Result<(), CliError> {
+    let text = text(file)?;
+    let state = State::of(&parse(&text, file)?);
+    let data = DataDir::open(dir)?;
+    let published = data.authority.workflow_publish(&text)?;
+    let object = Object::new()
+        .with("workflow", &published.id)
+        .with("digest", published.digest)
+        .with("changed", published.changed);
+    let mut said = if published.changed {
+        format!("published workflow {} ({})", published.id, published.digest)
+    } else {
+        format!("workflow {} is this version already", published.id)
+    };
+    match state.capped() {
+        Some(capped) => said.push_str(&format!("\n  {capped}")),
+        None => said.push_str(&format!("\n  level {}", state.declared)),
+    }
+    out.result(state.insert_into(object), said);
+    let more = format!("bailiwick workflow check '{}'   # why it is capped", file.display());
+    let add = "bailiwick tool-server add NAME --url URL --credential FILE";
+    match state.capped() {
+        Some(_) => out.next(&[&more, add]),
+        None => out.next(&[add]),
+    }
+    Ok(())
 }

@@ -31,6 +31,17 @@ level: bounded
 window_seconds: 3600
 max_depth: 2
 budget: {max_calls: 500}
+data_sources: {tool_servers: [billing]}
+completion:
+  - {id: asked, says: The specialist was asked., by: {tool: "a2a:billing:SendMessage"}}
+review: {by: [owner], when: incomplete}
+rollback:
+  - {id: by-hand, says: Tell the specialist., how: manual}
+evaluation:
+  targets: {task_success_rate: {at_least: 0.9}}
+  window_days: 30
+  minimum_runs: 20
+  confidence_percent: 95
 tool_servers:
   billing:
     a2a:

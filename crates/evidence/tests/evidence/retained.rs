@@ -95,6 +95,52 @@ fn a_question_to_a_person_is_asked_again() {
     fails(&story, Check::Decision, "policy says `allow`");
 }
 
+/// What the gateway retained of sources and runs.
+fn of_checklist(story: &mut Story, members: &[(&str, &str)]) {
+    let inputs = story.value(DECIDED, 1, "inputs");
+    let mut all = inputs.as_object().unwrap().clone();
+    let policy = all.member("policy").and_then(Json::as_object).cloned();
+    let mut policy = policy.unwrap_or_default();
+    for (name, value) in members {
+        policy.insert(*name, *value);
+    }
+    all.insert("policy", policy);
+    *inputs = all.into();
+}
+
+#[test]
+fn sources_and_runs_are_asked_about_again() {
+    for (reason, rule, members) in [
+        ("source-undeclared", "undeclared-source", &[("source", "undeclared")][..]),
+        ("run-required", "outside-run", &[("runs", "required")][..]),
+    ] {
+        let mut story = denied("deny", reason).story();
+        retain(&mut story, "low", "read", "bounded", Some(rule));
+        of_checklist(&mut story, members);
+        assert_eq!(proven(&story.seal().verdict()).decision.recomputed, Recomputed::WithPolicy);
+        // A denial that what was retained does not give.
+        let mut story = denied("deny", reason).story();
+        retain(&mut story, "low", "read", "bounded", Some(rule));
+        fails(&story, Check::Decision, "the rule that settled it");
+        // An allow beside what forbids it.
+        let mut story = plan().story();
+        retain(&mut story, "low", "read", "bounded", None);
+        of_checklist(&mut story, members);
+        fails(&story, Check::Decision, &format!("policy says `deny` (`{rule}`)"));
+    }
+    let mut story = plan().story();
+    retain(&mut story, "low", "read", "bounded", None);
+    let inside = [("source", "declared"), ("runs", "required"), ("run", "open")];
+    of_checklist(&mut story, &inside);
+    assert_eq!(proven(&story.seal().verdict()).decision.recomputed, Recomputed::WithPolicy);
+    for word in ["source", "runs", "run"] {
+        let mut story = plan().story();
+        retain(&mut story, "low", "read", "bounded", None);
+        of_checklist(&mut story, &[(word, "nonsense")]);
+        fails(&story, Check::Decision, "malformed");
+    }
+}
+
 #[test]
 fn a_denial_after_the_rules_is_recorded_only() {
     let mut story = denied("deny", "budget-spent").story();

@@ -20,6 +20,7 @@ struct Shelves {
     mismatches: Vec<PinMismatch>,
     /// The level to which every workflow's record lowered it.
     lowered: Option<Level>,
+    autonomy_unavailable: bool,
     unavailable: bool,
 }
 
@@ -34,6 +35,7 @@ impl Default for Shelves {
             servers: HashMap::new(),
             mismatches: Vec::new(),
             lowered: None,
+            autonomy_unavailable: false,
             unavailable: false,
         }
     }
@@ -54,6 +56,11 @@ impl MemoryCatalogue {
     /// Makes the policy alone unreadable, or readable again.
     pub fn set_policies_unavailable(&self, unavailable: bool) {
         lock(&self.shelves).policies_unavailable = unavailable;
+    }
+
+    /// Makes the level in force alone unreadable, or readable again.
+    pub fn set_autonomy_unavailable(&self, unavailable: bool) {
+        lock(&self.shelves).autonomy_unavailable = unavailable;
     }
 
     /// Publishes a workflow and gives its digest.
@@ -104,8 +111,12 @@ impl Catalogue for MemoryCatalogue {
     }
 
     fn autonomy(&self, workflow: &Workflow) -> Result<Level, Unavailable> {
-        let lowered = self.shelves()?.lowered;
-        Ok(lowered.map_or(workflow.permitted_level(), |to| workflow.permitted_level().min(to)))
+        let shelves = self.shelves()?;
+        if shelves.autonomy_unavailable {
+            return Err(Unavailable);
+        }
+        let permitted = workflow.permitted_level();
+        Ok(shelves.lowered.map_or(permitted, |to| permitted.min(to)))
     }
 
     fn server(&self, name: &ServerName) -> Result<Option<Arc<ToolServer>>, Unavailable> {

@@ -224,7 +224,7 @@ async fn an_approver_who_lost_the_right_meanwhile_lets_nothing_pass() {
 
 #[tokio::test]
 async fn as_many_as_the_workflow_asks_for_must_approve_in_its_time() {
-    let world = asking(WORKFLOW.replace("tool_servers:", &format!("{TWO}tool_servers:"))).await;
+    let world = asking(WORKFLOW.replacen("tool_servers:", &format!("{TWO}tool_servers:"), 1)).await;
     let runner = world.runner();
     call(&world, &runner, 8821).await;
     let question = asked(&world);

@@ -135,7 +135,8 @@ async fn without_the_capability_or_when_the_user_declines_the_denial_is_told_as_
 
 #[tokio::test]
 async fn a_state_that_was_made_for_something_else_or_by_nobody_is_denied_by_name() {
-    let world = asking(WORKFLOW.replace("tool_servers:", &format!("{BRIEF}tool_servers:"))).await;
+    let world =
+        asking(WORKFLOW.replacen("tool_servers:", &format!("{BRIEF}tool_servers:"), 1)).await;
     let open = world.issue(1, &["ticket:8821", "ticket:8822", "orders:read"], |_| ());
     let runner = world.holder(1, vec![open]);
     let state = held(&world, &runner).await;
@@ -274,7 +275,8 @@ fn stands(raw: &Raw) -> String {
 
 #[tokio::test]
 async fn whoever_asked_is_told_how_it_stands() {
-    let world = asking(WORKFLOW.replace("tool_servers:", &format!("{BRIEF}tool_servers:"))).await;
+    let world =
+        asking(WORKFLOW.replacen("tool_servers:", &format!("{BRIEF}tool_servers:"), 1)).await;
     let runner = world.runner();
     let url = poll_url(&world, &call(&world, &runner, 8821).await);
     let pending = poll(&runner, &url).await;

@@ -17,6 +17,7 @@ use bailiwick_gateway::ports::{Credential, ToolServer, UpstreamIdentity};
 use bailiwick_gateway::stdio;
 use bailiwick_policy::api::openapi::{self, LeftOut};
 use bailiwick_policy::catalogue::{Definition, DefinitionKind};
+use bailiwick_policy::grades::Level;
 use bailiwick_store::IdentityMode;
 
 use crate::address;
@@ -193,6 +194,7 @@ impl Learned {
             .with("left_out", left_out.collect::<Vec<Json>>())
             .with("shorthands", shorthands.iter().map(|s| s.as_str().into()).collect::<Vec<Json>>())
             .with("workflow", proposal.map(|p| p.text.as_str()))
+            .with("level", proposal.map(|_| Level::Manual))
             .with("published", published);
         let file = args.and_then(|args| args.out.as_deref());
         let text = match (proposal, file) {
@@ -205,7 +207,13 @@ impl Learned {
             (Some(_), None) if published => summary,
             (Some(proposal), None) => format!("{summary}\n\n{}", proposal.text),
         };
-        let text = if published { format!("{text}\npublished workflow {server}") } else { text };
+        let text = if published {
+            format!(
+                "{text}\npublished workflow {server}, level manual: reads rated low pass, every effect needs a person"
+            )
+        } else {
+            text
+        };
         out.result(said, text);
         let steps = self.next(proposal, args);
         out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use super::{Access, Route, SIGNED_IN, change, create, read};
 use crate::http::api::{
-    agents, approvals, clients, grants, inbox, login, peers, people, requests, run_checks,
+    agents, approvals, clients, grants, inbox, login, peers, people, requests, run_checks, runs,
     standings, stops,
 };
 use crate::people::roles::Deed;
@@ -466,6 +466,39 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
         Some("Refusing"),
         requests::refuse,
     ),
+    Route {
+        query: &["workflow", "agent", "task", "state", "after", "limit"],
+        ..read(
+            "runs",
+            "/api/v1/runs",
+            "Runs, newest first. Without a role, those of one's own tasks, or with `workflow` those of it that one reviews.",
+            SIGNED_IN,
+            "Runs",
+            runs::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "run",
+            "/api/v1/runs/{id}",
+            "One run: its goal, context, calls, evidence, and why it counts as complete or what is missing.",
+            SIGNED_IN,
+            "Run",
+            runs::show,
+        )
+    },
+    Route {
+        answer: (200, Some("ReviewedRun")),
+        ..change(
+            "reviewRun",
+            "/api/v1/runs/{id}/reviews",
+            "Accept, correct or reject a run that has ended, as somebody whom its workflow names.",
+            SIGNED_IN,
+            Some("NewReview"),
+            runs::review,
+        )
+    },
     Route {
         query: &["task"],
         ..read(
