@@ -22,6 +22,7 @@ use crate::rules::runs::{
 
 mod review;
 mod shown;
+pub(super) use shown::may_see;
 pub use shown::{ListedRun, RunsPage, ShownReview, ShownRun};
 
 /// What equal goals share is known by its keyed digest.

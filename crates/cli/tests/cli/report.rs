@@ -62,7 +62,9 @@ fn a_report_answers_the_four_questions_and_is_verified_offline() {
         assert!(md.contains(&format!("## {question}")), "{md}");
         assert!(html.contains(&format!("<h2>{question}</h2>")), "{html}");
     }
-    for told in ["Goal\\-Canary", "refund\\-policy", "Source\\-Canary", "argument\\-not\\-delegated"] {
+    for told in
+        ["Goal\\-Canary", "refund\\-policy", "Source\\-Canary", "argument\\-not\\-delegated"]
+    {
         assert!(md.contains(told), "{told}: {md}");
     }
     assert!(html.contains("&lt;script&gt;alert(1)") && !html.contains("<script"), "{html}");
@@ -75,7 +77,10 @@ fn a_report_answers_the_four_questions_and_is_verified_offline() {
     world.ok(&["keys", "trust", "-o", &world.path("trust.json")]);
     let holds = verified(&world, &world.path("run.json"));
     assert_eq!(holds.status, 0, "{}{}", holds.out, holds.err);
-    assert_eq!((&holds.json()["verdict"], &holds.json()["complete"]), (&json!("holds"), &json!(true)));
+    assert_eq!(
+        (&holds.json()["verdict"], &holds.json()["complete"]),
+        (&json!("holds"), &json!(true))
+    );
     // Each thing that is said otherwise is found.
     for (from, to) in [
         ("\"complete\":true", "\"complete\":false"),
@@ -89,7 +94,11 @@ fn a_report_answers_the_four_questions_and_is_verified_offline() {
         let _ = fs::remove_file(&file);
         fs::write(&file, text.replacen(from, to, 1)).unwrap();
         let fails = verified(&world, &file);
-        assert_eq!((fails.status, &fails.json()["verdict"]), (1, &json!("does not hold")), "{from}");
+        assert_eq!(
+            (fails.status, &fails.json()["verdict"]),
+            (1, &json!("does not hold")),
+            "{from}"
+        );
     }
     // That somebody read the goal is in the ledger, and the goal is not.
     let entries = world.ok(&["audit", "query", "--limit", "1000"]).to_string();

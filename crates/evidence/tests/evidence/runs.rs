@@ -17,7 +17,7 @@ use crate::world::{Story, action, at, instance, json, seed, trust};
 const WORKFLOW: &str = "workflow: tickets\nversion: '1'\nowner: user:owner\npurpose: p\nagents: [agent:runner]\n\
     level: bounded\nwindow_seconds: 60\nmax_depth: 1\nbudget: {max_calls: 9}\n\
     tool_servers: {desk: {tools: {add_note: {risk: low, effect: write}, get_ticket: {risk: low, effect: read}}}}\n\
-    shorthands: {'all': {tools: {desk/add_note: any}}}\n\
+    shorthands: {'all': {tools: {desk/get_ticket: any}}}\n\
     completion:\n\
     - {id: note-written, says: The ticket has a note., by: {tool: desk/add_note}}\n\
     - {id: books-agree, says: The books agree., by: {check: books}}\n";
@@ -43,12 +43,8 @@ struct Run {
     calls_after: bool,
 }
 
-const ORDINARY: Run = Run {
-    goal: "answer ticket 8821",
-    source: "somebody's notes",
-    holds: true,
-    calls_after: false,
-};
+const ORDINARY: Run =
+    Run { goal: "answer ticket 8821", source: "somebody's notes", holds: true, calls_after: false };
 
 impl Run {
     fn story(&self) -> Story {
@@ -150,8 +146,7 @@ impl Run {
         let body = Object::new().with("hops", vec![Json::from(hop)]);
         tell(story, Role::Gateway, seconds, Kind::ActionDecided, subjects.clone(), body);
         if allowed {
-            let subjects =
-                Subjects { decision: None, reason: Some(reason.to_owned()), ..subjects };
+            let subjects = Subjects { decision: None, reason: Some(reason.to_owned()), ..subjects };
             tell(story, Role::Gateway, seconds + 1, Kind::ActionCompleted, subjects, Object::new());
         }
     }
@@ -161,14 +156,7 @@ fn object_of(text: &str) -> Object {
     json(text).as_object().unwrap().clone()
 }
 
-fn tell(
-    story: &mut Story,
-    role: Role,
-    seconds: i64,
-    kind: Kind,
-    subjects: Subjects,
-    body: Object,
-) {
+fn tell(story: &mut Story, role: Role, seconds: i64, kind: Kind, subjects: Subjects, body: Object) {
     let n = u8::try_from(story.events.len()).unwrap();
     let (id, time) = (EntryId::mint(at(seconds), [0x40 | n; 10]), at(seconds));
     let org = OrgId::parse("default").unwrap();
@@ -435,6 +423,19 @@ const CORPUS: &[&str] = &[
     "\0nul",
 ];
 
+/// Markdown without what a backslash makes plain: what is left is markup.
+fn unescaped(markdown: &str) -> String {
+    let mut left = String::new();
+    let mut chars = markdown.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            c => left.push(c),
+        }
+    }
+    left
+}
+
 #[test]
 fn texts_from_outside_are_text_in_every_form() {
     for text in CORPUS {
@@ -452,12 +453,16 @@ fn texts_from_outside_are_text_in_every_form() {
             assert!(!rest.contains('>'), "{rest}");
         }
         let markdown = file.report().to_markdown();
-        for bad in ["\n# Heading", "](javascript", "![x]", "<script", "<https"] {
-            assert!(!markdown.contains(bad), "{bad}: {markdown}");
+        let bare = unescaped(&markdown);
+        for bad in ["<", "\n# Heading", "](", "![", "`", "~~"] {
+            assert!(!bare.contains(bad), "{bad}: {markdown}");
         }
-        let invisible =
-            |c: char| c.is_control() && c != '\n' || ('\u{2028}'..='\u{202e}').contains(&c)
-                || ('\u{2066}'..='\u{2069}').contains(&c) || c == '\u{200b}';
+        let invisible = |c: char| {
+            c.is_control() && c != '\n'
+                || ('\u{2028}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c)
+                || c == '\u{200b}'
+        };
         for shown in [&html, &markdown, &verified(&file.to_text()).report()] {
             assert!(!shown.contains(invisible), "{text:?}: {shown}");
         }
