@@ -62,6 +62,7 @@ mod revocations;
 mod rollbacks;
 mod run_reports;
 mod runs;
+mod scrape;
 mod signers;
 mod standings;
 mod statuses;
@@ -85,7 +86,9 @@ pub use delegations::PrepareOptions;
 pub use denying::{Denying, suggestion};
 pub use erasure::{Erased, Erasure};
 pub use explanations::{Explanation, Flip, MAX_REPLAYED, Replay, SaidBundle, SaidPolicy, SaidWord};
-pub use failures::{Classification, Kept, ListedFailure, Resolution, ShownFailure};
+pub use failures::{
+    Classification, FailurePage, Kept, ListedFailure, Resolution, ShownFailure, trend_json,
+};
 pub use fatigue::{ApproverHours, Fatigue};
 pub use handoffs::{Flow, Known, ListedHandoff, ShownHandoff, Trail};
 pub use inbox::{InboxPage, InboxQuery};
@@ -103,7 +106,8 @@ pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use rollbacks::{Undo, UndoHow, UndoState};
-pub use runs::{ListedRun, SeenRun, ShownReview, ShownRun, wants_review};
+pub use runs::{ListedRun, RunsPage, SeenRun, ShownReview, ShownRun, wants_review};
+pub use scrape::Scrape;
 pub use standings::{ShownSignature, ShownStanding, standing_voices};
 pub use statuses::Statuses;
 pub use stops::{ListedStop, Resuming, ShownResumption, Stopping};

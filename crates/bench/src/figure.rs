@@ -2,6 +2,7 @@
 
 pub(crate) mod attenuate;
 pub(crate) mod authority;
+pub(crate) mod console;
 pub(crate) mod denial;
 pub(crate) mod handshake;
 pub(crate) mod ledger;

@@ -43,7 +43,7 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `proxy`, `waiting`
+    /// Rounds; in each of them every side runs once [default: 200; of `ledger` and `policy`: 50; of `console`: 15; of `proxy`, `waiting`
     /// and `authority`: 5; of `authority revocation` and `inbox`: 200].
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -85,6 +85,14 @@ enum Figure {
     Authority {
         #[command(subcommand)]
         figure: OfAuthority,
+        /// A folder on a real disk [default: `target` here, or /var/tmp].
+        #[arg(long, global = true)]
+        dir: Option<PathBuf>,
+    },
+    /// The console's pages over a large installation.
+    Console {
+        #[command(subcommand)]
+        figure: OfConsole,
         /// A folder on a real disk [default: `target` here, or /var/tmp].
         #[arg(long, global = true)]
         dir: Option<PathBuf>,
@@ -149,6 +157,22 @@ enum OfAuthority {
     },
 }
 
+#[derive(Subcommand)]
+enum OfConsole {
+    /// How long each page takes, what it weighs, and when a browser paints it.
+    Scale {
+        /// Delegations on record.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+        delegations: u32,
+        /// Decided calls in the ledger, beside the entries of the delegations.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+        entries: u32,
+        /// Without a browser, which needs `chromium` and `chromedriver`.
+        #[arg(long)]
+        no_browser: bool,
+    },
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(text) => {
@@ -206,6 +230,15 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
                     shown(&figure::authority::scale(plan, &[few, many], &place)?, json)
                 }
             }
+        }
+        Figure::Console { figure: OfConsole::Scale { delegations, entries, no_browser }, dir } => {
+            let plan = figure::console::Plan {
+                rounds: rounds.unwrap_or(15),
+                delegations,
+                entries,
+                paints: !no_browser,
+            };
+            shown(&figure::console::scale(plan, &Place::find(dir.as_deref())?)?, json)
         }
         Figure::Waiting { dir, calls } => {
             let plan = figure::waiting::Plan { rounds: rounds.unwrap_or(5), calls };

@@ -12,12 +12,14 @@ mod catalogue;
 mod connecting;
 mod delegations;
 mod ledger;
+mod metrics;
 mod peers;
 mod people;
 mod policy;
 mod requests;
 mod run_of;
 mod running;
+mod runs;
 mod setup;
 mod standings;
 mod stops;
@@ -34,12 +36,14 @@ pub(crate) use catalogue::{CatalogueVerb, LearnArgs};
 pub(crate) use connecting::PeersArgs;
 pub(crate) use delegations::{AttenuateArgs, DelegateArgs};
 pub(crate) use ledger::{AuditVerb, ConfigVerb, EvidenceVerb, KeysVerb, QueryArgs, VerifyArgs};
+pub(crate) use metrics::{Expect, FailureVerb, MetricsAbout, MetricsArgs, MetricsVerb};
 pub(crate) use peers::HandoffVerb;
 pub(crate) use people::{ClientVerb, DelegationVerb, GrantVerb, PasskeyVerb, PrincipalVerb};
 pub(crate) use policy::PolicyVerb;
 pub(crate) use requests::RequestsVerb;
 pub(crate) use run_of::{ReportFormat, RunCallsArgs, RunVerb};
 pub(crate) use running::{Isolation, Network, PlaceArgs, RunArgs, RunDoorArgs};
+pub(crate) use runs::{ReviewArgs, RunsListArgs, RunsVerb, Verdict};
 pub(crate) use setup::{DemoArgs, DemoPart, InitArgs, LoginArgs, ServeArgs};
 pub(crate) use standings::{StandingArgs, StandingVerb};
 pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
@@ -68,7 +72,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR", env = "BAILIWICK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Act at the authority with this URL, over its API, as who signed in there with `login`,
-    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, handoff, instance invite, peers, requests, revoke, run check, run report, run rollback, stop, stops, resume.
+    /// instead of on a data dir: agent, approvals, autonomy, client, principal, grant, delegation, failure, handoff, instance invite, metrics, peers, requests, revoke, runs (as `run check` and so on), stop, stops, resume.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) at: Option<String>,
     /// Where logins are kept [default: ~/.config/bailiwick].
@@ -180,6 +184,12 @@ pub(crate) enum Verb {
         after_help = "A grant is signed with your own key and reaches no further than you may grant yourself.\n\nExamples:\n  bailiwick requests list\n  bailiwick requests show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick requests grant 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana.key --for 10m\n  bailiwick --at https://gate.example.com requests refuse 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --note 'not for this ticket'"
     )]
     Requests(RequestsVerb),
+    /// Runs, attempts of agents at tasks: look, and review those that have ended.
+    #[command(
+        subcommand,
+        after_help = "Each verb is also one of `run`: `bailiwick run show ID`. A review is signed with your own key; the\nrun's workflow names who reviews.\n\nExamples:\n  bailiwick runs list --workflow support-tickets --state claimed\n  bailiwick runs show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick runs review 01a217df-3963-7cc4-85ff-4548a0f38598 --verdict accepted --key ana.key\n  bailiwick --at https://gate.example.com runs review 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --verdict corrected --what 'the tone' --why 'the customer complained'"
+    )]
+    Runs(RunVerb),
     /// Webhooks: who is told that calls wait for a person.
     #[command(
         subcommand,
@@ -241,6 +251,17 @@ pub(crate) enum Verb {
         after_help = "The least is in force of what the version says, what its checklist supports, and what happened since. More failed\nruns than the error budget has lower it by themselves; it is raised by one level when the figures meet the evaluation\ntargets and two people sign exactly these figures: the workflow's owner, and an owner, operator or approver who did not\nwrite the version.\n\nExamples:\n  bailiwick autonomy show support-tickets\n  bailiwick autonomy lower support-tickets --to manual --reason 'wrong refunds'\n  bailiwick autonomy raise support-tickets --key ana-approver.key"
     )]
     Autonomy(AutonomyVerb),
+    /// How well agents work: success, corrections, iterations, cost, escalations, blocked calls.
+    #[command(
+        after_help = "Each figure is defined in docs/metrics.md. Without data there is no figure, which is not the same as zero.\n\nExamples:\n  bailiwick metrics --since 7d\n  bailiwick metrics --workflow support-tickets --by version\n  bailiwick metrics compare --workflow support-tickets --before DIGEST --after DIGEST\n  bailiwick metrics unused --workflow support-tickets"
+    )]
+    Metrics(Box<MetricsArgs>),
+    /// What went wrong, what kind it is, and what keeps it from coming back.
+    #[command(
+        subcommand,
+        after_help = "`serve` looks for failures in the ledger; people say what kind they are and resolve them.\n\nExamples:\n  bailiwick failure list\n  bailiwick failure show 01a217df-3963-7cc4-85ff-4548a0f38598\n  bailiwick failure trends"
+    )]
+    Failure(FailureVerb),
     /// The agents of this trust domain as peers: who met whom, who was turned away.
     #[command(
         after_help = "Examples:\n  bailiwick peers\n  bailiwick --at https://gate.example.com peers --json"

@@ -78,6 +78,27 @@ pub(crate) struct Config {
     pub(crate) check: Vec<CheckOptions>,
     pub(crate) federates_with: Vec<FederatesWithOptions>,
     pub(crate) approvals: ApprovalOptions,
+    pub(crate) metrics: MetricsOptions,
+}
+
+/// Where a monitoring system reads figures.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MetricsOptions {
+    pub(crate) listen: String,
+    pub(crate) token_file: String,
+}
+
+impl MetricsOptions {
+    /// The address; nothing, where it is not offered.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    /// SECURITY: beyond loopback nobody reads without the token.
+    fn is_guarded(&self) -> bool {
+        is_loopback(&self.listen) || (self.address().is_some() && !self.token_file.is_empty())
+    }
 }
 
 /// How people decide on calls that wait.
@@ -179,6 +200,7 @@ impl Default for Config {
             check: Vec::new(),
             federates_with: Vec::new(),
             approvals: ApprovalOptions::default(),
+            metrics: MetricsOptions::default(),
         }
     }
 }
@@ -228,7 +250,7 @@ impl Config {
             Fault { option: name.to_owned(), error }
         };
         let https = self.public_url.starts_with("https://");
-        let checks: [(&str, bool); 29] = [
+        let checks: [(&str, bool); 30] = [
             ("listen", self.listen.parse::<SocketAddr>().is_ok()),
             ("public_url", self.public_url.is_empty() || is_public_url(&self.public_url)),
             ("org", bailiwick_core::ids::OrgId::parse(&self.org).is_ok()),
@@ -258,6 +280,7 @@ impl Config {
             ("ext_authz.grpc_listen", is_loopback(&self.ext_authz.grpc_listen)),
             ("a2a.push_hosts", self.a2a.push_hosts.iter().all(|host| is_host(host))),
             ("approvals.new_key_hours", (1..=720).contains(&self.approvals.new_key_hours)),
+            ("metrics.listen", self.metrics.is_guarded()),
         ];
         match checks.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Some(bad(name)),
@@ -361,6 +384,8 @@ impl Config {
                 hosts.collect::<Vec<_>>().into()
             }
             "approvals.new_key_hours" => self.approvals.new_key_hours.into(),
+            "metrics.listen" => self.metrics.listen.as_str().into(),
+            "metrics.token_file" => self.metrics.token_file.as_str().into(),
             _ => Json::Null,
         }
     }

@@ -31,6 +31,7 @@ mod config;
 mod datadir;
 mod demo;
 pub mod embedded;
+mod ending;
 #[cfg(test)]
 mod entries;
 mod error;
@@ -44,6 +45,7 @@ mod policies;
 mod ports;
 mod presenter;
 mod proposal;
+mod scrape;
 mod table;
 mod tls;
 mod vault;

@@ -25,6 +25,7 @@ mod delegate_remote;
 mod doctor;
 mod entitlements;
 pub(crate) mod evidence;
+mod failures;
 mod grant;
 mod identity;
 mod import;
@@ -34,6 +35,7 @@ mod instance;
 mod keys;
 mod login;
 mod me;
+mod metrics;
 mod parse;
 mod peers;
 mod place;
@@ -45,6 +47,7 @@ mod requests;
 mod revoke;
 mod run;
 mod run_of;
+mod runs;
 mod scope;
 pub(crate) mod serve;
 mod stops;
@@ -79,10 +82,14 @@ pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, CliError> {
             requests::run(verb, at.as_deref(), &dir, logins.as_deref(), out)?;
         }
         Verb::Autonomy(verb) => autonomy::run(&verb, &place()?, out)?,
+        Verb::Failure(verb) => failures::run(verb, &place()?, out)?,
+        Verb::Metrics(verb) => metrics::run(*verb, &place()?, out)?,
         Verb::Peers => peers::peers(&place()?, out)?,
         Verb::Handoff(verb) => return peers::handoff(&verb, place, out),
         Verb::Resume(verb) => stops::resume(&verb, &place()?, out)?,
-        Verb::Run(RunArgs { of: Some(verb), .. }) => return run_of::run(&verb, &place()?, out),
+        Verb::Run(RunArgs { of: Some(verb), .. }) | Verb::Runs(verb) => {
+            return run_of::run(&verb, &place()?, out);
+        }
         Verb::Stop(verb) => stops::stop(&verb, &place()?, out)?,
         Verb::Stops(verb) => stops::stops(verb, &place()?, out)?,
         verb => return elsewhere_or_here(verb, at.as_deref(), chosen.as_deref(), logins, out),
@@ -148,10 +155,13 @@ fn elsewhere_or_here(
         // They can be done here and elsewhere, and went their way above.
         Verb::Approvals(_)
         | Verb::Autonomy(_)
+        | Verb::Failure(_)
         | Verb::Handoff(_)
+        | Verb::Metrics(_)
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Stops(_) => {}
         Verb::Doctor => return doctor::run(&dir, out),

@@ -4,6 +4,7 @@ use bailiwick_core::ids::{RunId, TaskId};
 use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use rusqlite::params;
+use rusqlite::types::Value;
 
 use crate::apply::execute;
 use crate::columns::{Read, Record, count, digest, maybe, parsed, time};
@@ -143,6 +144,34 @@ impl Record for RunReview {
     }
 }
 
+/// What follows `FROM` in the search for runs that fit, and its parameters.
+fn fitting(org: &str, filter: &RunFilter) -> (String, Vec<Value>) {
+    let mut from = "runs t WHERE org = ?".to_owned();
+    let mut given = vec![Value::from(org.to_owned())];
+    let state = filter.state.map(|state| state.as_str().to_owned());
+    let texts = [
+        (" AND task = ?", &filter.task),
+        (" AND workflow = ?", &filter.workflow),
+        (" AND agent = ?", &filter.agent),
+        (" AND principal = ?", &filter.principal),
+        (" AND state = ?", &state),
+    ];
+    for (condition, text) in texts {
+        if let Some(text) = text {
+            from.push_str(condition);
+            given.push(text.clone().into());
+        }
+    }
+    if let Some((started, id)) = &filter.before {
+        from.push_str(" AND (started, id) < (?, ?)");
+        given.push(started.millis().into());
+        given.push(id.as_str().to_owned().into());
+    }
+    from.push_str(" ORDER BY started DESC, id DESC LIMIT ?");
+    given.push(i64::from(filter.limit.min(MAX_RUNS)).into());
+    (from, given)
+}
+
 impl View<'_> {
     /// A run.
     ///
@@ -215,29 +244,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Stored<Run>>, StoreError> {
-        let mut from = "runs t WHERE org = ?".to_owned();
-        let mut given = vec![rusqlite::types::Value::from(self.org_text().to_owned())];
-        let state = filter.state.map(|state| state.as_str().to_owned());
-        let texts = [
-            (" AND task = ?", &filter.task),
-            (" AND workflow = ?", &filter.workflow),
-            (" AND agent = ?", &filter.agent),
-            (" AND principal = ?", &filter.principal),
-            (" AND state = ?", &state),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                from.push_str(condition);
-                given.push(text.clone().into());
-            }
-        }
-        if let Some((started, id)) = &filter.before {
-            from.push_str(" AND (started, id) < (?, ?)");
-            given.push(started.millis().into());
-            given.push(id.as_str().to_owned().into());
-        }
-        from.push_str(" ORDER BY started DESC, id DESC LIMIT ?");
-        given.push(i64::from(filter.limit.min(MAX_RUNS)).into());
+        let (from, given) = fitting(self.org_text(), filter);
         self.records(&from, rusqlite::params_from_iter(given))
     }
 
@@ -519,5 +526,54 @@ impl View<'_> {
             0 => Err(StoreError::NoSuch { what: "run that this is about" }),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_search_for_runs_walks_an_index_and_stops_at_its_limit() {
+        let c = crate::connection::scratch().unwrap();
+        let text = || Some("x".to_owned());
+        let run = RunId::parse("018cc251-f400-7000-8000-000000000002").unwrap();
+        let before = Some((Timestamp::from_millis(5), run));
+        let all = || RunFilter { limit: 50, ..RunFilter::default() };
+        for filter in [
+            all(),
+            RunFilter { before: before.clone(), ..all() },
+            RunFilter { task: text(), before: before.clone(), ..all() },
+            RunFilter { workflow: text(), ..all() },
+            RunFilter { agent: text(), before: before.clone(), ..all() },
+            RunFilter { principal: text(), ..all() },
+            RunFilter { state: Some(RunState::Open), before: before.clone(), ..all() },
+            RunFilter { workflow: text(), state: Some(RunState::Claimed), before, ..all() },
+        ] {
+            let (from, given) = fitting("o", &filter);
+            let sql = format!("EXPLAIN QUERY PLAN SELECT t.id FROM {from}");
+            let mut query = c.prepare(&sql).unwrap();
+            let plan: Vec<String> = query
+                .query_map(rusqlite::params_from_iter(given), |r| r.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
+            // Runs of the very same millisecond are sorted among themselves.
+            let sorts = |p: &&String| p.contains("TEMP B-TREE") && !p.contains("LAST TERM");
+            assert_eq!(plan.iter().find(sorts), None, "{filter:?}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn open_runs_are_found_in_the_order_of_their_deadlines() {
+        let c = crate::connection::scratch().unwrap();
+        let sql = "EXPLAIN QUERY PLAN SELECT t.id FROM runs t
+                   WHERE org = 'o' AND state = 'open' AND deadline <= 5
+                     AND (deadline, id) > (1, 'x') ORDER BY deadline, id LIMIT 9";
+        let mut query = c.prepare(sql).unwrap();
+        let plan: Vec<String> =
+            query.query_map([], |r| r.get(3)).unwrap().map(Result::unwrap).collect();
+        assert!(plan.iter().all(|p| p.contains("runs_deadline")), "{plan:?}");
     }
 }

@@ -173,6 +173,17 @@ impl Browser {
         self.developer("Page.addScriptToEvaluateOnNewDocument", source).await;
     }
 
+    /// Sends this cookie with every request to `url`.
+    pub async fn keep_cookie(&self, url: &str, name: &str, value: &str) {
+        let cookie = json!({ "url": url, "name": name, "value": value, "httpOnly": true });
+        self.developer("Network.setCookie", cookie).await;
+    }
+
+    /// Forgets files that were fetched before.
+    pub async fn forget_files(&self) {
+        self.developer("Network.clearBrowserCache", json!({})).await;
+    }
+
     /// What a script on the page gives.
     pub async fn script(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()

@@ -37,15 +37,18 @@ mod agents;
 mod approvals;
 mod autonomy;
 mod clients;
+mod failures;
 mod grants;
 mod inbox;
 mod login;
+mod metrics;
 mod openapi;
 mod peers;
 mod people;
 mod requests;
 mod routes;
 mod run_checks;
+mod runs;
 mod standings;
 mod stops;
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub const MAX_OF_TASK: u64 = 20;
 /// Characters of a note, a reason or a link at most.
 pub const MAX_NOTE_CHARS: usize = 1_000;
 /// Bytes of a file of cases at most.
-pub const MAX_CASES_BYTES: usize = 256 * 1024;
+pub const MAX_CASES_BYTES: usize = 48 * 1024;
 
 /// Why a failure is not classified or resolved so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ impl FailureError {
             Self::Unclassified => "classify it first, or dismiss it with a reason",
             Self::NoReason => "say why",
             Self::NoCases => {
-                "send the file that `bailiwick failure regression` wrote, at most 256 KiB"
+                "send the file that `bailiwick failure regression` wrote, at most 48 KiB"
             }
             Self::CasesMalformed { .. } => "mend it, and try it with `bailiwick policy test`",
             Self::CaseMissing { .. } => {

@@ -9,7 +9,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
-use bailiwick_policy::checklist::Missing;
+use bailiwick_policy::checklist::{ErrorBudget, Missing};
 use bailiwick_policy::grades::Level;
 use bailiwick_policy::metrics::{self, Target, evaluate};
 use bailiwick_store::{
@@ -391,6 +391,19 @@ pub(super) fn after_failure(cx: &Inner, tx: &mut Tx<'_>, run: &RunId) -> Result<
     spend(cx, tx, &run.workflow, Some(&run.id)).map(drop)
 }
 
+/// A version's error budget, and how many runs failed that count against it at `now`.
+fn failures<'w>(
+    view: &View<'_>,
+    version: &'w Workflow,
+    last: Option<&Autonomy>,
+    now: Timestamp,
+) -> Result<Option<(&'w ErrorBudget, u64)>, Refusal> {
+    let evaluation = version.checklist.evaluation.as_ref();
+    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(None) };
+    let (since, patience) = (counted_since(budget, last, now), now.plus_seconds(-PATIENCE_SECONDS));
+    Ok(Some((budget, view.failed_runs(&version.id, since, patience)?)))
+}
+
 /// Lowers a workflow's autonomy when more of its runs failed than its error budget
 /// has. `because` is the run that failed last; none, if one only waited too long.
 fn spend(
@@ -400,12 +413,10 @@ fn spend(
     because: Option<&RunId>,
 ) -> Result<Option<Level>, Refusal> {
     let (version, _, last) = current(cx, tx, workflow)?;
-    let evaluation = version.checklist.evaluation.as_ref();
-    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(None) };
     let moment = Moment::of(&*cx.host);
-    let since = counted_since(budget, last.as_ref(), moment.now());
-    let patience = moment.now().plus_seconds(-PATIENCE_SECONDS);
-    let failed = tx.failed_runs(workflow, since, patience)?;
+    let Some((budget, failed)) = failures(tx, &version, last.as_ref(), moment.now())? else {
+        return Ok(None);
+    };
     let (installation, last) = (&cx.installation, last.as_ref());
     let plan = rules::spend(&moment, installation, &version, last, budget, failed, because)?;
     cx.write(tx, plan)
@@ -467,15 +478,26 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Store`].
     pub fn spend_error_budgets(&self) -> Result<usize, Refusal> {
-        self.transact(|cx, tx, _| {
-            let mut lowered = 0_usize;
-            for workflow in tx.workflows()? {
-                if spend(cx, tx, &workflow.id, None)?.is_some() {
-                    lowered = lowered.saturating_add(1);
-                }
+        let (cx, now) = (self.now(), self.0.host.now());
+        let mut over = Vec::new();
+        for workflow in self.workflows()? {
+            let spent = self.0.store.read(|view| {
+                let (version, _, last) = current(&cx, view, &workflow.id)?;
+                let Some((budget, failed)) = failures(view, &version, last.as_ref(), now)? else {
+                    return Ok::<_, Refusal>(false);
+                };
+                Ok(failed > u64::from(budget.failed_runs))
+            })?;
+            if spent {
+                over.push(workflow.row.id);
             }
-            Ok(lowered)
-        })
+        }
+        let mut lowered = 0_usize;
+        for workflow in over {
+            let done = self.transact(move |cx, tx, _| spend(cx, tx, &workflow, None))?;
+            lowered = lowered.saturating_add(usize::from(done.is_some()));
+        }
+        Ok(lowered)
     }
 
     /// Lowers a workflow's autonomy: `None` is whoever has the data dir, others may

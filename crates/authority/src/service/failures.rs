@@ -230,6 +230,35 @@ fn answer(decision: &str) -> Option<Answer> {
         .find(|answer| answer.as_str() == decision)
 }
 
+/// A part of the list of failures.
+#[derive(Clone, Debug)]
+pub struct FailurePage {
+    /// Failures.
+    pub failures: Vec<ListedFailure>,
+    /// After which the list goes on, if it does.
+    pub next: Option<(Timestamp, FailureId)>,
+}
+
+impl FailurePage {
+    /// As the API and the command line have it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let all: Vec<Json> = self.failures.iter().map(|listed| listed.to_json().into()).collect();
+        let next = self.next.as_ref().map(|(at, id)| format!("{}.{id}", at.millis()));
+        Object::new().with("failures", all).with("next", next)
+    }
+}
+
+/// Failures of a week by class, as the API and the command line have them.
+#[must_use]
+pub fn trend_json(trend: &FailureTrend) -> Object {
+    let day: String = trend.week.to_string().chars().take(10).collect();
+    Object::new()
+        .with("week", day)
+        .with("class", trend.class.map(FailureClass::as_str))
+        .with("failures", trend.failures)
+}
+
 impl Authority {
     /// Failures that fit and that this person may see, newest first.
     ///
@@ -239,16 +268,19 @@ impl Authority {
         &self,
         person: Option<&SignedIn>,
         filter: &FailureFilter,
-    ) -> Result<Vec<ListedFailure>, Refusal> {
+    ) -> Result<FailurePage, Refusal> {
         let cx = self.now();
         self.0.store.read(|view| {
-            let mut all = Vec::new();
-            for failure in view.failures(filter)? {
+            let found = view.failures(filter)?;
+            let full = u32::try_from(found.len()).is_ok_and(|n| n >= filter.limit);
+            let last = found.last().map(|f| (f.detected, f.id.clone()));
+            let mut failures = Vec::new();
+            for failure in found {
                 if may(&cx, view, person, &failure, Deed::SeeFailures).is_ok() {
-                    all.push(listed(view, failure)?);
+                    failures.push(listed(view, failure)?);
                 }
             }
-            Ok(all)
+            Ok(FailurePage { failures, next: last.filter(|_| full) })
         })
     }
 

@@ -47,6 +47,21 @@ pub enum MetricsBy {
 #[error("expected `workflow`, `version`, `agent`, `tool`, `day` or `week`")]
 pub struct MetricsByError;
 
+impl MetricsBy {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Version => "version",
+            Self::Agent => "agent",
+            Self::Tool => "tool",
+            Self::Day => "day",
+            Self::Week => "week",
+        }
+    }
+}
+
 impl std::str::FromStr for MetricsBy {
     type Err = MetricsByError;
     fn from_str(text: &str) -> Result<Self, MetricsByError> {
@@ -102,6 +117,19 @@ pub struct UnusedScope {
     pub used: u64,
     /// Shorthands of the workflow that stand for it, where it is one workflow.
     pub shorthands: Vec<String>,
+}
+
+impl UnusedScope {
+    /// As the API and the command line have it.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let shorthands: Vec<Json> = self.shorthands.iter().map(|s| s.as_str().into()).collect();
+        Object::new()
+            .with("tool", self.tool.as_str())
+            .with("granted", self.granted)
+            .with("used", self.used)
+            .with("shorthands", shorthands)
+    }
 }
 
 /// Two sides of a change.

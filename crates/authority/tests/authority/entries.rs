@@ -518,6 +518,8 @@ fn the_authority_writes_the_golden_entries() {
     found.insert("trust_domain.key_used".to_owned(), foreign_key());
     stops(&mut found);
     autonomy(&mut found);
+    crate::entries_runs::of_runs(&mut found);
+    found.extend(crate::failures::entries());
     let tool = a.pins(&server).unwrap().remove(0).row.tool;
     a.definition_quarantine(&tool, "suspected", &Administrator::OnHost).unwrap();
     let text = "@id(\"all\") @reason(\"everything\") permit (principal, action, resource);";

@@ -17,7 +17,9 @@ mod console;
 mod delegations;
 mod entitlements;
 mod entries;
+mod entries_runs;
 mod erasure;
+mod failures;
 mod feed;
 #[path = "../../../core/tests/entries/golden.rs"]
 mod golden;
@@ -34,6 +36,7 @@ mod providers;
 mod registry;
 mod requests;
 mod revocations;
+mod runs;
 mod stops;
 mod support;
 mod svids;

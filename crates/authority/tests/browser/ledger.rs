@@ -107,7 +107,7 @@ async fn an_entry_is_checked_in_the_browser_and_nothing_else_is_taken_for_it() {
     open(&browser, &site, index).await;
     intercept(
         &browser,
-        &format!("Object.assign(j, await (await real('/ledger/{}/proof')).json())", index - 1),
+        &format!("Object.assign(j, await (await real('/activity/{}/proof')).json())", index - 1),
     )
     .await;
     let verdict = check(&browser).await;

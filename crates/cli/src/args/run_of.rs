@@ -1,11 +1,15 @@
-//! Arguments of `run check`, `run rollback` and `run report`.
+//! Arguments of what is done with an attempt at a task: verbs of `run` and of `runs`.
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use super::RunsVerb;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunVerb {
+    #[command(flatten)]
+    Look(RunsVerb),
     /// Check an attempt at a task by others than its agent, and derive its completion again.
     #[command(
         after_help = "Tool checks are calls through the gateway, made with a chain of a delegation that the workflow's owner\nsigned, to another agent than the run's; the authority takes them up by what the ledger has of them. Named checks are\nmade by the server. Without --chain it says what is to be checked.\n\nExamples:\n  bailiwick run check RUN\n  bailiwick run check RUN --chain checker-chain.json --key checker.key"

@@ -57,14 +57,15 @@ pub(crate) enum WorkflowVerb {
     },
     /// Show a published workflow: its text, its level in force and what caps it.
     #[command(
+        disable_version_flag = true,
         after_help = "Examples:\n  bailiwick workflow show support-tickets\n  bailiwick workflow show support-tickets --version DIGEST"
     )]
     Show {
         /// The workflow.
         name: String,
         /// One of its versions [default: the current one].
-        #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
-        version: Option<String>,
+        #[arg(long = "version", value_name = "DIGEST", allow_hyphen_values = true)]
+        digest: Option<String>,
     },
     /// List workflows.
     #[command(after_help = "Example:\n  bailiwick workflow list")]

@@ -230,4 +230,18 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
         meaning: "hours after which a new passkey or approver key may sign verdicts, unless an owner vouches for it earlier; what was enrolled before keeps its time",
         attacker: "a key that they enrol in somebody's name counts sooner: there is less time to see it",
     },
+    OptionRow {
+        name: "metrics.listen",
+        range: "a loopback ADDRESS:PORT, any with `metrics.token_file`; empty for none",
+        env: None,
+        meaning: "where Prometheus reads figures: `GET /metrics` and nothing else, without TLS",
+        attacker: "reads how many calls of which agents and tools were decided how",
+    },
+    OptionRow {
+        name: "metrics.token_file",
+        range: "a file of mode 0600, from the data dir; empty for none",
+        env: None,
+        meaning: "the token that a scrape shows as `Authorization: Bearer`, at least 16 characters on one line",
+        attacker: "reads the figures from wherever the address is reached",
+    },
 ];

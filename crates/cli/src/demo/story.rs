@@ -38,7 +38,16 @@ impl Stage {
         let files = Files::of(&self.cast.runner);
         self.delegate("15m", &["ticket:8821", "orders:read"], &files.chain)?;
         let mut runner = Agent::start(&files, &self.cast.url, SESSIONS)?;
-        let shown = ["get_order", "get_ticket", "list_orders", "request_authority"];
+        let shown = [
+            "complete_task",
+            "get_order",
+            "get_ticket",
+            "list_orders",
+            "note_context",
+            "note_progress",
+            "request_authority",
+            "run_begin",
+        ];
         self.connected(people::RUNNER, &mut runner, &shown)?;
         self.call(&mut runner, "the agent reads its ticket", "get_ticket", &ticket(8821), "allow")?;
         let customer = Object::new().with("customer_id", CUSTOMER_OF_TICKET_8821);

@@ -123,6 +123,7 @@ fn action_json(data: &DataDir, action: &Action) -> Result<Object, CliError> {
         ("instance", s.instance.clone()),
         ("workflow", s.workflow.clone()),
         ("task", s.task.clone()),
+        ("run", s.run.clone()),
         ("grant", s.grant.clone()),
         ("delegation", s.delegation.clone()),
         ("tool", s.tool.clone()),

@@ -67,12 +67,15 @@ pub(super) fn is_offered(verb: &Verb) -> bool {
         Verb::Agent(_)
         | Verb::Approvals(_)
         | Verb::Client(_)
+        | Verb::Failure(_)
         | Verb::Grant(_)
+        | Verb::Metrics(_)
         | Verb::Handoff(HandoffVerb::List { .. } | HandoffVerb::Show { .. })
         | Verb::Peers
         | Verb::Requests(_)
         | Verb::Run(RunArgs { of: Some(_), .. })
         | Verb::Resume(_)
+        | Verb::Runs(_)
         | Verb::Stop(_)
         | Verb::Autonomy(_)
         | Verb::Stops(_) => true,

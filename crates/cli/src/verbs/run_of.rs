@@ -1,10 +1,11 @@
-//! `run check`, `run rollback`, `run report`: what is done with an attempt at a task.
+//! Verbs of `run` and of `runs`: what is done with an attempt at a task.
 
 use std::process::ExitCode;
 
 use bailiwick_core::ids::RunId;
 
 use super::place::Place;
+use super::runs;
 use crate::args::RunVerb;
 use crate::error::CliError;
 use crate::output::Output;
@@ -16,6 +17,7 @@ mod rollback;
 
 pub(super) fn run(verb: &RunVerb, place: &Place, out: Output) -> Result<ExitCode, CliError> {
     match verb {
+        RunVerb::Look(verb) => runs::run(verb, place, out).map(|()| ExitCode::SUCCESS),
         RunVerb::Check(args) => check::run(args, place, out),
         RunVerb::Rollback { calls, step } => rollback::run(calls, step.as_deref(), place, out),
         RunVerb::Report { id, format, output } => {

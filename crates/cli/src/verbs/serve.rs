@@ -32,6 +32,7 @@ use crate::args::ServeArgs;
 use crate::checks;
 use crate::config::{ExtAuthz, OPTIONS, OptionRow};
 use crate::datadir::DataDir;
+use crate::ending::Ending;
 use crate::error::CliError;
 use crate::federation;
 use crate::host;
@@ -41,6 +42,7 @@ use crate::output::Output;
 use crate::ports::{
     AuthorityRequests, AuthorityRuns, StoreCatalogue, StoreHolds, StorePeers, SystemHost,
 };
+use crate::scrape;
 use crate::tls::TlsFiles;
 use crate::vault::StoreVault;
 use crate::vault::account::StoreAccounts;
@@ -52,8 +54,13 @@ const SEQUENCE: Duration = Duration::from_millis(500);
 const PURGE: Duration = Duration::from_secs(30);
 const PURGE_BATCH: u32 = 1000;
 
-/// How often it is looked for what killed processes left.
+/// How often it is looked for what killed processes left, and for runs that are over.
 const ORPHANS: Duration = Duration::from_secs(5);
+
+/// How often the ledger is looked through for failures, and how many parts of it at
+/// most.
+const FAILURES: Duration = Duration::from_secs(1);
+const FAILURE_PARTS: usize = 16;
 
 /// What the key is for that seals what clients keep of waiting calls.
 const STATE_KEY: &str = "request-state-key";
@@ -230,6 +237,10 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
     // Nothing was answered yet.
     data.config.check_address(address)?;
     let envoys = Envoys::bind(&data.config.ext_authz).await?;
+    let figures = match data.config.metrics.address() {
+        Some(address) => Some((bind(&address.to_string()).await?, scrape::router(&data)?)),
+        None => None,
+    };
     let catalogue = Arc::new(StoreCatalogue::new(data.store().clone(), data.gateway.clone()));
     let gateway = gateway(&data, catalogue)?;
     gateway.check_pins().await;
@@ -267,6 +278,10 @@ async fn serve(data: Arc<DataDir>, listen: &str, out: Output) -> Result<(), CliE
             let _ = stopped.await;
         }));
     tasks.tasks.extend(envoys.serve(&gateway, bounds));
+    tasks.tasks.extend(figures.map(|(listener, router)| {
+        let never = std::future::pending();
+        tokio::spawn(bailiwick_gateway::serve(listener, router, bounds, None, never))
+    }));
     tasks.tend(&gateway);
     stop.await;
     tracing::info!("stopping: no new calls, waiting for those under way");
@@ -486,7 +501,23 @@ impl Background {
             ),
             Err(e) => tracing::warn!(code = %e.code, "what was killed is not over: {}", e.message),
         });
-        Self { tasks: vec![sequence, purge, orphans] }
+        let ending = Ending::new(data);
+        let ended = every(ORPHANS, move || ending.tend());
+        let authority = data.authority.clone();
+        let failures = every(FAILURES, move || {
+            // Much that waits is taken a part at a time, so that others write between.
+            for _ in 0..FAILURE_PARTS {
+                match authority.failures_look() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(e) => {
+                        tracing::warn!(code = e.code(), "failures are not looked for: {e}");
+                        break;
+                    }
+                }
+            }
+        });
+        Self { tasks: vec![sequence, purge, orphans, ended, failures] }
     }
 
     /// Follows keys that are replaced while a gateway runs without a listener.

@@ -62,8 +62,8 @@ pub(super) fn run(
         WorkflowVerb::Publish { file } => publish(&file, dir, out)?,
         WorkflowVerb::Diff { what, versions } => diff::run(&what, &versions, dir, out)?,
         WorkflowVerb::History { name } => history::history(&name, dir, out)?,
-        WorkflowVerb::Show { name, version } => {
-            history::show(&name, version.as_deref(), dir, out)?;
+        WorkflowVerb::Show { name, digest } => {
+            history::show(&name, digest.as_deref(), dir, out)?;
         }
         WorkflowVerb::List => DataDir::open(dir)?.list_workflows(out)?,
     }

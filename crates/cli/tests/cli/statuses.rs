@@ -218,7 +218,15 @@ const WRONG: &[&str] = &[
     "workflow check missing",
     "workflow check folder",
     "workflow check bad.json",
+    "workflow check missing --require much",
+    "workflow diff missing",
+    "workflow diff w short short",
+    "workflow diff w only-one",
+    "workflow history a/b",
+    "workflow init --tool-server a/b --out o",
     "workflow publish list.json",
+    "workflow show a/b",
+    "workflow show w --version short",
     "wrap --server /x -- true",
 ];
 
@@ -400,11 +408,15 @@ fn what_nobody_knows_ends_with_status_4() {
         format!("revoke grant {none} --reason r"),
         format!("task new --workflow nothing --agent {RUNNER} --principal {PRINCIPAL} --purpose p"),
         "tool-server pin nobody".to_owned(),
+        "workflow history nothing".to_owned(),
+        "workflow init --tool-server nothing".to_owned(),
+        "workflow show nothing".to_owned(),
     ] {
         let answer = world.run(&typed(&line));
         assert_eq!(answer.status, 4, "`{line}`: {}", answer.out);
         assert!(
-            ["unknown-name", "not-found", "evidence-not-found"].contains(&answer.code().as_str()),
+            ["unknown-name", "not-found", "evidence-not-found", "no-accepted-tool"]
+                .contains(&answer.code().as_str()),
             "{line}: {}",
             answer.out
         );

@@ -1,6 +1,6 @@
 //! What is allowed arrives, in both eras, with nothing lost and nothing leaked.
 
-use crate::support::{CREDENTIAL, Plan, World, body, headers, object, send};
+use crate::support::{CREDENTIAL, OWN, Plan, SHOWN, World, body, headers, object, send};
 use bailiwick_demo::agent::Era;
 use bailiwick_demo::desk::{CUSTOMER_OF_TICKET_8821, REFUND_POLICY_URI, REPLY_PROMPT};
 use serde_json::json;
@@ -88,7 +88,7 @@ async fn resources_and_prompts_pass_the_same_stages() {
         let client = world.connect(era, world.holder(1, vec![root]).into()).await;
         assert_eq!(client.list_resources().await.unwrap().len(), 1);
         assert_eq!(client.list_prompts().await.unwrap().len(), 1);
-        assert_eq!(client.list_tools().await.unwrap().len(), 1, "the gateway's own");
+        assert_eq!(client.list_tools().await.unwrap().len(), OWN, "the gateway's own");
         assert!(client.read_resource(REFUND_POLICY_URI).await.allowed().is_some());
         let ticket = object(json!({"ticket_id": "8821"}));
         assert!(client.get_prompt(REPLY_PROMPT, ticket).await.allowed().is_some());
@@ -108,7 +108,7 @@ async fn a_listing_shows_only_what_the_delegation_permits() {
         let mut tools: Vec<String> =
             client.list_tools().await.unwrap().into_iter().map(|t| t.name.to_string()).collect();
         tools.sort();
-        assert_eq!(tools, ["get_order", "get_ticket", "list_orders", "request_authority"]);
+        assert_eq!(tools, SHOWN);
         assert!(client.list_resources().await.unwrap().is_empty());
         assert!(client.list_prompts().await.unwrap().is_empty());
         client.close().await;

@@ -31,6 +31,7 @@ mod questions;
 mod records;
 mod requests;
 mod resumed;
+mod runs;
 mod sessions;
 mod standing;
 mod stdio;

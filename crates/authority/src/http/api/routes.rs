@@ -5,6 +5,7 @@ use crate::Login;
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
 
+mod learning;
 mod table;
 pub(super) use table::ROUTES;
 

@@ -160,7 +160,7 @@ pub(super) async fn list(visit: Visit) -> Response {
                     limit: MOST + 1,
                     ..FailureFilter::default()
                 };
-                let found = cx.authority.failures(Some(&me.person), &filter)?;
+                let found = cx.authority.failures(Some(&me.person), &filter)?.failures;
                 let is_cut = found.len() > MOST as usize;
                 let fits =
                     |f: &&ListedFailure| chosen.is_none_or(|c| f.failure.class_so_far() == c);

@@ -127,7 +127,7 @@ routes! {
     "/activity/mark" => get activity::mark;
     "/activity/{index}" => get activity::entry;
     "/ledger" => get ledger::search;
-    "/ledger/{index}/proof" => get ledger::proof;
+    "/activity/{index}/proof" => get ledger::proof;
     "/policy" => get policy::show;
     "/policy/explain/{action}" => get policy::explain;
     "/policy/replay" => get policy::replay;

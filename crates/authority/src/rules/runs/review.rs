@@ -175,7 +175,7 @@ pub fn review(
     }
     let complete = counts(run.state, Some(reviewing.verdict), derived);
     let mut step = step(moment, installation, Kind::RunReviewed, run)?
-        .about(|s| s.principal = Some(reviewer.to_string()))
+        .with("reviewer", reviewer)
         .with("verdict", reviewing.verdict.as_str())
         .with("complete", complete);
     let texts = [("what", reviewing.what.as_deref()), ("why", reviewing.why.as_deref())];

@@ -31,6 +31,25 @@ pub struct ListedRun {
     pub state: RunState,
 }
 
+/// A part of a list of runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunsPage {
+    /// The runs, newest first.
+    pub runs: Vec<ListedRun>,
+    /// Where the next part begins: [`RunFilter::before`]; none, if this is the last.
+    pub next: Option<(Timestamp, RunId)>,
+}
+
+impl RunsPage {
+    /// For the API and `--json`.
+    #[must_use]
+    pub fn to_json(&self) -> Object {
+        let runs: Vec<Json> = self.runs.iter().map(|listed| listed.to_json().into()).collect();
+        let next = self.next.as_ref().map(|(at, id)| format!("{}.{id}", at.millis()));
+        Object::new().with("runs", runs).with("next", next)
+    }
+}
+
 /// What somebody said of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownReview {
@@ -156,6 +175,7 @@ impl ShownRun {
         let reasons = reasons.iter().map(|reason| Json::from(reason.as_str()));
         self.listed
             .to_json()
+            .with("entry", &self.listed.run.entry)
             .with("goal", self.goal.as_deref())
             .with("instruction_sha256", self.instruction.as_deref())
             .with("completion", self.derived.completion.to_json())
@@ -244,11 +264,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub fn runs(
-        &self,
-        who: Option<&SignedIn>,
-        filter: &RunFilter,
-    ) -> Result<Vec<ListedRun>, Refusal> {
+    pub fn runs(&self, who: Option<&SignedIn>, filter: &RunFilter) -> Result<RunsPage, Refusal> {
         let (now, cx) = (self.0.host.now(), self.now());
         let mut filter = filter.clone();
         if let Some(who) = who
@@ -258,8 +274,11 @@ impl Authority {
             filter.principal = Some(who.principal.alias.to_string());
         }
         self.0.store.read(|view| {
-            let mut seen = Vec::new();
-            for run in view.runs(&filter)? {
+            let (mut seen, found) = (Vec::new(), view.runs(&filter)?);
+            let full = u32::try_from(found.len()).is_ok_and(|n| n >= filter.limit);
+            let last = found.last().filter(|_| full);
+            let next = last.map(|run| (run.started, run.row.id.clone()));
+            for run in found {
                 let may = match who {
                     None => true,
                     Some(who) => {
@@ -272,7 +291,7 @@ impl Authority {
                     seen.push(listed(view, run, now)?);
                 }
             }
-            Ok(seen)
+            Ok(RunsPage { runs: seen, next })
         })
     }
 

@@ -75,7 +75,7 @@ fn the_proof_that_a_browser_gets_holds_and_only_for_its_leaf() {
     decided(&served.world, "user:142", "allow");
     let owner = served.sign_in("user:owner");
     let index = served.world.log_size() - 1;
-    let path = format!("/ledger/{index}/proof");
+    let path = format!("/activity/{index}/proof");
     let early = served.get(&path, Some(&owner));
     assert_eq!((early.status, early.body.as_str()), (200, r#"{"published":false}"#));
     published(&served);
@@ -106,14 +106,14 @@ fn an_entry_and_its_proof_are_for_whoever_it_is_about_and_for_auditors() {
     published(&served);
     for (name, status) in [("user:142", 200), ("user:143", 200)] {
         let me = served.sign_in(name);
-        for path in [format!("/activity/{index}"), format!("/ledger/{index}/proof")] {
+        for path in [format!("/activity/{index}"), format!("/activity/{index}/proof")] {
             assert_eq!(served.get(&path, Some(&me)).status, status, "{name} {path}");
         }
     }
     served.world.authority.role_change(&principal("user:143"), Role::Auditor, false).unwrap();
     served.world.authority.role_change(&principal("user:143"), Role::Developer, true).unwrap();
     let other = served.sign_in("user:143");
-    for path in [format!("/activity/{index}"), format!("/ledger/{index}/proof")] {
+    for path in [format!("/activity/{index}"), format!("/activity/{index}/proof")] {
         assert_eq!(served.get(&path, Some(&other)).status, 404, "{path}");
     }
     assert_eq!(served.get("/ledger", Some(&other)).status, 403);

@@ -51,6 +51,20 @@ pub mod certificates;
 mod tap;
 pub use tap::{Tap, listen};
 
+/// What the runner is shown of the desk, the gateway's own tools with it.
+pub const SHOWN: [&str; 8] = [
+    "complete_task",
+    "get_order",
+    "get_ticket",
+    "list_orders",
+    "note_context",
+    "note_progress",
+    "request_authority",
+    "run_begin",
+];
+/// How many of them are the gateway's own.
+pub const OWN: usize = 5;
+
 const WORKFLOW: &str = include_str!("../../../../../workflows/support-tickets.yaml");
 
 pub fn install_tls_provider() {

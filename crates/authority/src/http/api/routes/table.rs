@@ -1,9 +1,9 @@
 //! The table of routes.
 
-use super::{Access, Route, SIGNED_IN, change, create, read};
+use super::{Access, Route, SIGNED_IN, change, create, learning, read};
 use crate::http::api::{
     agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests,
-    run_checks, standings, stops,
+    run_checks, runs, standings, stops,
 };
 use crate::people::roles::Deed;
 
@@ -502,6 +502,39 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
         requests::refuse,
     ),
     Route {
+        query: &["workflow", "agent", "task", "state", "after", "limit"],
+        ..read(
+            "runs",
+            "/api/v1/runs",
+            "Runs, newest first. Without a role, those of one's own tasks, or with `workflow` those of it that one reviews.",
+            SIGNED_IN,
+            "Runs",
+            runs::list,
+        )
+    },
+    Route {
+        refusals: &[404],
+        ..read(
+            "run",
+            "/api/v1/runs/{id}",
+            "One run: its goal, context, calls, evidence, and why it counts as complete or what is missing.",
+            SIGNED_IN,
+            "Run",
+            runs::show,
+        )
+    },
+    Route {
+        answer: (200, Some("ReviewedRun")),
+        ..change(
+            "reviewRun",
+            "/api/v1/runs/{id}/reviews",
+            "Accept, correct or reject a run that has ended, as somebody whom its workflow names.",
+            SIGNED_IN,
+            Some("NewReview"),
+            runs::review,
+        )
+    },
+    Route {
         query: &["task"],
         ..read(
             "handoffs",
@@ -597,4 +630,13 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             run_checks::report,
         )
     },
+    learning::METRICS,
+    learning::COMPARE,
+    learning::UNUSED,
+    learning::FAILURES,
+    learning::TRENDS,
+    learning::FAILURE,
+    learning::CLASSIFY,
+    learning::RESOLVE,
+    learning::CASE,
 ];
