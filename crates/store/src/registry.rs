@@ -341,6 +341,20 @@ impl View<'_> {
         self.records(from, (self.org_text(), grant.as_str()))
     }
 
+    /// The newest roots issued under a grant, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn newest_delegations_of_grant(
+        &self,
+        grant: &GrantId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Delegation>>, StoreError> {
+        let from = "delegations t WHERE org = ?1 AND grant_id = ?2
+                    ORDER BY issued DESC, root LIMIT ?3";
+        self.records(from, (self.org_text(), grant.as_str(), limit))
+    }
+
     /// Roots issued under a grant to one holder key, newest first.
     ///
     /// # Errors

@@ -361,6 +361,7 @@ fn render(name: &str) -> Option<String> {
             let statement = statement(&["ticket:8821", "refund:17"], "x");
             let workflow = workflow();
             GrantPage {
+                has_older: false,
                 frame: frame(Some(Section::Grants)),
                 grant: grant(1, Some("Resolve ticket 8821: the parcel arrived broken"), Standing::Active),
                 task: Text::of(statement.task.as_str()),
@@ -381,6 +382,7 @@ fn render(name: &str) -> Option<String> {
             .render()
         }
         "agents" => AgentsPage {
+            next: None,
             frame: frame(Some(Section::Agents)),
             agents: vec![
                 agent("agent:order-reader", Status::Active, 1),
@@ -392,6 +394,7 @@ fn render(name: &str) -> Option<String> {
         }
         .render(),
         "agents-empty" => AgentsPage {
+            next: None,
             frame: frame(Some(Section::Agents)),
             agents: Vec::new(),
             own_only: true,
@@ -413,6 +416,7 @@ fn render(name: &str) -> Option<String> {
         }
         .render(),
         "clients" => ClientsPage {
+            next: None,
             frame: frame(Some(Section::Clients)),
             clients: vec![
                 ClientLine {
@@ -437,6 +441,7 @@ fn render(name: &str) -> Option<String> {
         }
         .render(),
         "clients-empty" => ClientsPage {
+            next: None,
             frame: frame(Some(Section::Clients)),
             clients: Vec::new(),
         }

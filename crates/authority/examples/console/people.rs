@@ -36,6 +36,7 @@ pub(crate) fn page(name: &str) -> Option<String> {
     ];
     let html = match name {
         "people" => PeoplePage {
+            next: None,
             frame: frame(Some(Section::People)),
             people: vec![
                 person("user:alice", &["owner", "auditor"], 2, Status::Active),

@@ -61,6 +61,8 @@ pub struct AgentsPage {
     pub agents: Vec<AgentLine>,
     /// Whether only the person's own are listed.
     pub own_only: bool,
+    /// Where the next part of the list begins.
+    pub next: Option<usize>,
 }
 
 /// One instance.

@@ -83,6 +83,8 @@ pub struct CataloguePage {
     pub waiting: Vec<ToolLine>,
     /// What is pinned.
     pub pinned: Vec<ToolLine>,
+    /// Where the next part of the list begins.
+    pub next: Option<usize>,
 }
 
 /// One sign.

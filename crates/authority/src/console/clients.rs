@@ -31,4 +31,6 @@ pub struct ClientsPage {
     pub frame: Frame,
     /// Clients, unmapped ones first.
     pub clients: Vec<ClientLine>,
+    /// Where the next part of the list begins.
+    pub next: Option<usize>,
 }

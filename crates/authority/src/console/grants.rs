@@ -120,8 +120,10 @@ pub struct GrantPage {
     pub tools: Vec<super::ToolCard>,
     /// The limits in words.
     pub limits: Vec<super::Limit>,
-    /// The roots issued under it.
+    /// The roots issued under it, the newest first.
     pub roots: Vec<RootLine>,
+    /// Whether there are older ones.
+    pub has_older: bool,
     /// How it was signed.
     pub signed: String,
     /// What of it this person may stop: its task, its workflow.

@@ -61,6 +61,8 @@ pub struct PeoplePage {
     pub frame: Frame,
     /// Everybody, by name; who left comes last.
     pub people: Vec<PersonLine>,
+    /// Where the next part of the list begins.
+    pub next: Option<usize>,
 }
 
 /// `/people/{alias}`

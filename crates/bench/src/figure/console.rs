@@ -122,10 +122,9 @@ pub(crate) fn scale(plan: Plan, place: &Place) -> Result<Report, Failure> {
     let filled_s = began.elapsed().as_secs_f64();
     let session = site.session()?;
     let (pages, left_out) = chosen(&filled)?;
-    let files = weight_of_files(&site, &session)?;
     let mut measured = pages
         .iter()
-        .map(|page| time(&site, &session, page, plan.rounds, files))
+        .map(|page| time(&site, &session, page, plan.rounds))
         .collect::<Result<Vec<_>, _>>()?;
     if plan.paints {
         runtime.block_on(paint(&site, &session, &mut measured));
@@ -162,22 +161,19 @@ fn chosen(filled: &fill::Filled) -> Result<(Vec<Page>, LeftOut), Failure> {
     Ok((pages, left_out))
 }
 
-/// What the stylesheet and the scripts weigh, bytes.
-fn weight_of_files(site: &Site, session: &str) -> Result<usize, Failure> {
+/// What the stylesheet and the scripts that a page names weigh, bytes.
+fn weight_of_files(site: &Site, session: &str, page: &str) -> Result<usize, Failure> {
     let mut bytes = 0;
     for name in ["console.css", "console.js", "proof.js"] {
-        bytes += site.get(&format!("/static/{name}"), session)?.1.len();
+        let path = format!("/static/{name}");
+        if page.contains(&path) {
+            bytes += site.get(&path, session)?.1.len();
+        }
     }
     Ok(bytes)
 }
 
-fn time(
-    site: &Site,
-    session: &str,
-    page: &Page,
-    rounds: u32,
-    files: usize,
-) -> Result<Measured, Failure> {
+fn time(site: &Site, session: &str, page: &Page, rounds: u32) -> Result<Measured, Failure> {
     let mut times = Vec::new();
     let mut bytes = 0;
     // The first round warms up.
@@ -191,8 +187,9 @@ fn time(
         if round > 0 {
             times.push(took);
         }
-        let files = if page.is_data { 0 } else { files };
-        bytes = body.len().saturating_add(files);
+        if round == rounds {
+            bytes = body.len().saturating_add(weight_of_files(site, session, &body)?);
+        }
     }
     let times = sorted(times);
     Ok(Measured {

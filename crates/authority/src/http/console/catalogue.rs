@@ -8,6 +8,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::catalogue::{Personal, Rating};
 use url::form_urlencoded;
 
+use super::form::Part;
 use super::{Failure, Form, Me, Visit, page, see};
 use crate::console::{
     CataloguePage, DefinitionPage, DifferenceLine, FlagLine, Moment, RatingLine, RiskMark, Section,
@@ -54,15 +55,18 @@ fn rating_line((workflow, rating): (&WorkflowId, &Rating)) -> RatingLine {
 }
 
 pub(super) async fn list(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
     visit
-        .read(|cx, me| {
+        .read(move |cx, me| {
             me.require(Deed::SeeCatalogue)?;
             let all = cx.authority.catalogued()?;
             let ratings = cx.authority.ratings()?;
-            let lines = all.iter().map(|tool| line(tool, &ratings));
+            // What waits comes first.
+            let Part { rows, next } = Part::of(all, &query);
+            let lines = rows.iter().map(|tool| line(tool, &ratings));
             let (waiting, pinned) = lines.partition(|line: &ToolLine| line.state.waits());
             let frame = cx.frame(Some(me), Some(Section::Catalogue));
-            Ok(page(StatusCode::OK, &CataloguePage { frame, waiting, pinned }))
+            Ok(page(StatusCode::OK, &CataloguePage { frame, waiting, pinned, next }))
         })
         .await
 }

@@ -2,6 +2,26 @@
 
 use std::collections::BTreeSet;
 
+/// Rows of one part of a list: as many as are read, and as fit into a page's weight.
+pub(super) const ROWS: usize = 100;
+
+/// A part of a list, and where the next one begins.
+pub(super) struct Part<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) next: Option<usize>,
+}
+
+impl<T> Part<T> {
+    /// The part that an address's `from` names; a place that is none is the
+    /// beginning.
+    pub(super) fn of(all: Vec<T>, query: &str) -> Self {
+        let from = Form::parse(query.as_bytes()).number("from").ok().flatten().unwrap_or(0usize);
+        let end = from.saturating_add(ROWS);
+        let next = (all.len() > end).then_some(end);
+        Self { rows: all.into_iter().skip(from).take(ROWS).collect(), next }
+    }
+}
+
 /// The fields of a form, in order.
 pub(super) struct Form(Vec<(String, String)>);
 
@@ -26,5 +46,28 @@ impl Form {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| ()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_list_are_the_whole_list() {
+        let all: Vec<usize> = (0..250).collect();
+        let (mut seen, mut query) = (Vec::new(), String::new());
+        loop {
+            let part = Part::of(all.clone(), &query);
+            assert!(part.rows.len() <= ROWS);
+            seen.extend(part.rows);
+            match part.next {
+                Some(next) => query = format!("from={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, all);
+        assert_eq!(Part::of(all.clone(), "from=-1").rows.first(), Some(&0));
+        assert!(Part::of(all, "from=99999999999").rows.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use bailiwick_core::ids::{AgentId, GrantId};
 use bailiwick_core::stop::StopTarget;
 use bailiwick_store::{Grant, StoreError};
 
+use super::form::Part;
 use super::views::{agent_line, client_line, grant_line};
 use super::{Failure, Inner, Me, Visit, page};
 use crate::console::{
@@ -16,7 +17,9 @@ use crate::console::{
 use crate::http::standing;
 use crate::people::roles::Deed;
 
-/// Grants and agents on one page at most.
+/// Roots of a grant on its page at most: one lives for minutes, a grant for months.
+const MAX_ROOTS: u32 = 50;
+/// Grants on one page at most.
 const MAX_ROWS: u32 = 200;
 
 pub(super) fn own_grants(cx: &Inner, me: &Me) -> Result<Vec<GrantLine>, Failure> {
@@ -52,7 +55,7 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
                 }
                 let (line, statement) = grant_line(view, &grant, now)?;
                 let mut roots = Vec::new();
-                for root in view.delegations_of_grant(&id)? {
+                for root in view.newest_delegations_of_grant(&id, MAX_ROOTS + 1)? {
                     roots.push(RootLine {
                         hash: root.root.to_string(),
                         issued: Moment::of(root.issued),
@@ -62,7 +65,10 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
                 }
                 Ok::<_, StoreError>(Some((grant, line, statement, roots)))
             })?;
-            let (grant, line, statement, roots) = found.ok_or(Failure::NotFound)?;
+            let (grant, line, statement, mut roots) = found.ok_or(Failure::NotFound)?;
+            let most = usize::try_from(MAX_ROOTS).unwrap_or(usize::MAX);
+            let has_older = roots.len() > most;
+            roots.truncate(most);
             let proof = cx.authority.grant_texts(&id)?.map(|(_, proof)| proof);
             let stops = stops_of(cx, me, &grant, &line)?;
             let template = GrantPage {
@@ -81,6 +87,7 @@ pub(super) async fn grant(Path(id): Path<String>, visit: Visit) -> Response {
                     .unwrap_or_default(),
                 limits: statement.as_ref().map(|s| Limit::list(&s.budget)).unwrap_or_default(),
                 roots,
+                has_older,
                 signed: match proof.as_deref() {
                     Some(proof) if proof.starts_with(r#"{"passkey""#) => "with a passkey",
                     Some(proof) if proof.starts_with(r#"{"id_token""#) => {
@@ -121,17 +128,19 @@ fn stops_of(
 }
 
 pub(super) async fn agents(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
     visit
-        .read(|cx, me| {
+        .read(move |cx, me| {
             let own_only = !me.may(Deed::SeeAgents);
-            let agents = cx.authority.store().read(|view| {
+            let (agents, next) = cx.authority.store().read(|view| {
                 let mut agents = view.agents()?;
                 agents.retain(|a| !own_only || a.owner == me.person.principal.alias);
-                let rows = agents.iter().take(usize::try_from(MAX_ROWS).unwrap_or(usize::MAX));
-                rows.map(|agent| agent_line(view, agent)).collect::<Result<Vec<_>, StoreError>>()
+                let part = Part::of(agents, &query);
+                let lines = part.rows.iter().map(|agent| agent_line(view, agent));
+                Ok::<_, StoreError>((lines.collect::<Result<Vec<_>, _>>()?, part.next))
             })?;
             let frame = cx.frame(Some(me), Some(Section::Agents));
-            Ok(page(StatusCode::OK, &AgentsPage { frame, agents, own_only }))
+            Ok(page(StatusCode::OK, &AgentsPage { frame, agents, own_only, next }))
         })
         .await
 }
@@ -172,14 +181,16 @@ pub(super) async fn agent(Path(id): Path<String>, visit: Visit) -> Response {
 }
 
 pub(super) async fn clients(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
     visit
-        .read(|cx, me| {
+        .read(move |cx, me| {
             me.require(Deed::SeeClients)?;
-            let found = cx.authority.store().read(|view| view.clients())?;
-            let mut clients: Vec<_> = found.iter().map(|client| client_line(client)).collect();
-            clients.sort_by_key(|client| client.agent.is_some());
+            let mut found = cx.authority.store().read(|view| view.clients())?;
+            found.sort_by_key(|client| client.agent.is_some());
+            let Part { rows, next } = Part::of(found, &query);
+            let clients = rows.iter().map(|client| client_line(client)).collect();
             let frame = cx.frame(Some(me), Some(Section::Clients));
-            Ok(page(StatusCode::OK, &ClientsPage { frame, clients }))
+            Ok(page(StatusCode::OK, &ClientsPage { frame, clients, next }))
         })
         .await
 }

@@ -8,6 +8,7 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_store::{Principal, Status, StoreError, Stored, Subject, View};
 
 use super::confirm::{Question, Verb};
+use super::form::Part;
 use super::views::agent_line;
 use super::{Failure, Inner, Me, Visit, page, see};
 use crate::console::{
@@ -18,7 +19,7 @@ use crate::people::roles::Deed;
 use crate::refusal::Refusal;
 use crate::rules::life::Administrator;
 
-/// People on one page at most.
+/// People who may take over on one page at most.
 const MAX_PEOPLE: usize = 500;
 /// Grants that are counted.
 const MAX_GRANTS: u32 = 1000;
@@ -39,18 +40,20 @@ fn person_line(view: &View<'_>, found: &Principal) -> Result<PersonLine, StoreEr
 }
 
 pub(super) async fn list(visit: Visit) -> Response {
+    let query = visit.query().to_owned();
     visit
-        .read(|cx, me| {
+        .read(move |cx, me| {
             me.require(Deed::TendPeople)?;
-            let mut people = cx.authority.store().read(|view| {
+            let (mut people, next) = cx.authority.store().read(|view| {
                 let mut found = view.principals()?;
                 found.sort_by_key(|p| (p.status == Status::Retired, p.row.id.clone()));
-                let found = found.iter().take(MAX_PEOPLE);
-                found.map(|p| person_line(view, p)).collect::<Result<Vec<_>, StoreError>>()
+                let part = Part::of(found, &query);
+                let lines = part.rows.iter().map(|p| person_line(view, p));
+                Ok::<_, StoreError>((lines.collect::<Result<Vec<_>, _>>()?, part.next))
             })?;
             people.sort_by_key(|p| !p.is_open());
             let frame = cx.frame(Some(me), Some(Section::People));
-            Ok(page(StatusCode::OK, &PeoplePage { frame, people }))
+            Ok(page(StatusCode::OK, &PeoplePage { frame, people, next }))
         })
         .await
 }

@@ -12,17 +12,10 @@ pub(super) struct Page {
     /// The route that serves it.
     pub(super) route: &'static str,
     pub(super) path: String,
-    /// Whether it is data for a script: no page with files.
-    pub(super) is_data: bool,
 }
 
 fn page(name: &'static str, route: &'static str, path: impl Into<String>) -> Page {
-    Page {
-        name,
-        route,
-        path: path.into(),
-        is_data: route.ends_with("mark") || route.ends_with("proof"),
-    }
+    Page { name, route, path: path.into() }
 }
 
 pub(super) fn all(filled: &Filled) -> Vec<Page> {
