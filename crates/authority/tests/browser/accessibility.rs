@@ -179,6 +179,10 @@ async fn every_page_without_anything_on_it_is_accessible() {
         ("/stops", "empty-stops"),
         ("/grants", "empty-grants"),
         ("/agents", "empty-agents"),
+        ("/workflows", "empty-workflows"),
+        ("/runs", "empty-runs"),
+        ("/failures", "empty-failures"),
+        ("/figures", "empty-figures"),
         ("/peers", "empty-peers"),
         ("/clients", "empty-clients"),
         ("/catalogue", "empty-catalogue"),
@@ -193,7 +197,7 @@ async fn every_page_without_anything_on_it_is_accessible() {
     for (path, name) in pages {
         judge.visit(&browser, &site, path, name).await;
     }
-    judge.verdict(17);
+    judge.verdict(21);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,6 +267,11 @@ async fn every_page_with_something_on_it_is_accessible() {
     });
     let peers = peers.await;
     site.ask(waiting).await;
+    let done = site.ask({
+        let grant = grant.clone();
+        move |a| crate::work::play(a, &grant, "answer ticket 8821: the parcel arrived broken")
+    });
+    let done = done.await;
     let policy = site
         .ask(|a| {
             let bundle = Bundle::guardrails().unwrap();
@@ -315,6 +324,7 @@ async fn every_page_with_something_on_it_is_accessible() {
         (format!("/people/{other}/link"), "person-link"),
         (format!("/people/{other}/offboard"), "person-offboard"),
     ];
+    let pages: Vec<_> = pages.into_iter().chain(crate::work::pages(&done)).collect();
     for (path, name) in &pages {
         judge.visit(&browser, &site, path, name).await;
     }

@@ -23,3 +23,4 @@ mod site;
 mod standings;
 mod stops;
 mod stored;
+mod work;

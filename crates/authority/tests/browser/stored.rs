@@ -167,6 +167,16 @@ fn planted(a: &Authority, tools: &mut Vec<Json>, nth: usize, text: &str) -> Vec<
     pages.push(format!("/grants/{}/revoke", issued.grant));
     pages.push(format!("/tasks/{}", issued.task));
 
+    // Goals, sources of context, claims, reviews, notes on failures.
+    let done = crate::work::play(a, &issued.grant, text);
+    pages.push(format!("/runs/{}", done.run));
+    pages.push(format!("/runs/{}", done.open));
+    pages.push(format!("/failures/{}", done.failure));
+    let asked: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    pages.push(format!("/runs?workflow={asked}&agent={asked}&task={asked}&state={asked}"));
+    pages.push(format!("/figures?workflow={asked}&version={asked}&agent={asked}&tool={asked}"));
+    pages.push(format!("/figures/compare?workflow={asked}&before={asked}&after={asked}"));
+
     // What is asked for in an address comes back on the page.
     let asked: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
     pages.push(format!("/ledger?entry={asked}&agent={asked}&since={asked}&kind={asked}"));
@@ -246,6 +256,11 @@ async fn no_text_of_a_stranger_becomes_markup_on_any_page() {
         "/policy",
         "/settings",
         "/peers",
+        "/workflows",
+        "/workflows/support-tickets",
+        "/runs",
+        "/failures",
+        "/figures",
         "/people",
         "/requests",
     ];

@@ -55,7 +55,7 @@ fn whoever_reads_everything_sees_how_it_stands_and_what_waits() {
     let html = scraper::Html::parse_document(&page.body);
     let select = |css: &str| html.select(&scraper::Selector::parse(css).unwrap()).count();
     assert_eq!(select(".chart svg[role=img] rect"), 3);
-    assert_eq!(select(".chart details tbody tr"), 24);
+    assert_eq!(select("[aria-label=Activity] .chart details tbody tr"), 24);
 }
 
 #[test]

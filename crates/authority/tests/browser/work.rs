@@ -1,0 +1,272 @@
+//! Workflows, runs, failures and figures in a browser: what was done is read there,
+//! and a person signs with a passkey that a level is raised.
+
+use bailiwick_authority::rules::requests::Asker;
+use bailiwick_authority::rules::runs::Reviewing;
+use bailiwick_authority::{Authority, Classification, Granter, Maker, PrepareOptions};
+use bailiwick_core::crypto::{Signer as _, sha256};
+use bailiwick_core::grant::Request;
+use bailiwick_core::ids::{AgentId, EntryId, GrantId, OrgId, RunId, WorkflowId};
+use bailiwick_core::json::Object;
+use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_policy::grades::Level;
+use bailiwick_policy::run::{Backed, Claim, Item, ItemKind, ModelCall, Said, Word};
+use bailiwick_store::{FailureClass, FailureFilter, ReviewVerdict, StoreError};
+use bailiwick_testkit::browser::Browser;
+
+use crate::consent::enrol;
+use crate::site::{Site, key, now, principal};
+
+const NOTE: &str = "mcp:support-desk:tools/add_note";
+const REFUND: &str = "mcp:support-desk:tools/refund_order";
+
+/// What was played.
+pub(crate) struct Done {
+    /// A run that was claimed, and reviewed.
+    pub(crate) run: RunId,
+    /// One that goes on.
+    pub(crate) open: RunId,
+    /// A failure.
+    pub(crate) failure: String,
+}
+
+fn asker(a: &Authority, grant: &GrantId) -> Asker {
+    let read = a.store().read(|view| {
+        let grant = view.grant(grant)?.unwrap();
+        let instance = view.instances(Some(&grant.agent))?[0].row.clone();
+        Ok::<_, StoreError>((grant, instance))
+    });
+    let (grant, instance) = read.unwrap();
+    let root = a.delegations(&grant.id).unwrap()[0].row.root;
+    Asker {
+        principal: grant.principal.clone(),
+        agent: grant.agent.clone(),
+        holder: instance.holder,
+        instance: instance.id,
+        task: grant.task.clone(),
+        grant: grant.id.clone(),
+        root,
+        leaf: root,
+    }
+}
+
+fn say(a: &Authority, asker: &Asker, word: Word) -> Object {
+    a.run_said(asker, &Said { run: None, word }).unwrap()
+}
+
+fn begin(a: &Authority, asker: &Asker, goal: &str) -> RunId {
+    let instruction = Some(sha256(b"please answer ticket 8821"));
+    let begun = say(a, asker, Word::Begin { goal: goal.to_owned(), instruction });
+    RunId::parse(begun.member("run").unwrap().as_str().unwrap()).unwrap()
+}
+
+fn random(nth: usize) -> [u8; 10] {
+    let mut random = [0; 10];
+    random.copy_from_slice(&sha256(format!("{nth} {}", now().millis()).as_bytes()).bytes()[..10]);
+    random
+}
+
+/// What a gateway records of a call: its decision and, if it was allowed, its outcome.
+fn call(a: &Authority, asker: &Asker, run: &RunId, (tool, decision): (&str, &str), nth: usize) {
+    let text = |text: &str| Some(text.to_owned());
+    let subjects = Subjects {
+        principal: text(asker.principal.as_str()),
+        agent: text(asker.agent.as_str()),
+        workflow: text("support-tickets"),
+        task: text(asker.task.as_str()),
+        run: text(run.as_str()),
+        action: text(EntryId::mint(now(), random(nth * 3)).as_str()),
+        tool: text(tool),
+        decision: text(decision),
+        reason: (decision == "deny").then(|| "argument-not-delegated".to_owned()),
+        ..Subjects::default()
+    };
+    let event = |kind, subjects, nth| Event {
+        id: EntryId::mint(now(), random(nth)),
+        org: OrgId::parse("default").unwrap(),
+        time: now(),
+        kind,
+        subjects,
+        body: Object::new().with("staleness_ms", 3u64),
+        disclosures: Vec::new(),
+    };
+    let ok = Subjects { decision: None, reason: text("ok"), ..subjects.clone() };
+    let completed = (decision == "allow").then(|| event(Kind::ActionCompleted, ok, nth * 3 + 1));
+    let events = [Some(event(Kind::ActionDecided, subjects, nth * 3 + 2)), completed];
+    let maker = Maker::gateway(key(3).public_key()).id;
+    let written = a.store().write(move |tx| {
+        for event in events.into_iter().flatten() {
+            tx.append(&maker, &*key(3), event)?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    written.wait().unwrap();
+}
+
+fn worked(a: &Authority, asker: &Asker, goal: &str) -> RunId {
+    let run = begin(a, asker, goal);
+    let item = |kind, source: &str| Item {
+        kind,
+        digest: sha256(source.as_bytes()),
+        source: source.to_owned(),
+        label: None,
+    };
+    let items = vec![
+        item(ItemKind::Document, "customer-message"),
+        item(ItemKind::Document, "refund-policy"),
+        item(ItemKind::Memory, goal),
+    ];
+    say(a, asker, Word::Context { items });
+    let model = ModelCall {
+        model: "model-1".into(),
+        input_tokens: 5_210,
+        output_tokens: 914,
+        cost_micros: 31_400,
+    };
+    let currency = Some("EUR".into());
+    say(a, asker, Word::Progress { iterations: 5, model_calls: vec![model], currency });
+    let calls = [(NOTE, "allow"), (REFUND, "deny"), (REFUND, "approval_required"), (NOTE, "allow")];
+    for (nth, of) in calls.into_iter().enumerate() {
+        call(a, asker, &run, of, nth);
+    }
+    run
+}
+
+/// A claimed run with a review, one that goes on, and what was learned. `text` stands
+/// wherever somebody writes one.
+pub(crate) fn play(a: &Authority, grant: &GrantId, text: &str) -> Done {
+    let asker = asker(a, grant);
+    let run = worked(a, &asker, text);
+    let claims = vec![Claim {
+        criterion: "ticket-read-back".into(),
+        statement: Some(text.to_owned()),
+        by: Backed::Word,
+    }];
+    say(a, &asker, Word::Complete { claims, summary: Some(text.to_owned()) });
+    let owner = a.principal(&principal("user:owner")).unwrap().row.alias;
+    let reviewing = Reviewing {
+        verdict: ReviewVerdict::Corrected,
+        criteria: None,
+        what: Some(text.to_owned()),
+        why: Some(text.to_owned()),
+    };
+    a.run_review(&Granter::Person(owner), &run, &reviewing, None).unwrap();
+    let open = worked(a, &asker, text);
+    while a.failures_look().unwrap() {}
+    let filter = FailureFilter { limit: 20, ..FailureFilter::default() };
+    let found = a.failures(None, &filter).unwrap();
+    let said = || Classification {
+        class: FailureClass::ToolContract,
+        owner: Some(principal("user:owner")),
+        note: Some(text.to_owned()),
+    };
+    let denied = found.iter().find(|f| f.failure.reason == "argument-not-delegated").unwrap();
+    a.failure_classify(None, &denied.failure.row.id, said()).unwrap();
+    Done { run, open, failure: denied.failure.row.id.to_string() }
+}
+
+/// The pages that show what was played.
+pub(crate) fn pages(done: &Done) -> Vec<(String, &'static str)> {
+    vec![
+        ("/workflows".to_owned(), "workflows"),
+        ("/workflows/support-tickets".to_owned(), "workflow"),
+        ("/runs".to_owned(), "runs"),
+        (format!("/runs/{}", done.run), "run"),
+        (format!("/runs/{}", done.open), "run-open"),
+        ("/failures".to_owned(), "failures"),
+        (format!("/failures/{}", done.failure), "failure"),
+        ("/figures?workflow=support-tickets".to_owned(), "figures"),
+        (
+            "/figures/compare?workflow=support-tickets&before=2026-01-01..2026-02-01\
+             &after=2026-02-01..2099-01-01"
+                .to_owned(),
+            "compare",
+        ),
+    ]
+}
+
+/// The bundled workflow with targets that few runs meet, at `supervised`.
+const LENIENT: &str = r"
+data_sources: {tool_servers: [support-desk], classes: [ticket, customer, order, policy], context: []}
+completion:
+  - {id: done, says: It is done., by: self_report}
+review: {by: [owner], when: incomplete}
+rollback:
+  - {id: undo, says: Undo it., how: manual}
+evaluation:
+  targets: {task_success_rate: {at_least: 0.05}}
+  window_days: 30
+  minimum_runs: 1
+  confidence_percent: 80
+";
+
+/// Somebody's own signed grant for the support desk.
+pub(crate) fn granted(a: &Authority) -> GrantId {
+    let said = principal("user:said");
+    if a.principal(&said).is_err() {
+        a.principal_add(&said, Some(&key(31).public_key().to_jwk())).unwrap();
+    }
+    let request = Request {
+        principal: said,
+        agent: AgentId::parse("agent:support-runner").unwrap(),
+        scope: vec!["ticket:8821".to_owned()],
+        expires_at: now().plus_seconds(1_800),
+        purpose: "resolve support ticket 8821".to_owned(),
+        workflow: Some(WorkflowId::parse("support-tickets").unwrap()),
+    };
+    let prepared = a.prepare(&request, &PrepareOptions::default()).unwrap();
+    let signed = prepared.statement.sign(&*key(31));
+    a.submit(&prepared, &signed, None).unwrap().grant
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_signs_a_raise_with_a_passkey_and_it_waits_for_a_second_person() {
+    let (site, browser) = (Site::start().await, Browser::start().await);
+    let document = crate::accessibility::instance(&site);
+    site.ask(move |a| a.instance_enrol(&document).map(drop).unwrap()).await;
+    enrol(&browser, &site, "user:owner").await;
+    let workflow = || WorkflowId::parse("support-tickets").unwrap();
+    let level = || site.ask(move |a| a.autonomy(&workflow()).unwrap().level);
+    site.ask(move |a| {
+        let text = include_str!("../../../../workflows/support-tickets.yaml");
+        let (head, _) = text.split_once("# The rest of the checklist").unwrap();
+        a.workflow_publish(&format!("{head}{LENIENT}")).unwrap();
+    })
+    .await;
+    let page = format!("{}/workflows/support-tickets", site.url);
+
+    // Lowered there, with a reason.
+    browser.open(&page).await;
+    browser.script("for (const d of document.querySelectorAll('details')) d.open = true").await;
+    browser.fill("#lower-reason", "it <b>guesses</b>").await;
+    browser.click("form[action$='/lower'] button").await;
+    assert!(browser.text("main .timeline").await.contains("“it <b>guesses</b>”"));
+    assert_eq!(level().await, Level::Manual);
+    // No run of this version ended: nothing is to be signed.
+    assert_eq!(browser.count("[data-decide]").await, 0);
+    assert!(browser.text("main").await.contains("its targets are not met"));
+
+    site.ask(|a| {
+        let asker = asker(a, &granted(a));
+        begin(a, &asker, "answer the ticket");
+        let claim = Claim { criterion: "done".into(), statement: None, by: Backed::Word };
+        say(a, &asker, Word::Complete { claims: vec![claim], summary: None });
+    })
+    .await;
+    browser.open(&page).await;
+    browser.picture("workflow-to-raise").await;
+    let digest = browser.script("return document.querySelector('[data-digest]').textContent").await;
+    assert!(!digest.as_str().unwrap().is_empty());
+    // An authenticator that does not know its person signs nothing.
+    browser.verify_person(false).await;
+    browser.click("[data-verdict=raise] button").await;
+    browser.text("[data-problem]:not([hidden])").await;
+    browser.verify_person(true).await;
+    browser.click("[data-verdict=raise] button").await;
+    browser.text("[aria-label='Signed, waiting for another']").await;
+    // One signature raises nothing.
+    assert_eq!(level().await, Level::Manual);
+    let waiting = site.ask(move |a| a.autonomy(&workflow()).unwrap().waiting.len()).await;
+    assert_eq!(waiting, 1);
+    browser.picture("workflow-signed").await;
+}
