@@ -417,6 +417,9 @@ const CORPUS: &[&str] = &[
     "| a | b |\n|---|---|\n# Heading\n[x](javascript:alert(1))",
     "![x](https://evil.example/pixel.png)",
     "<https://evil.example>",
+    "https://evil.example and www.evil.example",
+    "# heading",
+    "- item",
     "\u{1b}[31mred\u{7}",
     "right \u{202e}left\u{2066} hidden \u{200b}",
     "line\u{2028}separator\u{85}next",
@@ -454,7 +457,7 @@ fn texts_from_outside_are_text_in_every_form() {
         }
         let markdown = file.report().to_markdown();
         let bare = unescaped(&markdown);
-        for bad in ["<", "\n# Heading", "](", "![", "`", "~~"] {
+        for bad in ["<", "\n# Heading", "> #", "](", "![", "`", "~~", "://"] {
             assert!(!bare.contains(bad), "{bad}: {markdown}");
         }
         let invisible = |c: char| {
