@@ -154,7 +154,7 @@ pub(crate) fn play(a: &Authority, grant: &GrantId, text: &str) -> Done {
     let open = worked(a, &asker, text);
     while a.failures_look().unwrap() {}
     let filter = FailureFilter { limit: 20, ..FailureFilter::default() };
-    let found = a.failures(None, &filter).unwrap();
+    let found = a.failures(None, &filter).unwrap().failures;
     let said = || Classification {
         class: FailureClass::ToolContract,
         owner: Some(principal("user:owner")),

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{CallsOfHour, Filter, StoreError};
+use bailiwick_store::{CallsOfHour, FailureFilter, FailureState, Filter, StoreError};
 
 use super::pages::own_grants;
 use super::views::entry_line;
@@ -15,6 +15,8 @@ use crate::{Overview, Waiting};
 
 /// Entries on the overview.
 const LATEST: u32 = 8;
+/// Runs and failures that are counted at most.
+const MOST_COUNTED: usize = 50;
 /// Hours of the chart.
 const HOURS: i64 = 24;
 const HOUR_SECONDS: i64 = 3_600;
@@ -122,6 +124,39 @@ fn todo(me: &Me, waiting: &Waiting) -> Vec<TodoLine> {
     lines
 }
 
+/// What waits of agents' work: runs to be reviewed, failures of which nobody said what
+/// kind they are.
+fn work_todo(cx: &Inner, me: &Me) -> Result<Vec<TodoLine>, Failure> {
+    let line = |what: &str, why: &str, count: usize, href: &str| TodoLine {
+        what: Text::of(what),
+        why: Text::of(why),
+        count: Text::of(match count > MOST_COUNTED {
+            true => format!("more than {MOST_COUNTED}"),
+            false => count.to_string(),
+        }),
+        href: href.to_owned(),
+    };
+    let mut lines = Vec::new();
+    let runs = cx.authority.runs_to_review(&me.person, MOST_COUNTED.saturating_add(1))?.len();
+    if runs > 0 {
+        let why = "Their agents said that they are done, and their workflow asks for a person";
+        lines.push(line("Runs wait for your review", why, runs, "/runs"));
+    }
+    if me.may(Deed::TendFailures) {
+        let filter = FailureFilter {
+            state: Some(FailureState::Detected),
+            limit: u32::try_from(MOST_COUNTED).unwrap_or(u32::MAX).saturating_add(1),
+            ..FailureFilter::default()
+        };
+        let new = cx.authority.store().read(|view| view.failures(&filter))?.len();
+        if new > 0 {
+            let why = "What went wrong, and nobody said yet what must change";
+            lines.push(line("Failures wait for a class", why, new, "/failures"));
+        }
+    }
+    Ok(lines)
+}
+
 /// Calls of the last 24 hours, a bar for each hour, also for those without any.
 fn chart(found: &[CallsOfHour], now: Timestamp) -> Chart {
     let this = now.seconds().div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
@@ -166,10 +201,12 @@ fn view(cx: &Inner, me: &Me) -> Result<OverviewPage, Failure> {
     let mut grants = own_grants(cx, me)?;
     grants.retain(|grant| grant.standing.is_open());
     let server = servers.first().map_or("NAME", |server| server.name.as_str());
+    let mut waits = todo(me, &cx.authority.waiting_for(&me.person)?);
+    waits.extend(work_todo(cx, me)?);
     Ok(OverviewPage {
         frame,
         health,
-        todo: todo(me, &cx.authority.waiting_for(&me.person)?),
+        todo: waits,
         activity: sees_all.then(|| chart(&calls, now)),
         figures: match me.may(Deed::SeeFigures) {
             true => super::figures::of_overview(cx)?,

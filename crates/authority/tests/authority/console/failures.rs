@@ -13,7 +13,7 @@ fn failed(served: &Served) -> Vec<(FailureKind, String)> {
     let a = &served.world.authority;
     while a.failures_look().unwrap() {}
     let filter = FailureFilter { limit: 10, ..FailureFilter::default() };
-    let found = a.failures(None, &filter).unwrap();
+    let found = a.failures(None, &filter).unwrap().failures;
     found.iter().map(|f| (f.failure.what, format!("/failures/{}", f.failure.row.id))).collect()
 }
 

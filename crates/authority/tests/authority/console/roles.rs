@@ -79,7 +79,7 @@ fn set_up() -> (Served, Things) {
     let (_, run) = super::runs::played(&desk.world);
     while a.failures_look().unwrap() {}
     let filter = bailiwick_store::FailureFilter { limit: 1, ..Default::default() };
-    let failure = a.failures(None, &filter).unwrap()[0].failure.row.id.to_string();
+    let failure = a.failures(None, &filter).unwrap().failures[0].failure.row.id.to_string();
     let support = bailiwick_core::ids::WorkflowId::parse("support-tickets").unwrap();
     let (_, workflow) = a.workflow(&support).unwrap();
     let things = Things {
