@@ -22,6 +22,11 @@ const WITHOUT_TEXTS: &[&str] = &[
     "resumptions",
     "revocations",
     "roles",
+    "run_calls",
+    "run_context",
+    "run_evidence",
+    "run_reviews",
+    "runs",
     "standing_signatures",
     "standings",
     "stops",
@@ -59,7 +64,7 @@ impl Projection {
         with_texts: bool,
     ) -> Result<Option<String>, StoreError> {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
-        let all = TABLES.iter().chain(&["actions"]);
+        let all = TABLES.iter().chain(&["actions", "run_calls"]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {
