@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{ActionId, Alias, RunId, ToolId};
+use bailiwick_core::ids::{ActionId, Alias, RunId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{Backing, Criterion, Expectation};
-use bailiwick_policy::completion::Completion;
 use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_store::{Run, RunCall, RunEvidence, Stored, StoredEntry, View};
 
@@ -25,143 +24,15 @@ use crate::rules::checks::{
 };
 use crate::rules::runs::counts;
 
+mod shown;
+pub use shown::{CheckTaken, Checked, DueCheck, NamedResult, RunChecks};
+
 /// Calls of a run that arguments are filled from at most, the newest.
 const MAX_FILLING: u32 = 200;
 /// Bytes of what a named check is told.
 const MAX_INPUT_BYTES: usize = 1 << 20;
 /// Entries of an action are few; of its texts, none is larger.
 const TEXTS: JsonLimits = JsonLimits { max_bytes: 8 << 20, max_depth: 96, max_values: 500_000 };
-
-/// A check that the workflow names for a criterion.
-#[derive(Clone, Debug)]
-pub enum DueCheck {
-    /// A call through the gateway, on the workflow owner's authority.
-    Tool {
-        /// The criterion's id.
-        criterion: String,
-        /// The tool.
-        tool: ToolId,
-        /// Its arguments, filled; or why they cannot be.
-        arguments: Result<Object, CheckError>,
-        /// What was found of the criterion until now.
-        finding: &'static str,
-    },
-    /// A check of the server's configuration.
-    Named {
-        /// The criterion's id.
-        criterion: String,
-        /// The check's name.
-        check: String,
-        /// What was found of the criterion until now.
-        finding: &'static str,
-    },
-}
-
-impl DueCheck {
-    /// For `--json` and the API.
-    #[must_use]
-    pub fn to_json(&self) -> Json {
-        match self {
-            Self::Tool { criterion, tool, arguments, finding } => {
-                let object = Object::new()
-                    .with("criterion", criterion.as_str())
-                    .with("finding", *finding)
-                    .with("tool", tool);
-                match arguments {
-                    Ok(arguments) => object.with("arguments", arguments.clone()).into(),
-                    Err(e) => object.with("fault", e.to_string()).into(),
-                }
-            }
-            Self::Named { criterion, check, finding } => Object::new()
-                .with("criterion", criterion.as_str())
-                .with("finding", *finding)
-                .with("check", check.as_str())
-                .into(),
-        }
-    }
-}
-
-/// What is checked of a run by others than its agent, and where that stands.
-#[derive(Clone, Debug)]
-pub struct RunChecks {
-    /// The run.
-    pub run: RunId,
-    /// The checks.
-    pub due: Vec<DueCheck>,
-    /// What was derived until now.
-    pub completion: Completion,
-    /// Whether the run counts as complete.
-    pub complete: bool,
-}
-
-impl RunChecks {
-    /// For `--json` and the API.
-    #[must_use]
-    pub fn to_json(&self) -> Object {
-        let due: Vec<Json> = self.due.iter().map(DueCheck::to_json).collect();
-        let reasons: Vec<Json> = self.completion.reasons().into_iter().map(Json::from).collect();
-        Object::new()
-            .with("run", &self.run)
-            .with("complete", self.complete)
-            .with("checks", due)
-            .with("derived", self.completion.to_json())
-            .with("reasons", reasons)
-    }
-}
-
-/// A check that was taken up.
-#[derive(Clone, Debug)]
-pub struct CheckTaken {
-    /// The run.
-    pub run: RunId,
-    /// Of which criterion.
-    pub criterion: String,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What was derived with it.
-    pub completion: Completion,
-    /// Whether the run counts as complete from now on.
-    pub complete: bool,
-}
-
-impl CheckTaken {
-    /// For `--json` and the API.
-    #[must_use]
-    pub fn to_json(&self) -> Object {
-        let reasons: Vec<Json> = self.completion.reasons().into_iter().map(Json::from).collect();
-        Object::new()
-            .with("run", &self.run)
-            .with("criterion", self.criterion.as_str())
-            .with("verdict", self.verdict.as_str())
-            .with("complete", self.complete)
-            .with("derived", self.completion.to_json())
-            .with("reasons", reasons)
-    }
-}
-
-/// A call that somebody made to check a run, with what it gave.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// Of which criterion.
-    pub criterion: String,
-    /// The call.
-    pub action: ActionId,
-    /// Its result, as the tool server gave it: without what the gateway adds.
-    pub result: Json,
-}
-
-/// What a named check found.
-#[derive(Clone, Debug)]
-pub struct NamedResult {
-    /// Of which criterion.
-    pub criterion: String,
-    /// The check.
-    pub check: String,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What it printed, or why it was not run.
-    pub output: String,
-}
 
 /// A run with its own version of the workflow.
 pub(super) struct Ground {
