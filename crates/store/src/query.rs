@@ -242,20 +242,24 @@ fn statement(org: &str, filter: &Filter) -> (String, Vec<Value>) {
         params.push(value);
     };
     let narrowed = conditions(filter) > 0;
+    // In the order in which they narrow. The index of the first is walked; the `+`
+    // keeps the engine from taking another one, which may hold nearly every entry.
     let texts = [
-        ("principal = ?", &filter.principal),
-        ("agent = ?", &filter.agent),
-        ("task = ?", &filter.task),
-        ("tool = ?", &filter.tool),
-        ("decision = ?", &filter.decision),
+        ("task", &filter.task),
+        ("tool", &filter.tool),
+        ("principal", &filter.principal),
+        ("agent", &filter.agent),
+        ("decision", &filter.decision),
     ];
-    for (condition, text) in texts {
+    let mut plus = "";
+    for (column, text) in texts {
         if let Some(text) = text {
-            add(condition, Value::from(text.clone()));
+            add(&format!("{plus}{column} = ?"), Value::from(text.clone()));
+            plus = "+";
         }
     }
     if let Some(kind) = filter.kind {
-        add("kind = ?", Value::from(kind.as_str().to_owned()));
+        add(&format!("{plus}kind = ?"), Value::from(kind.as_str().to_owned()));
     }
     // With another condition its index gives the order, and the `+` keeps
     // the engine from sorting the whole time range instead.
