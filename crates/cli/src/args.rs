@@ -253,6 +253,7 @@ pub(crate) enum Verb {
     Autonomy(AutonomyVerb),
     /// How well agents work: success, corrections, iterations, cost, escalations, blocked calls.
     #[command(
+        disable_version_flag = true,
         after_help = "Each figure is defined in docs/metrics.md. Without data there is no figure, which is not the same as zero.\n\nExamples:\n  bailiwick metrics --since 7d\n  bailiwick metrics --workflow support-tickets --by version\n  bailiwick metrics compare --workflow support-tickets --before DIGEST --after DIGEST\n  bailiwick metrics unused --workflow support-tickets"
     )]
     Metrics(Box<MetricsArgs>),

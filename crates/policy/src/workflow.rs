@@ -205,6 +205,22 @@ impl Workflow {
         self.level.min(self.supports())
     }
 
+    /// One sentence on a level that the checklist does not carry; none, if it
+    /// carries the one that is stated.
+    #[must_use]
+    pub fn capped(&self) -> Option<String> {
+        let (stated, permitted) = (self.level, self.permitted_level());
+        if permitted == stated {
+            return None;
+        }
+        let missing = self.missing().into_iter().filter(|missing| missing.caps < stated);
+        let members: Vec<&str> = missing.map(|missing| missing.member).collect();
+        let members = members.join(", ");
+        Some(format!(
+            "level {stated} is stated, {permitted} is in force at most: without {members}"
+        ))
+    }
+
     /// The canonical form (RFC 8785) of [`Workflow::to_json`].
     #[must_use]
     pub fn canonical_json(&self) -> String {

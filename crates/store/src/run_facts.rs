@@ -11,6 +11,20 @@ use crate::rows::StoredEntry;
 use crate::runs::MAX_RUNS;
 use crate::view::View;
 
+// The greatest of all stands for calls that go on.
+const LAST_CALLS: &str = "SELECT e.tool, max(coalesce(a.completed, 9223372036854775807))
+           FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+           WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
+             AND e.decision = 'allow' AND e.tool IS NOT NULL
+             AND coalesce(a.outcome, '') <> 'not_executed'
+           GROUP BY e.tool";
+// With one `max` the other columns are those of its row.
+const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed)
+           FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+           WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
+             AND e.decision = 'allow' AND e.tool IS NOT NULL AND a.outcome = 'ok'
+           GROUP BY e.tool";
+
 /// The last call of one tool in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCall {
@@ -61,14 +75,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`], as for every read here.
     pub fn last_calls_of_run(&self, run: &RunId) -> Result<Vec<LastCall>, StoreError> {
-        // The greatest of all stands for calls that go on.
-        let sql = "SELECT e.tool, max(coalesce(a.completed, 9223372036854775807))
-                   FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
-                   WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
-                     AND e.decision = 'allow' AND e.tool IS NOT NULL
-                     AND coalesce(a.outcome, '') <> 'not_executed'
-                   GROUP BY e.tool";
-        self.many(sql, (self.org_text(), run.as_str()), |r| {
+        self.many(LAST_CALLS, (self.org_text(), run.as_str()), |r| {
             let over: i64 = r.get(1)?;
             let over = (over != i64::MAX).then(|| u64::try_from(over).unwrap_or(0));
             Ok(LastCall { tool: parsed(r, 0)?, over })
@@ -80,13 +87,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn last_ok_calls_of_run(&self, run: &RunId) -> Result<Vec<LastOk>, StoreError> {
-        // With one `max` the other columns are those of its row.
-        let sql = "SELECT e.tool, e.action, e.agent, max(a.completed)
-                   FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
-                   WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
-                     AND e.decision = 'allow' AND e.tool IS NOT NULL AND a.outcome = 'ok'
-                   GROUP BY e.tool";
-        self.many(sql, (self.org_text(), run.as_str()), |r| {
+        self.many(LAST_OK_CALLS, (self.org_text(), run.as_str()), |r| {
             let (tool, action, agent) = (parsed(r, 0)?, parsed(r, 1)?, parsed(r, 2)?);
             Ok(LastOk { tool, action, agent, over: count(r, 3)? })
         })
@@ -267,5 +268,23 @@ impl View<'_> {
         let mut found = self.many(&sql, params, entry)?;
         found.sort_by_key(|entry| entry.index);
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_of_very_many_calls_came_to_is_found_without_its_entries() {
+        let c = crate::connection::scratch().unwrap();
+        for sql in [LAST_CALLS, LAST_OK_CALLS] {
+            let mut query = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> =
+                query.query_map(["o", "r"], |r| r.get(3)).unwrap().map(Result::unwrap).collect();
+            let covered = |p: &String| p.contains("COVERING INDEX entries_run_calls");
+            assert!(plan.iter().any(covered), "{plan:?}");
+            assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
+        }
     }
 }

@@ -233,3 +233,18 @@ fn the_other_figures_are_those_worked_out_by_hand() {
     assert_eq!(read(&h, |v| v.time_to_decide(&before)), Spread::default());
     assert_eq!(read(&h, |v| v.task_success(&before)).value(), None);
 }
+
+/// Beyond the cap nothing is added, and no sum overflows.
+#[test]
+fn what_an_agent_states_of_itself_is_capped() {
+    let h = history();
+    let raw = rusqlite::Connection::open(h.fixture.path.join("state.db")).unwrap();
+    raw.execute("UPDATE runs SET iterations = ?1, cost_micros = ?1, currency = 'USD'", [i64::MAX])
+        .unwrap();
+    let cap = (1_u128 << 40) - 1;
+    let tasks = read(&h, |v| v.iterations(&span())).tasks;
+    assert_eq!(tasks, Sample { n: 7, sum: 7 * cap, squares: 7 * cap * cap });
+    let cost = read(&h, |v| v.cost(&span()));
+    // Successful: R1, R3, R5, R6, R7, R8, R9.
+    assert_eq!(cost.by_currency["USD"].0, tasks);
+}

@@ -131,6 +131,8 @@ pub struct ApprovalPage {
     pub task: String,
     /// The workflow.
     pub workflow: Text,
+    /// Why its level in force is below the one that it states, if it is.
+    pub capped: Option<String>,
     /// The rule that asked.
     pub rule: Text,
     /// How many must approve.

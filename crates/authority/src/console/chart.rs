@@ -320,7 +320,7 @@ fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut shown = String::new();
     for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth) % 3 == 0 {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);
@@ -332,7 +332,7 @@ fn grouped(value: u64) -> String {
 fn ticks<'a>(labels: impl ExactSizeIterator<Item = &'a Text>) -> Vec<Text> {
     let labels: Vec<&Text> = labels.collect();
     let last = labels.len().saturating_sub(1);
-    let parts = last.min(MAX_TICKS - 1).max(1);
+    let parts = last.clamp(1, MAX_TICKS - 1);
     let mut places: Vec<usize> = (0..=parts).map(|part| part * last / parts).collect();
     places.dedup();
     places.into_iter().filter_map(|place| labels.get(place).map(|text| (*text).clone())).collect()
@@ -497,7 +497,7 @@ mod tests {
             |selector: &str| html.select(&scraper::Selector::parse(selector).unwrap()).count();
         assert_eq!(count("svg[role=img][aria-labelledby] > title"), 1);
         assert_eq!(count("details table tbody tr"), 1);
-        assert_eq!(count("svg rect"), 2);
+        assert_eq!(count(".plot svg rect"), 2);
         assert_eq!(count("[style]"), 0);
     }
 

@@ -4,7 +4,7 @@
 //! that is said about it: [`shows`] looks at the entries of the call.
 
 use bailiwick_core::crypto::{Digest, sha256};
-use bailiwick_core::ids::{AgentId, Alias, ToolId};
+use bailiwick_core::ids::{ActionId, AgentId, Alias, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
@@ -329,9 +329,7 @@ pub fn start_rollback(
     moment: &Moment<'_>,
     installation: &Installation,
     run: &Run,
-    step: &str,
-    tool: Option<&ToolId>,
-    undoes: Option<&bailiwick_core::ids::ActionId>,
+    (step, tool, undoes): (&str, Option<&ToolId>, Option<&ActionId>),
 ) -> Result<Plan<()>, Refusal> {
     is_over(run)?;
     let started = about(Step::new(moment, &installation.org, Kind::RollbackStarted)?, run)

@@ -13,6 +13,7 @@ use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_store::{Run, RunCall, RunEvidence, Stored, StoredEntry, View};
 
 use super::people::SignedIn;
+use super::runs::may_see;
 use super::{Authority, Inner, disclosed};
 use crate::completion::{Derived, derived, last_change};
 use crate::host::Moment;
@@ -184,40 +185,26 @@ impl Ground {
         Ok(owner.ok_or_else(gone)?.row.alias)
     }
 
-    /// Whoever reads a run: its principal, its workflow's owner, and whoever reads
-    /// all activity. For everybody else it is not there.
-    pub(super) fn readable(
-        &self,
-        cx: &Inner,
-        view: &View<'_>,
-        who: Option<&SignedIn>,
-    ) -> Result<(), Refusal> {
+    /// Whoever may see a run. For everybody else it is not there.
+    pub(super) fn readable(&self, who: Option<&SignedIn>) -> Result<(), Refusal> {
         let Some(who) = who else { return Ok(()) };
-        if require(&who.roles, Deed::SeeActivity).is_ok() || self.is_own(cx, view, who)? {
-            return Ok(());
+        let person = (&who.id, &who.principal.alias);
+        match may_see(&self.run, &self.workflow, person, &who.roles) {
+            true => Ok(()),
+            false => Err(Refusal::unknown("run", &self.run.id)),
         }
-        Err(Refusal::unknown("run", &self.run.id))
     }
 
     /// Whoever has a run checked or undone: those whose it is, and whoever may take
     /// back what others granted.
-    pub(super) fn tended(
-        &self,
-        cx: &Inner,
-        view: &View<'_>,
-        who: Option<&SignedIn>,
-    ) -> Result<(), Refusal> {
-        self.readable(cx, view, who)?;
+    pub(super) fn tended(&self, who: Option<&SignedIn>) -> Result<(), Refusal> {
+        self.readable(who)?;
         let Some(who) = who else { return Ok(()) };
-        if require(&who.roles, Deed::RevokeAny).is_ok() || self.is_own(cx, view, who)? {
+        let own = who.principal.alias == self.run.principal || who.id == self.workflow.owner;
+        if own || require(&who.roles, Deed::RevokeAny).is_ok() {
             return Ok(());
         }
         Err(CheckError::NotYours.into())
-    }
-
-    fn is_own(&self, cx: &Inner, view: &View<'_>, who: &SignedIn) -> Result<bool, Refusal> {
-        let alias = &who.principal.alias;
-        Ok(*alias == self.run.principal || *alias == self.owner(cx, view)?)
     }
 
     /// Arguments of the run's newest calls that went well, newest first.
@@ -339,7 +326,7 @@ impl Authority {
         let cx = self.now();
         self.0.store.read(|view| {
             let ground = Ground::read(&cx, view, id)?;
-            ground.readable(&cx, view, who)?;
+            ground.readable(who)?;
             let found = derived(view, &ground.run, &ground.workflow, &[])?;
             let calls = ground.arguments(view)?;
             let due = ground.workflow.checklist.completion.iter().zip(&found.completion.criteria);
@@ -383,7 +370,7 @@ impl Authority {
         let (who, id, checked) = (who.cloned(), id.clone(), checked.clone());
         self.commit(move |cx, tx, moment| {
             let ground = Ground::read(cx, tx, &id)?;
-            ground.tended(cx, tx, who.as_ref())?;
+            ground.tended(who.as_ref())?;
             let criterion = ground.criterion(&checked.criterion)?;
             let Backing::ToolCheck { tool, arguments, expect } = &criterion.by else {
                 return Err(CheckError::NoCriterion { criterion: checked.criterion }.into());
@@ -462,7 +449,7 @@ impl Authority {
         let cx = self.now();
         self.0.store.read(|view| {
             let ground = Ground::read(&cx, view, id)?;
-            ground.tended(&cx, view, who)?;
+            ground.tended(who)?;
             Ok(checks::is_over(&ground.run)?)
         })
     }

@@ -235,7 +235,7 @@ impl Authority {
         let cx = self.now();
         self.0.store.read(|view| {
             let ground = read(&cx, view, id)?;
-            ground.readable(&cx, view, who)?;
+            ground.readable(who)?;
             plan(view, &ground)
         })
     }
@@ -256,7 +256,7 @@ impl Authority {
         let undoes = undoes.cloned();
         self.commit(move |cx, tx, moment| {
             let ground = read(cx, tx, &id)?;
-            ground.tended(cx, tx, who.as_ref())?;
+            ground.tended(who.as_ref())?;
             let found = plan(tx, &ground)?;
             let found = found.into_iter().find(|undo| undo.step == step && undo.undoes == undoes);
             let mut undo = found.ok_or(CheckError::NoStep { step })?;
@@ -268,15 +268,8 @@ impl Authority {
                 UndoHow::Tool { tool, .. } => Some(tool.clone()),
                 UndoHow::Manual => None,
             };
-            let (run, step) = (&ground.run, undo.step.as_str());
-            let started = checks::start_rollback(
-                moment,
-                &cx.installation,
-                run,
-                step,
-                tool.as_ref(),
-                undo.undoes.as_ref(),
-            )?;
+            let about = (undo.step.as_str(), tool.as_ref(), undo.undoes.as_ref());
+            let started = checks::start_rollback(moment, &cx.installation, &ground.run, about)?;
             undo.state = match undo.how {
                 UndoHow::Manual => UndoState::Done,
                 UndoHow::Tool { .. } => UndoState::Started,

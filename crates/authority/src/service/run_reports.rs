@@ -213,7 +213,7 @@ impl Authority {
         let cx = self.now();
         let (gathered, begun) = self.0.store.read(|view| -> Result<_, Refusal> {
             let ground = Ground::read(&cx, view, id)?;
-            ground.readable(&cx, view, who)?;
+            ground.readable(who)?;
             Ok((Gathered::of(view, &ground)?, ground.run.entry.clone()))
         })?;
         let file = gathered.finish(&self.0.store)?;

@@ -24,7 +24,9 @@ mod review;
 mod seen;
 mod shown;
 pub use seen::{SeenRun, wants_review};
+pub(super) use shown::may_see;
 pub use shown::{ListedRun, RunsPage, ShownReview, ShownRun};
+
 /// What equal goals share is known by its keyed digest.
 const GOAL: &str = "run-goal";
 /// Open runs that are looked at in one transaction.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{EntryId, WorkflowId};
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
@@ -82,6 +82,6 @@ impl Authority {
 /// The digest that a publication's entry names.
 fn published(entry: &StoredEntry) -> Option<Digest> {
     let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok()?;
-    let body = leaf.as_object()?.member("body").and_then(Json::as_object).map(Object::clone)?;
+    let body = leaf.as_object()?.member("body")?.as_object()?;
     Digest::from_text(body.member("digest")?.as_str()?)
 }

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_authority::Installation;
 use bailiwick_authority::host::Moment;
 use bailiwick_authority::plan::{Plan, Step};
+use bailiwick_authority::rules::checks::{self, Made};
 use bailiwick_authority::rules::requests::Asker;
 use bailiwick_authority::rules::runs::{
     self, Claiming, Ground, Noting, Reviewing, Why, abandon, begin, claim, context, progress,
 };
 use bailiwick_core::crypto::{Signer as _, sha256};
-use bailiwick_core::ids::{Alias, GrantId, InstanceId, TaskId, WorkflowId};
+use bailiwick_core::ids::{ActionId, Alias, GrantId, InstanceId, TaskId, ToolId, WorkflowId};
 use bailiwick_policy::Workflow;
+use bailiwick_policy::completion::{Completion, Finding};
 use bailiwick_policy::run::{Backed, Claim, Item, ItemKind, ModelCall};
-use bailiwick_store::{ReviewVerdict, Run, RunState, Task};
+use bailiwick_store::{ReviewVerdict, Run, RunEvidence, RunState, Task};
 
 use crate::golden::{self, Golden};
 use crate::support::*;
@@ -129,6 +132,40 @@ pub(crate) fn of_runs(found: &mut BTreeMap<String, Golden>) {
     let word = said.evidence(&ended, &workflow, &[], (&reviewer, &moment)).unwrap();
     let reviewed = runs::review(&moment, &installation, about, &said, None, (word, false)).unwrap();
     kept(found, reviewed);
+    checked_and_undone(found, &ended, (&moment, &installation));
+}
+
+/// A check by somebody else, and the start of the plan that undoes it.
+fn checked_and_undone(
+    found: &mut BTreeMap<String, Golden>,
+    ended: &Run,
+    (moment, installation): (&Moment<'_>, &Installation),
+) {
+    let evidence = RunEvidence {
+        run: ended.id.clone(),
+        n: 2,
+        criterion: "note-written".into(),
+        grade: "independent".into(),
+        holds: true,
+        action: None,
+        by: "check:books".into(),
+        made: moment.now(),
+    };
+    let completion = Completion { criteria: vec![("note-written".into(), Finding::Missing)] };
+    let made = Made {
+        criterion: "note-written",
+        by: "check:books".into(),
+        verdict: checks::Verdict::Holds,
+        evidence: Some(evidence),
+        output: Some("fine"),
+        completion: &completion,
+        complete: false,
+    };
+    kept(found, checks::record(moment, installation, ended, made).unwrap());
+    let (tool, call) =
+        (ToolId::parse("mcp:desk:tools/add_note").unwrap(), ActionId::mint(moment.now(), [9; 10]));
+    let undone = ("note-withdrawn", Some(&tool), Some(&call));
+    kept(found, checks::start_rollback(moment, installation, ended, undone).unwrap());
 }
 
 #[test]
@@ -138,5 +175,5 @@ fn the_authority_writes_the_golden_entries_of_runs() {
     for (name, written) in &found {
         golden::check(name, written);
     }
-    assert_eq!(found.len(), 6);
+    assert_eq!(found.len(), 8);
 }

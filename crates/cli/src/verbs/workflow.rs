@@ -98,7 +98,7 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
     }
     out.result(object, text);
     let file = file.display();
-    if state.capped().is_some() || !holds {
+    if state.capped.is_some() || !holds {
         out.next(&[
             "bailiwick workflow init   # each member of the checklist, with an example",
             &format!("bailiwick workflow check '{file}'   # once they stand in the file"),
@@ -126,14 +126,14 @@ fn publish(file: &Path, dir: &Path, out: Output) -> Result<(), CliError> {
     } else {
         format!("workflow {} is this version already", published.id)
     };
-    match state.capped() {
+    match &state.capped {
         Some(capped) => said.push_str(&format!("\n  {capped}")),
         None => said.push_str(&format!("\n  level {}", state.declared)),
     }
     out.result(state.insert_into(object), said);
     let more = format!("bailiwick workflow check '{}'   # why it is capped", file.display());
     let add = "bailiwick tool-server add NAME --url URL --credential FILE";
-    match state.capped() {
+    match state.capped {
         Some(_) => out.next(&[&more, add]),
         None => out.next(&[add]),
     }

@@ -119,6 +119,25 @@ fn posts(world: &World, session: &str, id: &str, csrf: &str, body: &Value) -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_why_a_level_is_not_in_force() {
+    let (world, browser) = asking().await;
+    let waits = || {
+        let chain = world.delegate(&["refund:10072"], &[]);
+        waiting(&refund(&world, &chain))
+    };
+    let page = async |id: &str| {
+        browser.open(&format!("{}/approvals/{id}", world.public_url)).await;
+        browser.text("main").await
+    };
+    let whole = page(&waits()).await;
+    assert!(!whole.contains("is in force at most"), "{whole}");
+    crate::checklists::publish_without(&world, "review");
+    let capped = page(&waits()).await;
+    let said = "level bounded is stated, manual is in force at most: without review";
+    assert!(capped.contains(said) && capped.contains("manual-effect"), "{capped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_a_persons_session_without_their_device_approves_nothing() {
     let (world, browser) = asking().await;
     let chain = world.delegate(&["refund:10072"], &[]);

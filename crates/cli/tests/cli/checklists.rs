@@ -40,6 +40,11 @@ fn publish(world: &World, text: &str) -> Value {
     world.ok(&["workflow", "publish", &file])
 }
 
+/// Publishes the bundled workflow without this member.
+pub(crate) fn publish_without(world: &World, member: &str) {
+    publish(world, &without(BUNDLED, member));
+}
+
 fn note(world: &World) -> Response {
     let chain = world.delegate(&["ticket:8821:note"], &[]);
     world.call(&chain, "add_note", json!({"ticket_id": 8821, "text": "hello"}))

@@ -89,7 +89,11 @@ impl RunReport {
         let workflow = workflow(leaves, &self.workflow_digest);
         let mut all = evidence;
         if let Some(workflow) = &workflow {
-            all.extend(observed(workflow, of_run, &placed));
+            // What the agent claimed by the same call says the same.
+            let found = observed(workflow, of_run, &placed);
+            let is_new = |e: &Evidence| !all.iter().any(|known| known == e);
+            let found: Vec<Evidence> = found.into_iter().filter(is_new).collect();
+            all.extend(found);
         }
         self.evidence = all.iter().map(item).collect();
         let Some(workflow) = workflow else { return };

@@ -4,33 +4,22 @@ use std::fmt::Write as _;
 
 use super::{QUESTIONS, RunReport, plain};
 
-/// Text from outside in Markdown: on one line, nothing in it is markup.
+/// Text from outside in Markdown: on one line, nothing in it is markup or a link.
 fn shown(text: &str) -> String {
+    let text = plain(text);
     let mut safe = String::with_capacity(text.len());
-    for c in plain(text).chars() {
-        if matches!(
-            c,
-            '\\' | '`'
-                | '*'
-                | '_'
-                | '{'
-                | '}'
-                | '['
-                | ']'
-                | '('
-                | ')'
-                | '#'
-                | '+'
-                | '-'
-                | '!'
-                | '|'
-                | '<'
-                | '>'
-                | '&'
-                | '~'
-                | ':'
-                | '@'
-        ) {
+    for (i, c) in text.char_indices() {
+        let rest = text.get(i..).unwrap_or_default();
+        let is_markup = match c {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '<' | '>' | '&' | '~' | '@' => true,
+            // What begins a heading, a list or a rule begins the line.
+            '#' | '-' | '+' | '=' => i == 0,
+            // Links are made of plain addresses too.
+            ':' => rest.starts_with(":/"),
+            '.' => text.get(..i).is_some_and(|before| before.to_lowercase().ends_with("www")),
+            _ => false,
+        };
+        if is_markup {
             safe.push('\\');
         }
         safe.push(c);

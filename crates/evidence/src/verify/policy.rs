@@ -6,7 +6,7 @@ use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::decide::{CallFacts, PolicyDecision, PolicyInput, Upstream, decide};
-use bailiwick_policy::grades::{Consent, Isolation};
+use bailiwick_policy::grades::{Consent, Isolation, RunState};
 use bailiwick_policy::{Bundle, Policies};
 
 use super::delegation::{Presented, Redone};
@@ -86,6 +86,9 @@ pub(super) fn asked(
     };
     // So is what the workflow says of sources and runs.
     let asked = of_checklist(policy.unwrap_or(&Object::new())).ok_or_else(malformed)?;
+    // A call that was judged as part of a run is one of the run that its entry names.
+    let of_run = decided.entry.subjects.run.is_some();
+    agree(CHECK, of_run == (asked.run != RunState::None), "the retained run")?;
     let rules = redone.chain.scope().and_then(|scope| scope.rules(&presented.tool));
     let input = PolicyInput {
         agent: &caller.agent,

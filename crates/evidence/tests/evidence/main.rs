@@ -21,6 +21,7 @@ mod moved;
 mod mutations;
 mod organisation;
 mod retained;
+mod runs;
 mod signed;
 mod tampering;
 mod world;

@@ -132,6 +132,9 @@ fn sources_and_runs_are_asked_about_again() {
     retain(&mut story, "low", "read", "bounded", None);
     let inside = [("source", "declared"), ("runs", "required"), ("run", "open")];
     of_checklist(&mut story, &inside);
+    // In a run by what was retained, and in none by the entry.
+    fails(&story, Check::Decision, "the retained run");
+    story.event(DECIDED, 1).subjects.run = Some("018cc251-f400-7000-8000-000000000007".into());
     assert_eq!(proven(&story.seal().verdict()).decision.recomputed, Recomputed::WithPolicy);
     for word in ["source", "runs", "run"] {
         let mut story = plan().story();

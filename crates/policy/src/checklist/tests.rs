@@ -115,6 +115,17 @@ fn each_gap_caps_the_level() {
 }
 
 #[test]
+fn a_capped_level_is_told_with_the_members_that_would_lift_it() {
+    assert_eq!(read(WHOLE).capped(), None);
+    let told = read(&without("review")).capped().unwrap();
+    assert_eq!(told, "level autonomous is stated, manual is in force at most: without review");
+    let stated = without("review").replace("level: autonomous", "level: manual");
+    assert_eq!(read(&stated).capped(), None);
+    let told = read(&without("runs")).capped().unwrap();
+    assert_eq!(told, "level autonomous is stated, bounded is in force at most: without runs");
+}
+
+#[test]
 fn what_only_reads_needs_no_rollback() {
     let reads = without("rollback").replace("effect: write", "effect: read");
     let reads = reads.replace("{tool: d/put}", "{tool: d/get}");

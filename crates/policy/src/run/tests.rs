@@ -1,3 +1,5 @@
+use crate::checklist::Runs;
+
 use super::*;
 use bailiwick_core::limits::JsonLimits;
 

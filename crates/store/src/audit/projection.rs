@@ -24,6 +24,11 @@ const WITHOUT_TEXTS: &[&str] = &[
     "resumptions",
     "revocations",
     "roles",
+    "run_calls",
+    "run_context",
+    "run_evidence",
+    "run_reviews",
+    "runs",
     "standing_signatures",
     "standings",
     "stops",
@@ -62,7 +67,7 @@ impl Projection {
         with_texts: bool,
     ) -> Result<Option<String>, StoreError> {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
-        let all = TABLES.iter().chain(&["actions", "calls_hourly"]);
+        let all = TABLES.iter().chain(&["actions", "calls_hourly", "run_calls"]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {

@@ -86,6 +86,11 @@ CREATE TABLE run_reviews (
 
 CREATE INDEX entries_run ON entries (org, run, idx) WHERE run IS NOT NULL;
 
+-- What a run's completion is derived from, without its entries: so it is quick for a
+-- run of very many calls.
+CREATE INDEX entries_run_calls ON entries (org, run, kind, decision, tool, action, agent)
+    WHERE run IS NOT NULL;
+
 -- Calls of a run by tool and decision: counted with each entry, so that a run of
 -- very many calls opens as fast as one of few.
 CREATE TABLE run_calls (

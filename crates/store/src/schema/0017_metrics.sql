@@ -26,8 +26,8 @@ FROM entries WHERE kind = 'action.decided'
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
 
 -- How the figures find what happened in a span of time.
-CREATE INDEX runs_ended ON runs (org, ended) WHERE ended IS NOT NULL;
-CREATE INDEX runs_workflow_ended ON runs (org, workflow, ended) WHERE ended IS NOT NULL;
+CREATE INDEX runs_measured ON runs (org, ended, workflow, workflow_digest, agent, id, task, state,
+    complete, review, iterations, cost_micros, currency) WHERE ended IS NOT NULL;
 CREATE INDEX approvals_settled ON approvals (org, settled) WHERE settled IS NOT NULL;
 CREATE INDEX delegations_issued ON delegations (org, issued);
 CREATE INDEX grants_expires ON grants (org, expires);

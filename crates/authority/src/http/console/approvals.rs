@@ -157,6 +157,7 @@ fn view(cx: &Inner, me: &Me, shown: &ShownApproval) -> Result<ApprovalPage, Fail
         purpose: shown.purpose.as_ref().map(Text::of),
         task: approval.task.to_string(),
         workflow: Text::of(format!("{} {}", shown.workflow.id, shown.workflow.version)),
+        capped: shown.workflow.capped(),
         rule: Text::of(&approval.rule),
         needed: approval.needed,
         said: said.collect(),

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{ActionId, EntryId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Filter, Found, SEARCH_WINDOW, StoreError};
+use bailiwick_store::{Filter, Found, SEARCH_WINDOW, StoreError, View};
 use url::form_urlencoded::Serializer;
 
 use super::activity::{PAGE, cut, visible};
@@ -126,21 +126,19 @@ pub(super) async fn search(visit: Visit) -> Response {
     visit
         .read(move |cx, me| {
             me.require(Deed::SeeActivity)?;
-            let mut problem = None;
-            if !query.entry.is_empty() {
-                match find(cx, &query.entry)? {
+            let filter = match query.entry.as_str() {
+                "" => query.filter(cx)?,
+                entry => match find(cx, entry)? {
                     Some(index) => return Ok(see(&format!("/activity/{index}"))),
-                    None => problem = Some("No entry has this number or id."),
-                }
-            }
-            let mut found = match query.filter(cx)? {
+                    None => Err("No entry has this number or id."),
+                },
+            };
+            let (mut found, problem) = match filter {
                 Ok(filter) => {
-                    cx.authority.store().read(|view| view.search(&filter, SEARCH_WINDOW))?
+                    let search = |view: &View<'_>| view.search(&filter, SEARCH_WINDOW);
+                    (cx.authority.store().read(search)?, None)
                 }
-                Err(said) => {
-                    problem = Some(said);
-                    Found::default()
-                }
+                Err(said) => (Found::default(), Some(said)),
             };
             let looked_to = found.looked_to;
             let next = cut(&mut found);

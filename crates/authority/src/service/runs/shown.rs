@@ -191,7 +191,7 @@ impl ShownRun {
 
 /// Whether somebody may see a run: its principal, who answers for its workflow, who
 /// reviews it, and whoever sees everything by role.
-pub(super) fn may_see(
+pub(in crate::service) fn may_see(
     run: &Run,
     workflow: &Workflow,
     (id, alias): (&PrincipalId, &Alias),

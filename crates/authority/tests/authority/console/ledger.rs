@@ -66,6 +66,7 @@ fn a_search_that_is_not_understood_says_so_and_finds_nothing() {
         assert_eq!(page.status, 200);
         assert!(page.body.contains(said), "{query}: {}", page.body);
         assert!(!page.body.contains("<script>alert"), "{query}");
+        assert!(!page.body.contains("href=\"/activity/"), "{query} finds nothing");
     }
 }
 

@@ -90,8 +90,7 @@ pub(super) fn fill(site: &Site, delegations: u32, entries: u32) -> Result<Filled
     };
     let mut action = None;
     for step in 0..steps {
-        let at = now()
-            .plus_seconds(-SPAN + i64::try_from(step * u64::from(SPAN.unsigned_abs()) / steps)?);
+        let at = now().plus_seconds(-SPAN + i64::try_from(step * SPAN.unsigned_abs() / steps)?);
         let granted =
             granted.get(usize::try_from(step)? % granted.len()).ok_or("there are grants")?;
         if falls(delegations, step) {
@@ -276,7 +275,11 @@ impl<'a> Writing<'a> {
             holder,
             issued: at,
             // Half of them are live.
-            expires: if nth % 2 == 0 { now().plus_seconds(86_400) } else { at.plus_seconds(3_600) },
+            expires: if nth.is_multiple_of(2) {
+                now().plus_seconds(86_400)
+            } else {
+                at.plus_seconds(3_600)
+            },
             form: TokenForm::Aat,
             client: None,
             status_index: None,

@@ -108,10 +108,10 @@ fn told(text: &str) -> Option<(String, Json)> {
     let mut meta = result.member("_meta")?.as_object()?.clone();
     let action = meta.member(DECISION)?.as_object()?.member("id")?.as_str()?.to_owned();
     meta.remove(DECISION);
-    match meta.is_empty() {
-        true => result.remove("_meta"),
-        false => Some(result.insert("_meta", meta)).map(|()| Json::Null),
-    };
+    result.remove("_meta");
+    if !meta.is_empty() {
+        result.insert("_meta", meta);
+    }
     Some((action, result.into()))
 }
 

@@ -13,6 +13,8 @@ pub(super) struct State {
     pub(super) supports: Level,
     /// What may be in force.
     pub(super) permitted: Level,
+    /// Why the level in force is below the one that is stated, if it is.
+    pub(super) capped: Option<String>,
     missing: Vec<Missing>,
     /// Catalogued reads that the data sources do not list.
     undeclared: Vec<String>,
@@ -29,14 +31,10 @@ impl State {
             declared: workflow.level,
             supports: workflow.supports(),
             permitted: workflow.permitted_level(),
+            capped: workflow.capped(),
             missing: workflow.missing(),
             undeclared: undeclared.map(|(tool, _)| tool.to_string()).collect(),
         }
-    }
-
-    /// What keeps the level in force below the one that is stated.
-    pub(super) fn capping(&self) -> impl Iterator<Item = &Missing> {
-        self.missing.iter().filter(|missing| missing.caps < self.declared)
     }
 
     pub(super) fn insert_into(&self, object: Object) -> Object {
@@ -74,17 +72,5 @@ impl State {
             text.push_str(&format!("\n  {tool}"));
         }
         text
-    }
-
-    /// One line on a level that is capped; none, if it is not.
-    pub(super) fn capped(&self) -> Option<String> {
-        let members: Vec<&str> = self.capping().map(|missing| missing.member).collect();
-        let Self { declared, permitted, .. } = self;
-        (permitted < declared).then(|| {
-            format!(
-                "level {declared} is stated, {permitted} is in force: without {}",
-                members.join(", ")
-            )
-        })
     }
 }
