@@ -2,6 +2,7 @@
 //! that waits for its answer on another.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -32,12 +33,15 @@ use tokio::net::TcpListener;
 pub(crate) const VERIFIER: &str = "a-code-verifier-that-nobody-else-knows-0123456789";
 const WORKFLOW: &str = include_str!("../../../../workflows/support-tickets.yaml");
 
-struct RealHost;
+/// This machine, whose clock a test may set forward.
+#[derive(Default)]
+struct RealHost(Arc<AtomicI64>);
 
 impl Host for RealHost {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+        let real = i64::try_from(since.as_millis()).unwrap();
+        Timestamp::from_millis(real + self.0.load(Ordering::SeqCst))
     }
     fn fill(&self, out: &mut [u8]) -> bool {
         SystemRandom::new().fill(out).is_ok()
@@ -45,11 +49,12 @@ impl Host for RealHost {
 }
 
 pub(crate) fn now() -> Timestamp {
-    RealHost.now()
+    RealHost::default().now()
 }
 
 pub(crate) struct Site {
     _dir: tempfile::TempDir,
+    clock: Arc<AtomicI64>,
     pub(crate) authority: Authority,
     pub(crate) url: String,
     callback: SocketAddr,
@@ -79,7 +84,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let dir = tempfile::tempdir().unwrap();
-        let authority = authority(dir.path(), &url);
+        let clock = Arc::default();
+        let authority = authority(dir.path(), &url, &clock);
         let console = Console::new(
             authority.clone(),
             Arc::new(RecordedClients(authority.clone())),
@@ -92,9 +98,14 @@ impl Site {
         let client =
             Router::new().route("/callback", get(answered)).with_state(Arc::clone(&answers));
         tokio::spawn(async move { axum::serve(waiting, client).await });
-        let site = Self { _dir: dir, authority, url, callback, answers };
+        let site = Self { _dir: dir, clock, authority, url, callback, answers };
         site.ask(setup).await;
         site
+    }
+
+    /// Sets the installation's clock forward.
+    pub(crate) fn later(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000, Ordering::SeqCst);
     }
 
     /// Runs blocking work on the authority.
@@ -161,7 +172,7 @@ pub(crate) fn identity_document() -> Vec<u8> {
     document.unwrap().as_ref().to_vec()
 }
 
-fn authority(dir: &std::path::Path, url: &str) -> Authority {
+fn authority(dir: &std::path::Path, url: &str, clock: &Arc<AtomicI64>) -> Authority {
     let org = || OrgId::parse("default").unwrap();
     let entropy = |out: &mut [u8]| SystemRandom::new().fill(out).is_ok();
     let options = Options::new(org(), PlaintextKey::new([5; 32]), Arc::new(entropy));
@@ -181,7 +192,7 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
     let identity = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
     let svid = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
     let domain = &installation.trust_domain;
-    let made = SvidAuthority::certificate_for(&svid, domain, RealHost.now(), [1; 16]).unwrap();
+    let made = SvidAuthority::certificate_for(&svid, domain, RealHost::default().now(), [1; 16]).unwrap();
     let keys = Keys {
         issuer: key(1),
         maker: key(2),
@@ -189,7 +200,7 @@ fn authority(dir: &std::path::Path, url: &str) -> Authority {
         snapshot: key(5),
         svid: Arc::new(SvidAuthority::new(svid, made, Vec::new()).unwrap()),
     };
-    Authority::new(store, Arc::new(RealHost), installation, keys).unwrap()
+    Authority::new(store, Arc::new(RealHost(Arc::clone(clock))), installation, keys).unwrap()
 }
 
 /// An owner and a person.

@@ -289,9 +289,13 @@ fn view(
             Text::of(format!("{}.", shown.suggestion.why)),
         ),
         fix: shown.fix.as_ref().map(fix),
-        classified: row
-            .classified
-            .map(|at| (name(shown.classifier.as_ref()), Moment::of(at), text(&shown.note))),
+        classified: row.classified.map(|at| {
+            let who = match row.classifier {
+                Some(_) => name(shown.classifier.as_ref()),
+                None => Text::of("the operator"),
+            };
+            (who, Moment::of(at), text(&shown.note))
+        }),
         resolved: row.resolved.map(|at| (Moment::of(at), text(&shown.link), text(&shown.why))),
         cases: row.cases.map(|digest| digest.to_string()),
         again: row.again.as_ref().map(path),

@@ -99,7 +99,7 @@ fn view(cx: &Inner, me: &Me, id: &WorkflowId) -> Result<WorkflowPage, Failure> {
             Vec::new()
         },
         figures_path: me.may(Deed::SeeFigures).then(|| format!("/figures?workflow={id}")),
-        unmet: shown.judged.unmet.iter().map(Text::of).collect(),
+        unmet: shown.judged.unmet.iter().map(|why| plain(why)).collect(),
         changes: changes(cx, &shown.changes)?,
         waiting: shown.waiting.iter().map(waiting_line).collect(),
         lower: below.map(|level| level.as_str()).collect(),
@@ -146,7 +146,7 @@ fn changes(cx: &Inner, all: &[ShownChange]) -> Result<Vec<AutonomyLine>, Failure
 
 /// What people sign to raise it, as this page shows it.
 fn raising(cx: &Inner, me: &Me, shown: &ShownAutonomy) -> Result<Raising, Failure> {
-    let not = |why: String| Ok(Raising::Not(Text::of(why)));
+    let not = |why: String| Ok(Raising::Not(plain(&why)));
     let to = match &shown.next {
         Ok(to) => *to,
         Err(why) => return not(format!("It is not raised further: {why}.")),
@@ -177,6 +177,11 @@ fn raising(cx: &Inner, me: &Me, shown: &ShownAutonomy) -> Result<Raising, Failur
         statement: raise.statement().canonical(),
         until: Moment::of(raise.expires),
     })
+}
+
+/// A sentence that is written for a terminal, without the marks around names.
+fn plain(text: &str) -> Text {
+    Text::of(text.replace('`', ""))
 }
 
 fn capital(text: &str) -> String {

@@ -33,7 +33,7 @@ fn an_incomplete_checklist_visibly_caps_autonomy() {
     served.world.authority.workflow_publish(&without).unwrap();
     let page = served.get(PAGE, Some(&owner)).body;
     assert!(page.contains("aria-label=\"Level in force: manual; the version says bounded\""));
-    assert!(page.contains("its checklist supports `manual` at most"));
+    assert!(page.contains("its checklist supports manual at most"));
     let item = item(&page, "rollback");
     assert!(item.contains("missing: manual at most") && item.contains("no step that undoes"));
     let list = served.get("/workflows", Some(&owner)).body;

@@ -139,7 +139,7 @@ pub(super) fn criteria(workflow: &Workflow, derived: &Derived) -> Vec<FoundLine>
                 finding: finding(*found),
                 grade: found.grade().map(|grade| grade.as_str()),
                 least: criterion.by.least().as_str(),
-                sentence: Text::of(format!("It {sentence}.")),
+                sentence: Text::of(format!("It {}.", sentence.replace('`', ""))),
             })
         })
         .collect()
@@ -229,7 +229,9 @@ pub(super) fn undo(undo: &Undo) -> UndoLine {
         how: Text::of(match &undo.how {
             UndoHow::Manual => "by a person".to_owned(),
             UndoHow::Tool { tool, arguments: Ok(_) } => format!("a call of {tool}"),
-            UndoHow::Tool { tool, arguments: Err(why) } => format!("a call of {tool}: {why}"),
+            UndoHow::Tool { tool, arguments: Err(why) } => {
+                format!("a call of {tool}: {}", why.to_string().replace('`', ""))
+            }
         }),
         state: match undo.state {
             UndoState::Open => ("open", "plain"),

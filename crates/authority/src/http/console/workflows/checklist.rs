@@ -20,7 +20,7 @@ pub(super) fn line(listed: &ListedWorkflow) -> WorkflowLine {
         owner: Text::of(workflow.owner.as_str()),
         purpose: Text::short(&workflow.purpose, 300),
         level: LevelPicture::of(listed.level, workflow.level),
-        why: Text::of(&listed.why),
+        why: Text::of(listed.why.replace('`', "")),
         missing: workflow.missing().iter().filter(|m| m.caps == Level::Manual).count(),
         stopped: listed.stopped,
         revoked: listed.revoked,
