@@ -290,7 +290,8 @@ pub(super) async fn raise(Path(text): Path<String>, visit: Visit) -> Response {
             let assertion = assertion.map_err(ApprovalError::Assertion).map_err(Refusal::from)?;
             let sayer = Sayer::Person(me.person.principal.alias.clone());
             cx.authority.raise_autonomy(sayer, &id, raise, Signed::Passkey(assertion))?;
-            Ok(json(Object::new().with("location", format!("{}#autonomy", path(&id)))))
+            // Without a fragment: to one, the browser would not read the page again.
+            Ok(json(Object::new().with("location", path(&id))))
         })
         .await
 }
