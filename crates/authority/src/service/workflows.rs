@@ -82,6 +82,6 @@ impl Authority {
 /// The digest that a publication's entry names.
 fn published(entry: &StoredEntry) -> Option<Digest> {
     let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok()?;
-    let body = leaf.as_object()?.member("body").and_then(Json::as_object).map(Object::clone)?;
+    let body = leaf.as_object()?.member("body").and_then(Json::as_object).cloned()?;
     Digest::from_text(body.member("digest")?.as_str()?)
 }
