@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{EntryId, WorkflowId};
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::json::Json;
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
