@@ -509,7 +509,7 @@ pub enum Row {
         /// Whether it counts as complete from now on.
         complete: bool,
         /// Whether it waits for others alone: whoever checks or reviews it.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pending: bool,
         /// The evidence.
         evidence: Vec<RunEvidence>,
@@ -528,7 +528,7 @@ pub enum Row {
         /// Whether it counts as complete.
         complete: bool,
         /// Whether it waits for others alone: whoever checks or reviews it.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pending: bool,
         /// The evidence.
         evidence: Vec<RunEvidence>,

@@ -283,6 +283,7 @@ fn render(name: &str) -> Option<String> {
             health: Vec::new(),
             todo: Vec::new(),
             activity: None,
+            figures: Vec::new(),
             grants: vec![
                 grant(1, Some("Resolve ticket 8821: the parcel arrived broken"), Standing::Active),
                 grant(2, Some("Weekly report"), Standing::Waiting),
@@ -296,6 +297,7 @@ fn render(name: &str) -> Option<String> {
             health: Vec::new(),
             todo: Vec::new(),
             activity: None,
+            figures: Vec::new(),
             grants: Vec::new(),
             entries: Vec::new(),
             endpoint: "https://bailiwick.example/mcp/NAME".into(),

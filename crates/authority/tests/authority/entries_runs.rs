@@ -14,6 +14,7 @@ use bailiwick_core::crypto::{Signer as _, sha256};
 use bailiwick_core::ids::{ActionId, Alias, GrantId, InstanceId, TaskId, ToolId, WorkflowId};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::completion::{Completion, Finding};
+use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_policy::run::{Backed, Claim, Item, ItemKind, ModelCall};
 use bailiwick_store::{ReviewVerdict, Run, RunEvidence, RunState, Task};
 
@@ -117,7 +118,13 @@ pub(crate) fn of_runs(found: &mut BTreeMap<String, Golden>) {
     let claiming =
         Claiming { claims: &claims, summary: Some("answered"), workflow: &workflow, receipts: &[] };
     let evidence = claiming.evidence(&run, 0, world.now()).unwrap();
-    let claimed = claim(&moment, &installation, &noting, &claiming, (evidence, false)).unwrap();
+    let open = Completion {
+        criteria: vec![(
+            "note-written".into(),
+            Finding::TooWeak { best: EvidenceGrade::SelfReport, least: EvidenceGrade::Observed },
+        )],
+    };
+    let claimed = claim(&moment, &installation, &noting, &claiming, evidence, &open).unwrap();
     kept(found, claimed);
     keep(found, &abandon(&moment, &installation, &run, Why::Idle).unwrap());
     let said = Reviewing {
@@ -160,6 +167,7 @@ fn checked_and_undone(
         output: Some("fine"),
         completion: &completion,
         complete: false,
+        pending: false,
     };
     kept(found, checks::record(moment, installation, ended, made).unwrap());
     let (tool, call) =

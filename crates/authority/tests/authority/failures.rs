@@ -183,7 +183,7 @@ fn run_of(world: &World, issued: &Issued, n: u8) -> RunId {
         grant: issued.grant.clone(),
         root: issued.root,
         goal: sha256(b"goal"),
-        instruction: None,
+        instructed: false,
         started: world.now(),
         deadline: world.now().plus_seconds(600),
         ended: None,
@@ -207,6 +207,7 @@ fn a_run_that_is_complete_later_resolves_what_was_unmet() {
         run: run.clone(),
         state: RunState::Claimed,
         complete,
+        pending: false,
         evidence: Vec::new(),
     };
     tell(&world, 1, Kind::RunClaimed, subjects(&run), Some(ended(false)));

@@ -192,7 +192,8 @@ fn authority(dir: &std::path::Path, url: &str, clock: &Arc<AtomicI64>) -> Author
     let identity = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
     let svid = IdentitySigningKey::from_pkcs8(&identity_document()).unwrap();
     let domain = &installation.trust_domain;
-    let made = SvidAuthority::certificate_for(&svid, domain, RealHost::default().now(), [1; 16]).unwrap();
+    let made =
+        SvidAuthority::certificate_for(&svid, domain, RealHost::default().now(), [1; 16]).unwrap();
     let keys = Keys {
         issuer: key(1),
         maker: key(2),

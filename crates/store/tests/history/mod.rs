@@ -177,7 +177,7 @@ impl History {
             grant: GrantId::mint(started, bytes()),
             root: digest("root"),
             goal: digest("goal"),
-            instruction: None,
+            instructed: false,
             started,
             deadline: ended.plus_seconds(3_600),
             ended: None,
@@ -206,7 +206,13 @@ impl History {
                 RunState::Claimed => Kind::RunClaimed,
                 _ => Kind::RunAbandoned,
             };
-            let end = Row::RunEnded { run: id.clone(), state, complete, evidence: Vec::new() };
+            let end = Row::RunEnded {
+                run: id.clone(),
+                state,
+                complete,
+                pending: false,
+                evidence: Vec::new(),
+            };
             self.put(kind, ended, about(), Some(end));
         }
         if let Some(verdict) = run.review {

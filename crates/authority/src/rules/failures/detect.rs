@@ -202,7 +202,13 @@ mod tests {
         let now = Timestamp::from_millis(1_767_225_600_000);
         let run = RunId::mint(now, [1; 10]);
         let ended = |state, complete| {
-            let row = Row::RunEnded { run: run.clone(), state, complete, evidence: Vec::new() };
+            let row = Row::RunEnded {
+                run: run.clone(),
+                state,
+                complete,
+                pending: false,
+                evidence: Vec::new(),
+            };
             of(Kind::RunClaimed, &subjects("x"), &none, Some(&row))
         };
         assert_eq!(what(ended(RunState::Abandoned, false)).0, FailureKind::AbandonedRun);
@@ -226,7 +232,12 @@ mod tests {
         let met = Some(Shows::MetLater(run.clone()));
         assert_eq!(reviewed(ReviewVerdict::Accepted, true), met);
         assert_eq!(reviewed(ReviewVerdict::Accepted, false), None);
-        let row = Row::RunComplete { run: run.clone(), complete: true, evidence: Vec::new() };
+        let row = Row::RunComplete {
+            run: run.clone(),
+            complete: true,
+            pending: false,
+            evidence: Vec::new(),
+        };
         assert_eq!(of(Kind::RunChecked, &subjects("x"), &none, Some(&row)), met);
     }
 }
