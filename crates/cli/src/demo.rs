@@ -24,6 +24,7 @@ mod record;
 mod rogue;
 mod stage;
 mod story;
+mod work;
 
 /// Runs the demo, or the part of it that this process plays.
 pub(crate) fn run(args: DemoArgs, dir: Option<&Path>, out: Output) -> Result<ExitCode, CliError> {

@@ -4,12 +4,12 @@
 use bailiwick_core::approval::Signed;
 use bailiwick_core::autonomy::Raise;
 use bailiwick_core::ids::{Alias, EntryId, PrincipalId, RunId, WorkflowId};
-use bailiwick_core::json::{Json, Object};
+use bailiwick_core::json::Json;
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::autonomy::{self, Part, RaiseError, Standing, in_force, next, part};
-use bailiwick_policy::checklist::{ErrorBudget, Missing};
+use bailiwick_policy::autonomy::{Part, RaiseError, Standing, in_force, next, part};
+use bailiwick_policy::checklist::ErrorBudget;
 use bailiwick_policy::grades::Level;
 use bailiwick_policy::metrics::{self, Target, evaluate};
 use bailiwick_store::{
@@ -28,6 +28,11 @@ use crate::plan::Step;
 use crate::refusal::Refusal;
 use crate::rules::autonomy::{self as rules, Signing, check_time, counted_since, standing};
 
+mod shown;
+use shown::raise;
+pub(super) use shown::why;
+pub use shown::{Judged, ShownAutonomy, ShownChange, WaitingSignature};
+
 /// Seconds for which a claimed run may wait for checks and reviews by others before
 /// it counts as failed.
 const PATIENCE_SECONDS: i64 = 86_400;
@@ -43,191 +48,6 @@ pub fn level_in_force(store: &Store, workflow: &Workflow) -> Result<Level, Store
     let last = store.read(|view| view.autonomy(&workflow.id))?;
     let last = last.map(|last| last.row);
     Ok(in_force(workflow, standing(last.as_ref()).as_ref()))
-}
-
-/// Figures of a workflow's runs against its evaluation targets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    /// The figures, as they are signed.
-    pub figures: Json,
-    /// What keeps the targets from being met; none, if they are.
-    pub unmet: Vec<String>,
-}
-
-impl Judged {
-    fn digest(&self) -> bailiwick_core::crypto::Digest {
-        bailiwick_core::crypto::sha256(self.figures.canonical().as_bytes())
-    }
-
-    fn check(&self) -> Result<(), RaiseError> {
-        match self.unmet.first() {
-            None => Ok(()),
-            Some(why) => Err(RaiseError::Targets { why: why.clone() }),
-        }
-    }
-}
-
-/// A change of a workflow's autonomy as people are shown it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownChange {
-    /// The change.
-    pub change: Stored<Autonomy>,
-    /// Who lowered it or signed last; `None` when nobody did, or once erased.
-    pub principal: Option<PrincipalId>,
-    /// Why, in words; `None` where none were given, or once erased.
-    pub reason: Option<String>,
-}
-
-/// A signature that waits for another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingSignature {
-    /// Who; `None` once erased.
-    pub principal: Option<PrincipalId>,
-    /// When.
-    pub signed: Timestamp,
-    /// Until when it counts.
-    pub expires: Timestamp,
-}
-
-/// A workflow's autonomy as people are shown it.
-#[derive(Clone, Debug)]
-pub struct ShownAutonomy {
-    /// The current version.
-    pub workflow: std::sync::Arc<Workflow>,
-    /// What is in force.
-    pub level: Level,
-    /// What the checklist lacks.
-    pub missing: Vec<Missing>,
-    /// The next level, or what keeps it from being raised.
-    pub next: Result<Level, RaiseError>,
-    /// The figures of its runs up to `until`.
-    pub judged: Judged,
-    /// The end of the figures' window: of what somebody signed who waits for another,
-    /// else the last whole hour.
-    pub until: Timestamp,
-    /// Until when what waits for another signature counts.
-    pub expires: Option<Timestamp>,
-    /// Every change, newest first.
-    pub changes: Vec<ShownChange>,
-    /// What people signed that still counts.
-    pub waiting: Vec<WaitingSignature>,
-}
-
-fn raise(
-    workflow: &Workflow,
-    (from, to): (Level, Level),
-    judged: &Judged,
-    (until, expires): (Timestamp, Timestamp),
-) -> Raise {
-    Raise {
-        workflow: workflow.id.clone(),
-        version: workflow.digest(),
-        from: from.as_str().to_owned(),
-        to: to.as_str().to_owned(),
-        figures: judged.digest(),
-        until,
-        expires,
-    }
-}
-
-/// Why the level in force is what it is, in a sentence.
-pub(super) fn why(workflow: &Workflow, last: Option<&Autonomy>, level: Level) -> String {
-    let supports = workflow.supports();
-    match last {
-        _ if level == supports && supports < workflow.level => format!(
-            "the version says `{}`, but its checklist supports `{supports}` at most",
-            workflow.level
-        ),
-        _ if level == workflow.level => "as the version says".to_owned(),
-        None => format!("nothing starts above `{}`", autonomy::FIRST),
-        Some(last) if last.cause == rules::ERROR_BUDGET => {
-            "lowered by itself: more runs failed than the error budget has".to_owned()
-        }
-        Some(last) if last.cause == rules::PERSON => "lowered by a person".to_owned(),
-        Some(_) => "raised for another version, or not further".to_owned(),
-    }
-}
-
-impl ShownAutonomy {
-    /// Why the level in force is what it is, in a sentence.
-    #[must_use]
-    pub fn why(&self) -> String {
-        let last = self.changes.first().map(|shown| &shown.change.row);
-        why(&self.workflow, last, self.level)
-    }
-
-    /// What people would sign to raise it by one level, until `expires` if nobody
-    /// signed yet; none, if it cannot be raised.
-    #[must_use]
-    pub fn raise(&self, expires: Timestamp) -> Option<Raise> {
-        let to = *self.next.as_ref().ok()?;
-        let expires = self.expires.unwrap_or(expires);
-        let times = (self.until, expires);
-        Some(raise(&self.workflow, (self.level, to), &self.judged, times))
-    }
-
-    /// As it is shown.
-    #[must_use]
-    pub fn to_json(&self) -> Object {
-        let texts = |list: &[String]| -> Vec<Json> {
-            list.iter().map(|text| text.as_str().into()).collect()
-        };
-        let missing: Vec<Json> = self
-            .missing
-            .iter()
-            .map(|m| {
-                let object = Object::new().with("member", m.member).with("why", m.why);
-                object.with("caps", m.caps.as_str()).into()
-            })
-            .collect();
-        let changes: Vec<Json> = self
-            .changes
-            .iter()
-            .map(|shown| {
-                let c = &shown.change;
-                Object::new()
-                    .with("level", c.level.as_str())
-                    .with("cause", c.cause.as_str())
-                    .with("version", c.version)
-                    .with("changed", c.changed.to_string())
-                    .with("principal", shown.principal.as_ref())
-                    .with("reason", shown.reason.as_deref())
-                    .with("entry", &c.entry)
-                    .into()
-            })
-            .collect();
-        let waiting: Vec<Json> = self
-            .waiting
-            .iter()
-            .map(|w| {
-                Object::new()
-                    .with("principal", w.principal.as_ref())
-                    .with("signed", w.signed.to_string())
-                    .with("expires", w.expires.to_string())
-                    .into()
-            })
-            .collect();
-        let next = match &self.next {
-            Ok(level) => Object::new().with("level", level.as_str()),
-            Err(error) => Object::new().with("code", error.code()).with("why", error.to_string()),
-        };
-        Object::new()
-            .with("workflow", &self.workflow.id)
-            .with("version", self.workflow.digest())
-            .with("level", self.level.as_str())
-            .with("why", self.why())
-            .with("declared", self.workflow.level.as_str())
-            .with("supports", self.workflow.supports().as_str())
-            .with("missing", missing)
-            .with("next", next)
-            .with("figures", self.judged.figures.clone())
-            .with("figures_digest", self.judged.digest())
-            .with("unmet", texts(&self.judged.unmet))
-            .with("until", self.until.seconds())
-            .with("expires", self.expires.map(Timestamp::seconds))
-            .with("changes", changes)
-            .with("waiting", waiting)
-    }
 }
 
 /// The current version of a workflow, and what its last change left.

@@ -92,6 +92,7 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
     };
     stage.story()?;
     stage.second_act()?;
+    stage.third_act(base)?;
     stage.aftermath(base)?;
     let ok = stage.surprises == 0;
     out.result(
@@ -128,6 +129,9 @@ fn perform(base: &Path, temporary: bool, keep: bool, out: Output) -> Result<Exit
             "bailiwick audit verify --ledger {d}/ledger --trust {trust}   # as an outsider, without any key"
         ),
         format!("bailiwick evidence verify {bundle} --trust {trust}"),
+        format!("bailiwick run list --data-dir {d}"),
+        format!("bailiwick failure list --data-dir {d}"),
+        format!("bailiwick autonomy show support-tickets --data-dir {d}"),
     ];
     if temporary {
         next.push(format!("rm -r {}   # when you have seen enough", base.display()));

@@ -431,6 +431,12 @@ fn happened(leaf: &Leaf) -> String {
         Kind::RollbackStarted => {
             format!("step `{}` of the rollback plan was started", body("step"))
         }
+        Kind::AutonomyLowered => {
+            format!("the workflow's autonomy was lowered to `{}`: {}", body("to"), body("cause"))
+        }
+        Kind::FailureDetected => "a failure was noted".to_owned(),
+        Kind::FailureClassified => "a person said what kind of failure it was".to_owned(),
+        Kind::FailureResolved => "a failure was resolved".to_owned(),
         other => other.as_str().to_owned(),
     }
 }

@@ -202,6 +202,10 @@ const fn carries(kind: Kind) -> bool {
         Kind::ActionDecided
             | Kind::ActionCompleted
             | Kind::ApprovalDecided
+            | Kind::AutonomyLowered
+            | Kind::FailureClassified
+            | Kind::FailureDetected
+            | Kind::FailureResolved
             | Kind::RollbackStarted
             | Kind::RunAbandoned
             | Kind::RunChecked

@@ -7,6 +7,7 @@ use crate::people::roles::Deed;
 
 mod learning;
 mod table;
+mod work;
 pub(super) use table::ROUTES;
 
 /// Who may call.

@@ -201,7 +201,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/workflows/{id}/changes", ">-yyyyy"),
     ("/runs", ">yyyyyy"),
     ("/runs/{id}", ">-yyyyy"),
-    ("/runs/{id}/report", ">-bb-b-"),
+    ("/runs/{id}/report", ">-bbbb-"),
     ("/failures", ">nyynyy"),
     ("/failures/{id}", ">-yy-yy"),
     ("/figures", ">nyynyy"),

@@ -1,9 +1,8 @@
 //! The table of routes.
 
-use super::{Access, Route, SIGNED_IN, change, create, learning, read};
+use super::{Access, Route, SIGNED_IN, change, create, learning, read, work};
 use crate::http::api::{
-    agents, approvals, autonomy, clients, grants, inbox, login, peers, people, requests,
-    run_checks, runs, standings, stops,
+    agents, approvals, clients, grants, inbox, login, peers, people, requests, standings, stops,
 };
 use crate::people::roles::Deed;
 
@@ -414,41 +413,9 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             stops::resume,
         )
     },
-    Route {
-        refusals: &[404],
-        ..read(
-            "autonomy",
-            "/api/v1/workflows/{id}/autonomy",
-            "How far a workflow's agents may act without a person, why, and what raises it.",
-            SIGNED_IN,
-            "Autonomy",
-            autonomy::show,
-        )
-    },
-    Route {
-        answer: (200, Some("AutonomyState")),
-        refusals: &[404],
-        ..change(
-            "lowerAutonomy",
-            "/api/v1/workflows/{id}/autonomy/lower",
-            "Lower it at once, to any level.",
-            SIGNED_IN,
-            Some("LowerAutonomy"),
-            autonomy::lower,
-        )
-    },
-    Route {
-        answer: (200, Some("AutonomyState")),
-        refusals: &[404, 409],
-        ..change(
-            "raiseAutonomy",
-            "/api/v1/workflows/{id}/autonomy/raise",
-            "Sign that it is raised by one level: the owner and somebody else do.",
-            SIGNED_IN,
-            Some("RaiseAutonomy"),
-            autonomy::raise,
-        )
-    },
+    work::AUTONOMY,
+    work::LOWER,
+    work::RAISE,
     Route {
         query: &["all"],
         ..read(
@@ -501,39 +468,9 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
         Some("Refusing"),
         requests::refuse,
     ),
-    Route {
-        query: &["workflow", "agent", "task", "state", "after", "limit"],
-        ..read(
-            "runs",
-            "/api/v1/runs",
-            "Runs, newest first. Without a role, those of one's own tasks, or with `workflow` those of it that one reviews.",
-            SIGNED_IN,
-            "Runs",
-            runs::list,
-        )
-    },
-    Route {
-        refusals: &[404],
-        ..read(
-            "run",
-            "/api/v1/runs/{id}",
-            "One run: its goal, context, calls, evidence, and why it counts as complete or what is missing.",
-            SIGNED_IN,
-            "Run",
-            runs::show,
-        )
-    },
-    Route {
-        answer: (200, Some("ReviewedRun")),
-        ..change(
-            "reviewRun",
-            "/api/v1/runs/{id}/reviews",
-            "Accept, correct or reject a run that has ended, as somebody whom its workflow names.",
-            SIGNED_IN,
-            Some("NewReview"),
-            runs::review,
-        )
-    },
+    work::RUNS,
+    work::RUN,
+    work::REVIEW,
     Route {
         query: &["task"],
         ..read(
@@ -575,61 +512,11 @@ pub(in crate::http::api) static ROUTES: &[Route] = &[
             people::activity,
         )
     },
-    Route {
-        refusals: &[404],
-        ..read(
-            "runChecks",
-            "/api/v1/runs/{id}/checks",
-            "What is checked of a run by others than its agent, and what was found.",
-            SIGNED_IN,
-            "RunChecks",
-            run_checks::list,
-        )
-    },
-    Route {
-        answer: (200, Some("RunChecked")),
-        ..change(
-            "checkRun",
-            "/api/v1/runs/{id}/checks",
-            "Have a call that checks a run taken up, or the run's named checks made.",
-            SIGNED_IN,
-            Some("RunCheck"),
-            run_checks::make,
-        )
-    },
-    Route {
-        refusals: &[404, 409],
-        ..read(
-            "rollbackPlan",
-            "/api/v1/runs/{id}/rollback",
-            "What the rollback plan undoes of a run, in order, and where each stands.",
-            SIGNED_IN,
-            "RollbackPlan",
-            run_checks::plan,
-        )
-    },
-    Route {
-        answer: (200, Some("Undo")),
-        ..change(
-            "startRollback",
-            "/api/v1/runs/{id}/rollback",
-            "Record that something of the rollback plan is started.",
-            SIGNED_IN,
-            Some("NewRollback"),
-            run_checks::start,
-        )
-    },
-    Route {
-        refusals: &[404, 409, 422],
-        ..read(
-            "runReport",
-            "/api/v1/runs/{id}/report",
-            "The report of a run, with the entries that it follows from.",
-            SIGNED_IN,
-            "RunReport",
-            run_checks::report,
-        )
-    },
+    work::CHECKS,
+    work::CHECK,
+    work::ROLLBACK_PLAN,
+    work::ROLLBACK,
+    work::REPORT,
     learning::METRICS,
     learning::COMPARE,
     learning::UNUSED,
