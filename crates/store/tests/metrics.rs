@@ -1,5 +1,12 @@
 //! Figures: decided calls by the hour, and each metric on a history whose answers were
 //! worked out by hand (`docs/metrics-fixture.md`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::{CREDENTIAL, Plan, Raw, World, listen, object};
+use crate::support::{CREDENTIAL, OWN, Plan, Raw, World, listen, object};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -378,7 +378,7 @@ async fn a_changed_tool_is_not_called_until_it_matches_its_pin_again() {
         // It is not shown either, and its change was reported once.
         let names: Vec<_> =
             client.list_tools().await.unwrap().into_iter().map(|t| t.name).collect();
-        assert!(!names.iter().any(|n| n == "get_ticket") && names.len() == 3);
+        assert!(!names.iter().any(|n| n == "get_ticket") && names.len() == 2 + OWN);
         let (mismatches, new): (Vec<_>, Vec<_>) =
             world.catalogue.mismatches().into_iter().partition(|m| m.pinned.is_some());
         assert_eq!(mismatches.len(), 1);
@@ -404,7 +404,7 @@ async fn a_listing_that_passes_quarantines_a_changed_tool_at_once() {
     let call = async || client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
     assert!(call().await.allowed().is_some());
     world.desk.set_quirk(Quirk::ChangedDescription);
-    assert_eq!(client.list_tools().await.unwrap().len(), 3);
+    assert_eq!(client.list_tools().await.unwrap().len(), 2 + OWN);
     assert_eq!(call().await.denied().unwrap().code, "tool-changed");
     client.close().await;
 }
@@ -461,7 +461,7 @@ async fn a_tool_server_of_the_older_protocol_is_checked_in_a_session_of_the_gate
     );
     assert!(world.catalogue.mismatches().is_empty());
     let client = world.connect(Era::Sessions, world.runner()).await;
-    assert_eq!(client.list_tools().await.unwrap().len(), 2);
+    assert_eq!(client.list_tools().await.unwrap().len(), 1 + OWN);
     let outcome = client.call_tool("get_ticket", object(json!({"ticket_id": 8821}))).await;
     assert!(outcome.allowed().is_some());
     client.close().await;

@@ -224,11 +224,10 @@ fn name(id: Option<&PrincipalId>) -> Text {
     Text::of(id.map_or("somebody whose name was erased", |id| id.as_str()))
 }
 
-fn facts(
-    cx: &Inner,
-    me: &Me,
-    row: &Row,
-) -> Result<Vec<(&'static str, Text, Option<String>)>, Failure> {
+/// A name, what it says, and the page that tells more.
+type Fact = (&'static str, Text, Option<String>);
+
+fn facts(cx: &Inner, me: &Me, row: &Row) -> Result<Vec<Fact>, Failure> {
     let entry = cx.authority.store().read(|view| view.entry_by_id(&row.source))?;
     let mut facts = Vec::new();
     let mut add = |name, what: Option<&str>, path: Option<String>| {
