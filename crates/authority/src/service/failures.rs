@@ -210,9 +210,21 @@ fn said(
 
 /// The decision that shows a failure, as policy saw it; why not, if not.
 fn recorded(view: &View<'_>, failure: &Failure) -> Result<Result<Retained, String>, Refusal> {
-    let Some(entry) = view.entry_by_id(&failure.source)? else {
+    let Some(mut entry) = view.entry_by_id(&failure.source)? else {
         return Ok(Err("its entry is gone".to_owned()));
     };
+    // A verdict and an outcome name the decision that they are about.
+    let about = match Kind::parse(&entry.kind) {
+        Some(Kind::ApprovalDecided) => Some("asked"),
+        Some(Kind::ActionCompleted) => Some("decided"),
+        _ => None,
+    };
+    if let Some(member) = about
+        && let Some(decided) = named(&entry, member)
+        && let Some(found) = view.entry_by_id(&decided)?
+    {
+        entry = found;
+    }
     if entry.kind != Kind::ActionDecided.as_str() {
         return Ok(Err("it is not about a call that was decided".to_owned()));
     }
@@ -222,6 +234,13 @@ fn recorded(view: &View<'_>, failure: &Failure) -> Result<Result<Retained, Strin
     };
     let texts = view.read_plaintext(&entry.id)?.unwrap_or_default();
     Ok(Retained::read(leaf, &texts).map_err(|why| why.to_string()))
+}
+
+/// The entry that another one's body names.
+fn named(entry: &StoredEntry, member: &str) -> Option<EntryId> {
+    let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok()?;
+    let body = leaf.as_object()?.member("body")?.as_object()?;
+    EntryId::parse(body.member(member)?.as_str()?).ok()
 }
 
 fn answer(decision: &str) -> Option<Answer> {

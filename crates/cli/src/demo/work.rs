@@ -193,15 +193,18 @@ impl Stage {
 
     /// The report answers the four questions, and verifies without us.
     fn reported(&mut self, base: &Path, id: &str, d: &str) -> Result<(), CliError> {
-        let (report, trust) = (arg(&base.join("run.json")), arg(&base.join("trust.json")));
-        let json = ["run", "report", id, "--format", "json", "-o", &report, "--data-dir", d];
-        must(&self.cast.data, &json)?;
-        let page = arg(&base.join("run.html"));
-        let html = ["run", "report", id, "--format", "html", "-o", &page, "--data-dir", d];
-        must(&self.cast.data, &html)?;
+        let (report, trust) =
+            (arg(&base.join("run.json")), arg(&self.cast.thief.join("trust.json")));
+        let (page, text) = (arg(&base.join("run.html")), base.join("run.md"));
+        for (format, file) in [("json", &report), ("html", &page), ("md", &arg(&text))] {
+            let get = ["run", "report", id, "--format", format, "-o", file, "--data-dir", d];
+            must(&self.cast.data, &get)?;
+        }
         must(&self.cast.data, &["keys", "trust", "-o", &trust, "--data-dir", d])?;
         let verified = run(&self.cast.thief, &["evidence", "verify", &report, "--trust", &trust])?;
-        let ok = verified.status == 0;
+        let text = keyfile::read(&text)?;
+        let answers = answers(&String::from_utf8_lossy(&text));
+        let ok = verified.status == 0 && answers.len() == 4;
         self.count(ok);
         self.out.result(
             Object::new()
@@ -210,12 +213,9 @@ impl Stage {
                 .with("as_expected", ok)
                 .with("report", verified.object),
             format!(
-                "{} the report of the run, verified offline: {report} (to read: {page})\n\n  \
-                 What goal was attempted?                tell the customer of ticket 8821 what happens next\n  \
-                 What context was used?                  a message of the customer; a forum on the web (undeclared)\n  \
-                 Which tools were called?                get_ticket, add_note: both allowed, both ok\n  \
-                 Why was the task considered complete?   note-written: observed; ticket-read-back: independent",
+                "{} the report of the run, verified offline: {report} (to read: {page})\n\n{}",
                 mark(ok),
+                answers.join("\n"),
             ),
         );
         Ok(())
@@ -313,6 +313,21 @@ fn first(answer: &Answer, list: &str, fits: impl Fn(&Object) -> bool) -> Option<
     list.iter().filter_map(Json::as_object).find(|object| fits(object)).cloned()
 }
 
+/// The four questions of a report with what it answers first: up to its next heading.
+fn answers(report: &str) -> Vec<String> {
+    let sections = report.split("\n## ").filter(|section| {
+        let heading = section.lines().next().unwrap_or_default();
+        heading.ends_with('?')
+    });
+    let short = |section: &str| {
+        let mut lines = section.split("\n### ").next().unwrap_or_default().lines();
+        let heading = lines.next().unwrap_or_default();
+        let said = lines.filter(|line| !line.is_empty() && !line.starts_with("|---"));
+        said.fold(format!("  {heading}\n"), |text, line| format!("{text}    {line}\n"))
+    };
+    sections.map(short).collect()
+}
+
 /// A YAML text without the block that begins at the line `from`, up to the line `to`.
 fn without(text: &str, from: &str, to: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -329,7 +344,13 @@ fn without(text: &str, from: &str, to: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without;
+    use super::{answers, without};
+
+    #[test]
+    fn the_questions_are_shown_with_what_is_answered_first() {
+        let text = "# Run\n\nx\n\n## What goal?\n\n> it\n\n### More\n\ny\n\n## Costs\n\nz\n";
+        assert_eq!(answers(text), ["  What goal?\n    > it\n"]);
+    }
 
     #[test]
     fn a_block_is_left_out_and_nothing_else() {
