@@ -13,7 +13,7 @@ body{margin:0 auto;max-width:70rem;padding:1.5rem;font:1rem/1.5 system-ui,sans-s
 h1{font-size:1.4rem}h2{font-size:1.2rem;margin-top:2rem;border-bottom:1px solid var(--line)}h3{font-size:1rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}\
 blockquote{margin:0;padding:.6rem 1rem;background:var(--soft);border-left:4px solid var(--line);white-space:pre-wrap}\
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.875rem}\
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.875rem;overflow-wrap:break-word}\
 th,td{text-align:left;vertical-align:top;padding:.25rem .5rem;border-bottom:1px solid var(--line)}th{background:var(--soft)}\
 .standing{font-weight:600;font-size:1.1rem}.good{color:var(--good)}.bad{color:var(--bad)}\
 @media (max-width:40rem){dl{grid-template-columns:1fr}body{padding:.75rem}}\
