@@ -32,11 +32,14 @@ pub(crate) enum WorkflowVerb {
     },
     /// Publish a workflow version, which counts for grants from then on.
     #[command(
-        after_help = "Says which level is in force, and what caps it.\n\nExample:\n  bailiwick workflow publish support.yaml"
+        after_help = "Says which level is in force, and what caps it. Who wrote a version is not the second one to sign that its autonomy\nis raised; where nobody is named it is its owner.\n\nExamples:\n  bailiwick workflow publish support.yaml\n  bailiwick workflow publish support.yaml --author user:142"
     )]
     Publish {
         /// The file.
         file: PathBuf,
+        /// Who wrote the version, if not its owner.
+        #[arg(long, value_name = "PRINCIPAL")]
+        author: Option<String>,
     },
     /// Show what a file says otherwise than the published version, or one version than another, and which of it lets agents do more.
     #[command(

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::Workflow;
 use bailiwick_policy::grades::Level;
@@ -59,7 +60,9 @@ pub(super) fn run(
             template::run(&tool_servers, file.as_deref(), dir, logins, out)?;
         }
         WorkflowVerb::Check { file, require } => return check(&file, require, out),
-        WorkflowVerb::Publish { file } => publish(&file, dir, out)?,
+        WorkflowVerb::Publish { file, author } => {
+            publish(&file, author.as_deref(), dir, out)?;
+        }
         WorkflowVerb::Diff { what, versions } => diff::run(&what, &versions, dir, out)?,
         WorkflowVerb::History { name } => history::history(&name, dir, out)?,
         WorkflowVerb::Show { name, digest } => {
@@ -112,11 +115,12 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
     Ok(ended(holds))
 }
 
-fn publish(file: &Path, dir: &Path, out: Output) -> Result<(), CliError> {
+fn publish(file: &Path, author: Option<&str>, dir: &Path, out: Output) -> Result<(), CliError> {
+    let author = author.map(PrincipalId::parse).transpose()?;
     let text = text(file)?;
     let state = State::of(&parse(&text, file)?);
     let data = DataDir::open(dir)?;
-    let published = data.authority.workflow_publish(&text)?;
+    let published = data.authority.workflow_publish_by(&text, author.as_ref())?;
     let object = Object::new()
         .with("workflow", &published.id)
         .with("digest", published.digest)

@@ -14,6 +14,7 @@ mod accounts;
 mod apis;
 mod approvals;
 mod approvals_people;
+mod autonomy;
 mod bad_input;
 mod bad_tools;
 mod catalogue;

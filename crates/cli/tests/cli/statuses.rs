@@ -243,6 +243,7 @@ const WRONG: &[&str] = &[
     "workflow history a/b",
     "workflow init --tool-server a/b --out o",
     "workflow publish list.json",
+    "workflow publish list.json --author nobody",
     "workflow show a/b",
     "workflow show w --version short",
     "wrap --server /x -- true",
