@@ -1,5 +1,7 @@
 //! Runs, kept by the authority in this process.
 
+use std::time::Duration;
+
 use bailiwick_authority::rules::requests::Asker as Who;
 use bailiwick_authority::rules::runs::RunError;
 use bailiwick_authority::{Authority, Refusal};
@@ -8,9 +10,14 @@ use bailiwick_core::ids::{Alias, TaskId};
 use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
 use bailiwick_gateway::ports::{Asker, OpenRun, RunRefusal, Runs};
-use bailiwick_policy::run::Said;
+use bailiwick_policy::run::{Said, Word};
+use bailiwick_store::StoreError;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+
+/// How often it is looked for outcomes that are on their way, and how long between.
+const OUTCOME_LOOKS: u32 = 40;
+const OUTCOME_PAUSE: Duration = Duration::from_millis(50);
 
 /// The authority keeps them.
 pub(crate) struct AuthorityRuns(pub(crate) Authority);
@@ -27,10 +34,32 @@ impl Runs for AuthorityRuns {
     fn say<'a>(&'a self, asker: Asker, said: Said) -> BoxFuture<'a, Result<Object, RunRefusal>> {
         let authority = self.0.clone();
         async move {
+            if matches!(said.word, Word::Complete { .. }) {
+                outcomes_of(&authority, &asker.task).await;
+            }
             let said = tokio::task::spawn_blocking(move || say(&authority, asker, &said)).await;
             said.unwrap_or(Err(RunRefusal::Unavailable))
         }
         .boxed()
+    }
+}
+
+/// Waits for the outcomes of calls that were answered a moment ago: an answer is given
+/// before its outcome is durable. What takes longer goes on, and leaves open what it
+/// may change.
+async fn outcomes_of(authority: &Authority, task: &TaskId) {
+    for _ in 0..OUTCOME_LOOKS {
+        let (store, task) = (authority.store().clone(), task.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            store.read(|view| -> Result<bool, StoreError> {
+                let Some(run) = view.open_run(&task)? else { return Ok(false) };
+                Ok(view.last_calls_of_run(&run.id)?.iter().any(|call| call.over.is_none()))
+            })
+        });
+        match looked.await {
+            Ok(Ok(true)) => tokio::time::sleep(OUTCOME_PAUSE).await,
+            _ => return,
+        }
     }
 }
 

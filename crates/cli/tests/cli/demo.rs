@@ -58,9 +58,14 @@ fn every_line_of_the_demo_comes_out_as_expected() {
         "allow",
         "approval-required",
         "allow",
+        // The third act.
+        "approval-required",
+        "allow",
+        "allow",
     ];
     assert_eq!(expected, story);
-    for kind in ["delegation", "listing", "bypass", "table", "call_log", "audit", "evidence"] {
+    let kinds = ["delegation", "listing", "bypass", "work", "report", "table", "call_log", "audit"];
+    for kind in kinds.into_iter().chain(["evidence"]) {
         assert!(events.iter().any(|e| e["event"] == kind), "an event `{kind}`");
     }
     assert_agents_are_mcp_clients(&events, &actions);

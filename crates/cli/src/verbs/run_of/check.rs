@@ -1,6 +1,7 @@
 //! `run check`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bailiwick_authority::Checked;
 use bailiwick_core::ids::{ActionId, RunId, ToolId};
@@ -12,6 +13,11 @@ use crate::checks::check_now;
 use crate::error::{CliError, ended};
 use crate::output::{Output, one_line};
 use crate::verbs::place::{Place, text};
+
+/// How often a check is offered again whose outcome is not in the ledger yet, and how
+/// long between.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Place {
     fn run_checks(&self, id: &RunId) -> Result<Object, CliError> {
@@ -135,7 +141,18 @@ async fn one(
         }
         Made::Well { action, result } => {
             let action = ActionId::parse(&action)?;
-            match place.take_up(id, criterion, &action, &result) {
+            // An answer is given before its outcome is in the ledger.
+            let mut taken = place.take_up(id, criterion, &action, &result);
+            for _ in 0..LOOKS {
+                match &taken {
+                    Err(e) if e.code == "check-shows-nothing" => {
+                        tokio::time::sleep(PAUSE).await;
+                        taken = place.take_up(id, criterion, &action, &result);
+                    }
+                    _ => break,
+                }
+            }
+            match taken {
                 Ok(taken) => Ok(taken.with("action", &action)),
                 Err(e) => Ok(told
                     .with("verdict", "not_run")
