@@ -28,7 +28,7 @@ pub(crate) struct MetricsAbout {
     #[arg(long)]
     pub(crate) agent: Option<String>,
     /// The version of the workflow, by its digest.
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", allow_hyphen_values = true)]
     pub(crate) version: Option<String>,
     /// The tool, by its id.
     #[arg(long)]
@@ -52,10 +52,10 @@ pub(crate) enum MetricsVerb {
         #[arg(long)]
         workflow: String,
         /// Before the change.
-        #[arg(long, value_name = "DIGEST|FROM..UNTIL")]
+        #[arg(long, value_name = "DIGEST|FROM..UNTIL", allow_hyphen_values = true)]
         before: String,
         /// After it.
-        #[arg(long, value_name = "DIGEST|FROM..UNTIL")]
+        #[arg(long, value_name = "DIGEST|FROM..UNTIL", allow_hyphen_values = true)]
         after: String,
         /// The agent.
         #[arg(long)]

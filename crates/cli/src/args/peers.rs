@@ -15,7 +15,7 @@ pub(crate) enum HandoffVerb {
     /// One handoff: who handed what to whom, and what each signed.
     Show {
         /// Its id, or the hash of its offer, as the agents name it.
-        #[arg(value_name = "HANDOFF_ID")]
+        #[arg(value_name = "HANDOFF_ID", allow_hyphen_values = true)]
         id: String,
         /// Write everything that both signed to this file, for others to verify.
         #[arg(long, value_name = "FILE")]
