@@ -101,5 +101,10 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
             format!("/policy/replay?bundle={}&last=200", filled.bundle),
         ),
         page("settings", "/settings", "/settings"),
+        page("workflows", "/workflows", "/workflows"),
+        page("a workflow", "/workflows/{id}", "/workflows/support-tickets"),
+        page("runs", "/runs", "/runs"),
+        page("failures", "/failures", "/failures"),
+        page("figures", "/figures", "/figures"),
     ]
 }
