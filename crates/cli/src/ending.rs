@@ -1,4 +1,5 @@
-//! Runs end of which nothing comes any more: in every process that decides calls.
+//! What is due with time, in every process that decides calls: runs end of which nothing
+//! comes any more, error budgets are spent, hours of calls are added up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,7 @@ impl Ending {
         if lowered > 0 {
             tracing::warn!(lowered, "workflows were lowered: too many runs failed");
         }
+        self.data.authority.roll_up_calls()?;
         self.seen.store(upto, Ordering::Relaxed);
         Ok(ended)
     }

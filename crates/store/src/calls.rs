@@ -41,32 +41,41 @@ impl View<'_> {
             Some("allow") => String::new(),
             _ => text(&subjects.reason),
         };
-        let params = (
+        let hour = time.millis().div_euclid(HOUR_MS);
+        let call = rusqlite::params![
             self.org_text(),
-            time.millis().div_euclid(HOUR_MS),
+            hour,
             text(&subjects.workflow),
             body.member(VERSION).and_then(Json::as_str).unwrap_or_default(),
             text(&subjects.agent),
             text(&subjects.tool),
             text(&subjects.decision),
             reason,
-        );
+        ];
         execute(
             self.c,
             "INSERT INTO calls_hourly (org, hour, workflow, workflow_digest, agent, tool,
                  decision, reason, calls)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)
              ON CONFLICT DO UPDATE SET calls = calls + 1",
-            params,
+            call,
             "call of an hour",
-        )
-        .map(drop)
+        )?;
+        // A clock that lags: its hour is added up already.
+        if hour < self.rolled_upto()? { self.roll_up_one(call) } else { Ok(()) }
     }
 
     /// Counts all of them again.
     pub(crate) fn recount_hourly_calls(&self) -> Result<(), StoreError> {
         let org = [self.org_text()];
-        execute(self.c, "DELETE FROM calls_hourly WHERE org = ?1", org, "call of an hour")?;
+        for table in ["calls_hourly", "calls_rolled", "calls_rolled_upto"] {
+            execute(
+                self.c,
+                &format!("DELETE FROM {table} WHERE org = ?1"),
+                org,
+                "call of an hour",
+            )?;
+        }
         execute(self.c, AGAIN, org, "call of an hour").map(drop)
     }
 }

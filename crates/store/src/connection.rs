@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0017_metrics.sql"),
     include_str!("schema/0018_failures.sql"),
     include_str!("schema/0019_autonomy.sql"),
+    include_str!("schema/0020_rollup.sql"),
 ];
 
 /// The newest schema version that this program knows.

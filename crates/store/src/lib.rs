@@ -48,6 +48,7 @@ mod query;
 mod rebuild;
 mod registry;
 mod requests;
+mod rollup;
 mod rows;
 mod run_facts;
 mod runs;

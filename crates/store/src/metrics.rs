@@ -12,6 +12,7 @@ use bailiwick_core::time::Timestamp;
 
 use crate::columns::{Read, count, parsed, time};
 use crate::error::StoreError;
+use crate::rollup::{AGENT, TOOL, VERSION, WORKFLOW};
 use crate::rows::{Grant, Stored};
 use crate::view::View;
 
@@ -22,6 +23,8 @@ use queries::{DECIDING, ENDED, IN_ALL, OUTCOMES, Query, REFUSED, USED, latency};
 const MAX_GROUPS: u32 = 1_000;
 /// Revocations whose latency is looked for at most, the newest first.
 const MAX_REVOCATIONS: u32 = 1_000;
+/// Times of which a median is taken at most, the newest.
+const MAX_VALUES: u32 = 20_000;
 /// Grants of which it is asked what was never used at most, the newest first.
 const MAX_GRANTS: u32 = 200;
 
@@ -252,7 +255,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn blocked(&self, filter: &MetricFilter) -> Result<Blocked, StoreError> {
-        let rows = self.figures(filter.decided(self.org_text()), |r| {
+        let rows = self.figures(filter.decided(self.org_text(), self.rolled_upto()?), |r| {
             Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, count(r, 2)?))
         })?;
         let mut blocked = Blocked::default();
@@ -279,7 +282,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn called_workflows(&self, filter: &MetricFilter) -> Result<Vec<String>, StoreError> {
-        self.called(filter, "workflow")
+        self.called(filter, ("workflow", WORKFLOW))
     }
 
     /// Versions of workflows.
@@ -287,7 +290,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn called_versions(&self, filter: &MetricFilter) -> Result<Vec<String>, StoreError> {
-        self.called(filter, "workflow_digest")
+        self.called(filter, ("workflow_digest", VERSION))
     }
 
     /// Agents.
@@ -295,7 +298,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn calling_agents(&self, filter: &MetricFilter) -> Result<Vec<String>, StoreError> {
-        self.called(filter, "agent")
+        self.called(filter, ("agent", AGENT))
     }
 
     /// Tools.
@@ -303,11 +306,11 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn called_tools(&self, filter: &MetricFilter) -> Result<Vec<String>, StoreError> {
-        self.called(filter, "tool")
+        self.called(filter, ("tool", TOOL))
     }
 
-    fn called(&self, filter: &MetricFilter, column: &str) -> Result<Vec<String>, StoreError> {
-        self.figures(filter.values(self.org_text(), column), |r| r.get(0))
+    fn called(&self, filter: &MetricFilter, by: (&str, u8)) -> Result<Vec<String>, StoreError> {
+        self.figures(filter.values(self.org_text(), self.rolled_upto()?, by), |r| r.get(0))
     }
 
     /// Held calls by the day on which they were asked about, as the number of whole
@@ -430,7 +433,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn calls_in_all(&self) -> Result<Vec<([String; 5], u64)>, StoreError> {
-        self.many(IN_ALL, [self.org_text()], |r| {
+        self.many(IN_ALL, (self.org_text(), self.rolled_upto()?), |r| {
             let labels = [r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
             Ok((labels, count(r, 5)?))
         })

@@ -46,9 +46,14 @@ impl View<'_> {
                           coalesce(sum(calls) FILTER (WHERE decision = 'allow'), 0),
                           coalesce(sum(calls) FILTER (WHERE decision = 'deny'), 0),
                           coalesce(sum(calls) FILTER (WHERE decision = 'approval_required'), 0)
-                   FROM calls_hourly WHERE org = ?1 AND hour >= ?2
+                   FROM (SELECT hour, decision, calls FROM calls_rolled
+                         WHERE org = ?1 AND sets = 0 AND agent = '' AND tool = ''
+                           AND workflow_digest = '' AND hour >= ?2
+                         UNION ALL
+                         SELECT hour, decision, calls FROM calls_hourly
+                         WHERE org = ?1 AND hour >= max(?2, ?3))
                    GROUP BY hour ORDER BY hour";
-        self.many(sql, (self.org_text(), begin), |r| {
+        self.many(sql, (self.org_text(), begin, self.rolled_upto()?), |r| {
             let hour: i64 = r.get(0)?;
             Ok(CallsOfHour {
                 began: Timestamp::from_millis(hour.saturating_mul(HOUR_MS)),

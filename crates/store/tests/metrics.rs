@@ -102,8 +102,108 @@ fn decided_calls_are_counted_by_the_hour_and_alike_from_the_ledger_alone() {
     assert!(audited(&f.path).findings.is_empty(), "{:?}", audited(&f.path).findings);
 }
 
+/// Adds up the hours that are over at `now`.
+fn roll_up(store: &bailiwick_store::Store, now: Timestamp) {
+    while !store.write(move |tx: &mut Tx<'_>| tx.roll_up_calls(now)).wait().unwrap() {}
+}
+
 fn span() -> MetricFilter {
     MetricFilter::span(D1, D2.plus_seconds(86_400))
+}
+
+/// What of calls is read from counts, for one filter.
+fn all_of(
+    store: &bailiwick_store::Store,
+    filter: &MetricFilter,
+) -> impl PartialEq + std::fmt::Debug + use<> {
+    store
+        .read(|v| {
+            let names = (
+                v.called_workflows(filter)?,
+                v.called_versions(filter)?,
+                v.calling_agents(filter)?,
+                v.called_tools(filter)?,
+            );
+            let hours = v.calls_by_hour(filter.from)?;
+            Ok::<_, StoreError>((v.blocked(filter)?, names, hours, v.calls_in_all()?))
+        })
+        .unwrap()
+}
+
+/// Every filter there is, over hours that are added up and others, also where an
+/// entry comes late; and what is added up is what the entries make of it.
+#[test]
+fn figures_are_the_same_whether_hours_are_added_up_or_not() {
+    let f = fixture();
+    let agents = ["agent:runner", "agent:helper"];
+    let tools = ["mcp:desk:tools/get_ticket", "mcp:desk:tools/add_note"];
+    let put = |n: u32, at: Timestamp| {
+        let (decision, reason) = match n % 5 {
+            0 => ("deny", Some("revoked")),
+            1 => ("approval_required", None),
+            2 => ("deny", Some("scope-exceeded")),
+            _ => ("allow", None),
+        };
+        let mut event = call(at, tools[(n / 2 % 2) as usize], decision, reason);
+        event.subjects.agent = Some(agents[(n / 3 % 2) as usize].to_owned());
+        let workflow = if n % 7 < 3 { "support" } else { "another" };
+        event.subjects.workflow = Some(workflow.to_owned());
+        let version = format!("{workflow} {}", n % 2);
+        event.body.insert("workflow_digest", digest(&version));
+        append(&f.store, event).unwrap();
+    };
+    for n in 0..120 {
+        put(n, NOW.plus_seconds(i64::from(n) * 600));
+    }
+    let mut filters = Vec::new();
+    for n in 0..81_u32 {
+        let of = |place: u32, all: [&str; 2]| match n / place % 3 {
+            0 => None,
+            nth => Some(all[nth as usize - 1].to_owned()),
+        };
+        let version = of(1, ["support 0", "another 1"]).map(|v| digest(&v));
+        for (from, until) in [(0, 20), (3, 8), (7, 12), (9, 30)] {
+            let at = |hours: i64| NOW.plus_seconds(hours * 3_600);
+            filters.push(MetricFilter {
+                workflow: of(3, ["support", "another"]).map(|w| w.parse().unwrap()),
+                version,
+                agent: of(9, agents).map(|a| a.parse().unwrap()),
+                tool: of(27, tools).map(|t| t.parse().unwrap()),
+                ..MetricFilter::span(at(from), at(until))
+            });
+        }
+    }
+    let figures = || filters.iter().map(|filter| all_of(&f.store, filter)).collect::<Vec<_>>();
+    let rolled = || {
+        let raw = rusqlite::Connection::open(f.path.join("state.db")).unwrap();
+        let sql = "SELECT count(*) FROM calls_rolled";
+        raw.query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap()
+    };
+    let before = figures();
+    assert_eq!(rolled(), 0);
+    roll_up(&f.store, NOW.plus_seconds(10 * 3_600));
+    let some = rolled();
+    assert!(some > 0);
+    assert_eq!(figures(), before);
+    // Nothing is added up twice.
+    roll_up(&f.store, NOW.plus_seconds(10 * 3_600));
+    assert_eq!(rolled(), some);
+    for n in 0..30 {
+        put(n, NOW.plus_seconds(i64::from(n) * 1_800));
+    }
+    let late = figures();
+    assert_ne!(late, before);
+    roll_up(&f.store, NOW.plus_seconds(40 * 3_600));
+    assert_eq!(figures(), late);
+    assert!(audited(&f.path).findings.is_empty(), "{:?}", audited(&f.path).findings);
+    let raw = rusqlite::Connection::open(f.path.join("state.db")).unwrap();
+    raw.execute("UPDATE calls_rolled SET calls = calls + 1 WHERE sets = 0", []).unwrap();
+    assert_ne!(figures(), late);
+    let report = audited(&f.path);
+    let doctored = |finding: &bailiwick_store::Finding| finding.detail.contains("calls_rolled");
+    assert!(report.findings.iter().any(doctored), "{:?}", report.findings);
+    f.store.write(|tx: &mut Tx<'_>| tx.rebuild()).wait().unwrap();
+    assert_eq!(figures(), late);
 }
 
 fn read<T>(h: &history::History, work: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> T {
@@ -177,7 +277,16 @@ fn the_figures_of_runs_are_those_worked_out_by_hand() {
 #[test]
 fn the_figures_of_calls_are_those_worked_out_by_hand() {
     let h = history();
-    let blocked = read(&h, |v| v.blocked(&span()));
+    calls_are_those_worked_out_by_hand(&h);
+    // Whether hours are added up, some of them or all, is no difference.
+    roll_up(&h.fixture.store, D2);
+    calls_are_those_worked_out_by_hand(&h);
+    roll_up(&h.fixture.store, D2.plus_seconds(2 * 86_400));
+    calls_are_those_worked_out_by_hand(&h);
+}
+
+fn calls_are_those_worked_out_by_hand(h: &history::History) {
+    let blocked = read(h, |v| v.blocked(&span()));
     assert_eq!((blocked.denied, blocked.held), (rate(9, 40), rate(4, 40)));
     let by_reason: Vec<(&str, u64)> =
         blocked.by_reason.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
@@ -202,7 +311,7 @@ fn the_figures_of_calls_are_those_worked_out_by_hand() {
         // A span is as long as the hours that it touches.
         (MetricFilter::span(D1.plus_seconds(600), D1.plus_seconds(601)), 3, 0, 0),
     ] {
-        let found = read(&h, |v| v.blocked(&filter));
+        let found = read(h, |v| v.blocked(&filter));
         assert_eq!((found.denied, found.held), (rate(denied, calls), rate(held, calls)));
     }
 }

@@ -446,6 +446,14 @@ impl Authority {
         })
     }
 
+    /// The six of a span.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn figures(&self, filter: &MetricFilter) -> Result<Figures, Refusal> {
+        self.read(|view| Ok(figures_of(view, filter)?))
+    }
+
     /// The six, told apart; days and weeks in order, others by their calls, most
     /// first.
     ///
@@ -489,6 +497,20 @@ impl Authority {
     pub fn metrics_unused(&self, filter: &MetricFilter) -> Result<Vec<UnusedScope>, Refusal> {
         let cx = self.now();
         self.0.store.read(|view| unused(&cx, view, filter))
+    }
+
+    /// Adds up the decided calls of hours that are over, so that figures are quick; they
+    /// are the same before and after. An hour is one transaction.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn roll_up_calls(&self) -> Result<(), Refusal> {
+        let store = &self.0.store;
+        let now = self.0.host.now();
+        while store.read(|view| view.calls_to_roll_up(now))?.is_some() {
+            store.write(move |tx| tx.roll_up_calls(now)).wait()?;
+        }
+        Ok(())
     }
 
     /// The span of the last `seconds` until now.

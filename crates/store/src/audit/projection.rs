@@ -19,6 +19,7 @@ use super::staging::Staging;
 const WITHOUT_TEXTS: &[&str] = &[
     "actions",
     "calls_hourly",
+    "calls_rolled",
     "derived",
     "failures",
     "resumptions",
@@ -67,7 +68,10 @@ impl Projection {
         with_texts: bool,
     ) -> Result<Option<String>, StoreError> {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
-        let all = TABLES.iter().chain(&["actions", "calls_hourly", "run_calls"]);
+        // As far as theirs are added up, ours are.
+        let upto = staging.view().rolled_upto()?;
+        View { c: &self.scratch, cx: staging.view().cx }.roll_up_to(upto)?;
+        let all = TABLES.iter().chain(&["actions", "calls_hourly", "calls_rolled", "run_calls"]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {
@@ -81,7 +85,7 @@ impl Projection {
                 _ => "*",
             };
             let order = match *table {
-                "calls_hourly" => "1, 2, 3, 4, 5, 6, 7, 8",
+                "calls_hourly" | "calls_rolled" => "1, 2, 3, 4, 5, 6, 7, 8, 9",
                 _ => "1, 2, 3",
             };
             let sql =

@@ -2,8 +2,9 @@
 
 use rusqlite::types::Value;
 
-use super::{MAX_GROUPS, MetricFilter};
+use super::{MAX_GROUPS, MAX_VALUES, MetricFilter};
 use crate::calls::HOUR_MS;
+use crate::rollup::{AGENT, TOOL, VERSION, WORKFLOW};
 
 /// A claimed run that counts as complete and was not rejected.
 const SUCCESS: &str = "(r.state = 'claimed' AND r.complete = 1 AND r.review IS NOT 'rejected')";
@@ -117,18 +118,60 @@ impl MetricFilter {
         self.runs(org).wrap(&before, &after)
     }
 
-    /// Which hours count: those that the span touches.
-    pub(super) fn calls(&self, org: &str) -> Query {
-        let until = self.until.millis();
+    /// The hours that the span touches.
+    fn hours(&self) -> (i64, i64) {
+        let until = self.until.millis().saturating_add(HOUR_MS - 1);
+        (self.from.millis().div_euclid(HOUR_MS), until.div_euclid(HOUR_MS))
+    }
+
+    /// Decided calls of the span: of hours that are added up by what is asked for, of
+    /// those from `upto` on call by call. `by` is a column that is told apart.
+    fn calls(&self, org: &str, upto: i64, select: &str, by: Option<(&str, u8)>) -> Query {
         let mut query = Query::new(org);
-        query.sql.push_str("org = ?");
-        query.and("hour >= ?", self.from.millis().div_euclid(HOUR_MS));
-        query.and("hour < ?", until.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS));
+        query.params.clear();
+        let (from, until) = self.hours();
+        let version = self.version.as_ref().map(ToString::to_string);
+        let workflow = self.workflow.as_ref().map(ToString::to_string);
+        let (agent, tool) = (
+            self.agent.as_ref().map(ToString::to_string),
+            self.tool.as_ref().map(ToString::to_string),
+        );
+        let named = [(VERSION, &version), (WORKFLOW, &workflow), (AGENT, &agent), (TOOL, &tool)];
+        let named = named.iter().filter(|(_, text)| text.is_some());
+        let mut sets = named.fold(by.map_or(0, |(_, set)| set), |sets, (set, _)| sets | set);
+        if sets & VERSION != 0 {
+            sets &= !WORKFLOW;
+        }
+        let together = sets & AGENT != 0 && sets & TOOL != 0;
+        let upto = if together { from } else { upto.clamp(from, until.max(from)) };
+        let column = by.map(|(column, _)| column);
+        if upto > from {
+            let index = if by.is_some() { " INDEXED BY calls_rolled_hour" } else { "" };
+            query.sql = format!("SELECT {select} FROM calls_rolled{index} WHERE org = ?");
+            query.params.push(Value::from(org.to_owned()));
+            query.and("sets = ?", i64::from(sets));
+            query.and("hour >= ?", from);
+            query.and("hour < ?", upto);
+            for (name, text) in [("agent", &agent), ("tool", &tool), ("workflow_digest", &version)]
+            {
+                if text.is_some() || column != Some(name) {
+                    query.and(&format!("{name} = ?"), text.clone().unwrap_or_default());
+                }
+            }
+            if let Some(workflow) = &workflow {
+                query.and("workflow = ?", workflow.clone());
+            }
+            query.sql.push_str(" UNION ALL ");
+        }
+        query.sql.push_str(&format!("SELECT {select} FROM calls_hourly WHERE org = ?"));
+        query.params.push(Value::from(org.to_owned()));
+        query.and("hour >= ?", upto);
+        query.and("hour < ?", until);
         let texts = [
-            ("workflow = ?", self.workflow.as_ref().map(ToString::to_string)),
-            ("workflow_digest = ?", self.version.as_ref().map(ToString::to_string)),
-            ("agent = ?", self.agent.as_ref().map(ToString::to_string)),
-            ("tool = ?", self.tool.as_ref().map(ToString::to_string)),
+            ("workflow = ?", workflow),
+            ("workflow_digest = ?", version),
+            ("agent = ?", agent),
+            ("tool = ?", tool),
         ];
         for (condition, text) in texts {
             if let Some(text) = text {
@@ -138,18 +181,20 @@ impl MetricFilter {
         query
     }
 
-    pub(super) fn decided(&self, org: &str) -> Query {
-        self.calls(org).wrap(
-            "SELECT decision, reason, sum(calls) FROM calls_hourly WHERE ",
-            " GROUP BY decision, reason ORDER BY sum(calls) DESC, decision, reason",
+    pub(super) fn decided(&self, org: &str, upto: i64) -> Query {
+        self.calls(org, upto, "decision, reason, calls", None).wrap(
+            "SELECT decision, reason, sum(calls) FROM (",
+            ") GROUP BY decision, reason ORDER BY sum(calls) DESC, decision, reason",
         )
     }
 
-    pub(super) fn values(&self, org: &str, column: &str) -> Query {
-        let before =
-            format!("SELECT {column}, sum(calls) FROM calls_hourly WHERE {column} <> '' AND ");
-        let after = format!(" GROUP BY {column} ORDER BY sum(calls) DESC, {column} LIMIT 50");
-        self.calls(org).wrap(&before, &after)
+    pub(super) fn values(&self, org: &str, upto: i64, by: (&str, u8)) -> Query {
+        let column = by.0;
+        let select = format!("{column} AS name, calls");
+        self.calls(org, upto, &select, Some(by)).wrap(
+            "SELECT name, sum(calls) FROM (",
+            ") WHERE name <> '' GROUP BY name ORDER BY sum(calls) DESC, name LIMIT 50",
+        )
     }
 
     /// Which held calls count, by `column`, a time.
@@ -210,8 +255,10 @@ impl MetricFilter {
 
     pub(super) fn deciding(&self, org: &str) -> Query {
         spread(
-            self.held(org, "settled")
-                .wrap("SELECT a.settled - a.asked AS x FROM approvals a WHERE ", ""),
+            self.held(org, "settled").wrap(
+                "SELECT a.settled - a.asked AS x FROM approvals a WHERE ",
+                &newest("a.settled"),
+            ),
         )
     }
 
@@ -236,9 +283,14 @@ impl MetricFilter {
                           WHERE i.org = d.org AND i.id = d.entry)),
                      d.expires)) - d.issued) / 1000 AS x
              FROM delegations d CROSS JOIN tasks t ON t.org = d.org AND t.id = d.task WHERE ",
-            "",
+            &newest("d.issued"),
         ))
     }
+}
+
+/// Values of which a median is taken at most.
+fn newest(time: &str) -> String {
+    format!(" ORDER BY {time} DESC LIMIT {MAX_VALUES}")
 }
 
 /// The sum of `x` and of its squares' parts, over rows where `only`. A square is put
@@ -282,9 +334,14 @@ pub(super) const OUTCOMES: &str = "SELECT workflow, CASE
          ELSE 'incomplete' END AS outcome, count(*)
      FROM runs WHERE org = ?1 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?2";
 
-pub(super) const IN_ALL: &str =
-    "SELECT workflow, agent, tool, decision, reason, sum(calls) FROM calls_hourly
-     WHERE org = ?1 GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(calls) DESC, 1, 2, 3, 4, 5";
+/// Of what is added up since the beginning, and of the hours since.
+pub(super) const IN_ALL: &str = "SELECT workflow, agent, tool, decision, reason, sum(calls) FROM (
+         SELECT workflow, agent, tool, decision, reason, calls FROM calls_rolled
+         WHERE org = ?1 AND sets = 15
+         UNION ALL
+         SELECT workflow, agent, tool, decision, reason, calls FROM calls_hourly
+         WHERE org = ?1 AND hour >= ?2)
+     GROUP BY 1, 2, 3, 4, 5 ORDER BY sum(calls) DESC, 1, 2, 3, 4, 5";
 
 pub(super) const DECIDING: &str = "SELECT (settled - asked) / 1000, count(*) FROM approvals
      WHERE org = ?1 AND settled IS NOT NULL GROUP BY 1 ORDER BY 1";
@@ -357,7 +414,7 @@ mod tests {
             given(ENDED, 4),
             given(USED, 2),
             given(OUTCOMES, 2),
-            given(IN_ALL, 1),
+            given(IN_ALL, 2),
             given(DECIDING, 1),
             given(&latency(), 4),
         ];
@@ -369,8 +426,8 @@ mod tests {
                 filter.failed("o"),
                 filter.iterations("o"),
                 filter.cost("o"),
-                filter.decided("o"),
-                filter.values("o", "tool"),
+                filter.decided("o", 1),
+                filter.values("o", 1, ("tool", TOOL)),
                 filter.asked("o"),
                 filter.load("o"),
                 filter.deciding("o"),

@@ -46,8 +46,7 @@ fn span(cx: &Inner, days: u32) -> MetricFilter {
 /// The cards of the overview.
 pub(super) fn of_overview(cx: &Inner) -> Result<Vec<FigureCard>, Failure> {
     let filter = span(cx, OVERVIEW_DAYS);
-    let found = cx.authority.metrics(&filter, CONFIDENCE_PERCENT)?;
-    Ok(cards(&found.figures, &days_of(cx, &filter)?, None))
+    Ok(cards(&cx.authority.figures(&filter)?, &days_of(cx, &filter)?, None))
 }
 
 /// The cards of a workflow's version against its targets, over its own window.
@@ -63,9 +62,9 @@ pub(super) fn of_workflow(
         version: Some(workflow.digest()),
         ..MetricFilter::span(until.plus_seconds(seconds.saturating_neg()), until)
     };
-    let found = cx.authority.metrics(&filter, evaluation.confidence_percent)?;
-    let evaluated = evaluate(evaluation, &found.figures);
-    Ok(cards(&found.figures, &days_of(cx, &filter)?, Some((evaluation, &evaluated))))
+    let found = cx.authority.figures(&filter)?;
+    let evaluated = evaluate(evaluation, &found);
+    Ok(cards(&found, &days_of(cx, &filter)?, Some((evaluation, &evaluated))))
 }
 
 /// What is asked for, or what of it is not understood.
