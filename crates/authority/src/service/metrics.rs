@@ -451,7 +451,7 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Store`].
     pub fn figures(&self, filter: &MetricFilter) -> Result<Figures, Refusal> {
-        self.read(|view| Ok(figures_of(view, filter)?))
+        self.read(|view| figures_of(view, filter))
     }
 
     /// The six, told apart; days and weeks in order, others by their calls, most

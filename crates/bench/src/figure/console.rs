@@ -85,9 +85,6 @@ impl Measured {
 /// page's part.
 const SMALL: &[(&str, &str)] = &[
     ("/workflows/{id}/changes", "of two versions, whatever else there is"),
-    ("/runs/{id}", "nothing that is filled in has runs yet"),
-    ("/runs/{id}/report", "nothing that is filled in has runs yet"),
-    ("/failures/{id}", "nothing that is filled in has failures yet"),
     ("/figures/compare", "twice what `/figures` asks"),
     ("/static/{name}", "a file, in the weight of each page"),
     ("/login", "a form"),

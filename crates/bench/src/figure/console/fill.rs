@@ -15,8 +15,8 @@ use bailiwick_core::enrolment::Statement;
 use bailiwick_core::grant::Request;
 use bailiwick_core::guarantee::{Guarantee, Isolation};
 use bailiwick_core::ids::{
-    ActionId, AgentId, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, ServerName, TaskId,
-    ToolId, WorkflowId,
+    ActionId, AgentId, ApprovalId, EntryId, GrantId, InstanceId, PrincipalId, RunId, ServerName,
+    TaskId, ToolId, WorkflowId,
 };
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Event, Kind, Subjects};
@@ -32,6 +32,9 @@ use bailiwick_testkit::present::now;
 
 use super::site::{OWNER, Site, identity, key};
 use crate::Failure;
+
+mod runs;
+use runs::Attempts;
 
 const WORKFLOW: &str = include_str!("../../../../../workflows/support-tickets.yaml");
 const AGENT: &str = "agent:support-runner";
@@ -61,6 +64,10 @@ pub(super) struct Filled {
     pub(super) task: String,
     pub(super) approval: String,
     pub(super) stop: String,
+    /// An ordinary one, and one of a tenth of all calls.
+    pub(super) run: String,
+    pub(super) huge_run: String,
+    pub(super) failure: String,
     pub(super) action: String,
     pub(super) bundle: String,
     /// A day in the middle.
@@ -78,7 +85,7 @@ struct Granted {
 pub(super) fn fill(site: &Site, delegations: u32, entries: u32) -> Result<Filled, Failure> {
     site.set_back(SPAN);
     let bundle = register(site)?;
-    let holder = enrol(site)?;
+    let (holder, instance) = enrol(site)?;
     let granted = (0..GRANTS).map(|nth| grant(site, nth)).collect::<Result<Vec<_>, _>>()?;
     let mut writing = Writing::new(site)?;
     // Both at once, as months would have written them.
@@ -89,20 +96,26 @@ pub(super) fn fill(site: &Site, delegations: u32, entries: u32) -> Result<Filled
         until(step + 1) > until(step)
     };
     let mut action = None;
+    let begin = now().plus_seconds(-SPAN);
+    let version = site.authority.workflow(&WorkflowId::parse("support-tickets")?)?.0.row.digest;
+    let mut attempts =
+        Attempts::begin(&mut writing, &granted, (instance, version), (begin, entries))?;
     for step in 0..steps {
         let at = now().plus_seconds(-SPAN + i64::try_from(step * SPAN.unsigned_abs() / steps)?);
-        let granted =
-            granted.get(usize::try_from(step)? % granted.len()).ok_or("there are grants")?;
         if falls(delegations, step) {
-            writing.delegation(step, at, granted, holder)?;
+            let under = granted.get(usize::try_from(step)? % granted.len());
+            writing.delegation(step, at, under.ok_or("there are grants")?, holder)?;
         }
         if falls(entries, step) {
-            action = Some(writing.call(step, at, granted)?);
+            let (nth, run) = attempts.of(&mut writing, step, at, &granted)?;
+            let under = granted.get(nth).ok_or("there are grants")?;
+            action = Some(writing.call((step, at), under, &mut attempts, run)?);
         }
     }
     let approval = writing.waiting(site, granted.first().ok_or("there are grants")?)?;
     writing.end()?;
     site.set_back(0);
+    site.authority.roll_up_calls()?;
     let target = StopTarget::Agent(agent(7)?);
     let stop = site.authority.stop(&target, "it reports nonsense")?.stop;
     site.publish()?;
@@ -120,6 +133,9 @@ pub(super) fn fill(site: &Site, delegations: u32, entries: u32) -> Result<Filled
         task: first.task.to_string(),
         approval,
         stop: stop.to_string(),
+        run: attempts.ended.ok_or("a run ended")?.to_string(),
+        huge_run: attempts.huge.to_string(),
+        failure: attempts.failure.ok_or("there are failures")?.to_string(),
         action: action.ok_or("there are calls")?,
         bundle,
         since: minute(15),
@@ -188,8 +204,8 @@ fn register(site: &Site) -> Result<String, Failure> {
     Ok(digest)
 }
 
-/// Enrols the agent's instance; gives its holder key.
-fn enrol(site: &Site) -> Result<Thumbprint, Failure> {
+/// Enrols the agent's instance; gives its holder key and id.
+fn enrol(site: &Site) -> Result<(Thumbprint, InstanceId), Failure> {
     let (holder, identity) = (key(21)?, identity()?);
     let statement = Statement {
         instance: InstanceId::mint(now(), [7; 10]),
@@ -202,7 +218,7 @@ fn enrol(site: &Site) -> Result<Thumbprint, Failure> {
         isolation: Isolation::Unstated,
     };
     site.authority.instance_enrol(&statement.sign(&*holder, &identity)?)?;
-    Ok(holder.public_key().thumbprint())
+    Ok((holder.public_key().thumbprint(), statement.instance))
 }
 
 /// A grant that somebody signs.
@@ -234,11 +250,16 @@ fn random(nth: u64, what: u8) -> [u8; 10] {
     random
 }
 
+fn entry_id(at: Timestamp, nth: u64, what: u8) -> EntryId {
+    EntryId::mint(at, random(nth, what))
+}
+
 /// Hands entries to the store in large transactions.
 struct Writing<'a> {
     site: &'a Site,
     authority: String,
     gateway: String,
+    numbered: u64,
     waiting: Vec<(Event, Option<Row>)>,
     handed: VecDeque<Pending<(), StoreError>>,
 }
@@ -249,6 +270,7 @@ impl<'a> Writing<'a> {
             site,
             authority: Maker::authority(key(2)?.public_key()).id,
             gateway: Maker::gateway(key(3)?.public_key()).id,
+            numbered: 0,
             waiting: Vec::new(),
             handed: VecDeque::new(),
         })
@@ -257,6 +279,12 @@ impl<'a> Writing<'a> {
     fn event(&self, id: EntryId, at: Timestamp, kind: Kind, subjects: Subjects) -> Event {
         let org = self.site.authority.installation().org.clone();
         Event { id, org, time: at, kind, subjects, body: Object::new(), disclosures: Vec::new() }
+    }
+
+    /// The id of an entry that is neither of a delegation nor of a call.
+    fn next(&mut self, at: Timestamp) -> EntryId {
+        self.numbered += 1;
+        entry_id(at, self.numbered, 8)
     }
 
     fn delegation(
@@ -294,13 +322,18 @@ impl<'a> Writing<'a> {
             delegation: Some(root.to_string()),
             ..Subjects::default()
         };
-        let id = EntryId::mint(at, random(nth, 1));
-        let event = self.event(id, at, Kind::DelegationIssued, subjects);
+        let event = self.event(entry_id(at, nth, 1), at, Kind::DelegationIssued, subjects);
         self.take(event, Some(Row::Delegation(row)))
     }
 
     /// A decided call; gives its id.
-    fn call(&mut self, nth: u64, at: Timestamp, under: &Granted) -> Result<String, Failure> {
+    fn call(
+        &mut self,
+        (nth, at): (u64, Timestamp),
+        under: &Granted,
+        attempts: &mut Attempts,
+        run: RunId,
+    ) -> Result<String, Failure> {
         let action = ActionId::mint(at, random(nth, 2)).to_string();
         let decision = match nth % 10 {
             0 => "deny",
@@ -311,21 +344,26 @@ impl<'a> Writing<'a> {
             0 => agent(u32::try_from(nth % u64::from(REGISTERED))?)?.to_string(),
             _ => AGENT.to_owned(),
         };
+        let tool = tool(u32::try_from(nth / 7 % u64::from(REGISTERED))?);
         let subjects = Subjects {
             principal: Some(under.alias.clone()),
             agent: Some(agent),
             workflow: Some("support-tickets".to_owned()),
             task: Some(under.task.to_string()),
+            run: Some(run.to_string()),
             action: Some(action.clone()),
-            tool: Some(tool(u32::try_from(nth / 7 % u64::from(REGISTERED))?)),
+            tool: Some(tool.clone()),
             decision: Some(decision.to_owned()),
             reason: (decision == "deny").then(|| "argument-not-delegated".to_owned()),
             ..Subjects::default()
         };
-        let id = EntryId::mint(at, random(nth, 3));
-        let mut event = self.event(id, at, Kind::ActionDecided, subjects);
+        let mut event = self.event(entry_id(at, nth, 3), at, Kind::ActionDecided, subjects);
         event.body.insert("staleness_ms", 3u64);
+        event.body.insert("workflow_digest", attempts.version());
         self.take(event, None)?;
+        if decision == "deny" {
+            attempts.failed(self, (nth, at), (&under.task, run), (&action, &tool))?;
+        }
         Ok(action)
     }
 
@@ -363,7 +401,7 @@ impl<'a> Writing<'a> {
             };
             let decision = Some("approval_required".to_owned());
             let subjects = Subjects { decision, ..Subjects::default() };
-            let id = EntryId::mint(at, random(nth.into(), 5));
+            let id = entry_id(at, nth.into(), 5);
             let event = self.event(id, at, Kind::ActionDecided, subjects);
             self.take(event, Some(Row::Approval(Box::new(row))))?;
         }

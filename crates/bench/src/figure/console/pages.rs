@@ -104,7 +104,11 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
         page("workflows", "/workflows", "/workflows"),
         page("a workflow", "/workflows/{id}", "/workflows/support-tickets"),
         page("runs", "/runs", "/runs"),
+        page("a run", "/runs/{id}", format!("/runs/{}", filled.run)),
+        page("a run of a tenth of all calls", "/runs/{id}", format!("/runs/{}", filled.huge_run)),
+        page("its report", "/runs/{id}/report", format!("/runs/{}/report", filled.huge_run)),
         page("failures", "/failures", "/failures"),
+        page("a failure", "/failures/{id}", format!("/failures/{}", filled.failure)),
         page("figures", "/figures", "/figures"),
     ]
 }
