@@ -1,10 +1,12 @@
 //! Ledger entries: one signed JSON event each (DESIGN §7).
 //!
 //! An entry is the canonical form of
-//! `{v, id, org, time, kind, maker: {id, seq, prev}, principal?, agent?, …,
+//! `{v, id, org, time, kind, maker: {id, seq, prev, run_seq?}, principal?, agent?, …,
 //! body, commits, sig}`. `sig` is the maker's Ed25519 signature over
 //! `"bailiwick-entry-v1\n"` and the canonical form without `sig`; `prev` is the
-//! SHA-256 of that maker's previous entry as written, so a gap has a name.
+//! SHA-256 of that maker's previous entry as written, so a gap has a name; `run_seq`
+//! numbers the entries of a run, whoever made them, so that none can be left out of a
+//! report between two others.
 //!
 //! Entries hold ids, aliases, codes, times and salted commitments only; the
 //! text behind a commitment lies beside the ledger and can be erased.
@@ -232,7 +234,7 @@ impl Event {
         position: MakerPosition,
         signer: &dyn Signer,
     ) -> Result<Sealed, EntryError> {
-        Prepared::from(self.clone()).seal(maker, position, signer)
+        Prepared::from(self.clone()).seal(maker, position, None, signer)
     }
 }
 
@@ -247,6 +249,8 @@ pub struct Prepared {
 }
 
 const MAKER: &str = "maker";
+/// The maker's member that numbers the entries of a run.
+const RUN_SEQ: &str = "run_seq";
 
 impl From<Event> for Prepared {
     fn from(event: Event) -> Self {
@@ -288,7 +292,7 @@ impl Prepared {
         &self.event
     }
 
-    /// [`Event::seal`].
+    /// [`Event::seal`]; `run_seq` is its number among the entries of its run, from 1.
     ///
     /// # Errors
     /// [`EntryError::TooLarge`].
@@ -296,11 +300,15 @@ impl Prepared {
         &self,
         maker: &str,
         position: MakerPosition,
+        run_seq: Option<u64>,
         signer: &dyn Signer,
     ) -> Result<Sealed, EntryError> {
         let [before, between, after] = &self.parts;
-        let maker =
+        let mut maker =
             Object::new().with("id", maker).with("seq", position.seq).with("prev", position.prev);
+        if let Some(number) = run_seq {
+            maker.insert(RUN_SEQ, number);
+        }
         let maker = Json::from(maker).canonical();
         // The signature's member is set into the canonical text where its name
         // belongs.
@@ -338,6 +346,9 @@ pub struct Entry {
     pub maker: String,
     /// The maker's position before this entry.
     pub position: MakerPosition,
+    /// Its number among the entries of its run, from 1; none, where it is of no run or
+    /// was made before they were numbered.
+    pub run_seq: Option<u64>,
     /// Who or what it is about.
     pub subjects: Subjects,
     /// The kind's own members.
@@ -390,11 +401,12 @@ impl Entry {
             return Err(missing("v"));
         }
         let maker = o.member("maker").and_then(Json::as_object).ok_or(missing("maker"))?;
-        let seq = maker
-            .member("seq")
-            .and_then(Json::as_number)
-            .and_then(|n| u64::try_from(n.as_plain_integer()?).ok())
-            .ok_or(missing("maker.seq"))?;
+        let number = |json: &Json| u64::try_from(json.as_number()?.as_plain_integer()?).ok();
+        let seq = maker.member("seq").and_then(number).ok_or(missing("maker.seq"))?;
+        let run_seq = match maker.member(RUN_SEQ) {
+            None => None,
+            Some(json) => Some(number(json).ok_or(missing("maker.run_seq"))?),
+        };
         let prev = Digest::from_text(&text(maker, "prev")?).ok_or(missing("maker.prev"))?;
         let commits = o
             .member("commits")
@@ -413,6 +425,7 @@ impl Entry {
             kind: Kind::parse(&text(o, "kind")?).ok_or(missing("kind"))?,
             maker: text(maker, "id")?,
             position: MakerPosition { seq, prev },
+            run_seq,
             subjects: Subjects::from_object(o),
             body: o.member("body").and_then(Json::as_object).cloned().ok_or(missing("body"))?,
             commits,

@@ -4,8 +4,9 @@
 //! A report says nothing of its own: every member of a [`RunReport`] follows from
 //! entries of the log ([`RunReport::of`]), which its JSON form carries with their
 //! proofs. So whoever has the trust file makes the same report from them again and
-//! compares ([`verify_report`]). That the entries are *all* there are of the run is
-//! the authority's word: an audit of the log shows it, one report cannot.
+//! compares ([`verify_report`]). Entries of a run are numbered, so none can be left out
+//! between two others. That nothing came *after* the last one shown is the word of
+//! whoever gave the report: an audit of the log shows it, one report cannot.
 
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
@@ -149,6 +150,10 @@ pub struct ReviewItem {
     pub verdict: String,
     /// Who, by alias.
     pub reviewer: String,
+    /// What was put right.
+    pub what: Told,
+    /// Why.
+    pub why: Told,
 }
 
 /// What a run took, as its agent states it.
@@ -222,6 +227,9 @@ pub struct RunReport {
     pub counts: Vec<Count>,
     /// Calls that are counted and not listed.
     pub omitted: u64,
+    /// Entries of the run before the last one here that are not here; none, where its
+    /// entries have no numbers.
+    pub unshown: Option<u64>,
     /// Its calls, in order.
     pub calls: Vec<Call>,
     /// By which ways they came.
@@ -257,12 +265,24 @@ impl RunReport {
         match (self.complete, self.state.as_str()) {
             (_, "open") => "The run goes on.",
             (_, "abandoned") => "The run was abandoned: nothing came of it.",
+            (Some(true), _) if self.unshown.is_some_and(|entries| entries > 0) => {
+                "The run counts as complete, by those of its entries that are shown."
+            }
             (Some(true), _) => "The run counts as complete.",
+            (Some(false), _) if self.is_rejected() => {
+                "The run does not count as complete: a person rejected it."
+            }
             (Some(false), _) => "The run does not count as complete.",
             (None, _) => {
                 "Whether the run is complete cannot be derived here: the workflow's text was erased or is not disclosed."
             }
         }
+    }
+
+    /// Whether the last word of a person on it is that it is of no use.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.reviews.last().is_some_and(|last| last.verdict == "rejected")
     }
 
     /// The one JSON form.
@@ -287,6 +307,7 @@ impl RunReport {
             .with("context", list(&self.context, ContextItem::to_json))
             .with("counts", list(&self.counts, Count::to_json))
             .with("omitted", self.omitted)
+            .with("unshown", self.unshown)
             .with("calls", list(&self.calls, Call::to_json))
             .with("delegation", list(&self.paths, Path::to_json))
             .with("approvals", list(&self.approvals, Approval::to_json))
@@ -394,6 +415,8 @@ impl ReviewItem {
             .with("at", self.at.to_string())
             .with("verdict", self.verdict.as_str())
             .with("reviewer", self.reviewer.as_str())
+            .with("what", self.what.to_json())
+            .with("why", self.why.to_json())
     }
 }
 

@@ -307,6 +307,12 @@ impl Audit<'_, '_> {
         };
         let cx = staging.context();
         if let Some(projection) = &self.projection {
+            let run_seq = projection.run_seq(cx, entry);
+            // Those of before have no number, and count.
+            if entry.run_seq.is_some_and(|found| Some(found) != run_seq) {
+                let detail = "its number in its run is not the next one after the entry before it";
+                self.report.add("run-sequence-broken", index, detail);
+            }
             projection.action(cx, row.index, entry);
             if let Some(made) = row_in_body(&entry.body) {
                 projection.row(cx, &made, entry);

@@ -332,6 +332,14 @@ impl View<'_> {
         self.many(&sql, (self.org_text(), run.as_str(), after, limit.min(MAX_RUNS)), entry)
     }
 
+    /// Counts an entry in its run; gives its number there, from 1.
+    pub(crate) fn project_run_entry(&self, subjects: &Subjects) -> Result<Option<u64>, StoreError> {
+        let Some(run) = &subjects.run else { return Ok(None) };
+        let sql = "INSERT INTO run_entries (org, run, entries) VALUES (?1, ?2, 1)
+                   ON CONFLICT DO UPDATE SET entries = entries + 1 RETURNING entries";
+        self.one(sql, (self.org_text(), run), |r| count(r, 0))
+    }
+
     /// Counts a decided call in its run.
     pub(crate) fn project_run_call(
         &self,

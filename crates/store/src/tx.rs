@@ -136,9 +136,10 @@ impl Tx<'_> {
         // other processes append too.
         let position = self.view.maker_position(maker)?;
         let index = self.view.log_size()?;
-        let sealed = prepared.seal(maker, position, signer)?;
-        let hash = leaf_hash(&sealed.bytes);
         let s = &event.subjects;
+        let run_seq = self.view.project_run_entry(s)?;
+        let sealed = prepared.seal(maker, position, run_seq, signer)?;
+        let hash = leaf_hash(&sealed.bytes);
         let idx = signed(index)?;
         self.execute(
             "INSERT INTO entries (org, idx, id, time, kind, maker, seq, principal, agent,

@@ -85,6 +85,7 @@ impl Gathered {
         let shown: &[&str] = match Kind::parse(&entry.kind) {
             Some(Kind::RunStarted) => &["goal", "instruction_sha256"],
             Some(Kind::RunContext) => &["items"],
+            Some(Kind::RunReviewed) => &["what", "why"],
             _ => &[],
         };
         self.disclose(view, &entry, shown)?;

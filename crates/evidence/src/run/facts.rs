@@ -39,6 +39,7 @@ impl RunReport {
         let id = text(row, "id").ok_or("run.started")?;
         let of_run: Vec<&Leaf> =
             leaves.iter().filter(|leaf| leaf.subject("run") == Some(&id)).collect();
+        referred(leaves, &of_run, row)?;
         let calls = calls(&of_run);
         let listed = counted(&calls);
         let counts = if stated.is_empty() { listed.clone() } else { stated.to_vec() };
@@ -66,6 +67,7 @@ impl RunReport {
             },
             context: context(&of_run),
             omitted: sum(&counts).saturating_sub(sum(&listed)),
+            unshown: unshown(&of_run)?,
             counts,
             paths: paths(&of_run),
             approvals: approvals(leaves),
@@ -106,8 +108,8 @@ impl RunReport {
             .collect();
         let changes = changes(of_run, &placed, criteria, &writes);
         let derived = derive(criteria, &writes, &all, &changes);
-        let rejected = self.reviews.last().is_some_and(|last| last.verdict == "rejected");
-        self.complete = Some(self.state == "claimed" && derived.is_complete() && !rejected);
+        let held = derived.is_complete() && !self.is_rejected();
+        self.complete = Some(self.state == "claimed" && held);
         let reasons = derived.reasons();
         let found = criteria.iter().zip(&derived.criteria).zip(reasons);
         let found = found.map(|((criterion, (_, finding)), why)| CriterionFound {
@@ -119,6 +121,57 @@ impl RunReport {
             why,
         });
         self.criteria = Some(found.collect());
+    }
+}
+
+/// Nothing is here but what the run refers to: its own entries, the version by which it
+/// is judged, the words because of which its calls were allowed, and the calls that
+/// speak for a criterion.
+fn referred(leaves: &[Leaf], of_run: &[&Leaf], run: &Object) -> Result<(), &'static str> {
+    let id = text(run, "id");
+    let version = text(run, "workflow_digest");
+    let words: BTreeSet<&str> = of_run
+        .iter()
+        .filter(|leaf| leaf.kind == Kind::ActionDecided)
+        .flat_map(|leaf| {
+            let verdicts = leaf.listed("approval", "verdicts");
+            verdicts.into_iter().chain(leaf.listed("approval", "signatures"))
+        })
+        .collect();
+    let rows = of_run.iter().filter_map(|leaf| leaf.row());
+    let receipts: BTreeSet<String> = rows
+        .flat_map(|row| objects(row, "evidence"))
+        .filter_map(|item| text(item, "action"))
+        .collect();
+    let is_referred = |leaf: &&Leaf| {
+        leaf.subject("run") == id.as_deref()
+            || match leaf.kind {
+                Kind::WorkflowPublished => {
+                    leaf.body("digest").and_then(Json::as_str) == version.as_deref()
+                }
+                Kind::ApprovalDecided | Kind::StandingApproved => words.contains(leaf.id.as_str()),
+                Kind::ActionDecided | Kind::ActionCompleted => {
+                    leaf.subject("action").is_some_and(|action| receipts.contains(action))
+                }
+                _ => false,
+            }
+    };
+    match leaves.iter().all(|leaf| is_referred(&leaf)) {
+        true => Ok(()),
+        false => Err("an entry that the run does not refer to"),
+    }
+}
+
+/// Entries of the run before the last one here that are not here, by their numbers;
+/// those that were made before entries were numbered have none, and count.
+fn unshown(of_run: &[&Leaf]) -> Result<Option<u64>, &'static str> {
+    let numbered: Vec<u64> = of_run.iter().filter_map(|leaf| leaf.run_seq).collect();
+    let numbers: BTreeSet<u64> = numbered.iter().copied().collect();
+    let Some(last) = numbers.last() else { return Ok(None) };
+    let here = u64::try_from(of_run.len()).unwrap_or(u64::MAX);
+    match last.checked_sub(here) {
+        Some(unshown) if numbers.len() == numbered.len() => Ok(Some(unshown)),
+        _ => Err("the numbers of the run's entries"),
     }
 }
 
@@ -233,6 +286,8 @@ fn reviews(of_run: &[&Leaf]) -> Vec<ReviewItem> {
             at: leaf.time,
             verdict: text(review, "verdict")?,
             reviewer: text(review, "reviewer")?,
+            what: told(leaf, "what"),
+            why: told(leaf, "why"),
         })
     };
     of_run.iter().filter(|leaf| leaf.kind == Kind::RunReviewed).filter_map(of).collect()

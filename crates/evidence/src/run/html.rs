@@ -124,6 +124,7 @@ impl RunReport {
             ("Agent", format!("{}, instance {}", self.agent, self.instance)),
             ("On the authority of", format!("{}, grant {}", self.principal, self.grant)),
             ("Time", self.time()),
+            ("Shown", self.shown_note()),
         ]);
         let [goal, context, tools, why] = QUESTIONS;
         page.heading(2, goal);
@@ -168,6 +169,7 @@ impl RunReport {
         let names = ["criterion", "grade", "says", "by", "receipt", "entry"];
         page.table(&names, self.evidence_rows(), "There is none.");
         page.heading(3, "Reviews");
-        page.table(&["time", "verdict", "reviewer"], self.review_rows(), "Nobody reviewed it.");
+        let names = ["time", "verdict", "reviewer", "what", "why"];
+        page.table(&names, self.review_rows(), "Nobody reviewed it.");
     }
 }

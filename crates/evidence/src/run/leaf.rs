@@ -15,6 +15,8 @@ pub(super) struct Leaf {
     pub(super) time: Timestamp,
     pub(super) id: String,
     pub(super) hash: String,
+    /// Its number among the entries of its run.
+    pub(super) run_seq: Option<u64>,
     members: Object,
     body: Object,
     values: Fields,
@@ -43,6 +45,9 @@ impl Leaf {
         let Ok(Json::Object(members)) = json else { return Err("entry") };
         let text = |name: &str| members.member(name).and_then(Json::as_str);
         let time = text("time").and_then(|t| t.parse().ok()).ok_or("time")?;
+        let maker = members.member("maker").and_then(Json::as_object);
+        let run_seq = maker.filter(|maker| maker.member("run_seq").is_some());
+        let run_seq = run_seq.map(|maker| number(maker, "run_seq"));
         let body = members.member("body").and_then(Json::as_object).cloned().ok_or("body")?;
         Ok(Self {
             index: proof.index(),
@@ -50,6 +55,7 @@ impl Leaf {
             time,
             id: text("id").ok_or("id")?.to_owned(),
             hash: leaf_hash(receipt.entry.as_bytes()).to_base64(),
+            run_seq,
             body,
             members,
             values: Fields::new(),
@@ -63,6 +69,12 @@ impl Leaf {
 
     pub(super) fn body(&self, name: &str) -> Option<&Json> {
         self.body.member(name)
+    }
+
+    /// The texts of a list within the body's object of that name.
+    pub(super) fn listed(&self, object: &str, list: &str) -> Vec<&str> {
+        let list = self.body(object).and_then(|o| o.as_object()?.member(list)?.as_array());
+        list.unwrap_or_default().iter().filter_map(Json::as_str).collect()
     }
 
     /// The row that the entry wrote.

@@ -67,6 +67,7 @@ impl RunReport {
         page.item("agent", &format!("{}, instance {}", self.agent, self.instance));
         page.item("on the authority of", &format!("{}, grant {}", self.principal, self.grant));
         page.item("time", &self.time());
+        page.item("shown", &self.shown_note());
         let [goal, context, tools, why] = QUESTIONS;
         page.heading(2, goal);
         page.line(&format!("> {}", shown(self.goal_shown())));
@@ -112,7 +113,8 @@ impl RunReport {
         let names = ["criterion", "grade", "says", "by", "receipt", "entry"];
         page.table(&names, self.evidence_rows(), "There is none.");
         page.heading(3, "Reviews");
-        page.table(&["time", "verdict", "reviewer"], self.review_rows(), "Nobody reviewed it.");
+        let names = ["time", "verdict", "reviewer", "what", "why"];
+        page.table(&names, self.review_rows(), "Nobody reviewed it.");
         page.heading(2, "Costs");
         for (name, value) in self.spent_rows() {
             page.item(name, &value);

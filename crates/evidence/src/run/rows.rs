@@ -56,6 +56,17 @@ impl RunReport {
         })
     }
 
+    /// Which entries of the run are here.
+    pub(super) fn shown_note(&self) -> String {
+        let last = self.timeline.iter().map(|moment| (moment.index, moment.at)).max();
+        let upto = last.map_or_else(String::new, |(index, at)| format!(", up to {index} ({at})"));
+        match self.unshown {
+            Some(0) => format!("every entry of the run{upto}"),
+            Some(many) => format!("all but {many} entries of the run{upto}"),
+            None => format!("entries of the run that are not numbered{upto}"),
+        }
+    }
+
     pub(super) fn call_rows(&self) -> Vec<Vec<String>> {
         let row = |call: &super::Call| {
             let decision = match &call.reason {
@@ -134,8 +145,15 @@ impl RunReport {
     }
 
     pub(super) fn review_rows(&self) -> Vec<Vec<String>> {
-        let row =
-            |r: &super::ReviewItem| vec![r.at.to_string(), r.verdict.clone(), r.reviewer.clone()];
+        let told = |told: &super::Told| match (&told.text, &told.commitment) {
+            (Some(text), _) => text.clone(),
+            (None, Some(_)) => "erased, or not disclosed here".to_owned(),
+            (None, None) => "-".to_owned(),
+        };
+        let row = |r: &super::ReviewItem| {
+            let (at, verdict) = (r.at.to_string(), r.verdict.clone());
+            vec![at, verdict, r.reviewer.clone(), told(&r.what), told(&r.why)]
+        };
         self.reviews.iter().map(row).collect()
     }
 

@@ -142,6 +142,14 @@ fn follows(file: &ReportFile, report: &RunReport) -> Result<(), String> {
         let what = differs.map_or("a member that no report has", |(name, _)| name);
         return Err(format!("`{what}` of the report is not what its entries say"));
     }
+    // A call that is only counted has a decision, and an outcome at most.
+    let omitted = report.omitted;
+    let is_counted = |unshown| (omitted..=omitted.saturating_mul(2)).contains(&unshown);
+    if let Some(unshown) = report.unshown.filter(|unshown| !is_counted(*unshown)) {
+        return Err(format!(
+            "{unshown} entries of the run are left out, and {omitted} calls are said to be"
+        ));
+    }
     let mut stated: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
     for Count { tool, decision, reason, calls } in &file.stated {
         let key = (tool.as_str(), decision.as_str(), reason.as_str());
@@ -186,6 +194,7 @@ impl ReportVerdict {
                 .with("complete", proven.report.complete)
                 .with("listed_calls", proven.report.calls.len() as u64)
                 .with("omitted_calls", proven.report.omitted)
+                .with("unshown_entries", proven.report.unshown)
                 .with("log_size", proven.log.size)
                 .with("log_state", proven.log.state())
                 .with("not_proved", not_proved(&proven.report)),
@@ -209,6 +218,7 @@ impl ReportVerdict {
                 let goal = goal.map_or("erased, or not disclosed".to_owned(), |goal| plain(goal));
                 lines.push(format!("  goal        {goal}"));
                 lines.push(format!("  standing    {}", report.standing()));
+                lines.push(format!("  shown       {}", report.shown_note()));
                 for found in report.criteria.iter().flatten() {
                     lines.push(format!("              {}", plain(&found.why)));
                 }
@@ -237,7 +247,12 @@ impl ReportVerdict {
 
 fn not_proved(report: &RunReport) -> Vec<Json> {
     let mut gaps = vec![
-        "that these are all entries of the run: an audit of the log shows it",
+        match report.unshown {
+            Some(_) => {
+                "that nothing came after the last entry shown: a newer report or an audit of the log shows it"
+            }
+            None => "that these are all entries of the run: an audit of the log shows it",
+        },
         "what its agent reported itself: context, iterations, costs",
     ];
     if report.omitted > 0 {

@@ -362,27 +362,98 @@ fn entries_that_were_changed_moved_or_made_up_are_found() {
 }
 
 #[test]
-fn calls_that_are_only_counted_are_told_so_and_cannot_be_fewer_than_those_listed() {
-    let count = |calls| {
-        let count = |tool: &str, decision: &str, reason: &str, calls| Count {
-            tool: tool.into(),
-            decision: decision.into(),
-            reason: reason.into(),
-            calls,
-        };
-        vec![
-            count(NOTE, "allow", "", calls),
-            count(READ, "deny", "argument-not-delegated", 100_000),
-        ]
+fn calls_that_are_only_counted_are_told_so_and_agree_with_the_numbers_of_the_entries() {
+    let count = |tool: &str, decision: &str, reason: &str, calls| Count {
+        tool: tool.into(),
+        decision: decision.into(),
+        reason: reason.into(),
+        calls,
     };
-    let (receipts, disclosures) = parts(&ORDINARY.story().seal());
-    let long = ReportFile::new(receipts.clone(), disclosures.clone(), count(7)).unwrap();
-    assert_eq!(long.report().omitted, 100_005);
-    assert!(long.report().to_markdown().contains("100005 calls are counted here and not listed"));
+    let counts = |notes, reads| {
+        vec![count(NOTE, "allow", "", notes), count(READ, "deny", "argument-not-delegated", reads)]
+    };
+    let (mut receipts, disclosures) = parts(&ORDINARY.story().seal());
+    receipts.retain(|receipt| !receipt.entry.contains("argument-not-delegated"));
+    let made = |stated| ReportFile::new(receipts.clone(), disclosures.clone(), stated).unwrap();
+    let long = made(counts(1, 1));
+    assert_eq!((long.report().omitted, long.report().unshown), (1, Some(1)));
+    assert!(long.report().to_markdown().contains("1 calls are counted here and not listed"));
+    assert!(long.report().standing().contains("by those of its entries that are shown"));
     let verdict = verified(&long.to_text());
     assert!(verdict.holds() && verdict.report().contains("the authority's count"));
-    let short = ReportFile::new(receipts, disclosures, count(0)).unwrap();
-    assert_eq!(failed(&verified(&short.to_text())).0, ReportCheck::Follows);
+    // Fewer than are listed, more than have numbers, and none at all.
+    for stated in [counts(0, 1), counts(1, 100_000), Vec::new()] {
+        let (check, _) = failed(&verified(&made(stated.clone()).to_text()));
+        assert_eq!(check, ReportCheck::Follows, "{stated:?}");
+    }
+}
+
+/// Whoever passes a report on cannot leave out what speaks against the run.
+#[test]
+fn no_entry_can_be_left_out_between_two_others_and_a_report_says_where_it_ends() {
+    let (receipts, disclosures) = parts(&ORDINARY.story().seal());
+    let without = |kind: Kind| {
+        let mut left: Vec<Receipt> = receipts.clone();
+        left.retain(|receipt| receipt.name != kind);
+        let here = |id: &EntryId| left.iter().any(|receipt| receipt.entry.contains(id.as_str()));
+        let told = disclosures.iter().filter(|(id, _)| here(id)).cloned().collect();
+        ReportFile::new(left, told, Vec::new()).unwrap().to_text()
+    };
+    for kind in [Kind::RunContext, Kind::RunProgress, Kind::ActionCompleted, Kind::RunChecked] {
+        let verdict = verified(&without(kind));
+        let (check, found) = failed(&verdict);
+        assert_eq!(check, ReportCheck::Follows, "{kind:?}");
+        assert!(found.contains("left out"), "{found}");
+    }
+    // What came last is a report of before it.
+    let verdict = verified(&without(Kind::RunReviewed));
+    let said = verdict.report();
+    assert!(verdict.holds() && said.contains("every entry of the run, up to "), "{said}");
+    assert!(said.contains("that nothing came after the last entry shown"), "{said}");
+    assert!(!said.contains(" 40Z"), "{said}");
+}
+
+#[test]
+fn a_run_that_a_person_rejected_says_so() {
+    let mut story = ORDINARY.story();
+    let (_, event) = story.events.last_mut().unwrap();
+    let row = event.body.member("row").unwrap().canonical().replace("accepted", "rejected");
+    event.body.insert("row", json(&row));
+    disclose(&mut story, "what", "Everything.");
+    disclose(&mut story, "why", "The note is of another ticket.");
+    let (receipts, disclosures) = parts(&story.seal());
+    let file = ReportFile::new(receipts, disclosures, Vec::new()).unwrap();
+    let text = file.report().to_markdown();
+    assert!(text.contains("does not count as complete: a person rejected it"), "{text}");
+    assert!(text.contains("The note is of another ticket."), "{text}");
+    assert!(verified(&file.to_text()).report().contains("a person rejected it"));
+}
+
+/// Entries of something else, with good proofs under the same checkpoint.
+#[test]
+fn an_entry_that_the_run_does_not_refer_to_makes_no_report() {
+    let other = Subjects { principal: Some(REVIEWER.into()), ..Subjects::default() };
+    let called = Subjects {
+        action: Some(call(9)),
+        tool: Some(NOTE.into()),
+        decision: Some("allow".into()),
+        ..Subjects::default()
+    };
+    let verdict = Object::new().with("verdict", "approved");
+    let version = Object::new().with("digest", sha256(b"another version"));
+    for (role, kind, subjects, body) in [
+        (Role::Authority, Kind::ApprovalDecided, other.clone(), verdict.clone()),
+        (Role::Authority, Kind::StandingApproved, other.clone(), verdict),
+        (Role::Authority, Kind::WorkflowPublished, other.clone(), version),
+        (Role::Authority, Kind::FailureDetected, other, Object::new()),
+        (Role::Gateway, Kind::ActionDecided, called, Object::new()),
+    ] {
+        let mut story = ORDINARY.story();
+        tell(&mut story, role, 50, kind, subjects, body);
+        let (receipts, disclosures) = parts(&story.seal());
+        let made = ReportFile::new(receipts, disclosures, Vec::new());
+        assert!(made.is_err(), "{kind:?}");
+    }
 }
 
 #[test]

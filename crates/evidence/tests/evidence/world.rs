@@ -234,6 +234,7 @@ impl Story {
 
     pub fn seal_into(&self, log_seed: u8) -> Ledger {
         let mut positions = [MakerPosition::START; 2];
+        let mut of_runs: BTreeMap<String, u64> = BTreeMap::new();
         let mut leaves = Vec::new();
         let mut values = BTreeMap::new();
         for (role, event) in &self.events {
@@ -241,7 +242,13 @@ impl Story {
                 Role::Authority => ("authority:a", seed::AUTHORITY, 0),
                 Role::Gateway => ("gateway:g", seed::GATEWAY, 1),
             };
-            let sealed = event.seal(maker, positions[slot], &key(seed)).unwrap();
+            let run_seq = event.subjects.run.clone().map(|run| {
+                let number = of_runs.entry(run).or_default();
+                *number += 1;
+                *number
+            });
+            let prepared = bailiwick_core::ledger::Prepared::from(event.clone());
+            let sealed = prepared.seal(maker, positions[slot], run_seq, &key(seed)).unwrap();
             positions[slot] = sealed.next;
             for (field, disclosure) in &event.disclosures {
                 values.insert((event.id.clone(), field.clone()), disclosure.clone());

@@ -27,6 +27,7 @@ const WITHOUT_TEXTS: &[&str] = &[
     "roles",
     "run_calls",
     "run_context",
+    "run_entries",
     "run_evidence",
     "run_reviews",
     "runs",
@@ -51,6 +52,11 @@ impl Projection {
         let _ = View { c: &self.scratch, cx }.apply(row, &entry.id, entry.time);
     }
 
+    /// The number that an entry has in its run.
+    pub(super) fn run_seq(&self, cx: &Context, entry: &Entry) -> Option<u64> {
+        View { c: &self.scratch, cx }.project_run_entry(&entry.subjects).ok().flatten()
+    }
+
     /// What a decision or an outcome does; as for rows.
     pub(super) fn action(&self, cx: &Context, index: u64, entry: &Entry) {
         if let Ok(index) = i64::try_from(index) {
@@ -71,7 +77,13 @@ impl Projection {
         // As far as theirs are added up, ours are.
         let upto = staging.view().rolled_upto()?;
         View { c: &self.scratch, cx: staging.view().cx }.roll_up_to(upto)?;
-        let all = TABLES.iter().chain(&["actions", "calls_hourly", "calls_rolled", "run_calls"]);
+        let all = TABLES.iter().chain(&[
+            "actions",
+            "calls_hourly",
+            "calls_rolled",
+            "run_calls",
+            "run_entries",
+        ]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {
