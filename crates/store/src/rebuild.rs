@@ -102,6 +102,7 @@ impl Tx<'_> {
             let entries = self.view.tail(from, BATCH)?;
             let Some(last) = entries.last() else {
                 self.view.recount_hourly_calls()?;
+                self.view.recount_runs()?;
                 return Ok(rebuilt);
             };
             from = last.index + 1;

@@ -340,6 +340,25 @@ impl View<'_> {
         self.one(sql, (self.org_text(), run), |r| count(r, 0))
     }
 
+    /// Counts the entries and calls of every run again.
+    pub(crate) fn recount_runs(&self) -> Result<(), StoreError> {
+        let org = [self.org_text()];
+        for sql in [
+            "DELETE FROM run_entries WHERE org = ?1",
+            "INSERT INTO run_entries (org, run, entries)
+             SELECT org, run, count(*) FROM entries WHERE org = ?1 AND run IS NOT NULL GROUP BY 1, 2",
+            "DELETE FROM run_calls WHERE org = ?1",
+            "INSERT INTO run_calls (org, run, tool, decision, reason, calls)
+             SELECT org, run, coalesce(tool, ''), coalesce(decision, ''),
+                    CASE decision WHEN 'allow' THEN '' ELSE coalesce(reason, '') END, count(*)
+             FROM entries WHERE org = ?1 AND run IS NOT NULL AND kind = 'action.decided'
+             GROUP BY 1, 2, 3, 4, 5",
+        ] {
+            execute(self.c, sql, org, "entry of a run")?;
+        }
+        Ok(())
+    }
+
     /// Counts a decided call in its run.
     pub(crate) fn project_run_call(
         &self,

@@ -557,3 +557,48 @@ fn state_that_the_entries_do_not_make_is_found() {
     drop(raw);
     assert_eq!(codes(&check(dir.path(), None)), ["erased-unrecorded"]);
 }
+
+/// An entry of a run.
+fn of_run(run: &str) -> bailiwick_core::ledger::Event {
+    let mut event = event(Kind::RunProgress);
+    event.subjects.run = Some(run.to_owned());
+    event
+}
+
+fn run_seq(store: &bailiwick_store::Store, index: u64) -> Option<u64> {
+    let leaf = store.read(|v| v.entry(index)).unwrap().unwrap().leaf;
+    let public = key().public_key();
+    bailiwick_core::ledger::Entry::open(&leaf, &|_, _| Some(public)).unwrap().run_seq
+}
+
+#[test]
+fn entries_of_a_run_are_numbered_whoever_made_them() {
+    let f = support::fixture();
+    let put = |event| support::append(&f.store, event).unwrap().index;
+    let another = |event: bailiwick_core::ledger::Event| {
+        let write = move |tx: &mut bailiwick_store::Tx<'_>| tx.append("gateway:1", &key(), event);
+        f.store.write(write).wait().unwrap().index
+    };
+    let (a, b) = (put(of_run("a")), put(of_run("b")));
+    let (of_none, again) = (put(event(Kind::RunProgress)), another(of_run("a")));
+    let numbers = [a, b, of_none, again].map(|index| run_seq(&f.store, index));
+    assert_eq!(numbers, [Some(1), Some(1), None, Some(2)]);
+    // Counting again from the entries goes on where they ended.
+    f.store.write(|tx: &mut bailiwick_store::Tx<'_>| tx.rebuild()).wait().unwrap();
+    assert_eq!(run_seq(&f.store, put(of_run("a"))), Some(3));
+}
+
+#[test]
+fn a_gap_in_the_numbers_of_a_runs_entries_is_found() {
+    let f = support::fixture();
+    let put = || support::append(&f.store, of_run("a")).unwrap().index;
+    put();
+    assert!(support::audited(&f.path).findings.is_empty());
+    let raw = rusqlite::Connection::open(f.path.join("state.db")).unwrap();
+    raw.execute("UPDATE run_entries SET entries = 9", []).unwrap();
+    let skipped = put();
+    assert_eq!(run_seq(&f.store, skipped), Some(10));
+    let report = support::audited(&f.path);
+    let broken = report.findings.iter().find(|f| f.code == "run-sequence-broken");
+    assert_eq!(broken.map(|f| f.index), Some(Some(skipped)), "{:?}", report.findings);
+}

@@ -59,7 +59,8 @@ impl RunReport {
     /// Which entries of the run are here.
     pub(super) fn shown_note(&self) -> String {
         let last = self.timeline.iter().map(|moment| (moment.index, moment.at)).max();
-        let upto = last.map_or_else(String::new, |(index, at)| format!(", up to {index} ({at})"));
+        let upto =
+            last.map_or_else(String::new, |(index, at)| format!(", up to entry {index} ({at})"));
         match self.unshown {
             Some(0) => format!("every entry of the run{upto}"),
             Some(many) => format!("all but {many} entries of the run{upto}"),

@@ -408,7 +408,7 @@ fn no_entry_can_be_left_out_between_two_others_and_a_report_says_where_it_ends()
     // What came last is a report of before it.
     let verdict = verified(&without(Kind::RunReviewed));
     let said = verdict.report();
-    assert!(verdict.holds() && said.contains("every entry of the run, up to "), "{said}");
+    assert!(verdict.holds() && said.contains("every entry of the run, up to entry "), "{said}");
     assert!(said.contains("that nothing came after the last entry shown"), "{said}");
     assert!(!said.contains(" 40Z"), "{said}");
 }
