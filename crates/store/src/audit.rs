@@ -419,6 +419,16 @@ impl Audit<'_, '_> {
             Ok(Some(detail)) => self.report.add("state-differs", None, detail),
             Err(e) => self.report.add(e.code(), None, e.to_string()),
         }
+        let view = staging.view();
+        match view.failures_upto().and_then(|upto| Ok((upto, view.log_size()?))) {
+            // Else nothing would be noticed until the ledger is so long.
+            Ok((Some(upto), size)) if upto > size => {
+                let detail = format!("failures were looked for up to entry {upto} of {size}");
+                self.report.add("failures-ahead", None, detail);
+            }
+            Ok(_) => {}
+            Err(e) => return self.report.add(e.code(), None, e.to_string()),
+        }
         let key = self.input.log_key;
         let kept = match staging.view().kept_checkpoint() {
             Ok(None) if self.report.size == 0 => return,

@@ -602,3 +602,16 @@ fn a_gap_in_the_numbers_of_a_runs_entries_is_found() {
     let broken = report.findings.iter().find(|f| f.code == "run-sequence-broken");
     assert_eq!(broken.map(|f| f.index), Some(Some(skipped)), "{:?}", report.findings);
 }
+
+#[test]
+fn failures_that_were_looked_for_beyond_the_ledger_are_found() {
+    let f = support::fixture();
+    support::append(&f.store, of_run("a")).unwrap();
+    f.store.write(|tx: &mut bailiwick_store::Tx<'_>| tx.keep_failures_upto(1)).wait().unwrap();
+    assert!(support::audited(&f.path).findings.is_empty());
+    let raw = rusqlite::Connection::open(f.path.join("state.db")).unwrap();
+    raw.execute("UPDATE failures_upto SET upto = 1000000", []).unwrap();
+    let report = support::audited(&f.path);
+    let codes: Vec<_> = report.findings.iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["failures-ahead"]);
+}
