@@ -108,6 +108,7 @@ impl View<'_> {
     ) -> Result<(), StoreError> {
         let org = self.cx.org.as_str();
         self.project_run_call(kind, subjects)?;
+        self.project_task_tool(kind, subjects)?;
         let Some(action) = &subjects.action else {
             return Ok(());
         };

@@ -1,10 +1,11 @@
-//! Decided calls, counted by the hour in the transaction of their entry.
+//! Decided calls and entries of runs, counted in the transaction of their entry.
 
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 
 use crate::apply::execute;
+use crate::columns::count;
 use crate::error::StoreError;
 use crate::view::View;
 
@@ -77,5 +78,75 @@ impl View<'_> {
             )?;
         }
         execute(self.c, AGAIN, org, "call of an hour").map(drop)
+    }
+
+    /// Counts an entry in its run; gives its number there, from 1.
+    pub(crate) fn project_run_entry(&self, subjects: &Subjects) -> Result<Option<u64>, StoreError> {
+        let Some(run) = &subjects.run else { return Ok(None) };
+        let sql = "INSERT INTO run_entries (org, run, entries) VALUES (?1, ?2, 1)
+                   ON CONFLICT DO UPDATE SET entries = entries + 1 RETURNING entries";
+        self.one(sql, (self.org_text(), run), |r| count(r, 0))
+    }
+
+    /// Keeps the tool of an allowed call with its task.
+    pub(crate) fn project_task_tool(
+        &self,
+        kind: Kind,
+        subjects: &Subjects,
+    ) -> Result<(), StoreError> {
+        let (Some(task), Some(tool)) = (&subjects.task, &subjects.tool) else { return Ok(()) };
+        if kind != Kind::ActionDecided || subjects.decision.as_deref() != Some("allow") {
+            return Ok(());
+        }
+        let sql = "INSERT INTO task_tools (org, task, tool) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO NOTHING";
+        execute(self.c, sql, (self.org_text(), task, tool), "tool of a task").map(drop)
+    }
+
+    /// Counts the entries and calls of every run again, and the tools of every task.
+    pub(crate) fn recount_runs(&self) -> Result<(), StoreError> {
+        let org = [self.org_text()];
+        for sql in [
+            "DELETE FROM run_entries WHERE org = ?1",
+            "INSERT INTO run_entries (org, run, entries)
+             SELECT org, run, count(*) FROM entries WHERE org = ?1 AND run IS NOT NULL GROUP BY 1, 2",
+            "DELETE FROM run_calls WHERE org = ?1",
+            "INSERT INTO run_calls (org, run, tool, decision, reason, calls)
+             SELECT org, run, coalesce(tool, ''), coalesce(decision, ''),
+                    CASE decision WHEN 'allow' THEN '' ELSE coalesce(reason, '') END, count(*)
+             FROM entries WHERE org = ?1 AND run IS NOT NULL AND kind = 'action.decided'
+             GROUP BY 1, 2, 3, 4, 5",
+            "DELETE FROM task_tools WHERE org = ?1",
+            "INSERT INTO task_tools (org, task, tool)
+             SELECT DISTINCT org, task, tool FROM entries
+             WHERE org = ?1 AND kind = 'action.decided' AND decision = 'allow'
+               AND task IS NOT NULL AND tool IS NOT NULL",
+        ] {
+            execute(self.c, sql, org, "entry of a run")?;
+        }
+        Ok(())
+    }
+
+    /// Counts a decided call in its run.
+    pub(crate) fn project_run_call(
+        &self,
+        kind: Kind,
+        subjects: &Subjects,
+    ) -> Result<(), StoreError> {
+        let (Kind::ActionDecided, Some(run)) = (kind, &subjects.run) else { return Ok(()) };
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let reason = match subjects.decision.as_deref() {
+            Some("allow") => String::new(),
+            _ => text(&subjects.reason),
+        };
+        execute(
+            self.c,
+            "INSERT INTO run_calls (org, run, tool, decision, reason, calls)
+             VALUES (?1, ?2, ?3, ?4, ?5, 1)
+             ON CONFLICT DO UPDATE SET calls = calls + 1",
+            (self.org_text(), run, text(&subjects.tool), text(&subjects.decision), reason),
+            "call of a run",
+        )
+        .map(drop)
     }
 }

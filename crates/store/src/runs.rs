@@ -1,7 +1,6 @@
 //! Reading and writing runs.
 
 use bailiwick_core::ids::{RunId, TaskId};
-use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use rusqlite::params;
 use rusqlite::types::Value;
@@ -330,56 +329,6 @@ impl View<'_> {
              WHERE org = ?1 AND run = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4"
         );
         self.many(&sql, (self.org_text(), run.as_str(), after, limit.min(MAX_RUNS)), entry)
-    }
-
-    /// Counts an entry in its run; gives its number there, from 1.
-    pub(crate) fn project_run_entry(&self, subjects: &Subjects) -> Result<Option<u64>, StoreError> {
-        let Some(run) = &subjects.run else { return Ok(None) };
-        let sql = "INSERT INTO run_entries (org, run, entries) VALUES (?1, ?2, 1)
-                   ON CONFLICT DO UPDATE SET entries = entries + 1 RETURNING entries";
-        self.one(sql, (self.org_text(), run), |r| count(r, 0))
-    }
-
-    /// Counts the entries and calls of every run again.
-    pub(crate) fn recount_runs(&self) -> Result<(), StoreError> {
-        let org = [self.org_text()];
-        for sql in [
-            "DELETE FROM run_entries WHERE org = ?1",
-            "INSERT INTO run_entries (org, run, entries)
-             SELECT org, run, count(*) FROM entries WHERE org = ?1 AND run IS NOT NULL GROUP BY 1, 2",
-            "DELETE FROM run_calls WHERE org = ?1",
-            "INSERT INTO run_calls (org, run, tool, decision, reason, calls)
-             SELECT org, run, coalesce(tool, ''), coalesce(decision, ''),
-                    CASE decision WHEN 'allow' THEN '' ELSE coalesce(reason, '') END, count(*)
-             FROM entries WHERE org = ?1 AND run IS NOT NULL AND kind = 'action.decided'
-             GROUP BY 1, 2, 3, 4, 5",
-        ] {
-            execute(self.c, sql, org, "entry of a run")?;
-        }
-        Ok(())
-    }
-
-    /// Counts a decided call in its run.
-    pub(crate) fn project_run_call(
-        &self,
-        kind: Kind,
-        subjects: &Subjects,
-    ) -> Result<(), StoreError> {
-        let (Kind::ActionDecided, Some(run)) = (kind, &subjects.run) else { return Ok(()) };
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let reason = match subjects.decision.as_deref() {
-            Some("allow") => String::new(),
-            _ => text(&subjects.reason),
-        };
-        execute(
-            self.c,
-            "INSERT INTO run_calls (org, run, tool, decision, reason, calls)
-             VALUES (?1, ?2, ?3, ?4, ?5, 1)
-             ON CONFLICT DO UPDATE SET calls = calls + 1",
-            (self.org_text(), run, text(&subjects.tool), text(&subjects.decision), reason),
-            "call of a run",
-        )
-        .map(drop)
     }
 
     pub(crate) fn apply_run(&self, run: &Run, entry: &str) -> Result<(), StoreError> {

@@ -34,6 +34,7 @@ const WITHOUT_TEXTS: &[&str] = &[
     "standing_signatures",
     "standings",
     "stops",
+    "task_tools",
 ];
 
 /// The state made from entries, in memory.
@@ -83,6 +84,7 @@ impl Projection {
             "calls_rolled",
             "run_calls",
             "run_entries",
+            "task_tools",
         ]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.

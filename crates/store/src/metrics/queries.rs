@@ -326,8 +326,8 @@ pub(super) const REFUSED: &str = "SELECT kind, ifnull(reason, ''), count(*) FROM
 pub(super) const ENDED: &str = "SELECT id, expires FROM grants
      WHERE org = ?1 AND expires >= ?2 AND expires < ?3 ORDER BY expires DESC LIMIT ?4";
 
-pub(super) const USED: &str = "SELECT DISTINCT tool FROM entries
-     WHERE org = ?1 AND task = ?2 AND +decision = 'allow' AND tool IS NOT NULL ORDER BY tool";
+pub(super) const USED: &str =
+    "SELECT tool FROM task_tools WHERE org = ?1 AND task = ?2 ORDER BY tool";
 
 pub(super) const OUTCOMES: &str = "SELECT workflow, CASE
          WHEN state <> 'claimed' THEN state WHEN complete = 1 THEN 'complete'
