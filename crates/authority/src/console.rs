@@ -50,6 +50,7 @@ pub use catalogue::{
     CataloguePage, DefinitionPage, DifferenceLine, FlagLine, RatingLine, RiskMark, ToolLine,
 };
 pub use clients::{ClientLine, ClientsPage};
+pub(crate) use consent::duration;
 pub use consent::{
     AgentCard, Argument, Beside, ChooseTaskPage, ClientCard, ConsentPage, Limit, Requested,
     Signing, ToolCard, ToolFacts, WorkflowChoice,

@@ -33,4 +33,6 @@ pub struct ClientsPage {
     pub clients: Vec<ClientLine>,
     /// Where the next part of the list begins.
     pub next: Option<usize>,
+    /// The URL that clients are pointed to.
+    pub endpoint: String,
 }

@@ -417,7 +417,7 @@ impl ConsentPage {
 }
 
 /// Seconds in words, rounded down to minutes above a minute.
-fn duration(seconds: i64) -> String {
+pub(crate) fn duration(seconds: i64) -> String {
     let unit = |n: i64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     match (seconds / 86_400, seconds % 86_400 / 3600, seconds % 3600 / 60) {
         (0, 0, 0) => unit(seconds, "second"),

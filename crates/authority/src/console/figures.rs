@@ -150,3 +150,11 @@ pub struct ComparePage {
     /// The six.
     pub lines: Vec<ComparedLine>,
 }
+
+impl ComparePage {
+    /// Whether anything was asked for yet.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        !self.workflow.is_empty() || self.asked.iter().any(|side| !side.is_empty())
+    }
+}

@@ -88,6 +88,15 @@ pub struct Person {
     pub csrf: String,
 }
 
+/// Sections that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkGroup {
+    /// What they are about.
+    pub name: &'static str,
+    /// The links.
+    pub links: Vec<Link>,
+}
+
 /// The frame of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
@@ -112,40 +121,65 @@ pub struct Link {
     pub here: bool,
 }
 
-impl Frame {
-    /// The sections that this person can open.
-    #[must_use]
-    pub fn links(&self) -> Vec<Link> {
-        let Some(person) = &self.person else { return Vec::new() };
-        let sections = [
+/// Every section of the navigation in its order, with what opens it.
+const GROUPS: [(&str, &[(Section, Deed)]); 4] = [
+    (
+        "For you",
+        &[
             (Section::Home, Deed::TendOwn),
             (Section::Approvals, Deed::TendOwn),
             (Section::Requests, Deed::TendOwn),
             (Section::Stops, Deed::Stop),
             (Section::Grants, Deed::TendOwn),
             (Section::Accounts, Deed::TendOwn),
+        ],
+    ),
+    (
+        "Work",
+        &[
             (Section::Workflows, Deed::SeeCatalogue),
             (Section::Runs, Deed::TendOwn),
             (Section::Failures, Deed::SeeFailures),
             (Section::Figures, Deed::SeeFigures),
+        ],
+    ),
+    (
+        "Who acts, with what",
+        &[
             (Section::Agents, Deed::TendOwn),
             (Section::Peers, Deed::SeeActivity),
             (Section::Clients, Deed::SeeClients),
             (Section::Catalogue, Deed::SeeCatalogue),
             (Section::People, Deed::TendPeople),
+        ],
+    ),
+    (
+        "Record and rules",
+        &[
             (Section::Activity, Deed::TendOwn),
             (Section::Ledger, Deed::SeeActivity),
             (Section::Policy, Deed::SeePolicy),
             (Section::Settings, Deed::SeeSettings),
-        ];
-        sections
-            .into_iter()
-            .filter(|(_, deed)| require(&person.roles, *deed).is_ok())
-            .map(|(section, _)| {
-                let (name, path) = section.link();
-                Link { name, path, here: self.here == Some(section) }
-            })
-            .collect()
+        ],
+    ),
+];
+
+impl Frame {
+    /// The sections that this person can open, those that belong together in one
+    /// group.
+    #[must_use]
+    pub fn groups(&self) -> Vec<LinkGroup> {
+        let Some(person) = &self.person else { return Vec::new() };
+        let link = |section: Section| {
+            let (name, path) = section.link();
+            Link { name, path, here: self.here == Some(section) }
+        };
+        let group = |(name, sections): &(&'static str, &[(Section, Deed)])| {
+            let open = sections.iter().filter(|(_, deed)| require(&person.roles, *deed).is_ok());
+            LinkGroup { name, links: open.map(|(section, _)| link(*section)).collect() }
+        };
+        let groups = GROUPS.iter().map(group);
+        groups.filter(|group| !group.links.is_empty()).collect()
     }
 
     /// The CSRF token; empty when nobody is signed in, which no check accepts.
@@ -178,7 +212,8 @@ mod tests {
             let person =
                 Person { name: Text::of("user:a"), roles: roles.to_vec(), csrf: "t".to_owned() };
             let frame = Frame { person: Some(person), ..Frame::default() };
-            frame.links().iter().map(|l| l.name).collect::<Vec<_>>()
+            let groups = frame.groups();
+            groups.iter().flat_map(|group| &group.links).map(|l| l.name).collect::<Vec<_>>()
         };
         assert_eq!(
             names(&[]),
@@ -239,7 +274,7 @@ mod tests {
                 "Settings"
             ]
         );
-        assert!(Frame::default().links().is_empty() && !Frame::default().offers_stop());
+        assert!(Frame::default().groups().is_empty() && !Frame::default().offers_stop());
         assert!(!Frame::default().may(Deed::TendOwn));
     }
 }

@@ -52,4 +52,6 @@ pub struct OverviewPage {
     pub entries: Vec<EntryLine>,
     /// The URL that clients are pointed to.
     pub endpoint: String,
+    /// Whether nothing is set up yet, and the person is one who does that.
+    pub is_new: bool,
 }

@@ -67,6 +67,8 @@ pub struct PublicationLine {
     pub place: &'static str,
     /// The digest; none: the trial ended.
     pub digest: Option<String>,
+    /// Whether nothing was published to this place since.
+    pub is_current: bool,
     /// When.
     pub at: Moment,
 }

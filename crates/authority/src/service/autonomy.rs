@@ -141,7 +141,7 @@ fn judged(view: &View<'_>, workflow: &Workflow, until: Timestamp) -> Result<Judg
     let mut unmet = Vec::new();
     if evaluated.runs < evaluated.minimum_runs {
         let (runs, least) = (evaluated.runs, evaluated.minimum_runs);
-        unmet.push(format!("there are {runs} ended runs of at least {least}"));
+        unmet.push(format!("{runs} of at least {least} runs have ended"));
     }
     unmet.extend(evaluated.targets.iter().filter_map(missed));
     let figures = figures

@@ -159,7 +159,7 @@ pub(crate) fn decided(decision: &str, alias: &str, nth: u8) -> Event {
             reason,
             ..Subjects::default()
         },
-        body: Object::new(),
+        body: Object::new().with("staleness_ms", 3u64),
         disclosures: Vec::new(),
         id,
     }
@@ -205,6 +205,7 @@ async fn every_page_with_something_on_it_is_accessible() {
     let (site, browser, mut judge) = (Site::start().await, Browser::start().await, Judge::new());
     let document = instance(&site);
     site.ask(move |a| a.instance_enrol(&document).map(drop).unwrap()).await;
+    let _gateway = site.ask(|a| a.store().join(|| Ok::<_, StoreError>(())).unwrap()).await;
     enrol(&browser, &site, "user:owner").await;
 
     // A client asks without words; then with them, to be narrowed and signed.

@@ -22,6 +22,8 @@ pub(super) struct LoginQuery {
     next: String,
     #[serde(default)]
     ended: String,
+    #[serde(default)]
+    again: String,
 }
 
 pub(super) async fn login(
@@ -36,6 +38,9 @@ pub(super) async fn login(
                 Err(e) => Some(format!("{e}: {}.", e.remedy())),
                 Ok(_) if had && !query.ended.is_empty() => {
                     Some("You were signed out. Sign in to go on.".to_owned())
+                }
+                Ok(_) if had && !query.again.is_empty() => {
+                    Some("What you asked for wants a login of the last few minutes. Sign in again to go on.".to_owned())
                 }
                 Ok(_) => None,
             };

@@ -4,6 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bailiwick_core::ids::{FailureId, PrincipalId, RunId};
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::bundle::Answer;
 use bailiwick_store::{
     Failure as Row, FailureClass, FailureFilter, FailureKind, FailureState, FailureTrend,
@@ -24,6 +25,9 @@ use crate::{Classification, Kept, ListedFailure, Resolution, ShownFailure};
 const MOST: u32 = 50;
 /// Days of the trend: a quarter.
 const TREND_DAYS: i64 = 91;
+/// Weeks before the last one that the trend shows at least.
+const LEAST_WEEKS: i64 = 7;
+const WEEK_SECONDS: i64 = 7 * 86_400;
 /// Failures of one run that are named on its page at most.
 const MOST_OF_RUN: usize = 20;
 
@@ -112,12 +116,22 @@ fn card(listed: &ListedFailure) -> FailureCard {
     }
 }
 
+/// Every week from the first with a failure to the last, and at least the
+/// [`LEAST_WEEKS`] before it: one without failures is no gap.
+fn weeks(found: &[FailureTrend]) -> Vec<Timestamp> {
+    let week = |line: &FailureTrend| line.week;
+    let Some(last) = found.iter().map(week).max() else { return Vec::new() };
+    let before = |n: i64| last.plus_seconds(-n * WEEK_SECONDS);
+    let first = found.iter().map(week).min().unwrap_or(last).min(before(LEAST_WEEKS));
+    let mut weeks: Vec<_> =
+        (0..=TREND_DAYS / 7).map(before).take_while(|week| *week >= first).collect();
+    weeks.reverse();
+    weeks
+}
+
 /// Failures by week, those of each class on top of each other.
 fn trend(found: &[FailureTrend]) -> Chart {
-    let mut weeks: Vec<_> = found.iter().map(|line| line.week).collect();
-    weeks.sort_unstable();
-    weeks.dedup();
-    let bars: Vec<Bar> = weeks
+    let bars: Vec<Bar> = weeks(found)
         .into_iter()
         .map(|week| {
             let count = |class: Option<FailureClass>| {
@@ -367,13 +381,11 @@ pub(super) async fn resolve(Path(text): Path<String>, visit: Visit) -> Response 
 
 #[cfg(test)]
 mod tests {
-    use bailiwick_core::time::Timestamp;
-
     use super::*;
 
     #[test]
     fn a_week_is_one_bar_with_every_class_and_what_has_none() {
-        let week = |n: i64| Timestamp::from_seconds(4 * 86_400 + n * 7 * 86_400);
+        let week = |n: i64| Timestamp::from_seconds(4 * 86_400 + (100 + n) * WEEK_SECONDS);
         let line = |n, class, failures| FailureTrend { week: week(n), class, failures };
         let found = [
             line(1, Some(FailureClass::Prompt), 2),
@@ -381,10 +393,19 @@ mod tests {
             line(1, None, 3),
         ];
         let chart = trend(&found);
-        assert_eq!(chart.rows.len(), 2);
-        let row: Vec<&str> = chart.rows[1].iter().map(Text::as_str).collect();
-        assert_eq!(row, ["1970-01-12", "2", "0", "0", "0", "0", "0", "3"]);
+        assert_eq!(chart.rows.len(), 8);
+        let row: Vec<&str> = chart.rows[7].iter().map(Text::as_str).collect();
+        assert_eq!(row, ["1971-12-13", "2", "0", "0", "0", "0", "0", "3"]);
         assert_eq!(chart.legend.len(), 7);
+    }
+
+    #[test]
+    fn weeks_without_failures_are_shown_as_such() {
+        let week = |n: i64| Timestamp::from_seconds((100 + n) * WEEK_SECONDS);
+        let line = |n| FailureTrend { week: week(n), class: None, failures: 1 };
+        assert_eq!(weeks(&[]), []);
+        assert_eq!(weeks(&[line(3), line(13)]), (3..=13).map(week).collect::<Vec<_>>());
+        assert_eq!(weeks(&[line(13)]), (6..=13).map(week).collect::<Vec<_>>());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::refusal::Refusal;
 use crate::{Metrics, MetricsBy, Publication, UnusedScope};
 
 mod cards;
-pub(super) use cards::title;
+pub(super) use cards::{bound, title};
 use cards::{cards, shown};
 
 /// Days of the overview.

@@ -201,6 +201,7 @@ fn view(cx: &Inner, me: &Me) -> Result<OverviewPage, Failure> {
     let mut grants = own_grants(cx, me)?;
     grants.retain(|grant| grant.standing.is_open());
     let server = servers.first().map_or("NAME", |server| server.name.as_str());
+    let is_new = servers.is_empty() && me.may(Deed::AddAgents);
     let mut waits = todo(me, &cx.authority.waiting_for(&me.person)?);
     waits.extend(work_todo(cx, me)?);
     Ok(OverviewPage {
@@ -215,6 +216,7 @@ fn view(cx: &Inner, me: &Me) -> Result<OverviewPage, Failure> {
         grants,
         entries: entries.iter().map(entry_line).collect(),
         endpoint: format!("{}/{server}", cx.authority.installation().audience()),
+        is_new,
     })
 }
 

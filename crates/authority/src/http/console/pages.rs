@@ -190,7 +190,8 @@ pub(super) async fn clients(visit: Visit) -> Response {
             let Part { rows, next } = Part::of(found, &query);
             let clients = rows.iter().map(|client| client_line(client)).collect();
             let frame = cx.frame(Some(me), Some(Section::Clients));
-            Ok(page(StatusCode::OK, &ClientsPage { frame, clients, next }))
+            let endpoint = format!("{}/NAME", cx.authority.installation().audience());
+            Ok(page(StatusCode::OK, &ClientsPage { frame, clients, next, endpoint }))
         })
         .await
 }

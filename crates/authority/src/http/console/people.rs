@@ -125,7 +125,7 @@ pub(super) async fn ask_link(Path(alias): Path<String>, visit: Visit) -> Respons
         .read(move |cx, me| {
             let (_, id) = named(cx, me, &alias)?;
             if is_fresh(cx, me).is_err() {
-                return Ok(see(&format!("/login?next=/people/{alias}/link")));
+                return Ok(see(&format!("/login?next=/people/{alias}/link&again=1")));
             }
             let question = Question {
                 title: "Make a new passkey link?",
@@ -214,7 +214,7 @@ pub(super) async fn ask_offboard(Path(alias): Path<String>, visit: Visit) -> Res
         .read(move |cx, me| {
             let (leaving, id) = named(cx, me, &alias)?;
             if is_fresh(cx, me).is_err() {
-                return Ok(see(&format!("/login?next=/people/{alias}/offboard")));
+                return Ok(see(&format!("/login?next=/people/{alias}/offboard&again=1")));
             }
             let now = cx.authority.host().now();
             let (grants, agents, mut others) = cx.authority.store().read(|view| {

@@ -109,6 +109,11 @@ pub(super) async fn show(visit: Visit) -> Response {
                     .map(|row| PublicationLine {
                         place: row.place.as_str(),
                         digest: row.digest.map(|digest| digest.to_string()),
+                        is_current: row.digest.is_some()
+                            && history
+                                .iter()
+                                .find(|newest| newest.place == row.place)
+                                .is_some_and(|newest| std::ptr::eq(newest, row)),
                         at: Moment::of(row.published),
                     })
                     .collect(),

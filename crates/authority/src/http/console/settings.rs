@@ -73,7 +73,11 @@ fn view(cx: &Inner, me: &Me) -> Result<SettingsPage, Failure> {
         frame: cx.frame(Some(me), Some(Section::Settings)),
         installation: installation(cx),
         limits: limits(cx),
-        options: cx.settings.iter().map(|s| line(&s.name, &s.value, &s.meaning)).collect(),
+        options: cx
+            .settings
+            .iter()
+            .map(|s| line(&s.name, &s.value, &s.meaning.replace('`', "")))
+            .collect(),
         keys: keys.iter().map(|key| key_line(key, began)).collect(),
         log_key: cx.authority.installation().log_key.to_string(),
         trust: cx.authority.trust()?.fingerprint(),

@@ -13,6 +13,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::stop::StopTarget;
 use bailiwick_core::time::Timestamp;
 use bailiwick_core::webauthn::Assertion;
+use bailiwick_policy::checklist::Measure;
 use bailiwick_policy::grades::Level;
 use bailiwick_policy::workflow::Difference;
 use bailiwick_store::StoreError;
@@ -179,9 +180,14 @@ fn raising(cx: &Inner, me: &Me, shown: &ShownAutonomy) -> Result<Raising, Failur
     })
 }
 
-/// A sentence that is written for a terminal, without the marks around names.
+/// A sentence that is written for a terminal, without the marks around names, and with
+/// figures by the titles that they have on pages.
 fn plain(text: &str) -> Text {
-    Text::of(text.replace('`', ""))
+    let titled = Measure::ALL.iter().fold(text.to_owned(), |text, measure| {
+        let title = format!("“{}”", super::figures::title(*measure));
+        text.replace(&format!("`{}`", measure.as_str()), &title)
+    });
+    Text::of(titled.replace('`', ""))
 }
 
 fn capital(text: &str) -> String {

@@ -102,7 +102,10 @@ fn a_stale_login_gives_no_link_and_ends_no_account() {
     for verb in ["link", "offboard"] {
         let path = format!("{page}/{verb}");
         let asked = served.get(&path, Some(&owner));
-        assert_eq!((asked.status, asked.location()), (303, format!("/login?next={path}").as_str()));
+        assert_eq!(
+            (asked.status, asked.location()),
+            (303, format!("/login?next={path}&again=1").as_str())
+        );
         let refused = served.post(&path, &owner, &[("reason", "x")]);
         assert_eq!(refused.status, 403, "{path}");
         assert!(refused.body.contains("authentication-not-fresh"), "{}", refused.body);

@@ -59,6 +59,17 @@ fn whoever_reads_everything_sees_how_it_stands_and_what_waits() {
 }
 
 #[test]
+fn an_installation_without_tools_says_how_to_begin_to_whoever_sets_it_up() {
+    let served = Served::start();
+    let (owner, me) = (served.sign_in("user:owner"), served.sign_in("user:143"));
+    let page = served.get("/", Some(&owner)).body;
+    assert!(page.contains("First steps") && page.contains("bailiwick catalogue learn"), "{page}");
+    assert!(!served.get("/", Some(&me)).body.contains("First steps"));
+    busy(&served);
+    assert!(!served.get("/", Some(&owner)).body.contains("First steps"));
+}
+
+#[test]
 fn without_a_role_the_overview_says_nothing_about_others() {
     let served = Served::start();
     busy(&served);

@@ -80,6 +80,9 @@ fn what_is_in_force_and_on_trial_is_shown_as_text() {
     a.policy_publish(Place::Enforced, two).unwrap();
     let older = served.get(&format!("/policy?digest={}", one.digest()), Some(&owner));
     assert!(older.status == 200 && older.body.contains("@id("), "{}", older.body);
+    let page = served.get("/policy", Some(&owner)).body;
+    let said = |word: &str| page.matches(&format!(">{word}</span>")).count();
+    assert_eq!((said("in force"), said("was in force"), said("on trial")), (1, 1, 1), "{page}");
     for digest in ["nothing".to_owned(), sha256(b"x").to_string()] {
         assert_eq!(served.get(&format!("/policy?digest={digest}"), Some(&owner)).status, 404);
     }

@@ -32,16 +32,22 @@ const fn course_id(measure: Measure) -> &'static str {
     }
 }
 
-/// What is counted above and below the line.
-const fn units(measure: Measure) -> (&'static str, &'static str) {
+/// What is counted above the line, and one and several of what is below it.
+const fn units(measure: Measure) -> (&'static str, [&'static str; 2]) {
     match measure {
-        Measure::TaskSuccessRate => ("completed", "tasks"),
-        Measure::HumanCorrectionRate => ("corrected or rejected", "reviewed runs"),
-        Measure::EscalationRate => ("needed a person", "ended runs"),
-        Measure::BlockedCallRate => ("denied", "calls"),
-        Measure::IterationsPerTask => ("iterations", "completed tasks"),
-        Measure::CostPerSuccess => ("spent", "successful runs"),
+        Measure::TaskSuccessRate => ("completed", ["task", "tasks"]),
+        Measure::HumanCorrectionRate => {
+            ("corrected or rejected", ["reviewed run", "reviewed runs"])
+        }
+        Measure::EscalationRate => ("needed a person", ["ended run", "ended runs"]),
+        Measure::BlockedCallRate => ("denied", ["call", "calls"]),
+        Measure::IterationsPerTask => ("iterations", ["completed task", "completed tasks"]),
+        Measure::CostPerSuccess => ("spent", ["successful run", "successful runs"]),
     }
+}
+
+fn several(count: u64, [one, many]: [&str; 2]) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A share in per cent, with one decimal where it says something.
@@ -83,15 +89,17 @@ fn counted(measure: Measure, figures: &Figures) -> String {
         None => {
             let each = figures.cost.iter().map(|(unit, sample)| {
                 let mean = sample.mean().unwrap_or_default() / 1e6;
-                format!("{} {unit} in {} runs", number(mean), sample.n)
+                format!("{} {unit} in {}", number(mean), several(sample.n, ["run", "runs"]))
             });
             format!("several currencies: {}", each.collect::<Vec<_>>().join(", "))
         }
-        Some(Measured::Rate(Rate { hits, of })) => format!("{hits} {above}, of {of} {below}"),
+        Some(Measured::Rate(Rate { hits, of })) => {
+            format!("{hits} {above}, of {}", several(of, below))
+        }
         Some(Measured::Mean { of, unit }) => {
             // What a sum is in units, for display.
             let sum = of.mean().unwrap_or_default() * of.n as f64 / f64::from(unit);
-            format!("{} {above}, by {} {below}", number(sum), of.n)
+            format!("{} {above}, by {}", number(sum), several(of.n, below))
         }
     }
 }
@@ -140,7 +148,8 @@ const fn standing(standing: Standing) -> (&'static str, &'static str) {
     }
 }
 
-fn bound(measure: Measure, bound: Bound) -> Text {
+/// A target in the unit in which the figure is shown.
+pub(in super::super) fn bound(measure: Measure, bound: Bound) -> Text {
     let word = match bound {
         Bound::AtLeast(_) => "at least",
         Bound::AtMost(_) => "at most",
@@ -223,7 +232,7 @@ mod tests {
         assert_eq!(all[5].value, None);
         assert_eq!(
             all[5].counted.as_str(),
-            "several currencies: 0.42 EUR in 1 runs, 1 USD in 1 runs"
+            "several currencies: 0.42 EUR in 1 run, 1 USD in 1 run"
         );
     }
 }

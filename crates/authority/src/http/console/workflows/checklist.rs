@@ -1,15 +1,14 @@
 //! What a workflow's checklist says, in words.
 
 use bailiwick_policy::Workflow;
-use bailiwick_policy::checklist::{
-    Backing, Bound, Evaluation, Missing, ReviewWhen, Rollback, Runs,
-};
+use bailiwick_policy::checklist::{Backing, Evaluation, Missing, ReviewWhen, Rollback, Runs};
 use bailiwick_policy::grades::{Effect, Level};
 
-use super::super::figures::title;
+use super::super::figures::{bound, title};
 use crate::ListedWorkflow;
 use crate::console::{
-    CheckItem, CriterionLine, LevelPicture, RatedTool, RollbackLine, TargetLine, Text, WorkflowLine,
+    CheckItem, CriterionLine, LevelPicture, RatedTool, RollbackLine, TargetLine, Text,
+    WorkflowLine, duration,
 };
 
 pub(super) fn line(listed: &ListedWorkflow) -> WorkflowLine {
@@ -164,8 +163,19 @@ pub(super) fn rollback(workflow: &Workflow) -> Vec<RollbackLine> {
 
 pub(super) fn limits(workflow: &Workflow) -> Vec<(Text, Text)> {
     let of = |name: &str, value: String| (Text::of(name), Text::of(value));
-    let window = of("Window at most", format!("{} s", workflow.window_seconds));
-    let depth = of("Passed on at most", format!("{} times", workflow.max_depth));
+    let seconds = i64::try_from(workflow.window_seconds).unwrap_or(i64::MAX);
+    // In words where they say all of it, which they round down to.
+    let in_words = seconds % 60 == 0 && (seconds < 86_400 || seconds % 3_600 == 0);
+    let window = if in_words { duration(seconds) } else { format!("{seconds} seconds") };
+    let window = of("Window at most", window);
+    let depth = of(
+        "Passed on at most",
+        format!(
+            "{} {}",
+            workflow.max_depth,
+            if workflow.max_depth == 1 { "time" } else { "times" }
+        ),
+    );
     let budget = workflow.budget.members.iter();
     let budget = budget.map(|(name, most)| of(&name.replace('_', " "), most.to_string()));
     [window, depth].into_iter().chain(budget).collect()
@@ -174,14 +184,7 @@ pub(super) fn limits(workflow: &Workflow) -> Vec<(Text, Text)> {
 pub(super) fn targets(workflow: &Workflow) -> Vec<TargetLine> {
     let targets = workflow.checklist.evaluation.iter().flat_map(|e| &e.targets);
     targets
-        .map(|(of, bound)| {
-            let word = match bound {
-                Bound::AtLeast(_) => "at least",
-                Bound::AtMost(_) => "at most",
-            };
-            let value = Bound::decimal(bound.millionths());
-            TargetLine { measure: Text::of(title(*of)), bound: Text::of(format!("{word} {value}")) }
-        })
+        .map(|(of, least)| TargetLine { measure: Text::of(title(*of)), bound: bound(*of, *least) })
         .collect()
 }
 
