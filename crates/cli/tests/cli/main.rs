@@ -20,6 +20,7 @@ mod bad_tools;
 mod catalogue;
 mod checklists;
 mod checks;
+mod checks_hostile;
 mod client;
 mod clients;
 mod command_line;
