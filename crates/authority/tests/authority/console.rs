@@ -28,7 +28,7 @@ mod peers;
 mod policy;
 mod requests;
 mod roles;
-mod runs;
+pub(crate) mod runs;
 mod workflows;
 
 pub(crate) struct Served {
