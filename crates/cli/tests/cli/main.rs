@@ -54,6 +54,7 @@ mod revocation;
 mod run;
 mod runs;
 mod services;
+mod scraped;
 mod shown;
 mod standings;
 mod statuses;
