@@ -24,7 +24,7 @@ mod failures;
 mod ledger;
 pub(crate) mod life;
 mod overview;
-mod peers;
+pub(crate) mod peers;
 mod policy;
 mod requests;
 mod roles;

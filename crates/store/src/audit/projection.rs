@@ -6,7 +6,7 @@ use bailiwick_core::ledger::Entry;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use crate::apply::TABLES;
+use crate::apply::{FROM_LEAVES, TABLES};
 use crate::connection;
 use crate::error::StoreError;
 use crate::rows::Row;
@@ -15,24 +15,13 @@ use crate::view::View;
 
 use super::staging::Staging;
 
-/// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] = &[
-    "actions",
-    "calls_hourly",
-    "derived",
-    "failures",
-    "resumptions",
-    "revocations",
-    "roles",
-    "run_calls",
-    "run_context",
-    "run_evidence",
-    "run_reviews",
-    "runs",
-    "standing_signatures",
-    "standings",
-    "stops",
-];
+/// Tables that are made of entries' subjects.
+const OF_SUBJECTS: &[&str] = &["actions", "calls_hourly", "run_calls"];
+
+/// Whether entries make a table without their texts.
+fn is_without_texts(table: &str) -> bool {
+    OF_SUBJECTS.contains(&table) || FROM_LEAVES.contains(&table)
+}
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {
@@ -67,10 +56,10 @@ impl Projection {
         with_texts: bool,
     ) -> Result<Option<String>, StoreError> {
         let sql_failed = |e: rusqlite::Error| StoreError::sql("audit the state", &e);
-        let all = TABLES.iter().chain(&["actions", "calls_hourly", "run_calls"]);
-        for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
+        let all = TABLES.iter().chain(OF_SUBJECTS);
+        for table in all.filter(|table| with_texts || is_without_texts(table)) {
             // What entries make without their texts is there whatever was erased.
-            let erased = if WITHOUT_TEXTS.contains(table) {
+            let erased = if is_without_texts(table) {
                 ""
             } else {
                 "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"

@@ -123,7 +123,11 @@ fn what_is_checked_and_undone_is_told_and_unknown_names_are_refused() {
         ("rollback", json!({"step": "nothing"}), (422, "rollback-step-unknown")),
         ("rollback", json!({"step": ""}), (422, "rollback-step-unknown")),
         ("rollback", json!({"step": "note-withdrawn"}), (422, "rollback-step-unknown")),
-        ("rollback", json!({"step": "note-withdrawn", "undoes": other}), (422, "rollback-step-unknown")),
+        (
+            "rollback",
+            json!({"step": "note-withdrawn", "undoes": other}),
+            (422, "rollback-step-unknown"),
+        ),
         ("rollback", json!({"step": "note-withdrawn", "undoes": "x"}), (404, "unknown-name")),
         ("rollback", json!({}), (400, "request-malformed")),
         ("rollback", json!({"step": 1}), (400, "request-malformed")),

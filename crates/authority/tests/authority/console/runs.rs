@@ -37,7 +37,8 @@ pub(super) fn call(world: &World, asker: &Asker, run: &RunId, tool: &str, decisi
         ..Subjects::default()
     };
     // The texts beside it, as far as it was allowed.
-    let arguments = Disclosure { salt: [1; 32], value: json(r#"{"text":"answered","ticket_id":8821}"#) };
+    let arguments =
+        Disclosure { salt: [1; 32], value: json(r#"{"text":"answered","ticket_id":8821}"#) };
     let texts = |kind| match kind {
         Kind::ActionDecided => vec![("arguments".to_owned(), arguments.clone())],
         _ => Vec::new(),
