@@ -127,7 +127,10 @@ fn what_prometheus_reads_is_what_the_figures_say() {
         assert_eq!(read.sum(calls, ("tool", tool)), of, "{tool}");
     }
     for sample in read.of(calls) {
-        assert_eq!((&sample["type"], &sample["family"]), (&json!("counter"), &json!("bailiwick_calls")));
+        assert_eq!(
+            (&sample["type"], &sample["family"]),
+            (&json!("counter"), &json!("bailiwick_calls"))
+        );
         assert_eq!(sample["labels"].as_object().unwrap().len(), 5, "{sample}");
     }
 
