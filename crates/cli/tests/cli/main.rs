@@ -34,6 +34,7 @@ mod evidence;
 mod faults;
 mod first;
 mod grants;
+mod huge_run;
 mod inbox;
 mod installation;
 mod instances;
