@@ -47,13 +47,19 @@ pub(crate) const TABLES: &[&str] = &[
     "principals",
 ];
 
-/// Those of them whose rows stand in leaves whole, with their texts sealed
-/// beside them.
+/// Those of them whose rows stand in leaves whole ([`Row::is_public`]), with their
+/// texts sealed beside them: they are made again whatever was erased.
 pub(crate) const FROM_LEAVES: &[&str] = &[
+    "authority_requests",
     "autonomy",
     "autonomy_signatures",
+    "derived",
     "failures",
+    "handoffs",
+    "handshakes",
     "resumptions",
+    "revocations",
+    "roles",
     "run_context",
     "run_evidence",
     "run_reviews",

@@ -18,6 +18,14 @@ const LAST_CALLS: &str = "SELECT e.tool, max(coalesce(a.completed, 9223372036854
              AND e.decision = 'allow' AND e.tool IS NOT NULL
              AND coalesce(a.outcome, '') <> 'not_executed'
            GROUP BY e.tool";
+// `+idx`: the order is made of the few that are found, not found by walking all.
+const OF_KIND: &str = "WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY +idx LIMIT ?4";
+// In ranges, so that calls are not walked over one by one.
+const TOLD: &str = "WHERE org = ?1 AND run = ?2
+             AND (kind < 'action.completed'
+                  OR (kind > 'action.completed' AND kind < 'action.decided')
+                  OR kind > 'action.decided')
+           ORDER BY +idx LIMIT ?3";
 // With one `max` the other columns are those of its row.
 const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed)
            FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
@@ -225,10 +233,7 @@ impl View<'_> {
         run: &RunId,
         kind: Kind,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entries
-             WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY idx LIMIT ?4"
-        );
+        let sql = format!("SELECT {COLUMNS} FROM entries {OF_KIND}");
         self.many(&sql, (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
     }
 }
@@ -240,11 +245,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn told_of_run(&self, run: &RunId, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entries
-             WHERE org = ?1 AND run = ?2 AND kind NOT IN ('action.decided', 'action.completed')
-             ORDER BY idx LIMIT ?3"
-        );
+        let sql = format!("SELECT {COLUMNS} FROM entries {TOLD}");
         self.many(&sql, (self.org_text(), run.as_str(), limit.min(MAX_RESULTS)), entry)
     }
 
@@ -284,6 +285,26 @@ mod tests {
                 query.query_map(["o", "r"], |r| r.get(3)).unwrap().map(Result::unwrap).collect();
             let covered = |p: &String| p.contains("COVERING INDEX entries_run_calls");
             assert!(plan.iter().any(covered), "{plan:?}");
+            assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_run_is_found_without_walking_over_its_calls() {
+        let c = crate::connection::scratch().unwrap();
+        for part in [OF_KIND, TOLD] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT {COLUMNS} FROM entries {part}");
+            let mut query = c.prepare(&sql).unwrap();
+            let values = vec!["1"; query.parameter_count()];
+            let values = rusqlite::params_from_iter(values);
+            let plan = query.query_map(values, |r| r.get(3)).unwrap();
+            let plan: Vec<String> = plan.map(Result::unwrap).collect();
+            let searched = plan.iter().filter(|p| p.contains("SEARCH")).collect::<Vec<_>>();
+            let by_kind = |p: &&String| p.contains("entries_run_calls (org=? AND run=? AND kind");
+            assert!(
+                !searched.is_empty() && searched.iter().copied().all(|p| by_kind(&p)),
+                "{plan:?}"
+            );
             assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
         }
     }

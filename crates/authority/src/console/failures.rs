@@ -97,6 +97,8 @@ pub struct FailurePage {
     pub classified: Option<(Text, Moment, Option<Text>)>,
     /// When it was resolved, where the fix is, and why there is no regression.
     pub resolved: Option<(Moment, Option<Text>, Option<Text>)>,
+    /// Whether something that people said of it was erased.
+    pub is_erased: bool,
     /// The digest of the file of cases.
     pub cases: Option<String>,
     /// The earlier failure that it repeats.

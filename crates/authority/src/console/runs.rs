@@ -153,6 +153,8 @@ pub struct RunReviewLine {
     pub what: Option<Text>,
     /// Why.
     pub why: Option<Text>,
+    /// Whether the words were erased.
+    pub is_erased: bool,
 }
 
 /// What it took.

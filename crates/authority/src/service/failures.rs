@@ -58,6 +58,8 @@ pub struct ShownFailure {
     pub link: Option<String>,
     /// Why there is no regression.
     pub why: Option<String>,
+    /// Whether something that people said of it was erased.
+    pub is_erased: bool,
     /// Whether the decision can be made a case.
     pub is_replayable: bool,
 }
@@ -318,7 +320,12 @@ impl Authority {
             may(&cx, view, person, &failure, Deed::SeeFailures)?;
             let unused = unused_of(&cx, view, &failure, now)?;
             let (classified, resolved) = view.failure_entries(id)?;
+            let mut is_erased = false;
+            for entry in [&classified, &resolved].into_iter().flatten() {
+                is_erased |= view.is_erased(entry)?;
+            }
             Ok(ShownFailure {
+                is_erased,
                 suggestion: failures::suggest(failure.what, &failure.reason),
                 fix: failures::fix(&failure, &unused),
                 classifier: name_of(view, failure.classifier.as_ref())?,

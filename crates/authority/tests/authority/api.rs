@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use bailiwick_authority::http::NamedChecks;
 use bailiwick_authority::http::api::{Api, api_router};
 use bailiwick_authority::http::console::{
     Accounts, Console, Later, RecordedClients, console_router,
@@ -16,7 +17,7 @@ use bailiwick_authority::people::sessions::{FRESH_SECONDS, Method, Secret, Sessi
 use bailiwick_authority::{LOGIN_SECONDS, Refusal, SignedIn};
 use bailiwick_core::crypto::{base64url, sha256};
 use bailiwick_core::dpop::Occasion;
-use bailiwick_core::ids::ServerName;
+use bailiwick_core::ids::{RunId, ServerName};
 use bailiwick_core::jose::JwsSigner as _;
 use bailiwick_store::{Filter, Status, Ticket, VaultTaken};
 use bailiwick_testkit::http::{Request, Response};
@@ -27,6 +28,7 @@ use crate::support::{URL, World, agent, key, principal};
 mod approvers;
 pub(crate) mod inbox;
 mod life;
+mod runs;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -53,9 +55,21 @@ impl Accounts for Ended {
     }
 }
 
+/// Runs whose named checks were asked for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<String>>);
+
+impl NamedChecks for Asked {
+    fn ask(&self, run: RunId) -> bool {
+        self.0.lock().unwrap().push(run.to_string());
+        true
+    }
+}
+
 struct Served {
     world: World,
     ended: Arc<Ended>,
+    asked: Arc<Asked>,
     address: SocketAddr,
     jti: Cell<u64>,
     _runtime: tokio::runtime::Runtime,
@@ -77,14 +91,19 @@ impl Served {
         let console = Console::new(a.clone(), clients, providers.clone());
         let ended = Arc::new(Ended::default());
         let api = Api::new(a, providers, Rate { burst: 600, per_minute: 6000 });
-        let router =
-            api_router(api.with_accounts(Arc::clone(&ended) as _)).merge(console_router(console));
+        let asked = Arc::new(Asked::default());
+        let api = api.with_accounts(Arc::clone(&ended) as _).with_checks(Arc::clone(&asked) as _);
+        let router = api_router(api).merge(console_router(console));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { world, ended, address, jti: Cell::new(0), _runtime: runtime }
+        Self { world, ended, asked, address, jti: Cell::new(0), _runtime: runtime }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.0.lock().unwrap().clone()
     }
 
     fn now(&self) -> bailiwick_core::time::Timestamp {

@@ -101,18 +101,18 @@ fn people(world: &World) {
     world.host.advance(DAY);
 }
 
-fn asked(world: &World) -> Raise {
+pub(crate) fn asked(world: &World) -> Raise {
     shown(world).raise(world.now().plus_seconds(3_600)).unwrap()
 }
 
-fn sign(world: &World, seed: u8, raise: &Raise) -> Result<bool, Refusal> {
+pub(crate) fn sign(world: &World, seed: u8, raise: &Raise) -> Result<bool, Refusal> {
     let sayer = Sayer::Key(key(seed).public_key().thumbprint());
     let signed = Signed::Key(raise.sign(&*key(seed)).unwrap());
     world.authority.raise_autonomy(sayer, &workflow(), raise.clone(), signed)
 }
 
 /// Lowered by a person, with runs that meet the targets since.
-fn lowered_and_good() -> World {
+pub(crate) fn lowered_and_good() -> World {
     let world = desk("bounded");
     world.authority.lower_autonomy(None, &workflow(), Level::Manual, "a drill").unwrap();
     people(&world);

@@ -24,11 +24,11 @@ mod failures;
 mod ledger;
 pub(crate) mod life;
 mod overview;
-mod peers;
+pub(crate) mod peers;
 mod policy;
 mod requests;
 mod roles;
-mod runs;
+pub(crate) mod runs;
 mod workflows;
 
 pub(crate) struct Served {

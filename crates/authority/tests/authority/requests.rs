@@ -34,7 +34,7 @@ pub(crate) fn asker(world: &World, issued: &Issued) -> Asker {
     }
 }
 
-fn wanted(scope: &[&str]) -> Wanted {
+pub(crate) fn wanted(scope: &[&str]) -> Wanted {
     let scope = scope.iter().map(|s| (*s).to_owned()).collect();
     Wanted { scope, reason: "it is linked".into(), seconds: None }
 }
@@ -48,7 +48,7 @@ fn prepared(world: &World, name: &str, id: &RequestId) -> Prepared {
     world.authority.request_prepare(&granter, id, &Lesser::default()).unwrap()
 }
 
-fn granted(world: &World, id: &RequestId) -> Digest {
+pub(crate) fn granted(world: &World, id: &RequestId) -> Digest {
     let prepared = prepared(world, "user:142", id);
     let signed = prepared.statement.sign(&*key(11));
     world.authority.request_grant(&prepared, &signed).unwrap();

@@ -26,9 +26,9 @@ use bailiwick_core::ids::{AgentId, InstanceId, OrgId, PrincipalId, uuid_v7};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_core::time::Timestamp;
-use bailiwick_store::{Instance, Options, PlaintextKey, Store};
+use bailiwick_store::{AuditInput, Instance, Options, PlaintextKey, Store, audit};
 use bailiwick_svid::SvidAuthority;
-use bailiwick_tlog::LogKey;
+use bailiwick_tlog::{LogKey, SeedSigner};
 
 pub(crate) const URL: &str = "http://localhost:4000";
 pub(crate) const GET_ORDER: &str = "mcp:support-desk:tools/get_order";
@@ -76,7 +76,7 @@ pub(crate) fn agent(name: &str) -> AgentId {
 }
 
 pub(crate) struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub(crate) host: Arc<TestHost>,
     pub(crate) authority: Authority,
     pub(crate) anchors: Anchors,
@@ -150,7 +150,29 @@ impl World {
         let host_port: Arc<dyn Host> = Arc::clone(&host) as _;
         let authority = Authority::new(store, host_port, installation, keys()).unwrap();
         let anchors = Anchors::new(vec![(URL.to_owned(), key(1).public_key())]).unwrap();
-        Self { _dir: dir, host, authority, anchors, identities: Mutex::default() }
+        Self { dir, host, authority, anchors, identities: Mutex::default() }
+    }
+
+    /// What an audit finds wrong with all of it, once it is published.
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let installation = self.authority.installation();
+        let signer = SeedSigner::new(installation.log_key.name(), &[4; 32]).unwrap();
+        self.authority.store().sequence(&signer).unwrap();
+        let makers = |id: &str, _| {
+            let known = installation.makers.iter().find(|maker| maker.id == id);
+            known.map(|maker| maker.key)
+        };
+        let report = audit(&AuditInput {
+            dir: self.dir.path(),
+            org: installation.org.clone(),
+            log_key: &installation.log_key,
+            makers: &makers,
+            since: None,
+            plaintext_key: Some(PlaintextKey::new([5; 32])),
+            files_only: false,
+        });
+        let findings = report.unwrap().findings;
+        findings.into_iter().map(|found| format!("{}: {}", found.code, found.detail)).collect()
     }
 
     /// The support desk: owner, user 142, the workflow, two agents with an

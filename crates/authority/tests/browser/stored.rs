@@ -7,7 +7,7 @@ use bailiwick_authority::rules::tool_servers::NewServer;
 use bailiwick_authority::{Authority, PrepareOptions};
 use bailiwick_core::crypto::Signer as _;
 use bailiwick_core::grant::Request;
-use bailiwick_core::ids::{AgentId, ServerName, WorkflowId};
+use bailiwick_core::ids::{AgentId, RunId, ServerName, WorkflowId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::stop::StopTarget;
 use bailiwick_policy::Bundle;
@@ -177,6 +177,10 @@ fn planted(a: &Authority, tools: &mut Vec<Json>, nth: usize, text: &str) -> Vec<
     pages.push(format!("/figures?workflow={asked}&version={asked}&agent={asked}&tool={asked}"));
     pages.push(format!("/figures/compare?workflow={asked}&before={asked}&after={asked}"));
 
+    if let Some(workflow) = published(a, nth, text) {
+        pages.extend(workflow);
+    }
+
     // What is asked for in an address comes back on the page.
     let asked: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
     pages.push(format!("/ledger?entry={asked}&agent={asked}&since={asked}&kind={asked}"));
@@ -185,6 +189,58 @@ fn planted(a: &Authority, tools: &mut Vec<Json>, nth: usize, text: &str) -> Vec<
     pages.push(format!("/policy?digest={asked}"));
     pages
 }
+
+/// A workflow that says this wherever it says something; its pages, if there can be one.
+fn published(a: &Authority, nth: usize, text: &str) -> Option<[String; 2]> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == ' ';
+    let escaped = text.chars().map(|c| match plain(c) {
+        true => c.to_string(),
+        false => format!("\\U{:08x}", u32::from(c)),
+    });
+    let text = format!("\"{}\"", escaped.collect::<String>());
+    let document = |text: &str| {
+        format!(
+            "workflow: hostile-{nth}
+version: {text}
+owner: user:owner
+purpose: {text}
+agents: [agent:support-runner]
+level: manual
+window_seconds: 3600
+max_depth: 1
+budget: {{max_calls: 5}}
+tool_servers: {{support-desk: {{tools: {{get_ticket: {{risk: low, effect: read, data: [ticket], personal: false}}}}}}}}
+shorthands: {{all: {{tools: {{support-desk/get_ticket: any}}}}}}
+completion: [{{id: done, says: {text}, by: self_report}}]
+review: {{by: [owner], when: incomplete}}
+rollback: [{{id: undo, says: {text}, how: manual}}]
+"
+        )
+    };
+    a.workflow_publish(&document("\"1\"")).unwrap();
+    let id = WorkflowId::parse(&format!("hostile-{nth}")).unwrap();
+    let digest = || a.workflow(&id).unwrap().1.digest();
+    let before = digest();
+    let full = document(&text);
+    // A version is one short word to some: then the rest alone.
+    let short = full.replacen(&format!("version: {text}"), "version: \"2\"", 1);
+    a.workflow_publish(&full).or_else(|_| a.workflow_publish(&short)).ok()?;
+    let changes = format!("/workflows/{id}/changes?from={before}&to={}", digest());
+    Some([format!("/workflows/{id}"), changes])
+}
+
+/// What stands in a report as a file that no report of ours has.
+const IN_REPORT: &str = "const found = [];
+    const strange = 'script, img, iframe, object, embed, math, svg, link, base, video, form, a, input, button, textarea, \
+        template, style ~ style, body style, x-planted, meta[http-equiv=refresh]';
+    for (const e of document.querySelectorAll(strange)) found.push(e.outerHTML.slice(0, 200));
+    for (const e of document.querySelectorAll('*')) {
+      for (const a of e.attributes) if (a.name.startsWith('on')) found.push(`${a.name} on ${e.outerHTML.slice(0, 200)}`);
+    }
+    const hidden = document.documentElement.textContent.match(/[\\u202a-\\u202e\\u2066-\\u2069\\u200b\\ufeff\\u0000-\\u0008\\u000b\\u001b]/);
+    if (hidden) found.push(`a character that is not seen: ${hidden[0].codePointAt(0).toString(16)}`);
+    if (window.__x !== undefined) found.push('a script ran');
+    return found;";
 
 /// A policy whose reasons and comments are all of them.
 fn policy() -> Bundle {
@@ -271,6 +327,26 @@ async fn no_text_of_a_stranger_becomes_markup_on_any_page() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     browser.picture("hostile-texts").await;
+    let hostile = pages.iter().filter(|path| path.starts_with("/workflows/hostile-"));
+    assert!(hostile.count() > CORPUS.len(), "workflows say them, too");
+
+    // The reports of the same runs, as files that are opened.
+    site.publish().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut reports = 0;
+    for path in pages.iter().filter(|path| path.starts_with("/runs/")) {
+        let run = RunId::parse(path.trim_start_matches("/runs/")).unwrap();
+        let html = site.ask(move |a| a.run_report(None, &run).unwrap().report().to_html()).await;
+        let file = folder.path().join(format!("{reports}.html"));
+        std::fs::write(&file, html).unwrap();
+        browser.open(&format!("file://{}", file.display())).await;
+        let found = browser.script(IN_REPORT).await;
+        assert_eq!(found, serde_json::json!([]), "{path}");
+        reports += 1;
+    }
+    assert!(reports > CORPUS.len(), "{reports}");
+    browser.open(&format!("{}/", site.url)).await;
+    browser.text("main h1").await;
 
     // The judge finds what it is there to find.
     browser.script("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=x onerror=__x=1>')").await;

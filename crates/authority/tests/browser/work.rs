@@ -1,6 +1,7 @@
 //! Workflows, runs, failures and figures in a browser: what was done is read there,
 //! and a person signs with a passkey that a level is raised.
 
+use bailiwick_authority::people::roles::Role;
 use bailiwick_authority::rules::requests::Asker;
 use bailiwick_authority::rules::runs::Reviewing;
 use bailiwick_authority::{Authority, Classification, Granter, Maker, PrepareOptions};
@@ -219,27 +220,36 @@ pub(crate) fn granted(a: &Authority) -> GrantId {
     a.submit(&prepared, &signed, None).unwrap().grant
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_owner_signs_a_raise_with_a_passkey_and_it_waits_for_a_second_person() {
-    let (site, browser) = (Site::start().await, Browser::start().await);
-    let document = crate::accessibility::instance(&site);
+fn support_tickets() -> WorkflowId {
+    WorkflowId::parse("support-tickets").unwrap()
+}
+
+/// A version by `author`, lowered to `supervised`, with a run that meets its targets.
+async fn to_raise(site: &Site, author: &'static str) {
+    let document = crate::accessibility::instance(site);
     site.ask(move |a| a.instance_enrol(&document).map(drop).unwrap()).await;
-    let workflow = || WorkflowId::parse("support-tickets").unwrap();
-    let level = || site.ask(move |a| a.autonomy(&workflow()).unwrap().level);
     site.ask(move |a| {
         let text = include_str!("../../../../workflows/support-tickets.yaml");
         let (head, _) = text.split_once("# The rest of the checklist").unwrap();
-        a.workflow_publish(&format!("{head}{LENIENT}")).unwrap();
-        a.lower_autonomy(None, &workflow(), Level::Supervised, "a drill").unwrap();
+        let text = format!("{head}{LENIENT}");
+        a.workflow_publish_by(&text, Some(&principal(author))).unwrap();
+        a.lower_autonomy(None, &support_tickets(), Level::Supervised, "a drill").unwrap();
         let asker = asker(a, &granted(a));
         begin(a, &asker, "answer the ticket");
         let claim = Claim { criterion: "done".into(), statement: None, by: Backed::Word };
         say(a, &asker, Word::Complete { claims: vec![claim], summary: None });
     })
     .await;
-    let page = format!("{}/workflows/support-tickets", site.url);
     // Figures are of whole hours: those of this run come with the next one.
     site.later(3_700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_signs_a_raise_with_a_passkey_and_it_waits_for_a_second_person() {
+    let (site, browser) = (Site::start().await, Browser::start().await);
+    to_raise(&site, "user:owner").await;
+    let level = || site.ask(|a| a.autonomy(&support_tickets()).unwrap().level);
+    let page = format!("{}/workflows/support-tickets", site.url);
     enrol(&browser, &site, "user:owner").await;
     browser.open(&page).await;
     browser.text("[data-digest]").await;
@@ -253,7 +263,7 @@ async fn an_owner_signs_a_raise_with_a_passkey_and_it_waits_for_a_second_person(
     browser.text("[aria-label='Signed, waiting for another']").await;
     // One signature raises nothing.
     assert_eq!(level().await, Level::Supervised);
-    let waiting = site.ask(move |a| a.autonomy(&workflow()).unwrap().waiting.len()).await;
+    let waiting = site.ask(|a| a.autonomy(&support_tickets()).unwrap().waiting.len()).await;
     assert_eq!(waiting, 1);
     browser.picture("workflow-signed").await;
 
@@ -266,4 +276,83 @@ async fn an_owner_signs_a_raise_with_a_passkey_and_it_waits_for_a_second_person(
     assert!(page.contains("“it <b>guesses</b>”"), "{page}");
     assert_eq!(level().await, Level::Manual);
     assert_eq!(browser.count("[aria-label='Signed, waiting for another']").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_person_signs_the_raise_and_neither_its_author_nor_the_owner_again() {
+    let site = Site::start().await;
+    site.ask(|a| {
+        a.principal_add(&principal("user:second"), None).unwrap();
+        a.principal_add(&principal("user:nobody"), None).unwrap();
+        a.role_change(&principal("user:142"), Role::Operator, true).unwrap();
+        a.role_change(&principal("user:second"), Role::Approver, true).unwrap();
+    })
+    .await;
+    to_raise(&site, "user:142").await;
+    let state = || site.ask(|a| a.autonomy(&support_tickets()).unwrap());
+    let page = format!("{}/workflows/support-tickets", site.url);
+    let sign = "[data-verdict=raise] button";
+    let (owner, second) = (Browser::start().await, Browser::start().await);
+    enrol(&owner, &site, "user:owner").await;
+    owner.open(&page).await;
+    let shown = "return document.querySelector('[data-digest]')?.textContent \
+        ?? document.querySelector('main').innerText";
+    let digest = owner.script(shown).await;
+    owner.click(sign).await;
+    owner.text("[aria-label='Signed, waiting for another']").await;
+    // The owner is not the second one: there is nothing to sign, and the page says why.
+    let said = owner.text("#autonomy ~ .notice").await;
+    assert!(said.starts_with("You signed that it is raised to bounded."), "{said}");
+    assert_eq!(owner.count(sign).await, 0);
+    owner.picture("workflow-signed-by-me").await;
+
+    // Nor is who wrote the version, though with a role, nor somebody without one.
+    for name in ["user:142", "user:nobody"] {
+        enrol(&second, &site, name).await;
+        second.open(&page).await;
+        let said = second.text("main").await;
+        assert_eq!(second.count(sign).await, 0, "{name}: {said}");
+        let why = said.contains("somebody else with a role who did not write the version");
+        assert!(why == (name == "user:142"), "{name}: {said}");
+        second.click(".who form button").await;
+        second.arrive("/login").await;
+    }
+    assert_eq!((state().await.level, state().await.waiting.len()), (Level::Supervised, 1));
+
+    enrol(&second, &site, "user:second").await;
+    second.open(&page).await;
+    // A new passkey signs after a day, or when an owner vouches for it.
+    let said = second.text("#autonomy ~ .notice").await;
+    assert!(said.contains("counts after a day"), "{said}");
+    site.ask(|a| {
+        let alias = |name| a.principal(&principal(name)).unwrap().row.alias;
+        let (owner, second) = (alias("user:owner"), alias("user:second"));
+        let theirs = a.store().read(|view| view.credentials_of(&second));
+        let theirs = theirs.map_err(|e: StoreError| e).unwrap();
+        a.credential_vouch(&owner, &theirs[0].row.id).unwrap();
+    })
+    .await;
+    second.open(&page).await;
+    // Both are shown the same to sign.
+    assert_eq!(second.script(shown).await, digest);
+    assert!(second.text("[aria-label='Signed, waiting for another']").await.contains("user:owner"));
+    // Another person's touch is none of theirs.
+    second.verify_person(false).await;
+    second.click(sign).await;
+    second.text("[data-problem]:not([hidden])").await;
+    assert_eq!(state().await.level, Level::Supervised);
+    second.verify_person(true).await;
+    second.click(sign).await;
+    let now = second.text("main .timeline li.good").await;
+    assert!(now.contains("raised") && now.contains("user:second"), "{now}");
+    assert_eq!(second.text("[data-level]").await, "bounded");
+    second.picture("workflow-raised").await;
+    let raised = state().await;
+    assert_eq!((raised.level, raised.waiting.len()), (Level::Bounded, 0));
+    assert_eq!(raised.changes[0].change.cause, "raised");
+    // The version says no more than that.
+    assert_eq!(second.count(sign).await, 0);
+    owner.open(&page).await;
+    let said = owner.text("#autonomy ~ .notice").await;
+    assert!(said.contains("says bounded at most"), "{said}");
 }

@@ -35,7 +35,7 @@ fn is_denied(answer: &Value, code: &str) -> bool {
 }
 
 /// What the database says, read beside `serve`.
-fn text_of(world: &World, sql: &str) -> String {
+pub(crate) fn text_of(world: &World, sql: &str) -> String {
     let state = rusqlite::Connection::open(world.data.join("state.db")).unwrap();
     state.query_row(sql, [], |row| row.get(0)).unwrap()
 }
@@ -201,7 +201,7 @@ fn the_figures_count_what_was_decided_and_say_where_there_are_none() {
 }
 
 /// Sets where figures are read, and starts `serve` anew.
-fn measured(world: &mut World, token: bool) -> SocketAddr {
+pub(crate) fn measured(world: &mut World, token: bool) -> SocketAddr {
     world.stop_serve();
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let file = world.data.join("bailiwick.toml");
@@ -221,7 +221,7 @@ fn measured(world: &mut World, token: bool) -> SocketAddr {
 }
 
 /// What PyPI's `prometheus_client` reads in a scrape: samples by name.
-fn parsed(text: &str) -> Value {
+pub(crate) fn parsed(text: &str) -> Value {
     let program = "
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families

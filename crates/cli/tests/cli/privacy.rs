@@ -3,12 +3,14 @@
 
 use std::fs;
 
+use bailiwick_testkit::browser::Browser;
 use bailiwick_testkit::present::Call;
-use bailiwick_testkit::world::{PRINCIPAL, PURPOSE, files};
+use bailiwick_testkit::world::{OWNER, PRINCIPAL, PURPOSE, files};
 use bailiwick_testkit::{Setup, World};
 use serde_json::{Value, json};
 
 use crate::EXE;
+use crate::checks::{SCOPE, begin, note};
 
 fn ticket() -> Value {
     json!({"ticket_id": 8821})
@@ -158,4 +160,127 @@ fn erased_texts_are_in_no_file_and_every_proof_still_holds() {
     assert_eq!(report["holds"], true, "{report}");
     let state = fs::read(world.data.join("state.db")).unwrap();
     assert!(!String::from_utf8_lossy(&state).contains(PRINCIPAL), "the name lies in the state");
+}
+
+/// What is said of a run, by its agent and by people.
+const SAID: [&str; 8] = [
+    "Goal-Canary",
+    "Source-Canary",
+    "Summary-Canary",
+    "Statement-Canary",
+    "What-Canary",
+    "Why-Canary",
+    "Request-Canary",
+    "Class-Canary",
+];
+
+/// A run of the principal of which everybody says something; gives the run, its failure
+/// and its agent's request.
+fn talked_about(world: &World) -> (String, String, String) {
+    let chain = world.delegate(&SCOPE, &[]);
+    let told = |tool: &str, arguments: Value| {
+        let answer = world.call(&chain, tool, arguments);
+        assert_eq!(answer.json()["result"]["isError"], false, "{}", answer.text());
+        answer.json()["result"]["structuredContent"].clone()
+    };
+    let run = begin(world, &chain, "Goal-Canary: answer Ada");
+    let item = json!({"kind": "memory", "sha256": "ef".repeat(32), "source": "Source-Canary"});
+    told("note_context", json!({"items": [item]}));
+    let denied = world.call(&chain, "get_ticket", json!({"ticket_id": 9000}));
+    world.assert_denied(&denied, "argument-not-delegated");
+    let asked = json!({"scope": ["orders:read"], "reason": "Request-Canary: she asks"});
+    let request = told("request_authority", asked)["request"].as_str().unwrap().to_owned();
+    let receipt = note(world, &chain, "answered");
+    let claim =
+        json!({"criterion": "note-written", "receipt": receipt, "statement": "Statement-Canary"});
+    told("complete_task", json!({"claims": [claim], "summary": "Summary-Canary"}));
+    let key = world.path("owner/key.json");
+    let said = ["--verdict", "corrected", "--what", "What-Canary", "--why", "Why-Canary"];
+    world.ok(&[&["run", "review", &run, "--key", &key], &said[..]].concat());
+    let failure = (0..100)
+        .find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            let all = world.ok(&["failure", "list"])["failures"].as_array().unwrap().clone();
+            let found = all.iter().find(|f| f["reason"] == "argument-not-delegated")?;
+            Some(found["failure"].as_str().unwrap().to_owned())
+        })
+        .unwrap();
+    let class = ["--class", "permission_model", "--note", "Class-Canary"];
+    world.ok(&[&["failure", "classify", &failure], &class[..]].concat());
+    (run, failure, request)
+}
+
+#[test]
+fn what_was_said_of_somebodys_runs_is_erased_and_their_pages_say_so() {
+    let mut world = World::new(EXE);
+    let (run, failure, request) = talked_about(&world);
+    world.ok(&["principal", "role", OWNER, "owner"]);
+    let link = world.ok(&["principal", "link", OWNER]);
+    let pages = [
+        (format!("/runs/{run}"), ["The goal's text was erased", "What was said was erased"]),
+        (format!("/failures/{failure}"), ["What somebody said of it was erased", ""]),
+        (format!("/requests/{request}"), ["The text of this request was erased", ""]),
+        ("/runs".to_owned(), ["", ""]),
+        ("/failures".to_owned(), ["", ""]),
+        ("/requests".to_owned(), ["", ""]),
+        ("/activity".to_owned(), ["", ""]),
+    ];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let browser = runtime.block_on(Browser::start());
+    let shown = |path: &str| {
+        runtime.block_on(async {
+            browser.open(&format!("{}{path}", world.public_url)).await;
+            browser.text("main h1").await;
+            browser.script("return document.documentElement.outerHTML").await.to_string()
+        })
+    };
+    runtime.block_on(async {
+        browser.open(link["enrolment_link"].as_str().unwrap()).await;
+        browser.fill("#label", "Work laptop").await;
+        browser.click("[data-passkey-enrol] button").await;
+        browser.text(".who").await;
+    });
+    let before: String = pages.iter().map(|(path, _)| shown(path)).collect();
+    // Every text that a page shows is there, and none says that it was erased.
+    for said in ["Goal-Canary", "What-Canary", "Why-Canary", "Class-Canary"] {
+        assert!(before.contains(said), "{said}");
+    }
+    assert!(!before.contains("was erased"), "{before}");
+
+    world.ok(&["principal", "suspend", PRINCIPAL]);
+    world.ok(&["audit", "erase", PRINCIPAL, "--yes"]);
+    // What an operator wrote about a failure names nobody: it is erased by its entry.
+    let tail = world.run(&["audit", "tail", "-n", "1000"]).out;
+    let entry = tail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let entry = entry.into_iter().find(|e| e["kind"] == "failure.classified").unwrap();
+    world.ok(&["audit", "erase", entry["id"].as_str().unwrap(), "--yes"]);
+
+    assert_eq!(world.ok(&["audit", "verify"])["holds"], true);
+    for (path, told) in &pages {
+        let page = shown(path);
+        for said in SAID {
+            assert!(!page.contains(said), "{said} on {path}");
+        }
+        for told in told {
+            assert!(page.contains(told), "{told} is not on {path}: {page}");
+        }
+    }
+    let mut told = String::new();
+    for args in [
+        &["run", "show", &run][..],
+        &["run", "report", &run],
+        &["run", "report", &run, "--format", "html"],
+        &["run", "report", &run, "--format", "md"],
+        &["failure", "show", &failure],
+    ] {
+        told.push_str(&world.ok(args).to_string());
+    }
+    for said in SAID {
+        assert!(!told.contains(said), "{said}: {told}");
+    }
+    // Also once it serves again, over the files that are left.
+    world.stop_serve();
+    let verified = world.ok(&["audit", "verify"]);
+    assert_eq!(verified["holds"], true, "{verified}");
+    world.start_serve();
 }

@@ -6,7 +6,7 @@ use bailiwick_core::ledger::Entry;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use crate::apply::TABLES;
+use crate::apply::{FROM_LEAVES, TABLES};
 use crate::connection;
 use crate::error::StoreError;
 use crate::rows::Row;
@@ -15,27 +15,14 @@ use crate::view::View;
 
 use super::staging::Staging;
 
-/// Tables that entries make without their texts.
-const WITHOUT_TEXTS: &[&str] = &[
-    "actions",
-    "calls_hourly",
-    "calls_rolled",
-    "derived",
-    "failures",
-    "resumptions",
-    "revocations",
-    "roles",
-    "run_calls",
-    "run_context",
-    "run_entries",
-    "run_evidence",
-    "run_reviews",
-    "runs",
-    "standing_signatures",
-    "standings",
-    "stops",
-    "task_tools",
-];
+/// Tables that are made of entries' subjects.
+const OF_SUBJECTS: &[&str] =
+    &["actions", "calls_hourly", "calls_rolled", "run_calls", "run_entries", "task_tools"];
+
+/// Whether entries make a table without their texts.
+fn is_without_texts(table: &str) -> bool {
+    OF_SUBJECTS.contains(&table) || FROM_LEAVES.contains(&table)
+}
 
 /// The state made from entries, in memory.
 pub(super) struct Projection {
@@ -78,17 +65,10 @@ impl Projection {
         // As far as theirs are added up, ours are.
         let upto = staging.view().rolled_upto()?;
         View { c: &self.scratch, cx: staging.view().cx }.roll_up_to(upto)?;
-        let all = TABLES.iter().chain(&[
-            "actions",
-            "calls_hourly",
-            "calls_rolled",
-            "run_calls",
-            "run_entries",
-            "task_tools",
-        ]);
-        for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
+        let all = TABLES.iter().chain(OF_SUBJECTS);
+        for table in all.filter(|table| with_texts || is_without_texts(table)) {
             // What entries make without their texts is there whatever was erased.
-            let erased = if WITHOUT_TEXTS.contains(table) {
+            let erased = if is_without_texts(table) {
                 ""
             } else {
                 "AND entry NOT IN (SELECT entry FROM sealed WHERE org = ?1 AND key IS NULL)"

@@ -310,6 +310,7 @@ fn view(
             (who, Moment::of(at), text(&shown.note))
         }),
         resolved: row.resolved.map(|at| (Moment::of(at), text(&shown.link), text(&shown.why))),
+        is_erased: shown.is_erased,
         cases: row.cases.map(|digest| digest.to_string()),
         again: row.again.as_ref().map(path),
         classes: classes(),

@@ -161,6 +161,13 @@ fn raising(cx: &Inner, me: &Me, shown: &ShownAutonomy) -> Result<Raising, Failur
     if let Err(why) = cx.authority.may_raise(&me.person, &shown.workflow.id)? {
         return not(format!("{to} would be next. {}.", capital(&why.to_string())));
     }
+    if shown.waiting.iter().any(|signed| signed.principal.as_ref() == Some(&me.person.id)) {
+        let other = match shown.workflow.owner == me.person.id {
+            true => "somebody else with the role owner, operator or approver, who did not write it",
+            false => "its owner",
+        };
+        return not(format!("You signed that it is raised to {to}. Now {other} signs."));
+    }
     let credentials = cx.authority.signing_passkeys(&me.person.principal.alias)?;
     if credentials.is_empty() {
         return not("None of your passkeys may sign yet: a new one counts after a day.".to_owned());

@@ -63,6 +63,8 @@ pub struct ShownReview {
     pub what: Option<String>,
     /// Why; `None` once erased.
     pub why: Option<String>,
+    /// Whether the words were erased.
+    pub is_erased: bool,
 }
 
 /// A run with all that people are shown of it.
@@ -242,6 +244,7 @@ pub(super) fn shown(
             made: review.made,
             what: text_of(view, &review.entry, "what")?,
             why: text_of(view, &review.entry, "why")?,
+            is_erased: view.is_erased(&review.entry)?,
         });
     }
     let context = view.run_context(&run.id, 1)?.into_iter().map(|item| item.row);

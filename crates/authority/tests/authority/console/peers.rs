@@ -25,7 +25,7 @@ fn served(world: World) -> Served {
 }
 
 /// A handoff whose every text is hostile, accepted and given back.
-fn played(desk: &Desk) -> HandoffId {
+pub(crate) fn played(desk: &Desk) -> HandoffId {
     let a = &desk.world.authority;
     let (_, record, chain, mut offer) = desk.offered();
     offer.purpose = HOSTILE.to_owned();
@@ -56,7 +56,7 @@ fn played(desk: &Desk) -> HandoffId {
 }
 
 /// An honest offer, turned down in hostile words.
-pub(super) fn turned_down(desk: &Desk) -> HandoffId {
+pub(crate) fn turned_down(desk: &Desk) -> HandoffId {
     let (signed, record, chain, offer) = desk.offered();
     let a = &desk.world.authority;
     a.handoff_offer(&signed, &record.to_json(), &chain).unwrap();

@@ -5,15 +5,15 @@ use bailiwick_authority::rules::requests::Asker;
 use bailiwick_core::crypto::sha256;
 use bailiwick_core::ids::{ActionId, EntryId, RunId};
 use bailiwick_core::json::Object;
-use bailiwick_core::ledger::{Event, Kind, Subjects};
+use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};
 use bailiwick_policy::run::{Item, ItemKind, ModelCall, Said, Word};
 use bailiwick_store::StoreError;
 
 use super::Served;
 use crate::requests::asker;
-use crate::support::{World, key, principal};
+use crate::support::{World, json, key, principal};
 
-pub(super) const GOAL: &str = "answer ticket 8821 <script>alert(1)</script>\u{202e}";
+pub(crate) const GOAL: &str = "answer ticket 8821 <script>alert(1)</script>\u{202e}";
 const NOTE: &str = "mcp:support-desk:tools/add_note";
 const REFUND: &str = "mcp:support-desk:tools/refund_order";
 
@@ -36,6 +36,13 @@ pub(super) fn call(world: &World, asker: &Asker, run: &RunId, tool: &str, decisi
         reason: (decision == "deny").then(|| "argument-not-delegated".to_owned()),
         ..Subjects::default()
     };
+    // The texts beside it, as far as it was allowed.
+    let arguments =
+        Disclosure { salt: [1; 32], value: json(r#"{"text":"answered","ticket_id":8821}"#) };
+    let texts = |kind| match kind {
+        Kind::ActionDecided => vec![("arguments".to_owned(), arguments.clone())],
+        _ => Vec::new(),
+    };
     let event = |kind, subjects| Event {
         id: EntryId::parse(&world.jti()).unwrap(),
         org: world.authority.installation().org.clone(),
@@ -43,7 +50,7 @@ pub(super) fn call(world: &World, asker: &Asker, run: &RunId, tool: &str, decisi
         kind,
         subjects,
         body: Object::new().with("staleness_ms", 3u64),
-        disclosures: Vec::new(),
+        disclosures: texts(kind),
     };
     let ok = Subjects { decision: None, reason: text("ok"), ..subjects.clone() };
     let completed = (decision == "allow").then(|| event(Kind::ActionCompleted, ok));
@@ -59,7 +66,7 @@ pub(super) fn call(world: &World, asker: &Asker, run: &RunId, tool: &str, decisi
 }
 
 /// A run of user 142's task that was claimed without everything that it needs.
-pub(super) fn played(world: &World) -> (Asker, RunId) {
+pub(crate) fn played(world: &World) -> (Asker, RunId) {
     let issued = world.delegate();
     let asker = asker(world, &issued);
     let begun =

@@ -187,6 +187,7 @@ pub(super) fn reviews(all: &[ShownReview], names: bool) -> Vec<RunReviewLine> {
         at: Moment::of(review.made),
         what: review.what.as_ref().map(|text| Text::short(text, 4_000)),
         why: review.why.as_ref().map(|text| Text::short(text, 4_000)),
+        is_erased: review.is_erased,
     };
     all.iter().map(line).collect()
 }
