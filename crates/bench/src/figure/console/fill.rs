@@ -230,7 +230,7 @@ fn grant(site: &Site, nth: u32) -> Result<Granted, Failure> {
         agent: AgentId::parse(AGENT)?,
         scope: vec!["ticket:8821".to_owned()],
         // Half of them ended yesterday.
-        expires_at: now().plus_seconds(if nth % 2 == 0 { 30 * 86_400 } else { -86_400 }),
+        expires_at: now().plus_seconds(if nth.is_multiple_of(2) { 30 * 86_400 } else { -86_400 }),
         purpose: format!("Resolve ticket {nth}: the parcel arrived broken"),
         workflow: Some(WorkflowId::parse("support-tickets")?),
     };
