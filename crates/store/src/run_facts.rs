@@ -20,11 +20,10 @@ const LAST_CALLS: &str = "SELECT e.tool, max(coalesce(a.completed, 9223372036854
            GROUP BY e.tool";
 // `+idx`: the order is made of the few that are found, not found by walking all.
 const OF_KIND: &str = "WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY +idx LIMIT ?4";
-// In ranges, so that calls are not walked over one by one.
+// Below and above the two kinds of calls, so that these are not walked over one by
+// one: no other kind lies between them.
 const TOLD: &str = "WHERE org = ?1 AND run = ?2
-             AND (kind < 'action.completed'
-                  OR (kind > 'action.completed' AND kind < 'action.decided')
-                  OR kind > 'action.decided')
+             AND (kind < 'action.completed' OR kind > 'action.decided')
            ORDER BY +idx LIMIT ?3";
 // With one `max` the other columns are those of its row.
 const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed)
@@ -307,5 +306,8 @@ mod tests {
             );
             assert!(plan.iter().all(|p| !p.contains("SCAN")), "{plan:?}");
         }
+        let calls = "action.completed"..="action.decided";
+        let between = Kind::ALL.iter().filter(|kind| calls.contains(&kind.as_str()));
+        assert_eq!(between.count(), 2);
     }
 }
