@@ -50,7 +50,7 @@ pub(crate) use stops::{ResumeArgs, StopArgs, StopsVerb};
 pub(crate) use svid::SvidArgs;
 pub(crate) use vault::{SecretArgs, SetArgs, VaultVerb};
 pub(crate) use webhook::WebhookVerb;
-pub(crate) use workflow::WorkflowVerb;
+pub(crate) use workflow::{InitWorkflowArgs, WorkflowVerb};
 pub(crate) use workflows::{EntitlementsVerb, ScopeVerb, TaskVerb};
 
 /// Accountable authority for AI agents: who authorised what, decided at the

@@ -28,6 +28,7 @@ mod chainfile;
 mod checks;
 mod client_config;
 mod config;
+mod confirm;
 mod datadir;
 mod demo;
 pub mod embedded;

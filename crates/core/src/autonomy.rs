@@ -3,8 +3,8 @@
 //!
 //! Lowering is quick and takes the right alone. Raising takes more: the workflow's
 //! owner and somebody else sign a [`Raise`]'s digest, which fixes the version, the
-//! two levels, the figures that meet its evaluation targets, and until when the
-//! signature counts.
+//! two levels, how often the autonomy changed before, the figures that meet its
+//! evaluation targets, and until when the signature counts.
 
 use crate::approval::{ApprovalError, Grade, Registered, Signable, Signed};
 use crate::crypto::{Digest, KeyError, sha256};
@@ -30,6 +30,9 @@ pub struct Raise {
     pub from: String,
     /// The next one.
     pub to: String,
+    /// How often the workflow's autonomy changed before. SECURITY: so every change
+    /// spends what was signed before it.
+    pub changes: u32,
     /// The digest of the figures of its runs.
     pub figures: Digest,
     /// The end of the window that the figures are of, seconds.
@@ -48,6 +51,7 @@ impl Raise {
             .with("version", self.version)
             .with("from", self.from.as_str())
             .with("to", self.to.as_str())
+            .with("changes", u64::from(self.changes))
             .with("figures", self.figures)
             .with("until", self.until.seconds())
             .with("expires", self.expires.seconds())
@@ -101,6 +105,7 @@ mod tests {
             version: Digest::from_array([1; 32]),
             from: "supervised".to_owned(),
             to: "bounded".to_owned(),
+            changes: 4,
             figures: Digest::from_array([2; 32]),
             until: Timestamp::from_seconds(1_700_000_000),
             expires: Timestamp::from_seconds(1_700_000_600),
@@ -120,6 +125,7 @@ mod tests {
             Raise { version: Digest::from_array([3; 32]), ..asked.clone() },
             Raise { from: "manual".to_owned(), ..asked.clone() },
             Raise { to: "autonomous".to_owned(), ..asked.clone() },
+            Raise { changes: 5, ..asked.clone() },
             Raise { figures: Digest::from_array([3; 32]), ..asked.clone() },
             Raise { until: asked.until.plus_seconds(1), ..asked.clone() },
             Raise { expires: asked.expires.plus_seconds(1), ..asked.clone() },

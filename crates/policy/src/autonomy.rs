@@ -4,6 +4,10 @@
 //! A version says how far at most ([`Workflow::level`]), its checklist how far that
 //! is justified ([`Workflow::supports`]), and what happened since how far it holds
 //! ([`Standing`]). The least of them is in force.
+//!
+//! INVARIANT: under no version may agents go further than under the current one:
+//! whatever is published begins at the level in force at most ([`at_publication`]),
+//! and where that is lower, the standing says so, which binds every version.
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::PrincipalId;
@@ -42,6 +46,34 @@ fn cap(workflow: &Workflow, standing: Option<&Standing>) -> Level {
     }
 }
 
+/// What publishing changes: `None`, if nothing is to be recorded, or the highest level
+/// from then on, whichever version a call is made under. `current` is the version in
+/// force before; a workflow's first has none, and changes nothing.
+///
+/// SECURITY: publishing raises nothing, and what was raised was another version. Where
+/// the new version may do less, so may every earlier one's delegations.
+#[must_use]
+pub fn at_publication(
+    current: Option<&Workflow>,
+    standing: Option<&Standing>,
+    new: &Workflow,
+) -> Option<Publication> {
+    let before = in_force(current?, standing);
+    let says = in_force(new, standing);
+    let begins = says.min(before).min(FIRST);
+    (says > begins || before > begins)
+        .then(|| Publication { from: says.max(before), level: begins })
+}
+
+/// A change that comes with a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The higher one of what was in force and what the new version says.
+    pub from: Level,
+    /// What is in force with it.
+    pub level: Level,
+}
+
 /// The level below; [`Level::Manual`] has none.
 #[must_use]
 pub fn below(level: Level) -> Option<Level> {
@@ -77,15 +109,21 @@ pub enum RaiseError {
         /// The next level.
         next: Level,
     },
-    /// The evaluation targets are not met.
-    #[error("the evaluation targets are not met: {why}")]
+    /// Its evaluation targets are not met, its error budget is spent, or its figures are
+    /// not of after the last change.
+    #[error("its runs do not carry more yet: {why}")]
     Targets {
-        /// Which is not, in a sentence.
+        /// What is not so, in a sentence.
         why: String,
     },
     /// The figures are others by now.
     #[error("the figures are others by now")]
     OtherFigures,
+    /// The autonomy changed since this was made, or its figures end before that.
+    #[error(
+        "the level was changed since: signatures and figures of before its last change count no more"
+    )]
+    Changed,
     /// Somebody whose signature does not count.
     #[error(
         "a raise is signed by the workflow's owner and by somebody else with a role who did not write the version"
@@ -97,7 +135,7 @@ pub enum RaiseError {
         /// How long.
         max: i64,
     },
-    /// A signature without the reason for lowering, or one that is too long.
+    /// Lowering without a reason, or with one that is too long.
     #[error("say why, in up to {max} characters")]
     Reason {
         /// How many.
@@ -121,6 +159,7 @@ impl RaiseError {
             Self::OneAtATime { .. } => "autonomy-one-level",
             Self::Targets { .. } => "autonomy-targets",
             Self::OtherFigures => "autonomy-other-figures",
+            Self::Changed => "autonomy-changed",
             Self::Signer => "autonomy-signer",
             Self::Time { .. } => "autonomy-time",
             Self::Reason { .. } => "autonomy-reason",
@@ -136,9 +175,11 @@ impl RaiseError {
             Self::Checklist { .. } => "complete the checklist: `bailiwick workflow check FILE`",
             Self::OneAtATime { .. } => "raise to the next level first, and let it run",
             Self::Targets { .. } => {
-                "let more runs be completed, or mend what fails: `bailiwick workflow autonomy NAME`"
+                "let more runs be completed, or mend what fails: `bailiwick autonomy show NAME`"
             }
-            Self::OtherFigures => "look at them again, and sign what they are now",
+            Self::OtherFigures | Self::Changed => {
+                "look at it again with `bailiwick autonomy show NAME`, and sign what it is now"
+            }
             Self::Signer => {
                 "ask the workflow's owner, and an owner, operator or approver who had no part in it"
             }
@@ -178,21 +219,31 @@ pub enum Part {
     Second,
 }
 
+impl Part {
+    /// Its name in entries and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Second => "second",
+        }
+    }
+}
+
 /// In which part `who` signs that `workflow` is raised: its owner, or somebody with
-/// a role that counts (`has_role`) who did not write the version.
+/// a role that counts (`has_role`) who did not write the version (`wrote`).
 ///
 /// # Errors
 /// [`RaiseError::Signer`].
 pub fn part(
     workflow: &Workflow,
-    author: Option<&PrincipalId>,
     who: &PrincipalId,
-    has_role: bool,
+    (has_role, wrote): (bool, bool),
 ) -> Result<Part, RaiseError> {
     if *who == workflow.owner {
         return Ok(Part::Owner);
     }
-    match has_role && author != Some(who) {
+    match has_role && !wrote {
         true => Ok(Part::Second),
         false => Err(RaiseError::Signer),
     }

@@ -24,7 +24,7 @@ mod pointer;
 pub use bound::{Bound, MILLION};
 pub use fill::{FillError, fill};
 pub(crate) use fill::{is_broken, placeholder, texts};
-pub use missing::Missing;
+pub use missing::{Missing, PLACEHOLDERS};
 pub use pointer::{Pointer, PointerError};
 
 /// The checklist of one version of a workflow. The default is empty.

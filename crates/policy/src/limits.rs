@@ -54,6 +54,10 @@ pub const MAX_REVIEW_EVERY: u64 = 1_000;
 pub const MAX_EVALUATION_DAYS: u64 = 366;
 /// Runs that an evaluation may ask for.
 pub const MAX_EVALUATION_RUNS: u64 = 1_000_000;
+/// Runs that figures must be of at least, for work that no person watches.
+pub const AUTONOMOUS_RUNS: u32 = 20;
+/// Of how many tasks such work must succeed at least, in millionths.
+pub const AUTONOMOUS_SUCCESS: u64 = 500_000;
 /// Percent of confidence that an evaluation may ask for, from and to.
 pub const CONFIDENCE_PERCENT: (u64, u64) = (80, 99);
 /// Failed runs that an error budget may allow.

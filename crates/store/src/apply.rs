@@ -376,12 +376,12 @@ impl View<'_> {
             }
             Row::RunComplete { run, complete, pending, evidence } => {
                 self.apply_run_evidence(evidence, entry)?;
-                self.apply_run_complete(run, *complete, *pending)
+                self.apply_run_complete(run, (*complete, *pending), time)
             }
             Row::RunReviewed { review, complete, evidence } => {
                 self.apply_run_evidence(evidence, entry)?;
                 self.apply_run_review(review, entry)?;
-                self.apply_run_complete(&review.run, *complete, false)
+                self.apply_run_complete(&review.run, (*complete, false), time)
             }
             _ => Ok(()),
         }

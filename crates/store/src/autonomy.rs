@@ -8,11 +8,15 @@ use rusqlite::params;
 use crate::apply::execute;
 use crate::columns::{Read, Record, count, digest, maybe_digest, parsed, time};
 use crate::error::StoreError;
-use crate::rows::{Autonomy, AutonomySignature, Stored};
+use crate::rows::{Autonomy, AutonomySignature, Stored, Workflow};
 use crate::view::View;
 
 /// Changes of one workflow's autonomy given at once at most.
 const MAX_CHANGES: u32 = 200;
+
+/// Seconds for which a claimed run may wait for checks and reviews by others before it
+/// counts as failed.
+pub const PATIENCE_SECONDS: i64 = 86_400;
 
 impl Record for Autonomy {
     const COLUMNS: &'static [&'static str] =
@@ -73,9 +77,33 @@ impl View<'_> {
         self.records(from, (self.org_text(), id.as_str(), MAX_CHANGES))
     }
 
-    /// Runs of a workflow that failed since then: abandoned, claimed without being
-    /// complete, or rejected, each counted once. Those that wait for others alone
-    /// count when they ended before `patience`.
+    /// The last change of a workflow's autonomy with this cause.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn autonomy_by(
+        &self,
+        id: &WorkflowId,
+        cause: &str,
+    ) -> Result<Option<Stored<Autonomy>>, StoreError> {
+        let from = "autonomy t WHERE org = ?1 AND workflow = ?2 AND cause = ?3
+                    ORDER BY n DESC LIMIT 1";
+        self.record(from, (self.org_text(), id.as_str(), cause))
+    }
+
+    /// Every version of a workflow, as last published, the current one first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn workflow_versions(&self, id: &WorkflowId) -> Result<Vec<Stored<Workflow>>, StoreError> {
+        let from = "workflows t WHERE org = ?1 AND id = ?2
+                    ORDER BY current DESC, published DESC, digest";
+        self.records(from, (self.org_text(), id.as_str()))
+    }
+
+    /// Runs of a workflow that failed since then, up to `now`: abandoned, claimed without
+    /// being complete, or rejected, each counted once. One that waits for others alone
+    /// failed [`PATIENCE_SECONDS`] after it ended.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
@@ -83,17 +111,23 @@ impl View<'_> {
         &self,
         id: &WorkflowId,
         since: Timestamp,
-        patience: Timestamp,
+        now: Timestamp,
     ) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM (
                        SELECT id FROM runs
-                       WHERE org = ?1 AND workflow = ?2 AND ended >= ?3 AND complete = 0
-                         AND (pending = 0 OR ended < ?4)
+                       WHERE org = ?1 AND workflow = ?2 AND complete = 0 AND pending = 0
+                         AND failed >= ?3
+                       UNION
+                       SELECT id FROM runs
+                       WHERE org = ?1 AND workflow = ?2 AND complete = 0 AND pending = 1
+                         AND ended >= ?4 AND ended <= ?5
                        UNION
                        SELECT r.id FROM run_reviews v JOIN runs r ON r.org = v.org AND r.id = v.run
                        WHERE v.org = ?1 AND v.made >= ?3 AND r.workflow = ?2
                          AND r.review = 'rejected')";
-        let params = (self.org_text(), id.as_str(), since.millis(), patience.millis());
+        let patient = |t: Timestamp| t.plus_seconds(-PATIENCE_SECONDS).millis();
+        let (org, id) = (self.org_text(), id.as_str());
+        let params = (org, id, since.millis(), patient(since), patient(now));
         Ok(self.one(sql, params, |r| count(r, 0))?.unwrap_or(0))
     }
 

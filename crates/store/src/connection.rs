@@ -40,7 +40,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0018_failures.sql"),
     include_str!("schema/0019_autonomy.sql"),
     include_str!("schema/0020_rollup.sql"),
-    include_str!("schema/0023_counts.sql"),
+    include_str!("schema/0021_run_failed.sql"),
+    include_str!("schema/0022_counts.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -67,6 +67,7 @@ mod writer;
 
 pub use approvals::MAX_APPROVALS;
 pub use audit::{AuditInput, Finding, Report, audit};
+pub use autonomy::PATIENCE_SECONDS as RUN_PATIENCE_SECONDS;
 pub use connection::schema_version;
 pub use error::{Fault, StoreError};
 pub use failures::{FAILURE_WINDOW, FailureFilter, MAX_FAILURES};

@@ -6,6 +6,7 @@ use rusqlite::params;
 use rusqlite::types::Value;
 
 use crate::apply::execute;
+use crate::autonomy::PATIENCE_SECONDS;
 use crate::columns::{Read, Record, count, digest, maybe, parsed, time};
 use crate::error::StoreError;
 use crate::query::{COLUMNS, entry};
@@ -380,22 +381,30 @@ impl View<'_> {
         (complete, pending): (bool, bool),
         time: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE runs SET state = ?3, complete = ?4, ended = ?5, pending = ?6
+        let sql = "UPDATE runs SET state = ?3, complete = ?4, ended = ?5, pending = ?6,
+                       failed = CASE WHEN ?4 OR ?6 THEN NULL ELSE ?5 END
                    WHERE org = ?1 AND id = ?2 AND state = 'open'";
         let (org, at) = (self.org_text(), time.millis());
         let params = (org, run.as_str(), state.as_str(), complete, at, pending);
         self.one_run(sql, params)
     }
 
-    /// What later evidence or a review made of a run that was claimed.
+    /// What later evidence or a review made of a run that was claimed. One that waited
+    /// for others failed when it was found so, or when their patience had run out.
     pub(crate) fn apply_run_complete(
         &self,
         run: &RunId,
-        complete: bool,
-        pending: bool,
+        (complete, pending): (bool, bool),
+        time: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE runs SET complete = ?3, pending = ?4 WHERE org = ?1 AND id = ?2";
-        self.one_run(sql, (self.org_text(), run.as_str(), complete, pending))
+        let sql = "UPDATE runs SET complete = ?3, pending = ?4,
+                       failed = CASE WHEN ?3 OR ?4 THEN NULL
+                                     WHEN complete = 0 AND pending = 1 THEN min(?5, ended + ?6)
+                                     ELSE coalesce(failed, ?5) END
+                   WHERE org = ?1 AND id = ?2";
+        let (org, at) = (self.org_text(), time.millis());
+        let patience = PATIENCE_SECONDS.saturating_mul(1_000);
+        self.one_run(sql, (org, run.as_str(), complete, pending, at, patience))
     }
 
     /// Adds to what a run took.

@@ -301,6 +301,8 @@ pub struct WorkflowPage {
     pub changes: Vec<AutonomyLine>,
     /// What people signed that still counts.
     pub waiting: Vec<WaitingLine>,
+    /// Whose signatures are still needed, in words.
+    pub needed: Vec<Text>,
     /// The levels that this person may lower it to.
     pub lower: Vec<&'static str>,
     /// What it takes to raise it.

@@ -81,7 +81,7 @@ impl From<&Refusal> for Problem {
             | Refusal::Session(_) => 403,
             Refusal::TicketGone { .. } => 410,
             Refusal::Raise(RaiseError::Signer) | Refusal::Run(RunError::NotReviewer) => 403,
-            Refusal::Raise(RaiseError::OtherFigures)
+            Refusal::Raise(RaiseError::OtherFigures | RaiseError::Changed)
             | Refusal::Run(RunError::NotEnded)
             | Refusal::Check(
                 CheckError::RunOpen

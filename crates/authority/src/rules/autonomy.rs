@@ -25,6 +25,8 @@ pub const ERROR_BUDGET: &str = "error-budget";
 pub const PERSON: &str = "person";
 /// People raised it.
 pub const RAISED: &str = "raised";
+/// A version was published, which begins no higher than what was in force.
+pub const PUBLISHED: &str = "published";
 
 /// What the last change left, as policy takes it. A level that does not read is
 /// the lowest.
@@ -60,7 +62,7 @@ fn row(
 ) -> Autonomy {
     Autonomy {
         workflow: workflow.id.clone(),
-        n: last.map_or(0, |last| last.n).saturating_add(1),
+        n: changes(last).saturating_add(1),
         level: level.as_str().to_owned(),
         version: None,
         cause: cause.to_owned(),
@@ -100,7 +102,7 @@ pub fn lower(
 
 /// Lowers it by one level when more runs failed than the workflow's error budget
 /// has, without asking anybody; `because` is the run that failed last. `failed` runs
-/// did within the budget's window, none of them before the last change.
+/// did within the budget's window, none of them before it last lowered the level.
 ///
 /// # Errors
 /// [`Refusal::NoEntropy`].
@@ -128,14 +130,41 @@ pub fn spend(
     Ok(Plan::one(step, Some(to)))
 }
 
-/// From when on failed runs count: the budget's window, and not before the last
-/// change, so that the same failures lower it once.
+/// A version that is published raises nothing: where it would, and where it may do less
+/// than the one before it, the level that is in force from then on is recorded for every
+/// version's delegations. `None`, if nothing changes.
+///
+/// # Errors
+/// [`Refusal::NoEntropy`].
+pub fn published(
+    moment: &Moment<'_>,
+    installation: &Installation,
+    workflow: &Workflow,
+    current: Option<&Workflow>,
+    last: Option<&Autonomy>,
+) -> Result<Option<Step>, Refusal> {
+    let standing = standing(last);
+    let Some(change) = autonomy::at_publication(current, standing.as_ref(), workflow) else {
+        return Ok(None);
+    };
+    let row = row(moment, workflow, last, change.level, PUBLISHED);
+    let levels = (change.from, change.level);
+    let step = step(moment, installation, Kind::AutonomyLowered, workflow, levels)?
+        .with("cause", PUBLISHED)
+        .row(Row::Autonomy { autonomy: row, signed: None });
+    Ok(Some(step))
+}
+
+/// From when on failed runs count: the budget's window, and not before the budget last
+/// lowered the level (`spent`), so that the same failures lower it once. SECURITY: no
+/// other change begins the count anew: neither a raise nor a version makes a failure
+/// undone.
 #[must_use]
-pub fn counted_since(budget: &ErrorBudget, last: Option<&Autonomy>, now: Timestamp) -> Timestamp {
+pub fn counted_since(budget: &ErrorBudget, spent: Option<&Autonomy>, now: Timestamp) -> Timestamp {
     let window = now.plus_seconds(-i64::from(budget.window_hours).saturating_mul(3_600));
     // The run that made the change was counted.
     let after = |last: &Autonomy| Timestamp::from_millis(last.changed.millis().saturating_add(1));
-    last.map_or(window, |last| window.max(after(last)))
+    spent.map_or(window, |spent| window.max(after(spent)))
 }
 
 /// Somebody's signature that a workflow's autonomy is raised; that it holds is
@@ -168,12 +197,33 @@ pub fn check_time(raise: &Raise, now: Timestamp) -> Result<(), RaiseError> {
     }
 }
 
+/// How often a workflow's autonomy changed so far.
+#[must_use]
+pub fn changes(last: Option<&Autonomy>) -> u32 {
+    last.map_or(0, |last| last.n)
+}
+
+/// Whether what is signed is of after the last change.
+///
+/// SECURITY: whatever changed the level spends every signature that was on record.
+///
+/// # Errors
+/// [`RaiseError::Changed`].
+pub fn check_changes(raise: &Raise, last: Option<&Autonomy>) -> Result<(), RaiseError> {
+    let before = last.is_some_and(|last| raise.until < last.changed);
+    match raise.changes == changes(last) && !before {
+        true => Ok(()),
+        false => Err(RaiseError::Changed),
+    }
+}
+
 /// Takes a signature; with the one of the other part it is raised. `other` says
 /// whether that one is there, of somebody else, and counts now. That the figures
 /// behind `raise` meet the targets is known.
 ///
 /// # Errors
-/// [`RaiseError::OneAtATime`], and what keeps this version from being raised.
+/// [`RaiseError::Changed`], [`RaiseError::OneAtATime`], and what keeps this version from
+/// being raised.
 pub fn sign(
     moment: &Moment<'_>,
     installation: &Installation,
@@ -184,6 +234,7 @@ pub fn sign(
     other: bool,
 ) -> Result<Plan<bool>, Refusal> {
     check_time(raise, moment.now())?;
+    check_changes(raise, last)?;
     let standing = standing(last);
     let from = autonomy::in_force(workflow, standing.as_ref());
     let next = autonomy::next(workflow, standing.as_ref())?;
@@ -209,16 +260,13 @@ pub fn sign(
         }
         false => Row::AutonomySigned(signed),
     };
-    let part = match signing.part {
-        Part::Owner => "owner",
-        Part::Second => "second",
-    };
     let step = step(moment, installation, kind, workflow, (from, next))?
         .with("figures", raise.figures)
         .with("until", raise.until.seconds())
         .with("statement", raise.digest())
         .with("expires", raise.expires.seconds())
-        .with("part", part)
+        .with("changes", u64::from(raise.changes))
+        .with("part", signing.part.as_str())
         .with("session_of", signing.who)
         .with("grade", signing.grade.as_str())
         .with("credential", signing.credential)
@@ -243,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_within_the_window_and_since_the_last_change() {
+    fn failures_count_within_the_window_and_since_they_last_lowered_it() {
         let budget = ErrorBudget { failed_runs: 2, window_hours: 1 };
         let now = Timestamp::from_seconds(100_000);
         let window = now.plus_seconds(-3_600);
@@ -268,6 +316,7 @@ mod tests {
                 version: bailiwick_core::crypto::sha256(b"version"),
                 from: "manual".to_owned(),
                 to: "supervised".to_owned(),
+                changes: 3,
                 figures: bailiwick_core::crypto::sha256(b"figures"),
                 until: now.plus_seconds(until),
                 expires: now.plus_seconds(expires),
@@ -277,5 +326,27 @@ mod tests {
         assert!(at(0, 1) && at(-MAX_RAISE_SECONDS, MAX_RAISE_SECONDS));
         assert!(!at(0, 0) && !at(0, MAX_RAISE_SECONDS + 1));
         assert!(!at(1, 60) && !at(-MAX_RAISE_SECONDS - 1, 60));
+    }
+
+    #[test]
+    fn what_was_signed_before_the_last_change_counts_no_more() {
+        let raise = |changes, until| Raise {
+            workflow: last(1).workflow,
+            version: bailiwick_core::crypto::sha256(b"version"),
+            from: "manual".to_owned(),
+            to: "supervised".to_owned(),
+            changes,
+            figures: bailiwick_core::crypto::sha256(b"figures"),
+            until: Timestamp::from_seconds(until),
+            expires: Timestamp::from_seconds(9_000),
+        };
+        let at = last(1_000);
+        assert_eq!(check_changes(&raise(3, 1_000), Some(&at)), Ok(()));
+        for (changes, until) in [(2, 1_000), (4, 1_000), (3, 999)] {
+            let refused = check_changes(&raise(changes, until), Some(&at));
+            assert_eq!(refused, Err(RaiseError::Changed), "{changes} {until}");
+        }
+        assert_eq!(check_changes(&raise(0, 0), None), Ok(()));
+        assert_eq!(check_changes(&raise(1, 0), None), Err(RaiseError::Changed));
     }
 }

@@ -10,6 +10,7 @@ use crate::host::Moment;
 use crate::installation::Installation;
 use crate::plan::{Plan, Step};
 use crate::refusal::Refusal;
+use crate::rules::autonomy;
 use crate::rules::principals::active;
 
 /// What publishing came to.
@@ -23,8 +24,19 @@ pub struct Published {
     pub changed: bool,
 }
 
+/// The version before, and how far its agents may act.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// What it says.
+    pub workflow: &'a Workflow,
+    /// The last change of the workflow's autonomy.
+    pub autonomy: Option<&'a store::Autonomy>,
+}
+
 /// Publishes a version, which becomes the current one. `workflow` is what the
 /// text `document` says, `author` whoever wrote it, if that is known.
+///
+/// SECURITY: publishing raises nothing: see [`autonomy::published`].
 ///
 /// # Errors
 /// [`Refusal::Unknown`] or [`Refusal::PrincipalInactive`] for its owner,
@@ -35,7 +47,7 @@ pub fn publish(
     (workflow, document): (&Workflow, &str),
     owner: Option<&Principal>,
     author: Option<&Alias>,
-    current: Option<&store::Workflow>,
+    before: Option<Before<'_>>,
     revoked: bool,
 ) -> Result<Plan<Published>, Refusal> {
     let owner = active(workflow.owner.as_str(), owner)?;
@@ -44,7 +56,8 @@ pub fn publish(
     }
     let digest = workflow.digest();
     let mut published = Published { id: workflow.id.clone(), digest, changed: false };
-    if current.is_some_and(|c| c.digest == digest) {
+    let current = before.map(|before| before.workflow);
+    if current.is_some_and(|current| current.digest() == digest) {
         return Ok(Plan::nothing(published));
     }
     published.changed = true;
@@ -65,5 +78,8 @@ pub fn publish(
         .with_some("author", author)
         .commit(moment, "document", workflow.to_json())?
         .row(Row::Workflow(row));
-    Ok(Plan::one(step, published))
+    let last = before.and_then(|before| before.autonomy);
+    let change = autonomy::published(moment, installation, workflow, current, last)?;
+    let steps = std::iter::once(step).chain(change).collect();
+    Ok(Plan { steps, outcome: published })
 }

@@ -1,41 +1,43 @@
 //! How far workflows' agents may act without a person: what is in force and why,
 //! lowering, and raising by two signatures.
 
+use std::collections::BTreeSet;
+
 use bailiwick_core::approval::Signed;
 use bailiwick_core::autonomy::Raise;
-use bailiwick_core::ids::{Alias, EntryId, PrincipalId, RunId, WorkflowId};
-use bailiwick_core::json::Json;
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{Alias, PrincipalId, RunId, WorkflowId};
+use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{Part, RaiseError, Standing, in_force, next, part};
-use bailiwick_policy::checklist::ErrorBudget;
 use bailiwick_policy::grades::Level;
-use bailiwick_policy::metrics::{self, Target, evaluate};
 use bailiwick_store::{
-    Autonomy, MetricFilter, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
+    Autonomy, AutonomySignature, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
 };
 
 use super::approvals::Sayer;
-use super::metrics::figures_of;
 use super::people::{SignedIn, person};
 use super::signers::{Signer, Signers};
 use super::stops::may_stop_workflow;
+use super::workflows::authors;
 use super::{Authority, Inner};
 use crate::host::Moment;
-use crate::people::roles::Role;
+use crate::people::roles::{Deed, Role, require};
 use crate::plan::Step;
 use crate::refusal::Refusal;
-use crate::rules::autonomy::{self as rules, Signing, check_time, counted_since, standing};
+use crate::rules::autonomy::{
+    self as rules, RAISED, Signing, changes, check_changes, check_time, standing,
+};
 
+mod judging;
 mod shown;
+pub use judging::Judged;
+use judging::{digest, judged, last_hour, spent, window};
 use shown::raise;
 pub(super) use shown::why;
-pub use shown::{Judged, ShownAutonomy, ShownChange, WaitingSignature};
-
-/// Seconds for which a claimed run may wait for checks and reviews by others before
-/// it counts as failed.
-const PATIENCE_SECONDS: i64 = 86_400;
+pub use shown::{ShownAutonomy, ShownChange, WaitingSignature};
 
 /// Roles whose holders may be the second one to sign.
 const SECONDS: [Role; 3] = [Role::Owner, Role::Operator, Role::Approver];
@@ -55,22 +57,10 @@ fn current(
     cx: &Inner,
     view: &View<'_>,
     id: &WorkflowId,
-) -> Result<(std::sync::Arc<Workflow>, EntryId, Option<Autonomy>), Refusal> {
+) -> Result<(std::sync::Arc<Workflow>, Option<Autonomy>), Refusal> {
     let version = view.workflow(id)?.ok_or_else(|| Refusal::unknown("workflow", id))?;
     let last = view.autonomy(id)?.map(|last| last.row);
-    Ok((cx.parsed.of(&version)?, version.entry, last))
-}
-
-/// Who wrote the version, as its entry says.
-fn author(view: &View<'_>, published: &EntryId) -> Result<Option<PrincipalId>, Refusal> {
-    let Some(entry) = view.entry_by_id(published)? else { return Ok(None) };
-    let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok();
-    let body = leaf.as_ref().and_then(|leaf| leaf.as_object()?.member("body")?.as_object());
-    let alias = body.and_then(|body| {
-        let by = body.member("author").or_else(|| body.member("session_of"))?;
-        Alias::parse(by.as_str()?).ok()
-    });
-    name(view, alias.as_ref())
+    Ok((cx.parsed.of(&version)?, last))
 }
 
 fn name(view: &View<'_>, alias: Option<&Alias>) -> Result<Option<PrincipalId>, Refusal> {
@@ -87,11 +77,34 @@ fn has_role(view: &View<'_>, alias: &Alias) -> Result<bool, Refusal> {
 fn part_of(
     view: &View<'_>,
     workflow: &Workflow,
-    author: Option<&PrincipalId>,
+    authors: &BTreeSet<Alias>,
     alias: &Alias,
 ) -> Result<Part, Refusal> {
     let (_, id) = person(view, alias)?.ok_or(Refusal::PrincipalInactive)?;
-    Ok(part(workflow, author, &id, has_role(view, alias)?)?)
+    let wrote = authors.contains(alias);
+    Ok(part(workflow, &id, (has_role(view, alias)?, wrote))?)
+}
+
+/// In which part a signature that is on record counts now: `None`, if it does not, by
+/// whoever's right or credential is gone.
+fn counts(
+    view: &View<'_>,
+    workflow: &Workflow,
+    authors: &BTreeSet<Alias>,
+    signed: &AutonomySignature,
+    now: Timestamp,
+) -> Result<Option<Part>, Refusal> {
+    let who = &signed.principal;
+    if signed.expires <= now || person(view, who)?.is_none() {
+        return Ok(None);
+    }
+    let part = match part_of(view, workflow, authors, who) {
+        Ok(part) => part,
+        Err(Refusal::Raise(_)) => return Ok(None),
+        Err(other) => return Err(other),
+    };
+    let signers = Signers::read(view, who, now)?;
+    Ok(signers.credentials.iter().any(|c| c.id == signed.credential).then_some(part))
 }
 
 /// Whether somebody else signed this in the other part, whose right and whose
@@ -99,92 +112,45 @@ fn part_of(
 fn other_signed(
     view: &View<'_>,
     workflow: &Workflow,
-    author: Option<&PrincipalId>,
+    authors: &BTreeSet<Alias>,
     raise: &Raise,
     (alias, mine): (&Alias, Part),
     now: Timestamp,
 ) -> Result<bool, Refusal> {
     for signed in view.autonomy_signatures(&workflow.id, &raise.digest())? {
-        let who = &signed.principal;
-        if who == alias || signed.expires <= now || person(view, who)?.is_none() {
+        if signed.principal == *alias {
             continue;
         }
-        let part = match part_of(view, workflow, author, who) {
-            Ok(part) => part,
-            Err(Refusal::Raise(_)) => continue,
-            Err(other) => return Err(other),
-        };
-        let signers = Signers::read(view, who, now)?;
-        if part != mine && signers.credentials.iter().any(|c| c.id == signed.credential) {
+        let part = counts(view, workflow, authors, &signed, now)?;
+        if part.is_some_and(|part| part != mine) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Figures of a version's runs of the window that ends at `until`, against its
-/// evaluation targets.
-fn judged(view: &View<'_>, workflow: &Workflow, until: Timestamp) -> Result<Judged, Refusal> {
-    let Some(evaluation) = &workflow.checklist.evaluation else {
-        let unmet = vec!["the workflow has no evaluation targets".to_owned()];
-        return Ok(Judged { figures: Json::Null, unmet });
-    };
-    let days = i64::from(evaluation.window_days);
-    let from = until.plus_seconds(days.saturating_mul(-86_400));
-    let filter = MetricFilter {
-        workflow: Some(workflow.id.clone()),
-        version: Some(workflow.digest()),
-        ..MetricFilter::span(from, until)
-    };
-    let figures = figures_of(view, &filter)?;
-    let evaluated = evaluate(evaluation, &figures);
-    let mut unmet = Vec::new();
-    if evaluated.runs < evaluated.minimum_runs {
-        let (runs, least) = (evaluated.runs, evaluated.minimum_runs);
-        unmet.push(format!("{runs} of at least {least} runs have ended"));
-    }
-    unmet.extend(evaluated.targets.iter().filter_map(missed));
-    let figures = figures
-        .to_json()
-        .with("workflow", &workflow.id)
-        .with("version", workflow.digest())
-        .with("from", from.seconds())
-        .with("until", until.seconds());
-    Ok(Judged { figures: figures.into(), unmet })
-}
-
-/// What keeps a target from being met, in a sentence.
-fn missed(target: &Target) -> Option<String> {
-    let measure = target.measure.as_str();
-    Some(match target.standing {
-        metrics::Standing::Met => return None,
-        metrics::Standing::Missed => format!("`{measure}` is beyond its bound"),
-        metrics::Standing::Unsure => {
-            format!("`{measure}` is within its bound, but too uncertain: it may be luck")
-        }
-        metrics::Standing::NoData => format!("`{measure}` has no data"),
-        metrics::Standing::SeveralCurrencies => format!("`{measure}` is in several currencies"),
-    })
-}
-
-/// The last whole hour: calls are counted by the hour, so figures up to it do not
-/// change while people sign them.
-const fn last_hour(now: Timestamp) -> Timestamp {
-    Timestamp::from_seconds(now.seconds() - now.seconds().rem_euclid(3_600))
-}
-
 /// The change that the entry records, in words.
 fn shown(view: &View<'_>, change: Stored<Autonomy>) -> Result<ShownChange, Refusal> {
     let entry = view.entry_by_id(&change.entry)?;
     let leaf = entry.and_then(|entry| Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok());
-    let by = leaf.as_ref().and_then(|leaf| {
-        let body = leaf.as_object()?.member("body")?.as_object()?;
-        Alias::parse(body.member("session_of")?.as_str()?).ok()
-    });
+    let said = |name: &str| -> Option<String> {
+        let body = leaf.as_ref()?.as_object()?.member("body")?.as_object()?;
+        body.member(name)?.as_str().map(str::to_owned)
+    };
+    let by = said("session_of").and_then(|alias| Alias::parse(&alias).ok());
+    let mut signers = Vec::new();
+    if let (RAISED, Some(statement)) =
+        (change.cause.as_str(), said("statement").and_then(|text| Digest::from_text(&text)))
+    {
+        for signed in view.autonomy_signatures(&change.workflow, &statement)? {
+            signers.extend(name(view, Some(&signed.principal))?);
+        }
+    }
     let texts = view.read_plaintext(&change.entry)?.unwrap_or_default();
     let reason = texts.into_iter().find(|(field, _)| field == "reason");
     Ok(ShownChange {
         principal: name(view, by.as_ref())?,
+        signers,
         reason: reason.and_then(|(_, d)| d.value.as_str().map(str::to_owned)),
         change,
     })
@@ -211,19 +177,6 @@ pub(super) fn after_failure(cx: &Inner, tx: &mut Tx<'_>, run: &RunId) -> Result<
     spend(cx, tx, &run.workflow, Some(&run.id)).map(drop)
 }
 
-/// A version's error budget, and how many runs failed that count against it at `now`.
-fn failures<'w>(
-    view: &View<'_>,
-    version: &'w Workflow,
-    last: Option<&Autonomy>,
-    now: Timestamp,
-) -> Result<Option<(&'w ErrorBudget, u64)>, Refusal> {
-    let evaluation = version.checklist.evaluation.as_ref();
-    let Some(budget) = evaluation.and_then(|e| e.error_budget.as_ref()) else { return Ok(None) };
-    let (since, patience) = (counted_since(budget, last, now), now.plus_seconds(-PATIENCE_SECONDS));
-    Ok(Some((budget, view.failed_runs(&version.id, since, patience)?)))
-}
-
 /// Lowers a workflow's autonomy when more of its runs failed than its error budget
 /// has. `because` is the run that failed last; none, if one only waited too long.
 fn spend(
@@ -232,14 +185,68 @@ fn spend(
     workflow: &WorkflowId,
     because: Option<&RunId>,
 ) -> Result<Option<Level>, Refusal> {
-    let (version, _, last) = current(cx, tx, workflow)?;
+    let (version, last) = current(cx, tx, workflow)?;
     let moment = Moment::of(&*cx.host);
-    let Some((budget, failed)) = failures(tx, &version, last.as_ref(), moment.now())? else {
+    let Some((budget, failed)) = spent(cx, tx, &version, moment.now())? else {
         return Ok(None);
     };
     let (installation, last) = (&cx.installation, last.as_ref());
-    let plan = rules::spend(&moment, installation, &version, last, budget, failed, because)?;
+    let plan = rules::spend(&moment, installation, &version, last, &budget, failed, because)?;
     cx.write(tx, plan)
+}
+
+/// What people are shown of a workflow's autonomy at `now`.
+fn look(
+    cx: &Inner,
+    view: &View<'_>,
+    id: &WorkflowId,
+    now: Timestamp,
+) -> Result<ShownAutonomy, Refusal> {
+    let (workflow, last) = current(cx, view, id)?;
+    let standing: Option<Standing> = standing(last.as_ref());
+    let mut all = Vec::new();
+    for change in view.autonomy_changes(id)? {
+        all.push(shown(view, change)?);
+    }
+    let level = in_force(&workflow, standing.as_ref());
+    let next = next(&workflow, standing.as_ref());
+    let so_far = changes(last.as_ref());
+    let wrote = authors(view, id, &workflow.digest())?;
+    let (mut until, mut expires) = (last_hour(now), None);
+    let mut figures = window(view, &workflow, until)?;
+    let mut waiting = Vec::new();
+    for signed in view.autonomy_waiting(id, now)? {
+        // What was signed of other figures, another version or before a change waits for nobody.
+        let Ok(to) = next else { continue };
+        let then = window(view, &workflow, signed.until)?;
+        let times = (signed.until, signed.expires);
+        let stated = raise(&workflow, (level, to), so_far, digest(&then.figures), times);
+        if stated.digest() != signed.statement {
+            continue;
+        }
+        if expires.is_none() {
+            (figures, until, expires) = (then, signed.until, Some(signed.expires));
+        }
+        waiting.push(WaitingSignature {
+            principal: name(view, Some(&signed.principal))?,
+            part: counts(view, &workflow, &wrote, &signed, now)?,
+            signed: signed.signed,
+            expires: signed.expires,
+        });
+    }
+    let judged = judged(cx, view, (&workflow, last.as_ref()), figures, (until, now))?;
+    Ok(ShownAutonomy {
+        level,
+        missing: workflow.checklist.missing(&workflow),
+        next,
+        judged,
+        until,
+        expires,
+        so_far,
+        changes: all,
+        waiting,
+        workflow,
+    })
 }
 
 impl Authority {
@@ -249,47 +256,23 @@ impl Authority {
     /// [`Refusal::Unknown`].
     pub fn autonomy(&self, id: &WorkflowId) -> Result<ShownAutonomy, Refusal> {
         let (cx, now) = (self.now(), self.0.host.now());
-        self.0.store.read(|view| {
-            let (workflow, _, last) = current(&cx, view, id)?;
-            let standing: Option<Standing> = standing(last.as_ref());
-            let mut changes = Vec::new();
-            for change in view.autonomy_changes(id)? {
-                changes.push(shown(view, change)?);
-            }
-            let level = in_force(&workflow, standing.as_ref());
-            let next = next(&workflow, standing.as_ref());
-            let mut waiting = Vec::new();
-            let mut until = last_hour(now);
-            let (mut judged_then, mut expires) = (judged(view, &workflow, until)?, None);
-            for signed in view.autonomy_waiting(id, now)? {
-                // What was signed of other figures, or another version, waits for nobody.
-                let Ok(to) = next else { continue };
-                let then = judged(view, &workflow, signed.until)?;
-                let times = (signed.until, signed.expires);
-                if raise(&workflow, (level, to), &then, times).digest() != signed.statement {
-                    continue;
-                }
-                if expires.is_none() {
-                    (judged_then, until, expires) = (then, signed.until, Some(signed.expires));
-                }
-                waiting.push(WaitingSignature {
-                    principal: name(view, Some(&signed.principal))?,
-                    signed: signed.signed,
-                    expires: signed.expires,
-                });
-            }
-            Ok(ShownAutonomy {
-                level,
-                missing: workflow.checklist.missing(&workflow),
-                next,
-                judged: judged_then,
-                until,
-                expires,
-                changes,
-                waiting,
-                workflow,
-            })
-        })
+        self.0.store.read(|view| look(&cx, view, id, now))
+    }
+
+    /// The same as JSON for somebody: whoever may not see the workflow is not told that
+    /// it exists, and whoever may neither see figures nor sign is shown none.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn autonomy_for(&self, who: &SignedIn, id: &WorkflowId) -> Result<Object, Refusal> {
+        self.workflow_for(who, id)?;
+        let shown = self.autonomy(id)?;
+        let sees = require(&who.roles, Deed::SeeFigures).is_ok() || shown.workflow.owner == who.id;
+        let mut object = shown.to_json();
+        if !sees && self.may_raise(who, id)?.is_err() {
+            object.insert("figures", Json::Null);
+        }
+        Ok(object)
     }
 
     /// Looks at every workflow's error budget: a run that waited too long for others
@@ -301,14 +284,11 @@ impl Authority {
         let (cx, now) = (self.now(), self.0.host.now());
         let mut over = Vec::new();
         for workflow in self.workflows()? {
-            let spent = self.0.store.read(|view| {
-                let (version, _, last) = current(&cx, view, &workflow.id)?;
-                let Some((budget, failed)) = failures(view, &version, last.as_ref(), now)? else {
-                    return Ok::<_, Refusal>(false);
-                };
-                Ok(failed > u64::from(budget.failed_runs))
+            let over_budget = self.0.store.read(|view| {
+                let (version, _) = current(&cx, view, &workflow.id)?;
+                Ok::<_, Refusal>(spent(&cx, view, &version, now)?.is_some())
             })?;
-            if spent {
+            if over_budget {
                 over.push(workflow.row.id);
             }
         }
@@ -337,7 +317,7 @@ impl Authority {
             if let Some(who) = &who {
                 may_stop_workflow(cx, tx, who, &id)?;
             }
-            let (workflow, _, last) = current(cx, tx, &id)?;
+            let (workflow, last) = current(cx, tx, &id)?;
             let by = who.as_ref().map(|who| &who.principal.alias);
             let (installation, last) = (&cx.installation, last.as_ref());
             let plan = rules::lower(moment, installation, &workflow, last, to, &reason, by)?;
@@ -356,9 +336,9 @@ impl Authority {
     ) -> Result<Result<(), RaiseError>, Refusal> {
         let cx = self.now();
         self.0.store.read(|view| {
-            let (workflow, published, _) = current(&cx, view, id)?;
-            let author = author(view, &published)?;
-            match part_of(view, &workflow, author.as_ref(), &who.principal.alias) {
+            let (workflow, _) = current(&cx, view, id)?;
+            let wrote = authors(view, id, &workflow.digest())?;
+            match part_of(view, &workflow, &wrote, &who.principal.alias) {
                 Ok(_) => Ok(Ok(())),
                 Err(Refusal::Raise(why)) => Ok(Err(why)),
                 Err(other) => Err(other),
@@ -368,7 +348,7 @@ impl Authority {
 
     /// Takes somebody's signature over a raise; whether it is raised with it. The
     /// figures are made again for the window that they name: what is signed must be
-    /// what they are now, and meet the targets.
+    /// what they are now, and meet the targets then and now.
     ///
     /// # Errors
     /// [`Refusal::Raise`], [`Refusal::Approval`], [`Refusal::Passkey`],
@@ -383,24 +363,31 @@ impl Authority {
         let id = id.clone();
         self.transact(move |cx, tx, moment| {
             let now = moment.now();
-            let signer = Signer::read(cx, tx, sayer, now)?;
+            let signer = Signer::read(cx, tx, sayer, now).map_err(|refusal| match refusal {
+                // A key that nobody enrolled.
+                Refusal::Barred(_) => RaiseError::Signer.into(),
+                other => other,
+            })?;
             check_time(&raise, now)?;
-            let (workflow, published, last) = current(cx, tx, &id)?;
+            let (workflow, last) = current(cx, tx, &id)?;
+            let last = last.as_ref();
+            // Whoever has no part in it is told nothing about it.
+            let wrote = authors(tx, &id, &workflow.digest())?;
+            let part = part_of(tx, &workflow, &wrote, signer.alias())?;
             if raise.workflow != id || raise.version != workflow.digest() {
                 return Err(RaiseError::OtherFigures.into());
             }
-            let judged = judged(tx, &workflow, raise.until)?;
-            if raise.figures != judged.digest() {
+            check_changes(&raise, last)?;
+            let figures = window(tx, &workflow, raise.until)?;
+            if raise.figures != digest(&figures.figures) {
                 return Err(RaiseError::OtherFigures.into());
             }
-            judged.check()?;
-            let author = author(tx, &published)?;
-            let part = part_of(tx, &workflow, author.as_ref(), signer.alias())?;
+            judged(cx, tx, (&workflow, last), figures, (raise.until, now))?.check()?;
             let grade = raise.verify(&signed, &signer.registered())?;
             let credential = signer.credential(&signed)?;
             signer.count(tx, &signed, &raise.digest(), credential, now)?;
             let mine = (signer.alias(), part);
-            let other = other_signed(tx, &workflow, author.as_ref(), &raise, mine, now)?;
+            let other = other_signed(tx, &workflow, &wrote, &raise, mine, now)?;
             let signing = Signing {
                 who: signer.alias(),
                 part,
@@ -408,7 +395,7 @@ impl Authority {
                 credential: &credential.id,
                 signed: &signed,
             };
-            let (installation, last) = (&cx.installation, last.as_ref());
+            let installation = &cx.installation;
             let plan = rules::sign(moment, installation, &workflow, last, &raise, &signing, other)?;
             cx.write(tx, plan)
         })

@@ -48,6 +48,11 @@ impl Authority {
             };
             let owner = cx.principal(tx, &workflow.owner)?;
             let current = tx.workflow(&workflow.id)?;
+            let parsed = current.map(|current| cx.parsed.of(&current)).transpose()?;
+            let last = tx.autonomy(&workflow.id)?.map(|last| last.row);
+            let before = parsed
+                .as_deref()
+                .map(|workflow| workflows::Before { workflow, autonomy: last.as_ref() });
             let subject = [Subject::Workflow { id: workflow.id.clone() }];
             let revoked = revoked(tx, &subject)?.is_some();
             workflows::publish(
@@ -56,7 +61,7 @@ impl Authority {
                 (&workflow, &document),
                 owner.as_deref(),
                 author.as_ref(),
-                current.as_deref(),
+                before,
                 revoked,
             )
         })

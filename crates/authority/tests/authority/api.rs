@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::support::{URL, World, agent, key, principal};
 
 mod approvers;
+mod autonomy;
 pub(crate) mod inbox;
 mod life;
 mod runs;

@@ -186,8 +186,225 @@ fn it_is_raised_by_the_owner_and_a_second_one_over_the_same_figures() {
     let shown = shown(&world);
     assert!(shown.waiting.is_empty());
     assert_eq!(shown.changes.first().unwrap().change.cause, "raised");
+    assert_eq!(shown.changes.first().unwrap().signers.len(), 2, "both are named");
+    assert_eq!(shown.why(), "raised to `supervised`, and not further yet");
     // One level at a time: the same signatures raise it no further.
-    assert_eq!(code(sign(&world, 41, &raise)), "autonomy-one-level");
+    assert_eq!(code(sign(&world, 41, &raise)), "autonomy-changed");
+}
+
+#[test]
+fn any_change_spends_what_was_signed_before_it() {
+    let world = lowered_and_good();
+    let raise = shown(&world).raise(world.now().plus_seconds(20 * 3_600)).unwrap();
+    assert!(!sign(&world, 40, &raise).unwrap());
+    assert!(sign(&world, 41, &raise).unwrap());
+    // It falls by itself, to where it was when both signed.
+    for _ in 0..3 {
+        run(&world, false);
+    }
+    assert_eq!(in_force(&world), Level::Manual);
+    for _ in 0..20 {
+        run(&world, true);
+    }
+    assert_eq!(code(sign(&world, 41, &raise)), "autonomy-changed");
+    assert_eq!(code(sign(&world, 40, &raise)), "autonomy-changed");
+    // Nor does a window count that ends before the last change.
+    let old = Raise { changes: raise.changes + 2, ..raise };
+    assert_eq!(code(sign(&world, 41, &old)), "autonomy-changed");
+    // The next one takes two again.
+    world.host.advance(2 * HOUR);
+    let next = asked(&world);
+    assert!(!sign(&world, 41, &next).unwrap());
+    assert_eq!(in_force(&world), Level::Manual);
+    let shown = shown(&world);
+    assert_eq!(shown.needed(), ["its owner user:owner"]);
+    // Lowering does it too.
+    assert!(sign(&world, 40, &next).unwrap());
+    world.authority.lower_autonomy(None, &workflow(), Level::Manual, "a drill").unwrap();
+    assert_eq!(code(sign(&world, 41, &next)), "autonomy-changed");
+}
+
+#[test]
+fn a_raise_is_judged_up_to_now_whatever_window_is_signed() {
+    let world = lowered_and_good();
+    let raise = shown(&world).raise(world.now().plus_seconds(12 * 3_600)).unwrap();
+    assert!(!sign(&world, 40, &raise).unwrap());
+    run(&world, false);
+    run(&world, false);
+    // The window that was signed has no failure, and the one up to now misses the target.
+    assert_eq!(asked(&world), raise);
+    assert_eq!(code(sign(&world, 41, &raise)), "autonomy-targets");
+    assert!(shown(&world).judged.unmet[0].ends_with("up to now"), "{:?}", shown(&world).judged);
+    assert_eq!(in_force(&world), Level::Manual);
+}
+
+#[test]
+fn nothing_is_raised_while_the_error_budget_is_spent() {
+    let world = lowered_and_good();
+    for _ in 0..3 {
+        run(&world, false);
+    }
+    for _ in 0..10 {
+        run(&world, true);
+    }
+    world.host.advance(2 * HOUR);
+    let refused = sign(&world, 40, &asked(&world));
+    assert!(refused.unwrap_err().to_string().contains("error budget is spent"));
+    world.host.advance(DAY);
+    assert!(!sign(&world, 40, &asked(&world)).unwrap());
+}
+
+#[test]
+fn one_task_that_is_tried_again_shows_too_little() {
+    let world = desk("bounded");
+    world.authority.lower_autonomy(None, &workflow(), Level::Manual, "a drill").unwrap();
+    people(&world);
+    let (_, asker) = begin(&world);
+    for attempt in 0..4 {
+        if attempt > 0 {
+            say(&world, &asker, Word::Begin { goal: "again".into(), instruction: None });
+        }
+        let claim = Claim { criterion: "done".into(), statement: None, by: Backed::Word };
+        say(&world, &asker, Word::Complete { claims: vec![claim], summary: None });
+        world.host.advance(1_000);
+    }
+    world.host.advance(2 * HOUR);
+    let refused = sign(&world, 40, &asked(&world));
+    assert!(refused.unwrap_err().to_string().contains("of 1 task"));
+    run(&world, true);
+    world.host.advance(2 * HOUR);
+    assert!(!sign(&world, 40, &asked(&world)).unwrap());
+}
+
+#[test]
+fn a_run_that_nobody_checked_fails_when_patience_has_run_out() {
+    for (hours_after, level) in
+        [(23, Level::Bounded), (25, Level::Supervised), (27, Level::Bounded)]
+    {
+        let world = World::desk();
+        let text = document("bounded", "")
+            .replace("by: self_report", "by: review")
+            .replace("failed_runs: 2, window_hours: 24", "failed_runs: 0, window_hours: 2");
+        world.authority.workflow_publish(&text).unwrap();
+        run(&world, false);
+        assert_eq!(in_force(&world), Level::Bounded, "it waits for a person");
+        world.host.advance(hours_after * HOUR);
+        world.authority.spend_error_budgets().unwrap();
+        assert_eq!(in_force(&world), level, "{hours_after}");
+        // Once.
+        world.host.advance(HOUR);
+        world.authority.spend_error_budgets().unwrap();
+        if level == Level::Supervised {
+            assert_eq!(in_force(&world), level, "{hours_after}");
+        }
+    }
+}
+
+#[test]
+fn a_later_version_begins_at_the_level_in_force() {
+    let world = desk("manual");
+    let changed = shown(&world);
+    assert_eq!(changed.changes.first().unwrap().change.cause, "published");
+    assert_eq!(in_force(&world), Level::Manual);
+    people(&world);
+    let second = document("bounded", "").replace("version: \"1\"", "version: \"2\"");
+    world.authority.workflow_publish(&second).unwrap();
+    assert_eq!(in_force(&world), Level::Manual);
+    assert!(shown(&world).why().contains("new version begins"), "{}", shown(&world).why());
+    for _ in 0..3 {
+        run(&world, true);
+    }
+    world.host.advance(2 * HOUR);
+    let raise = asked(&world);
+    assert_eq!((raise.from.as_str(), raise.to.as_str()), ("manual", "supervised"));
+    assert!(!sign(&world, 40, &raise).unwrap());
+    assert!(sign(&world, 41, &raise).unwrap());
+    assert_eq!(in_force(&world), Level::Supervised);
+}
+
+#[test]
+fn the_level_in_force_binds_what_was_delegated_under_every_version() {
+    let world = desk("bounded");
+    let (_, first) = world.authority.workflow(&workflow()).unwrap();
+    let of_first = || level_in_force(world.authority.store(), &first).unwrap();
+    let second = document("bounded", "").replace("version: \"1\"", "version: \"2\"");
+    world.authority.workflow_publish(&second).unwrap();
+    assert_eq!(of_first(), Level::Bounded);
+    // A version that says less lowers earlier ones as well.
+    let supervised = document("supervised", "").replace("version: \"1\"", "version: \"3\"");
+    world.authority.workflow_publish(&supervised).unwrap();
+    assert_eq!((of_first(), in_force(&world)), (Level::Supervised, Level::Supervised));
+    // So does a person, and too many failures.
+    for _ in 0..3 {
+        run(&world, false);
+    }
+    assert_eq!((of_first(), in_force(&world)), (Level::Manual, Level::Manual));
+}
+
+#[test]
+fn an_error_budget_counts_until_another_version_was_raised() {
+    let world = desk("bounded");
+    people(&world);
+    let without = document("bounded", "")
+        .replace("version: \"1\"", "version: \"2\"")
+        .replace("  error_budget: {failed_runs: 2, window_hours: 24}\n", "");
+    world.authority.workflow_publish(&without).unwrap();
+    for _ in 0..3 {
+        run(&world, false);
+    }
+    assert_eq!(in_force(&world), Level::Supervised);
+    for _ in 0..20 {
+        run(&world, true);
+    }
+    world.host.advance(2 * HOUR);
+    let raise = asked(&world);
+    sign(&world, 40, &raise).unwrap();
+    assert!(sign(&world, 41, &raise).unwrap());
+    for _ in 0..7 {
+        run(&world, false);
+    }
+    assert_eq!(in_force(&world), Level::Bounded, "its own version has no error budget");
+}
+
+#[test]
+fn whoever_wrote_a_version_wrote_it_however_often_it_is_published() {
+    let world = desk("bounded");
+    people(&world);
+    let a = &world.authority;
+    let one = document("bounded", "").replace("version: \"1\"", "version: \"2\"");
+    let two = one.replace("version: \"2\"", "version: \"3\"");
+    let (second, other) = (principal("user:142"), principal("user:144"));
+    a.workflow_publish_by(&one, Some(&second)).unwrap();
+    a.workflow_publish_by(&two, Some(&other)).unwrap();
+    a.workflow_publish_by(&one, Some(&other)).unwrap();
+    a.lower_autonomy(None, &workflow(), Level::Supervised, "a drill").unwrap();
+    for _ in 0..3 {
+        run(&world, true);
+    }
+    world.host.advance(2 * HOUR);
+    let raise = asked(&world);
+    assert_eq!(code(sign(&world, 41, &raise)), "autonomy-signer");
+    assert!(!sign(&world, 42, &raise).unwrap());
+    let authors: Vec<usize> =
+        a.workflow_history(&workflow()).unwrap().iter().map(|p| p.authors.len()).collect();
+    assert_eq!(authors, [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn a_key_that_nobody_enrolled_is_no_signature_of_a_raise() {
+    let world = lowered_and_good();
+    assert_eq!(code(sign(&world, 77, &asked(&world))), "autonomy-signer");
+}
+
+#[test]
+fn a_workflow_of_another_name_with_the_same_agents_and_tools_is_noticed() {
+    let world = desk("bounded");
+    let other = document("bounded", "").replace("workflow: support-tickets", "workflow: again");
+    let other = bailiwick_policy::Workflow::parse(&other).unwrap();
+    assert!(world.authority.lowered_alike(&other).unwrap().is_empty());
+    world.authority.lower_autonomy(None, &workflow(), Level::Manual, "a drill").unwrap();
+    let alike = world.authority.lowered_alike(&other).unwrap();
+    assert_eq!(alike, [(workflow(), Level::Manual)]);
 }
 
 #[test]

@@ -397,6 +397,7 @@ fn autonomy(found: &mut BTreeMap<String, Golden>) {
         version: workflow.digest(),
         from: "supervised".to_owned(),
         to: "bounded".to_owned(),
+        changes: last.n,
         figures: bailiwick_core::crypto::sha256(b"{}"),
         until: world.now(),
         expires: world.now().plus_seconds(3_600),

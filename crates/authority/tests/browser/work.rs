@@ -234,10 +234,13 @@ async fn to_raise(site: &Site, author: &'static str) {
         let text = format!("{head}{LENIENT}");
         a.workflow_publish_by(&text, Some(&principal(author))).unwrap();
         a.lower_autonomy(None, &support_tickets(), Level::Supervised, "a drill").unwrap();
-        let asker = asker(a, &granted(a));
-        begin(a, &asker, "answer the ticket");
-        let claim = Claim { criterion: "done".into(), statement: None, by: Backed::Word };
-        say(a, &asker, Word::Complete { claims: vec![claim], summary: None });
+        // Two tasks: one alone shows too little.
+        for _ in 0..2 {
+            let asker = asker(a, &granted(a));
+            begin(a, &asker, "answer the ticket");
+            let claim = Claim { criterion: "done".into(), statement: None, by: Backed::Word };
+            say(a, &asker, Word::Complete { claims: vec![claim], summary: None });
+        }
     })
     .await;
     // Figures are of whole hours: those of this run come with the next one.

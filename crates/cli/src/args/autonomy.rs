@@ -22,12 +22,15 @@ pub(crate) enum AutonomyVerb {
         #[arg(long)]
         reason: String,
     },
-    /// Sign that it is raised by one level: the workflow's owner and somebody else do, within a day.
+    /// Sign that it is raised by one level: the workflow's owner and somebody else do, within a day. Shows what is signed, and asks.
     Raise {
         /// The workflow.
         workflow: String,
         /// Your approver key.
         #[arg(long)]
         key: PathBuf,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
 }

@@ -3,23 +3,32 @@
 use std::path::PathBuf;
 
 use bailiwick_policy::grades::Level;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(crate) struct InitWorkflowArgs {
+    /// Where to write it, instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// A tool server whose tools it lists [default: all of the catalogue].
+    #[arg(long = "tool-server", value_name = "NAME")]
+    pub(crate) tool_servers: Vec<String>,
+    /// Who answers for it [default: you, where you are registered].
+    #[arg(long, value_name = "PRINCIPAL")]
+    pub(crate) owner: Option<String>,
+    /// An agent that may work under it [default: one named after the workflow].
+    #[arg(long = "agent", value_name = "AGENT")]
+    pub(crate) agents: Vec<String>,
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkflowVerb {
     /// Write a commented workflow file to start from.
     #[command(
-        after_help = "Where there is a data dir, its accepted tools stand in the file, each rated as one that writes, of high risk, until you rate it. Nothing is replaced.\n\nExamples:\n  bailiwick workflow init --out refunds.yaml\n  bailiwick workflow init --tool-server support-desk --out support.yaml"
+        after_help = "Where there is a data dir, its accepted tools stand in the file, each rated as one that writes, of high risk, until you rate it. Nothing is replaced.\n\nExamples:\n  bailiwick workflow init --out refunds.yaml\n  bailiwick workflow init --tool-server support-desk --owner user:olga --agent agent:support-runner --out support.yaml"
     )]
-    Init {
-        /// Where to write it, instead of printing it.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        /// A tool server whose tools it lists [default: all of the catalogue].
-        #[arg(long = "tool-server", value_name = "NAME")]
-        tool_servers: Vec<String>,
-    },
-    /// Check a workflow file: is it valid, what does its checklist lack, which level does it carry? Needs no data dir.
+    Init(InitWorkflowArgs),
+    /// Check a workflow file: is it valid, what does its checklist lack, which level does it carry? Needs no data dir; where there is one, says whom and what it names that nobody registered.
     #[command(
         after_help = "A file with gaps in its checklist is valid; the gaps cap the level in force. Exit status with --require: 1 if the checklist carries less.\n\nExamples:\n  bailiwick workflow check support.yaml\n  bailiwick workflow check support.yaml --require bounded"
     )]
@@ -32,7 +41,7 @@ pub(crate) enum WorkflowVerb {
     },
     /// Publish a workflow version, which counts for grants from then on.
     #[command(
-        after_help = "Says which level is in force, and what caps it. Who wrote a version is not the second one to sign that its autonomy\nis raised; where nobody is named it is its owner.\n\nExamples:\n  bailiwick workflow publish support.yaml\n  bailiwick workflow publish support.yaml --author user:142"
+        after_help = "Says which level is in force, and why. Publishing raises nothing: a later version begins at the level in force,\nand `autonomy raise` goes further. Who wrote a version is not the second one to sign that its autonomy\nis raised; where nobody is named it is its owner.\n\nExamples:\n  bailiwick workflow publish support.yaml\n  bailiwick workflow publish support.yaml --author user:142"
     )]
     Publish {
         /// The file.

@@ -1,6 +1,5 @@
 //! `init`: a new data dir.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use bailiwick_authority::Refusal;
@@ -12,6 +11,7 @@ use bailiwick_store::Place;
 
 use crate::args::InitArgs;
 use crate::config::{Config, FILE};
+use crate::confirm;
 use crate::datadir::{ADMIN, DataDir, KEY_FILES};
 use crate::error::CliError;
 use crate::host;
@@ -97,26 +97,9 @@ fn appoint(data: &DataDir, owner: &PrincipalId) -> Result<String, CliError> {
 }
 
 fn confirmed(dir: &Path, config: &Config) -> Result<bool, CliError> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage(
-            "no-terminal",
-            "`init` asks before it makes keys, and there is no terminal to ask",
-            "pass --yes",
-        ));
-    }
-    let mut err = std::io::stderr().lock();
-    let _ = write!(
-        err,
-        "make keys and a ledger in `{}`, to be reached as {}? [y/N] ",
-        dir.display(),
-        config.public_url()
-    );
-    let _ = err.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| CliError::file(Path::new("standard input"), "read", &e))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let (dir, url) = (dir.display(), config.public_url());
+    let question = format!("make keys and a ledger in `{dir}`, to be reached as {url}?");
+    confirm::confirmed(&question, "`init` asks before it makes keys")
 }
 
 /// Makes keys, configuration, the first entry and the policy in force, or what an `init` that was

@@ -17,9 +17,11 @@ use crate::output::Output;
 
 mod diff;
 mod history;
+mod registered;
 mod state;
 mod template;
 
+use registered::Unregistered;
 use state::State;
 
 /// Reads a workflow file; all its problems make one error.
@@ -56,10 +58,8 @@ pub(super) fn run(
     out: Output,
 ) -> Result<ExitCode, CliError> {
     match verb {
-        WorkflowVerb::Init { out: file, tool_servers } => {
-            template::run(&tool_servers, file.as_deref(), dir, logins, out)?;
-        }
-        WorkflowVerb::Check { file, require } => return check(&file, require, out),
+        WorkflowVerb::Init(args) => template::run(&args, dir, logins, out)?,
+        WorkflowVerb::Check { file, require } => return check(&file, require, dir, out),
         WorkflowVerb::Publish { file, author } => {
             publish(&file, author.as_deref(), dir, out)?;
         }
@@ -73,9 +73,18 @@ pub(super) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, CliError> {
+fn check(
+    file: &Path,
+    require: Option<Level>,
+    dir: &Path,
+    out: Output,
+) -> Result<ExitCode, CliError> {
     let w = read(file)?;
     let state = State::of(&w);
+    let unregistered = match DataDir::is_there(dir) {
+        true => Some(Unregistered::of(&w, &DataDir::open(dir)?)?),
+        false => None,
+    };
     let holds = require.is_none_or(|level| state.supports >= level);
     let shorthands: Vec<Json> = w.shorthands.iter().map(|s| Json::from(s.template())).collect();
     let object = Object::new()
@@ -84,6 +93,7 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
         .with("owner", &w.owner)
         .with("shorthands", shorthands);
     let mut object = state.insert_into(object);
+    object.insert("unregistered", unregistered.as_ref().map(Unregistered::to_json));
     let names: Vec<&str> = w.shorthands.iter().map(|s| s.template()).collect();
     let mut text = format!(
         "workflow {} is valid\n  digest      {}\n  owner       {}\n{}\n  shorthands  {}{}",
@@ -99,8 +109,12 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
         let word = if holds { "carries" } else { "does not carry" };
         text.push_str(&format!("\nits checklist {word} level {level}"));
     }
+    let unregistered = unregistered.unwrap_or_default();
+    text.push_str(&unregistered.told());
     out.result(object, text);
     let file = file.display();
+    let steps = unregistered.steps();
+    out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     if state.capped.is_some() || !holds {
         out.next(&[
             "bailiwick workflow init   # each member of the checklist, with an example",
@@ -118,28 +132,51 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
 fn publish(file: &Path, author: Option<&str>, dir: &Path, out: Output) -> Result<(), CliError> {
     let author = author.map(PrincipalId::parse).transpose()?;
     let text = text(file)?;
-    let state = State::of(&parse(&text, file)?);
+    let workflow = parse(&text, file)?;
+    let state = State::of(&workflow);
     let data = DataDir::open(dir)?;
     let published = data.authority.workflow_publish_by(&text, author.as_ref())?;
+    let id = &published.id;
+    let shown = data.authority.autonomy(id)?;
+    let (level, why) = (shown.level, shown.why());
+    let alike = data.authority.lowered_alike(&workflow)?;
     let object = Object::new()
-        .with("workflow", &published.id)
+        .with("workflow", id)
         .with("digest", published.digest)
-        .with("changed", published.changed);
+        .with("changed", published.changed)
+        .with("in_force", level)
+        .with("why", why.as_str())
+        .with("lowered_alike", alike.iter().map(|(id, _)| Json::from(id)).collect::<Vec<_>>());
     let mut said = if published.changed {
-        format!("published workflow {} ({})", published.id, published.digest)
+        format!("published workflow {id} ({})", published.digest)
     } else {
-        format!("workflow {} is this version already", published.id)
+        format!("workflow {id} is this version already")
     };
-    match &state.capped {
-        Some(capped) => said.push_str(&format!("\n  {capped}")),
-        None => said.push_str(&format!("\n  level {}", state.declared)),
+    said.push_str(&format!("\n  level       {}\n  in force    {level}: {why}", state.declared));
+    if let Some(capped) = &state.capped {
+        said.push_str(&format!("\n  {capped}"));
     }
     out.result(state.insert_into(object), said);
-    let more = format!("bailiwick workflow check '{}'   # why it is capped", file.display());
-    let add = "bailiwick tool-server add NAME --url URL --credential FILE";
-    match state.capped {
-        Some(_) => out.next(&[&more, add]),
-        None => out.next(&[add]),
+    for (other, level) in &alike {
+        out.note(&format!(
+            "agents of {id} have the same tools under workflow {other}, which was lowered to `{level}`: a new workflow is not bound by that"
+        ));
     }
+    let unregistered = Unregistered::of(&workflow, &data)?;
+    let mut steps: Vec<String> = Vec::new();
+    if state.capped.is_some() {
+        steps.push(format!("bailiwick workflow check '{}'   # why it is capped", file.display()));
+    } else if level < state.permitted {
+        steps.push(format!("bailiwick autonomy show {id}   # what raises it"));
+    }
+    steps.extend(unregistered.steps());
+    if unregistered.tool_servers.is_empty() {
+        let agent = workflow.agents.first().map_or_else(String::new, ToString::to_string);
+        let scope = workflow.shorthands.first().map_or("SCOPE", |s| s.template());
+        steps.push(format!(
+            "bailiwick delegate --workflow {id} --agent {agent} --scope '{scope}' --purpose WHY --key FILE"
+        ));
+    }
+    out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     Ok(())
 }

@@ -46,8 +46,13 @@ fn what_is_lowered_asks_a_person_from_the_next_call_on_and_figures_are_not_talke
 
     // Another version raises nothing, and says who wrote it.
     let file = second_version(&world);
-    world.ok(&["workflow", "publish", &file, "--author", "user:142"]);
+    let published = world.ok(&["workflow", "publish", &file, "--author", "user:142"]);
+    assert_eq!(published["in_force"], "manual");
+    assert_eq!(published["why"], "lowered by a person");
     assert_eq!(shown(&world)["level"], "manual");
+    let history = world.ok(&["workflow", "history", "support-tickets"]);
+    assert_eq!(history["in_force"], "manual");
+    assert_eq!(history["versions"][0]["authors"], json!(["user:142"]));
 
     // The owner's signature over figures that miss the targets is none.
     let key = world.base.path().join("owner-approver.json").display().to_string();

@@ -90,9 +90,10 @@ fn an_incomplete_checklist_leaves_effects_to_people_whatever_level_it_states() {
         let explained = world.ok(&["policy", "explain", action]);
         assert!(explained.to_string().contains("manual-effect"), "{explained}");
     }
-    // Emptied, a checklist frees nobody; filled in again, it counts at once.
-    publish(&world, BUNDLED);
-    world.assert_allowed(&note(&world), "ok");
+    // Emptied, a checklist frees nobody; filled in again, it raises nothing.
+    let again = publish(&world, BUNDLED);
+    assert_eq!((&again["permitted"], &again["in_force"]), (&json!("bounded"), &json!("manual")));
+    assert_eq!(denied(&note(&world)).0, "approval-required");
 }
 
 #[test]
@@ -186,6 +187,18 @@ fn init_writes_a_file_that_is_valid_with_the_tools_that_are_accepted() {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("\"refund_order\": {risk: high, effect: write}"), "{text}");
     let checked = world.ok(&["workflow", "check", &file]);
+    let unregistered =
+        json!({"owner": null, "agents": ["agent:support-desk-runner"], "tool_servers": []});
+    assert_eq!(checked["unregistered"], unregistered);
+    // What nobody wrote yet is told as missing.
+    let missing = checked["missing"].as_array().unwrap();
+    assert!(missing.iter().any(|m| m["member"] == "purpose"), "{checked}");
+    let args = ["--owner", "user:142", "--agent", "agent:mine"];
+    let named = world.path("named.yaml");
+    world.ok(&[&["workflow", "init", "--out", &named][..], &args].concat());
+    let checked = world.ok(&["workflow", "check", &named]);
+    assert_eq!(checked["owner"], "user:142");
+    assert_eq!(checked["unregistered"]["agents"], json!(["agent:mine"]));
     assert_eq!((&checked["level"], &checked["supports"]), (&json!("manual"), &json!("manual")));
     // Nothing is replaced, and nothing is left of what was refused.
     let again = world.run(&["workflow", "init", "--out", &file]);

@@ -72,12 +72,73 @@ fn a_raise_is_to_the_next_level_within_word_and_checklist() {
 fn owner_and_somebody_else_with_a_role_who_did_not_write_it() {
     let workflow = bundled("bounded");
     let owner = workflow.owner.clone();
-    let (author, other) = (who("user:author"), who("user:other"));
-    let part = |who: &PrincipalId, role| part(&workflow, Some(&author), who, role);
-    assert_eq!(part(&owner, false), Ok(Part::Owner));
-    assert_eq!(part(&other, true), Ok(Part::Second));
-    assert_eq!(part(&other, false), Err(RaiseError::Signer));
-    assert_eq!(part(&author, true), Err(RaiseError::Signer));
+    let other = who("user:other");
+    let part = |who: &PrincipalId, role, wrote| part(&workflow, who, (role, wrote));
+    assert_eq!(part(&owner, false, false), Ok(Part::Owner));
+    assert_eq!(part(&other, true, false), Ok(Part::Second));
+    assert_eq!(part(&other, false, false), Err(RaiseError::Signer));
+    assert_eq!(part(&other, true, true), Err(RaiseError::Signer));
     // Whatever roles the owner has, theirs is one signature.
-    assert_eq!(part(&owner, true), Ok(Part::Owner));
+    assert_eq!(part(&owner, true, true), Ok(Part::Owner));
+}
+
+/// The bundled workflow at any level, with nothing that caps it.
+fn complete(level: Level) -> Workflow {
+    let mut workflow = bundled(level.as_str());
+    workflow.checklist.runs = crate::checklist::Runs::Required;
+    workflow
+}
+
+#[test]
+fn publishing_raises_nothing_and_what_it_lowers_is_lowered_for_every_version() {
+    let change = |from, level| Some(Publication { from, level });
+    let (manual, bounded) = (complete(Level::Manual), complete(Level::Bounded));
+    assert_eq!(at_publication(None, None, &bounded), None, "a first version begins as it says");
+    assert_eq!(at_publication(Some(&bounded), None, &bounded), None);
+    let raised_by_file = at_publication(Some(&manual), None, &bounded);
+    assert_eq!(raised_by_file, change(Level::Bounded, Level::Manual));
+    let lower = at_publication(Some(&bounded), None, &manual);
+    assert_eq!(lower, change(Level::Bounded, Level::Manual));
+    // What was raised was one version.
+    let autonomous = complete(Level::Autonomous);
+    let raised = Standing { level: Level::Autonomous, version: Some(autonomous.digest()) };
+    assert_eq!(in_force(&autonomous, Some(&raised)), Level::Autonomous);
+    let again = at_publication(Some(&autonomous), Some(&raised), &complete(Level::Autonomous));
+    assert_eq!(again, change(Level::Autonomous, Level::Bounded));
+    // An unfinished checklist leads nowhere higher than the one before it.
+    assert_eq!(
+        at_publication(Some(&incomplete()), None, &bounded),
+        change(Level::Bounded, Level::Manual)
+    );
+}
+
+/// Whatever is published, lowered or raised, in any order: no version goes further than
+/// the current one, and only a raise goes higher.
+#[test]
+fn no_order_of_publishing_goes_higher_than_before() {
+    let versions: Vec<Workflow> = Level::ALL.iter().map(|level| complete(*level)).collect();
+    let mut states = vec![(0_usize, None::<Standing>, vec![0_usize])];
+    states.extend((1..versions.len()).map(|i| (i, None, vec![i])));
+    for _ in 0..4 {
+        let mut next = Vec::new();
+        for (current, standing, published) in states {
+            let before = in_force(&versions[current], standing.as_ref());
+            for new in 0..versions.len() {
+                let change =
+                    at_publication(Some(&versions[current]), standing.as_ref(), &versions[new]);
+                let standing =
+                    change.map(|change| lowered(change.level)).or_else(|| standing.clone());
+                let after = in_force(&versions[new], standing.as_ref());
+                assert!(after <= before, "{current} {new}");
+                let mut published = published.clone();
+                published.push(new);
+                for version in &published {
+                    let of = in_force(&versions[*version], standing.as_ref());
+                    assert!(of <= after, "a delegation under {version} goes further than {new}");
+                }
+                next.push((new, standing, published));
+            }
+        }
+        states = next;
+    }
 }

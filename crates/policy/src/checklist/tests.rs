@@ -115,6 +115,36 @@ fn each_gap_caps_the_level() {
 }
 
 #[test]
+fn autonomous_asks_for_targets_that_say_something() {
+    for (from, to, member) in [
+        ("{at_least: 0.9}", "{at_least: 0.49}", "evaluation.targets"),
+        (
+            "task_success_rate: {at_least: 0.9}",
+            "blocked_call_rate: {at_most: 0.1}",
+            "evaluation.targets",
+        ),
+        ("minimum_runs: 20", "minimum_runs: 19", "evaluation.minimum_runs"),
+    ] {
+        let workflow = read(&WHOLE.replace(from, to));
+        assert_eq!(gaps(&workflow), [(member, Level::Bounded)], "{to}");
+    }
+    assert_eq!(gaps(&read(&WHOLE.replace("{at_least: 0.9}", "{at_least: 0.5}"))), []);
+}
+
+#[test]
+fn what_a_new_file_says_in_the_place_of_a_person_is_missing() {
+    let [purpose, says, undoes] = PLACEHOLDERS;
+    for (from, to, member) in [
+        ("purpose: p", format!("purpose: {purpose}"), "purpose"),
+        ("says: it is done", format!("says: {says}"), "completion.says"),
+        ("says: undo it", format!("says: \"{undoes}\""), "rollback.says"),
+    ] {
+        let workflow = read(&WHOLE.replace(from, &to));
+        assert_eq!(gaps(&workflow), [(member, Level::Manual)], "{to}");
+    }
+}
+
+#[test]
 fn a_capped_level_is_told_with_the_members_that_would_lift_it() {
     assert_eq!(read(WHOLE).capped(), None);
     let told = read(&without("review")).capped().unwrap();

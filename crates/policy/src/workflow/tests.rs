@@ -506,6 +506,18 @@ const WRONG: &[(&str, &str, &str, u64)] = &[
     (
         "workflow-out-of-range",
         "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 0}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
+        "max_depth: 1\nevaluation: {targets: {blocked_call_rate: {at_most: 1}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
+        9,
+    ),
+    (
+        "workflow-out-of-range",
+        "max_depth: 1",
         "max_depth: 1\nevaluation: {targets: {task_success_rate: {at_least: 0.0000001}}, window_days: 30, minimum_runs: 20, confidence_percent: 95}",
         9,
     ),

@@ -18,7 +18,7 @@ pub struct Autonomy {
     /// The version that was raised to it; none, if it was lowered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Digest>,
-    /// Why, a code: `raised`, `error-budget` or `person`.
+    /// Why, a code: `raised`, `error-budget`, `person` or `published`.
     pub cause: String,
     /// When.
     pub changed: Timestamp,

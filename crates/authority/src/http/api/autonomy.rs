@@ -22,9 +22,8 @@ fn id(call: &Call<'_>) -> Result<WorkflowId, Problem> {
 }
 
 pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    me(login)?;
-    let shown = call.authority.autonomy(&id(call)?).map_err(|e| problem(&e))?;
-    Ok(Answer::ok(shown.to_json()))
+    let shown = call.authority.autonomy_for(&me(login)?.person, &id(call)?);
+    Ok(Answer::ok(shown.map_err(|e| problem(&e))?))
 }
 
 pub(super) fn lower(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
@@ -37,12 +36,13 @@ pub(super) fn lower(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pr
 }
 
 pub(super) fn raise(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    let seconds = |name: &str| {
+    let whole = |name: &str| {
         let number = call.body.member(name).and_then(Json::as_number);
         let number = number.and_then(|n| n.as_plain_integer());
-        let number = number.ok_or_else(|| malformed(format!("`{name}` is no whole number")));
-        number.map(Timestamp::from_seconds)
+        number.ok_or_else(|| malformed(format!("`{name}` is no whole number")))
     };
+    let seconds = |name: &str| whole(name).map(Timestamp::from_seconds);
+    let changes = u32::try_from(whole("changes")?);
     let digest = |name: &'static str| {
         let digest = Digest::from_text(call.required(name)?);
         digest.ok_or_else(|| malformed(format!("`{name}` is no digest")))
@@ -53,6 +53,7 @@ pub(super) fn raise(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pr
         version: digest("version")?,
         from: call.required("from")?.to_owned(),
         to: call.required("to")?.to_owned(),
+        changes: changes.map_err(|_| malformed("`changes` is no count".to_owned()))?,
         figures: digest("figures")?,
         until: seconds("until")?,
         expires: seconds("expires_at")?,

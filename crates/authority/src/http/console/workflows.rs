@@ -26,7 +26,7 @@ use crate::console::{
 };
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
-use crate::rules::autonomy::{ERROR_BUDGET, PERSON};
+use crate::rules::autonomy::{ERROR_BUDGET, PERSON, PUBLISHED};
 use crate::{Publication, Sayer, ShownAutonomy, ShownChange};
 
 mod checklist;
@@ -103,6 +103,7 @@ fn view(cx: &Inner, me: &Me, id: &WorkflowId) -> Result<WorkflowPage, Failure> {
         unmet: shown.judged.unmet.iter().map(|why| plain(why)).collect(),
         changes: changes(cx, &shown.changes)?,
         waiting: shown.waiting.iter().map(waiting_line).collect(),
+        needed: shown.needed().iter().map(Text::of).collect(),
         lower: below.map(|level| level.as_str()).collect(),
         raising: raising(cx, me, &shown)?,
         stop: (may_lower && !listed.stopped).then(|| format!("/stop?target={target}")),
@@ -121,6 +122,15 @@ fn waiting_line(waiting: &crate::WaitingSignature) -> WaitingLine {
     }
 }
 
+/// Whoever lowered it, or everybody who signed that it is raised.
+fn who(shown: &ShownChange) -> Option<String> {
+    let signers: Vec<&str> = shown.signers.iter().map(|id| id.as_str()).collect();
+    match signers.is_empty() {
+        true => shown.principal.as_ref().map(|id| id.as_str().to_owned()),
+        false => Some(signers.join(" and ")),
+    }
+}
+
 fn changes(cx: &Inner, all: &[ShownChange]) -> Result<Vec<AutonomyLine>, Failure> {
     let lines = cx.authority.store().read(|view| {
         let line = |shown: &ShownChange| {
@@ -128,13 +138,14 @@ fn changes(cx: &Inner, all: &[ShownChange]) -> Result<Vec<AutonomyLine>, Failure
             let (cause, class) = match change.cause.as_str() {
                 ERROR_BUDGET => ("lowered by itself: the error budget is spent", "bad"),
                 PERSON => ("lowered", "warn"),
+                PUBLISHED => ("set by a new version, which raises nothing", "warn"),
                 _ => ("raised", "good"),
             };
             Ok::<_, StoreError>(AutonomyLine {
                 level: Text::of(&change.level),
                 cause,
                 class,
-                who: shown.principal.as_ref().map(|id| Text::of(id.as_str())),
+                who: who(shown).map(Text::of),
                 reason: shown.reason.as_ref().map(|text| Text::short(text, 500)),
                 at: Moment::of(change.changed),
                 entry: view.entry_by_id(&change.entry)?.map(|entry| entry.index),
@@ -153,7 +164,7 @@ fn raising(cx: &Inner, me: &Me, shown: &ShownAutonomy) -> Result<Raising, Failur
         Err(why) => return not(format!("It is not raised further: {why}.")),
     };
     if let Some(why) = shown.judged.unmet.first() {
-        return not(format!("{to} would be next, and its targets are not met: {why}."));
+        return not(format!("{to} would be next, and its runs do not carry it yet: {why}."));
     }
     let Ok(party) = cx.passkeys.as_ref() else {
         return not("Passkeys need this console on localhost or https.".to_owned());
@@ -282,11 +293,13 @@ fn stated(workflow: &WorkflowId, text: &str) -> Option<Raise> {
         let number = said.member(name)?.as_number()?.as_plain_integer()?;
         Some(Timestamp::from_seconds(number))
     };
+    let changes = said.member("changes")?.as_number()?.as_plain_integer()?;
     Some(Raise {
         workflow: workflow.clone(),
         version: digest("version")?,
         from: text("from")?,
         to: text("to")?,
+        changes: u32::try_from(changes).ok()?,
         figures: digest("figures")?,
         until: time("until")?,
         expires: time("expires")?,
@@ -321,13 +334,21 @@ mod tests {
             version: Digest::from_array([1; 32]),
             from: "supervised".to_owned(),
             to: "bounded".to_owned(),
+            changes: 4,
             figures: Digest::from_array([2; 32]),
             until: Timestamp::from_seconds(1_700_000_000),
             expires: Timestamp::from_seconds(1_700_000_600),
         };
         let shown = raise.statement().canonical();
         assert_eq!(stated(&workflow, &shown), Some(raise));
-        for bad in ["", "{}", "[]", "{\"version\":1}", &shown.replace("1700000000", "\"soon\"")] {
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            "{\"version\":1}",
+            &shown.replace("\"changes\":4", "\"changes\":-4"),
+            &shown.replace("1700000000", "\"soon\""),
+        ] {
             assert_eq!(stated(&workflow, bad), None, "{bad}");
         }
     }

@@ -3,39 +3,18 @@
 use std::sync::Arc;
 
 use bailiwick_core::autonomy::Raise;
-use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::autonomy::{self, RaiseError};
+use bailiwick_policy::autonomy::{self, Part, RaiseError};
 use bailiwick_policy::checklist::Missing;
 use bailiwick_policy::grades::Level;
 use bailiwick_store::{Autonomy, Stored};
 
+use super::judging::Judged;
 use crate::rules::autonomy as rules;
-
-/// Figures of a workflow's runs against its evaluation targets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    /// The figures, as they are signed.
-    pub figures: Json,
-    /// What keeps the targets from being met; none, if they are.
-    pub unmet: Vec<String>,
-}
-
-impl Judged {
-    pub(super) fn digest(&self) -> Digest {
-        sha256(self.figures.canonical().as_bytes())
-    }
-
-    pub(super) fn check(&self) -> Result<(), RaiseError> {
-        match self.unmet.first() {
-            None => Ok(()),
-            Some(why) => Err(RaiseError::Targets { why: why.clone() }),
-        }
-    }
-}
 
 /// A change of a workflow's autonomy as people are shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +23,9 @@ pub struct ShownChange {
     pub change: Stored<Autonomy>,
     /// Who lowered it or signed last; `None` when nobody did, or once erased.
     pub principal: Option<PrincipalId>,
+    /// Everybody who signed that it is raised, whose name was not erased, first the one
+    /// who signed first.
+    pub signers: Vec<PrincipalId>,
     /// Why, in words; `None` where none were given, or once erased.
     pub reason: Option<String>,
 }
@@ -53,6 +35,8 @@ pub struct ShownChange {
 pub struct WaitingSignature {
     /// Who; `None` once erased.
     pub principal: Option<PrincipalId>,
+    /// In which part it counts; `None`, if it does no more.
+    pub part: Option<Part>,
     /// When.
     pub signed: Timestamp,
     /// Until when it counts.
@@ -77,6 +61,8 @@ pub struct ShownAutonomy {
     pub until: Timestamp,
     /// Until when what waits for another signature counts.
     pub expires: Option<Timestamp>,
+    /// How often it changed so far.
+    pub so_far: u32,
     /// Every change, newest first.
     pub changes: Vec<ShownChange>,
     /// What people signed that still counts.
@@ -86,7 +72,8 @@ pub struct ShownAutonomy {
 pub(super) fn raise(
     workflow: &Workflow,
     (from, to): (Level, Level),
-    judged: &Judged,
+    changes: u32,
+    figures: Digest,
     (until, expires): (Timestamp, Timestamp),
 ) -> Raise {
     Raise {
@@ -94,7 +81,8 @@ pub(super) fn raise(
         version: workflow.digest(),
         from: from.as_str().to_owned(),
         to: to.as_str().to_owned(),
-        figures: judged.digest(),
+        changes,
+        figures,
         until,
         expires,
     }
@@ -118,7 +106,13 @@ pub(in crate::service) fn why(
             "lowered by itself: more runs failed than the error budget has".to_owned()
         }
         Some(last) if last.cause == rules::PERSON => "lowered by a person".to_owned(),
-        Some(_) => "raised for another version, or not further".to_owned(),
+        Some(last) if last.cause == rules::PUBLISHED => {
+            "a new version begins at the level that was in force before it".to_owned()
+        }
+        Some(last) if last.version == Some(workflow.digest()) => {
+            format!("raised to `{level}`, and not further yet")
+        }
+        Some(_) => format!("raised to `{level}` under an earlier version, and not further yet"),
     }
 }
 
@@ -137,7 +131,24 @@ impl ShownAutonomy {
         let to = *self.next.as_ref().ok()?;
         let expires = self.expires.unwrap_or(expires);
         let times = (self.until, expires);
-        Some(raise(&self.workflow, (self.level, to), &self.judged, times))
+        let figures = self.judged.digest();
+        Some(raise(&self.workflow, (self.level, to), self.so_far, figures, times))
+    }
+
+    /// Whose signatures are still needed to raise it; nobody's, if it cannot be raised
+    /// now.
+    #[must_use]
+    pub fn needed(&self) -> Vec<String> {
+        if self.next.is_err() || !self.judged.unmet.is_empty() {
+            return Vec::new();
+        }
+        let missing = |part| self.waiting.iter().all(|waiting| waiting.part != Some(part));
+        let owner = missing(Part::Owner).then(|| format!("its owner {}", self.workflow.owner));
+        let second = missing(Part::Second).then(|| {
+            "somebody else with the role owner, operator or approver who did not write the version"
+                .to_owned()
+        });
+        owner.into_iter().chain(second).collect()
     }
 
     /// As it is shown.
@@ -165,6 +176,7 @@ impl ShownAutonomy {
                     .with("version", c.version)
                     .with("changed", c.changed.to_string())
                     .with("principal", shown.principal.as_ref())
+                    .with("signers", shown.signers.iter().map(Json::from).collect::<Vec<_>>())
                     .with("reason", shown.reason.as_deref())
                     .with("entry", &c.entry)
                     .into()
@@ -176,6 +188,7 @@ impl ShownAutonomy {
             .map(|w| {
                 Object::new()
                     .with("principal", w.principal.as_ref())
+                    .with("part", w.part.map(Part::as_str))
                     .with("signed", w.signed.to_string())
                     .with("expires", w.expires.to_string())
                     .into()
@@ -197,9 +210,11 @@ impl ShownAutonomy {
             .with("figures", self.judged.figures.clone())
             .with("figures_digest", self.judged.digest())
             .with("unmet", texts(&self.judged.unmet))
-            .with("until", self.until.seconds())
-            .with("expires", self.expires.map(Timestamp::seconds))
+            .with("until", self.until.to_string())
+            .with("expires", self.expires.map(|at| at.to_string()))
+            .with("change_count", u64::from(self.so_far))
             .with("changes", changes)
             .with("waiting", waiting)
+            .with("needed", texts(&self.needed()))
     }
 }

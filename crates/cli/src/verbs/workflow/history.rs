@@ -14,10 +14,14 @@ use crate::table::table;
 
 pub(super) fn history(name: &str, dir: &Path, out: Output) -> Result<(), CliError> {
     let id = WorkflowId::parse(name)?;
-    let history = DataDir::open(dir)?.authority.workflow_history(&id)?;
+    let data = DataDir::open(dir)?;
+    let history = data.authority.workflow_history(&id)?;
+    let shown = data.authority.autonomy(&id)?;
+    let (in_force, why) = (shown.level, shown.why());
     let (mut list, mut rows) = (Vec::new(), Vec::new());
     for published in &history {
         let (state, workflow) = (State::of(&published.workflow), &published.workflow);
+        let authors: Vec<String> = published.authors.iter().map(ToString::to_string).collect();
         let current = if published.is_current { "current" } else { "" };
         rows.push(vec![
             published.time.to_string(),
@@ -25,6 +29,7 @@ pub(super) fn history(name: &str, dir: &Path, out: Output) -> Result<(), CliErro
             state.declared.to_string(),
             state.permitted.to_string(),
             workflow.owner.to_string(),
+            authors.join(", "),
             workflow.digest().to_string(),
             published.entry.to_string(),
             current.to_owned(),
@@ -36,14 +41,20 @@ pub(super) fn history(name: &str, dir: &Path, out: Output) -> Result<(), CliErro
             .with("entry", &published.entry)
             .with("index", published.index)
             .with("owner", &workflow.owner)
+            .with("authors", published.authors.iter().map(Json::from).collect::<Vec<_>>())
             .with("level", state.declared)
             .with("permitted", state.permitted)
             .with("current", published.is_current);
         list.push(Json::from(object));
     }
-    let heads = ["published", "version", "level", "in force", "owner", "digest", "entry", ""];
-    let object = Object::new().with("workflow", &id).with("versions", list);
-    out.result(object, table(&heads, &rows));
+    let heads =
+        ["published", "version", "level", "at most", "owner", "author", "digest", "entry", ""];
+    let object = Object::new()
+        .with("workflow", &id)
+        .with("in_force", in_force)
+        .with("why", why.as_str())
+        .with("versions", list);
+    out.result(object, format!("{}\nin force: {in_force}, {why}", table(&heads, &rows).trim_end()));
     if let [newest, before, ..] = history.as_slice() {
         let (from, to) = (before.workflow.digest(), newest.workflow.digest());
         out.next(&[&format!("bailiwick workflow diff {id} {from} {to}")]);

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use bailiwick_authority::ToolState;
 use bailiwick_authority::rules::pins::kept;
-use bailiwick_core::ids::{PrincipalId, ServerName};
+use bailiwick_core::ids::{AgentId, PrincipalId, ServerName};
 use bailiwick_core::json::Object;
 use bailiwick_policy::catalogue::{Definition, DefinitionKind};
+use bailiwick_policy::checklist::PLACEHOLDERS;
 
+use crate::args::InitWorkflowArgs;
 use crate::datadir::DataDir;
 use crate::error::CliError;
 use crate::keyfile::Reserved;
@@ -30,6 +32,8 @@ const EXAMPLE_SHORTHAND: &str = "  \"example:look_up\":
 struct Subject {
     name: String,
     owner: PrincipalId,
+    /// None: one named after the workflow.
+    agents: Vec<AgentId>,
     servers: Vec<String>,
     /// Below `tool_servers`.
     ratings: String,
@@ -40,15 +44,20 @@ struct Subject {
 }
 
 pub(super) fn run(
-    tool_servers: &[String],
-    file: Option<&Path>,
+    args: &InitWorkflowArgs,
     dir: &Path,
     logins: Option<&Path>,
     out: Output,
 ) -> Result<(), CliError> {
+    let file = args.out.as_deref();
+    let owner = args.owner.as_deref().map(PrincipalId::parse).transpose()?;
+    let agents = args.agents.iter().map(|agent| AgentId::parse(agent));
+    let agents = agents.collect::<Result<Vec<_>, _>>()?;
     // Nothing is done for which there is no place.
     let reserved = file.map(Reserved::new).transpose()?;
-    let subject = subject(tool_servers, dir, logins)?;
+    let subject = subject(&args.tool_servers, dir, logins)?;
+    let owner = owner.unwrap_or(subject.owner);
+    let subject = Subject { owner, agents, ..subject };
     let text = text(&subject);
     let path = file.map(|file| file.display().to_string());
     if let Some(reserved) = reserved {
@@ -78,6 +87,7 @@ fn subject(
     let example = Subject {
         name: "example".to_owned(),
         owner: owner.clone(),
+        agents: Vec::new(),
         servers: vec!["example".to_owned()],
         ratings: EXAMPLE.to_owned(),
         shorthands: EXAMPLE_SHORTHAND.to_owned(),
@@ -123,7 +133,7 @@ fn subject(
     let (Some(tool), Some(name)) = (tool, names.first().cloned()) else {
         return Ok(Subject { owner, ..example });
     };
-    Ok(Subject { name, owner, servers: names, ratings, shorthands, tool })
+    Ok(Subject { name, owner, agents: Vec::new(), servers: names, ratings, shorthands, tool })
 }
 
 /// The accepted definitions of a tool server, except an agent's card.
@@ -142,10 +152,15 @@ fn accepted(data: &DataDir, server: &ServerName) -> Result<Vec<Definition>, CliE
     Ok(accepted)
 }
 
-/// The file. Remarks begin with `# `; lines that begin with `#` alone are members
-/// to take up.
+/// The file. From the checklist on, one `#` is taken away from each line that is taken
+/// up: remarks have two.
 fn text(subject: &Subject) -> String {
-    let Subject { name, owner, servers, ratings, shorthands, tool } = subject;
+    let Subject { name, owner, agents, servers, ratings, shorthands, tool } = subject;
+    let [purpose, says, undoes] = PLACEHOLDERS;
+    let agents: String = match agents.as_slice() {
+        [] => format!("  - agent:{name}-runner\n"),
+        named => named.iter().map(|agent| format!("  - {agent}\n")).collect(),
+    };
     let rules = shorthands.lines().any(|l| !l.trim().is_empty() && !l.trim().starts_with('#'));
     let shorthands = if rules {
         format!("shorthands:\n{}", shorthands.trim_end())
@@ -159,11 +174,10 @@ fn text(subject: &Subject) -> String {
 workflow: {name}
 version: "1"              # for people; the digest of what the file says names the version
 owner: {owner}         # who answers for it
-purpose: Say what agents do under it.
+purpose: {purpose}
 
 agents:                   # who may work under it
-  - agent:{name}-runner
-
+{agents}
 # manual: a person approves every effect. supervised: effects of medium risk and
 # above. bounded, autonomous: free within scope, window and budget. A level above
 # manual is in force only with the whole checklist below.
@@ -175,44 +189,47 @@ budget:                   # what one grant may spend
   max_calls: 100
 
 # Rate every tool yourself: risk (low, medium, high, critical), effect (read, write),
-# and the classes of data that it touches.
+# and the classes of data that it touches. Where a tool server knows everybody by one
+# account, say whose data a tool touches: `personal: false` (nobody's own: whoever has
+# the tool may see them all), or `resource: ARGUMENT`, such as `resource: ticket_id`: the
+# argument that names whose they are, which a delegation must then fix.
 tool_servers:
 {ratings}
 # What people may ask for, and the rule for each argument.
 {shorthands}
 
-# The checklist. Take the `#` away from the lines that begin with `#` and no space,
-# and make them say what is so.
-#
-# Where agents may read: a read from any other tool server, or of another class of
-# data, is denied.
+## The checklist. From here on take one `#` away from every line that you take up, and
+## make it say what is so; remarks have two, and keep one.
+##
+## Where agents may read: a read from any other tool server, or of another class of
+## data, is denied.
 #data_sources:
 #  tool_servers: [{servers}]
 #  classes: []
 #  context: []
-#
-# When a run is complete, and what shows it: `self_report` and `self_check` (the
-# agent's word), `{{tool: …}}` (the outcome of a call), `{{tool_check: …, arguments: …,
-# expect: …}}` (a read of ours), `{{check: NAME}}` (a check that the server's
-# configuration names), `review` (a person).
+##
+## When a run is complete, and what shows it: `self_report` and `self_check` (the
+## agent's word), `{{tool: …}}` (the outcome of a call), `{{tool_check: …, arguments: …,
+## expect: …}}` (a read of ours), `{{check: NAME}}` (a check that the server's
+## configuration names), `review` (a person).
 #completion:
 #  - id: done
-#    says: Say what must be so.
+#    says: {says}
 #    by: {{tool: {tool}}}
-#
-# Who looks at runs, and at which: `always`, `incomplete`, `{{every: 10}}`.
+##
+## Who looks at runs, and at which: `always`, `incomplete`, `{{every: 10}}`.
 #review:
 #  by: [owner]
 #  when: incomplete
-#
-# How what was done is undone: `manual`, or a call
-# (`{{tool: …, arguments: {{id: "{{argument:id}}"}}, undoes: …}}`).
+##
+## How what was done is undone: `manual`, or a call
+## (`{{tool: …, arguments: {{id: "{{argument:id}}"}}, undoes: …}}`).
 #rollback:
 #  - id: by-hand
-#    says: Say who undoes it, and how.
+#    says: {undoes}
 #    how: manual
-#
-# How good its runs must be, and how many may fail before the level is lowered.
+##
+## How good its runs must be, and how many may fail before the level is lowered.
 #evaluation:
 #  targets:
 #    task_success_rate: {{at_least: 0.9}}
@@ -220,8 +237,8 @@ tool_servers:
 #  minimum_runs: 20
 #  confidence_percent: 95
 #  error_budget: {{failed_runs: 5, window_hours: 24}}
-#
-# Whether calls outside of a run are denied; `autonomous` needs it.
+##
+## Whether calls outside of a run are denied; `autonomous` needs it.
 #runs: required
 "#
     )
@@ -244,15 +261,24 @@ mod tests {
         Workflow::parse(text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
     }
 
-    /// The file with every offered member taken up.
-    fn taken_up(text: &str) -> String {
-        let line = |line: &str| match line.strip_prefix('#') {
-            Some(member) if !member.starts_with(' ') || member.starts_with("  ") => {
-                member.to_owned()
-            }
-            _ => line.to_owned(),
+    /// The file with every offered member taken up, as the file says: one `#` less.
+    /// Editors that uncomment lines take a space away as well (`spaced`).
+    fn taken_up(text: &str, spaced: bool) -> String {
+        let (head, tail) = text.split_once("## The checklist.").unwrap();
+        let line = |line: &str| {
+            let less = line.strip_prefix('#').unwrap_or(line);
+            let bare = less.strip_prefix(' ').filter(|_| spaced);
+            bare.unwrap_or(less).to_owned() + "\n"
         };
-        text.lines().map(|l| line(l) + "\n").collect()
+        let tail: String = format!("## The checklist.{tail}").lines().map(line).collect();
+        format!("{head}{tail}")
+    }
+
+    fn written(text: &str) -> String {
+        let [purpose, says, undoes] = PLACEHOLDERS;
+        text.replace(purpose, "Answer tickets.")
+            .replace(says, "The ticket is answered.")
+            .replace(undoes, "Somebody writes again.")
     }
 
     #[test]
@@ -264,7 +290,23 @@ mod tests {
 
     #[test]
     fn every_offered_member_can_be_taken_up_and_then_carries_autonomy() {
-        let workflow = read(&taken_up(&text(&example())));
-        assert_eq!(workflow.supports(), Level::Autonomous, "{:?}", workflow.missing());
+        for spaced in [false, true] {
+            let text = taken_up(&text(&example()), spaced);
+            let workflow = read(&written(&text));
+            assert_eq!(workflow.supports(), Level::Autonomous, "{:?}", workflow.missing());
+            // What nobody wrote is missing.
+            let members: Vec<_> = read(&text).missing().into_iter().map(|m| m.member).collect();
+            assert_eq!(members, ["purpose", "completion.says", "rollback.says"]);
+        }
+    }
+
+    #[test]
+    fn owner_and_agents_are_those_that_were_named() {
+        let owner = PrincipalId::parse("user:olga").unwrap();
+        let agents = vec![AgentId::parse("agent:a").unwrap(), AgentId::parse("agent:b").unwrap()];
+        let subject = Subject { owner: owner.clone(), agents: agents.clone(), ..example() };
+        let workflow = read(&text(&subject));
+        assert_eq!(workflow.owner, owner);
+        assert_eq!(workflow.agents.into_iter().collect::<Vec<_>>(), agents);
     }
 }

@@ -13,6 +13,14 @@ use crate::limits::{
 const MEMBERS: &[&str] =
     &["targets", "window_days", "minimum_runs", "confidence_percent", "error_budget"];
 
+/// Whether every share is within it.
+const fn misses_nothing(bound: Bound) -> bool {
+    match bound {
+        Bound::AtLeast(least) => least == 0,
+        Bound::AtMost(most) => most >= MILLION,
+    }
+}
+
 impl Reading {
     pub(super) fn evaluation(&mut self, node: &Node) -> Option<Evaluation> {
         let members = self.members(node, MEMBERS)?;
@@ -80,6 +88,10 @@ impl Reading {
         if measure.is_rate() && bound.millionths() > MILLION {
             let message = format!("`{measure}` is a share, from 0 to 1");
             self.report(Code::OutOfRange, node.at, message, "write 0.95 for 95 percent");
+        } else if measure.is_rate() && misses_nothing(bound) {
+            let message = format!("no run could miss `{measure}` {bound}: a share is from 0 to 1");
+            let remedy = "write a bound that bad work misses, or leave the target out";
+            self.report(Code::OutOfRange, node.at, message, remedy);
         }
         Some(bound)
     }

@@ -71,16 +71,31 @@ pub(super) fn items(workflow: &Workflow, missing: &[Missing]) -> Vec<CheckItem> 
         ),
         ("evaluation.error_budget", error_budget(list.evaluation.as_ref()).unwrap_or_default()),
         ("completion.by", "no criterion rests on the agent's own word".to_owned()),
+        ("evaluation.targets", "half of its tasks at least must succeed".to_owned()),
+        (
+            "evaluation.minimum_runs",
+            list.evaluation.as_ref().map_or_else(String::new, |e| {
+                count(e.minimum_runs as usize, "run at least", "runs at least")
+            }),
+        ),
     ];
     let item = |(member, says): (&'static str, String)| {
-        let gap = missing.iter().find(|missing| missing.member == member);
+        // A criterion or a step that says nothing yet is told with its member.
+        let of = |missing: &&Missing| {
+            missing.member == member || missing.member.strip_suffix(".says") == Some(member)
+        };
+        let gap = missing.iter().find(of);
         CheckItem {
             member,
             says: Text::short(gap.map_or(says.as_str(), |gap| gap.why), 300),
             caps: gap.map(|gap| gap.caps),
         }
     };
-    there.into_iter().map(item).collect()
+    let asked = list.evaluation.is_some();
+    let told = |(member, _): &(&'static str, String)| {
+        asked || !["evaluation.targets", "evaluation.minimum_runs"].contains(member)
+    };
+    there.into_iter().filter(told).map(item).collect()
 }
 
 pub(super) fn tools(workflow: &Workflow) -> Vec<RatedTool> {
