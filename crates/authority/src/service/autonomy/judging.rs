@@ -88,7 +88,7 @@ fn few(figures: &Figures, minimum: u64) -> Vec<(&'static str, String)> {
     let mut few = Vec::new();
     if figures.runs < minimum {
         let runs = figures.runs;
-        few.push(("runs", format!("there are {runs} ended runs of at least {minimum}")));
+        few.push(("runs", format!("{runs} of at least {minimum} runs have ended")));
     }
     let tasks = figures.success.of;
     if figures.runs > 0 && tasks < MIN_TASKS {
