@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0018_failures.sql"),
     include_str!("schema/0019_autonomy.sql"),
     include_str!("schema/0020_rollup.sql"),
+    include_str!("schema/0022_errands.sql"),
 ];
 
 /// The newest schema version that this program knows.

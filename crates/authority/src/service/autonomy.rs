@@ -13,7 +13,7 @@ use bailiwick_policy::checklist::ErrorBudget;
 use bailiwick_policy::grades::Level;
 use bailiwick_policy::metrics::{self, Target, evaluate};
 use bailiwick_store::{
-    Autonomy, MetricFilter, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
+    Autonomy, ErrandKind, MetricFilter, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
 };
 
 use super::approvals::Sayer;
@@ -196,6 +196,7 @@ pub(super) fn failed(steps: &[Step]) -> Vec<RunId> {
     let failed = |step: &Step| match step.row.as_ref()? {
         Row::RunEnded { run, complete: false, pending: false, .. }
         | Row::RunComplete { run, complete: false, pending: false, .. } => Some(run.clone()),
+        Row::Errand(errand) if errand.what == ErrandKind::Rollback => Some(errand.run.clone()),
         Row::RunReviewed { review, .. } if review.verdict == ReviewVerdict::Rejected => {
             Some(review.run.clone())
         }

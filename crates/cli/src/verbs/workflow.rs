@@ -20,6 +20,7 @@ mod history;
 mod state;
 mod template;
 
+use super::named_checks;
 use state::State;
 
 /// Reads a workflow file; all its problems make one error.
@@ -118,7 +119,8 @@ fn check(file: &Path, require: Option<Level>, out: Output) -> Result<ExitCode, C
 fn publish(file: &Path, author: Option<&str>, dir: &Path, out: Output) -> Result<(), CliError> {
     let author = author.map(PrincipalId::parse).transpose()?;
     let text = text(file)?;
-    let state = State::of(&parse(&text, file)?);
+    let workflow = parse(&text, file)?;
+    let state = State::of(&workflow);
     let data = DataDir::open(dir)?;
     let published = data.authority.workflow_publish_by(&text, author.as_ref())?;
     let object = Object::new()
@@ -134,7 +136,16 @@ fn publish(file: &Path, author: Option<&str>, dir: &Path, out: Output) -> Result
         Some(capped) => said.push_str(&format!("\n  {capped}")),
         None => said.push_str(&format!("\n  level {}", state.declared)),
     }
+    let unknown = named_checks::unknown(&workflow, &data.config);
+    let unknown: Vec<Json> = unknown.into_iter().map(Json::from).collect();
+    let object = match unknown.is_empty() {
+        true => object,
+        false => object.with("checks_not_configured", unknown),
+    };
     out.result(state.insert_into(object), said);
+    if let Some(missing) = named_checks::missing(&workflow, &data.config) {
+        out.warn(&missing);
+    }
     let more = format!("bailiwick workflow check '{}'   # why it is capped", file.display());
     let add = "bailiwick tool-server add NAME --url URL --credential FILE";
     match state.capped {

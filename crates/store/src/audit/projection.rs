@@ -21,6 +21,8 @@ const WITHOUT_TEXTS: &[&str] = &[
     "calls_hourly",
     "calls_rolled",
     "derived",
+    "errand_calls",
+    "errands",
     "failures",
     "resumptions",
     "revocations",
@@ -55,7 +57,8 @@ impl Projection {
     pub(super) fn action(&self, cx: &Context, index: u64, entry: &Entry) {
         if let Ok(index) = i64::try_from(index) {
             let view = View { c: &self.scratch, cx };
-            let _ = view.project_action(&entry.maker, entry.kind, &entry.subjects, index);
+            let _ =
+                view.project_action(&entry.maker, entry.kind, &entry.subjects, &entry.body, index);
             let _ = view.project_hourly_call(entry.kind, entry.time, &entry.subjects, &entry.body);
         }
     }
@@ -71,7 +74,13 @@ impl Projection {
         // As far as theirs are added up, ours are.
         let upto = staging.view().rolled_upto()?;
         View { c: &self.scratch, cx: staging.view().cx }.roll_up_to(upto)?;
-        let all = TABLES.iter().chain(&["actions", "calls_hourly", "calls_rolled", "run_calls"]);
+        let all = TABLES.iter().chain(&[
+            "actions",
+            "calls_hourly",
+            "calls_rolled",
+            "errand_calls",
+            "run_calls",
+        ]);
         for table in all.filter(|t| with_texts || WITHOUT_TEXTS.contains(t)) {
             // What entries make without their texts is there whatever was erased.
             let erased = if WITHOUT_TEXTS.contains(table) {
@@ -81,7 +90,7 @@ impl Projection {
             };
             // Which process has a call under way is no projection.
             let columns = match *table {
-                "actions" => "org, action, decided, maker, completed, outcome",
+                "actions" => "org, action, decided, maker, completed, outcome, external",
                 _ => "*",
             };
             let order = match *table {
