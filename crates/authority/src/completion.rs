@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use bailiwick_core::ids::ToolId;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{Backing, Criterion};
-use bailiwick_policy::completion::{Change, Completion, Evidence, derive};
+use bailiwick_policy::completion::{Change, Completion, Evidence, REPORTED, derive, of_receipt};
 use bailiwick_policy::grades::{Effect, EvidenceGrade};
-use bailiwick_store::{Run, RunEvidence, StoreError, View};
+use bailiwick_store::{ErrandKind, Run, RunEvidence, StoreError, View};
 
 /// What was derived of a run, and from what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,10 +48,12 @@ pub fn derived(
     evidence.extend(observed(view, run, workflow)?);
     let next = view.log_size()?;
     for item in more {
-        // Of a receipt its outcome counts, not where it was claimed.
-        let at = match &item.action {
-            Some(action) => receipt_at(view, action, &item.grade)?.unwrap_or(next),
-            None => next,
+        // Of a receipt its outcome counts, not where it was claimed; of a check what it
+        // was told of.
+        let at = match (&item.action, item.seen) {
+            (_, Some(seen)) => seen,
+            (Some(action), None) => receipt_at(view, action, &item.grade)?.unwrap_or(next),
+            (None, None) => next,
         };
         evidence.extend(graded(item, at));
     }
@@ -67,8 +69,12 @@ fn changes(view: &View<'_>, run: &Run, workflow: &Workflow) -> Result<Vec<Change
     };
     let mut changes: Vec<Change> =
         view.last_calls_of_run(&run.id)?.into_iter().map(changed).collect();
-    // What was undone, by whatever tool or person, is to be shown again.
-    if let Some(at) = view.last_rollback(&run.id)? {
+    // What was undone, by whatever tool or person, is to be shown again, and not before
+    // the calls that undo it are over.
+    let undone = view.errands_of_run(&run.id, ErrandKind::Rollback)?;
+    let calls = undone.iter().filter(|undo| undo.is_allowed());
+    let over = calls.map(|undo| undo.over.unwrap_or(u64::MAX)).max();
+    if let Some(at) = view.last_rollback(&run.id)?.max(over) {
         let named = workflow.checklist.completion.iter().filter_map(|c| c.changed_by.as_ref());
         let mut all = writing_tools(workflow);
         all.extend(named.flatten().cloned());
@@ -95,10 +101,10 @@ fn recorded(view: &View<'_>, run: &Run) -> Result<Vec<Evidence>, StoreError> {
     let of = |place: bailiwick_store::EvidencePlace| {
         Some(Evidence {
             criterion: place.criterion,
-            grade: place.grade.parse().ok()?,
+            grade: of_receipt(place.grade.parse().ok()?, place.external),
             holds: place.holds,
             action: place.action,
-            by: place.by,
+            by: if place.external { REPORTED.to_owned() } else { place.by },
             at: place.at,
         })
     };
@@ -114,10 +120,10 @@ fn observed(view: &View<'_>, run: &Run, workflow: &Workflow) -> Result<Vec<Evide
         shown
             .map(|criterion| Evidence {
                 criterion: criterion.id.clone(),
-                grade: EvidenceGrade::Observed,
+                grade: of_receipt(EvidenceGrade::Observed, call.external),
                 holds: true,
                 action: Some(call.action.clone()),
-                by: call.agent.to_string(),
+                by: if call.external { REPORTED.to_owned() } else { call.agent.to_string() },
                 at: call.over,
             })
             .collect()
@@ -145,7 +151,9 @@ fn receipt_at(
 ) -> Result<Option<u64>, StoreError> {
     let Some(call) = view.action(action)? else { return Ok(None) };
     Ok(match grade.parse() {
-        Ok(EvidenceGrade::Observed) => call.completed.map(|entry| entry.index),
+        Ok(EvidenceGrade::Observed | EvidenceGrade::SelfCheck) => {
+            call.completed.map(|entry| entry.index)
+        }
         Ok(EvidenceGrade::Independent) => Some(call.decided.index),
         _ => None,
     })

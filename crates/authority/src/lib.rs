@@ -60,7 +60,7 @@ pub use service::{
     RunChecks, RunsPage, SaidBundle, SaidPolicy, SaidWord, Sayer, Scrape, SeenRun, ShownApproval,
     ShownAutonomy, ShownChange, ShownFailure, ShownHandoff, ShownRequest, ShownResumption,
     ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn, Statuses,
-    Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow, UndoState,
-    UnusedScope, Waiting, WaitingSignature, figures_of, level_in_force, line_json, relying_party,
-    spoken, standing_voices, suggestion, trend_json, wants_review,
+    Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow, UnusedScope,
+    Waiting, WaitingSignature, figures_of, level_in_force, line_json, relying_party, spoken,
+    standing_voices, suggestion, trend_json, wants_review,
 };

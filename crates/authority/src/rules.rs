@@ -24,6 +24,7 @@
 //! | `authority.refused` | principal (who refused), agent, workflow, task | `request`, `asked` (entry), `session_of?`, `row` | `signed?`, `note?` |
 //! | `standing.approved` | principal (approver), agent, workflow, task, tool | `standing`, `digest` (of the terms), `grade`, `credential`, `row` | `terms`, `signed`, `note?` |
 //! | `standing.revoked` | principal?, agent, workflow, task, tool | `standing`, `by`: `operator` or `principal`, `session_of?` (alias), `row` | `reason` |
+//! | `check.started` | principal, agent, workflow, task, run, grant (the run's), tool | `criterion`, `session_of?`, `row` | |
 //! | `rollback.started` | principal, agent, workflow, task, run, grant (the run's), tool? | `step`, `undoes?` (action), `session_of?`, `row` | |
 //! | `run.checked` | principal, agent, workflow, task, run, grant (the run's) | `criterion`, `by`: `check:NAME` or `tool:ID`, `verdict`: `holds`, `does_not_hold` or `not_run`, `receipt?` (action), `derived`, `row` | `output?` |
 //! | `role.changed` | principal | `role`, `held` | |
@@ -73,6 +74,7 @@ pub mod credentials;
 pub mod delegations;
 pub mod entitlements;
 pub mod erasure;
+pub mod errands;
 pub mod failures;
 pub mod handoffs;
 pub mod identities;

@@ -105,7 +105,7 @@ pub use people::{Invited, SignedIn};
 pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
-pub use rollbacks::{Undo, UndoHow, UndoState};
+pub use rollbacks::{Undo, UndoHow};
 pub use runs::{ListedRun, RunsPage, SeenRun, ShownReview, ShownRun, wants_review};
 pub use scrape::Scrape;
 pub use standings::{ShownSignature, ShownStanding, standing_voices};

@@ -93,7 +93,12 @@ impl Worker {
             Ok(taken) => {
                 for check in taken {
                     let (criterion, verdict) = (check.criterion.as_str(), check.verdict.as_str());
-                    tracing::info!(%run, criterion, verdict, "a run was checked");
+                    match &check.why {
+                        None => tracing::info!(%run, criterion, verdict, "a run was checked"),
+                        Some(why) => {
+                            tracing::warn!(%run, criterion, why, "a run's check was not made");
+                        }
+                    }
                 }
             }
             Err(refusal) => {
@@ -124,18 +129,18 @@ impl Worker {
         criterion: String,
         check: String,
     ) -> Result<CheckTaken, Refusal> {
-        let input = self.input(run, &criterion).await?;
+        let (input, seen) = self.input(run, &criterion).await?;
         let configured = self.configured.iter().find(|options| options.name == check);
         let (verdict, output) = match configured {
             Some(options) => made(options, &input).await,
             None => (Verdict::NotRun, format!("no check `{check}` is configured here")),
         };
-        let (id, result) = (run.clone(), NamedResult { criterion, check, verdict, output });
+        let (id, result) = (run.clone(), NamedResult { criterion, check, verdict, output, seen });
         self.with(move |authority| authority.record_named_check(&id, &result)).await
     }
 
-    /// What the check is told, once the run's last call has its outcome.
-    async fn input(&self, run: &RunId, criterion: &str) -> Result<made::Input, Refusal> {
+    /// What the check is told, and the last entry by then, once the run's last call has its outcome.
+    async fn input(&self, run: &RunId, criterion: &str) -> Result<(made::Input, u64), Refusal> {
         let mut tries = 0;
         loop {
             let (id, asked) = (run.clone(), criterion.to_owned());
@@ -145,7 +150,7 @@ impl Worker {
                     tries += 1;
                     tokio::time::sleep(AGAIN).await;
                 }
-                told => return told.map(made::Input),
+                told => return told.map(|(told, seen)| (made::Input(told), seen)),
             }
         }
     }

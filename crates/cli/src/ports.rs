@@ -120,12 +120,12 @@ impl Journal for StoreJournal {
         let maker = self.maker.now();
         let (issuer, ceilings) = (Arc::clone(&self.issuer), Arc::clone(&self.ceilings));
         // All that does not need the one writer is done before it is asked.
-        let DecisionRecord { event, charges, spend, recheck, derived, used, run } = record;
+        let DecisionRecord { event, charges, spend, recheck, derived, used, run, errand } = record;
         let event = match used {
             None => Deciding::Plain(Box::new(Prepared::from(event))),
             Some(used) => Deciding::Approved(Box::new(event), Box::new(used)),
         };
-        let last = Last { charges, spend, recheck, derived, run };
+        let last = Last { charges, spend, recheck, derived, run, errand };
         let pending = self
             .store
             .write(move |tx| write_decision(tx, &maker, &issuer, &ceilings, event, &last));
@@ -261,6 +261,7 @@ struct Last {
     recheck: Recheck,
     derived: Vec<Derivation>,
     run: Option<RunId>,
+    errand: Option<EntryId>,
 }
 
 /// Everything that happens with an allow, in one transaction.
@@ -273,7 +274,7 @@ fn write_decision(
     last: &Last,
 ) -> Result<Durable, Stop> {
     let refuse = |refusal| Err(Stop::Refused(refusal));
-    let Last { charges, spend, recheck, derived, run } = last;
+    let Last { charges, spend, recheck, derived, run, errand } = last;
     if let Some(last) = tx.last_time()?
         && last.millis_since(host::now()) > CLOCK_TOLERANCE_MS
     {
@@ -287,6 +288,12 @@ fn write_decision(
     // A call that was decided as part of a run is of no run that ended meanwhile.
     if let Some(run) = run
         && tx.open_run(&question.authority.task)?.is_none_or(|open| open.id != *run)
+    {
+        return refuse(RecordRefusal::RunEnded);
+    }
+    // What was announced is done once.
+    if let Some(errand) = errand
+        && !tx.errand_waits(errand, now)?
     {
         return refuse(RecordRefusal::RunEnded);
     }

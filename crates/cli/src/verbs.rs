@@ -36,6 +36,7 @@ mod keys;
 mod login;
 mod me;
 mod metrics;
+mod named_checks;
 mod parse;
 mod peers;
 mod place;

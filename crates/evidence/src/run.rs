@@ -70,6 +70,8 @@ pub struct Call {
     pub reason: Option<String>,
     /// What became of it.
     pub outcome: Option<String>,
+    /// Whether another enforcement point made it, whose word the outcome is.
+    pub external: bool,
 }
 
 /// Calls of a run that were decided alike.
@@ -343,7 +345,7 @@ impl ContextItem {
 
 impl Call {
     fn to_json(&self) -> Object {
-        Object::new()
+        let mut object = Object::new()
             .with("index", self.index)
             .with("at", self.at.to_string())
             .with("action", self.action.clone())
@@ -351,7 +353,11 @@ impl Call {
             .with("agent", self.agent.clone())
             .with("decision", self.decision.as_str())
             .with("reason", self.reason.clone())
-            .with("outcome", self.outcome.clone())
+            .with("outcome", self.outcome.clone());
+        if self.external {
+            object.insert("external", true);
+        }
+        object
     }
 }
 

@@ -26,7 +26,7 @@ pub use crate::holds::{
     AskedCall, HeldCall, Hold, HoldRefusal, Holds, QuestionState, Spoken, Standing, Waiting,
 };
 pub use crate::own::requests::{Asking, RequestRefusal, Requests};
-pub use crate::own::runs::{OpenRun, RunRefusal, Runs};
+pub use crate::own::runs::{Errand, OpenRun, RunRefusal, Runs};
 pub use crate::own::{Answered, Asker};
 pub use crate::peers::{NotKept, PeerTask, Peers, Seen};
 pub use crate::stages::approval::{Used, UsedApproval, UsedStanding};
@@ -119,6 +119,8 @@ pub struct DecisionRecord {
     pub used: Option<Used>,
     /// The run to which the call belongs: it must still be open.
     pub run: Option<RunId>,
+    /// The errand that the call takes up: nobody may have done so meanwhile.
+    pub errand: Option<EntryId>,
 }
 
 /// The record is durable.

@@ -26,6 +26,20 @@ use bailiwick_core::json::{Json, Object};
 use crate::checklist::Criterion;
 use crate::grades::EvidenceGrade;
 
+/// Who says so, where another enforcement point than the gateway made a call.
+pub const REPORTED: &str = "reported by an external enforcement point";
+
+/// The grade of a call's receipt: what another enforcement point says became of a call
+/// is a word, which whoever asked for the decision can say.
+#[must_use]
+pub fn of_receipt(grade: EvidenceGrade, is_external: bool) -> EvidenceGrade {
+    match (is_external, grade) {
+        // SECURITY: the decision point does not know who reports.
+        (true, EvidenceGrade::Observed | EvidenceGrade::Independent) => EvidenceGrade::SelfCheck,
+        (_, grade) => grade,
+    }
+}
+
 /// Something that speaks for or against a criterion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {

@@ -1,10 +1,12 @@
 //! The projection: what each row does to the tables.
 
 use bailiwick_core::ids::EntryId;
+use bailiwick_core::json::Object;
 use bailiwick_core::ledger::{Kind, Subjects};
 use bailiwick_core::time::Timestamp;
 use rusqlite::{Connection, Params};
 
+use crate::errands::is_external;
 use crate::error::StoreError;
 use crate::rows::{Row, Subject};
 use crate::stops::NEXT_SEQ;
@@ -14,6 +16,7 @@ use crate::view::View;
 pub(crate) const TABLES: &[&str] = &[
     "autonomy_signatures",
     "autonomy",
+    "errands",
     "failures",
     "run_reviews",
     "run_evidence",
@@ -54,6 +57,7 @@ pub(crate) const FROM_LEAVES: &[&str] = &[
     "autonomy",
     "autonomy_signatures",
     "derived",
+    "errands",
     "failures",
     "handoffs",
     "handshakes",
@@ -110,19 +114,21 @@ impl View<'_> {
         maker: &str,
         kind: Kind,
         subjects: &Subjects,
+        body: &Object,
         idx: i64,
     ) -> Result<(), StoreError> {
         let org = self.cx.org.as_str();
         self.project_run_call(kind, subjects)?;
         self.project_task_tool(kind, subjects)?;
+        self.project_errand_call(kind, subjects, body, idx)?;
         let Some(action) = &subjects.action else {
             return Ok(());
         };
         match kind {
             Kind::ActionDecided if subjects.decision.as_deref() == Some("allow") => self.put(
-                "INSERT INTO actions (org, action, decided, maker, life)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (org, action, idx, maker, self.cx.life.get()),
+                "INSERT INTO actions (org, action, decided, maker, life, external)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (org, action, idx, maker, self.cx.life.get(), is_external(body)),
                 "action",
             ),
             Kind::ActionCompleted => {
@@ -335,6 +341,7 @@ impl View<'_> {
             Row::AuthorityRequestState { request, state, grant } => {
                 self.apply_request_state(request, *state, grant.as_ref(), time)
             }
+            Row::Errand(errand) => self.apply_errand(errand, entry),
             Row::Run(_)
             | Row::RunComplete { .. }
             | Row::RunContext { .. }

@@ -41,7 +41,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0019_autonomy.sql"),
     include_str!("schema/0020_rollup.sql"),
     include_str!("schema/0021_run_failed.sql"),
-    include_str!("schema/0022_counts.sql"),
+    include_str!("schema/0022_errands.sql"),
+    include_str!("schema/0023_counts.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -27,6 +27,7 @@ mod autonomy;
 mod calls;
 mod columns;
 mod connection;
+mod errands;
 mod error;
 mod failures;
 mod fatigue;
@@ -94,13 +95,14 @@ pub use rows::{
     Action, Agent, Appended, Approval, ApprovalState, AuthorityRequest, Autonomy,
     AutonomySignature, Candidate, Chain, Change, Charge, Charged, Client, ClientHolder,
     ClientSource, ContextKind, Credential, CredentialKind, Delegation, Derived, Entitlements,
-    Failure, FailureClass, FailureClassified, FailureKind, FailureResolved, FailureSeen,
-    FailureState, FailureTrend, Grant, Handoff, HandoffState, Handshake, Holder, IdentityMode,
-    Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus, Place, Policy, Principal,
-    Regression, RequestState, Resumption, ReviewVerdict, Revocation, Revocations, Row, Run,
-    RunCalls, RunContext, RunEvidence, RunReview, RunSpent, RunState, Said, Spent, Standing,
-    StandingApproved, StandingSignature, StandingState, Status, Stop, StoppedBy, Stored,
-    StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain, UnknownText, Verdict, Workflow,
+    Errand, ErrandCall, ErrandKind, Failure, FailureClass, FailureClassified, FailureKind,
+    FailureResolved, FailureSeen, FailureState, FailureTrend, Grant, Handoff, HandoffState,
+    Handshake, Holder, IdentityMode, Instance, KnownDomain, Notice, OpenAction, Pin, PinStatus,
+    Place, Policy, Principal, Regression, RequestState, Resumption, ReviewVerdict, Revocation,
+    Revocations, Row, Run, RunCalls, RunContext, RunErrand, RunEvidence, RunReview, RunSpent,
+    RunState, Said, Spent, Standing, StandingApproved, StandingSignature, StandingState, Status,
+    Stop, StoppedBy, Stored, StoredEntry, Subject, Task, TokenForm, ToolServer, TrustDomain,
+    UnknownText, Verdict, Workflow,
 };
 pub use run_facts::{EvidencePlace, LastCall, LastOk, RunCall};
 pub use runs::{MAX_RUNS, RunFilter};

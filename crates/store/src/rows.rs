@@ -39,6 +39,7 @@ macro_rules! text_enum {
 
 mod approvals;
 mod autonomy;
+mod errands;
 mod failures;
 mod handoffs;
 mod ledger;
@@ -54,6 +55,7 @@ mod trust_domains;
 
 pub use approvals::{Approval, ApprovalState, Said, Verdict};
 pub use autonomy::{Autonomy, AutonomySignature};
+pub use errands::{Errand, ErrandCall, ErrandKind, RunErrand};
 pub use failures::{
     Failure, FailureClass, FailureClassified, FailureKind, FailureResolved, FailureSeen,
     FailureState, FailureTrend, Regression,
@@ -500,6 +502,8 @@ pub enum Row {
         /// Whether it holds from now on.
         held: bool,
     },
+    /// Somebody set out to check or undo a run.
+    Errand(Box<Errand>),
     /// A run that began.
     Run(Box<Run>),
     /// What later evidence or a review made of a run that was claimed.

@@ -16,7 +16,7 @@ const LAST_CALLS: &str = "SELECT e.tool, max(coalesce(a.completed, 9223372036854
            FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
            WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
              AND e.decision = 'allow' AND e.tool IS NOT NULL
-             AND coalesce(a.outcome, '') <> 'not_executed'
+             AND (coalesce(a.outcome, '') <> 'not_executed' OR a.external = 1)
            GROUP BY e.tool";
 // `+idx`: the order is made of the few that are found, not found by walking all.
 const OF_KIND: &str = "WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY +idx LIMIT ?4";
@@ -26,11 +26,11 @@ const TOLD: &str = "WHERE org = ?1 AND run = ?2
              AND (kind < 'action.completed' OR kind > 'action.decided')
            ORDER BY +idx LIMIT ?3";
 // With one `max` the other columns are those of its row.
-const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed)
+const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed), a.external
            FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
            WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
              AND e.decision = 'allow' AND e.tool IS NOT NULL AND a.outcome = 'ok'
-           GROUP BY e.tool";
+           GROUP BY e.tool, a.external";
 
 /// The last call of one tool in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub struct LastCall {
     pub over: Option<u64>,
 }
 
-/// The newest call of one tool in a run whose outcome is `ok`.
+/// The newest call of one tool in a run whose outcome is `ok`, among those that the
+/// gateway made or among those that others report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastOk {
     /// The tool.
@@ -53,6 +54,8 @@ pub struct LastOk {
     pub agent: AgentId,
     /// The index of its outcome's entry.
     pub over: u64,
+    /// Whether another enforcement point says so.
+    pub external: bool,
 }
 
 /// Where something that speaks for a run stands in the log.
@@ -71,8 +74,11 @@ pub struct EvidencePlace {
     /// Who says so.
     pub by: String,
     /// The index of its entry; of a receipt's outcome; of an independent call's
-    /// decision, since what it read may have been read then.
+    /// decision, since what it read may have been read then; of the last entry that a
+    /// named check was told of.
     pub at: u64,
+    /// Whether it is a call that another enforcement point made.
+    pub external: bool,
 }
 
 impl View<'_> {
@@ -89,14 +95,15 @@ impl View<'_> {
         })
     }
 
-    /// The newest call of each tool in a run whose outcome is `ok`.
+    /// The newest call of each tool in a run whose outcome is `ok`: as the gateway saw
+    /// it, and as others report it.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn last_ok_calls_of_run(&self, run: &RunId) -> Result<Vec<LastOk>, StoreError> {
         self.many(LAST_OK_CALLS, (self.org_text(), run.as_str()), |r| {
             let (tool, action, agent) = (parsed(r, 0)?, parsed(r, 1)?, parsed(r, 2)?);
-            Ok(LastOk { tool, action, agent, over: count(r, 3)? })
+            Ok(LastOk { tool, action, agent, over: count(r, 3)?, external: r.get(4)? })
         })
     }
 
@@ -107,8 +114,11 @@ impl View<'_> {
     /// [`StoreError::Fault`].
     pub fn evidence_places(&self, run: &RunId) -> Result<Vec<EvidencePlace>, StoreError> {
         let sql = "SELECT t.n, t.criterion, t.grade, t.holds, t.action, t.by_whom,
-                          coalesce(CASE t.grade WHEN 'observed' THEN a.completed
-                                                WHEN 'independent' THEN a.decided END, e.idx)
+                          coalesce(t.seen, CASE t.grade WHEN 'observed' THEN a.completed
+                                                        WHEN 'self_check' THEN a.completed
+                                                        WHEN 'independent' THEN a.decided END,
+                                   e.idx),
+                          coalesce(a.external, 0)
                    FROM run_evidence t JOIN entries e ON e.org = t.org AND e.id = t.entry
                         LEFT JOIN actions a ON a.org = t.org AND a.action = t.action
                    WHERE t.org = ?1 AND t.run = ?2 ORDER BY t.n DESC LIMIT ?3";
@@ -121,6 +131,7 @@ impl View<'_> {
                 action: maybe(r, 4)?,
                 by: r.get(5)?,
                 at: count(r, 6)?,
+                external: r.get(7)?,
             })
         };
         self.many(sql, (self.org_text(), run.as_str(), MAX_RUNS), read)
@@ -155,9 +166,20 @@ pub struct RunCall {
     pub outcome: Option<String>,
     /// The index of its outcome's entry.
     pub over: Option<u64>,
+    /// Whether another enforcement point made it: then its outcome is that one's word.
+    pub external: bool,
 }
 
-const CALL: &str = "e.idx, e.id, e.action, e.tool, a.outcome, a.completed
+impl RunCall {
+    /// Whether it may have had an effect: it went well, nobody knows, or what is said
+    /// of it is somebody's word.
+    #[must_use]
+    pub fn had_effect(&self) -> bool {
+        self.external || matches!(self.outcome.as_deref(), Some("ok" | "timeout" | "unknown"))
+    }
+}
+
+const CALL: &str = "e.idx, e.id, e.action, e.tool, a.outcome, a.completed, a.external
     FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
     WHERE e.org = ?1 AND e.kind = 'action.decided' AND e.decision = 'allow'
       AND e.tool IS NOT NULL";
@@ -170,6 +192,7 @@ fn call(r: &rusqlite::Row<'_>) -> Read<RunCall> {
         tool: parsed(r, 3)?,
         outcome: r.get(4)?,
         over: r.get::<_, Option<i64>>(5)?.and_then(|over| u64::try_from(over).ok()),
+        external: r.get(6)?,
     })
 }
 
@@ -191,21 +214,25 @@ impl View<'_> {
         self.many(&sql, (self.org_text(), run.as_str(), before, limit.min(MAX_RUNS)), call)
     }
 
-    /// Allowed calls of a tool that were decided after the index `after`, newest
-    /// first.
+    /// Allowed calls of one tool in a run, newest first, of those decided before the
+    /// index `before`.
     ///
     /// # Errors
     /// [`StoreError::Fault`].
-    pub fn calls_of_tool_since(
+    pub fn calls_of_run_to(
         &self,
+        run: &RunId,
         tool: &ToolId,
-        after: u64,
+        before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<RunCall>, StoreError> {
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let sql =
-            format!("SELECT {CALL} AND e.tool = ?2 AND e.idx > ?3 ORDER BY e.idx DESC LIMIT ?4");
-        self.many(&sql, (self.org_text(), tool.as_str(), after, limit.min(MAX_RUNS)), call)
+        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let sql = format!(
+            "SELECT {CALL} AND e.run = ?2 AND e.tool = ?3 AND e.idx < ?4
+             ORDER BY e.idx DESC LIMIT ?5"
+        );
+        let params = (self.org_text(), run.as_str(), tool.as_str(), before, limit.min(MAX_RUNS));
+        self.many(&sql, params, call)
     }
 
     /// Runs that were claimed after the index `after`, each with the index of its

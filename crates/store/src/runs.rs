@@ -116,7 +116,7 @@ impl Record for RunContext {
 
 impl Record for RunEvidence {
     const COLUMNS: &'static [&'static str] =
-        &["run", "n", "criterion", "grade", "holds", "action", "by_whom", "made"];
+        &["run", "n", "criterion", "grade", "holds", "action", "by_whom", "made", "seen"];
     fn read(row: &rusqlite::Row<'_>, i: usize) -> Read<Self> {
         Ok(Self {
             run: parsed(row, i)?,
@@ -127,6 +127,7 @@ impl Record for RunEvidence {
             action: maybe(row, i + 5)?,
             by: row.get(i + 6)?,
             made: time(row, i + 7)?,
+            seen: row.get::<_, Option<i64>>(i + 8)?.and_then(|seen| u64::try_from(seen).ok()),
         })
     }
 }
@@ -465,8 +466,8 @@ impl View<'_> {
         entry: &str,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO run_evidence (org, run, n, criterion, grade, holds, action, by_whom,
-                       made, entry)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                       made, seen, entry)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         for item in items {
             let params = params![
                 self.org_text(),
@@ -478,6 +479,7 @@ impl View<'_> {
                 item.action.as_ref().map(|action| action.as_str()),
                 item.by,
                 item.made.millis(),
+                item.seen.map(signed).transpose()?,
                 entry,
             ];
             execute(self.c, sql, params, "evidence of a run")?;

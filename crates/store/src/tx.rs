@@ -187,7 +187,7 @@ impl Tx<'_> {
                 "sealed record",
             )?;
         }
-        self.view.project_action(maker, event.kind, s, idx)?;
+        self.view.project_action(maker, event.kind, s, &event.body, idx)?;
         self.view.project_hourly_call(event.kind, event.time, s, &event.body)?;
         Ok(Appended { index, leaf_hash: hash, entry: event.id.clone() })
     }

@@ -19,6 +19,10 @@ use crate::refusal::Refusal;
 
 /// Checks of one run that are recorded at most, so that nobody fills it.
 pub const MAX_CHECKS: u32 = 200;
+/// Different things that one criterion's check is made of at most.
+pub const MAX_SUBJECTS: usize = 32;
+/// Calls that changed something and that are looked through for these at most.
+pub const MAX_CHANGES: usize = 2_000;
 /// Bytes of a named check's output that are kept.
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -44,7 +48,9 @@ pub enum CheckError {
         criterion: String,
     },
     /// Nothing in the run to fill the check's arguments from.
-    #[error("no call of the run that went well has the argument `{name}`")]
+    #[error(
+        "a call of the run that changes this has no argument `{name}` any more, or there is none"
+    )]
     Unfilled {
         /// Which argument.
         name: String,
@@ -60,6 +66,24 @@ pub enum CheckError {
     /// An entry that is durable and not yet under the checkpoint.
     #[error("an entry of the run is not yet under the log's checkpoint")]
     NotPublished,
+    /// The run changed more than is checked one by one.
+    #[error("the run changed more than can be checked one by one: {max}")]
+    TooManyChanges {
+        /// How many are.
+        max: usize,
+    },
+    /// Nothing that the criterion's check looks at.
+    #[error("the check of `{criterion}` is of other arguments than these")]
+    OtherArguments {
+        /// The criterion.
+        criterion: String,
+    },
+    /// Somebody has started the step, and it goes on.
+    #[error("the step was started already, and its call goes on or is waited for")]
+    Started,
+    /// Nobody said by which delegation the step's call is made.
+    #[error("this step is a call, and nobody said by which delegation it is made")]
+    NoDelegation,
     /// The receipt is taken up already.
     #[error("this call was taken up already")]
     TakenUp,
@@ -88,6 +112,9 @@ pub enum Fault {
     /// With other arguments.
     #[error("its arguments are others, or were erased")]
     Arguments,
+    /// Not by the gateway.
+    #[error("another enforcement point reported it, and the gateway did not see it")]
+    Reported,
     /// Decided before the last change was over.
     #[error("it was made before the last change to what it checks was over")]
     Early,
@@ -114,6 +141,10 @@ impl CheckError {
             Self::Unfilled { .. } => "check-argument-missing",
             Self::ShowsNothing { .. } => "check-shows-nothing",
             Self::NotPublished => "run-not-published",
+            Self::TooManyChanges { .. } => "check-changes-too-many",
+            Self::OtherArguments { .. } => "check-other-arguments",
+            Self::Started => "rollback-started",
+            Self::NoDelegation => "rollback-no-delegation",
             Self::TakenUp => "check-taken-up",
             Self::NoStep { .. } => "rollback-step-unknown",
             Self::NotYours => "check-not-yours",
@@ -129,10 +160,14 @@ impl CheckError {
             Self::TooMany { .. } => "review the run: a person's word counts more than any check",
             Self::NoCriterion { .. } => "see `bailiwick run show` for the criteria",
             Self::Unfilled { .. } => {
-                "check the workflow's criterion: it takes the argument from a call of the run"
+                "name in the criterion's `changed_by` the tools that have this argument, or have a person review the run"
             }
             Self::ShowsNothing { .. } => "make the check again with `bailiwick run check`",
             Self::NotPublished => "try again in a second",
+            Self::TooManyChanges { .. } => "have a person review the run",
+            Self::OtherArguments { .. } => "see `bailiwick run check` for what is to be checked",
+            Self::Started => "wait for it, and see `bailiwick run rollback` for where it stands",
+            Self::NoDelegation => "pass --chain and --key of a delegation for the step's tool",
             Self::TakenUp => "nothing: it counts",
             Self::NoStep { .. } => "see `bailiwick run rollback` for the steps",
             Self::NotYours => "ask one of them",
@@ -147,6 +182,8 @@ pub struct Receipt<'a> {
     pub decided: u64,
     /// Whether it was allowed and its outcome is `ok`.
     pub is_ok: bool,
+    /// Whether another enforcement point made it.
+    pub external: bool,
     /// The tool.
     pub tool: Option<&'a str>,
     /// On whose authority.
@@ -200,6 +237,10 @@ pub fn shows(
     if receipt.arguments.and_then(Json::as_object) != Some(wanted.arguments) {
         return nothing(Fault::Arguments);
     }
+    // SECURITY: an answer that the gateway did not see can be made up.
+    if receipt.external {
+        return nothing(Fault::Reported);
+    }
     // SECURITY: what was read before the last change was over says nothing of now.
     if wanted.last_change.is_some_and(|last| receipt.decided <= last) {
         return nothing(Fault::Early);
@@ -234,21 +275,81 @@ fn answer(result: &Json) -> Option<Json> {
     Json::parse(text.as_bytes(), &JsonLimits::DEFAULT).ok()
 }
 
-/// `template` filled from calls of a run, newest first: of every argument the
-/// newest value.
+/// One thing that a criterion's check looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looking {
+    /// The call's arguments.
+    pub arguments: Object,
+    /// What the answer must say.
+    pub expect: Vec<Expectation>,
+}
+
+/// Everything that a check looks at: `template` filled from each of `changes`, the
+/// arguments of the calls that changed what it is about, newest first. Calls that lead
+/// to the same arguments are one thing, of which the newest values are expected.
+///
+/// SECURITY: nothing else of a run is asked, or its agent would choose by a call of no
+/// consequence what is looked at. With `named`, calls of tools that the criterion names
+/// itself, each must fill the template; of others those count that do.
 ///
 /// # Errors
-/// [`CheckError::Unfilled`].
-pub fn filled(template: &Json, calls: &[Object]) -> Result<Json, CheckError> {
-    let mut newest = Object::new();
-    for call in calls {
-        for (name, value) in call.iter() {
-            if newest.member(name).is_none() {
-                newest.insert(name, value.clone());
+/// [`CheckError::Unfilled`], [`CheckError::TooManyChanges`].
+pub fn looking(
+    template: &Object,
+    expect: &[Expectation],
+    changes: &[Object],
+    named: bool,
+) -> Result<Vec<Looking>, CheckError> {
+    let unfilled = |FillError { name }| CheckError::Unfilled { name };
+    let template = Json::from(template.clone());
+    let mut found: Vec<(Object, Object)> = Vec::new();
+    let mut missing = None;
+    for change in changes {
+        let arguments = match fill(&template, change) {
+            Ok(Json::Object(arguments)) => arguments,
+            Ok(_) => Object::new(),
+            Err(e) if named => return Err(unfilled(e)),
+            Err(e) => {
+                missing.get_or_insert(e);
+                continue;
             }
+        };
+        let many = found.len() == MAX_SUBJECTS;
+        match found.iter_mut().find(|(known, _)| *known == arguments) {
+            Some((_, newest)) => merge(newest, change),
+            None if many => {
+                return Err(CheckError::TooManyChanges { max: MAX_SUBJECTS });
+            }
+            None => found.push((arguments, change.clone())),
         }
     }
-    fill(template, &newest).map_err(|FillError { name }| CheckError::Unfilled { name })
+    if found.is_empty() {
+        // What depends on no call is looked at whatever the run did.
+        let nothing = Object::new();
+        match fill(&template, &nothing) {
+            Ok(Json::Object(arguments)) => found.push((arguments, nothing)),
+            Ok(_) => found.push((Object::new(), nothing)),
+            Err(e) => return Err(unfilled(missing.unwrap_or(e))),
+        }
+    }
+    let whole = |(arguments, newest): (Object, Object)| {
+        let filled = |e: &Expectation| {
+            let equals = fill(&e.equals, &newest).map_err(unfilled)?;
+            Ok(Expectation { at: e.at.clone(), equals })
+        };
+        let expect = expect.iter().map(filled).collect::<Result<_, _>>()?;
+        Ok(Looking { arguments, expect })
+    };
+    found.into_iter().map(whole).collect()
+}
+
+/// Adds of `older` what `newest` does not have.
+fn merge(newest: &mut Object, older: &Object) {
+    for (name, value) in older.iter() {
+        if newest.member(name).is_none() {
+            newest.insert(name, value.clone());
+        }
+    }
 }
 
 /// What came of a check.
@@ -283,7 +384,9 @@ pub struct Made<'a> {
     pub by: String,
     /// What came of it.
     pub verdict: Verdict,
-    /// The evidence that it is; none, if it was not run.
+    /// The call that it is, if it is one.
+    pub receipt: Option<&'a ActionId>,
+    /// The evidence that it is; none, if it was not run, or if more is to be checked.
     pub evidence: Option<RunEvidence>,
     /// What it said.
     pub output: Option<&'a str>,
@@ -305,12 +408,11 @@ pub fn record(
     run: &Run,
     made: Made<'_>,
 ) -> Result<Plan<()>, Refusal> {
-    let action = made.evidence.as_ref().and_then(|e| e.action.clone());
     let mut step = about(Step::new(moment, &installation.org, Kind::RunChecked)?, run)
         .with("criterion", made.criterion)
         .with("by", made.by)
         .with("verdict", made.verdict.as_str())
-        .with_some("receipt", action.as_ref())
+        .with_some("receipt", made.receipt)
         .with("derived", made.completion.to_json());
     if let Some(output) = made.output {
         step = step.commit(moment, "output", output)?;
@@ -319,31 +421,6 @@ pub fn record(
     let (complete, pending) = (made.complete, made.pending);
     let row = Row::RunComplete { run: run.id.clone(), complete, pending, evidence };
     Ok(Plan::one(step.row(row), ()))
-}
-
-/// Records that a step of the rollback plan is started.
-///
-/// # Errors
-/// [`CheckError::RunOpen`]; [`Refusal::NoEntropy`].
-pub fn start_rollback(
-    moment: &Moment<'_>,
-    installation: &Installation,
-    run: &Run,
-    (step, tool, undoes): (&str, Option<&ToolId>, Option<&ActionId>),
-) -> Result<Plan<()>, Refusal> {
-    is_over(run)?;
-    let started = about(Step::new(moment, &installation.org, Kind::RollbackStarted)?, run)
-        .about(|s| s.tool = tool.map(ToString::to_string))
-        .with("step", step)
-        .with_some("undoes", undoes);
-    // What was undone is not complete any more.
-    let row = Row::RunComplete {
-        run: run.id.clone(),
-        complete: false,
-        pending: false,
-        evidence: Vec::new(),
-    };
-    Ok(Plan::one(started.row(row), ()))
 }
 
 /// A run is checked and undone when it is over.
@@ -357,7 +434,7 @@ pub fn is_over(run: &Run) -> Result<(), CheckError> {
     }
 }
 
-fn about(step: Step, run: &Run) -> Step {
+pub(super) fn about(step: Step, run: &Run) -> Step {
     step.about(|s| {
         s.principal = Some(run.principal.to_string());
         s.agent = Some(run.agent.to_string());

@@ -5,6 +5,7 @@
 //! down as its word; what follows from it is derived from the ledger
 //! ([`crate::completion`]).
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
@@ -200,6 +201,10 @@ pub struct Receipt {
     pub allowed: bool,
     /// Its outcome, once it has one.
     pub outcome: Option<String>,
+    /// The digest of what it gave; none, if it was erased.
+    pub result: Option<Digest>,
+    /// Whether another enforcement point made it, whose word all this is.
+    pub external: bool,
 }
 
 impl Receipt {

@@ -14,7 +14,8 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::autonomy::{Part, RaiseError, Standing, in_force, next, part};
 use bailiwick_policy::grades::Level;
 use bailiwick_store::{
-    Autonomy, AutonomySignature, ReviewVerdict, Row, Store, StoreError, Stored, Tx, View,
+    Autonomy, AutonomySignature, ErrandKind, ReviewVerdict, Row, Store, StoreError, Stored, Tx,
+    View,
 };
 
 use super::approvals::Sayer;
@@ -162,6 +163,7 @@ pub(super) fn failed(steps: &[Step]) -> Vec<RunId> {
     let failed = |step: &Step| match step.row.as_ref()? {
         Row::RunEnded { run, complete: false, pending: false, .. }
         | Row::RunComplete { run, complete: false, pending: false, .. } => Some(run.clone()),
+        Row::Errand(errand) if errand.what == ErrandKind::Rollback => Some(errand.run.clone()),
         Row::RunReviewed { review, .. } if review.verdict == ReviewVerdict::Rejected => {
             Some(review.run.clone())
         }

@@ -3,36 +3,37 @@
 use std::sync::Arc;
 
 use bailiwick_core::crypto::Digest;
-use bailiwick_core::ids::{ActionId, Alias, RunId};
+use bailiwick_core::ids::{ActionId, Alias, EntryId, RunId, ToolId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
-use bailiwick_policy::checklist::{Backing, Criterion, Expectation};
+use bailiwick_policy::checklist::{Backing, Criterion};
 use bailiwick_policy::grades::EvidenceGrade;
-use bailiwick_store::{Run, RunCall, RunEvidence, Stored, StoredEntry, View};
+use bailiwick_store::{Errand, ErrandCall, ErrandKind, Run, RunCall, RunEvidence, Stored, View};
 
 use super::people::SignedIn;
 use super::runs::may_see;
 use super::{Authority, Inner, disclosed};
-use crate::completion::{Derived, derived, last_change};
+use crate::completion::{Derived, derived, last_change, writing_tools};
 use crate::host::Moment;
 use crate::people::roles::{Deed, require};
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::rules::checks::{
-    self, CheckError, MAX_CHECKS, MAX_OUTPUT_BYTES, Made, Receipt, Verdict, Wanted, filled, shows,
+    self, CheckError, Looking, MAX_CHANGES, MAX_CHECKS, MAX_OUTPUT_BYTES, Made, Verdict, Wanted,
+    looking, shows,
 };
+use crate::rules::errands::{self, ERRAND_SECONDS};
 use crate::rules::runs::counts;
 
+mod looked;
 mod shown;
+use looked::{Looked, made_checks, told_calls};
+pub(super) use looked::{is_external, result_of};
 pub use shown::{CheckTaken, Checked, DueCheck, NamedResult, RunChecks};
 
-/// Calls of a run that arguments are filled from at most, the newest.
-const MAX_FILLING: u32 = 200;
-/// Bytes of what a named check is told.
-const MAX_INPUT_BYTES: usize = 1 << 20;
-/// Entries of an action are few; of its texts, none is larger.
-const TEXTS: JsonLimits = JsonLimits { max_bytes: 8 << 20, max_depth: 96, max_values: 500_000 };
+/// Calls of a run that are read at once.
+const PAGE: u32 = 200;
 
 /// A run with its own version of the workflow.
 pub(super) struct Ground {
@@ -78,16 +79,60 @@ impl Ground {
         Err(CheckError::NotYours.into())
     }
 
-    /// Arguments of the run's newest calls that went well, newest first.
-    fn arguments(&self, view: &View<'_>) -> Result<Vec<Object>, Refusal> {
-        let mut found = Vec::new();
-        for call in view.calls_of_run(&self.run.id, None, MAX_FILLING)? {
-            if call.outcome.as_deref() == Some("ok") {
-                let arguments = disclosed(view, &call.entry, "arguments")?;
-                found.extend(arguments.as_ref().and_then(Json::as_object).cloned());
+    /// What a tool's check of a criterion looks at: one thing for each that the run
+    /// changed of what the criterion is about.
+    fn looking(&self, view: &View<'_>, criterion: &Criterion) -> Result<Vec<Looking>, Refusal> {
+        let Backing::ToolCheck { arguments, expect, .. } = &criterion.by else {
+            return Err(CheckError::NoCriterion { criterion: criterion.id.clone() }.into());
+        };
+        let writes = writing_tools(&self.workflow);
+        let tools = criterion.changed_by.as_ref().unwrap_or(&writes);
+        let mut changes = Vec::new();
+        for tool in tools {
+            let mut before = None;
+            loop {
+                let page = view.calls_of_run_to(&self.run.id, tool, before, PAGE)?;
+                let Some(last) = page.last() else { break };
+                before = Some(last.decided);
+                changes.extend(page.into_iter().filter(RunCall::had_effect));
+                if changes.len() > MAX_CHANGES {
+                    return Err(CheckError::TooManyChanges { max: MAX_CHANGES }.into());
+                }
             }
         }
-        Ok(found)
+        changes.sort_by_key(|call| std::cmp::Reverse(call.decided));
+        let mut given = Vec::with_capacity(changes.len());
+        for call in changes {
+            let arguments = disclosed(view, &call.entry, "arguments")?;
+            given.push(arguments.as_ref().and_then(Json::as_object).cloned().unwrap_or_default());
+        }
+        Ok(looking(arguments, expect, &given, criterion.changed_by.is_some())?)
+    }
+
+    /// Where what a check found stands once everything that the criterion is about was
+    /// looked at: the call of the oldest of the newest looks. None, while something is
+    /// left, or was found not to hold.
+    fn whole(
+        &self,
+        view: &View<'_>,
+        (criterion, all): (&Criterion, &[Looking]),
+        (looked, last_change): (&Looked, Option<u64>),
+    ) -> Result<Option<ActionId>, Refusal> {
+        let mut found = vec![(looked.decided.index, looked.action.clone())];
+        let made = made_checks(view, &self.run.id, &criterion.id)?;
+        for other in all.iter().filter(|other| !looked.is_of(other)) {
+            let mut newest = None;
+            for (action, verdict) in made.iter().rev() {
+                let call = Looked::at(view, action)?;
+                if call.is_of(other) && last_change.is_none_or(|last| call.decided.index > last) {
+                    newest = (*verdict == Verdict::Holds).then_some((call.decided.index, action));
+                    break;
+                }
+            }
+            let Some((decided, action)) = newest else { return Ok(None) };
+            found.push((decided, action.clone()));
+        }
+        Ok(found.into_iter().min_by_key(|(decided, _)| *decided).map(|(_, action)| action))
     }
 
     fn criterion(&self, id: &str) -> Result<&Criterion, CheckError> {
@@ -122,72 +167,6 @@ impl Ground {
     }
 }
 
-/// A call's entry with the parts that a check looks at.
-struct Looked {
-    decided: StoredEntry,
-    is_ok: bool,
-    agents: Vec<String>,
-    arguments: Option<Json>,
-    result: Option<Digest>,
-    grant: Option<bailiwick_store::Grant>,
-}
-
-impl Looked {
-    fn at(view: &View<'_>, action: &ActionId) -> Result<Self, Refusal> {
-        let call = view.action(action)?.ok_or_else(|| Refusal::unknown("action", action))?;
-        let (decided, completed) = (call.decided, call.completed);
-        let is_ok = decided.subjects.decision.as_deref() == Some("allow")
-            && completed
-                .as_ref()
-                .is_some_and(|c| c.subjects.reason.as_deref() == Some("ok") && !is_error(c));
-        let result = match &completed {
-            Some(completed) => disclosed(view, &completed.id, "result")?,
-            None => None,
-        };
-        let result = result
-            .as_ref()
-            .and_then(|result| Digest::from_text(result.as_object()?.member("sha256")?.as_str()?));
-        let grant = decided.subjects.grant.as_deref().and_then(|id| id.parse().ok());
-        let grant = match grant {
-            Some(id) => view.grant(&id)?.map(|grant| grant.row),
-            None => None,
-        };
-        let arguments = disclosed(view, &decided.id, "arguments")?;
-        Ok(Self { agents: agents(&decided), is_ok, arguments, result, grant, decided })
-    }
-
-    fn receipt(&self) -> Receipt<'_> {
-        Receipt {
-            decided: self.decided.index,
-            is_ok: self.is_ok,
-            tool: self.decided.subjects.tool.as_deref(),
-            principal: self.decided.subjects.principal.as_deref(),
-            agents: self.agents.iter().map(String::as_str).collect(),
-            arguments: self.arguments.as_ref(),
-            result: self.result,
-            grant: self.grant.as_ref(),
-        }
-    }
-}
-
-fn body(entry: &StoredEntry) -> Option<Object> {
-    let leaf = Json::parse(&entry.leaf, &TEXTS).ok()?;
-    leaf.as_object()?.member("body")?.as_object().cloned()
-}
-
-fn is_error(completed: &StoredEntry) -> bool {
-    let told = body(completed).and_then(|body| body.member("is_error")?.as_bool());
-    told != Some(false)
-}
-
-/// Every agent of the chain that a decision names.
-fn agents(decided: &StoredEntry) -> Vec<String> {
-    let body = body(decided).unwrap_or_default();
-    let hops = body.member("hops").and_then(Json::as_array).unwrap_or_default();
-    let named = |hop: &Json| Some(hop.as_object()?.member("agent")?.as_str()?.to_owned());
-    hops.iter().filter_map(named).collect()
-}
-
 impl Authority {
     /// What is checked of a run by others than its agent.
     ///
@@ -199,28 +178,34 @@ impl Authority {
             let ground = Ground::read(&cx, view, id)?;
             ground.readable(who)?;
             let found = derived(view, &ground.run, &ground.workflow, &[])?;
-            let calls = ground.arguments(view)?;
-            let due = ground.workflow.checklist.completion.iter().zip(&found.completion.criteria);
-            let due = due.filter_map(|(criterion, (_, finding))| {
-                let (criterion_id, finding) = (criterion.id.clone(), finding.as_str());
+            let mut due = Vec::new();
+            let all = ground.workflow.checklist.completion.iter().zip(&found.completion.criteria);
+            for (criterion, (_, finding)) in all {
+                let (id, finding) = (criterion.id.clone(), finding.as_str());
                 match &criterion.by {
-                    Backing::ToolCheck { tool, arguments, .. } => Some(DueCheck::Tool {
-                        criterion: criterion_id,
-                        tool: tool.clone(),
-                        arguments: object_filled(arguments, &calls),
-                        finding,
-                    }),
-                    Backing::NamedCheck { check } => Some(DueCheck::Named {
-                        criterion: criterion_id,
-                        check: check.clone(),
-                        finding,
-                    }),
-                    _ => None,
+                    Backing::ToolCheck { tool, .. } => {
+                        let one = |arguments| DueCheck::Tool {
+                            criterion: id.clone(),
+                            tool: tool.clone(),
+                            arguments,
+                            finding,
+                        };
+                        match ground.looking(view, criterion) {
+                            Ok(all) => due.extend(all.into_iter().map(|l| one(Ok(l.arguments)))),
+                            Err(Refusal::Check(fault)) => due.push(one(Err(fault))),
+                            Err(refusal) => return Err(refusal),
+                        }
+                    }
+                    Backing::NamedCheck { check } => {
+                        let check = check.clone();
+                        due.push(DueCheck::Named { criterion: id, check, finding });
+                    }
+                    _ => {}
                 }
-            });
+            }
             Ok(RunChecks {
                 run: id.clone(),
-                due: due.collect(),
+                due,
                 complete: ground.complete(&found),
                 completion: found.completion,
             })
@@ -243,43 +228,108 @@ impl Authority {
             let ground = Ground::read(cx, tx, &id)?;
             ground.tended(who.as_ref())?;
             let criterion = ground.criterion(&checked.criterion)?;
-            let Backing::ToolCheck { tool, arguments, expect } = &criterion.by else {
+            let Backing::ToolCheck { tool, .. } = &criterion.by else {
                 return Err(CheckError::NoCriterion { criterion: checked.criterion }.into());
             };
             let n = ground.checkable(tx, criterion)?;
-            let places = tx.evidence_places(&id)?;
-            let is_it = |e: &bailiwick_store::EvidencePlace| {
-                e.criterion == criterion.id && e.action.as_ref() == Some(&checked.action)
-            };
-            if places.iter().any(is_it) {
+            let before = made_checks(tx, &id, &criterion.id)?;
+            if before.iter().any(|(action, _)| *action == checked.action) {
                 return Err(CheckError::TakenUp.into());
             }
-            let calls = ground.arguments(tx)?;
-            let arguments = object_filled(arguments, &calls)?;
-            let expect = expect.iter().map(|e| expected(e, &calls));
-            let expect: Vec<Expectation> = expect.collect::<Result<_, _>>()?;
+            let all = ground.looking(tx, criterion)?;
+            let looked = Looked::at(tx, &checked.action)?;
+            let fault = checks::Fault::Arguments;
+            let other = CheckError::ShowsNothing { criterion: checked.criterion.clone(), fault };
+            let this = all.iter().find(|one| looked.is_of(one));
+            let this = this.or(all.first()).ok_or(other)?;
             let owner = ground.owner(cx, tx)?;
+            let last_change = last_change(tx, &ground.run, &ground.workflow, criterion)?;
             let wanted = Wanted {
                 criterion: &criterion.id,
                 tool,
-                arguments: &arguments,
-                expect: &expect,
-                last_change: last_change(tx, &ground.run, &ground.workflow, criterion)?,
+                arguments: &this.arguments,
+                expect: &this.expect,
+                last_change,
                 agent: &ground.run.agent,
                 owner: &owner,
             };
-            let looked = Looked::at(tx, &checked.action)?;
             let holds = shows(&wanted, &looked.receipt(), &checked.result)?;
+            // That one thing does not hold is enough; that it does is not.
+            let stands = match holds {
+                true => ground.whole(tx, (criterion, &all), (&looked, last_change))?,
+                false => Some(checked.action.clone()),
+            };
             let found = Found {
                 criterion: criterion.id.clone(),
                 by: format!("tool:{tool}"),
                 verdict: if holds { Verdict::Holds } else { Verdict::DoesNotHold },
-                action: Some(checked.action.clone()),
+                receipt: Some(checked.action.clone()),
+                is_whole: stands.is_some(),
+                action: stands,
                 output: None,
+                seen: None,
                 n,
             };
             recorded(cx, tx, moment, &ground, found)
         })
+    }
+
+    /// Announces a call that checks a run, so that the gateway knows it: made by the
+    /// delegation whose root's token hash is `root`, with these arguments.
+    ///
+    /// # Errors
+    /// [`CheckError`]; [`Refusal::Unknown`].
+    pub fn announce_check(
+        &self,
+        who: Option<&SignedIn>,
+        id: &RunId,
+        criterion: &str,
+        (arguments, root): (&Object, Digest),
+    ) -> Result<(), Refusal> {
+        let (who, id, criterion) = (who.cloned(), id.clone(), criterion.to_owned());
+        let arguments = arguments.clone();
+        self.commit(move |cx, tx, moment| {
+            let ground = Ground::read(cx, tx, &id)?;
+            ground.tended(who.as_ref())?;
+            let criterion = ground.criterion(&criterion)?;
+            let Backing::ToolCheck { tool, .. } = &criterion.by else {
+                return Err(CheckError::NoCriterion { criterion: criterion.id.clone() }.into());
+            };
+            ground.checkable(tx, criterion)?;
+            let announced = tx.errands_of_run(&id, ErrandKind::Check)?.len();
+            if u32::try_from(announced).is_ok_and(|n| n >= MAX_CHECKS) {
+                return Err(CheckError::TooMany { max: MAX_CHECKS }.into());
+            }
+            if !ground.looking(tx, criterion)?.iter().any(|one| one.arguments == arguments) {
+                let criterion = criterion.id.clone();
+                return Err(CheckError::OtherArguments { criterion }.into());
+            }
+            let call =
+                ErrandCall { root, tool: tool.clone(), arguments: tx.errand_arguments(&arguments) };
+            let errand = Errand {
+                run: id.clone(),
+                what: ErrandKind::Check,
+                name: criterion.id.clone(),
+                undoes: None,
+                call: Some(call),
+                until: moment.now().plus_seconds(ERRAND_SECONDS),
+            };
+            errands::start(moment, &cx.installation, &ground.run, errand)
+        })
+    }
+
+    /// The run because of which somebody announced exactly this call of their
+    /// delegation, with the entry that says so.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn awaited_errand(
+        &self,
+        (root, tool): (&Digest, &ToolId),
+        arguments: &Object,
+        now: Timestamp,
+    ) -> Result<Option<(EntryId, RunId)>, Refusal> {
+        self.read(|view| view.awaited_errand(root, tool, arguments, now))
     }
 
     /// Records what a named check found.
@@ -304,8 +354,12 @@ impl Authority {
                 criterion: criterion.id.clone(),
                 by: format!("check:{}", result.check),
                 verdict: result.verdict,
+                receipt: None,
+                is_whole: true,
                 action: None,
                 output: Some(shortened(&result.output)),
+                // What it was told is older than what it found.
+                seen: Some(result.seen),
                 n,
             };
             recorded(cx, tx, moment, &ground, found)
@@ -326,11 +380,12 @@ impl Authority {
     }
 
     /// What a named check of a criterion is told: the run and its calls, as far as
-    /// their texts are kept and there is room, the newest first of all.
+    /// their texts are kept and there is room, the newest first of all. With the index
+    /// of the last entry of the log by then.
     ///
     /// # Errors
     /// [`CheckError`]; [`Refusal::Unknown`].
-    pub fn check_input(&self, id: &RunId, criterion: &str) -> Result<Json, Refusal> {
+    pub fn check_input(&self, id: &RunId, criterion: &str) -> Result<(Json, u64), Refusal> {
         let cx = self.now();
         self.0.store.read(|view| {
             let ground = Ground::read(&cx, view, id)?;
@@ -350,7 +405,7 @@ impl Authority {
                 .with("says", criterion.says.as_str())
                 .with("calls", calls)
                 .with("calls_complete", whole);
-            Ok(told.into())
+            Ok((told.into(), view.log_size()?.saturating_sub(1)))
         })
     }
 
@@ -371,18 +426,6 @@ impl Authority {
     }
 }
 
-fn object_filled(template: &Object, calls: &[Object]) -> Result<Object, CheckError> {
-    match filled(&template.clone().into(), calls)? {
-        Json::Object(arguments) => Ok(arguments),
-        _ => Ok(Object::new()),
-    }
-}
-
-fn expected(expectation: &Expectation, calls: &[Object]) -> Result<Expectation, CheckError> {
-    let equals = filled(&expectation.equals, calls)?;
-    Ok(Expectation { at: expectation.at.clone(), equals })
-}
-
 /// As much of a text as is kept.
 fn shortened(text: &str) -> String {
     let mut end = text.len().min(MAX_OUTPUT_BYTES);
@@ -397,8 +440,15 @@ struct Found {
     criterion: String,
     by: String,
     verdict: Verdict,
+    /// The call that it is, if it is one.
+    receipt: Option<ActionId>,
+    /// Whether nothing else is to be checked.
+    is_whole: bool,
+    /// The call by which the evidence stands.
     action: Option<ActionId>,
     output: Option<String>,
+    /// The index of the last entry that it was told of.
+    seen: Option<u64>,
     n: u32,
 }
 
@@ -410,7 +460,8 @@ fn recorded(
     found: Found,
 ) -> Result<Plan<CheckTaken>, Refusal> {
     let run = &ground.run;
-    let evidence = (found.verdict != Verdict::NotRun).then(|| RunEvidence {
+    let speaks = found.verdict != Verdict::NotRun && found.is_whole;
+    let evidence = speaks.then(|| RunEvidence {
         run: run.id.clone(),
         n: found.n,
         criterion: found.criterion.clone(),
@@ -419,6 +470,7 @@ fn recorded(
         action: found.action.clone(),
         by: found.by.clone(),
         made: moment.now(),
+        seen: found.seen,
     });
     let more: Vec<RunEvidence> = evidence.iter().cloned().collect();
     let after = derived(view, run, &ground.workflow, &more)?;
@@ -427,6 +479,7 @@ fn recorded(
         criterion: &found.criterion,
         by: found.by,
         verdict: found.verdict,
+        receipt: found.receipt.as_ref(),
         evidence,
         output: found.output.as_deref(),
         completion: &after.completion,
@@ -438,45 +491,13 @@ fn recorded(
         run: run.id.clone(),
         criterion: found.criterion.clone(),
         verdict: found.verdict,
+        // The first line is ours; what follows is what it printed.
+        why: found
+            .output
+            .filter(|_| found.verdict == Verdict::NotRun)
+            .and_then(|output| output.lines().next().map(str::to_owned)),
         completion: after.completion,
         complete,
     };
     Ok(plan.map(|()| taken))
-}
-
-/// A run's allowed calls in order, and whether these are all.
-fn told_calls(view: &View<'_>, id: &RunId) -> Result<(Vec<Json>, bool), Refusal> {
-    let (mut told, mut bytes, mut before) = (Vec::new(), 0usize, None);
-    loop {
-        let page = view.calls_of_run(id, before, MAX_FILLING)?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.decided);
-        for call in &page {
-            let object = told_call(view, call)?;
-            bytes = bytes.saturating_add(object.canonical().len());
-            if bytes > MAX_INPUT_BYTES {
-                told.reverse();
-                return Ok((told, false));
-            }
-            told.push(object);
-        }
-    }
-    told.reverse();
-    Ok((told, true))
-}
-
-fn told_call(view: &View<'_>, call: &RunCall) -> Result<Json, Refusal> {
-    let mut object = Object::new()
-        .with("action", &call.action)
-        .with("tool", &call.tool)
-        .with("outcome", call.outcome.clone());
-    if let Some(arguments) = disclosed(view, &call.entry, "arguments")? {
-        object.insert("arguments", arguments);
-    }
-    if let Some(completed) = view.action(&call.action)?.and_then(|action| action.completed)
-        && let Some(result) = disclosed(view, &completed.id, "result")?
-    {
-        object.insert("result", result);
-    }
-    Ok(object.into())
 }

@@ -1,26 +1,26 @@
 //! Undoing what a run did, by its workflow's rollback plan.
 //!
 //! A step that is a tool's call is an authorised action like any other: here it is
-//! only said that it is started. Whether it was done is what the ledger has of it.
+//! only said that somebody starts it, who then is the only one. Whether it was done is
+//! what the ledger has of the call that took this up.
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId, ToolId};
 use bailiwick_core::json::{Json, Object};
-use bailiwick_core::ledger::Kind;
-use bailiwick_core::limits::JsonLimits;
+use bailiwick_core::time::Timestamp;
 use bailiwick_policy::checklist::{FillError, Rollback, RollbackStep, fill};
-use bailiwick_store::{RunCall, View};
+use bailiwick_store::{Errand, ErrandCall, ErrandKind, RunCall, RunErrand, View};
 
 use super::checks::Ground;
 use super::people::SignedIn;
 use super::{Authority, Inner, disclosed};
 use crate::refusal::Refusal;
 use crate::rules::checks::{self, CheckError};
+use crate::rules::errands::{self, ERRAND_SECONDS, UndoState, may_start};
 
 /// Calls of a run that a plan undoes at most, the newest. Who has more to undo
 /// starts again when these are done.
 const MAX_UNDONE: usize = 500;
-/// Calls of a tool that are looked through for one that undid something.
-const MAX_LOOKED: u32 = 200;
 
 /// How one thing is undone.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,30 +34,6 @@ pub enum UndoHow {
     },
     /// By a person, as the step says.
     Manual,
-}
-
-/// Where that stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UndoState {
-    /// Nobody started it.
-    Open,
-    /// It was started, and the ledger has no call that did it.
-    Started,
-    /// It was started, and a call of the tool with these arguments went well since;
-    /// or a person was told what to do.
-    Done,
-}
-
-impl UndoState {
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Started => "started",
-            Self::Done => "done",
-        }
-    }
 }
 
 /// One thing that is undone, of one call of the run or of the run as a whole.
@@ -97,40 +73,18 @@ impl Undo {
     }
 }
 
-/// A start that the ledger has.
-struct Start {
-    index: u64,
-    step: String,
-    undoes: Option<String>,
-}
-
-fn starts(view: &View<'_>, run: &RunId) -> Result<Vec<Start>, Refusal> {
-    let mut found = Vec::new();
-    for entry in view.entries_of_run_kind(run, Kind::RollbackStarted)? {
-        let leaf = Json::parse(&entry.leaf, &JsonLimits::DEFAULT).ok();
-        let body = leaf.as_ref().and_then(|leaf| leaf.as_object()?.member("body")?.as_object());
-        let text = |name: &str| body?.member(name)?.as_str().map(str::to_owned);
-        if let Some(step) = text("step") {
-            found.push(Start { index: entry.index, step, undoes: text("undoes") });
-        }
-    }
-    Ok(found)
-}
-
-/// Calls that may have had an effect: those that went well, and those of which
-/// nobody knows.
-fn had_effect(call: &RunCall) -> bool {
-    matches!(call.outcome.as_deref(), Some("ok" | "timeout" | "unknown"))
-}
-
-/// The calls of a run that may be undone, newest first.
-fn effects(view: &View<'_>, run: &RunId) -> Result<Vec<RunCall>, Refusal> {
+/// The calls of a run that one of the steps undoes, newest first: no others, or its
+/// agent would hide what it did behind calls of no consequence.
+fn effects(view: &View<'_>, run: &RunId, steps: &[RollbackStep]) -> Result<Vec<RunCall>, Refusal> {
+    let is_undone = |call: &RunCall| {
+        call.had_effect() && steps.iter().any(|step| undone_by(step) == Some(&call.tool))
+    };
     let (mut found, mut before) = (Vec::new(), None);
     while found.len() < MAX_UNDONE {
         let page = view.calls_of_run(run, before, bailiwick_store::MAX_RUNS)?;
         let Some(last) = page.last() else { break };
         before = Some(last.decided);
-        found.extend(page.into_iter().filter(had_effect));
+        found.extend(page.into_iter().filter(is_undone));
     }
     found.truncate(MAX_UNDONE);
     Ok(found)
@@ -138,17 +92,21 @@ fn effects(view: &View<'_>, run: &RunId) -> Result<Vec<RunCall>, Refusal> {
 
 /// Everything that the plan undoes: in the reverse order of the calls that it
 /// undoes, then what is of no call, in the plan's order.
-fn plan(view: &View<'_>, ground: &Ground) -> Result<Vec<Undo>, Refusal> {
+fn plan(
+    view: &View<'_>,
+    ground: &Ground,
+    starts: &[RunErrand],
+    now: Timestamp,
+) -> Result<Vec<Undo>, Refusal> {
     let steps = &ground.workflow.checklist.rollback;
-    let started = starts(view, &ground.run.id)?;
     let mut plan = Vec::new();
-    for call in effects(view, &ground.run.id)? {
+    for call in effects(view, &ground.run.id, steps)? {
         for step in steps.iter().filter(|step| undone_by(step) == Some(&call.tool)) {
-            plan.push(undo(view, step, Some(&call), &started)?);
+            plan.push(undo(view, step, Some(&call), (starts, now))?);
         }
     }
     for step in steps.iter().filter(|step| undone_by(step).is_none()) {
-        plan.push(undo(view, step, None, &started)?);
+        plan.push(undo(view, step, None, (starts, now))?);
     }
     Ok(plan)
 }
@@ -164,18 +122,13 @@ fn undo(
     view: &View<'_>,
     step: &RollbackStep,
     call: Option<&RunCall>,
-    started: &[Start],
+    (starts, now): (&[RunErrand], Timestamp),
 ) -> Result<Undo, Refusal> {
     let undoes = call.map(|call| call.action.clone());
-    let of_it = |start: &&Start| {
-        start.step == step.id && start.undoes.as_deref() == undoes.as_ref().map(|a| a.as_str())
-    };
-    let first = started.iter().find(of_it).map(|start| start.index);
-    let (how, state) = match &step.how {
-        Rollback::Manual => {
-            let state = if first.is_some() { UndoState::Done } else { UndoState::Open };
-            (UndoHow::Manual, state)
-        }
+    let own = starts.iter().filter(|start| start.name == step.id && start.undoes == undoes);
+    let state = UndoState::of(own, step.how == Rollback::Manual, now);
+    let how = match &step.how {
+        Rollback::Manual => UndoHow::Manual,
         Rollback::Tool { tool, arguments, .. } => {
             let given = match call {
                 Some(call) => disclosed(view, &call.entry, "arguments")?,
@@ -187,35 +140,10 @@ fn undo(
                 Ok(_) => Ok(Object::new()),
                 Err(FillError { name }) => Err(CheckError::Unfilled { name }),
             };
-            let state = match (first, &arguments) {
-                (None, _) => UndoState::Open,
-                (Some(first), Ok(arguments)) if was_done(view, tool, arguments, first)? => {
-                    UndoState::Done
-                }
-                (Some(_), _) => UndoState::Started,
-            };
-            (UndoHow::Tool { tool: tool.clone(), arguments }, state)
+            UndoHow::Tool { tool: tool.clone(), arguments }
         }
     };
     Ok(Undo { step: step.id.clone(), says: step.says.clone(), undoes, how, state })
-}
-
-/// Whether a call of the tool with exactly these arguments went well since.
-fn was_done(
-    view: &View<'_>,
-    tool: &ToolId,
-    arguments: &Object,
-    since: u64,
-) -> Result<bool, Refusal> {
-    for call in view.calls_of_tool_since(tool, since, MAX_LOOKED)? {
-        if call.outcome.as_deref() == Some("ok") {
-            let given = disclosed(view, &call.entry, "arguments")?;
-            if given.as_ref().and_then(Json::as_object) == Some(arguments) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }
 
 fn read(cx: &Inner, view: &View<'_>, id: &RunId) -> Result<Ground, Refusal> {
@@ -236,44 +164,59 @@ impl Authority {
         self.0.store.read(|view| {
             let ground = read(&cx, view, id)?;
             ground.readable(who)?;
-            plan(view, &ground)
+            let starts = view.errands_of_run(id, ErrandKind::Rollback)?;
+            plan(view, &ground, &starts, self.0.host.now())
         })
     }
 
-    /// Records that something of the plan is started. What was done already is not
+    /// Records that somebody starts something of the plan, and with a call by which
+    /// delegation: that whose root's token hash is `root`. What was done already is not
     /// started again: then nothing is written.
     ///
     /// # Errors
-    /// [`CheckError`]; [`Refusal::Unknown`].
+    /// [`CheckError::Started`], if somebody did already and it may still come to
+    /// something; other [`CheckError`]s; [`Refusal::Unknown`].
     pub fn start_rollback(
         &self,
         who: Option<&SignedIn>,
         id: &RunId,
-        step: &str,
-        undoes: Option<&ActionId>,
+        (step, undoes): (&str, Option<&ActionId>),
+        root: Option<Digest>,
     ) -> Result<Undo, Refusal> {
         let (who, id, step) = (who.cloned(), id.clone(), step.to_owned());
         let undoes = undoes.cloned();
         self.commit(move |cx, tx, moment| {
             let ground = read(cx, tx, &id)?;
             ground.tended(who.as_ref())?;
-            let found = plan(tx, &ground)?;
+            let starts = tx.errands_of_run(&id, ErrandKind::Rollback)?;
+            let found = plan(tx, &ground, &starts, moment.now())?;
             let found = found.into_iter().find(|undo| undo.step == step && undo.undoes == undoes);
             let mut undo = found.ok_or(CheckError::NoStep { step })?;
             if undo.state == UndoState::Done {
                 return Ok(crate::plan::Plan::nothing(undo));
             }
-            let tool = match &undo.how {
+            // SECURITY: looked at and written in one transaction, so that of two who
+            // start it at once one is refused.
+            may_start(undo.state, starts.len())?;
+            let call = match &undo.how {
                 UndoHow::Tool { arguments: Err(e), .. } => return Err(e.clone().into()),
-                UndoHow::Tool { tool, .. } => Some(tool.clone()),
+                UndoHow::Tool { tool, arguments: Ok(arguments) } => Some(ErrandCall {
+                    root: root.ok_or(CheckError::NoDelegation)?,
+                    tool: tool.clone(),
+                    arguments: tx.errand_arguments(arguments),
+                }),
                 UndoHow::Manual => None,
             };
-            let about = (undo.step.as_str(), tool.as_ref(), undo.undoes.as_ref());
-            let started = checks::start_rollback(moment, &cx.installation, &ground.run, about)?;
-            undo.state = match undo.how {
-                UndoHow::Manual => UndoState::Done,
-                UndoHow::Tool { .. } => UndoState::Started,
+            undo.state = if call.is_some() { UndoState::Started } else { UndoState::Done };
+            let errand = Errand {
+                run: id,
+                what: ErrandKind::Rollback,
+                name: undo.step.clone(),
+                undoes: undo.undoes.clone(),
+                call,
+                until: moment.now().plus_seconds(ERRAND_SECONDS),
             };
+            let started = errands::start(moment, &cx.installation, &ground.run, errand)?;
             Ok(started.map(|()| undo))
         })
     }

@@ -10,6 +10,7 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::run::{Backed, Claim, Item, Said, Word};
 use bailiwick_store::{Run, RunState, Stored, Subject, View};
 
+use super::checks::{is_external, result_of};
 use super::{Authority, Inner, revoked};
 use crate::completion::{Derived, derived};
 use crate::host::Moment;
@@ -94,6 +95,11 @@ fn receipts<'a>(
     let mut found = Vec::new();
     for action in cited {
         let Some(call) = view.action(action)? else { continue };
+        let result = match &call.completed {
+            Some(completed) => result_of(view, &completed.id)?,
+            None => None,
+        };
+        let external = is_external(&call.decided);
         let subjects = call.decided.subjects;
         found.push(Receipt {
             action: action.clone(),
@@ -102,6 +108,8 @@ fn receipts<'a>(
             agent: subjects.agent,
             allowed: subjects.decision.as_deref() == Some("allow"),
             outcome: call.completed.and_then(|completed| completed.subjects.reason),
+            result,
+            external,
         });
     }
     Ok(found)

@@ -6,6 +6,7 @@ use bailiwick_authority::Installation;
 use bailiwick_authority::host::Moment;
 use bailiwick_authority::plan::{Plan, Step};
 use bailiwick_authority::rules::checks::{self, Made};
+use bailiwick_authority::rules::errands;
 use bailiwick_authority::rules::requests::Asker;
 use bailiwick_authority::rules::runs::{
     self, Claiming, Ground, Noting, Reviewing, Why, abandon, begin, claim, context, progress,
@@ -16,7 +17,9 @@ use bailiwick_policy::Workflow;
 use bailiwick_policy::completion::{Completion, Finding};
 use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_policy::run::{Backed, Claim, Item, ItemKind, ModelCall};
-use bailiwick_store::{ReviewVerdict, Run, RunEvidence, RunState, Task};
+use bailiwick_store::{
+    Errand, ErrandCall, ErrandKind, ReviewVerdict, Run, RunEvidence, RunState, Task,
+};
 
 use crate::golden::{self, Golden};
 use crate::support::*;
@@ -157,12 +160,14 @@ fn checked_and_undone(
         action: None,
         by: "check:books".into(),
         made: moment.now(),
+        seen: Some(3),
     };
     let completion = Completion { criteria: vec![("note-written".into(), Finding::Missing)] };
     let made = Made {
         criterion: "note-written",
         by: "check:books".into(),
         verdict: checks::Verdict::Holds,
+        receipt: None,
         evidence: Some(evidence),
         output: Some("fine"),
         completion: &completion,
@@ -172,8 +177,23 @@ fn checked_and_undone(
     kept(found, checks::record(moment, installation, ended, made).unwrap());
     let (tool, call) =
         (ToolId::parse("mcp:desk:tools/add_note").unwrap(), ActionId::mint(moment.now(), [9; 10]));
-    let undone = ("note-withdrawn", Some(&tool), Some(&call));
-    kept(found, checks::start_rollback(moment, installation, ended, undone).unwrap());
+    let arguments = sha256(b"arguments");
+    let undone = Errand {
+        run: ended.id.clone(),
+        what: ErrandKind::Rollback,
+        name: "note-withdrawn".into(),
+        undoes: Some(call),
+        call: Some(ErrandCall { root: sha256(b"root"), tool, arguments }),
+        until: moment.now().plus_seconds(300),
+    };
+    let checked = Errand {
+        what: ErrandKind::Check,
+        name: "note-written".into(),
+        undoes: None,
+        ..undone.clone()
+    };
+    kept(found, errands::start(moment, installation, ended, undone).unwrap());
+    kept(found, errands::start(moment, installation, ended, checked).unwrap());
 }
 
 #[test]
@@ -183,5 +203,5 @@ fn the_authority_writes_the_golden_entries_of_runs() {
     for (name, written) in &found {
         golden::check(name, written);
     }
-    assert_eq!(found.len(), 8);
+    assert_eq!(found.len(), 9);
 }

@@ -36,6 +36,7 @@ mod providers;
 mod registry;
 mod requests;
 mod revocations;
+mod run_evidence;
 mod runs;
 mod stops;
 mod support;

@@ -6,11 +6,12 @@ use bailiwick_authority::rules::requests::Asker as Who;
 use bailiwick_authority::rules::runs::RunError;
 use bailiwick_authority::{Authority, Refusal};
 use bailiwick_core::accountable::Unavailable;
-use bailiwick_core::ids::{Alias, TaskId};
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{Alias, TaskId, ToolId};
 use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
-use bailiwick_gateway::ports::{Asker, OpenRun, RunRefusal, Runs};
-use bailiwick_policy::run::{Said, Word};
+use bailiwick_gateway::ports::{Asker, Errand, OpenRun, RunRefusal, Runs};
+use bailiwick_policy::run::{ItemKind, Said, Word};
 use bailiwick_store::StoreError;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -31,16 +32,38 @@ impl Runs for AuthorityRuns {
         Ok(open.map(|(run, undeclared)| OpenRun { run, undeclared }))
     }
 
+    fn errand(
+        &self,
+        root: &Digest,
+        (tool, arguments): (&ToolId, &Object),
+        now: Timestamp,
+    ) -> Result<Option<Errand>, Unavailable> {
+        let errand = self.0.awaited_errand((root, tool), arguments, now).map_err(|refusal| {
+            tracing::error!(code = refusal.code(), "errands cannot be read");
+            Unavailable
+        })?;
+        Ok(errand.map(|(entry, run)| Errand { entry, run }))
+    }
+
     fn say<'a>(&'a self, asker: Asker, said: Said) -> BoxFuture<'a, Result<Object, RunRefusal>> {
         let authority = self.0.clone();
         async move {
-            if matches!(said.word, Word::Complete { .. }) {
+            if rests_on_calls(&said.word) {
                 outcomes_of(&authority, &asker.task).await;
             }
             let said = tokio::task::spawn_blocking(move || say(&authority, asker, &said)).await;
             said.unwrap_or(Err(RunRefusal::Unavailable))
         }
         .boxed()
+    }
+}
+
+/// Whether what was said is about what became of calls.
+fn rests_on_calls(word: &Word) -> bool {
+    match word {
+        Word::Complete { .. } => true,
+        Word::Context { items } => items.iter().any(|item| item.kind == ItemKind::ToolOutput),
+        Word::Begin { .. } | Word::Progress { .. } => false,
     }
 }
 

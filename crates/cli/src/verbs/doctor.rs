@@ -125,6 +125,12 @@ fn state(data: &DataDir, checks: &mut Vec<Check>) -> Result<(), CliError> {
         };
         checks.push(Check { what: "direct call", result });
     }
+    for workflow in data.authority.workflows()? {
+        let parsed = data.authority.workflow(&workflow.id)?.1;
+        if let Some(missing) = super::named_checks::missing(&parsed, &data.config) {
+            checks.push(Check { what: "named checks", result: Err(missing) });
+        }
+    }
     vault(data, checks)
 }
 

@@ -1,6 +1,7 @@
 //! Verbs of `run` and of `runs`: what is done with an attempt at a task.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bailiwick_core::ids::RunId;
 
@@ -9,6 +10,10 @@ use super::runs;
 use crate::args::RunVerb;
 use crate::error::CliError;
 use crate::output::Output;
+
+/// How often is looked again for what is not in the ledger yet, and how long between.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 mod caller;
 mod check;

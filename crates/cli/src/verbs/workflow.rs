@@ -21,6 +21,7 @@ mod registered;
 mod state;
 mod template;
 
+use super::named_checks;
 use registered::Unregistered;
 use state::State;
 
@@ -156,7 +157,16 @@ fn publish(file: &Path, author: Option<&str>, dir: &Path, out: Output) -> Result
     if let Some(capped) = &state.capped {
         said.push_str(&format!("\n  {capped}"));
     }
+    let unknown = named_checks::unknown(&workflow, &data.config);
+    let unknown: Vec<Json> = unknown.into_iter().map(Json::from).collect();
+    let object = match unknown.is_empty() {
+        true => object,
+        false => object.with("checks_not_configured", unknown),
+    };
     out.result(state.insert_into(object), said);
+    if let Some(missing) = named_checks::missing(&workflow, &data.config) {
+        out.warn(&missing);
+    }
     for (other, level) in &alike {
         out.note(&format!(
             "agents of {id} have the same tools under workflow {other}, which was lowered to `{level}`: a new workflow is not bound by that"

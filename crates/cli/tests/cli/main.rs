@@ -30,6 +30,7 @@ mod crash;
 mod crash_approvals;
 mod demo;
 mod entitlements;
+mod errands;
 mod evidence;
 mod faults;
 mod first;

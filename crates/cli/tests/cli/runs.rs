@@ -1,5 +1,8 @@
 //! Runs, over the real binary: begun, linked, claimed, reviewed, abandoned.
 
+use bailiwick_core::crypto::sha256;
+use bailiwick_core::json::Json;
+use bailiwick_core::limits::JsonLimits;
 use bailiwick_testkit::World;
 use bailiwick_testkit::http::{Request, Response};
 use bailiwick_testkit::present::{Call, Chain, signed};
@@ -41,6 +44,17 @@ fn ticket(world: &World, chain: &Chain) -> String {
     world.assert_allowed(&world.call(chain, "get_ticket", json!({"ticket_id": 8821})), "ok")
 }
 
+/// What a tool server gave, without what the gateway adds.
+fn digest_of(result: &Value) -> String {
+    let mut result = result.clone();
+    result["_meta"].as_object_mut().unwrap().remove("io.bailiwick/decision");
+    if result["_meta"].as_object().unwrap().is_empty() {
+        result.as_object_mut().unwrap().remove("_meta");
+    }
+    let result = Json::parse(result.to_string().as_bytes(), &JsonLimits::DEFAULT).unwrap();
+    sha256(result.canonical().as_bytes()).to_string()
+}
+
 fn shown(world: &World, id: &str) -> Value {
     world.ok(&["runs", "show", id])
 }
@@ -58,9 +72,11 @@ fn a_run_is_begun_linked_claimed_and_reviewed() {
     let id = begin(&world, &chain, "Goal-Canary: answer the ticket");
     // An equal begin is the same run.
     assert_eq!(begin(&world, &chain, "Goal-Canary: answer the ticket"), id);
-    let read = ticket(&world, &chain);
+    let answer = world.call(&chain, "get_ticket", json!({"ticket_id": 8821}));
+    let digest = digest_of(&answer.json()["result"]);
+    let read = world.assert_allowed(&answer, "ok");
     let context = json!({"items": [
-        {"kind": "tool_output", "sha256": "ab".repeat(32), "source": read},
+        {"kind": "tool_output", "sha256": digest, "source": read},
         {"kind": "document", "sha256": "cd".repeat(32), "source": "refund-policy"},
         {"kind": "memory", "sha256": "ef".repeat(32), "source": "Source-Canary", "label": "Label-Canary"},
     ]});

@@ -52,6 +52,8 @@ kinds! {
     AutonomyRaised = "autonomy.raised",
     /// Somebody who must signed that a workflow's autonomy is raised; others must too.
     AutonomySigned = "autonomy.signed",
+    /// Somebody set out to check a run by a call.
+    CheckStarted = "check.started",
     /// An OAuth client was mapped to an agent or to none any more, suspended,
     /// resumed or retired.
     ClientChanged = "client.changed",

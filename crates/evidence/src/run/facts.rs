@@ -7,7 +7,7 @@ use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::Kind;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::Backing;
-use bailiwick_policy::completion::{Change, Evidence, derive};
+use bailiwick_policy::completion::{Change, Evidence, REPORTED, derive, of_receipt};
 use bailiwick_policy::grades::{Effect, EvidenceGrade};
 
 use super::leaf::{Leaf, number, objects, text};
@@ -24,6 +24,10 @@ struct Placed {
     outcome: Option<String>,
     decided: u64,
     over: Option<u64>,
+    /// Whether another enforcement point made it.
+    external: bool,
+    /// The entry of the errand that it takes up.
+    errand: Option<String>,
 }
 
 impl RunReport {
@@ -230,9 +234,16 @@ fn calls(of_run: &[&Leaf]) -> Vec<Call> {
             decision: own("decision").unwrap_or_default(),
             reason: own("reason"),
             outcome: outcome.map(|outcome| (*outcome).to_owned()),
+            external: is_external(leaf),
         }
     };
     decided.map(call).collect()
+}
+
+/// Whether another enforcement point made the call that a decision is about.
+fn is_external(decided: &Leaf) -> bool {
+    let enforcement = decided.body("enforcement").and_then(Json::as_str);
+    enforcement.is_some_and(|enforcement| enforcement != "gateway")
 }
 
 fn counted(calls: &[Call]) -> Vec<Count> {
@@ -330,6 +341,8 @@ fn placed(leaves: &[Leaf]) -> Vec<Placed> {
             outcome: over.and_then(|(_, outcome)| outcome.clone()),
             decided: leaf.index,
             over: over.map(|(index, _)| *index),
+            external: is_external(leaf),
+            errand: leaf.body("errand").and_then(|errand| text(errand.as_object()?, "entry")),
         })
     };
     allowed.filter_map(place).collect()
@@ -346,19 +359,25 @@ fn evidence(of_run: &[&Leaf], placed: &[Placed]) -> Vec<Evidence> {
             };
             let action = text(item, "action");
             let call = placed.iter().find(|call| Some(&call.action) == action.as_ref());
-            // As where it was derived first: a receipt stands at its outcome, and
-            // what somebody else read may have been read when it was decided.
+            let external = call.is_some_and(|call| call.external);
+            // As where it was derived first: a receipt stands at its outcome, what
+            // somebody else read may have been read when it was decided, and a check
+            // knows what it was told of.
             let at = match (grade, call) {
-                (EvidenceGrade::Observed, Some(call)) => call.over.unwrap_or(leaf.index),
+                _ if item.member("seen").is_some() => number(item, "seen"),
+                (EvidenceGrade::Observed | EvidenceGrade::SelfCheck, Some(call)) => {
+                    call.over.unwrap_or(leaf.index)
+                }
                 (EvidenceGrade::Independent, Some(call)) => call.decided,
                 _ => leaf.index,
             };
+            let by = text(item, "by").unwrap_or_default();
             found.push(Evidence {
                 criterion: text(item, "criterion").unwrap_or_default(),
-                grade,
+                grade: of_receipt(grade, external),
                 holds: item.member("holds").and_then(Json::as_bool) == Some(true),
                 action: action.and_then(|action| ActionId::parse(&action).ok()),
-                by: text(item, "by").unwrap_or_default(),
+                by: if external { REPORTED.to_owned() } else { by },
                 at,
             });
         }
@@ -366,26 +385,30 @@ fn evidence(of_run: &[&Leaf], placed: &[Placed]) -> Vec<Evidence> {
     found
 }
 
-/// The newest call of each criterion's tool that went well, claimed or not.
+/// The newest calls of each criterion's tool that went well, claimed or not: as the
+/// gateway saw it, and as others report it.
 fn observed(workflow: &Workflow, of_run: &[&Leaf], placed: &[Placed]) -> Vec<Evidence> {
     let mine = in_run(of_run);
     let mut found = Vec::new();
     for criterion in &workflow.checklist.completion {
         let Backing::Tool { tool } = &criterion.by else { continue };
-        let well = placed.iter().filter(|call| {
-            call.tool == *tool
-                && call.outcome.as_deref() == Some("ok")
-                && mine.contains(call.action.as_str())
-        });
-        let Some(call) = well.max_by_key(|call| call.over) else { continue };
-        found.push(Evidence {
-            criterion: criterion.id.clone(),
-            grade: EvidenceGrade::Observed,
-            holds: true,
-            action: ActionId::parse(&call.action).ok(),
-            by: call.agent.clone(),
-            at: call.over.unwrap_or(call.decided),
-        });
+        for external in [false, true] {
+            let well = placed.iter().filter(|call| {
+                call.tool == *tool
+                    && call.external == external
+                    && call.outcome.as_deref() == Some("ok")
+                    && mine.contains(call.action.as_str())
+            });
+            let Some(call) = well.max_by_key(|call| call.over) else { continue };
+            found.push(Evidence {
+                criterion: criterion.id.clone(),
+                grade: of_receipt(EvidenceGrade::Observed, external),
+                holds: true,
+                action: ActionId::parse(&call.action).ok(),
+                by: if external { REPORTED.to_owned() } else { call.agent.clone() },
+                at: call.over.unwrap_or(call.decided),
+            });
+        }
     }
     found
 }
@@ -402,13 +425,19 @@ fn changes(
 ) -> Vec<Change> {
     let mine = in_run(of_run);
     let changed = placed.iter().filter(|call| {
-        call.outcome.as_deref() != Some("not_executed") && mine.contains(call.action.as_str())
+        (call.external || call.outcome.as_deref() != Some("not_executed"))
+            && mine.contains(call.action.as_str())
     });
     let mut changes: Vec<Change> = changed
         .map(|call| Change { tool: call.tool.clone(), at: call.over.unwrap_or(u64::MAX) })
         .collect();
-    let undone = of_run.iter().filter(|leaf| leaf.kind == Kind::RollbackStarted);
-    if let Some(at) = undone.map(|leaf| leaf.index).max() {
+    let undone: Vec<_> = of_run.iter().filter(|leaf| leaf.kind == Kind::RollbackStarted).collect();
+    let starts = undone.iter().map(|leaf| leaf.index);
+    let undoing = placed.iter().filter(|call| {
+        call.errand.as_ref().is_some_and(|errand| undone.iter().any(|leaf| leaf.id == *errand))
+    });
+    let over = undoing.map(|call| call.over.unwrap_or(u64::MAX));
+    if let Some(at) = starts.chain(over).max() {
         let named = criteria.iter().filter_map(|c| c.changed_by.as_ref()).flatten();
         let all: BTreeSet<&ToolId> = writes.iter().chain(named).collect();
         changes.extend(all.into_iter().map(|tool| Change { tool: tool.clone(), at }));
@@ -483,6 +512,7 @@ fn happened(leaf: &Leaf) -> String {
             let said = text(review, "verdict").unwrap_or_default();
             format!("a person {} the run", plain(&said))
         }
+        Kind::CheckStarted => format!("a check of `{}` was started", body("criterion")),
         Kind::RollbackStarted => {
             format!("step `{}` of the rollback plan was started", body("step"))
         }

@@ -203,6 +203,7 @@ const fn carries(kind: Kind) -> bool {
             | Kind::ActionCompleted
             | Kind::ApprovalDecided
             | Kind::AutonomyLowered
+            | Kind::CheckStarted
             | Kind::FailureClassified
             | Kind::FailureDetected
             | Kind::FailureResolved

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::completion::REPORTED;
+
 use super::{Path, RunReport};
 
 fn or_dash(text: Option<&String>) -> String {
@@ -80,7 +82,10 @@ impl RunReport {
                 or_dash(call.tool.as_ref()),
                 or_dash(call.agent.as_ref()),
                 decision,
-                or_dash(call.outcome.as_ref()),
+                match (&call.outcome, call.external) {
+                    (Some(outcome), true) => format!("{outcome} ({REPORTED})"),
+                    (outcome, _) => or_dash(outcome.as_ref()),
+                },
             ]
         };
         self.calls.iter().map(row).collect()

@@ -45,6 +45,10 @@ struct Run {
     says: &'static str,
     holds: bool,
     calls_after: bool,
+    /// Another enforcement point made the call.
+    external: bool,
+    /// It is undone while it is checked: the last entry that the check was told of.
+    undone: Option<u64>,
 }
 
 const ORDINARY: Run = Run {
@@ -53,6 +57,8 @@ const ORDINARY: Run = Run {
     says: SAYS,
     holds: true,
     calls_after: false,
+    external: false,
+    undone: None,
 };
 
 /// The workflow whose second criterion says this, if there can be one.
@@ -112,8 +118,12 @@ impl Run {
             self.call(&mut story, 28, 3, NOTE, "allow", "error");
         }
         self.told(&mut story, 30, Kind::RunClaimed, object_of(&ended));
+        if self.undone.is_some() {
+            self.told(&mut story, 32, Kind::RollbackStarted, Object::new());
+        }
+        let seen = self.undone.map(|seen| format!(r#","seen":{seen}"#)).unwrap_or_default();
         let checked = format!(
-            r#"{{"row":"run_complete","run":"r","complete":{},"evidence":[{{"run":"r","n":2,"criterion":"books-agree","grade":"independent","holds":{},"by":"check:books","made":"2027-01-15T08:00:35Z"}}]}}"#,
+            r#"{{"row":"run_complete","run":"r","complete":{},"evidence":[{{"run":"r","n":2,"criterion":"books-agree","grade":"independent","holds":{},"by":"check:books","made":"2027-01-15T08:00:35Z"{seen}}}]}}"#,
             self.holds, self.holds
         );
         self.told(&mut story, 35, Kind::RunChecked, object_of(&checked));
@@ -163,7 +173,10 @@ impl Run {
             ..self.subjects()
         };
         let hop = Object::new().with("agent", "agent:runner").with("instance", &instance(7));
-        let body = Object::new().with("hops", vec![Json::from(hop)]);
+        let mut body = Object::new().with("hops", vec![Json::from(hop)]);
+        if self.external {
+            body.insert("enforcement", "external");
+        }
         tell(story, Role::Gateway, seconds, Kind::ActionDecided, subjects.clone(), body);
         if allowed {
             let subjects = Subjects { decision: None, reason: Some(reason.to_owned()), ..subjects };
@@ -276,6 +289,28 @@ fn what_was_found_against_a_criterion_or_changed_since_leaves_it_incomplete() {
     let stale = file(&Run { calls_after: true, ..ORDINARY });
     assert_eq!(findings(&stale), ["stale", "met"]);
     assert_eq!(stale.report().complete, Some(false));
+}
+
+#[test]
+fn what_another_enforcement_point_reported_is_a_word_whatever_was_written_of_it() {
+    let reported = file(&Run { external: true, ..ORDINARY });
+    let report = reported.report();
+    let found = &report.criteria.as_ref().unwrap()[0];
+    assert_eq!((found.finding.as_str(), found.grade.as_deref()), ("too_weak", Some("self_check")));
+    assert_eq!(report.complete, Some(false));
+    let said = "reported by an external enforcement point";
+    assert_eq!(report.evidence[0].by, said);
+    assert!(report.calls[0].external);
+    assert!(report.to_markdown().contains(&format!("ok ({said})")));
+}
+
+#[test]
+fn a_check_stands_where_it_was_told_what_it_looks_at() {
+    let findings = |file: &ReportFile| -> Vec<String> {
+        file.report().criteria.iter().flatten().map(|c| c.finding.clone()).collect()
+    };
+    assert_eq!(findings(&file(&Run { undone: Some(7), ..ORDINARY })), ["stale", "stale"]);
+    assert_eq!(findings(&file(&Run { undone: Some(8), ..ORDINARY })), ["stale", "met"]);
 }
 
 /// The report's text with its own digest after `edit`: whoever tampers mends that too.

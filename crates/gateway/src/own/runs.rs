@@ -2,8 +2,9 @@
 //! open run needs no word of the agent's.
 
 use bailiwick_core::accountable::Unavailable;
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::denial::{Denial, Reason};
-use bailiwick_core::ids::{RunId, TaskId};
+use bailiwick_core::ids::{EntryId, RunId, TaskId, ToolId};
 use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::run::{Said, Verb};
@@ -19,6 +20,16 @@ pub struct OpenRun {
     pub run: RunId,
     /// Whether it noted context from a source that its workflow does not list.
     pub undeclared: bool,
+}
+
+/// That somebody announced a call because of a run that is over: a step that undoes it,
+/// or a check of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// The entry that says so.
+    pub entry: EntryId,
+    /// The run, to which the call does not belong.
+    pub run: RunId,
 }
 
 /// Why a word about a run was not taken.
@@ -64,6 +75,18 @@ pub trait Runs: Send + Sync {
     /// # Errors
     /// When it cannot be read: the call is denied.
     fn of_task(&self, task: &TaskId, now: Timestamp) -> Result<Option<OpenRun>, Unavailable>;
+
+    /// The errand that waits at `now` for exactly this call of the delegation whose
+    /// root's token hash is `root`: asked once for each call that the gateway makes.
+    ///
+    /// # Errors
+    /// When it cannot be read: the call is denied.
+    fn errand(
+        &self,
+        root: &Digest,
+        call: (&ToolId, &Object),
+        now: Timestamp,
+    ) -> Result<Option<Errand>, Unavailable>;
 
     /// Takes what an agent says of its run, and answers. Nobody is heard for whom the
     /// identity stage does not answer.

@@ -23,7 +23,7 @@ use super::Stopped;
 use super::boundary::{CallRequest, Enforcement, Speech};
 use super::identity::Identified;
 use crate::gateway::Inner;
-use crate::ports::{OpenRun, Pin, ToolServer, UpstreamIdentity};
+use crate::ports::{Errand, OpenRun, Pin, ToolServer, UpstreamIdentity};
 use crate::sessions::Session;
 use crate::tasks::Allowance;
 
@@ -64,6 +64,8 @@ pub(crate) struct Ground {
     pub(crate) identity: Option<UpstreamIdentity>,
     /// The run of the task to which the call belongs.
     pub(crate) run: Option<OpenRun>,
+    /// The run because of which the call was announced, outside of it.
+    pub(crate) errand: Option<Errand>,
 }
 
 impl Ground {
@@ -75,6 +77,8 @@ impl Ground {
     /// What policy is told of the run.
     pub(crate) fn run_state(&self) -> RunState {
         match &self.run {
+            // It belongs to the run that it checks or undoes, and needs none of its own.
+            None if self.errand.is_some() => RunState::Open,
             None => RunState::None,
             Some(OpenRun { undeclared: false, .. }) => RunState::Open,
             Some(OpenRun { undeclared: true, .. }) => RunState::Undeclared,
@@ -122,8 +126,18 @@ fn ground(
     };
     let task = &verified.facts().authority.task;
     let run = gateway.ports.runs.of_task(task, verified.now());
-    let run = run.map_err(|Unavailable| Denial::new(Reason::RunUnavailable))?;
-    Ok(Ground { workflow, rating, in_force, run, pin: None, identity: None })
+    let unavailable = |Unavailable| Denial::new(Reason::RunUnavailable);
+    let run = run.map_err(unavailable)?;
+    // SECURITY: what others say of a call shows nothing, so nobody waits for theirs.
+    let errand = match request.enforcement {
+        Enforcement::Gateway => {
+            let call = (tool, &request.call.arguments);
+            let root = verified.chain().root_hash();
+            gateway.ports.runs.errand(&root, call, verified.now()).map_err(unavailable)?
+        }
+        Enforcement::External(_) => None,
+    };
+    Ok(Ground { workflow, rating, in_force, run, errand, pin: None, identity: None })
 }
 
 type Looked = (Arc<ToolServer>, Option<Pin>, Vec<Charge>, Option<Allowance>);

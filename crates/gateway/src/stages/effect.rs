@@ -158,6 +158,7 @@ pub(crate) async fn record(
         derived: evidence::derived(verified.chain(), verified.facts()),
         used,
         run: call.ground.run_id().cloned(),
+        errand: call.ground.errand.as_ref().map(|errand| errand.entry.clone()),
     };
     match gateway.ports.journal.record(record).await {
         Ok(_) => {
@@ -181,6 +182,7 @@ pub(crate) async fn record(
             if denial.reason == Reason::RunEnded {
                 // It belongs to no run any more.
                 ground.run = None;
+                ground.errand = None;
             }
             let stopped = Stopped::known(denial, permit).on(ground);
             Err(Stopped { heard, holding, approval_required, ..stopped })

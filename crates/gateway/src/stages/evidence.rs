@@ -225,6 +225,10 @@ fn known_body(
             body.insert(name, word.to_json());
         }
     }
+    if let Some(errand) = decision.ground.and_then(|ground| ground.errand.as_ref()) {
+        let named = Object::new().with("entry", &errand.entry).with("run", &errand.run);
+        body.insert("errand", named);
+    }
     if let Some(ground) = decision.ground {
         body.insert("risk", ground.rating.risk.as_str());
         if let Some(identity) = ground.identity {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use bailiwick_core::accountable::Unavailable;
-use bailiwick_core::ids::TaskId;
+use bailiwick_core::crypto::Digest;
+use bailiwick_core::ids::{TaskId, ToolId};
 use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::run::Said;
@@ -12,7 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::lock;
-use crate::ports::{Asker, OpenRun, RunRefusal, Runs};
+use crate::ports::{Asker, Errand, OpenRun, RunRefusal, Runs};
 
 /// Keeps what is said, and says which run is open as it was told.
 #[derive(Default)]
@@ -22,6 +23,7 @@ pub struct MemoryRuns(Mutex<Kept>);
 struct Kept {
     said: Vec<(Asker, Said)>,
     open: HashMap<TaskId, OpenRun>,
+    errands: HashMap<ToolId, Errand>,
     fault: Option<RunRefusal>,
     unavailable: bool,
 }
@@ -42,6 +44,15 @@ impl MemoryRuns {
         };
     }
 
+    /// Has an errand wait for the next call of a tool, or none.
+    pub fn set_errand(&self, tool: &ToolId, errand: Option<Errand>) {
+        let mut kept = lock(&self.0);
+        match errand {
+            Some(errand) => kept.errands.insert(tool.clone(), errand),
+            None => kept.errands.remove(tool),
+        };
+    }
+
     /// Refuses what is said like this from now on, or not any more.
     pub fn set_fault(&self, fault: Option<RunRefusal>) {
         lock(&self.0).fault = fault;
@@ -57,6 +68,15 @@ impl Runs for MemoryRuns {
     fn of_task(&self, task: &TaskId, _now: Timestamp) -> Result<Option<OpenRun>, Unavailable> {
         let kept = lock(&self.0);
         if kept.unavailable { Err(Unavailable) } else { Ok(kept.open.get(task).cloned()) }
+    }
+
+    fn errand(
+        &self,
+        _root: &Digest,
+        (tool, _): (&ToolId, &Object),
+        _now: Timestamp,
+    ) -> Result<Option<Errand>, Unavailable> {
+        Ok(lock(&self.0).errands.get(tool).cloned())
     }
 
     fn say<'a>(&'a self, asker: Asker, said: Said) -> BoxFuture<'a, Result<Object, RunRefusal>> {

@@ -1,10 +1,10 @@
 //! Runs: the tools by which agents speak of them, and the link of every call.
 
 use bailiwick_core::aat::make;
-use bailiwick_core::ids::RunId;
+use bailiwick_core::ids::{EntryId, RunId};
 use bailiwick_core::limits::ChainLimits;
 use bailiwick_core::time::Timestamp;
-use bailiwick_gateway::ports::{OpenRun, RunRefusal};
+use bailiwick_gateway::ports::{Errand, OpenRun, RunRefusal};
 use bailiwick_gateway::testing::Fault;
 use bailiwick_policy::run::{Verb, Word};
 use serde_json::{Value, json};
@@ -198,6 +198,34 @@ async fn where_runs_are_required_a_call_outside_of_one_is_denied() {
     open(&world, 1, false);
     let raw = call(&world, &runner, "get_ticket", ticket).await;
     assert!(raw.json()["result"].is_object(), "{}", raw.text);
+}
+
+#[tokio::test]
+async fn a_call_that_checks_or_undoes_a_run_needs_none_of_its_own_and_names_it() {
+    let workflow = format!("{WITHOUT_RUNS}\nruns: required\n");
+    let world = World::with(Plan { workflow, ..Plan::default() }).await;
+    let runner = world.runner();
+    let ticket = json!({"ticket_id": 8821});
+    let tool = bailiwick_core::ids::ToolId::parse("mcp:support-desk:tools/get_ticket").unwrap();
+    let entry = EntryId::mint(Timestamp::from_seconds(1_767_225_660), [3; 10]);
+    let errand = Errand { entry: entry.clone(), run: run(7) };
+    world.runs.set_errand(&tool, Some(errand));
+    let raw = call(&world, &runner, "get_ticket", ticket.clone()).await;
+    assert!(raw.json()["result"].is_object(), "{}", raw.text);
+    let decision = world.journal.decisions().remove(0);
+    // It is linked to the run, and none of the run's own.
+    assert_eq!((decision.event.subjects.run, decision.run), (None, None));
+    assert_eq!(decision.errand.as_ref(), Some(&entry));
+    let named = decision.event.body.member("errand").unwrap().canonical();
+    assert_eq!(named, format!(r#"{{"entry":"{entry}","run":"{}"}}"#, run(7)));
+    // One that was taken up meanwhile is nobody's.
+    world.journal.set_fault(Fault::RunEnded);
+    let raw = call(&world, &runner, "get_ticket", ticket.clone()).await;
+    assert_eq!(code(&raw), "run-ended", "{}", raw.text);
+    assert!(world.journal.denials().remove(0).body.member("errand").is_none());
+    world.runs.set_errand(&tool, None);
+    let raw = call(&world, &runner, "get_ticket", ticket).await;
+    assert_eq!(code(&raw), "run-required", "{}", raw.text);
 }
 
 #[tokio::test]

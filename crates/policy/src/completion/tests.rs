@@ -228,3 +228,13 @@ proptest! {
         prop_assert_eq!((before.as_str(), before.grade()), (after.as_str(), after.grade()));
     }
 }
+
+#[test]
+fn a_reported_call_is_a_word_and_an_observed_one_what_it_was() {
+    for grade in EvidenceGrade::ALL {
+        assert_eq!(of_receipt(grade, false), grade);
+        let reported = of_receipt(grade, true);
+        let is_call = matches!(grade, EvidenceGrade::Observed | EvidenceGrade::Independent);
+        assert_eq!(reported, if is_call { EvidenceGrade::SelfCheck } else { grade });
+    }
+}

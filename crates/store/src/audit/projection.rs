@@ -16,8 +16,15 @@ use crate::view::View;
 use super::staging::Staging;
 
 /// Tables that are made of entries' subjects.
-const OF_SUBJECTS: &[&str] =
-    &["actions", "calls_hourly", "calls_rolled", "run_calls", "run_entries", "task_tools"];
+const OF_SUBJECTS: &[&str] = &[
+    "actions",
+    "calls_hourly",
+    "calls_rolled",
+    "errand_calls",
+    "run_calls",
+    "run_entries",
+    "task_tools",
+];
 
 /// Whether entries make a table without their texts.
 fn is_without_texts(table: &str) -> bool {
@@ -49,7 +56,8 @@ impl Projection {
     pub(super) fn action(&self, cx: &Context, index: u64, entry: &Entry) {
         if let Ok(index) = i64::try_from(index) {
             let view = View { c: &self.scratch, cx };
-            let _ = view.project_action(&entry.maker, entry.kind, &entry.subjects, index);
+            let _ =
+                view.project_action(&entry.maker, entry.kind, &entry.subjects, &entry.body, index);
             let _ = view.project_hourly_call(entry.kind, entry.time, &entry.subjects, &entry.body);
         }
     }
@@ -75,7 +83,7 @@ impl Projection {
             };
             // Which process has a call under way is no projection.
             let columns = match *table {
-                "actions" => "org, action, decided, maker, completed, outcome",
+                "actions" => "org, action, decided, maker, completed, outcome, external",
                 _ => "*",
             };
             let order = match *table {

@@ -17,6 +17,7 @@ impl Row {
                 | Self::Autonomy { .. }
                 | Self::AutonomySigned(_)
                 | Self::Derived(_)
+                | Self::Errand(_)
                 | Self::Failure(_)
                 | Self::FailureClassified(_)
                 | Self::FailureResolved(_)

@@ -157,6 +157,10 @@ pub struct RunEvidence {
     pub by: String,
     /// When.
     pub made: Timestamp,
+    /// The index of the last entry that whoever says so had seen, where that is not
+    /// the one before its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
 }
 
 /// A person's word on a run. What was put right, and why, is behind the entry's

@@ -1,5 +1,6 @@
 //! Checks of runs, their undoing, and their reports.
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
@@ -37,6 +38,13 @@ fn action(text: &str) -> Result<ActionId, Problem> {
     ActionId::parse(text).map_err(|_| problem(&Refusal::unknown("action", text)))
 }
 
+/// The delegation by which a call is made: the token hash of its root.
+fn root(call: &Call<'_>) -> Result<Option<Digest>, Problem> {
+    let Some(text) = call.optional("root")? else { return Ok(None) };
+    let root = Digest::from_text(text);
+    root.map(Some).ok_or_else(|| malformed("`root` is no SHA-256, base64url"))
+}
+
 pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let person = &me(login)?.person;
     let checks = call.authority.run_checks(Some(person), &id(call)?);
@@ -45,6 +53,17 @@ pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
 
 pub(super) fn make(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let (person, id) = (&me(login)?.person, id(call)?);
+    if let Some(arguments) = call.optional("arguments")? {
+        let arguments = Json::parse(arguments.as_bytes(), &JsonLimits::DEFAULT);
+        let Ok(Json::Object(arguments)) = arguments else {
+            return Err(malformed("`arguments` is no JSON text of an object"));
+        };
+        let root = root(call)?.ok_or_else(|| malformed("`root` is missing"))?;
+        let (authority, criterion) = (call.authority.by(person), call.required("criterion")?);
+        let announced = authority.announce_check(Some(person), &id, criterion, (&arguments, root));
+        announced.map_err(|e| problem(&e))?;
+        return Ok(Answer::ok(Object::new().with("run", &id).with("announced", true)));
+    }
     let members = (call.optional("criterion")?, call.optional("action")?, call.optional("result")?);
     match members {
         (None, None, None) => {
@@ -76,7 +95,7 @@ pub(super) fn start(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pr
     let undoes = call.optional("undoes")?.map(action).transpose()?;
     let authority = call.authority.by(person);
     let step = call.required("step")?;
-    let undo = authority.start_rollback(Some(person), &id, step, undoes.as_ref());
+    let undo = authority.start_rollback(Some(person), &id, (step, undoes.as_ref()), root(call)?);
     Ok(Answer::ok(undo.map_err(|e| problem(&e))?.to_json()))
 }
 

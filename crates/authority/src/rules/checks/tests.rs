@@ -59,6 +59,7 @@ fn asked(
     let mut receipt = Receipt {
         decided: 20,
         is_ok: true,
+        external: false,
         tool: Some("mcp:desk:tools/get_ticket"),
         principal: Some(OWNER),
         agents: vec!["agent:checker"],
@@ -106,6 +107,7 @@ fn a_call_that_is_no_check_shows_nothing() {
     let found = fault(shown_with(&other, &attested, &somebodys, 0));
     assert_eq!(found, Fault::Arguments);
     assert_eq!(fault(asked(RESULT, None, |r| r.arguments = None)), Fault::Arguments);
+    assert_eq!(fault(asked(RESULT, None, |r| r.external = true)), Fault::Reported);
     assert_eq!(fault(asked(RESULT, Some(20), |_| {})), Fault::Early);
     assert_eq!(fault(asked(RESULT, Some(u64::MAX), |_| {})), Fault::Early);
     let hands = |r: &mut Receipt<'_>| r.agents.push("agent:runner");
@@ -144,6 +146,7 @@ fn shown_with(
     let receipt = Receipt {
         decided: 20,
         is_ok: true,
+        external: false,
         tool: Some("mcp:desk:tools/get_ticket"),
         principal: Some(OWNER),
         agents: vec!["agent:checker"],
@@ -158,12 +161,45 @@ fn shown_with(
     shows(&wanted, &receipt, &json(RESULT))
 }
 
+/// What is looked at: arguments and expected values, as text.
+fn looked_at(changes: &[&str], named: bool) -> Result<Vec<String>, CheckError> {
+    let template = object(r#"{"id":"{argument:ticket_id}","n":1}"#);
+    let equals = json(r#""{argument:status}""#);
+    let expect = [Expectation { at: "/status".to_owned(), equals }];
+    let changes: Vec<Object> = changes.iter().map(|change| object(change)).collect();
+    let shown = |one: Looking| {
+        format!("{} {}", Json::from(one.arguments).canonical(), one.expect[0].equals.canonical())
+    };
+    Ok(looking(&template, &expect, &changes, named)?.into_iter().map(shown).collect())
+}
+
 #[test]
-fn arguments_are_filled_from_the_newest_call_that_has_them() {
-    let calls = [object(r#"{"ticket_id":2}"#), object(r#"{"ticket_id":1,"order":5}"#)];
-    let template = json(r#"{"id":"{argument:ticket_id}","order":"{argument:order}","n":1}"#);
-    let filled_in = filled(&template, &calls).unwrap();
-    assert_eq!(filled_in.canonical(), r#"{"id":2,"n":1,"order":5}"#);
-    let missing = filled(&json(r#"{"a":"{argument:nothing}"}"#), &calls).unwrap_err();
-    assert_eq!(missing, CheckError::Unfilled { name: "nothing".to_owned() });
+fn everything_that_was_changed_is_looked_at_once_for_its_newest_value() {
+    let changes = [
+        r#"{"ticket_id":2}"#,
+        r#"{"ticket_id":1,"status":"closed"}"#,
+        r#"{"ticket_id":2,"status":"open"}"#,
+        r#"{"ticket_id":1,"status":"open"}"#,
+    ];
+    assert_eq!(
+        looked_at(&changes, true).unwrap(),
+        [r#"{"id":2,"n":1} "open""#, r#"{"id":1,"n":1} "closed""#]
+    );
+    let unfilled = |name: &str| Err(CheckError::Unfilled { name: name.to_owned() });
+    // Of a tool that the criterion names every call counts, of others those that can.
+    let changes = [r#"{"order_id":5}"#, r#"{"ticket_id":1,"status":"open"}"#];
+    assert_eq!(looked_at(&changes, true), unfilled("ticket_id"));
+    assert_eq!(looked_at(&changes, false).unwrap(), [r#"{"id":1,"n":1} "open""#]);
+    assert_eq!(looked_at(&changes[..1], false), unfilled("ticket_id"));
+    assert_eq!(looked_at(&[], true), unfilled("ticket_id"));
+    assert_eq!(looked_at(&[r#"{"ticket_id":1}"#], true), unfilled("status"));
+    // What depends on no call is looked at whatever was done.
+    let plain = object(r#"{"id":1}"#);
+    let one = [Looking { arguments: plain.clone(), expect: Vec::new() }];
+    assert_eq!(looking(&plain, &[], &[], true).unwrap(), one);
+    let many: Vec<String> =
+        (0..=MAX_SUBJECTS).map(|n| format!(r#"{{"ticket_id":{n},"status":1}}"#)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(looked_at(&many[1..], true).unwrap().len(), MAX_SUBJECTS);
+    assert_eq!(looked_at(&many, true), Err(CheckError::TooManyChanges { max: MAX_SUBJECTS }));
 }

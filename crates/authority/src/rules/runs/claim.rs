@@ -8,7 +8,7 @@ use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_policy::checklist::{Backing, Criterion};
-use bailiwick_policy::completion::Completion;
+use bailiwick_policy::completion::{Completion, of_receipt};
 use bailiwick_policy::grades::EvidenceGrade;
 use bailiwick_policy::run::{Backed, Claim};
 use bailiwick_store::{Row, Run, RunEvidence, RunState};
@@ -61,7 +61,8 @@ impl Claiming<'_> {
                 Backed::Receipt(action) => {
                     let receipt = Receipt::of(self.receipts, action, &run.id)?;
                     shows(receipt, criterion)?;
-                    (EvidenceGrade::Observed, true, Some(action.clone()))
+                    let grade = of_receipt(EvidenceGrade::Observed, receipt.external);
+                    (grade, true, Some(action.clone()))
                 }
             };
             evidence.push(RunEvidence {
@@ -73,6 +74,7 @@ impl Claiming<'_> {
                 action,
                 by: run.agent.to_string(),
                 made: now,
+                seen: None,
             });
         }
         Ok(evidence)

@@ -93,7 +93,8 @@ pub fn context(
     Ok(Plan::one(step, rows))
 }
 
-/// Whether the workflow lists an item's source, or it is what a call of this run gave.
+/// Whether the workflow lists an item's source, or it is exactly what a call of this
+/// run gave.
 fn is_declared(
     workflow: &Workflow,
     item: &Item,
@@ -105,7 +106,12 @@ fn is_declared(
         return Ok(true);
     }
     match cited(item) {
-        Some(action) => Receipt::of(receipts, &action, &run.id).map(|_| true),
+        Some(action) => {
+            let receipt = Receipt::of(receipts, &action, &run.id)?;
+            // SECURITY: a call's id beside any digest says nothing of where that is from.
+            let is_it = receipt.result == Some(item.digest) && !receipt.external;
+            Ok(is_it && receipt.outcome.as_deref() == Some("ok"))
+        }
         None => Ok(false),
     }
 }

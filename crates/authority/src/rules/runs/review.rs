@@ -93,6 +93,7 @@ impl Reviewing {
             action: None,
             by: reviewer.to_string(),
             made: moment.now(),
+            seen: None,
         };
         Ok(ids.into_iter().zip(last.saturating_add(1)..).map(one).collect())
     }

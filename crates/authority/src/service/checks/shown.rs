@@ -92,6 +92,8 @@ pub struct CheckTaken {
     pub criterion: String,
     /// What came of it.
     pub verdict: Verdict,
+    /// Why it was not run.
+    pub why: Option<String>,
     /// What was derived with it.
     pub completion: Completion,
     /// Whether the run counts as complete from now on.
@@ -103,13 +105,17 @@ impl CheckTaken {
     #[must_use]
     pub fn to_json(&self) -> Object {
         let reasons: Vec<Json> = self.completion.reasons().into_iter().map(Json::from).collect();
-        Object::new()
+        let mut object = Object::new()
             .with("run", &self.run)
             .with("criterion", self.criterion.as_str())
             .with("verdict", self.verdict.as_str())
             .with("complete", self.complete)
             .with("derived", self.completion.to_json())
-            .with("reasons", reasons)
+            .with("reasons", reasons);
+        if let Some(why) = &self.why {
+            object.insert("why", why.as_str());
+        }
+        object
     }
 }
 
@@ -135,4 +141,6 @@ pub struct NamedResult {
     pub verdict: Verdict,
     /// What it printed, or why it was not run.
     pub output: String,
+    /// The index of the last entry of the log when it was told what it is.
+    pub seen: u64,
 }

@@ -1,5 +1,6 @@
 //! Calls about a run, made through the gateway as an agent makes them.
 
+use bailiwick_core::crypto::{Digest, sha256};
 use bailiwick_core::ids::ToolId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::JsonLimits;
@@ -21,6 +22,7 @@ const DECISION: &str = "io.bailiwick/decision";
 /// Whoever makes the calls.
 pub(super) struct Caller {
     gateway: String,
+    root: Digest,
     presenter: ChainPresenter,
     out: Output,
 }
@@ -51,8 +53,15 @@ impl Caller {
         let given = args.url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         let gateway = given.unwrap_or_else(|| chain.audience.trim_end_matches("/mcp").to_owned());
         warn(&format!("{gateway}/mcp"), &chain, &keys, out)?;
+        let root = chain.chain.first().map(String::as_str).unwrap_or_default();
+        let root = sha256(root.as_bytes());
         let presenter = ChainPresenter::new(chain, keys.holder)?;
-        Ok(Some(Self { gateway, presenter, out }))
+        Ok(Some(Self { gateway, root, presenter, out }))
+    }
+
+    /// By which delegation the calls are made: its root's token hash.
+    pub(super) const fn root(&self) -> Digest {
+        self.root
     }
 
     /// Makes one call.

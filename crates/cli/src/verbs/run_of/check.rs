@@ -1,23 +1,19 @@
 //! `run check`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use bailiwick_authority::Checked;
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId, ToolId};
 use bailiwick_core::json::{Json, Object};
 
 use super::caller::{Caller, Made};
+use super::{LOOKS, PAUSE};
 use crate::args::RunCallsArgs;
 use crate::checks::check_now;
 use crate::error::{CliError, ended};
 use crate::output::{Output, one_line};
 use crate::verbs::place::{Place, text};
-
-/// How often a check is offered again whose outcome is not in the ledger yet, and how
-/// long between.
-const LOOKS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
 
 impl Place {
     fn run_checks(&self, id: &RunId) -> Result<Object, CliError> {
@@ -49,6 +45,27 @@ impl Place {
                     .with("action", action)
                     .with("result", result.canonical());
                 Self::post(login, &format!("/runs/{id}/checks"), body)
+            }
+        }
+    }
+
+    fn announce(
+        &self,
+        id: &RunId,
+        criterion: &str,
+        arguments: &Object,
+        root: Digest,
+    ) -> Result<(), CliError> {
+        match self {
+            Self::Here(data) => {
+                Ok(data.authority.announce_check(None, id, criterion, (arguments, root))?)
+            }
+            Self::At(login) => {
+                let body = Object::new()
+                    .with("criterion", criterion)
+                    .with("arguments", Json::from(arguments.clone()).canonical())
+                    .with("root", root);
+                Self::post(login, &format!("/runs/{id}/checks"), body).map(drop)
             }
         }
     }
@@ -135,6 +152,10 @@ async fn one(
         return Ok(told.with("verdict", "not_run").with("why", text(check, "fault")));
     };
     let tool = ToolId::parse(text(check, "tool"))?;
+    // So that the gateway knows whose it is.
+    if let Err(e) = place.announce(id, criterion, arguments, caller.root()) {
+        return Ok(told.with("verdict", "not_run").with("code", e.code).with("why", e.message));
+    }
     match caller.call(&tool, arguments).await? {
         Made::Not { what, why } => {
             Ok(told.with("verdict", "not_run").with("call", what).with("why", why))

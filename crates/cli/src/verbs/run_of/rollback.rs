@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId, ToolId};
 use bailiwick_core::json::{Json, Object};
 
 use super::caller::{Caller, Made};
+use super::{LOOKS, PAUSE};
 use crate::args::RunCallsArgs;
 use crate::error::{CliError, ended};
 use crate::output::{Output, one_line};
@@ -27,13 +29,15 @@ impl Place {
         id: &RunId,
         step: &str,
         undoes: Option<&ActionId>,
+        root: Digest,
     ) -> Result<Object, CliError> {
         match self {
             Self::Here(data) => {
-                Ok(data.authority.start_rollback(None, id, step, undoes)?.to_json())
+                let undo = data.authority.start_rollback(None, id, (step, undoes), Some(root))?;
+                Ok(undo.to_json())
             }
             Self::At(login) => {
-                let mut body = Object::new().with("step", step);
+                let mut body = Object::new().with("step", step).with("root", root);
                 if let Some(undoes) = undoes {
                     body.insert("undoes", undoes);
                 }
@@ -64,6 +68,7 @@ pub(super) fn run(
         }
     }
     let Some(caller) = caller else {
+        let is_done = wanted.iter().all(|undo| text(undo, "state") == "done");
         let lines: Vec<String> = wanted.iter().map(|undo| shown(undo)).collect();
         let text = match lines.is_empty() {
             true => "the run did nothing that its rollback plan undoes".to_owned(),
@@ -71,9 +76,13 @@ pub(super) fn run(
         };
         let undos: Vec<Json> = wanted.into_iter().cloned().map(Json::from).collect();
         out.result(Object::new().with("run", &id).with("plan", undos), text);
-        out.next(&[&format!(
-            "bailiwick run rollback {id} --chain CHAIN --key KEY   # of a delegation for these tools"
-        )]);
+        let next = match is_done {
+            true => format!("bailiwick run report {id}"),
+            false => format!(
+                "bailiwick run rollback {id} --chain CHAIN --key KEY   # of a delegation for these tools"
+            ),
+        };
+        out.next(&[&next]);
         return Ok(ExitCode::SUCCESS);
     };
     let runtime = crate::verbs::serve::runtime()?;
@@ -124,10 +133,28 @@ async fn one(
         "" => None,
         undoes => Some(ActionId::parse(undoes)?),
     };
-    if text(undo, "state") == "done" && undo.member("tool").is_some() {
+    if text(undo, "state") == "done" {
         return Ok(("done_before", None));
     }
-    let started = place.start_rollback(id, text(undo, "step"), undoes.as_ref())?;
+    // What somebody did a moment ago is over before its outcome is in the ledger.
+    let start = || place.start_rollback(id, text(undo, "step"), undoes.as_ref(), caller.root());
+    let mut started = start();
+    for _ in 0..LOOKS {
+        match &started {
+            Err(e) if e.code == "rollback-started" => {
+                tokio::time::sleep(PAUSE).await;
+                started = start();
+            }
+            _ => break,
+        }
+    }
+    let started = match started {
+        Err(e) if e.code == "rollback-started" => {
+            let why = format!("{} [{}]; {}", e.message, e.code, e.remedy);
+            return Ok(("started_by_others", Some(why)));
+        }
+        started => started?,
+    };
     if started.member("tool").is_none() {
         return Ok(("by_hand", Some(text(undo, "says").to_owned())));
     }

@@ -16,7 +16,8 @@ use crate::console::{
     CallLine, ContextItemLine, EvidenceLine, FoundLine, Moment, Reviewing, RunLine, RunReviewLine,
     SpentLine, Text, UndoLine,
 };
-use crate::{ListedRun, SeenRun, ShownReview, Undo, UndoHow, UndoState};
+use crate::rules::errands::UndoState;
+use crate::{ListedRun, SeenRun, ShownReview, Undo, UndoHow};
 
 const ERASED: &str = "somebody whose name was erased";
 
@@ -237,6 +238,7 @@ pub(super) fn undo(undo: &Undo) -> UndoLine {
         state: match undo.state {
             UndoState::Open => ("open", "plain"),
             UndoState::Started => ("started", "warn"),
+            UndoState::Failed => ("failed", "bad"),
             UndoState::Done => ("done", "good"),
         },
     }

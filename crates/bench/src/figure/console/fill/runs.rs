@@ -166,6 +166,7 @@ impl Attempts {
             action: None,
             by: by.to_owned(),
             made: at,
+            seen: None,
         };
         let claimed = Row::RunEnded {
             run: run.id.clone(),
