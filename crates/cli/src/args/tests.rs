@@ -56,6 +56,16 @@ fn every_command_in_readme_docs_and_help_is_one() {
     assert!(found > 60, "{found} commands");
 }
 
+/// Help is at most 100 columns wide: a longer example would be shown on lines that
+/// do not paste.
+#[test]
+fn examples_paste_as_help_shows_them() {
+    let text = help(&Args::command());
+    let long: Vec<&str> =
+        text.lines().filter(|l| l.starts_with("  bailiwick ") && l.chars().count() > 100).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 /// Base64url, which hashes and one-time tokens are, may begin with a hyphen.
 #[test]
 fn a_hash_or_a_token_that_begins_with_a_hyphen_is_a_value() {

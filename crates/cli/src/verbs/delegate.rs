@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bailiwick_authority::PrepareOptions;
 use bailiwick_authority::rules::delegations::Options;
+use bailiwick_authority::{Named, PrepareOptions};
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, InstanceId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
@@ -38,6 +38,15 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         return delegate_remote::run(args, &authority, &key, &request, out);
     }
     let data = DataDir::open(dir)?;
+    let named = |name: &dyn std::fmt::Display| Some(name.to_string());
+    data.authority.check_names(
+        None,
+        &Named {
+            workflow: request.workflow.as_ref().and_then(|id| named(id)),
+            agent: named(&request.agent),
+            tool: None,
+        },
+    )?;
     // Before anything is granted: a grant whose chain nobody holds helps nobody.
     let place = Reserved::new(&args.out)?;
     let task = args.task.as_deref().map(TaskId::parse).transpose()?;

@@ -81,14 +81,17 @@ pub(super) const CLASSIFY: Route = change(
     failures::classify,
 );
 
-pub(super) const RESOLVE: Route = change(
-    "resolveFailure",
-    "/api/v1/failures/{id}/resolve",
-    "Resolve a failure: with a case that keeps it from coming back, or with a reason.",
-    SIGNED_IN,
-    Some("FailureResolution"),
-    failures::resolve,
-);
+pub(super) const RESOLVE: Route = Route {
+    answer: (200, Some("FailureResolved")),
+    ..change(
+        "resolveFailure",
+        "/api/v1/failures/{id}/resolve",
+        "Resolve a failure: with a case that keeps it from coming back, or with a reason.",
+        SIGNED_IN,
+        Some("FailureResolution"),
+        failures::resolve,
+    )
+};
 
 pub(super) const CASE: Route = Route {
     answer: (200, Some("FailureCaseText")),
