@@ -82,6 +82,57 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
 }
 
+/// Verbs that act on a data dir or on files alone: they refuse `--at`, so their help
+/// does not offer it.
+const HERE_ONLY: [&str; 29] = [
+    "a2a",
+    "attenuate",
+    "audit",
+    "call",
+    "catalogue",
+    "completions",
+    "config",
+    "connect",
+    "delegate",
+    "demo",
+    "doctor",
+    "entitlements",
+    "evidence",
+    "import",
+    "init",
+    "inspect",
+    "keys",
+    "login",
+    "logout",
+    "policy",
+    "scope",
+    "serve",
+    "task",
+    "tool-server",
+    "vault",
+    "webhook",
+    "whoami",
+    "workflow",
+    "wrap",
+];
+
+impl Args {
+    /// The command line, with each verb's help as it is.
+    pub(crate) fn shown() -> clap::Command {
+        HERE_ONLY.into_iter().fold(<Self as clap::CommandFactory>::command(), |command, verb| {
+            let at = clap::Arg::new("at").long("at").value_name("URL");
+            command.mut_subcommand(verb, |verb| verb.arg(at.global(true).hide(true)))
+        })
+    }
+
+    /// Reads the process's own command line.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut shown = Self::shown();
+        let matches = shown.try_get_matches_from_mut(std::env::args_os())?;
+        <Self as clap::FromArgMatches>::from_arg_matches(&matches).map_err(|e| e.format(&mut shown))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Play the support-ticket case on real parts and verify what it left.

@@ -38,15 +38,6 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         return delegate_remote::run(args, &authority, &key, &request, out);
     }
     let data = DataDir::open(dir)?;
-    let named = |name: &dyn std::fmt::Display| Some(name.to_string());
-    data.authority.check_names(
-        None,
-        &Named {
-            workflow: request.workflow.as_ref().and_then(|id| named(id)),
-            agent: named(&request.agent),
-            tool: None,
-        },
-    )?;
     // Before anything is granted: a grant whose chain nobody holds helps nobody.
     let place = Reserved::new(&args.out)?;
     let task = args.task.as_deref().map(TaskId::parse).transpose()?;
@@ -56,6 +47,15 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         budget: parse::budget(&args.budget)?,
         ..Options::default()
     };
+    let named = |name: &dyn std::fmt::Display| Some(name.to_string());
+    data.authority.check_names(
+        None,
+        &Named {
+            workflow: request.workflow.as_ref().and_then(|id| named(id)),
+            agent: named(&request.agent),
+            tool: None,
+        },
+    )?;
     let prepared =
         data.authority.prepare(&request, &PrepareOptions { options, task, request: None })?;
     let signed = prepared.statement.sign_request(&*key.key).map_err(web::signing)?;

@@ -327,10 +327,8 @@ fn prometheus_reads_the_figures_and_nobody_without_the_token() {
     // Beyond loopback it does not listen without a token.
     let file = world.data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let text = text
-        .replace(&format!("metrics.listen = \"{address}\""), "metrics.listen = \"0.0.0.0:9464\"");
-    let open =
-        text.replace("metrics.token_file = \"keys/metrics.token\"", "metrics.token_file = \"\"");
+    let text = text.replace(&format!("\nlisten = \"{address}\""), "\nlisten = \"0.0.0.0:9464\"");
+    let open = text.replace("token_file = \"keys/metrics.token\"", "token_file = \"\"");
     fs::write(&file, &open).unwrap();
     let refused = world.run(&["config", "check"]);
     assert_eq!(refused.code(), "config-out-of-range", "{}", refused.out);

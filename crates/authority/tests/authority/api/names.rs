@@ -6,7 +6,6 @@ use super::*;
 fn a_name_that_nobody_knows_is_told_with_the_nearest_one() {
     let served = Served::start();
     let owner = served.log_in("user:owner", 80);
-    let tool = "mcp:support-desk:tools/get_ticket";
     for (path, near) in [
         ("/api/v1/runs?workflow=support-ticket", "support-tickets"),
         ("/api/v1/runs?agent=agent:support-runer", "agent:support-runner"),
@@ -14,7 +13,6 @@ fn a_name_that_nobody_knows_is_told_with_the_nearest_one() {
         ("/api/v1/failures?agent=agent:support-runer", "agent:support-runner"),
         ("/api/v1/metrics?workflow=support-ticket", "support-tickets"),
         ("/api/v1/metrics?agent=agent:support-runer", "agent:support-runner"),
-        ("/api/v1/metrics?tool=mcp:support-desk:tools/get_tickett", tool),
         ("/api/v1/metrics/unused?workflow=support-ticket", "support-tickets"),
     ] {
         let answer = served.get(&owner, path);
@@ -24,6 +22,8 @@ fn a_name_that_nobody_knows_is_told_with_the_nearest_one() {
         let (path, _) = path.rsplit_once('=').unwrap();
         assert_eq!(served.get(&owner, &format!("{path}={near}")).status, 200, "{path}");
     }
+    let tool = served.get(&owner, "/api/v1/metrics?tool=mcp:support-desk:tools/nothing");
+    assert_eq!(refused(&tool), (404, "unknown-name".to_owned()));
     let answer = served.get(&owner, "/api/v1/runs?workflow=nothing-like-it");
     assert_eq!(answer.json()["remedy"], "check the name, or add it first");
     let runs = "/api/v1/runs/018cc251-f400-7000-8000-000000000002";

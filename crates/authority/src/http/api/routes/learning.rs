@@ -4,6 +4,7 @@ use super::{Access, Route, SIGNED_IN, change, read};
 use crate::http::api::{failures, metrics};
 
 pub(super) const METRICS: Route = Route {
+    refusals: &[404],
     query: &["workflow", "version", "agent", "tool", "hours", "from", "until", "by", "confidence"],
     ..read(
         "metrics",
@@ -16,6 +17,7 @@ pub(super) const METRICS: Route = Route {
 };
 
 pub(super) const COMPARE: Route = Route {
+    refusals: &[404],
     query: &["workflow", "agent", "tool", "baseline", "changed", "confidence"],
     ..read(
         "metricsCompare",
@@ -28,6 +30,7 @@ pub(super) const COMPARE: Route = Route {
 };
 
 pub(super) const UNUSED: Route = Route {
+    refusals: &[404],
     query: &["workflow", "version", "agent", "hours", "from", "until"],
     ..read(
         "metricsUnused",
@@ -40,6 +43,7 @@ pub(super) const UNUSED: Route = Route {
 };
 
 pub(super) const FAILURES: Route = Route {
+    refusals: &[404],
     query: &["workflow", "agent", "failure_state", "class", "after", "limit"],
     ..read(
         "failures",
