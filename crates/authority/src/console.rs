@@ -80,8 +80,8 @@ pub use policy::{
 };
 pub use requests::{AskedShorthand, RequestLine, RequestPage, RequestsPage};
 pub use runs::{
-    CallLine, ContextItemLine, EvidenceLine, FoundLine, Reviewing, RunFilterView, RunLine, RunPage,
-    RunReviewLine, RunsPage, SpentLine, UndoLine,
+    CallLine, ContextItemLine, EvidenceLine, FoundLine, ReviewDraft, Reviewing, RunFilterView,
+    RunLine, RunPage, RunReviewLine, RunsPage, SpentLine, UndoLine,
 };
 pub use settings::{KeyLine, ProviderLine, SettingLine, SettingsPage};
 pub use standings::{

@@ -14,7 +14,7 @@ use bailiwick_policy::approvers::Barred;
 use bailiwick_policy::autonomy::RaiseError;
 use bailiwick_policy::bundle::BundleProblem;
 use bailiwick_policy::entitlements::Exceeded;
-use bailiwick_policy::expand::ExpandError;
+use bailiwick_policy::expand::{ExpandError, nearest};
 use bailiwick_policy::workflow::Problem;
 use bailiwick_store::StoreError;
 
@@ -463,6 +463,8 @@ pub enum Refusal {
         what: &'static str,
         /// Its name.
         name: String,
+        /// Names that are known and look like it, nearest first.
+        near: Vec<String>,
     },
     /// A tool server's URL.
     #[error("the URL `{url}` {fault}")]
@@ -484,6 +486,12 @@ pub enum Refusal {
     /// More than the principal may do or grant.
     #[error(transparent)]
     Exceeded(#[from] Exceeded),
+    /// A voucher whose own passkey or login is as new as what it would vouch for.
+    #[error("what you are signed in with is too new to vouch for others{}", until(*from))]
+    VoucherTooNew {
+        /// From when on it is not, where it is known.
+        from: Option<Timestamp>,
+    },
     /// The window is empty, in the past or too far ahead.
     #[error("the time window is empty or has passed")]
     WindowInvalid,
@@ -517,12 +525,28 @@ fn listed(candidates: &[WorkflowId]) -> String {
     format!(" (`{}` list it, but not this scope)", names(candidates))
 }
 
+fn until(from: Option<Timestamp>) -> String {
+    from.map(|from| format!(" until {from}")).unwrap_or_default()
+}
+
 fn first(problems: &[Problem]) -> String {
     problems.first().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Refusal {
     pub(crate) fn unknown(what: &'static str, name: impl ToString) -> Self {
-        Self::Unknown { what, name: name.to_string() }
+        Self::Unknown { what, name: name.to_string(), near: Vec::new() }
+    }
+
+    /// No such thing among `known`: those that look like it are told. Only for
+    /// whoever may read all of them.
+    pub(crate) fn unknown_among<'k>(
+        what: &'static str,
+        name: impl ToString,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Self {
+        let name = name.to_string();
+        let near = nearest(&name, known).into_iter().map(str::to_owned).collect();
+        Self::Unknown { what, name, near }
     }
 }

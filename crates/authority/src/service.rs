@@ -49,6 +49,7 @@ mod keys;
 mod life;
 mod logins;
 mod metrics;
+mod names;
 mod overview;
 mod passkeys;
 mod peers;
@@ -98,6 +99,7 @@ pub use logins::{LOGIN_SECONDS, Login};
 pub use metrics::{
     Comparison, Metrics, MetricsBy, MetricsByError, UnusedScope, figures_of, line_json,
 };
+pub use names::Named;
 pub use overview::{Bounded, Overview, Waiting};
 pub use passkeys::OwnPasskey;
 pub use peers::{PeerAgent, Peers};

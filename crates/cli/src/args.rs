@@ -82,6 +82,57 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
 }
 
+/// Verbs that act on a data dir or on files alone: they refuse `--at`, so their help
+/// does not offer it.
+const HERE_ONLY: [&str; 29] = [
+    "a2a",
+    "attenuate",
+    "audit",
+    "call",
+    "catalogue",
+    "completions",
+    "config",
+    "connect",
+    "delegate",
+    "demo",
+    "doctor",
+    "entitlements",
+    "evidence",
+    "import",
+    "init",
+    "inspect",
+    "keys",
+    "login",
+    "logout",
+    "policy",
+    "scope",
+    "serve",
+    "task",
+    "tool-server",
+    "vault",
+    "webhook",
+    "whoami",
+    "workflow",
+    "wrap",
+];
+
+impl Args {
+    /// The command line, with each verb's help as it is.
+    pub(crate) fn shown() -> clap::Command {
+        HERE_ONLY.into_iter().fold(<Self as clap::CommandFactory>::command(), |command, verb| {
+            let at = clap::Arg::new("at").long("at").value_name("URL");
+            command.mut_subcommand(verb, |verb| verb.arg(at.global(true).hide(true)))
+        })
+    }
+
+    /// Reads the process's own command line.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut shown = Self::shown();
+        let matches = shown.try_get_matches_from_mut(std::env::args_os())?;
+        <Self as clap::FromArgMatches>::from_arg_matches(&matches).map_err(|e| e.format(&mut shown))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Play the support-ticket case on real parts and verify what it left.
@@ -203,12 +254,12 @@ pub(crate) enum Verb {
     Attenuate(AttenuateArgs),
     /// Call a tool through the gateway with a chain and a fresh proof.
     #[command(
-        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin\n  bailiwick call --url http://localhost:7417/http/orders --chain chain.json --key runner.key getOrder id=10072"
+        after_help = "Examples:\n  bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json --key runner.key \\\n      get_ticket ticket_id=8821\n  echo '{\"tool\": \"get_ticket\", \"arguments\": {\"ticket_id\": 8821}}' | \\\n      bailiwick call --url http://localhost:7417/mcp/support-desk --chain chain.json \\\n      --key runner.key --stdin\n  bailiwick call --url http://localhost:7417/http/orders --chain chain.json --key runner.key \\\n      getOrder id=10072"
     )]
     Call(CallArgs),
     /// Stand in for a gateway's tool server on standard input and output, for an unchanged MCP client.
     #[command(
-        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/http/orders --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner \\\n      --peer agent:billing-specialist=http://127.0.0.1:7002\n  bailiwick connect https://gate.example.com/mcp/support-desk --key billing.key --peer-listen 127.0.0.1:7002"
+        after_help = "A client starts it as its server's command. It holds the instance's keys, puts chain and proof on every\nmessage and renews the delegation; denials come back as the gateway gives them. Logs go to standard error.\n\nExamples:\n  bailiwick connect https://gate.example.com/mcp/support-desk --key runner.key --chain chain.json\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner --grant GRANT\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner \\\n      --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/http/orders --agent-dir runner --listen 127.0.0.1:0\n  bailiwick connect https://gate.example.com/mcp/support-desk --agent-dir runner \\\n      --peer agent:billing-specialist=http://127.0.0.1:7002\n  bailiwick connect https://gate.example.com/mcp/support-desk --key billing.key \\\n      --peer-listen 127.0.0.1:7002"
     )]
     Connect(ConnectArgs),
     /// Stand between an MCP client and a tool server that is a program: what is not allowed never reaches it.
@@ -218,7 +269,7 @@ pub(crate) enum Verb {
     Wrap(WrapArgs),
     /// Start an agent's program with a sidecar that holds its keys and its delegation.
     #[command(
-        after_help = "The program gets an MCP endpoint in BAILIWICK_MCP_URL, and a file that names all of them in\nBAILIWICK_MCP_CONFIG. Its environment is otherwise PATH, terminal and language, and what --env names. Its\ninstance is made for this run and ends with it; its status is that of the program.\n\nAttempts at tasks, which are runs too, are checked, undone and reported with `run check`, `run rollback` and `run report`.\n\nExamples:\n  bailiwick run --workflow support-tickets --task 'resolve ticket 8821' --scope ticket:8821 \\\n      --key alice.key -- python agent.py\n  bailiwick run --authority https://gate.example.com --agent agent:support-runner --owner user:owner \\\n      --invite token --grant GRANT --network gateway -- ./agent"
+        after_help = "The program gets an MCP endpoint in BAILIWICK_MCP_URL, and a file that names all of them in\nBAILIWICK_MCP_CONFIG. Its environment is otherwise PATH, terminal and language, and what --env names. Its\ninstance is made for this run and ends with it; its status is that of the program.\n\nAttempts at tasks, which are runs too, are checked, undone and reported with `run check`, `run rollback` and `run report`.\n\nExamples:\n  bailiwick run --workflow support-tickets --task 'resolve ticket 8821' --scope ticket:8821 \\\n      --key alice.key -- python agent.py\n  bailiwick run --authority https://gate.example.com --agent agent:support-runner \\\n      --owner user:owner --invite token --grant GRANT --network gateway -- ./agent"
     )]
     Run(RunArgs),
     /// Passes connections on to a sidecar; used by `run` itself.
@@ -242,7 +293,7 @@ pub(crate) enum Verb {
     Stops(StopsVerb),
     /// Sign, as an owner, that a stop ends; for everything two owners sign.
     #[command(
-        after_help = "It is signed with your approver key, never with the data dir's own credential, and a new key counts after a day\nor when another owner vouches for it (`bailiwick approvals key new`, `bailiwick approvals vouch`).\n\nExamples:\n  bailiwick resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key"
+        after_help = "It is signed with your approver key, never with the data dir's own credential, and a new key counts after a day\nor when another owner vouches for it (`bailiwick approvals key new`, `bailiwick approvals vouch`).\n\nExamples:\n  bailiwick resume 01a217df-3963-7cc4-85ff-4548a0f38598 --key ana-approver.key\n  bailiwick --at https://gate.example.com resume 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --key ana-approver.key"
     )]
     Resume(ResumeArgs),
     /// How far a workflow's agents may act without a person.

@@ -390,11 +390,14 @@ impl Config {
         }
     }
 
-    /// The file that `init` writes: every option with its meaning.
+    /// The file that `init` writes: every option with its meaning. Those of `metrics`
+    /// are commented out where they are as without a line: the page about metrics has
+    /// a table to paste, and an option stands once.
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::from(
             "# Bailiwick. Flag over environment over this file; `bailiwick config show` explains.\n",
         );
+        let without = Self::default();
         for row in OPTIONS {
             text.push_str(&format!("\n# {} ({})\n", row.meaning, row.range));
             let value = if row.name == "public_url" {
@@ -402,7 +405,9 @@ impl Config {
             } else {
                 self.value(row.name)
             };
-            text.push_str(&format!("{} = {}\n", row.name, value.canonical()));
+            let is_left_out = row.name.starts_with("metrics.") && value == without.value(row.name);
+            let mark = if is_left_out { "# " } else { "" };
+            text.push_str(&format!("{mark}{} = {}\n", row.name, value.canonical()));
         }
         text
     }
@@ -459,7 +464,7 @@ fn is_public_url(text: &str) -> bool {
 
 /// The port of a URL on the loopback name, which nothing but this listener or
 /// a forwarded port can serve.
-fn loopback_port(url: &str) -> Option<u16> {
+pub(crate) fn loopback_port(url: &str) -> Option<u16> {
     let rest = url.strip_prefix("http://")?;
     let (host, port) = rest.split_once(':').unwrap_or((rest, "80"));
     if host == "localhost" || host == "127.0.0.1" { port.parse().ok() } else { None }

@@ -17,8 +17,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 mod address;
 mod api;
 mod args;
@@ -56,7 +54,7 @@ mod webhooks;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::Args::read() {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };

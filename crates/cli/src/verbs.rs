@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
-
 use crate::args::{Args, RunArgs, Verb};
 use crate::error::CliError;
 use crate::output::Output;
@@ -168,7 +166,7 @@ fn elsewhere_or_here(
         Verb::Doctor => return doctor::run(&dir, out),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "bailiwick", &mut text);
+            clap_complete::generate(shell, &mut Args::shown(), "bailiwick", &mut text);
             out.line(&String::from_utf8_lossy(&text));
         }
     }

@@ -52,6 +52,9 @@ pub struct Retained {
     pub decision: String,
     /// The rule that settled it.
     pub rule: Option<String>,
+    /// Whether it was allowed because people had approved it: policy itself had
+    /// said `approval_required`.
+    pub approved: bool,
     /// The bundle that was in force.
     pub bundle: Option<Digest>,
     /// The call that was put to policy.
@@ -108,8 +111,12 @@ fn read<'k>(
     let signed = policy.member("grant_signed")?.as_bool()?;
     let action = kept("action")?.as_object()?;
     let bundle = body.member("policy").and_then(|p| p.as_object()?.member("bundle")?.as_str());
+    let decision = text("decision")?.to_owned();
+    // An `allow` names its approval, or the standing one, where it rests on one.
+    let approved = decision == "allow" && body.member("approval").is_some();
     Some(Retained {
-        decision: text("decision")?.to_owned(),
+        decision,
+        approved,
         rule: body.member("rule").and_then(Json::as_str).map(str::to_owned),
         bundle: bundle.and_then(Digest::from_text),
         call: Call {

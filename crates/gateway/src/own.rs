@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use bailiwick_core::aat::verify::Chain;
 use bailiwick_core::accountable::Facts;
 use bailiwick_core::crypto::{Digest, Thumbprint};
@@ -163,7 +163,15 @@ pub(crate) fn router() -> Router<Gateway> {
     let paths = Own::ALL.into_iter().map(Own::path);
     paths
         .fold(Router::new(), |router, path| router.route(path, post(over_http)))
+        .route("/runs/v1/{*rest}", any(nowhere))
         .layer(DefaultBodyLimit::disable())
+}
+
+/// Answers at a path beside those about runs.
+async fn nowhere() -> Response {
+    wire::nothing_here(
+        "the paths are those of docs/runs.md: `/runs/v1/begin`, `context`, `progress` and `complete`",
+    )
 }
 
 fn asker(chain: &Chain, facts: &Facts) -> Option<Asker> {
@@ -292,7 +300,8 @@ pub async fn answer(gateway: &Gateway, request: Request) -> Response {
         Ok(arguments) => arguments,
         Err(malformed) => {
             let entry = gateway.deny_malformed(&server, &malformed).await;
-            return wire::malformed(&malformed, entry.as_str(), &gateway.metadata_url(OWN));
+            let metadata = gateway.metadata_url(OWN);
+            return wire::malformed_question(&malformed, entry.as_str(), &metadata);
         }
     };
     let now = gateway.ports.host.now();

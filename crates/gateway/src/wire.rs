@@ -19,7 +19,7 @@ mod waiting;
 
 pub(crate) use api::{
     DECISION, api_answer, api_denied, api_failed, api_malformed, api_withheld, busy,
-    external_allowed,
+    external_allowed, nothing_here,
 };
 pub(crate) use waiting::{APPROVAL, input_required, url_required};
 
@@ -257,6 +257,25 @@ pub(crate) fn malformed(malformed: &Malformed, decision: &str, metadata: &str) -
         return challenged(response, &malformed.denial, None, metadata);
     }
     response
+}
+
+/// A question over HTTP that is not well-formed. What is wrong with it depends on
+/// its bytes alone, so whoever sent them is told.
+pub(crate) fn malformed_question(
+    malformed: &Malformed,
+    decision: &str,
+    metadata: &str,
+) -> Response {
+    if malformed.status == StatusCode::UNAUTHORIZED {
+        return challenge(&malformed.denial, decision, metadata);
+    }
+    let reason = malformed.denial.reason;
+    let data = Object::new()
+        .with("code", reason.code())
+        .with("reason", reason.message())
+        .with("remedy", reason.remedy())
+        .with("decision_id", decision);
+    json(malformed.status, &data.into())
 }
 
 /// The nonce for the next proof, with any answer (RFC 9449 §9, §8.2).

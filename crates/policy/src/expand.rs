@@ -19,7 +19,7 @@ mod merge;
 mod near;
 
 pub use explain::describe;
-pub(crate) use near::nearest;
+pub use near::nearest;
 
 /// Why shorthands do not expand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -38,7 +38,7 @@ pub struct Malformed {
     /// Which one.
     pub member: String,
     /// What should stand there.
-    pub expected: &'static str,
+    pub expected: String,
 }
 
 /// What an item of context is.
@@ -231,10 +231,14 @@ fn progress(members: &Members<'_>) -> Result<Word, Malformed> {
     Ok(Word::Progress { iterations, model_calls, currency })
 }
 
-fn bad(member: &str, expected: &'static str) -> Malformed {
+fn bad(member: &str, expected: impl Into<String>) -> Malformed {
     // A name that the caller made up is shown shortened and without control characters.
     let member = member.chars().filter(|c| !c.is_control()).take(40).collect();
-    Malformed { member, expected }
+    Malformed { member, expected: expected.into() }
+}
+
+fn text_of(most: usize) -> String {
+    format!("a text of 1 to {most} characters")
 }
 
 /// The members of an object that came from outside.
@@ -255,24 +259,24 @@ impl<'o> Members<'o> {
     fn optional(&self, name: &str, most: usize) -> Result<Option<String>, Malformed> {
         let Some(json) = self.0.member(name) else { return Ok(None) };
         let text = json.as_str().filter(|t| !t.trim().is_empty() && t.chars().count() <= most);
-        text.map(|text| Some(text.to_owned())).ok_or_else(|| bad(name, "a text, not too long"))
+        text.map(|text| Some(text.to_owned())).ok_or_else(|| bad(name, text_of(most)))
     }
 
     fn text(&self, name: &str, most: usize) -> Result<String, Malformed> {
-        self.optional(name, most)?.ok_or_else(|| bad(name, "a text"))
+        self.optional(name, most)?.ok_or_else(|| bad(name, text_of(most)))
     }
 
     fn amount(&self, name: &str) -> Result<u64, Malformed> {
         let Some(json) = self.0.member(name) else { return Ok(0) };
         let number = json.as_number().and_then(|n| n.as_plain_integer());
         let number = number.and_then(|n| u64::try_from(n).ok()).filter(|n| *n <= MAX_AMOUNT);
-        number.ok_or_else(|| bad(name, "a whole number from 0, not too large"))
+        number.ok_or_else(|| bad(name, format!("a whole number from 0 to {MAX_AMOUNT}")))
     }
 
     fn list(&self, name: &str, least: usize, most: usize) -> Result<&'o [Json], Malformed> {
         let list = self.0.member(name).and_then(Json::as_array);
         let list = list.filter(|list| (least..=most).contains(&list.len()));
-        list.ok_or_else(|| bad(name, "a list, neither too short nor too long"))
+        list.ok_or_else(|| bad(name, format!("a list of {least} to {most}")))
     }
 
     fn digest(&self, name: &str) -> Result<Option<Digest>, Malformed> {

@@ -94,6 +94,18 @@ impl View<'_> {
         Ok(self.one(sql, [self.org_text()], |r| r.get::<_, i64>(0))?.is_some())
     }
 
+    /// The id of the first passkey or approver key that anybody ever enrolled,
+    /// whether it still counts or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Fault`].
+    pub fn first_signer(&self) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT id FROM credentials
+                   WHERE org = ?1 AND kind IN ('passkey', 'approver')
+                   ORDER BY added, rowid LIMIT 1";
+        self.one(sql, [self.org_text()], |r| r.get(0))
+    }
+
     /// A principal's credentials, by id.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ pub struct ErrorPage {
     pub command: Option<Text>,
     /// The stable code.
     pub code: String,
-    /// The id under which log and ledger know more.
-    pub decision: Option<String>,
+    /// The id under which the log of `serve` has it; no entry of the ledger.
+    pub logged: Option<String>,
 }
 
 /// Asks before something is done that cannot be undone.

@@ -169,6 +169,8 @@ pub struct ReplayPage {
     pub last: u32,
     /// Decisions that stay as they were.
     pub same: u64,
+    /// Those of them that ask for a person and have one's approval on record.
+    pub approved: u64,
     /// Decisions that would be others.
     pub flipped: u64,
     /// Those by what they were and would be.

@@ -190,6 +190,29 @@ pub enum Reviewing {
     May(Vec<(Text, Text)>),
 }
 
+/// A review that was sent and does not stand, so that its words are not lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewDraft {
+    /// Why not.
+    pub problem: Option<Text>,
+    /// The verdict.
+    pub verdict: String,
+    /// What was put right, or is wrong.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// The criteria that were ticked.
+    pub criteria: Vec<String>,
+}
+
+impl ReviewDraft {
+    /// Whether a criterion was ticked.
+    #[must_use]
+    pub fn ticks(&self, id: &Text) -> bool {
+        self.criteria.iter().any(|ticked| ticked == id.as_str())
+    }
+}
+
 /// `/runs/{id}`
 #[derive(Clone, Debug, Template)]
 #[template(path = "run.html")]
@@ -242,6 +265,8 @@ pub struct RunPage {
     pub reviews: Vec<RunReviewLine>,
     /// Whether this person may.
     pub reviewing: Reviewing,
+    /// What they sent before.
+    pub draft: ReviewDraft,
     /// What it took, as its agent states it.
     pub spent: Vec<SpentLine>,
     /// What its workflow's plan can undo.

@@ -78,7 +78,8 @@ impl From<&Refusal> for Problem {
             | Refusal::Check(CheckError::NotYours)
             | Refusal::NotYoursToStop
             | Refusal::NotYourRole(_)
-            | Refusal::Session(_) => 403,
+            | Refusal::Session(_)
+            | Refusal::VoucherTooNew { .. } => 403,
             Refusal::TicketGone { .. } => 410,
             Refusal::Raise(RaiseError::Signer) | Refusal::Run(RunError::NotReviewer) => 403,
             Refusal::Raise(RaiseError::OtherFigures | RaiseError::Changed)

@@ -120,6 +120,9 @@ pub struct Session {
     pub principal: Alias,
     /// How they proved it.
     pub method: Method,
+    /// The credential with which they proved it, by its id; `None` in sessions
+    /// of before it was kept, and where it was made in the same step.
+    pub credential: Option<String>,
     /// When the session began.
     pub started: Timestamp,
     /// When they last proved who they are.
@@ -176,7 +179,13 @@ impl Session {
     /// A session that begins now.
     #[must_use]
     pub const fn begin(principal: Alias, method: Method, now: Timestamp) -> Self {
-        Self { principal, method, started: now, authenticated: now, seen: now }
+        Self { principal, method, credential: None, started: now, authenticated: now, seen: now }
+    }
+
+    /// The session, begun with this credential.
+    #[must_use]
+    pub fn with_credential(self, id: String) -> Self {
+        Self { credential: Some(id), ..self }
     }
 
     /// A session that begins now, of a person who was last asked to prove who
@@ -239,6 +248,7 @@ impl Session {
         Object::new()
             .with("principal", &self.principal)
             .with("method", self.method.as_str())
+            .with("credential", self.credential.as_deref())
             .with("started", self.started.millis())
             .with("authenticated", self.authenticated.millis())
             .with("seen", self.seen.millis())
@@ -260,6 +270,7 @@ impl Session {
                 "openid" => Method::OpenId,
                 _ => return None,
             },
+            credential: o.member("credential").and_then(Json::as_str).map(str::to_owned),
             started: time("started")?,
             authenticated: time("authenticated")?,
             seen: time("seen")?,

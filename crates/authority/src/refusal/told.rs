@@ -107,6 +107,7 @@ impl Refusal {
             Self::Token(d) => d.reason.code(),
             Self::Unknown { .. } => "unknown-name",
             Self::Url { .. } => "url-unacceptable",
+            Self::VoucherTooNew { .. } => "voucher-too-new",
             Self::WindowInvalid => "window-invalid",
             Self::WindowTooLong { .. } => "window-too-long",
             Self::WorkflowAmbiguous { .. } => "workflow-ambiguous",
@@ -251,9 +252,12 @@ impl Refusal {
             Self::Store(e) => e.remedy(),
             Self::TaskMismatch { .. } => "use the task for what it was made, or make a new one",
             Self::Token(d) => d.reason.remedy(),
-            Self::Unknown { .. } => "check the name, or add it first",
+            Self::Unknown { what, near, .. } => return unknown(what, near),
             Self::Url { .. } => {
                 "use https, or http on this machine, without credentials in the URL"
+            }
+            Self::VoucherTooNew { .. } => {
+                "sign in with a passkey or login that is older than `approvals.new_key_hours`, ask another owner, or wait"
             }
             Self::WindowInvalid => "choose an end in the future, after the begin",
             Self::WindowTooLong { .. } => "choose an earlier end",
@@ -263,4 +267,20 @@ impl Refusal {
             }
         })
     }
+}
+
+/// What to do where a name is nobody's.
+fn unknown(what: &str, near: &[String]) -> Cow<'static, str> {
+    if !near.is_empty() {
+        return Cow::Owned(format!("did you mean `{}`?", near.join("` or `")));
+    }
+    // What is made by what happens cannot be added.
+    Cow::Borrowed(match what {
+        "action" | "entry" => "look it up with `bailiwick audit query`",
+        "approval" => "`bailiwick approvals list --all` lists them",
+        "failure" => "`bailiwick failure list --all` lists them",
+        "run" => "`bailiwick run list` lists them",
+        "stop" => "`bailiwick stops list --all` lists them",
+        _ => "check the name, or add it first",
+    })
 }

@@ -2,8 +2,9 @@
 //!
 //! Whoever comes by somebody's session could enrol a key of their own and
 //! approve with it. So a new one counts after a while, in which people can see
-//! it, or when an owner who is somebody else vouches for it. Only the very first
-//! of an installation counts at once: there is nobody yet to ask.
+//! it, or when an owner who is somebody else vouches for it, signed in with what
+//! is not new itself: otherwise two new ones would vouch for each other. Only the
+//! very first of an installation counts at once: there is nobody yet to ask.
 
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::uuid_v7;
@@ -33,12 +34,17 @@ pub fn trusted_from(moment: &Moment<'_>, installation: &Installation, is_first: 
     if is_first { moment.now() } else { moment.now().plus_seconds(installation.new_key_seconds) }
 }
 
+/// From when on a passkey or approver key may sign verdicts.
+#[must_use]
+pub fn counts_from(credential: &Credential) -> Timestamp {
+    credential.trusted.unwrap_or_else(|| credential.added.plus_seconds(WAIT_SECONDS))
+}
+
 /// Whether a credential may sign verdicts at `now`.
 #[must_use]
 pub fn may_sign(credential: &Credential, now: Timestamp) -> bool {
     let signs = matches!(credential.kind, CredentialKind::Passkey | CredentialKind::Approver);
-    let from = credential.trusted.unwrap_or_else(|| credential.added.plus_seconds(WAIT_SECONDS));
-    signs && credential.status == Status::Active && from <= now
+    signs && credential.status == Status::Active && counts_from(credential) <= now
 }
 
 /// An approver key's data.
@@ -113,18 +119,50 @@ pub fn add_key(
     Ok(Plan::one(step, row))
 }
 
+/// With what an owner who vouches is signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Voucher<'a> {
+    /// The owner.
+    pub owner: &'a Principal,
+    /// The passkey or login with which they proved who they are, if it is known.
+    pub credential: Option<&'a Credential>,
+    /// Whether that is the first of all passkeys and approver keys that this
+    /// installation ever had.
+    pub is_first: bool,
+}
+
+impl Voucher<'_> {
+    /// SECURITY: by its age alone. Neither the time that its row carries nor
+    /// somebody's word counts: what was vouched for within the wait could vouch
+    /// on, so that one new key after another would count.
+    fn check_age(&self, installation: &Installation, now: Timestamp) -> Result<(), Refusal> {
+        let too_new = |from| Refusal::VoucherTooNew { from };
+        let credential = self.credential.ok_or_else(|| too_new(None))?;
+        let stands = credential.status == Status::Active
+            && credential.principal == self.owner.alias
+            && credential.kind != CredentialKind::Approver;
+        if !stands {
+            return Err(too_new(None));
+        }
+        let from = credential.added.plus_seconds(installation.new_key_seconds);
+        if self.is_first || from <= now { Ok(()) } else { Err(too_new(Some(from))) }
+    }
+}
+
 /// An owner vouches for somebody else's passkey or key: it may sign verdicts
 /// from now on.
 ///
 /// # Errors
 /// [`Refusal::NotYourself`] for one's own; [`Refusal::Unknown`] for what signs
-/// no verdicts.
+/// no verdicts; [`Refusal::VoucherTooNew`] where what the owner is signed in with
+/// is as new.
 pub fn vouch(
     moment: &Moment<'_>,
     installation: &Installation,
     credential: &Credential,
-    owner: &Principal,
+    voucher: Voucher<'_>,
 ) -> Result<Plan<()>, Refusal> {
+    let owner = voucher.owner;
     if credential.principal == owner.alias {
         return Err(Refusal::NotYourself);
     }
@@ -135,6 +173,7 @@ pub fn vouch(
     if may_sign(credential, moment.now()) {
         return Ok(Plan::nothing(()));
     }
+    voucher.check_age(installation, moment.now())?;
     let row = Credential { trusted: Some(moment.now()), ..credential.clone() };
     let step = Step::new(moment, &installation.org, Kind::CredentialTrusted)?
         .about(|s| s.principal = Some(credential.principal.to_string()))

@@ -219,18 +219,31 @@ const fn reach(answer: Answer) -> u8 {
     }
 }
 
-/// Whether a file keeps a failure from coming back, and its digest.
+/// What a resolution rests on.
+struct Held {
+    regression: Regression,
+    /// The digest of the file of cases.
+    cases: Option<Digest>,
+    /// Whether the case expects what was decided: then it held before anything was
+    /// mended.
+    before: Option<bool>,
+}
+
+impl Held {
+    const fn without_case(regression: Regression) -> Self {
+        Self { regression, cases: None, before: None }
+    }
+}
+
+/// Whether a file keeps a failure from coming back.
 ///
 /// SECURITY: a case that lets more pass than was decided is signed off by two.
-fn held(
-    failure: &Failure,
-    said: &Resolving<'_>,
-) -> Result<(Regression, Option<Digest>), FailureError> {
+fn held(failure: &Failure, said: &Resolving<'_>) -> Result<Held, FailureError> {
     let (cases, recorded, policies) = match &said.how {
         How::None if said.why.is_none() => return Err(FailureError::NoReason),
         How::Dismissed if said.why.is_none() => return Err(FailureError::NoReason),
-        How::None => return Ok((Regression::None, None)),
-        How::Dismissed => return Ok((Regression::Dismissed, None)),
+        How::None => return Ok(Held::without_case(Regression::None)),
+        How::Dismissed => return Ok(Held::without_case(Regression::Dismissed)),
         How::Case { cases, recorded, policies } => (*cases, recorded, policies),
     };
     if cases.is_empty() || cases.len() > MAX_CASES_BYTES {
@@ -254,10 +267,16 @@ fn held(
             return Err(FailureError::WidensAlone);
         }
     }
-    Ok((Regression::Case, Some(sha256(cases.as_bytes()))))
+    Ok(Held {
+        regression: Regression::Case,
+        cases: Some(sha256(cases.as_bytes())),
+        before: Some(case.expect == decided),
+    })
 }
 
-/// Records that a failure was mended, or that there is nothing to mend.
+/// Records that a failure was mended, or that there is nothing to mend. Gives, for
+/// a case, whether it held already by what was decided when the failure was
+/// detected; that it holds now is a condition.
 ///
 /// # Errors
 /// [`FailureError`], [`Refusal::NoteTooLong`].
@@ -266,18 +285,18 @@ pub fn resolve(
     installation: &Installation,
     failure: &Failure,
     said: &Resolving<'_>,
-) -> Result<Plan<()>, Refusal> {
+) -> Result<Plan<Option<bool>>, Refusal> {
     open(failure)?;
     if failure.state == FailureState::Detected && !matches!(said.how, How::Dismissed) {
         return Err(FailureError::Unclassified.into());
     }
-    let (regression, cases) = held(failure, said)?;
+    let Held { regression, cases, before } = held(failure, said)?;
     let step = resolved(moment, installation, failure, regression, cases)?
         .about(|s| s.principal = said.by.map(ToString::to_string))
         .with("by", if said.by.is_some() { "person" } else { "operator" });
     let step = noted(moment, step, "link", said.link)?;
     let step = noted(moment, step, "why", said.why)?;
-    Ok(Plan::one(step, ()))
+    Ok(Plan::one(step, before))
 }
 
 /// What was missing came later by itself; `source` is the entry that shows it.

@@ -9,6 +9,7 @@ use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{ActionId, RunId};
 use bailiwick_core::ledger::Kind;
 use bailiwick_core::time::Timestamp;
+use bailiwick_policy::Workflow;
 use bailiwick_store::{Run, RunSpent};
 
 use crate::host::Moment;
@@ -59,10 +60,12 @@ pub enum RunError {
         criterion: String,
     },
     /// A criterion that the workflow does not have.
-    #[error("the task's workflow has no criterion `{criterion}`")]
+    #[error("the task's workflow has no criterion `{criterion}`; it has {}", listed(known))]
     CriterionUnknown {
         /// Which.
         criterion: String,
+        /// Those that it has.
+        known: Vec<String>,
     },
     /// What it rests on ends now.
     #[error("the grant under which the run would begin has ended")]
@@ -71,6 +74,14 @@ pub enum RunError {
     #[error("`{member}` is missing, too long or malformed")]
     Form {
         /// Which one.
+        member: &'static str,
+    },
+    /// Words of a reviewer that are missing, or too many.
+    #[error(
+        "`{member}` is missing, empty or longer than {MAX_REVIEW_CHARS} characters; a review that corrects or rejects says `what` and `why`"
+    )]
+    ReviewWords {
+        /// Which.
         member: &'static str,
     },
     /// No run of the task is open.
@@ -146,6 +157,7 @@ impl RunError {
             Self::NotReviewer => "run-not-reviewer",
             Self::NotTheTasks => "run-not-the-tasks",
             Self::OtherRun => "run-not-open",
+            Self::ReviewWords { .. } => "run-review-words",
             Self::ReceiptDenied { .. } => "run-receipt-denied",
             Self::ReceiptFailed { .. } => "run-receipt-failed",
             Self::ReceiptForeign { .. } => "run-foreign-receipt",
@@ -161,9 +173,7 @@ impl RunError {
         match self {
             Self::Currency => "note every cost of the run in the currency of the first",
             Self::CriterionTwice { .. } => "claim each criterion once",
-            Self::CriterionUnknown { .. } => {
-                "claim the criteria that the definition of `complete_task` names"
-            }
+            Self::CriterionUnknown { .. } => "name one of these, as it is written",
             Self::Ending => "ask the principal for a new grant",
             Self::Form { .. } => "send what the tool's definition describes",
             Self::NoneOpen => "begin a run with `run_begin`",
@@ -172,6 +182,7 @@ impl RunError {
             Self::NotReviewer => "ask somebody whom the workflow's `review` names",
             Self::NotTheTasks => "tell the agent that delegated to you",
             Self::OtherRun => "leave `run` out, or name the run that `run_begin` answered",
+            Self::ReviewWords { .. } => "say what was put right or is wrong, and why",
             Self::ReceiptDenied { .. } => "claim by a call that was allowed",
             Self::ReceiptFailed { .. } => {
                 "make the call again, and claim by the one that went well"
@@ -183,6 +194,22 @@ impl RunError {
             Self::TooMany { .. } => "keep to what matters; for more begin another run",
             Self::Unsigned => "sign with your own registered key, or sign in and use --at",
         }
+    }
+}
+
+/// The criteria of a checklist, for a message.
+fn listed(known: &[String]) -> String {
+    match known {
+        [] => "none".to_owned(),
+        known => format!("`{}`", known.join("`, `")),
+    }
+}
+
+impl RunError {
+    /// For a criterion that a workflow does not have.
+    pub(crate) fn unknown_criterion(criterion: &str, workflow: &Workflow) -> Self {
+        let known = workflow.checklist.completion.iter().map(|c| c.id.clone()).collect();
+        Self::CriterionUnknown { criterion: criterion.to_owned(), known }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keys in files with which people sign verdicts, and who vouches for what is new.
 
-use bailiwick_core::ids::{Alias, PrincipalId};
+use bailiwick_core::ids::PrincipalId;
 use bailiwick_core::jose::VerifyingKey;
 use bailiwick_core::json::Object;
 use bailiwick_core::time::Timestamp;
@@ -8,8 +8,9 @@ use bailiwick_store::{Credential, CredentialKind, Stored};
 
 use super::Authority;
 use super::people::{person, rows};
+use crate::people::sessions::Session;
 use crate::refusal::Refusal;
-use crate::rules::approvers::{self, key_of};
+use crate::rules::approvers::{self, Voucher, key_of};
 
 /// An approver key as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +77,24 @@ impl Authority {
     ///
     /// # Errors
     /// See [`approvers::vouch`]; [`Refusal::NotYourRole`] is the caller's.
-    pub fn credential_vouch(&self, owner: &Alias, credential: &str) -> Result<(), Refusal> {
-        let (owner, id) = (owner.clone(), credential.to_owned());
+    pub fn credential_vouch(&self, session: &Session, credential: &str) -> Result<(), Refusal> {
+        let (session, id) = (session.clone(), credential.to_owned());
         self.commit(move |cx, tx, moment| {
-            let (owner, _) = person(tx, &owner)?.ok_or(Refusal::PrincipalInactive)?;
+            let owner = person(tx, &session.principal)?;
+            let (owner, _) = owner.ok_or(Refusal::PrincipalInactive)?;
             let found = tx.credential(&id)?;
             let found = found.ok_or_else(|| Refusal::unknown("passkey or approver key", &id))?;
-            approvers::vouch(moment, &cx.installation, &found, &owner)
+            let with = match &session.credential {
+                Some(id) => tx.credential(id)?.map(|stored| stored.row),
+                None => None,
+            };
+            let first = tx.first_signer()?;
+            let voucher = Voucher {
+                owner: &owner,
+                credential: with.as_ref(),
+                is_first: first.is_some() && first == session.credential,
+            };
+            approvers::vouch(moment, &cx.installation, &found, voucher)
         })
     }
 }

@@ -159,7 +159,13 @@ pub(super) fn prepared(
         None => view.workflows()?,
     };
     let published = published.iter().map(|row| cx.parsed.of(row)).collect::<Result<Vec<_>, _>>()?;
-    let workflow = choose_workflow(request, &published)?;
+    let workflow = match choose_workflow(request, &published) {
+        // That no workflow lists it is no news of an agent that there is not.
+        Err(Refusal::NoWorkflow { agent, .. }) if view.agent(&agent)?.is_none() => {
+            return Err(Refusal::unknown("agent", agent));
+        }
+        chosen => chosen?,
+    };
     let mut state = State::read(cx, view, &request.principal, &request.agent, &workflow.id)?;
     let answered = options.request.as_ref().map(|id| Answered::read(view, id)).transpose()?;
     let mut task = None;

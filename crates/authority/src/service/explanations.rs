@@ -12,7 +12,7 @@ use bailiwick_core::limits::JsonLimits;
 use bailiwick_core::time::Timestamp;
 use bailiwick_evidence::retained::{NotReplayable, Retained};
 use bailiwick_policy::bundle::About;
-use bailiwick_policy::decide::Rule;
+use bailiwick_policy::decide::{PolicyDecision, Rule};
 use bailiwick_policy::{Bundle, Policies};
 use bailiwick_store::{Filter, Place, StoredEntry};
 
@@ -118,6 +118,8 @@ pub struct Flip {
 pub struct Replay {
     /// Those that stay as they were.
     pub same: u64,
+    /// Those of them that ask for a person and have one's approval on record.
+    pub approved: u64,
     /// Those that would be others, as many as were asked for.
     pub flips: Vec<Flip>,
     /// All that would be others, by what they were and would be.
@@ -152,6 +154,12 @@ impl Replay {
         let (decision, _) = policies.decide(&retained.call.input());
         if decision.as_str() == retained.decision {
             self.same += 1;
+            return;
+        }
+        // The approval on record is for this very call, so it counts as it did.
+        if retained.approved && matches!(decision, PolicyDecision::ApprovalRequired(_)) {
+            self.same += 1;
+            self.approved += 1;
             return;
         }
         let finding = decision.finding();

@@ -407,7 +407,7 @@ impl Authority {
         })
     }
 
-    /// Resolves a failure.
+    /// Resolves a failure; gives what [`failures::resolve`] does.
     ///
     /// # Errors
     /// [`Refusal::Unknown`], [`Refusal::NotYourRole`],
@@ -417,7 +417,7 @@ impl Authority {
         person: Option<&SignedIn>,
         id: &FailureId,
         said: Resolution,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<bool>, Refusal> {
         let (id, person) = (id.clone(), person.cloned());
         self.commit(move |cx, tx, moment| {
             let failure = found(tx, &id)?;

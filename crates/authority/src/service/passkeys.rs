@@ -12,6 +12,7 @@ use crate::host::Moment;
 use crate::people::passkeys::{Enrolled, Passkeys};
 use crate::people::sessions::Secret;
 use crate::refusal::Refusal;
+use crate::rules::approvers::counts_from;
 use crate::rules::credentials::{self, Beside, KeptPasskey};
 
 /// The last counter of a passkey: no projection of the ledger, because a login
@@ -30,6 +31,8 @@ pub struct OwnPasskey {
     pub added: Timestamp,
     /// When it was last used.
     pub used: Option<Timestamp>,
+    /// From when on it may sign verdicts.
+    pub trusted: Timestamp,
     /// Its WebAuthn id, base64url.
     pub credential_id: String,
 }
@@ -97,6 +100,7 @@ pub(super) fn own_passkeys(
         let Some(kept) = KeptPasskey::of(&credential) else { continue };
         let used = Used::read(view, &credential, now)?;
         own.push(OwnPasskey {
+            trusted: counts_from(&credential),
             id: credential.id,
             label: credential.label,
             added: credential.added,

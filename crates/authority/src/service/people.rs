@@ -128,8 +128,9 @@ impl Authority {
             if ticket.family != invited.alias.as_str() {
                 return Err(Refusal::TicketGone { what: "link" });
             }
-            add(cx, tx, moment, &invited.alias, &enrolled, &label)?;
-            let session = Session::begin(invited.alias, Method::Passkey, moment.now());
+            let made = add(cx, tx, moment, &invited.alias, &enrolled, &label)?;
+            let session = Session::begin(invited.alias, Method::Passkey, moment.now())
+                .with_credential(made.id);
             begin_session(tx, moment, &session)
         })
     }
@@ -172,7 +173,8 @@ impl Authority {
             let used = Used::read(tx, &credential, moment.now())?;
             let done = party.finish_login(&answer, &ticket.value, &passkey.kept, used.counter)?;
             Used::keep(tx, &credential, done.counter, moment.now())?;
-            let session = Session::begin(alias, Method::Passkey, moment.now());
+            let session =
+                Session::begin(alias, Method::Passkey, moment.now()).with_credential(credential.id);
             begin_session(tx, moment, &session)
         });
         if matches!(&signed_in, Err(Refusal::Passkey(PasskeyError::Counter))) {

@@ -119,13 +119,13 @@ impl Authority {
         self.transact(move |cx, tx, moment| {
             let login = login_of(&provider, &logged_in);
             let found = tx.credential_by_lookup(CredentialKind::Login, &logins::lookup(&login))?;
-            let alias = match found {
+            let (alias, credential) = match found {
                 Some(found) => {
                     let alias = signing_in(tx, &provider, &logged_in, &found)?;
                     let facts = Facts::of(&logged_in);
                     let plan = logins::restate(moment, &cx.installation, &found, &login, &facts)?;
                     cx.write(tx, plan)?;
-                    alias
+                    (alias, Some(found.row.id))
                 }
                 None => {
                     let id = logins::new_name(&provider, &logged_in)?;
@@ -139,15 +139,16 @@ impl Authority {
                         &id,
                         known,
                     )?;
-                    cx.write(tx, plan)?.alias
+                    (cx.write(tx, plan)?.alias, None)
                 }
             };
-            let session = Session::begin_remembered(
+            let begun = Session::begin_remembered(
                 alias,
                 Method::OpenId,
                 logged_in.authenticated,
                 moment.now(),
             );
+            let session = Session { credential, ..begun };
             begin_session(tx, moment, &session)
         })
     }

@@ -29,6 +29,7 @@ mod approvers;
 mod autonomy;
 pub(crate) mod inbox;
 mod life;
+mod names;
 mod runs;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -152,7 +153,19 @@ impl Served {
     }
 
     fn log_in(&self, name: &str, seed: u8) -> Program {
-        let answer = self.redeem(&self.code(name, seed).reveal(), VERIFIER, seed);
+        self.fetched(&self.code(name, seed), seed)
+    }
+
+    /// A program that whoever has this session lets in.
+    fn let_in(&self, session: &Secret, seed: u8) -> Program {
+        let person = self.world.authority.session(session).unwrap().unwrap();
+        let key = key(seed).verifying_key().thumbprint();
+        let code = self.world.authority.login_code(&person, Challenge::of(VERIFIER), key).unwrap();
+        self.fetched(&code, seed)
+    }
+
+    fn fetched(&self, code: &Secret, seed: u8) -> Program {
+        let answer = self.redeem(&code.reveal(), VERIFIER, seed);
         assert_eq!(answer.status, 201, "{}", answer.text());
         let token = answer.json()["token"].as_str().unwrap().to_owned();
         Program { token, seed }

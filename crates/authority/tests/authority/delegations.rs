@@ -285,7 +285,10 @@ fn the_workflow_is_the_only_one_that_lists_the_agent_and_knows_the_scope() {
     let a = &world.authority;
     let mut request = world.request(&["ticket:8821", "refunds:all"], 15);
     assert_eq!(code(world.prepare(&request)), "scope-shorthand-unknown");
+    // An agent that there is not is no matter of workflows.
     request.agent = agent("agent:unlisted");
+    assert_eq!(code(world.prepare(&request)), "unknown-name");
+    a.agent_add(&request.agent, &principal("user:owner"), Default::default()).unwrap();
     assert_eq!(code(world.prepare(&request)), "no-workflow");
     a.workflow_publish(&WORKFLOW.replace("workflow: support-tickets", "workflow: second")).unwrap();
     let Err(Refusal::WorkflowAmbiguous { workflows }) = world.prepare(&world.request(&SCOPE, 15))

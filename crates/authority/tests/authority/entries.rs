@@ -16,7 +16,7 @@ use bailiwick_authority::plan::Plan;
 use bailiwick_authority::rules;
 use bailiwick_authority::rules::agents::Provenance;
 use bailiwick_authority::rules::approvals::{Saying, question, say};
-use bailiwick_authority::rules::approvers::vouch;
+use bailiwick_authority::rules::approvers::{Voucher, vouch};
 use bailiwick_authority::rules::clients::NewClient;
 use bailiwick_authority::rules::credentials::{Beside, add_passkey};
 use bailiwick_authority::rules::identities;
@@ -135,7 +135,10 @@ fn drawn_elsewhere(world: &World, instance: &Instance) {
     let name = principal("user:other");
     a.principal_add(&name, Some(&key(13).public_key().to_jwk())).unwrap();
     let other = a.principal(&name).unwrap();
-    write(world, vouch(&moment, &installation(), &credential, &other).unwrap());
+    let mut old = credential.clone();
+    (old.principal, old.added) = (other.alias.clone(), moment.now().plus_seconds(-86_400));
+    let voucher = Voucher { owner: &other, credential: Some(&old), is_first: false };
+    write(world, vouch(&moment, &installation(), &credential, voucher).unwrap());
     write(world, verdict(world, &moment, &owner.alias));
     a.passkeys_lost(&principal("user:owner"), None, &Administrator::OnHost).unwrap();
 

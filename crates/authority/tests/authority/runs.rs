@@ -443,7 +443,11 @@ fn only_whom_the_workflow_names_reviews_and_the_last_word_counts() {
     let other = world.authority.run_review(&granter, &id, &rejected, Some(&signed));
     assert_eq!(refused(other), "run-review-unsigned");
     let bare = Reviewing { what: None, why: None, ..rejected.clone() };
-    assert_eq!(refused(review(&world, &id, owner, &bare)), "run-malformed");
+    assert_eq!(refused(review(&world, &id, owner, &bare)), "run-review-words");
+    let odd = Reviewing { criteria: Some(vec!["nope".to_owned()]), ..rejected.clone() };
+    let odd = review(&world, &id, owner, &odd).unwrap_err();
+    assert_eq!(odd.code(), "run-criterion-unknown");
+    assert!(odd.to_string().contains("no criterion `nope`; it has `told`"), "{odd}");
 
     assert!(review(&world, &id, owner, &accepted).unwrap());
     assert_eq!(run(&world, &id).complete, Some(true));

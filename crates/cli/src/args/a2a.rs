@@ -10,7 +10,7 @@ use super::WhoseAccount;
 pub(crate) enum A2aVerb {
     /// Catalogue an agent that speaks A2A 1.0: its card is fetched, its signature verified, and pinned.
     #[command(
-        after_help = "The card must be signed with the identity key of an enrolled instance of the agent, or with a key that --key names, and every address in it must be the one that --url is at. A card that changed waits for a person: run the same again with --accept once you looked at `bailiwick catalogue diff`.\n\nExamples:\n  bailiwick a2a add billing --url https://billing.example.com/.well-known/agent-card.json --agent agent:billing-specialist\n  bailiwick a2a add billing --url http://localhost:9100/.well-known/agent-card.json --agent agent:billing-specialist --key billing.jwk --credential billing.credential"
+        after_help = "The card must be signed with the identity key of an enrolled instance of the agent, or with a key that --key names, and every address in it must be the one that --url is at. A card that changed waits for a person: run the same again with --accept once you looked at `bailiwick catalogue diff`.\n\nExamples:\n  bailiwick a2a add billing --agent agent:billing-specialist \\\n      --url https://billing.example.com/.well-known/agent-card.json\n  bailiwick a2a add billing --agent agent:billing-specialist \\\n      --url http://localhost:9100/.well-known/agent-card.json \\\n      --key billing.jwk --credential billing.credential"
     )]
     Add(Box<A2aAddArgs>),
     /// Show an agent: its card as it is pinned, where it is called here, and its operations.

@@ -8,6 +8,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentVerb {
     /// Register an agent; every agent has an owner.
+    #[command(after_help = "Example:\n  bailiwick agent add agent:support-runner --owner user:142")]
     Add {
         /// `agent:NAME`.
         id: String,
@@ -57,6 +58,9 @@ pub(crate) enum AgentVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum InstanceVerb {
     /// On the instance's host: make its two keys and the enrolment document.
+    #[command(
+        after_help = "Example:\n  bailiwick instance new --agent agent:support-runner --owner user:142 \\\n      --authority https://gate.example.com --key runner.key --out runner.enrol.json"
+    )]
     New {
         /// The agent.
         #[arg(long)]
@@ -121,10 +125,11 @@ pub(crate) enum InstanceVerb {
     },
     /// On the instance's host: get its SVIDs for a fresh key, or serve them by the SPIFFE Workload API.
     #[command(
-        after_help = "Examples:\n  bailiwick instance svid --authority https://gate.example.com --key instance.key --out svid/\n  bailiwick instance svid --authority https://gate.example.com --key instance.key --serve /run/user/1000/spiffe/workload.sock"
+        after_help = "Examples:\n  bailiwick instance svid --authority https://gate.example.com --key instance.key --out svid/\n  bailiwick instance svid --authority https://gate.example.com --key instance.key \\\n      --serve /run/user/1000/spiffe/workload.sock"
     )]
     Svid(SvidArgs),
     /// Enrol an instance from its document.
+    #[command(after_help = "Example:\n  bailiwick instance enrol runner.enrol.json")]
     Enrol {
         /// The document.
         document: PathBuf,

@@ -67,6 +67,9 @@ pub(crate) enum ApprovalsVerb {
     #[command(subcommand)]
     Key(ApproverKeyVerb),
     /// Vouch for somebody else's new passkey or approver key, so that it counts at once (owners, with --at).
+    #[command(
+        after_help = "Its id is in `approvals key list` and `principal passkey list`. What you are signed in with must be older than\n`approvals.new_key_hours` itself, or the installation's first; nobody vouches for their own.\n\nExample:\n  bailiwick --at https://gate.example.com approvals vouch 01a217df-3963-7cc4-85ff-4548a0f38598"
+    )]
     Vouch {
         /// The credential's id.
         credential: String,

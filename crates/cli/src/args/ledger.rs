@@ -101,6 +101,9 @@ pub(crate) enum EvidenceVerb {
         output: PathBuf,
     },
     /// Verify a bundle, or the report of a run, offline.
+    #[command(
+        after_help = "Example:\n  bailiwick keys trust -o trust.json\n  bailiwick evidence verify evidence.json --trust trust.json"
+    )]
     Verify {
         /// The bundle, or the report's JSON form.
         file: PathBuf,

@@ -34,7 +34,7 @@ pub(crate) enum PrincipalVerb {
     },
     /// Make a principal's key on its own host: the private file to sign with, and the public JWK to register.
     #[command(
-        after_help = "Examples:\n  bailiwick principal key service:billing --algorithm ES256 --key service.key --jwk service.jwk   # on the service's host\n  bailiwick principal add service:billing --jwk service.jwk                                       # on the authority's"
+        after_help = "The first on the service's host, the second on the authority's.\n\nExamples:\n  bailiwick principal key service:billing --algorithm ES256 --key service.key --jwk service.jwk\n  bailiwick principal add service:billing --jwk service.jwk"
     )]
     Key {
         /// `user:NAME` or `service:NAME`, as it is to be registered.

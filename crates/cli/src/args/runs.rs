@@ -7,13 +7,20 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsVerb {
     /// Runs, newest first.
+    #[command(
+        after_help = "Examples:\n  bailiwick run list\n  bailiwick run list --workflow support-tickets --state claimed"
+    )]
     List(RunsListArgs),
     /// Show a run: its goal, context, calls and evidence, and why it counts as complete.
+    #[command(after_help = "Example:\n  bailiwick run show 01a217df-3963-7cc4-85ff-4548a0f38598")]
     Show {
         /// Its id.
         id: String,
     },
     /// Accept, correct or reject a run that has ended.
+    #[command(
+        after_help = "Examples:\n  bailiwick run review 01a217df-3963-7cc4-85ff-4548a0f38598 --verdict accepted --key ana.key\n  bailiwick --at https://gate.example.com run review 01a217df-3963-7cc4-85ff-4548a0f38598 \\\n      --verdict corrected --what 'the tone' --why 'the customer complained'"
+    )]
     Review(ReviewArgs),
 }
 
@@ -65,10 +72,10 @@ pub(crate) struct ReviewArgs {
     #[arg(long = "criterion", value_name = "ID")]
     pub(crate) criteria: Vec<String>,
     /// What was put right, or is wrong; needed unless it is accepted.
-    #[arg(long)]
+    #[arg(long, required_if_eq_any([("verdict", "corrected"), ("verdict", "rejected")]))]
     pub(crate) what: Option<String>,
     /// Why; needed unless it is accepted.
-    #[arg(long)]
+    #[arg(long, required_if_eq_any([("verdict", "corrected"), ("verdict", "rejected")]))]
     pub(crate) why: Option<String>,
     /// Your own key, as for `delegate`; with --at who signed in reviews.
     #[arg(long)]

@@ -56,6 +56,30 @@ fn every_command_in_readme_docs_and_help_is_one() {
     assert!(found > 60, "{found} commands");
 }
 
+/// Help is at most 100 columns wide: a longer example would be shown on lines that
+/// do not paste.
+#[test]
+fn examples_paste_as_help_shows_them() {
+    let text = help(&Args::command());
+    let long: Vec<&str> =
+        text.lines().filter(|l| l.starts_with("  bailiwick ") && l.chars().count() > 100).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// Where `--at` is refused, it is not offered; where it is taken, it is.
+#[test]
+fn at_stands_in_the_help_of_those_verbs_that_take_it() {
+    Args::shown().debug_assert();
+    let mut shown = Args::shown();
+    shown.build();
+    for (verb, offers) in [("serve", false), ("workflow", false), ("agent", true), ("runs", true)] {
+        let found = shown.find_subcommand(verb).unwrap().clone().render_long_help().to_string();
+        assert_eq!(found.contains("--at <URL>"), offers, "{verb}: {found}");
+    }
+    let below = shown.find_subcommand("workflow").unwrap().find_subcommand("check").unwrap();
+    assert!(!below.clone().render_long_help().to_string().contains("--at <URL>"));
+}
+
 /// Base64url, which hashes and one-time tokens are, may begin with a hyphen.
 #[test]
 fn a_hash_or_a_token_that_begins_with_a_hyphen_is_a_value() {

@@ -61,6 +61,24 @@ fn the_written_file_reads_back_as_the_same_configuration() {
     assert_eq!(read, config);
 }
 
+/// What the pages tell to add at the end of the file, as they write it.
+#[test]
+fn the_tables_of_the_pages_can_be_pasted_into_the_file_that_init_writes() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let config = Config { public_url: "http://localhost:7417".into(), ..Config::default() };
+    let mut pasted = 0;
+    for page in std::fs::read_dir(docs).unwrap() {
+        let text = std::fs::read_to_string(page.unwrap().path()).unwrap_or_default();
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let read = toml::from_str::<Config>(&format!("{}\n{block}", config.to_toml()));
+            assert!(read.is_ok(), "{block}: {:?}", read.err());
+            pasted += 1;
+        }
+    }
+    assert!(pasted >= 2, "{pasted}");
+}
+
 #[test]
 fn every_option_is_documented_and_every_documented_option_exists() {
     let config = Config::default();
@@ -189,14 +207,28 @@ fn what_is_wrong_with_the_file_is_said_with_file_line_column_and_a_remedy() {
             "org = \"a\"\norg = \"b\"\n",
             "config-malformed",
             "2, column 1",
-            "`org` stands twice",
+            "`org` stands twice, first in line 1",
             "once",
         ),
         (
             "[tls]\nkey = \"a\"\n[tls]\n",
             "config-malformed",
             "3, column 2",
-            "`tls` stands twice",
+            "`tls` stands twice, first in line 1",
+            "once",
+        ),
+        (
+            "org = \"a\"\nmetrics.listen = \"\"\n\n[metrics]\nlisten = \"\"\n",
+            "config-malformed",
+            "4, column 2",
+            "`metrics` stands twice, first in line 2",
+            "once",
+        ),
+        (
+            "[[webhook]]\nname = \"a\"\n[[webhook]]\nname = \"b\"\nname = \"c\"\n",
+            "config-malformed",
+            "5, column 1",
+            "`name` stands twice, first in line 4",
             "once",
         ),
         ("a = 1\n", "config-malformed", "1, column 1", "unknown field `a`", "mend this line"),

@@ -5,6 +5,7 @@ use bailiwick_authority::Refusal;
 use bailiwick_authority::follower::FeedError;
 use bailiwick_authority::inspect::InspectError;
 use bailiwick_authority::keyring::KeyRingError;
+use bailiwick_authority::rules::runs::RunError;
 use bailiwick_core::aat::make::MakeError;
 use bailiwick_core::denial::Denial;
 use bailiwick_core::enrolment::EnrolmentError;
@@ -51,7 +52,14 @@ from_typed! {
 
 impl From<IdError> for CliError {
     fn from(e: IdError) -> Self {
-        Self::usage("id-malformed", e.to_string(), "see `bailiwick help` for the forms of names")
+        let remedy = match e.what {
+            "action id" => "copy it from `bailiwick audit query`".to_owned(),
+            "approval id" => "copy it from `bailiwick approvals list`".to_owned(),
+            "failure id" => "copy it from `bailiwick failure list --all`".to_owned(),
+            "run id" => "copy it from `bailiwick run list`".to_owned(),
+            _ => format!("write {}", e.expected),
+        };
+        Self::usage("id-malformed", e.to_string(), remedy)
     }
 }
 
@@ -83,6 +91,7 @@ fn of_refusal(refusal: &Refusal) -> Class {
         | Refusal::NotAProgram
         | Refusal::ProgramCredential
         | Refusal::ReasonForm
+        | Refusal::Run(RunError::CriterionUnknown { .. } | RunError::ReviewWords { .. })
         | Refusal::ReasonMissing
         | Refusal::Token(_)
         | Refusal::Url { .. }

@@ -15,6 +15,7 @@ use super::parse::seconds;
 use super::place::{Place, text};
 use crate::args::{ApprovalsVerb, ApproverKeyVerb};
 use crate::error::CliError;
+use crate::host;
 use crate::keyfile::{Algorithm, PrincipalKey};
 use crate::output::{Output, one_line};
 use crate::table::table;
@@ -302,14 +303,31 @@ fn key(verb: ApproverKeyVerb, place: &Place, out: Output) -> Result<(), CliError
                 }
             };
             let from = text(&enrolled, "trusted").to_owned();
+            let credential = text(&enrolled, "credential").to_owned();
+            // RFC 3339 in UTC and of one length: later is greater.
+            let waits = from > host::now().to_string();
+            let why = if waits {
+                " (a new key counts after `approvals.new_key_hours`,\n              or when another owner vouches for it)"
+            } else {
+                ""
+            };
             let words = format!(
-                "{id} signs verdicts with this key\n  key         {}\n  credential  {}\n  counts from {from}",
+                "{id} signs verdicts with this key\n  key         {}\n  credential  {credential}\n  counts from {from}{why}",
                 file.display(),
-                text(&enrolled, "credential"),
             );
+            let url = match place {
+                Place::Here(data) => data.config.public_url(),
+                Place::At(login) => login.url().to_owned(),
+            };
             let object = enrolled.with("principal", &id).with("key", file.display().to_string());
             out.result(object, words);
-            out.next(&["bailiwick approvals list"]);
+            if waits {
+                out.next(&[&format!(
+                    "bailiwick --at {url} approvals vouch {credential}   # another owner, signed in"
+                )]);
+            } else {
+                out.next(&["bailiwick approvals list"]);
+            }
             Ok(())
         }
         ApproverKeyVerb::List { whose: name } => {

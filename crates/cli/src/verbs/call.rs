@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::aat::make::Seen;
 use bailiwick_core::crypto::Signer as _;
+use bailiwick_core::ids::ApprovalId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::limits::{ChainLimits, JsonLimits};
 use bailiwick_demo::agent::{
@@ -353,13 +354,33 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     if let Some(at) = retry_at {
         text.push_str(&format!("\n  again from {}", one_line(at)));
     }
+    // A call that waits for a person is told in words; a program reads `approval`.
+    let waits = more.iter().find(|(name, _)| *name == "approval").and_then(|(_, of)| {
+        let of = of.as_object()?;
+        let member = |name: &str| of.member(name).and_then(Json::as_str);
+        let (id, until) = (member("id")?.to_owned(), member("expires_at").unwrap_or_default());
+        text.push_str(&format!("\n  approval {}", one_line(&id)));
+        text.push_str(&format!("\n  waits until {}", one_line(until)));
+        if let Some(url) = member("url") {
+            text.push_str(&format!("\n  page {}", one_line(url)));
+        }
+        Some(id)
+    });
     for (name, value) in &more {
+        if waits.is_some() && matches!(*name, "approval" | "retry_after") {
+            continue;
+        }
         text.push_str(&format!("\n  {name} {}", one_line(&value.canonical())));
     }
     if let Some(id) = id {
         text.push_str(&format!("\n  decision {}", one_line(&id)));
     }
     out.result(object, text);
+    if let Some(id) = waits.filter(|id| ApprovalId::parse(id).is_ok()) {
+        out.next(&[&format!(
+            "bailiwick approvals show {id}   # then the same call again, once it is approved"
+        )]);
+    }
     match outcome {
         Outcome::Transport { .. } => Class::Environment.exit_code(),
         _ => ended(false),

@@ -47,7 +47,9 @@ fn add(
     if let Some(agent) = &agent
         && data.store().read(|view| view.agent(agent))?.is_none()
     {
-        return Err(Refusal::Unknown { what: "agent", name: agent.to_string() }.into());
+        return Err(
+            Refusal::Unknown { what: "agent", name: agent.to_string(), near: Vec::new() }.into()
+        );
     }
     let json = keyfile::read_json(metadata)?;
     let object = json.as_object().ok_or_else(|| {

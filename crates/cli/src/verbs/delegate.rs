@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bailiwick_authority::PrepareOptions;
 use bailiwick_authority::rules::delegations::Options;
+use bailiwick_authority::{Named, PrepareOptions};
 use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{AgentId, InstanceId, TaskId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
@@ -47,6 +47,15 @@ pub(super) fn run(args: &DelegateArgs, dir: &Path, out: Output) -> Result<(), Cl
         budget: parse::budget(&args.budget)?,
         ..Options::default()
     };
+    let named = |name: &dyn std::fmt::Display| Some(name.to_string());
+    data.authority.check_names(
+        None,
+        &Named {
+            workflow: request.workflow.as_ref().and_then(|id| named(id)),
+            agent: named(&request.agent),
+            tool: None,
+        },
+    )?;
     let prepared =
         data.authority.prepare(&request, &PrepareOptions { options, task, request: None })?;
     let signed = prepared.statement.sign_request(&*key.key).map_err(web::signing)?;

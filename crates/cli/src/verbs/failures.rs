@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use bailiwick_authority::{Classification, Kept, Resolution, trend_json};
+use bailiwick_authority::{Classification, Kept, Named, Resolution, trend_json};
 use bailiwick_core::ids::{FailureId, PrincipalId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_policy::bundle::Answer;
@@ -38,15 +38,22 @@ pub(super) fn run(verb: FailureVerb, place: &Place, out: Output) -> Result<(), C
     match verb {
         FailureVerb::List { all, workflow, agent, state, class, limit } => {
             let unresolved = !all && state.is_none();
-            let filter =
-                FailureFilter { workflow, agent, state, class, unresolved, before: None, limit };
+            let filter = FailureFilter {
+                workflow,
+                agent,
+                state: state.map(Into::into),
+                class: class.map(Into::into),
+                unresolved,
+                before: None,
+                limit,
+            };
             list(place, &filter, out)
         }
         FailureVerb::Show { id } => show(place, &FailureId::parse(&id)?, out),
         FailureVerb::Trends => trends(place, out),
         FailureVerb::Classify { id, class, owner, note } => {
             let owner = owner.as_deref().map(PrincipalId::parse).transpose()?;
-            let said = Classification { class, owner, note };
+            let said = Classification { class: class.into(), owner, note };
             classify(place, &FailureId::parse(&id)?, said, out)
         }
         FailureVerb::Resolve { id, cases, no_regression: _, dismiss, link, why } => {
@@ -75,7 +82,10 @@ fn read(file: &Path) -> Result<String, CliError> {
 
 fn list(place: &Place, filter: &FailureFilter, out: Output) -> Result<(), CliError> {
     let answer = match place {
-        Place::Here(data) => data.authority.failures(None, filter)?.to_json(),
+        Place::Here(data) => {
+            data.authority.check_names(None, &Named::from(filter))?;
+            data.authority.failures(None, filter)?.to_json()
+        }
         Place::At(login) => {
             let mut query = Serializer::new(String::new());
             let state = match filter.state {
@@ -227,8 +237,12 @@ fn classify(
     out: Output,
 ) -> Result<(), CliError> {
     let class = said.class;
-    match place {
-        Place::Here(data) => data.authority.failure_classify(None, id, said)?,
+    // Only what policy decided makes a case.
+    let replayable = match place {
+        Place::Here(data) => {
+            data.authority.failure_classify(None, id, said)?;
+            data.authority.failure_read(None, id)?.is_replayable
+        }
         Place::At(login) => {
             let mut body = Object::new().with("class", class.as_str());
             if let Some(owner) = &said.owner {
@@ -238,14 +252,28 @@ fn classify(
                 body.insert("note", note);
             }
             Place::post(login, &format!("/failures/{id}/classify"), body)?;
+            let shown = Place::get(login, &format!("/failures/{id}"))?;
+            shown.member("replayable").and_then(Json::as_bool).unwrap_or(false)
         }
+    };
+    let answer = Object::new()
+        .with("failure", id)
+        .with("class", class.as_str())
+        .with("replayable", replayable);
+    let mut shown = format!("{id} is one of {}", class.as_str());
+    if replayable {
+        out.result(answer, shown);
+        out.next(&[
+            &format!("bailiwick failure regression {id} --expect deny --out policies/cases.yaml"),
+            &format!("bailiwick failure resolve {id} --cases policies/cases.yaml --link URL"),
+        ]);
+    } else {
+        shown.push_str("\nit makes no case: policy decided nothing of it, or its texts are gone");
+        out.result(answer, shown);
+        out.next(&[&format!(
+            "bailiwick failure resolve {id} --no-regression --why 'what was mended' --link URL"
+        )]);
     }
-    let answer = Object::new().with("failure", id).with("class", class.as_str());
-    out.result(answer, format!("{id} is one of {}", class.as_str()));
-    out.next(&[
-        &format!("bailiwick failure regression {id} --expect deny --out policies/cases.yaml"),
-        &format!("bailiwick failure resolve {id} --cases policies/cases.yaml --link URL"),
-    ]);
     Ok(())
 }
 
@@ -255,7 +283,7 @@ fn resolve(place: &Place, id: &FailureId, said: Resolution, out: Output) -> Resu
         Kept::None => "none",
         Kept::Dismissed => "dismissed",
     };
-    match place {
+    let held_before = match place {
         Place::Here(data) => data.authority.failure_resolve(None, id, said)?,
         Place::At(login) => {
             let mut body = Object::new().with("regression", regression);
@@ -268,11 +296,23 @@ fn resolve(place: &Place, id: &FailureId, said: Resolution, out: Output) -> Resu
                     body.insert(name, value);
                 }
             }
-            Place::post(login, &format!("/failures/{id}/resolve"), body)?;
+            let answer = Place::post(login, &format!("/failures/{id}/resolve"), body)?;
+            answer.member("held_before").and_then(Json::as_bool)
         }
-    }
-    let answer = Object::new().with("failure", id).with("regression", regression);
-    out.result(answer, format!("{id} is resolved ({regression})"));
+    };
+    let answer = Object::new()
+        .with("failure", id)
+        .with("regression", regression)
+        .with("held_before", held_before);
+    let mut shown = format!("{id} is resolved ({regression})");
+    shown.push_str(match held_before {
+        None => "",
+        Some(false) => ": the case holds under the policy in force, and did not when it was detected",
+        Some(true) => {
+            ": the case holds under the policy in force, and held already when it was detected.\nSo it shows no mend: it keeps what was decided"
+        }
+    });
+    out.result(answer, shown);
     out.next(&["bailiwick failure list", "bailiwick failure trends"]);
     Ok(())
 }
@@ -289,6 +329,15 @@ fn regression(
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(_) => Some(read(file)?),
     };
+    let name = cases::case_name(id);
+    let known = before.as_deref().and_then(|text| cases::parse(text).ok()).unwrap_or_default();
+    if known.iter().any(|case| case.name == name) {
+        return Err(CliError::refused(
+            "case-exists",
+            format!("{} has the case `{name}` already", file.display()),
+            "change what it expects there, or remove it first",
+        ));
+    }
     let case = match place {
         Place::Here(data) => data.authority.failure_case(None, id, expect)?,
         Place::At(login) => {

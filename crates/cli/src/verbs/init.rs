@@ -10,7 +10,7 @@ use bailiwick_core::json::Object;
 use bailiwick_store::Place;
 
 use crate::args::InitArgs;
-use crate::config::{Config, FILE};
+use crate::config::{Config, FILE, loopback_port};
 use crate::confirm;
 use crate::datadir::{ADMIN, DataDir, KEY_FILES};
 use crate::error::CliError;
@@ -26,8 +26,12 @@ pub(super) fn run(
     logins: Option<&Path>,
     out: Output,
 ) -> Result<(), CliError> {
+    // Nothing but this listener serves a public URL on the loopback name, so it
+    // follows that port where nobody says otherwise.
+    let near = args.public_url.as_deref().and_then(loopback_port);
+    let listen = args.listen.clone().or(near.map(|port| format!("127.0.0.1:{port}")));
     let config = Config {
-        listen: args.listen.clone().unwrap_or_else(|| Config::default().listen),
+        listen: listen.unwrap_or_else(|| Config::default().listen),
         public_url: args.public_url.clone().unwrap_or_default(),
         trust_domain: args.trust_domain.clone().unwrap_or_else(|| Config::default().trust_domain),
         ..Config::default()
@@ -48,15 +52,17 @@ pub(super) fn run(
     let object = Object::new()
         .with("data_dir", dir.display().to_string())
         .with("public_url", config.public_url())
+        .with("listen", config.listen.as_str())
         .with("audience", config.audience())
         .with("trust_fingerprint", fingerprint.as_str())
         .with("admin_credential", dir.join("keys").join(ADMIN).display().to_string())
         .with("enrolment_link", link.as_deref())
         .with("principal_key", signs.map(|file| file.display().to_string()));
     let mut text = format!(
-        "initialised {}\n  public URL        {}\n  trust fingerprint {}\n  admin credential  {} (mode 0600)",
+        "initialised {}\n  public URL        {}\n  listens on        {}\n  trust fingerprint {}\n  admin credential  {} (mode 0600)",
         dir.display(),
         config.public_url(),
+        config.listen,
         fingerprint,
         dir.join("keys").join(ADMIN).display(),
     );

@@ -63,6 +63,11 @@ fn file(folder: &Path, authority: &str) -> PathBuf {
 }
 
 impl Login {
+    /// The authority's URL.
+    pub(super) fn url(&self) -> &str {
+        &self.authority
+    }
+
     pub(super) fn read(at: &str, logins: Option<&Path>) -> Result<Self, CliError> {
         let at = authority(at)?;
         let path = file(&folder(logins)?, &at);

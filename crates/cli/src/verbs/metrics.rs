@@ -1,6 +1,6 @@
 //! `metrics`: how well agents work.
 
-use bailiwick_authority::line_json;
+use bailiwick_authority::{MetricsBy, Named, line_json};
 use bailiwick_core::crypto::Digest;
 use bailiwick_core::ids::{AgentId, ToolId, WorkflowId};
 use bailiwick_core::json::{Json, Object};
@@ -23,6 +23,8 @@ const SIX: [(&str, &str); 5] = [
     ("escalation_rate", "runs that needed a person"),
     ("blocked_call_rate", "blocked calls"),
 ];
+/// Days back at most.
+const MAX_DAYS: i64 = 92;
 const COST: &str = "cost_per_success";
 
 fn digest(text: &str) -> Result<Digest, CliError> {
@@ -45,8 +47,21 @@ fn query(pairs: &[(&str, Option<String>)]) -> String {
     query.finish()
 }
 
+/// Seconds back, as many as the API takes as well.
+fn span(since: &str) -> Result<i64, CliError> {
+    let seconds = seconds(since)?;
+    if seconds > MAX_DAYS * 86_400 {
+        return Err(CliError::usage(
+            "duration-too-long",
+            format!("figures are about {MAX_DAYS} days back at most, not `{since}`"),
+            "say `92d` or less; `bailiwick metrics compare` takes any two spans of times",
+        ));
+    }
+    Ok(seconds)
+}
+
 fn hours(since: &str) -> Result<String, CliError> {
-    Ok(seconds(since)?.saturating_add(3_599).div_euclid(3_600).to_string())
+    Ok(span(since)?.saturating_add(3_599).div_euclid(3_600).to_string())
 }
 
 impl MetricsAbout {
@@ -76,10 +91,11 @@ fn found(args: &MetricsArgs, place: &Place) -> Result<Object, CliError> {
     let about = &args.about;
     match place {
         Place::Here(data) => {
-            let filter = about.filter(data.authority.metrics_span(seconds(&about.since)?))?;
+            let filter = about.filter(data.authority.metrics_span(span(&about.since)?))?;
+            data.authority.check_names(None, &Named::from(&filter))?;
             let mut answer = data.authority.metrics(&filter, about.confidence)?.to_json();
             if let Some(by) = args.by {
-                let lines = data.authority.metrics_by(&filter, by)?;
+                let lines = data.authority.metrics_by(&filter, by.into())?;
                 let line = |(name, of): &(String, _)| line_json(name, of, about.confidence).into();
                 answer.insert("lines", lines.iter().map(line).collect::<Vec<Json>>());
             }
@@ -93,7 +109,7 @@ fn found(args: &MetricsArgs, place: &Place) -> Result<Object, CliError> {
                 ("tool", about.tool.clone()),
                 ("hours", Some(hours(&about.since)?)),
                 ("confidence", Some(about.confidence.to_string())),
-                ("by", args.by.map(|by| by.as_str().to_owned())),
+                ("by", args.by.map(|by| MetricsBy::from(by).as_str().to_owned())),
             ]);
             Place::get(login, &format!("/metrics?{query}"))
         }
@@ -240,6 +256,7 @@ fn compare(sides: &Sides, place: &Place, out: Output) -> Result<(), CliError> {
             let now = data.authority.metrics_span(1).until;
             let (before, after) =
                 (side(&sides.before, sides, now)?, side(&sides.after, sides, now)?);
+            data.authority.check_names(None, &Named::from(&before))?;
             data.authority.metrics_compare(&before, &after, sides.confidence)?.to_json()
         }
         Place::At(login) => {
@@ -289,9 +306,11 @@ fn unused(
 ) -> Result<(), CliError> {
     let answer = match place {
         Place::Here(data) => {
-            let span = data.authority.metrics_span(seconds(since)?);
+            let span = data.authority.metrics_span(span(since)?);
             let workflow = workflow.as_deref().map(WorkflowId::parse).transpose()?;
-            let found = data.authority.metrics_unused(&MetricFilter { workflow, ..span })?;
+            let filter = MetricFilter { workflow, ..span };
+            data.authority.check_names(None, &Named::from(&filter))?;
+            let found = data.authority.metrics_unused(&filter)?;
             let tools: Vec<Json> = found.iter().map(|unused| unused.to_json().into()).collect();
             Object::new().with("tools", tools)
         }

@@ -1,7 +1,7 @@
 //! `runs`: what agents attempted, by what it counts as complete, what people say.
 
-use bailiwick_authority::Granter;
 use bailiwick_authority::rules::runs::Reviewing;
+use bailiwick_authority::{Granter, Named};
 use bailiwick_core::ids::RunId;
 use bailiwick_core::json::{Json, Object};
 use bailiwick_store::{ReviewVerdict, RunFilter};
@@ -26,6 +26,7 @@ impl Place {
                     limit: args.limit,
                     ..RunFilter::default()
                 };
+                data.authority.check_names(None, &Named::from(&filter))?;
                 Ok(data.authority.runs(None, &filter)?.to_json())
             }
             Self::At(login) => {

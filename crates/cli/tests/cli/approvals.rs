@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use bailiwick_testkit::World;
 use bailiwick_testkit::http::Response;
 use bailiwick_testkit::present::{Call, Chain};
-use bailiwick_testkit::world::OWNER;
+use bailiwick_testkit::world::{OWNER, command};
+use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
 use crate::EXE;
@@ -103,6 +103,15 @@ fn what_a_person_approved_happens_once_and_its_evidence_names_them() {
     let chain = world.chain();
     let before = world.executed().len();
     let id = first_question(&world, &chain);
+    // On the command line it is told in words, with what comes next.
+    let (file, key) = (chain.path(), world.runner.key_file());
+    let url = world.endpoint();
+    let mut waits = command(Path::new(EXE), world.base.path());
+    waits.args(["call", "--url", &url, "--chain", &file, "--key", &key]);
+    let waits = Answer::of(waits.args(["get_ticket", "ticket_id=8821"]));
+    assert_eq!(waits.status, 1, "{}{}", waits.out, waits.err);
+    assert!(waits.out.contains(&format!("bailiwick approvals show {id}")), "{}", waits.out);
+    assert!(!waits.out.contains('{'), "{}", waits.out);
     assert_eq!(is_asked(&ticket(&world, &chain)), id);
     assert_eq!(world.executed().len(), before);
 
@@ -130,6 +139,10 @@ fn what_a_person_approved_happens_once_and_its_evidence_names_them() {
     let states: Vec<&str> =
         all["approvals"].as_array().unwrap().iter().map(|a| a["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["pending", "spent"]);
+
+    // Under the policy in force nothing would be otherwise: the approval is given.
+    let replayed = world.ok(&["policy", "replay", &world.path("asking")]);
+    assert_eq!((&replayed["flipped"], &replayed["approved"]), (&json!(0), &json!(1)), "{replayed}");
 
     let found = world.ok(&["audit", "query", "--decision", "allow"]);
     let action = found["actions"][0]["action"].as_str().unwrap_or_else(|| panic!("{found}"));

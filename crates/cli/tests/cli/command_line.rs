@@ -25,6 +25,26 @@ pub(crate) fn initialised() -> (tempfile::TempDir, PathBuf) {
     (base, data)
 }
 
+#[test]
+fn a_listener_follows_the_port_of_a_public_url_on_this_machine() {
+    let base = tempfile::tempdir().unwrap();
+    for (dir, more, listen) in [
+        ("near", &["--public-url", "http://localhost:7520"][..], "127.0.0.1:7520"),
+        ("far", &["--public-url", "https://gate.example.com"], "127.0.0.1:7417"),
+        (
+            "said",
+            &["--public-url", "http://localhost:7520", "--listen", "127.0.0.1:7521"],
+            "127.0.0.1:7521",
+        ),
+    ] {
+        let made =
+            run(base.path(), &[&["--json", "init", "--yes", "--data-dir", dir], more].concat());
+        assert_eq!(made.json()["listen"], listen, "{}{}", made.out, made.err);
+        let shown = run(base.path(), &["--json", "config", "show", "--data-dir", dir]).json();
+        assert_eq!(shown["listen"]["value"], listen);
+    }
+}
+
 /// Every verb, as its help lists them.
 pub(crate) fn verbs(home: &Path, above: &[&str]) -> Vec<Vec<String>> {
     let help = run(home, &[above, &["--help"]].concat()).out;

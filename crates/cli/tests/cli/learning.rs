@@ -102,13 +102,18 @@ fn a_planted_failure_is_detected_classified_kept_as_a_case_and_resolved() {
     };
     let early = resolve(&["--no-regression", "--why", "x"]);
     assert_eq!(early.code(), "failure-unclassified", "{}", early.out);
-    world.ok(&["failure", "classify", id, "--class", "permission_model", "--note", "as it should"]);
+    let said = ["failure", "classify", id, "--class", "permission_model", "--note", "as it should"];
+    assert_eq!(world.ok(&said)["replayable"], true);
 
     // The case as it was decided is one of the policy's tests.
     let made = world.ok(&["failure", "regression", id, "--expect", "deny", "--out", &file]);
     assert_eq!(made["case"], format!("failure {id}"));
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("8821") && text.contains("get_ticket"), "{text}");
+    // A second time it is refused: the file has it.
+    let twice = world.run(&["failure", "regression", id, "--out", &file]);
+    assert_eq!((twice.status, twice.code().as_str()), (1, "case-exists"), "{}", twice.out);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
     let tested = world.ok(&["policy", "test", &folder]);
     assert_eq!(tested["cases"].as_array().map(Vec::len), Some(1), "{tested}");
     assert_eq!(tested["cases"][0]["holds"], true, "{tested}");
@@ -128,6 +133,8 @@ fn a_planted_failure_is_detected_classified_kept_as_a_case_and_resolved() {
     let link = "https://git.example.com/desk/pull/12";
     let done = resolve(&["--cases", &file, "--link", link]);
     assert_eq!(done.status, 0, "{}", done.out);
+    // Nothing was mended: what was denied is denied.
+    assert_eq!(done.json()["held_before"], true);
     let shown = world.ok(&["failure", "show", id]);
     assert_eq!((&shown["state"], &shown["regression"]), (&json!("resolved"), &json!("case")));
     assert_eq!(shown["link"], link);
@@ -144,6 +151,17 @@ fn a_planted_failure_is_detected_classified_kept_as_a_case_and_resolved() {
         &world.path("n.yaml"),
     ]);
     assert_eq!(refused.code(), "failure-no-decision", "{}", refused.out);
+    assert_eq!(
+        world.ok(&["failure", "classify", none, "--class", "prompt"])["replayable"],
+        false,
+        "its next step is none with a case"
+    );
+    let bare = world.run(&["failure", "resolve", none]);
+    for way in ["--cases", "--no-regression", "--dismiss"] {
+        assert!(bare.status == 2 && bare.out.contains(way), "{}", bare.out);
+    }
+    let odd = world.run(&["failure", "classify", none, "--class", "permission"]);
+    assert!(odd.status == 2 && odd.out.contains("permission_model"), "{}", odd.out);
     world.ok(&["failure", "resolve", none, "--dismiss", "--why", "tried on purpose"]);
     assert!(world.ok(&["failure", "list"])["failures"].as_array().unwrap().is_empty());
     let trends = world.ok(&["failure", "trends"])["trends"].as_array().unwrap().clone();
@@ -172,8 +190,18 @@ fn the_figures_count_what_was_decided_and_say_where_there_are_none() {
     assert_eq!(shown.status, 0);
     let workflow = found["lines"][0]["figures"]["runs"].clone();
     assert_eq!(workflow, 0);
-    let none = world.ok(&["metrics", "--workflow", "another"]);
-    assert_eq!(none["figures"]["blocked_call_rate"]["denominator"], 0);
+    // A slip of the pen is no good news.
+    for args in [
+        &["metrics", "--workflow", "support-ticket"][..],
+        &["metrics", "unused", "--workflow", "support-ticket"],
+        &["failure", "list", "--workflow", "support-ticket"],
+        &["run", "list", "--workflow", "support-ticket"],
+    ] {
+        let answer = world.run(args);
+        assert_eq!((answer.status, answer.code().as_str()), (4, "unknown-name"), "{args:?}");
+        let remedy = answer.json()["error"]["remedy"].to_string();
+        assert!(remedy.contains("did you mean `support-tickets`"), "{remedy}");
+    }
     let day = "2026-01-01T00:00:00Z..2026-01-02T00:00:00Z";
     let compared = world.ok(&[
         "metrics",
@@ -189,6 +217,8 @@ fn the_figures_count_what_was_decided_and_say_where_there_are_none() {
     for (args, code) in [
         (&["metrics", "--version", "x"][..], "digest-malformed"),
         (&["metrics", "--since", "soon"], "duration-malformed"),
+        (&["metrics", "--since", "200d"], "duration-too-long"),
+        (&["failure", "show", "018CC251"], "id-malformed"),
         (
             &["metrics", "compare", "--workflow", "w", "--before", "a..b", "--after", "a..b"],
             "span-malformed",
@@ -207,15 +237,10 @@ pub(crate) fn measured(world: &mut World, token: bool) -> SocketAddr {
     let file = world.data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
     private(&world.data.join("keys/metrics.token"), &format!("{TOKEN}\n"));
-    let lines = text.lines().map(|line| match line {
-        l if l.starts_with("metrics.listen = ") => format!("metrics.listen = \"{address}\""),
-        l if token && l.starts_with("metrics.token_file = ") => {
-            "metrics.token_file = \"keys/metrics.token\"".to_owned()
-        }
-        l => l.to_owned(),
-    });
-    let lines: Vec<String> = lines.collect();
-    fs::write(&file, lines.join("\n") + "\n").unwrap();
+    // The table as docs/metrics.md has it, at the end of the file that `init` wrote.
+    let kept = text.split("\n[metrics]").next().unwrap();
+    let token = if token { "token_file = \"keys/metrics.token\"\n" } else { "" };
+    fs::write(&file, format!("{kept}\n[metrics]\nlisten = \"{address}\"\n{token}")).unwrap();
     world.start_serve();
     address
 }
@@ -302,10 +327,8 @@ fn prometheus_reads_the_figures_and_nobody_without_the_token() {
     // Beyond loopback it does not listen without a token.
     let file = world.data.join("bailiwick.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let text = text
-        .replace(&format!("metrics.listen = \"{address}\""), "metrics.listen = \"0.0.0.0:9464\"");
-    let open =
-        text.replace("metrics.token_file = \"keys/metrics.token\"", "metrics.token_file = \"\"");
+    let text = text.replace(&format!("\nlisten = \"{address}\""), "\nlisten = \"0.0.0.0:9464\"");
+    let open = text.replace("token_file = \"keys/metrics.token\"", "token_file = \"\"");
     fs::write(&file, &open).unwrap();
     let refused = world.run(&["config", "check"]);
     assert_eq!(refused.code(), "config-out-of-range", "{}", refused.out);

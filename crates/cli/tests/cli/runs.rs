@@ -143,7 +143,11 @@ fn a_run_is_begun_linked_claimed_and_reviewed() {
     assert_eq!(review(&accepted).code(), "run-not-reviewer");
     assert_eq!(review(&["--verdict", "accepted"]).code(), "argument-missing");
     let bare = ["--verdict", "rejected", "--key", &owner];
-    assert_eq!(review(&bare).code(), "run-malformed");
+    assert_eq!(review(&bare).status, 2);
+    let odd = ["--verdict", "accepted", "--criterion", "nope", "--key", &owner];
+    let odd = review(&odd);
+    assert_eq!((odd.status, odd.code().as_str()), (2, "run-criterion-unknown"));
+    assert!(odd.json()["error"]["message"].to_string().contains("`note-written`"), "{}", odd.out);
     let words = ["--what", "Review-Canary", "--why", "Review-Canary"];
     let corrected = review(&[&["--verdict", "corrected", "--key", &owner][..], &words].concat());
     assert_eq!(corrected.status, 0, "{}{}", corrected.out, corrected.err);

@@ -89,6 +89,21 @@ impl Problem<'_> {
     }
 }
 
+/// A path at which there is nothing.
+pub(crate) fn nothing_here(remedy: &str) -> Response {
+    Problem {
+        status: StatusCode::NOT_FOUND,
+        code: "not-found",
+        detail: "there is nothing at this path",
+        remedy,
+        decision: None,
+        retry_at: None,
+        approval: None,
+        suggestion: None,
+    }
+    .response()
+}
+
 fn told(denial: &Denial, status: StatusCode, decision: &str) -> Response {
     let wire = denial.on_the_wire();
     Problem {

@@ -9,7 +9,7 @@ use bailiwick_gateway::testing::Fault;
 use bailiwick_policy::run::{Verb, Word};
 use serde_json::{Value, json};
 
-use crate::support::{Holder, Plan, Raw, World, key};
+use crate::support::{Holder, Plan, Raw, World, key, send};
 
 const WITHOUT_RUNS: &str = include_str!("../../../../workflows/support-tickets.yaml");
 
@@ -114,6 +114,34 @@ async fn what_is_not_understood_or_not_taken_is_told_by_its_reason() {
         let why = &raw.json()["error"]["data"]["why"]["code"];
         assert_eq!(why.as_str(), (reason == "run-refused").then_some("run-foreign-receipt"));
     }
+}
+
+/// Over HTTP: bytes that are no JSON are told as such, and so is a path of which
+/// there is nothing.
+#[tokio::test]
+async fn what_is_no_json_or_nowhere_is_told_as_that() {
+    let world = World::new().await;
+    let headers = [("content-type", "application/json".to_owned())];
+    let ask = |path: &str, body: &str| {
+        let (url, body) = (format!("{}{path}", world.base), body.to_owned());
+        let headers = headers.clone();
+        async move { send("POST", &url, &headers, body).await }
+    };
+    let broken = ask("/runs/v1/begin", "{\"goal\": ").await;
+    assert_eq!(broken.status, 400, "{}", broken.text);
+    assert_eq!(broken.json()["code"], "json-malformed", "{}", broken.text);
+    assert!(broken.json()["remedy"].is_string() && broken.json()["decision_id"].is_string());
+    assert_eq!(ask("/runs/v1/begin", "[]").await.json()["code"], "request-malformed");
+    // Whoever says nothing of who they are learns no more than that.
+    let stranger = ask("/runs/v1/begin", "{\"goal\": 1}").await;
+    assert_eq!(
+        (stranger.status, stranger.json()["code"].clone()),
+        (401, json!("not-authenticated"))
+    );
+    let nowhere = ask("/runs/v1/nowhere", "{}").await;
+    assert_eq!((nowhere.status, &nowhere.json()["status"]), (404, &json!(404)));
+    assert_eq!(nowhere.headers["content-type"], "application/problem+json");
+    assert!(world.runs.said().is_empty());
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Names that look alike, for remedies.
 
 /// The candidates that look most like `given`, nearest first, at most three.
-pub(crate) fn nearest<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Vec<&'c str> {
+#[must_use]
+pub fn nearest<'c>(given: &str, candidates: impl Iterator<Item = &'c str>) -> Vec<&'c str> {
     let mut ranked: Vec<(usize, &str)> = candidates
         .filter_map(|candidate| {
             let head = |text: &str| text.split(':').next().map(str::to_owned);

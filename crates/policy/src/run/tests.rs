@@ -111,3 +111,17 @@ fn the_definitions_name_what_the_workflow_asks_for() {
     without.checklist.runs = Runs::Required;
     assert!(is_offered(&without, "support-desk", Verb::Begin));
 }
+
+#[test]
+fn what_is_beyond_a_limit_is_told_with_the_limit() {
+    let long = format!(r#"{{"goal": "{}"}}"#, "x".repeat(MAX_GOAL_CHARS + 1));
+    for (verb, text, limit) in [
+        (Verb::Begin, long.as_str(), "a text of 1 to 4000 characters"),
+        (Verb::Begin, "{}", "a text of 1 to 4000 characters"),
+        (Verb::Context, r#"{"items": []}"#, "a list of 1 to 64"),
+        (Verb::Progress, r#"{"iterations": -1}"#, "from 0 to 1000000000000"),
+    ] {
+        let told = said(verb, text).unwrap_err().to_string();
+        assert!(told.contains(limit), "{told}");
+    }
+}

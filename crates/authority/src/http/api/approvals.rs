@@ -70,7 +70,7 @@ pub(super) fn add_key(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, 
 }
 
 pub(super) fn vouch(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    let owner = &me(login)?.person.principal.alias;
-    call.authority.credential_vouch(owner, call.path("id")).map_err(|e| problem(&e))?;
+    let session = &me(login)?.person.session;
+    call.authority.credential_vouch(session, call.path("id")).map_err(|e| problem(&e))?;
     Ok(Answer::done())
 }

@@ -9,7 +9,7 @@ use bailiwick_store::{FailureFilter, FailureState};
 use super::{Answer, Call, malformed, me};
 use crate::http::problem::Problem;
 use crate::refusal::Refusal;
-use crate::{Classification, Kept, Login, Resolution};
+use crate::{Classification, Kept, Login, Named, Resolution};
 
 /// Failures in one answer at most, and where nothing is said.
 const MOST: u32 = 200;
@@ -56,7 +56,10 @@ pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
         before: call.query("after")?.map(after).transpose()?,
         limit,
     };
-    let found = call.authority.failures(Some(&me(login)?.person), &filter);
+    let person = &me(login)?.person;
+    let checked = call.authority.check_names(Some(person), &Named::from(&filter));
+    checked.map_err(|e| problem(&e))?;
+    let found = call.authority.failures(Some(person), &filter);
     let page = found.map_err(|e| problem(&e))?;
     Ok(Answer::ok(page.to_json()))
 }
@@ -87,7 +90,8 @@ pub(super) fn classify(call: &Call<'_>, login: Option<&Login>) -> Result<Answer,
 }
 
 pub(super) fn resolve(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
-    let regression = match call.required("regression")? {
+    let how = call.required("regression")?;
+    let regression = match how {
         "case" => Kept::Case(call.required("cases")?.to_owned()),
         "none" => Kept::None,
         "dismissed" => Kept::Dismissed,
@@ -98,9 +102,13 @@ pub(super) fn resolve(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, 
         why: call.optional("why")?.map(str::to_owned),
         regression,
     };
-    let done = call.authority.failure_resolve(Some(&me(login)?.person), &id(call)?, said);
-    done.map_err(|e| problem(&e))?;
-    Ok(Answer::done())
+    let id = id(call)?;
+    let held = call.authority.failure_resolve(Some(&me(login)?.person), &id, said);
+    let answer = Object::new()
+        .with("failure", &id)
+        .with("regression", how)
+        .with("held_before", held.map_err(|e| problem(&e))?);
+    Ok(Answer::ok(answer))
 }
 
 pub(super) fn case(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {

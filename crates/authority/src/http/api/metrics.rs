@@ -6,11 +6,11 @@ use bailiwick_core::time::Timestamp;
 use bailiwick_policy::metrics::CONFIDENCE_PERCENT;
 use bailiwick_store::MetricFilter;
 
-use super::{Answer, Call, malformed};
+use super::{Answer, Call, malformed, me};
 use crate::http::problem::Problem;
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
-use crate::{Login, MetricsBy, line_json};
+use crate::{Login, MetricsBy, Named, line_json};
 
 /// Hours that figures are about where nothing is said: a week.
 const HOURS: i64 = 168;
@@ -49,6 +49,18 @@ fn narrowed(call: &Call<'_>, span: MetricFilter) -> Result<MetricFilter, Problem
     })
 }
 
+/// What is asked about, if there is such a thing.
+fn known(
+    call: &Call<'_>,
+    login: Option<&Login>,
+    filter: MetricFilter,
+) -> Result<MetricFilter, Problem> {
+    let person = &me(login)?.person;
+    let checked = call.authority.check_names(Some(person), &Named::from(&filter));
+    checked.map_err(|e| problem(&e))?;
+    Ok(filter)
+}
+
 fn filter(call: &Call<'_>) -> Result<MetricFilter, Problem> {
     let hours = parsed::<i64>(call, "hours")?.unwrap_or(HOURS);
     if !(1..=MAX_HOURS).contains(&hours) {
@@ -61,8 +73,8 @@ fn filter(call: &Call<'_>) -> Result<MetricFilter, Problem> {
     Ok(MetricFilter { version, ..narrowed(call, span)? })
 }
 
-pub(super) fn show(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
-    let (filter, confidence) = (filter(call)?, confidence(call)?);
+pub(super) fn show(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    let (filter, confidence) = (known(call, login, filter(call)?)?, confidence(call)?);
     let metrics = call.authority.metrics(&filter, confidence).map_err(|e| problem(&e))?;
     let mut answer = metrics.to_json();
     if let Some(by) = parsed::<MetricsBy>(call, "by")? {
@@ -87,14 +99,16 @@ fn side(call: &Call<'_>, name: &str) -> Result<MetricFilter, Problem> {
     Ok(MetricFilter { version: of.version, ..narrowed(call, of)? })
 }
 
-pub(super) fn compare(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
+pub(super) fn compare(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
     let (before, after) = (side(call, "baseline")?, side(call, "changed")?);
+    let before = known(call, login, before)?;
     let found = call.authority.metrics_compare(&before, &after, confidence(call)?);
     Ok(Answer::ok(found.map_err(|e| problem(&e))?.to_json()))
 }
 
-pub(super) fn unused(call: &Call<'_>, _: Option<&Login>) -> Result<Answer, Problem> {
-    let found = call.authority.metrics_unused(&filter(call)?).map_err(|e| problem(&e))?;
+pub(super) fn unused(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Problem> {
+    let filter = known(call, login, filter(call)?)?;
+    let found = call.authority.metrics_unused(&filter).map_err(|e| problem(&e))?;
     let tools: Vec<Json> = found.iter().map(|unused| unused.to_json().into()).collect();
     Ok(Answer::ok(Object::new().with("tools", tools)))
 }

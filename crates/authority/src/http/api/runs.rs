@@ -9,7 +9,7 @@ use super::{Answer, Call, malformed, me};
 use crate::http::problem::Problem;
 use crate::refusal::Refusal;
 use crate::rules::runs::Reviewing;
-use crate::{Granter, Login};
+use crate::{Granter, Login, Named};
 
 /// Runs in one answer at most, and where nothing is said.
 const MOST: u32 = 200;
@@ -51,7 +51,10 @@ pub(super) fn list(call: &Call<'_>, login: Option<&Login>) -> Result<Answer, Pro
         limit,
         ..RunFilter::default()
     };
-    let page = call.authority.runs(Some(&me(login)?.person), &filter);
+    let person = &me(login)?.person;
+    let checked = call.authority.check_names(Some(person), &Named::from(&filter));
+    checked.map_err(|e| problem(&e))?;
+    let page = call.authority.runs(Some(person), &filter);
     Ok(Answer::ok(page.map_err(|e| problem(&e))?.to_json()))
 }
 

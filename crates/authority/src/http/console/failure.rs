@@ -126,7 +126,12 @@ impl Failure {
             return see(&format!("/login?next={next}{was}"));
         }
         let said = self.said();
-        let decision = noted(cx, &said);
+        // What is not there is no news for whoever runs the installation: an id of it
+        // would lead nowhere.
+        let logged = match said.status {
+            StatusCode::NOT_FOUND => None,
+            _ => noted(cx, &said),
+        };
         let me = cx.me(&asked.headers).ok().flatten();
         let template = ErrorPage {
             frame: cx.frame(me.as_ref(), None),
@@ -136,7 +141,7 @@ impl Failure {
             remedy: Text::short(said.remedy, 500),
             command: said.command.map(Text::of),
             code: said.code.to_owned(),
-            decision,
+            logged,
         };
         page(said.status, &template)
     }

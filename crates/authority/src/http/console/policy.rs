@@ -217,6 +217,7 @@ pub(super) async fn replay(visit: Visit) -> Response {
                 digest: digest.to_string(),
                 last,
                 same: found.same,
+                approved: found.approved,
                 flipped: found.flipped(),
                 by_change: pairs(changes.collect()),
                 by_rule: pairs(rules.collect()),

@@ -11,9 +11,12 @@ use url::form_urlencoded::Serializer;
 
 use super::views::entry_line;
 use super::{Failure, Form, Inner, Me, Visit, page, see, with_headers};
-use crate::console::{Moment, RunFilterView, RunPage, RunsPage, Section, Text, headers};
+use crate::console::{
+    Moment, ReviewDraft, RunFilterView, RunPage, RunsPage, Section, Text, headers,
+};
 use crate::people::roles::Deed;
-use crate::rules::runs::Reviewing;
+use crate::refusal::Refusal;
+use crate::rules::runs::{Reviewing, RunError};
 use crate::{Granter, SeenRun};
 
 mod shown;
@@ -171,6 +174,7 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
         evidence: evidence(cx, &shown.derived, reads)?,
         reviews: reviews(&shown.reviews, reads),
         reviewing: reviewing(seen),
+        draft: ReviewDraft::default(),
         spent: spent(&run.spent),
         undo: match reads && shown.listed.run.state != RunState::Open {
             true => cx.authority.rollback_plan(None, &run.id)?.iter().map(undo).collect(),
@@ -234,8 +238,25 @@ pub(super) async fn review(Path(text): Path<String>, visit: Visit) -> Response {
                 why: said("why"),
             };
             let granter = Granter::Person(me.person.principal.alias.clone());
-            cx.authority.run_review(&granter, &id, &reviewing, None)?;
-            Ok(see(&format!("/runs/{id}#reviews")))
+            match cx.authority.run_review(&granter, &id, &reviewing, None) {
+                Ok(_) => Ok(see(&format!("/runs/{id}#reviews"))),
+                // The words that were written stay in the form.
+                Err(refusal @ Refusal::Run(RunError::ReviewWords { .. })) => {
+                    let seen = cx.authority.run_seen(&me.person, &id)?;
+                    let shown = view(cx, me, &seen, &Form::parse(b""))?;
+                    let said = |words: Option<String>| words.unwrap_or_default();
+                    let draft = ReviewDraft {
+                        problem: Some(Text::of(format!("{refusal}: {}.", refusal.remedy()))),
+                        verdict: form.first("verdict").to_owned(),
+                        criteria: reviewing.criteria.unwrap_or_default(),
+                        what: said(reviewing.what),
+                        why: said(reviewing.why),
+                    };
+                    let shown = RunPage { draft, ..shown };
+                    Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &shown))
+                }
+                Err(refusal) => Err(refusal.into()),
+            }
         })
         .await
 }

@@ -50,7 +50,7 @@ impl Claiming<'_> {
         for (claim, n) in self.claims.iter().zip(before.saturating_add(1)..) {
             let id = &claim.criterion;
             let criterion = self.workflow.checklist.completion.iter().find(|c| c.id == *id);
-            let unknown = || RunError::CriterionUnknown { criterion: id.clone() };
+            let unknown = || RunError::unknown_criterion(id, self.workflow);
             let criterion = criterion.ok_or_else(unknown)?;
             if !seen.insert(id) {
                 return Err(RunError::CriterionTwice { criterion: id.clone() });

@@ -45,13 +45,13 @@ impl Reviewing {
             // Nobody learns from a no without words.
             let missing = text.is_none() && self.verdict != ReviewVerdict::Accepted;
             if long || empty || missing {
-                return Err(RunError::Form { member });
+                return Err(RunError::ReviewWords { member });
             }
         }
         let mut seen = BTreeSet::new();
         for id in self.criteria.iter().flatten() {
             if !workflow.checklist.completion.iter().any(|c| c.id == *id) {
-                return Err(RunError::CriterionUnknown { criterion: id.clone() });
+                return Err(RunError::unknown_criterion(id, workflow));
             }
             if !seen.insert(id) {
                 return Err(RunError::CriterionTwice { criterion: id.clone() });

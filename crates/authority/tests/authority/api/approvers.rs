@@ -6,6 +6,8 @@ use bailiwick_authority::Installation;
 use bailiwick_authority::rules::approvers::may_sign;
 use bailiwick_core::json::Json;
 
+use crate::authenticator::Authenticator;
+use crate::people::{enrol, log_in};
 use crate::support::installation;
 
 /// Enrols a key for whoever this is; gives the credential and since when it counts.
@@ -25,10 +27,12 @@ fn jwk(seed: u8) -> Value {
 #[test]
 fn a_new_key_counts_at_once_only_by_the_word_of_another_owner() {
     let served = Served::start();
-    let (owner, me) = (served.log_in("user:owner", 80), served.log_in("user:142", 81));
+    // There was nobody yet who could have been asked about the first, which is
+    // the owner's passkey: it counts at once, also to vouch.
+    let session = enrol(&served.world, "user:owner", &mut Authenticator::new(URL));
+    let (owner, me) = (served.let_in(&session, 80), served.log_in("user:142", 81));
     let now = served.now().to_string();
-    // There was nobody yet who could have been asked about the first.
-    assert_eq!(enrolled(&served, &owner, 90).1, now);
+    enrolled(&served, &owner, 90);
     let (own, waits) = enrolled(&served, &owner, 91);
     assert!(waits > now, "{waits}");
     let (mine, waits) = enrolled(&served, &me, 92);
@@ -74,4 +78,41 @@ fn a_new_key_counts_after_as_long_as_the_installation_says() {
     // The entry says it, so that evidence is judged by what applied.
     let none = Installation { new_key_seconds: 0, ..installation() };
     assert!(none.check().is_err());
+}
+
+/// SECURITY: two keys of a moment ago must not make each other count.
+#[test]
+fn what_is_as_new_vouches_for_nothing() {
+    let served = Served::start();
+    let (world, a) = (&served.world, &served.world.authority);
+    let first = served.let_in(&enrol(world, "user:owner", &mut Authenticator::new(URL)), 80);
+    a.role_change(&principal("user:143"), Role::Owner, true).unwrap();
+    let mut device = Authenticator::new(URL);
+    let new = served.let_in(&enrol(world, "user:143", &mut device), 82);
+    let me = served.log_in("user:142", 81);
+    let (mine, _) = enrolled(&served, &me, 92);
+    let vouch = |who: &Program, id: &str| {
+        served.post(who, &format!("/api/v1/credentials/{id}/vouch"), &json!({}))
+    };
+    let too_new = (403, "voucher-too-new".to_owned());
+    let lost = enrol(world, "user:owner", &mut Authenticator::new(URL));
+    let size = world.log_size();
+    assert_eq!(refused(&vouch(&new, &mine)), too_new);
+    // Nor one that nobody knows how it began, nor a new passkey of whoever has an
+    // older one, as a link for a lost device makes it.
+    assert_eq!(refused(&vouch(&served.log_in("user:owner", 83), &mine)), too_new);
+    assert_eq!(refused(&vouch(&served.let_in(&lost, 84), &mine)), too_new);
+    assert_eq!(world.log_size(), size, "nothing was written");
+    // Nor what somebody else vouched for within the wait: it signs, and no more.
+    let alias = a.principal(&principal("user:143")).unwrap().row.alias;
+    let theirs = a.passkeys(&alias).unwrap().remove(0).id;
+    assert_eq!(vouch(&first, &theirs).status, 204);
+    assert_eq!(refused(&vouch(&new, &mine)), too_new);
+    // Of age, it vouches.
+    world.host.advance(installation().new_key_seconds * 1000);
+    device.counter = 1;
+    let aged = served.let_in(&log_in(world, &device).unwrap(), 85);
+    let (another, waits) = enrolled(&served, &served.log_in("user:142", 86), 93);
+    assert!(waits > served.now().to_string());
+    assert_eq!(vouch(&aged, &another).status, 204);
 }

@@ -91,6 +91,14 @@ fn figures_say_what_they_are_made_of_and_no_data_where_there_is_none() {
     assert!(page.contains("argument-not-delegated"));
     let home = served.get("/", Some(&owner)).body;
     assert!(home.contains("data-figure=\"task_success_rate\""));
+    for (query, said) in [
+        ("workflow=nosuch", "There is no such workflow."),
+        ("agent=agent:nosuch", "There is no such agent."),
+        ("tool=mcp:nosuch:tools/x", "There is no such tool."),
+    ] {
+        let page = served.get(&format!("/figures?{query}"), Some(&owner));
+        assert!(page.status == 200 && page.body.contains(said), "{query}");
+    }
     let odd = served.get("/figures?workflow=%3Cb%3E&version=x", Some(&owner));
     assert!(odd.status == 200 && odd.body.contains("class=\"problem\""));
     assert!(!odd.body.contains("<b>"));

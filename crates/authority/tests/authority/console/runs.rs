@@ -187,6 +187,22 @@ fn a_reviewer_corrects_a_run_and_nobody_else_does() {
     // A correction without words is none, and neither is one from elsewhere.
     assert_eq!(served.post(&path, &owner, &[("verdict", "corrected")]).status, 422);
     assert_eq!(served.post(&path, &owner, &[("verdict", "splendid")]).status, 404);
+    // The form is there again, with the message and with what was written.
+    // What is not there names no id that the ledger would not know.
+    let nothing = served.get("/runs/018cc251-f400-7000-8000-0000000000ff", Some(&owner));
+    assert_eq!(nothing.status, 404);
+    assert!(!nothing.body.contains("<dt>Decision</dt>") && !nothing.body.contains("In the log"));
+    let half = [("verdict", "corrected"), ("what", "half <b>a</b> word")];
+    let again = served.post(&path, &owner, &half);
+    assert_eq!(again.status, 422);
+    for part in [
+        "`why` is missing",
+        "half &#60;b&#62;a&#60;/b&#62; word</textarea>",
+        "value=\"corrected\" checked",
+        &format!("action=\"{path}\""),
+    ] {
+        assert!(again.body.contains(part), "{part}: {}", again.body);
+    }
     let forged = served.send(
         "POST",
         &path,

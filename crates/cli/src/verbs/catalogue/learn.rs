@@ -362,7 +362,8 @@ fn by_url(
         let prompts = gateway.definitions(&server, DefinitionKind::Prompt).await.ok();
         (tools, prompts, gateway.has_resources(&server).await)
     });
-    let tools = tools.map_err(|e| CliError::environment(e.code, e.to_string(), e.remedy))?;
+    let tools =
+        tools.map_err(|e| CliError::environment(e.code, format!("`{url}`: {e}"), e.remedy))?;
     let mut listings = vec![(DefinitionKind::Tool, tools)];
     listings.extend(prompts.map(|prompts| (DefinitionKind::Prompt, prompts)));
     let (credential, left_out) = (reference, Vec::new());

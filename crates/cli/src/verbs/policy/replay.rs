@@ -65,6 +65,7 @@ fn report(replay: &Replay, digest: Digest, out: Output) {
         .with("bundle", digest)
         .with("replayed", same.saturating_add(flipped))
         .with("same", same)
+        .with("approved", replay.approved)
         .with("flipped", flipped)
         .with("changes", counts(changes()))
         .with("by_rule", counts(rules()))
@@ -74,6 +75,12 @@ fn report(replay: &Replay, digest: Digest, out: Output) {
         "{} decisions were made again under {digest}: {same} are the same, {flipped} would be others",
         same.saturating_add(flipped)
     )];
+    if replay.approved > 0 {
+        lines.push(format!(
+            "  {:>6}  of those that are the same were approved by a person, and would ask for one again",
+            replay.approved
+        ));
+    }
     lines.extend(changes().map(|(change, n)| format!("  {n:>6}  {change}")));
     if flipped > 0 {
         lines.push("settled by".to_owned());

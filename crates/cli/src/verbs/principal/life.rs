@@ -87,12 +87,13 @@ pub(super) fn passkeys(data: &DataDir, id: &PrincipalId, out: Output) -> Result<
         .iter()
         .map(|p| {
             let used = p.used.map_or("never".to_owned(), |at| at.to_string());
-            vec![p.id.clone(), p.label.clone(), p.added.to_string(), used]
+            let (added, from) = (p.added.to_string(), p.trusted.to_string());
+            vec![p.id.clone(), p.label.clone(), added, from, used]
         })
         .collect();
     let text = match lines.as_slice() {
         [] => format!("{id} has no passkey"),
-        lines => table(&["id", "name", "added", "last used"], lines),
+        lines => table(&["id", "name", "added", "signs verdicts from", "last used"], lines),
     };
     let list: Vec<Json> = own.iter().map(passkey_json).collect();
     out.result(Object::new().with("principal", id).with("passkeys", list), text);
@@ -107,6 +108,7 @@ fn passkey_json(passkey: &OwnPasskey) -> Json {
         .with("id", passkey.id.as_str())
         .with("name", passkey.label.as_str())
         .with("added", passkey.added.to_string())
+        .with("trusted", passkey.trusted.to_string())
         .with("last_used", passkey.used.map(|at| at.to_string()))
         .into()
 }

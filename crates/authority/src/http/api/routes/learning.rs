@@ -4,6 +4,7 @@ use super::{Access, Route, SIGNED_IN, change, read};
 use crate::http::api::{failures, metrics};
 
 pub(super) const METRICS: Route = Route {
+    refusals: &[404],
     query: &["workflow", "version", "agent", "tool", "hours", "from", "until", "by", "confidence"],
     ..read(
         "metrics",
@@ -16,6 +17,7 @@ pub(super) const METRICS: Route = Route {
 };
 
 pub(super) const COMPARE: Route = Route {
+    refusals: &[404],
     query: &["workflow", "agent", "tool", "baseline", "changed", "confidence"],
     ..read(
         "metricsCompare",
@@ -28,6 +30,7 @@ pub(super) const COMPARE: Route = Route {
 };
 
 pub(super) const UNUSED: Route = Route {
+    refusals: &[404],
     query: &["workflow", "version", "agent", "hours", "from", "until"],
     ..read(
         "metricsUnused",
@@ -40,6 +43,7 @@ pub(super) const UNUSED: Route = Route {
 };
 
 pub(super) const FAILURES: Route = Route {
+    refusals: &[404],
     query: &["workflow", "agent", "failure_state", "class", "after", "limit"],
     ..read(
         "failures",
@@ -81,14 +85,17 @@ pub(super) const CLASSIFY: Route = change(
     failures::classify,
 );
 
-pub(super) const RESOLVE: Route = change(
-    "resolveFailure",
-    "/api/v1/failures/{id}/resolve",
-    "Resolve a failure: with a case that keeps it from coming back, or with a reason.",
-    SIGNED_IN,
-    Some("FailureResolution"),
-    failures::resolve,
-);
+pub(super) const RESOLVE: Route = Route {
+    answer: (200, Some("FailureResolved")),
+    ..change(
+        "resolveFailure",
+        "/api/v1/failures/{id}/resolve",
+        "Resolve a failure: with a case that keeps it from coming back, or with a reason.",
+        SIGNED_IN,
+        Some("FailureResolution"),
+        failures::resolve,
+    )
+};
 
 pub(super) const CASE: Route = Route {
     answer: (200, Some("FailureCaseText")),

@@ -42,6 +42,7 @@ pub(super) const RAISE: Route = Route {
 };
 
 pub(super) const RUNS: Route = Route {
+    refusals: &[404],
     query: &["workflow", "agent", "task", "state", "after", "limit"],
     ..read(
         "runs",
