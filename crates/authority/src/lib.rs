@@ -61,6 +61,6 @@ pub use service::{
     ShownApproval, ShownAutonomy, ShownChange, ShownFailure, ShownHandoff, ShownRequest,
     ShownResumption, ShownReview, ShownRun, ShownSignature, ShownStanding, ShownVerdict, SignedIn,
     Statuses, Stopping, Taken, Target, Then, TokenAnswer, ToolState, Trail, Undo, UndoHow,
-    UndoState, UnusedScope, Waiting, WaitingSignature, figures_of, level_in_force, line_json,
-    relying_party, spoken, standing_voices, suggestion, trend_json, wants_review,
+    UnusedScope, Waiting, WaitingSignature, figures_of, level_in_force, line_json, relying_party,
+    spoken, standing_voices, suggestion, trend_json, wants_review,
 };

@@ -341,7 +341,7 @@ impl View<'_> {
             Row::AuthorityRequestState { request, state, grant } => {
                 self.apply_request_state(request, *state, grant.as_ref(), time)
             }
-            Row::Errand(errand) => self.apply_errand(errand, entry),
+            Row::Errand(errand) => self.apply_errand(errand, entry, time),
             Row::Run(_)
             | Row::RunComplete { .. }
             | Row::RunContext { .. }

@@ -104,7 +104,12 @@ impl View<'_> {
         self.many(sql, (self.org_text(), run.as_str(), what.as_str()), read)
     }
 
-    pub(crate) fn apply_errand(&self, errand: &Errand, entry: &str) -> Result<(), StoreError> {
+    pub(crate) fn apply_errand(
+        &self,
+        errand: &Errand,
+        entry: &str,
+        time: Timestamp,
+    ) -> Result<(), StoreError> {
         let call = errand.call.as_ref();
         execute(
             self.c,
@@ -126,7 +131,7 @@ impl View<'_> {
         )?;
         match errand.what {
             // What was undone is not complete any more.
-            ErrandKind::Rollback => self.apply_run_complete(&errand.run, false, false),
+            ErrandKind::Rollback => self.apply_run_complete(&errand.run, (false, false), time),
             ErrandKind::Check => Ok(()),
         }
     }
