@@ -67,9 +67,23 @@ pub(crate) fn router(data: &Arc<DataDir>) -> Result<Router, CliError> {
     Ok(Router::new().route("/metrics", get(scrape)).with_state(scraper))
 }
 
+/// Whether a `Host` names this machine only.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl Scraper {
     fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
+        let Some(token) = &self.token else {
+            // SECURITY: a page of somebody's browser reaches loopback by a name of its
+            // own (DNS rebinding).
+            return headers.get(header::HOST).and_then(|h| h.to_str().ok()).is_some_and(is_local);
+        };
         let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let shown = value.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
         shown.as_bytes().ct_eq(token.as_bytes()).into()
@@ -97,6 +111,9 @@ impl Scraper {
 
 async fn scrape(State(scraper): State<Arc<Scraper>>, headers: HeaderMap) -> Response {
     if !scraper.admits(&headers) {
+        if scraper.token.is_none() {
+            return StatusCode::MISDIRECTED_REQUEST.into_response();
+        }
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, challenge).into_response();
     }
@@ -211,6 +228,18 @@ impl Collector for Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered_without_a_token() {
+        for host in ["localhost", "LOCALHOST:9", "127.0.0.1:9464", "127.1.2.3", "[::1]:9", "[::1]"]
+        {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["evil.test", "evil.test:9464", "localhost.evil.test", "10.0.0.1", "[::2]", ""]
+        {
+            assert!(!is_local(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_family_has_a_bound_and_loses_nothing() {

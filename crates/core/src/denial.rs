@@ -184,7 +184,7 @@ reasons! {
     AttestedGrantCapped, "attested-grant-capped", Policy, "DESIGN §3.9", "a grant without the principal's own signature reaches low risk only", "ask the principal to sign a grant";
     AssuranceTooLow, "assurance-too-low", Policy, "DESIGN §2", "the proof that came with the call is too weak for this tool", "prove possession over the arguments";
     SourceUndeclared, "source-undeclared", Policy, "DESIGN §2", "the workflow's data sources do not list what this call reads from", "read from a source that the workflow lists, or ask its owner to publish a version that lists this one under `data_sources`";
-    RunRequired, "run-required", Policy, "DESIGN §2", "the workflow allows calls only inside of an open run of their task", "begin a run of the task, and call again";
+    RunRequired, "run-required", Policy, "DESIGN §2", "the workflow allows calls only inside of an open run of their task", "begin a run of the task with `run_begin`, and call again";
     // 5 approval
     ApprovalRequired, "approval-required", Approval, "DESIGN §4.5", "the call needs a person's approval", "send the same call again, with a fresh proof, when people have decided";
     ApprovalDenied, "approval-denied", Approval, "DESIGN §4.5", "a person denied the call", "do not repeat it; make the call that `suggestion` describes if there is one, or ask the approver why";

@@ -10,7 +10,7 @@ use bailiwick_policy::bundle::Answer;
 use bailiwick_policy::cases::{case_name, written};
 use bailiwick_store::{
     FAILURE_WINDOW, Failure, FailureClass, FailureFilter, FailureSeen, FailureState, FailureTrend,
-    MetricFilter, StoreError, Stored, StoredEntry, Tx, View,
+    MAX_FAILURES, MetricFilter, StoreError, Stored, StoredEntry, Tx, View,
 };
 
 use super::people::SignedIn;
@@ -29,6 +29,9 @@ mod look;
 const FIRST_DAYS: i64 = 7;
 /// Days back in which scope that nobody used is looked for.
 const UNUSED_DAYS: i64 = 30;
+
+/// Pages of failures that are looked through for those that somebody may see.
+const PAGES: u32 = 20;
 
 /// A failure in a list.
 #[derive(Clone, Debug)]
@@ -292,16 +295,29 @@ impl Authority {
     ) -> Result<FailurePage, Refusal> {
         let cx = self.now();
         self.0.store.read(|view| {
-            let found = view.failures(filter)?;
-            let full = u32::try_from(found.len()).is_ok_and(|n| n >= filter.limit);
-            let last = found.last().map(|f| (f.detected, f.id.clone()));
+            let limit = usize::try_from(filter.limit.min(MAX_FAILURES)).unwrap_or(usize::MAX);
+            let mut filter = FailureFilter { limit: MAX_FAILURES, ..filter.clone() };
             let mut failures = Vec::new();
-            for failure in found {
-                if may(&cx, view, person, &failure, Deed::SeeFailures).is_ok() {
-                    failures.push(listed(view, failure)?);
+            for _ in 0..PAGES {
+                let found = view.failures(&filter)?;
+                let full = u32::try_from(found.len()).is_ok_and(|n| n >= filter.limit);
+                filter.before = found.last().map(|f| (f.detected, f.id.clone()));
+                for failure in found {
+                    if may(&cx, view, person, &failure, Deed::SeeFailures).is_ok() {
+                        failures.push(listed(view, failure)?);
+                    }
+                    if failures.len() == limit {
+                        break;
+                    }
+                }
+                if !full || failures.len() == limit {
+                    break;
                 }
             }
-            Ok(FailurePage { failures, next: last.filter(|_| full) })
+            // SECURITY: only of what is shown. Somebody else's failure is not named.
+            let last: Option<&ListedFailure> = failures.last().filter(|_| failures.len() == limit);
+            let next = last.map(|l| (l.failure.detected, l.failure.id.clone()));
+            Ok(FailurePage { failures, next })
         })
     }
 
@@ -456,6 +472,9 @@ impl Authority {
         self.commit(move |cx, tx, moment| {
             let failure = found(tx, &id)?;
             may(cx, tx, person.as_ref(), &failure, Deed::TendFailures)?;
+            // SECURITY: a case has the call's arguments and the principal's name, as the
+            // call itself has them.
+            may(cx, tx, person.as_ref(), &failure, Deed::SeeActivity)?;
             let retained = recorded(tx, &failure)?;
             let retained = retained.map_err(|why| failures::FailureError::NoDecision { why })?;
             let by = if person.is_some() { "person" } else { "operator" };

@@ -258,18 +258,26 @@ fn only_who_may_sees_and_tends_failures() {
         (vec![Role::Developer], true, true),
         (vec![Role::Operator], true, true),
     ] {
-        let who = person(&world, "user:142", &roles);
+        // Somebody else, who was never an auditor.
+        let name = if roles.contains(&Role::Developer) { "user:143" } else { "user:142" };
+        let who = person(&world, name, &roles);
         assert_eq!(seen(&who) == 1, sees, "{roles:?}");
         assert_eq!(a.failure_read(Some(&who), &id).is_ok(), sees, "{roles:?}");
         assert_eq!(a.failure_trends(Some(&who), 7).is_ok(), sees, "{roles:?}");
         let said = a.failure_classify(Some(&who), &id, class());
         assert_eq!(said.is_ok(), tends, "{roles:?} {said:?}");
         let case = a.failure_case(Some(&who), &id, Answer::Deny);
-        assert_eq!(code(case), if tends { "failure-no-decision" } else { "role-missing" });
+        // A case has the call's texts: whoever may not read the call does not read them here.
+        let reads = tends && !roles.contains(&Role::Developer);
+        assert_eq!(code(case), if reads { "failure-no-decision" } else { "role-missing" });
         let none = Resolution { why: None, ..Resolution::default() };
         let done = a.failure_resolve(Some(&who), &id, none);
         assert_eq!(code(done), if tends { "failure-reason-missing" } else { "role-missing" });
     }
+    // Nobody is given the id of what they may not see.
+    let first = FailureFilter { limit: 1, ..FailureFilter::default() };
+    let page = a.failures(Some(&person(&world, "user:142", &[])), &first).unwrap();
+    assert!(page.failures.is_empty() && page.next.is_none());
     // Whoever answers for the workflow, without any role.
     let owner = person(&world, "user:owner", &[]);
     assert_eq!(seen(&owner), 1);
@@ -365,7 +373,9 @@ fn a_case_is_there_as_recorded_holds_and_widens_only_with_a_second_person() {
     let nobody = resolve(&failed, None, &allow, recorded, &permits);
     assert_eq!(code(nobody), "failure-widens-alone");
     failed.classifier = None;
-    assert_eq!(code(resolve(&failed, None, &allow, recorded, &permits)), "failure-widens-alone");
+    for by in [None, Some(&two)] {
+        assert_eq!(code(resolve(&failed, by, &allow, recorded, &permits)), "failure-widens-alone");
+    }
     failed.classifier = Some(one.clone());
     for (by, cases, policies) in [(&one, &deny, &forbids), (&two, &allow, &permits)] {
         let row = resolve(&failed, Some(by), cases, recorded, policies).unwrap();

@@ -3,11 +3,12 @@
 
 use bailiwick_authority::rules::checks::MAX_SUBJECTS;
 use bailiwick_authority::rules::checks::Verdict;
-use bailiwick_authority::rules::delegations::{Issued, Request};
+use bailiwick_authority::rules::delegations::Issued;
 use bailiwick_authority::rules::errands::{ERRAND_SECONDS, UndoState};
 use bailiwick_authority::rules::requests::Asker;
 use bailiwick_authority::{Checked, NamedResult, Refusal, Undo};
 use bailiwick_core::crypto::{Digest, sha256};
+use bailiwick_core::grant::Request;
 use bailiwick_core::ids::{ActionId, EntryId, RunId, ToolId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::ledger::{Disclosure, Event, Kind, Subjects};

@@ -416,7 +416,8 @@ fn review(
     (name, seed): (&str, u8),
     said: &Reviewing,
 ) -> Result<bool, Refusal> {
-    let signed = said.sign(id, &*key(seed)).unwrap();
+    let before = world.authority.reviews_of(id).unwrap();
+    let signed = said.sign((id, before), &*key(seed)).unwrap();
     let granter = Granter::Key(principal(name));
     world.authority.run_review(&granter, id, said, Some(&signed))
 }
@@ -437,7 +438,7 @@ fn only_whom_the_workflow_names_reviews_and_the_last_word_counts() {
     assert_eq!(refused(review(&world, &id, ("user:143", 12), &accepted)), "unknown-name");
     // As the owner, but with somebody else's key, or over another verdict.
     assert_eq!(refused(review(&world, &id, ("user:owner", 12), &accepted)), "run-review-unsigned");
-    let signed = accepted.sign(&id, &*key(10)).unwrap();
+    let signed = accepted.sign((&id, 0), &*key(10)).unwrap();
     let granter = Granter::Key(principal("user:owner"));
     let rejected = reviewing(ReviewVerdict::Rejected);
     let other = world.authority.run_review(&granter, &id, &rejected, Some(&signed));
@@ -452,6 +453,10 @@ fn only_whom_the_workflow_names_reviews_and_the_last_word_counts() {
     assert!(review(&world, &id, owner, &accepted).unwrap());
     assert_eq!(run(&world, &id).complete, Some(true));
     assert!(!review(&world, &id, owner, &rejected).unwrap());
+    assert_eq!(run(&world, &id).review, Some(ReviewVerdict::Rejected));
+    // What was said before is not said again by whoever kept it.
+    let again = world.authority.run_review(&granter, &id, &accepted, Some(&signed));
+    assert_eq!(refused(again), "run-review-unsigned");
     assert_eq!(run(&world, &id).review, Some(ReviewVerdict::Rejected));
     assert!(review(&world, &id, owner, &reviewing(ReviewVerdict::Corrected)).unwrap());
     let shown = world.authority.run_read(None, &id).unwrap();

@@ -11,8 +11,23 @@ use tokio::process::Command;
 use crate::config::check::CheckOptions;
 
 /// Folders of the system that programs need, read only.
-const SYSTEM: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt"];
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    // SECURITY: of what the host is configured with, only how libraries are found.
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+];
+/// Bytes of a file that a check writes at most, and of its temporary files in all where
+/// these are its own.
+const MAX_WRITTEN: &str = "67108864";
 /// Where a check in namespaces has its working directory.
 const INNER: &str = "/tmp/check";
 /// The only `PATH` that a check gets.
@@ -99,8 +114,16 @@ fn words(words: &[&str]) -> Vec<OsString> {
 
 fn limits(options: &CheckOptions) -> Vec<OsString> {
     let bytes = options.memory_mb.saturating_mul(1 << 20);
-    let memory = format!("--as={bytes}");
-    words(&["prlimit", memory.as_str(), "--core=0", "--nofile=256", "--nproc=256", "--"])
+    let (memory, written) = (format!("--as={bytes}"), format!("--fsize={MAX_WRITTEN}"));
+    words(&[
+        "prlimit",
+        memory.as_str(),
+        "--core=0",
+        "--nofile=256",
+        "--nproc=256",
+        written.as_str(),
+        "--",
+    ])
 }
 
 /// Files that this process was started with, open in whatever it starts: its own are
@@ -148,7 +171,8 @@ fn as_user(uid: u32, gid: u32) -> Vec<Vec<OsString>> {
         "--inh-caps=-all",
         "--",
     ];
-    let apart = ["unshare", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--"];
+    let apart =
+        ["unshare", "--pid", "--mount-proc", "--net", "--ipc", "--fork", "--kill-child", "--"];
     vec![words(&[&apart[..], &user[..]].concat()), words(&user)]
 }
 
@@ -161,7 +185,16 @@ fn in_namespaces(program: &Path, work: &Path) -> Vec<OsString> {
     for folder in SYSTEM {
         all.extend(words(&["--ro-bind-try", folder, folder]));
     }
-    all.extend(words(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]));
+    all.extend(words(&[
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        MAX_WRITTEN,
+        "--tmpfs",
+        "/tmp",
+    ]));
     all.extend([OsString::from("--ro-bind"), program.into(), program.into()]);
     all.extend([OsString::from("--bind"), work.into(), INNER.into()]);
     all.extend(words(&["--chdir", INNER, "--"]));
@@ -215,6 +248,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn in_namespaces_it_sees_what_programs_need_and_no_more() {
+        let shown = in_namespaces(Path::new("/usr/bin/check"), Path::new("/tmp/work"));
+        for hidden in ["/", "/etc", "/opt", "/home", "/var", "/root", "/srv"] {
+            assert!(!shown.iter().any(|word| word == hidden), "{hidden}");
+        }
+        let unshares = ["--unshare-pid", "--unshare-net", "--unshare-user", "--proc"];
+        assert!(unshares.iter().all(|word| shown.iter().any(|shown| shown == word)));
+    }
 
     #[test]
     fn a_program_that_others_can_replace_is_not_run() {

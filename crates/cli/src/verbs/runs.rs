@@ -159,8 +159,10 @@ fn show(place: &Place, id: &RunId, out: Output) -> Result<(), CliError> {
         out.next(&[
             &format!("bailiwick runs review {id} --verdict accepted --key FILE"),
             &format!(
-                "bailiwick runs review {id} --verdict corrected --what '…' --why '…' --key FILE"
+                "bailiwick runs review {id} --verdict corrected --what '…' --why '…' --key FILE   # or rejected"
             ),
+            &format!("bailiwick run rollback {id}   # what its workflow's plan undoes"),
+            &format!("bailiwick run report {id}"),
         ]);
     }
     Ok(())
@@ -185,7 +187,8 @@ fn review(place: &Place, args: &ReviewArgs, out: Output) -> Result<(), CliError>
         (Place::Here(data), Some(key)) => {
             // SECURITY: known by the key that signs, not by the rights to the data dir.
             let key = PrincipalKey::read(key)?;
-            let signed = said.sign(&id, &*key.key).map_err(web::signing)?;
+            let before = data.authority.reviews_of(&id)?;
+            let signed = said.sign((&id, before), &*key.key).map_err(web::signing)?;
             let granter = Granter::Key(key.id);
             data.authority.run_review(&granter, &id, &said, Some(&signed))?
         }

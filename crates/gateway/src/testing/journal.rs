@@ -125,7 +125,8 @@ impl MemoryJournal {
         if written.fault == Fault::Record {
             return Err(RecordRefusal::Unavailable);
         }
-        if written.fault == Fault::RunEnded && record.run.is_some() {
+        let of_run = record.run.is_some() || record.errand.is_some();
+        if written.fault == Fault::RunEnded && of_run {
             return Err(RecordRefusal::RunEnded);
         }
         let spend = (record.spend.audience.clone(), record.spend.key);

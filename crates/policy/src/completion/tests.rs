@@ -231,7 +231,7 @@ proptest! {
 
 #[test]
 fn a_reported_call_is_a_word_and_an_observed_one_what_it_was() {
-    for grade in EvidenceGrade::ALL {
+    for grade in EvidenceGrade::ALL.iter().copied() {
         assert_eq!(of_receipt(grade, false), grade);
         let reported = of_receipt(grade, true);
         let is_call = matches!(grade, EvidenceGrade::Observed | EvidenceGrade::Independent);

@@ -55,6 +55,8 @@ const BY_REASON: &[(&[&str], Suggestion)] = &[
     (
         &[
             "run-required",
+            "run-refused",
+            "run-unknown",
             "run-ended",
             "request-flood",
             "approval-flood",

@@ -98,8 +98,14 @@ impl Reviewing {
         Ok(ids.into_iter().zip(last.saturating_add(1)..).map(one).collect())
     }
 
-    fn to_json(&self, run: &RunId) -> Object {
-        let mut o = Object::new().with("run", run).with("verdict", self.verdict.as_str());
+    /// What is signed. `before`: how many reviews the run has, so that an old word is
+    /// not said again over a newer one.
+    fn to_json(&self, run: &RunId, before: usize) -> Object {
+        let before = u64::try_from(before).unwrap_or(u64::MAX);
+        let mut o = Object::new()
+            .with("run", run)
+            .with("verdict", self.verdict.as_str())
+            .with("reviews", before);
         if let Some(criteria) = &self.criteria {
             let criteria: Vec<Json> = criteria.iter().map(|c| Json::from(c.as_str())).collect();
             o.insert("criteria", criteria);
@@ -112,23 +118,33 @@ impl Reviewing {
         o
     }
 
-    /// Signs it with a principal's own key.
+    /// Signs it with a principal's own key, as the word after `before` others.
     ///
     /// # Errors
     /// [`KeyError`] when the library refuses to sign.
-    pub fn sign(&self, run: &RunId, key: &dyn JwsSigner) -> Result<String, KeyError> {
-        jose::sign(REVIEW_TYPE, None, &self.to_json(run).into(), key)
+    pub fn sign(
+        &self,
+        (run, before): (&RunId, usize),
+        key: &dyn JwsSigner,
+    ) -> Result<String, KeyError> {
+        jose::sign(REVIEW_TYPE, None, &self.to_json(run, before).into(), key)
     }
 
-    /// Whether one of `keys` signed exactly this, of exactly this run.
+    /// Whether one of `keys` signed exactly this, of exactly this run and after as many
+    /// others.
     #[must_use]
-    pub fn is_signed(&self, run: &RunId, signed: &str, keys: &[VerifyingKey]) -> bool {
+    pub fn is_signed(
+        &self,
+        (run, before): (&RunId, usize),
+        signed: &str,
+        keys: &[VerifyingKey],
+    ) -> bool {
         const RULES: HeaderRules<'_> = HeaderRules::typed(&[REVIEW_TYPE]);
         let jws = Jws::parse(signed, MAX_SIGNED_BYTES).and_then(|jws| jws.check_header(&RULES));
         let Ok(jws) = jws else { return false };
         let holds = |key: &VerifyingKey| {
             let said = key.accepts(jws.algorithm()).then(|| jws.verify(key));
-            said.is_some_and(|said| said.is_ok_and(|said| said == self.to_json(run)))
+            said.is_some_and(|said| said.is_ok_and(|said| said == self.to_json(run, before)))
         };
         keys.iter().any(holds)
     }

@@ -33,15 +33,16 @@ impl Authority {
             let run = tx.run(&id)?.ok_or_else(|| Refusal::unknown("run", &id))?;
             let workflow = workflow_of(cx, tx, &run)?;
             let (who, _) = reviewer(cx, tx, &granter, &run, &workflow)?;
+            let reviews = tx.run_reviews(&id)?;
             if let Granter::Key(_) = granter {
                 let keys = own_keys(Some(&who))?;
                 let signed = signed.as_deref().unwrap_or_default();
-                if !reviewing.is_signed(&id, signed, &keys) {
+                if !reviewing.is_signed((&id, reviews.len()), signed, &keys) {
                     return Err(RunError::Unsigned.into());
                 }
             }
-            let (known, reviews) = (tx.run_evidence(&id)?, tx.run_reviews(&id)?);
-            let known: Vec<_> = known.into_iter().map(|evidence| evidence.row).collect();
+            let known: Vec<_> =
+                tx.run_evidence(&id)?.into_iter().map(|evidence| evidence.row).collect();
             let evidence = reviewing.evidence(&run, &workflow, &known, (&who.alias, moment))?;
             let full = known.len().saturating_add(evidence.len()) > MAX_EVIDENCE;
             if full || reviews.len() >= MAX_REVIEWS {
@@ -54,6 +55,16 @@ impl Authority {
             let word = (evidence, complete);
             runs::review(moment, &cx.installation, about, &reviewing, signed.as_deref(), word)
         })
+    }
+}
+
+impl Authority {
+    /// How many reviews a run has: whoever signs one signs that too.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub fn reviews_of(&self, id: &RunId) -> Result<usize, Refusal> {
+        self.read(|view| Ok(view.run_reviews(id)?.len()))
     }
 }
 

@@ -135,3 +135,9 @@ async fn a_check_that_reads_nothing_of_a_large_input_still_ends() {
     let (verdict, said) = made(&options("echo done", 20), &Input(large)).await;
     assert_eq!((verdict, said.as_str()), (Verdict::Holds, "done\n"));
 }
+
+#[tokio::test]
+async fn what_it_writes_has_a_bound() {
+    let script = "head -c 70000000 /dev/zero > big; test $(wc -c < big) -le 67108864";
+    assert_eq!(check(script).await.0, Verdict::Holds);
+}
