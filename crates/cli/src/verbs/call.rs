@@ -303,6 +303,16 @@ fn told<'d>(name: &'d str, value: &serde_json::Value) -> Option<(&'d str, Json)>
     Some((name, json))
 }
 
+/// What comes next for a call that waits for a person.
+fn next_of_waiting(approval: &str, out: Output) {
+    // It comes from the other side, and goes into a command.
+    if ApprovalId::parse(approval).is_ok() {
+        out.next(&[&format!(
+            "bailiwick approvals show {approval}   # then the same call again, once it is approved"
+        )]);
+    }
+}
+
 fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
     // Only a denial means that nothing was done.
     let (decision, code, message, remedy, id) = match outcome {
@@ -376,10 +386,8 @@ fn refused<T>(outcome: &Outcome<T>, out: Output) -> ExitCode {
         text.push_str(&format!("\n  decision {}", one_line(&id)));
     }
     out.result(object, text);
-    if let Some(id) = waits.filter(|id| ApprovalId::parse(id).is_ok()) {
-        out.next(&[&format!(
-            "bailiwick approvals show {id}   # then the same call again, once it is approved"
-        )]);
+    if let Some(id) = waits {
+        next_of_waiting(&id, out);
     }
     match outcome {
         Outcome::Transport { .. } => Class::Environment.exit_code(),

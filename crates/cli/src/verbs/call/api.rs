@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, Response, header};
 use bailiwick_core::json::{Json, Object};
 
-use super::{ANSWER_LIMITS, CallArgs, quoted, server_of, warn};
+use super::{ANSWER_LIMITS, CallArgs, next_of_waiting, quoted, server_of, warn};
 use crate::bridge::{Api, Door, Fault, NoCall, NoList, Way};
 use crate::bridge::{DECISION, FAILED, OUTCOME};
 use crate::chainfile::ChainFile;
@@ -124,7 +124,14 @@ async fn shown(answer: Response<Body>, out: Output) -> Result<ExitCode, CliError
             Some(at) => object.with("retry_at", at),
             None => object,
         };
+        let approval = || {
+            let approval = read.as_ref()?.as_object()?.member("approval")?.as_object()?;
+            approval.member("id")?.as_str()
+        };
         out.result(object, lines);
+        if let Some(id) = approval() {
+            next_of_waiting(id, out);
+        }
         return Ok(ended(false));
     }
     let plain = String::from_utf8_lossy(&body);
