@@ -201,15 +201,17 @@ fn proposed(id: &WorkflowId, shown: &Object) -> Result<Raise, CliError> {
         return Err(wrong("the names differ"));
     }
     let figures = shown.member("figures").ok_or_else(|| wrong("there are no figures"))?;
-    if list(shown, "unmet").is_empty() && *figures == Json::Null {
+    let stated = Digest::from_text(text(shown, "figures_digest"));
+    let hidden = *figures == Json::Null;
+    let figures = sha256(figures.canonical().as_bytes());
+    if hidden && stated != Some(figures) {
         return Err(CliError::refused(
             "autonomy-signer",
             "you may neither see its figures nor sign that it is raised",
-            "ask the workflow's owner, and an owner, operator or approver who had no part in it",
+            RaiseError::Signer.remedy(),
         ));
     }
-    let figures = sha256(figures.canonical().as_bytes());
-    if Digest::from_text(text(shown, "figures_digest")) != Some(figures) {
+    if stated != Some(figures) {
         return Err(wrong("the figures are others"));
     }
     let version = Digest::from_text(text(shown, "version"));
