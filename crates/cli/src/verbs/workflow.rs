@@ -114,19 +114,19 @@ fn check(
     text.push_str(&unregistered.told());
     out.result(object, text);
     let file = file.display();
-    let steps = unregistered.steps();
-    out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut steps = unregistered.steps();
     if state.capped.is_some() || !holds {
-        out.next(&[
-            "bailiwick workflow init   # each member of the checklist, with an example",
-            &format!("bailiwick workflow check '{file}'   # once they stand in the file"),
+        steps.extend([
+            "bailiwick workflow init   # each member of the checklist, with an example".to_owned(),
+            format!("bailiwick workflow check '{file}'   # once they stand in the file"),
         ]);
     } else {
-        out.next(&[
-            &format!("bailiwick workflow diff '{file}'   # if a version is published"),
-            &format!("bailiwick workflow publish '{file}'"),
+        steps.extend([
+            format!("bailiwick workflow diff '{file}'   # if a version is published"),
+            format!("bailiwick workflow publish '{file}'"),
         ]);
     }
+    out.next(&steps.iter().map(String::as_str).collect::<Vec<_>>());
     Ok(ended(holds))
 }
 
