@@ -54,7 +54,8 @@ impl Caller {
         let gateway = given.unwrap_or_else(|| chain.audience.trim_end_matches("/mcp").to_owned());
         warn(&format!("{gateway}/mcp"), &chain, &keys, out)?;
         let root = chain.chain.first().map(String::as_str).unwrap_or_default();
-        let root = sha256(root.as_bytes());
+        // As `par_hash` has it: of what is signed.
+        let root = sha256(root.rsplit_once('.').map_or(root, |(signed, _)| signed).as_bytes());
         let presenter = ChainPresenter::new(chain, keys.holder)?;
         Ok(Some(Self { gateway, root, presenter, out }))
     }
