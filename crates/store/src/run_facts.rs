@@ -18,19 +18,34 @@ const LAST_CALLS: &str = "SELECT e.tool, max(coalesce(a.completed, 9223372036854
              AND e.decision = 'allow' AND e.tool IS NOT NULL
              AND (coalesce(a.outcome, '') <> 'not_executed' OR a.external = 1)
            GROUP BY e.tool";
-// `+idx`: the order is made of the few that are found, not found by walking all.
-const OF_KIND: &str = "WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY +idx LIMIT ?4";
-// Below and above the two kinds of calls, so that these are not walked over one by
-// one: no other kind lies between them.
-const TOLD: &str = "WHERE org = ?1 AND run = ?2
-             AND (kind < 'action.completed' OR kind > 'action.decided')
-           ORDER BY +idx LIMIT ?3";
 // With one `max` the other columns are those of its row.
 const LAST_OK_CALLS: &str = "SELECT e.tool, e.action, e.agent, max(a.completed), a.external
            FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
            WHERE e.org = ?1 AND e.run = ?2 AND e.kind = 'action.decided'
              AND e.decision = 'allow' AND e.tool IS NOT NULL AND a.outcome = 'ok'
            GROUP BY e.tool, a.external";
+
+/// Entries of one kind. `+idx`: the order is made of the few that are found, not found by
+/// walking all.
+fn of_kind() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM entries
+         WHERE org = ?1 AND run = ?2 AND kind = ?3 ORDER BY +idx LIMIT ?4"
+    )
+}
+
+/// Entries that are no calls: those below and above the two kinds of calls, each searched,
+/// so that calls are not walked over one by one. No other kind lies between them.
+fn told() -> String {
+    let part = |kinds: &str| {
+        format!(
+            "SELECT {COLUMNS} FROM entries INDEXED BY entries_run_calls
+             WHERE org = ?1 AND run = ?2 AND {kinds}"
+        )
+    };
+    let (below, above) = (part("kind < 'action.completed'"), part("kind > 'action.decided'"));
+    format!("{below} UNION ALL {above} ORDER BY idx LIMIT ?3")
+}
 
 /// The last call of one tool in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,8 +274,7 @@ impl View<'_> {
         run: &RunId,
         kind: Kind,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries {OF_KIND}");
-        self.many(&sql, (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
+        self.many(&of_kind(), (self.org_text(), run.as_str(), kind.as_str(), MAX_RUNS), entry)
     }
 }
 
@@ -271,8 +285,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn told_of_run(&self, run: &RunId, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM entries {TOLD}");
-        self.many(&sql, (self.org_text(), run.as_str(), limit.min(MAX_RESULTS)), entry)
+        self.many(&told(), (self.org_text(), run.as_str(), limit.min(MAX_RESULTS)), entry)
     }
 
     /// Decisions of a run, the first or the last ones, in order.
@@ -318,8 +331,8 @@ mod tests {
     #[test]
     fn what_is_told_of_a_run_is_found_without_walking_over_its_calls() {
         let c = crate::connection::scratch().unwrap();
-        for part in [OF_KIND, TOLD] {
-            let sql = format!("EXPLAIN QUERY PLAN SELECT {COLUMNS} FROM entries {part}");
+        for sql in [of_kind(), told()] {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
             let mut query = c.prepare(&sql).unwrap();
             let values = vec!["1"; query.parameter_count()];
             let values = rusqlite::params_from_iter(values);
