@@ -528,7 +528,7 @@ fn render(name: &str) -> Option<String> {
             remedy: Text::of("ask an operator to run this, then start again from the client"),
             command: Some(Text::of("bailiwick client map https://inspector.example/client.json --agent agent:NAME")),
             code: "client-unmapped".into(),
-            decision: Some(TaskId::mint(at(0), [2; 10]).to_string()),
+            logged: Some(TaskId::mint(at(0), [2; 10]).to_string()),
         }
         .render(),
         "leave" => LeavePage {
