@@ -290,7 +290,6 @@ fn render(name: &str) -> Option<String> {
             ],
             entries: entries(),
             endpoint: "https://bailiwick.example/mcp/support-desk".into(),
-            is_new: false,
         }
         .render(),
         "home-empty" => OverviewPage {
@@ -302,7 +301,6 @@ fn render(name: &str) -> Option<String> {
             grants: Vec::new(),
             entries: Vec::new(),
             endpoint: "https://bailiwick.example/mcp/NAME".into(),
-            is_new: true,
         }
         .render(),
         "consent" | "consent-narrowed" | "consent-again" => {
@@ -421,7 +419,6 @@ fn render(name: &str) -> Option<String> {
         .render(),
         "clients" => ClientsPage {
             next: None,
-            endpoint: "https://bailiwick.example/mcp/NAME".into(),
             frame: frame(Some(Section::Clients)),
             clients: vec![
                 ClientLine {
@@ -447,7 +444,6 @@ fn render(name: &str) -> Option<String> {
         .render(),
         "clients-empty" => ClientsPage {
             next: None,
-            endpoint: "https://bailiwick.example/mcp/NAME".into(),
             frame: frame(Some(Section::Clients)),
             clients: Vec::new(),
         }
@@ -532,6 +528,7 @@ fn render(name: &str) -> Option<String> {
             remedy: Text::of("ask an operator to run this, then start again from the client"),
             command: Some(Text::of("bailiwick client map https://inspector.example/client.json --agent agent:NAME")),
             code: "client-unmapped".into(),
+            logged: Some(TaskId::mint(at(0), [2; 10]).to_string()),
         }
         .render(),
         "leave" => LeavePage {
