@@ -290,6 +290,7 @@ fn render(name: &str) -> Option<String> {
             ],
             entries: entries(),
             endpoint: "https://bailiwick.example/mcp/support-desk".into(),
+            is_new: false,
         }
         .render(),
         "home-empty" => OverviewPage {
@@ -301,6 +302,7 @@ fn render(name: &str) -> Option<String> {
             grants: Vec::new(),
             entries: Vec::new(),
             endpoint: "https://bailiwick.example/mcp/NAME".into(),
+            is_new: true,
         }
         .render(),
         "consent" | "consent-narrowed" | "consent-again" => {
@@ -419,6 +421,7 @@ fn render(name: &str) -> Option<String> {
         .render(),
         "clients" => ClientsPage {
             next: None,
+            endpoint: "https://bailiwick.example/mcp/NAME".into(),
             frame: frame(Some(Section::Clients)),
             clients: vec![
                 ClientLine {
@@ -444,6 +447,7 @@ fn render(name: &str) -> Option<String> {
         .render(),
         "clients-empty" => ClientsPage {
             next: None,
+            endpoint: "https://bailiwick.example/mcp/NAME".into(),
             frame: frame(Some(Section::Clients)),
             clients: Vec::new(),
         }
