@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_testkit::World;
+use bailiwick_testkit::present::Call;
 use bailiwick_testkit::process::Answer;
 use serde_json::{Value, json};
 
@@ -32,12 +33,13 @@ fn a_run_that_is_required_is_checked_and_undone_without_another_one_and_once() {
     let owner = reader_chain(&world, "owner", "owner/key.json", &["ticket:8821"]);
     let checked = world.run(&["run", "check", &run, "--chain", &owner.path(), "--key", &key]);
     assert_eq!(checked.status, 0, "{}{}", checked.out, checked.err);
-    // The very same call that nobody announced is outside of any run.
-    let outside = ["call", "--chain", &owner.path(), "--key", &key, "get_ticket", "ticket_id=8821"];
-    let outside = world.run(&outside);
-    assert!(outside.err.contains("run-required"), "{}{}", outside.out, outside.err);
     let failures = world.ok(&["failure", "list"])["failures"].clone();
-    assert_eq!(failures.as_array().unwrap().len(), 1, "that one alone: {failures}");
+    // It was claimed before it was checked; no call was blocked.
+    let failures = failures.as_array().unwrap();
+    assert!(failures.iter().all(|failure| failure["what"] == "unmet_criterion"), "{failures:?}");
+    // The very same call that nobody announced is outside of any run.
+    let outside = Call::new(&owner, &world.reader.key, "get_ticket", json!({"ticket_id": 8821}));
+    world.assert_denied(&world.send(&outside), "run-required");
 
     let undo = reader_chain(&world, "undo", "owner/key.json", &["tickets:note"]);
     let before = world.executed().len();
