@@ -58,11 +58,22 @@ pub fn at_publication(
     standing: Option<&Standing>,
     new: &Workflow,
 ) -> Option<Publication> {
-    let before = in_force(current?, standing);
-    let says = in_force(new, standing);
-    let begins = says.min(before).min(FIRST);
-    (says > begins || before > begins)
-        .then(|| Publication { from: says.max(before), level: begins })
+    let current = current?;
+    let (before, says) = (in_force(current, standing), in_force(new, standing));
+    // What a checklist lacks is no word on how far agents may act: completed, it says
+    // what it said.
+    let limit = allowed(new, standing).min(allowed(current, standing)).min(FIRST);
+    let begins = says.min(limit);
+    let is_lower = before > begins;
+    (is_lower || allowed(new, standing) > limit).then(|| Publication {
+        from: allowed(new, standing).max(before),
+        level: if is_lower { begins } else { limit },
+    })
+}
+
+/// How far agents might act under this version, if its checklist were complete.
+fn allowed(workflow: &Workflow, standing: Option<&Standing>) -> Level {
+    workflow.level.min(cap(workflow, standing))
 }
 
 /// A change that comes with a new version.

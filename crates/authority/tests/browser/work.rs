@@ -2,6 +2,7 @@
 //! and a person signs with a passkey that a level is raised.
 
 use bailiwick_authority::people::roles::Role;
+use bailiwick_authority::people::sessions::{Method, Session};
 use bailiwick_authority::rules::requests::Asker;
 use bailiwick_authority::rules::runs::Reviewing;
 use bailiwick_authority::{Authority, Classification, Granter, Maker, PrepareOptions};
@@ -330,9 +331,14 @@ async fn a_second_person_signs_the_raise_and_neither_its_author_nor_the_owner_ag
     site.ask(|a| {
         let alias = |name| a.principal(&principal(name)).unwrap().row.alias;
         let (owner, second) = (alias("user:owner"), alias("user:second"));
-        let theirs = a.store().read(|view| view.credentials_of(&second));
-        let theirs = theirs.map_err(|e: StoreError| e).unwrap();
-        a.credential_vouch(&owner, &theirs[0].row.id).unwrap();
+        let first_of = |alias| {
+            let all = a.store().read(|view| view.credentials_of(alias));
+            all.map_err(|e: StoreError| e).unwrap()[0].row.id.clone()
+        };
+        // The installation's first passkey vouches at once.
+        let mut session = Session::begin(owner.clone(), Method::Passkey, now());
+        session.credential = Some(first_of(&owner));
+        a.credential_vouch(&session, &first_of(&second)).unwrap();
     })
     .await;
     second.open(&page).await;

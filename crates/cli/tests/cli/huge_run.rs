@@ -84,7 +84,7 @@ fn call(org: &OrgId, like: &Subjects, nth: u32) -> Vec<Event> {
     let denied = nth % 10 == 3;
     let decided = Subjects {
         action: Some(id(0).to_string()),
-        tool: Some(if nth % 3 == 0 { NOTE } else { TICKET }.to_owned()),
+        tool: Some(if nth.is_multiple_of(3) { NOTE } else { TICKET }.to_owned()),
         decision: Some(if denied { "deny" } else { "allow" }.to_owned()),
         reason: denied.then(|| "argument-not-delegated".to_owned()),
         ..like.clone()
