@@ -271,6 +271,8 @@ pub struct RunPage {
     pub spent: Vec<SpentLine>,
     /// What its workflow's plan can undo.
     pub undo: Vec<UndoLine>,
+    /// How much else it can undo.
+    pub more_undo: usize,
     /// Failures that were detected in it: what, and the page.
     pub failures: Vec<(Text, String)>,
     /// Whether its report can be kept here.

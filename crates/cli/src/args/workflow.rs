@@ -25,7 +25,7 @@ pub(crate) struct InitWorkflowArgs {
 pub(crate) enum WorkflowVerb {
     /// Write a commented workflow file to start from.
     #[command(
-        after_help = "Where there is a data dir, its accepted tools stand in the file, each rated as one that writes, of high risk, until you rate it. Nothing is replaced.\n\nExamples:\n  bailiwick workflow init --out refunds.yaml\n  bailiwick workflow init --tool-server support-desk --owner user:olga --agent agent:support-runner --out support.yaml"
+        after_help = "Where there is a data dir, its accepted tools stand in the file, each rated as one that writes, of high risk, until you rate it. Nothing is replaced.\n\nExamples:\n  bailiwick workflow init --out refunds.yaml\n  bailiwick workflow init --tool-server desk --owner user:olga --agent agent:desk --out desk.yaml"
     )]
     Init(InitWorkflowArgs),
     /// Check a workflow file: is it valid, what does its checklist lack, which level does it carry? Needs no data dir; where there is one, says whom and what it names that nobody registered.

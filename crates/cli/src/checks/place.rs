@@ -197,6 +197,8 @@ fn in_namespaces(program: &Path, work: &Path) -> Vec<OsString> {
     ]));
     all.extend([OsString::from("--ro-bind"), program.into(), program.into()]);
     all.extend([OsString::from("--bind"), work.into(), INNER.into()]);
+    // What the folders above are mounted in takes nothing either: it has no `--size`.
+    all.extend(words(&["--remount-ro", "/dev", "--remount-ro", "/"]));
     all.extend(words(&["--chdir", INNER, "--"]));
     all
 }

@@ -46,7 +46,7 @@ if [ "$n" -gt 9 ] && [ "$n" -lt 257 ]; then echo "processes bounded"; else echo 
 "#;
 
 /// Writes where only the system may.
-const SYSTEM: &str = "for f in /etc/passwd /usr/bin/true; do if touch -c $f || touch $f.planted; \
+const SYSTEM: &str = "for f in /etc/passwd /usr/bin/true; do if touch $f.planted || { [ -e $f ] && touch -c $f; }; \
     then echo reached; else echo kept; fi; done 2>/dev/null; grep CapEff /proc/self/status; \
     touch /tmp/$MARK && echo written";
 

@@ -105,11 +105,23 @@ fn publishing_raises_nothing_and_what_it_lowers_is_lowered_for_every_version() {
     assert_eq!(in_force(&autonomous, Some(&raised)), Level::Autonomous);
     let again = at_publication(Some(&autonomous), Some(&raised), &complete(Level::Autonomous));
     assert_eq!(again, change(Level::Autonomous, Level::Bounded));
-    // An unfinished checklist leads nowhere higher than the one before it.
-    assert_eq!(
-        at_publication(Some(&incomplete()), None, &bounded),
-        change(Level::Bounded, Level::Manual)
-    );
+    // A checklist that is completed says what it said, and no more than the one before it.
+    let says = |level: &str| {
+        let mut workflow = bundled(level);
+        workflow.checklist.completion.clear();
+        workflow
+    };
+    assert_eq!(in_force(&says("bounded"), None), Level::Manual);
+    assert_eq!(at_publication(Some(&says("bounded")), None, &bounded), None);
+    for first in [manual.clone(), says("manual")] {
+        // SECURITY: nor by way of one that is not complete.
+        let held = change(Level::Bounded, Level::Manual);
+        assert_eq!(at_publication(Some(&first), None, &bounded), held);
+        assert_eq!(at_publication(Some(&first), None, &says("bounded")), held);
+    }
+    // Emptied, it binds what was delegated before, and so it does when it is filled again.
+    let emptied = at_publication(Some(&bounded), None, &says("bounded"));
+    assert_eq!(emptied, change(Level::Bounded, Level::Manual));
 }
 
 /// Whatever is published, lowered or raised, in any order: no version goes further than

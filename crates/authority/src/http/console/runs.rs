@@ -28,6 +28,8 @@ const PAGE: u32 = 50;
 const MOST_TO_REVIEW: usize = 20;
 /// Entries of one run on a page.
 const ENTRIES: u32 = 50;
+/// Steps of a rollback plan on a page.
+const SHOWN_STEPS: usize = 20;
 /// Items of context on a page.
 const ITEMS: u32 = 50;
 const FIELDS: [&str; 4] = ["workflow", "agent", "task", "state"];
@@ -149,6 +151,10 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
     let (by_tool, total) = calls(&shown.calls);
     let sees_workflow = me.may(Deed::SeeCatalogue) || seen.workflow.owner == me.person.id;
     let reads = seen.has_texts;
+    let plan = match reads && shown.listed.run.state != RunState::Open {
+        true => cx.authority.rollback_plan(None, &run.id)?,
+        false => Vec::new(),
+    };
     Ok(RunPage {
         frame: cx.frame(Some(me), Some(Section::Runs)),
         line: line(&shown.listed),
@@ -176,10 +182,8 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
         reviewing: reviewing(seen),
         draft: ReviewDraft::default(),
         spent: spent(&run.spent),
-        undo: match reads && shown.listed.run.state != RunState::Open {
-            true => cx.authority.rollback_plan(None, &run.id)?.iter().map(undo).collect(),
-            false => Vec::new(),
-        },
+        more_undo: plan.len().saturating_sub(SHOWN_STEPS),
+        undo: plan.iter().take(SHOWN_STEPS).map(undo).collect(),
         failures: super::failures::of_run(cx, me, &run.id)?,
         has_report: me.may(Deed::SeeActivity)
             || run.principal == me.person.principal.alias

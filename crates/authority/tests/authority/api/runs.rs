@@ -55,7 +55,11 @@ fn checks_and_rollback_are_for_those_whose_run_it_is_and_those_who_may_take_back
         ["checks", "rollback", "report"].map(|part| format!("/api/v1/runs/{run}/{part}"));
     let id = RunId::parse(&run).unwrap();
     let plan = served.world.authority.rollback_plan(None, &id).unwrap();
-    let step = json!({"step": plan[0].step, "undoes": plan[0].undoes.as_ref().unwrap().as_str()});
+    let step = json!({
+        "step": plan[0].step,
+        "undoes": plan[0].undoes.as_ref().unwrap().as_str(),
+        "root": bailiwick_core::crypto::sha256(b"a root").to_string(),
+    });
     let mut started = 0;
     for (seed, (name, _, wanted)) in (80..).zip(TABLE) {
         let me = served.log_in(name, seed);
@@ -80,6 +84,12 @@ fn checks_and_rollback_are_for_those_whose_run_it_is_and_those_who_may_take_back
             };
             assert_eq!(refused(answer), (status, code.to_owned()), "{name}");
             assert!(!answer.text().contains("8821"), "{name}");
+        }
+        // Who started it has so long to make the call; then somebody else may.
+        if wanted[3] == 200 {
+            let again = served.post(&me, &rollback, &step);
+            assert_eq!(refused(&again), (422, "rollback-started".to_owned()), "{name}");
+            served.world.host.advance(5 * 60_000);
         }
         // Nothing is made or written for those who may not.
         let may = wanted[1] == 200;
