@@ -108,6 +108,7 @@ pub use provider_logins::{OwnLogin, Then};
 pub use requests::{Granter, Lesser, ListedRequest, RequestAnswer, ShownRequest, Taken};
 pub use revocations::{DelegationRef, Target};
 pub use rollbacks::{Undo, UndoHow};
+pub(crate) use runs::named as named_context;
 pub use runs::{ListedRun, RunsPage, SeenRun, ShownReview, ShownRun, wants_review};
 pub use scrape::Scrape;
 pub use standings::{ShownSignature, ShownStanding, standing_voices};

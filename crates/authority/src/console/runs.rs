@@ -81,6 +81,8 @@ pub struct ContextItemLine {
     pub digest: String,
     /// Where it is from.
     pub source: Text,
+    /// Whether that is known: an erased name is not.
+    pub is_named: bool,
     /// The call that gave it.
     pub call: Option<String>,
     /// The agent's label.

@@ -27,7 +27,7 @@ pub use begin::{Ground, begin};
 pub use claim::{Claiming, claim};
 pub use end::{Why, abandon};
 pub(crate) use note::cited;
-pub use note::{Noting, context, progress};
+pub use note::{Noting, UNDECLARED, context, progress};
 pub use review::{Reviewing, counts, may_review, review};
 
 /// Seconds without a word and without a call after which a run is abandoned.

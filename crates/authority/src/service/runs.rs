@@ -26,6 +26,7 @@ mod seen;
 mod shown;
 pub use seen::{SeenRun, wants_review};
 pub(super) use shown::may_see;
+pub(crate) use shown::named;
 pub use shown::{ListedRun, RunsPage, ShownReview, ShownRun};
 
 /// What equal goals share is known by its keyed digest.

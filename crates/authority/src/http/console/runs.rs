@@ -17,6 +17,7 @@ use crate::console::{
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
 use crate::rules::runs::{Reviewing, RunError};
+use crate::service::named_context;
 use crate::{Granter, SeenRun};
 
 mod shown;
@@ -137,7 +138,11 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
             false => Vec::new(),
         };
         let items = match seen.has_texts {
-            true => view.run_context(&run.id, from)?,
+            true => {
+                let mut items = view.run_context(&run.id, from)?;
+                items.truncate(ITEMS as usize);
+                named_context(view, items)?
+            }
             false => Vec::new(),
         };
         Ok::<_, StoreError>((entries, items))
@@ -145,7 +150,6 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
     let more = entries.len() > ENTRIES as usize;
     entries.truncate(ENTRIES as usize);
     let last = entries.last().map(|entry| entry.index).filter(|_| more);
-    let shown_items: Vec<_> = items.iter().take(ITEMS as usize).map(|item| &item.row).collect();
     let next_item = from.saturating_add(ITEMS);
     let has_more_items = seen.has_texts && shown.items.0 >= u64::from(next_item);
     let (by_tool, total) = calls(&shown.calls);
@@ -167,7 +171,7 @@ fn view(cx: &Inner, me: &Me, seen: &SeenRun, form: &Form) -> Result<RunPage, Fai
         version: run.workflow_digest.to_string(),
         sees_workflow,
         deadline: (shown.listed.state == RunState::Open).then(|| Moment::of(run.deadline)),
-        context: shown_items.into_iter().map(context).collect(),
+        context: items.iter().map(context).collect(),
         items: shown.items,
         more_context: has_more_items.then(|| format!("{path}?item={next_item}#context")),
         calls: by_tool,

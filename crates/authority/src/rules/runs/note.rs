@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::rules::requests::Asker;
 
 /// How an undeclared source, and an item without a known label, stand in the ledger.
-const UNDECLARED: &str = "undeclared";
+pub const UNDECLARED: &str = "undeclared";
 const DECLARED: &str = "declared";
 
 /// What a note rests on.

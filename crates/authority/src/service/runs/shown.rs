@@ -1,11 +1,15 @@
 //! Runs as people are shown them.
 
-use bailiwick_core::ids::{Alias, PrincipalId, RunId};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use bailiwick_core::ids::{Alias, EntryId, PrincipalId, RunId};
 use bailiwick_core::json::{Json, Object};
 use bailiwick_core::time::Timestamp;
 use bailiwick_policy::Workflow;
 use bailiwick_store::{
-    ReviewVerdict, Run, RunCalls, RunContext, RunFilter, RunSpent, RunState, Stored, View,
+    ReviewVerdict, Run, RunCalls, RunContext, RunFilter, RunSpent, RunState, StoreError, Stored,
+    View,
 };
 
 use super::{Inner, overdue, workflow_of};
@@ -221,12 +225,44 @@ pub(super) fn listed(
     Ok(ListedRun { principal: name_of(view, &run.principal)?, state, run })
 }
 
-fn text_of(
-    view: &View<'_>,
-    entry: &bailiwick_core::ids::EntryId,
-    field: &str,
-) -> Result<Option<String>, Refusal> {
+fn text_of(view: &View<'_>, entry: &EntryId, field: &str) -> Result<Option<String>, Refusal> {
     Ok(disclosed(view, entry, field)?.as_ref().and_then(Json::as_str).map(str::to_owned))
+}
+
+/// Items of context with what their agent called sources that the workflow does not
+/// list; those stay as they are whose names were erased.
+pub(crate) fn named(
+    view: &View<'_>,
+    items: Vec<Stored<RunContext>>,
+) -> Result<Vec<RunContext>, StoreError> {
+    let mut told: BTreeMap<EntryId, Option<Json>> = BTreeMap::new();
+    let mut all = Vec::with_capacity(items.len());
+    for Stored { mut row, entry } in items {
+        if !row.declared {
+            let names = match told.entry(entry) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let names = disclosed(view, new.key(), "items")?;
+                    new.insert(names)
+                }
+            };
+            if let Some(name) = names.as_ref().and_then(|names| source(names, row.n)) {
+                row.source = name;
+            }
+        }
+        all.push(row);
+    }
+    Ok(all)
+}
+
+/// What item `n` is called in the texts of its entry.
+fn source(names: &Json, n: u32) -> Option<String> {
+    let is_it = |item: &&Object| {
+        let number = item.member("n").and_then(|n| n.as_number()?.as_plain_integer());
+        number == Some(i64::from(n))
+    };
+    let item = names.as_array()?.iter().filter_map(Json::as_object).find(is_it)?;
+    item.member("source")?.as_str().map(str::to_owned)
 }
 
 pub(super) fn shown(
@@ -247,12 +283,13 @@ pub(super) fn shown(
             is_erased: view.is_erased(&review.entry)?,
         });
     }
-    let context = view.run_context(&run.id, 1)?.into_iter().map(|item| item.row);
+    let mut context = view.run_context(&run.id, 1)?;
+    context.truncate(SHOWN_ITEMS);
     Ok(ShownRun {
         goal: text_of(view, &run.entry, "goal")?,
         instruction: text_of(view, &run.entry, "instruction_sha256")?,
         derived: derived(view, &run, &workflow, &[])?,
-        context: context.take(SHOWN_ITEMS).collect(),
+        context: named(view, context)?,
         items: view.run_context_counts(&run.id)?,
         calls: view.run_calls(&run.id)?,
         reviews,

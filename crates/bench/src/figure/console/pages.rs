@@ -106,7 +106,11 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
         page("runs", "/runs", "/runs"),
         page("a run", "/runs/{id}", format!("/runs/{}", filled.run)),
         page("a run of a tenth of all calls", "/runs/{id}", format!("/runs/{}", filled.huge_run)),
-        page("its report", "/runs/{id}/report", format!("/runs/{}/report", filled.huge_run)),
+        page(
+            "its report, a file",
+            "/runs/{id}/report",
+            format!("/runs/{}/report?format=html", filled.huge_run),
+        ),
         page("failures", "/failures", "/failures"),
         page("a failure", "/failures/{id}", format!("/failures/{}", filled.failure)),
         page("figures", "/figures", "/figures"),

@@ -17,6 +17,7 @@ use crate::console::{
     SpentLine, Text, UndoLine,
 };
 use crate::rules::errands::UndoState;
+use crate::rules::runs::UNDECLARED;
 use crate::{ListedRun, SeenRun, ShownReview, Undo, UndoHow};
 
 const ERASED: &str = "somebody whose name was erased";
@@ -73,7 +74,8 @@ pub(super) fn context(item: &RunContext) -> ContextItemLine {
             ContextKind::ToolOutput => "tool output",
         },
         digest: item.digest.to_string(),
-        source: Text::of(&item.source),
+        source: Text::short(&item.source, 200),
+        is_named: item.declared || item.source != UNDECLARED,
         call: is_call.then(|| {
             let query: String =
                 url::form_urlencoded::byte_serialize(item.source.as_bytes()).collect();
