@@ -125,6 +125,7 @@ fn a_run_answers_its_four_questions_and_reading_it_is_an_entry() {
     // Its context with what the workflow lists and what not, by digest.
     assert!(page.body.contains("customer-message") && page.body.contains(">undeclared<"));
     assert!(page.body.contains("1 from sources that the workflow does not list"));
+    assert!(page.body.contains("a page from somewhere"), "{}", page.body);
     assert!(page.body.contains(&sha256(b"a page from somewhere").to_string()));
     // Calls by tool, criteria with what was found of them, what it took.
     assert!(
