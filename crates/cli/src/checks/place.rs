@@ -254,9 +254,13 @@ mod tests {
     #[test]
     fn in_namespaces_it_sees_what_programs_need_and_no_more() {
         let shown = in_namespaces(Path::new("/usr/bin/check"), Path::new("/tmp/work"));
+        let mounted = |what: &str, folder: &str| shown.windows(2).any(|w| w == [what, folder]);
+        let binds = ["--bind", "--ro-bind", "--ro-bind-try", "--dev-bind"];
         for hidden in ["/", "/etc", "/opt", "/home", "/var", "/root", "/srv"] {
-            assert!(!shown.iter().any(|word| word == hidden), "{hidden}");
+            assert!(!binds.iter().any(|bind| mounted(bind, hidden)), "{hidden}");
         }
+        // What the others are mounted in is no place to write to.
+        assert!(mounted("--remount-ro", "/") && mounted("--remount-ro", "/dev"));
         let unshares = ["--unshare-pid", "--unshare-net", "--unshare-user", "--proc"];
         assert!(unshares.iter().all(|word| shown.iter().any(|shown| shown == word)));
     }
