@@ -24,6 +24,15 @@ pub(crate) fn is_external(body: &Object) -> bool {
     enforcement.is_some_and(|enforcement| enforcement != "gateway")
 }
 
+/// The run's errands first, then their entries: in the other order the engine would walk
+/// the whole ledger to have them sorted.
+const OF_RUN: &str = "SELECT t.entry, t.name, t.undoes, t.until, c.decision, c.action, a.outcome,
+            a.completed
+     FROM errands t CROSS JOIN entries e ON e.org = t.org AND e.id = t.entry
+          LEFT JOIN errand_calls c ON c.org = t.org AND c.errand = t.entry
+          LEFT JOIN actions a ON a.org = t.org AND a.action = c.action
+     WHERE t.org = ?1 AND t.run = ?2 AND t.what = ?3 ORDER BY +e.idx DESC";
+
 impl View<'_> {
     /// By what equal arguments of errands' calls are known.
     #[must_use]
@@ -83,12 +92,7 @@ impl View<'_> {
         run: &RunId,
         what: ErrandKind,
     ) -> Result<Vec<RunErrand>, StoreError> {
-        let sql = "SELECT t.entry, t.name, t.undoes, t.until, c.decision, c.action, a.outcome,
-                          a.completed
-                   FROM errands t JOIN entries e ON e.org = t.org AND e.id = t.entry
-                        LEFT JOIN errand_calls c ON c.org = t.org AND c.errand = t.entry
-                        LEFT JOIN actions a ON a.org = t.org AND a.action = c.action
-                   WHERE t.org = ?1 AND t.run = ?2 AND t.what = ?3 ORDER BY e.idx DESC";
+        let sql = OF_RUN;
         let read = |r: &rusqlite::Row<'_>| -> Read<RunErrand> {
             Ok(RunErrand {
                 entry: parsed(r, 0)?,
@@ -162,6 +166,19 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_errands_of_a_run_are_found_before_their_entries() {
+        let c = crate::connection::scratch().unwrap();
+        let mut query = c.prepare(&format!("EXPLAIN QUERY PLAN {}", super::OF_RUN)).unwrap();
+        let plan: Vec<String> = query
+            .query_map(("o", "r", "check"), |r| r.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(plan[0].contains("SEARCH t") && plan[0].contains("errands_run"), "{plan:?}");
+        assert!(plan[1].contains("SEARCH e") && plan[1].contains("id=?"), "{plan:?}");
+    }
+
     #[test]
     fn an_errand_is_found_by_its_call_without_a_scan() {
         let c = crate::connection::scratch().unwrap();

@@ -24,7 +24,7 @@ const MAX_GROUPS: u32 = 1_000;
 /// Revocations whose latency is looked for at most, the newest first.
 const MAX_REVOCATIONS: u32 = 1_000;
 /// Times of which a median is taken at most, the newest.
-const MAX_VALUES: u32 = 20_000;
+const MAX_VALUES: u32 = 5_000;
 /// Grants of which it is asked what was never used at most, the newest first.
 const MAX_GRANTS: u32 = 200;
 

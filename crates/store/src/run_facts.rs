@@ -158,7 +158,7 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Fault`].
     pub fn last_rollback(&self, run: &RunId) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT max(idx) FROM entries
+        let sql = "SELECT max(idx) FROM entries INDEXED BY entries_run_calls
                    WHERE org = ?1 AND run = ?2 AND kind = 'rollback.started'";
         let last =
             self.one(sql, (self.org_text(), run.as_str()), |r| r.get::<_, Option<i64>>(0))?;

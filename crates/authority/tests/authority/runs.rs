@@ -223,8 +223,8 @@ fn context_from_unlisted_sources_is_labelled_and_its_words_are_not_in_the_ledger
         seen,
         [
             ("refund-policy".to_owned(), "ticket".to_owned(), true),
-            ("undeclared".into(), "undeclared".into(), false),
-            ("undeclared".into(), "undeclared".into(), false),
+            ("Source-Canary".into(), "undeclared".into(), false),
+            (own.to_string(), "undeclared".into(), false),
         ]
     );
     let entries: Result<_, StoreError> =
