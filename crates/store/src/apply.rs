@@ -125,24 +125,25 @@ impl View<'_> {
             return Ok(());
         };
         match kind {
-            Kind::ActionDecided if subjects.decision.as_deref() == Some("allow") => self.put(
-                "INSERT INTO actions (org, action, decided, maker, life, external)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (org, action, idx, maker, self.cx.life.get(), is_external(body)),
-                "action",
-            ),
-            Kind::ActionCompleted => {
-                let closed = execute(
-                    self.c,
-                    "UPDATE actions SET completed = ?3, outcome = ?4, life = NULL
-                     WHERE org = ?1 AND action = ?2 AND completed IS NULL",
-                    (org, action, idx, &subjects.reason),
+            Kind::ActionDecided if subjects.decision.as_deref() == Some("allow") => {
+                let external = is_external(body);
+                self.put(
+                    "INSERT INTO actions (org, action, decided, maker, life, external)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    (org, action, idx, maker, self.cx.life.get(), external),
                     "action",
                 )?;
-                if closed == 0 {
+                self.project_run_tool_begun(subjects, external)
+            }
+            Kind::ActionCompleted => {
+                let sql = "UPDATE actions SET completed = ?3, outcome = ?4, life = NULL
+                           WHERE org = ?1 AND action = ?2 AND completed IS NULL
+                           RETURNING external";
+                let params = (org, action, idx, &subjects.reason);
+                let Some(external) = self.one(sql, params, |r| r.get(0))? else {
                     return Err(StoreError::ActionNotOpen { action: action.clone() });
-                }
-                Ok(())
+                };
+                self.project_run_tool_over(subjects, external, idx)
             }
             _ => Ok(()),
         }

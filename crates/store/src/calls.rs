@@ -103,6 +103,40 @@ impl View<'_> {
         execute(self.c, sql, (self.org_text(), task, tool), "tool of a task").map(drop)
     }
 
+    /// An allowed call of a tool goes on in its run.
+    pub(crate) fn project_run_tool_begun(
+        &self,
+        subjects: &Subjects,
+        external: bool,
+    ) -> Result<(), StoreError> {
+        let (Some(run), Some(tool)) = (&subjects.run, &subjects.tool) else { return Ok(()) };
+        let sql = "INSERT INTO run_tools (org, run, tool, external, going)
+                   VALUES (?1, ?2, ?3, ?4, 1)
+                   ON CONFLICT DO UPDATE SET going = going + 1";
+        execute(self.c, sql, (self.org_text(), run, tool, external), "tool of a run").map(drop)
+    }
+
+    /// An allowed call of a tool is over; its outcome's entry is at `idx`.
+    pub(crate) fn project_run_tool_over(
+        &self,
+        subjects: &Subjects,
+        external: bool,
+        idx: i64,
+    ) -> Result<(), StoreError> {
+        let (Some(run), Some(tool)) = (&subjects.run, &subjects.tool) else { return Ok(()) };
+        let outcome = subjects.reason.as_deref();
+        // What another enforcement point says was not done is its word.
+        let may_have_changed = external || outcome != Some("not_executed");
+        let over = may_have_changed.then_some(idx);
+        let ok = (outcome == Some("ok")).then_some(idx);
+        // Indexes rise, so the newest is the last.
+        let sql = "UPDATE run_tools SET going = going - 1, over = coalesce(?5, over),
+                          ok = coalesce(?6, ok)
+                   WHERE org = ?1 AND run = ?2 AND tool = ?3 AND external = ?4";
+        let params = (self.org_text(), run, tool, external, over, ok);
+        execute(self.c, sql, params, "tool of a run").map(drop)
+    }
+
     /// Counts the entries and calls of every run again, and the tools of every task.
     pub(crate) fn recount_runs(&self) -> Result<(), StoreError> {
         let org = [self.org_text()];
@@ -121,6 +155,17 @@ impl View<'_> {
              SELECT DISTINCT org, task, tool FROM entries
              WHERE org = ?1 AND kind = 'action.decided' AND decision = 'allow'
                AND task IS NOT NULL AND tool IS NOT NULL",
+            "DELETE FROM run_tools WHERE org = ?1",
+            "INSERT INTO run_tools (org, run, tool, external, going, over, ok)
+             SELECT e.org, e.run, e.tool, a.external,
+                    count(*) FILTER (WHERE a.completed IS NULL),
+                    max(a.completed)
+                        FILTER (WHERE a.external = 1 OR a.outcome IS NOT 'not_executed'),
+                    max(a.completed) FILTER (WHERE a.outcome = 'ok')
+             FROM entries e JOIN actions a ON a.org = e.org AND a.action = e.action
+             WHERE e.org = ?1 AND e.kind = 'action.decided' AND e.decision = 'allow'
+               AND e.run IS NOT NULL AND e.tool IS NOT NULL
+             GROUP BY 1, 2, 3, 4",
         ] {
             execute(self.c, sql, org, "entry of a run")?;
         }

@@ -43,6 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0021_run_failed.sql"),
     include_str!("schema/0022_errands.sql"),
     include_str!("schema/0023_counts.sql"),
+    include_str!("schema/0024_run_tools.sql"),
 ];
 
 /// The newest schema version that this program knows.

@@ -23,6 +23,7 @@ const OF_SUBJECTS: &[&str] = &[
     "errand_calls",
     "run_calls",
     "run_entries",
+    "run_tools",
     "task_tools",
 ];
 

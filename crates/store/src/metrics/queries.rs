@@ -81,8 +81,9 @@ impl MetricFilter {
     pub(super) fn escalation(&self, org: &str) -> Query {
         self.of_runs(
             org,
-            "count(*) FILTER (WHERE EXISTS (SELECT 1 FROM run_calls c WHERE c.org = r.org
-                 AND c.run = r.id AND c.decision = 'approval_required')), count(*)",
+            "count(*) FILTER (WHERE EXISTS (SELECT 1 FROM run_calls c INDEXED BY run_calls_held
+                 WHERE c.org = r.org AND c.run = r.id
+                   AND c.decision = 'approval_required')), count(*)",
         )
     }
 
@@ -318,8 +319,9 @@ fn spread(of: Query) -> Query {
     )
 }
 
-pub(super) const REFUSED: &str = "SELECT kind, ifnull(reason, ''), count(*) FROM entries
-     WHERE org = ?1 AND kind IN ('peer.refused', 'handoff.rejected')
+pub(super) const REFUSED: &str = "SELECT kind, ifnull(reason, ''), count(*)
+     FROM entries INDEXED BY entries_refused
+     WHERE org = ?1 AND kind IN ('handoff.rejected', 'peer.refused')
        AND time >= ?2 AND time < ?3
      GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT ?4";
 
@@ -450,6 +452,13 @@ mod tests {
                 line.starts_with("SCAN") && !own.iter().any(|own| line.starts_with(own))
             };
             assert_eq!(plan.iter().find(scans), None, "{}\n{plan:#?}", query.sql);
+            // Neither the other calls of the runs nor the other entries of the span.
+            for index in ["run_calls_held", "entries_refused"] {
+                if query.sql.contains(&format!("INDEXED BY {index}")) {
+                    let covered = format!("COVERING INDEX {index} (");
+                    assert!(plan.iter().any(|line| line.contains(&covered)), "{plan:#?}");
+                }
+            }
             // The rows themselves are not read: the index has everything.
             if query.sql.contains("FROM runs r") {
                 let bound = "COVERING INDEX runs_measured (org=? AND ended>? AND ended<?)";

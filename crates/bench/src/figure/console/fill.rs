@@ -361,9 +361,16 @@ impl<'a> Writing<'a> {
         let mut event = self.event(entry_id(at, nth, 3), at, Kind::ActionDecided, subjects);
         event.body.insert("staleness_ms", 3u64);
         event.body.insert("workflow_digest", attempts.version());
+        let over =
+            Subjects { decision: None, reason: Some("ok".to_owned()), ..event.subjects.clone() };
         self.take(event, None)?;
-        if decision == "deny" {
-            attempts.failed(self, (nth, at), (&under.task, run), (&action, &tool))?;
+        match decision {
+            "allow" => {
+                let id = entry_id(at, nth, 9);
+                self.take(self.event(id, at, Kind::ActionCompleted, over), None)?;
+            }
+            "deny" => attempts.failed(self, (nth, at), (&under.task, run), (&action, &tool))?,
+            _ => {}
         }
         Ok(action)
     }
