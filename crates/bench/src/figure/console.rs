@@ -70,13 +70,15 @@ struct Measured {
     max_ms: f64,
     bytes: usize,
     paint_ms: Option<f64>,
+    /// Whether a browser shows it as a page.
+    is_page: bool,
 }
 
 impl Measured {
     /// Whether it takes or weighs too much.
     fn is_over(&self) -> bool {
         self.median_ms > MOST_MS
-            || self.bytes > MOST_BYTES
+            || (self.is_page && self.bytes > MOST_BYTES)
             || self.paint_ms.is_some_and(|ms| ms > MOST_PAINT_MS)
     }
 }
@@ -202,6 +204,7 @@ fn time(site: &Site, session: &str, page: &Page, rounds: u32) -> Result<Measured
         max_ms: times.last().copied().unwrap_or_default(),
         bytes,
         paint_ms: None,
+        is_page: page.is_page,
     })
 }
 
@@ -214,10 +217,7 @@ const PAINTED: &str = "const done = arguments[arguments.length - 1];
 async fn paint(site: &Site, session: &str, pages: &mut [Measured]) {
     let browser = Browser::start().await;
     browser.keep_cookie(&site.url(), "bailiwick", session).await;
-    for page in pages.iter_mut().filter(|page| !page.path.ends_with("/proof")) {
-        if page.path.contains("/mark") {
-            continue;
-        }
+    for page in pages.iter_mut().filter(|page| page.is_page) {
         browser.forget_files().await;
         browser.open(&format!("{}{}", site.url(), page.path)).await;
         page.paint_ms = browser.script_later(PAINTED).await.as_f64();

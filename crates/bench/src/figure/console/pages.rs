@@ -12,10 +12,17 @@ pub(super) struct Page {
     /// The route that serves it.
     pub(super) route: &'static str,
     pub(super) path: String,
+    /// Whether a browser shows it as a page, and not as another's part or a file.
+    pub(super) is_page: bool,
 }
 
 fn page(name: &'static str, route: &'static str, path: impl Into<String>) -> Page {
-    Page { name, route, path: path.into() }
+    Page { name, route, path: path.into(), is_page: true }
+}
+
+/// What a page fetches, or somebody downloads.
+fn file(name: &'static str, route: &'static str, path: impl Into<String>) -> Page {
+    Page { is_page: false, ..page(name, route, path) }
 }
 
 pub(super) fn all(filled: &Filled) -> Vec<Page> {
@@ -33,9 +40,9 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
             format!("/approvals?all=true&agent={agent}"),
         ),
         page("approvals, words", "/approvals", "/approvals?search=tool"),
-        page("approvals, its mark", "/approvals/mark", "/approvals/mark"),
+        file("approvals, its mark", "/approvals/mark", "/approvals/mark"),
         page("an approval", "/approvals/{id}", format!("/approvals/{}", filled.approval)),
-        page(
+        file(
             "an approval, its mark",
             "/approvals/{id}/mark",
             format!("/approvals/{}/mark", filled.approval),
@@ -46,7 +53,7 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
             format!("/approvals/batch?id={}", filled.approval),
         ),
         page("requests", "/requests", "/requests"),
-        page("requests, its mark", "/requests/mark", "/requests/mark"),
+        file("requests, its mark", "/requests/mark", "/requests/mark"),
         page("stops", "/stops", "/stops"),
         page("a stop", "/stops/{id}", format!("/stops/{}", filled.stop)),
         page("my grants", "/grants", "/grants"),
@@ -63,12 +70,12 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
         page("a person", "/people/{alias}", format!("/people/{}", filled.alias)),
         page("passkeys", "/account", "/account"),
         page("activity", "/activity", "/activity"),
-        page("activity, its mark", "/activity/mark", "/activity/mark"),
+        file("activity, its mark", "/activity/mark", "/activity/mark"),
         activity("activity, deep", format!("before={middle}")),
         activity("activity of an agent", format!("agent={agent}")),
         activity("activity, denied of an agent", format!("agent={agent}&decision=deny")),
         page("an entry", "/activity/{index}", format!("/activity/{middle}")),
-        page("an entry's proof", "/activity/{index}/proof", format!("/activity/{middle}/proof")),
+        file("an entry's proof", "/activity/{index}/proof", format!("/activity/{middle}/proof")),
         page("ledger", "/ledger", "/ledger"),
         ledger("ledger, deep", format!("before={middle}")),
         ledger("ledger, principal", format!("principal={principal}")),
@@ -106,7 +113,7 @@ pub(super) fn all(filled: &Filled) -> Vec<Page> {
         page("runs", "/runs", "/runs"),
         page("a run", "/runs/{id}", format!("/runs/{}", filled.run)),
         page("a run of a tenth of all calls", "/runs/{id}", format!("/runs/{}", filled.huge_run)),
-        page(
+        file(
             "its report, a file",
             "/runs/{id}/report",
             format!("/runs/{}/report?format=html", filled.huge_run),
