@@ -65,6 +65,7 @@ impl Record for Failure {
         "detected",
         "classified",
         "resolved",
+        "held_before",
     ];
     fn read(row: &rusqlite::Row<'_>, i: usize) -> Read<Self> {
         let moment = |i: usize| -> Read<Option<Timestamp>> {
@@ -94,6 +95,7 @@ impl Record for Failure {
             detected: time(row, i + 20)?,
             classified: moment(i + 21)?,
             resolved: moment(i + 22)?,
+            held_before: row.get(i + 23)?,
         })
     }
 }
@@ -288,8 +290,9 @@ impl View<'_> {
     pub(crate) fn apply_failure(&self, f: &Failure, entry: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO failures (org, id, state, what, fold, workflow, version, agent, task,
                        run, action, tool, reason, suggested, class, classifier, owner, regression,
-                       cases, again, source, detected, classified, resolved, entry)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                       cases, again, source, detected, classified, resolved, held_before,
+                       entry)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let params = params![
             self.org_text(),
             f.id.as_str(),
@@ -315,6 +318,7 @@ impl View<'_> {
             f.detected.millis(),
             f.classified.map(Timestamp::millis),
             f.resolved.map(Timestamp::millis),
+            f.held_before,
             entry,
         ];
         execute(self.c, sql, params, "failure").map(drop)
@@ -345,11 +349,12 @@ impl View<'_> {
     ) -> Result<(), StoreError> {
         let sql =
             "UPDATE failures SET state = 'resolved', regression = ?3, cases = ?4, resolved = ?5,
-                       mended = ?6
+                       mended = ?6, held_before = ?7
                    WHERE org = ?1 AND id = ?2 AND state <> 'resolved'";
         let (id, regression) = (resolved.failure.as_str(), resolved.regression.as_str());
         let cases = resolved.cases.as_ref().map(|d| d.bytes().as_slice());
-        self.one_failure(sql, (self.org_text(), id, regression, cases, at.millis(), entry))
+        let (org, held) = (self.org_text(), resolved.held_before);
+        self.one_failure(sql, (org, id, regression, cases, at.millis(), entry, held))
     }
 
     fn one_failure(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {

@@ -55,6 +55,8 @@ pub struct FailuresPage {
     pub frame: Frame,
     /// The workflow that is asked for.
     pub workflow: Text,
+    /// What of it is not understood.
+    pub problem: Option<Text>,
     /// The class that is asked for.
     pub class: Text,
     /// Every class, with its words.
@@ -101,6 +103,8 @@ pub struct FailurePage {
     pub is_erased: bool,
     /// The digest of the file of cases.
     pub cases: Option<String>,
+    /// Whether its case shows a mend: what was wrong before is not any more.
+    pub is_mend: Option<bool>,
     /// The earlier failure that it repeats.
     pub again: Option<String>,
     /// Every class, with its words.

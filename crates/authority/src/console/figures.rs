@@ -93,7 +93,7 @@ pub struct FiguresPage {
     /// Names to choose from.
     pub choices: FigureChoices,
     /// What of it is not understood.
-    pub problem: Option<&'static str>,
+    pub problem: Option<Text>,
     /// How many runs ended.
     pub runs: u64,
     /// The six.

@@ -59,7 +59,7 @@ pub struct RunsPage {
     /// What was asked for.
     pub filter: RunFilterView,
     /// What of it is not understood.
-    pub problem: Option<&'static str>,
+    pub problem: Option<Text>,
     /// Runs that wait for this person's review.
     pub to_review: Vec<RunLine>,
     /// The runs, newest first.

@@ -295,7 +295,7 @@ pub fn resolve(
         return Err(FailureError::Unclassified.into());
     }
     let Held { regression, cases, before } = held(failure, said)?;
-    let step = resolved(moment, installation, failure, regression, cases)?
+    let step = resolved(moment, installation, failure, regression, (cases, before))?
         .about(|s| s.principal = said.by.map(ToString::to_string))
         .with("by", if said.by.is_some() { "person" } else { "operator" });
     let step = noted(moment, step, "link", said.link)?;
@@ -313,7 +313,7 @@ pub fn met_later(
     failure: &Failure,
     source: &EntryId,
 ) -> Result<Step, Refusal> {
-    Ok(resolved(moment, installation, failure, Regression::MetLater, None)?
+    Ok(resolved(moment, installation, failure, Regression::MetLater, (None, None))?
         .with("by", "authority")
         .with("source", source))
 }
@@ -323,12 +323,13 @@ fn resolved(
     installation: &Installation,
     failure: &Failure,
     regression: Regression,
-    cases: Option<Digest>,
+    (cases, held_before): (Option<Digest>, Option<bool>),
 ) -> Result<Step, Refusal> {
-    let row = FailureResolved { failure: failure.id.clone(), regression, cases };
+    let row = FailureResolved { failure: failure.id.clone(), regression, cases, held_before };
     Ok(about(moment, installation, Kind::FailureResolved, failure)?
         .with("regression", regression.as_str())
         .with_some("cases", cases)
+        .with_some("held_before", held_before)
         .row(Row::FailureResolved(row)))
 }
 

@@ -152,6 +152,7 @@ impl ShownFailure {
             .with("link", self.link.as_deref())
             .with("why", self.why.as_deref())
             .with("cases", f.cases)
+            .with("held_before", f.held_before)
             .with("fix", fix)
             .with("replayable", self.is_replayable)
     }

@@ -310,6 +310,7 @@ fn failure(world: &World) -> Failure {
         owner: None,
         regression: None,
         cases: None,
+        held_before: None,
         again: None,
         source: EntryId::mint(now, [5; 10]),
         detected: now,
@@ -377,11 +378,13 @@ fn a_case_is_there_as_recorded_holds_and_widens_only_with_a_second_person() {
         assert_eq!(code(resolve(&failed, by, &allow, recorded, &permits)), "failure-widens-alone");
     }
     failed.classifier = Some(one.clone());
-    for (by, cases, policies) in [(&one, &deny, &forbids), (&two, &allow, &permits)] {
+    let kept = [(&one, &deny, &forbids, true), (&two, &allow, &permits, false)];
+    for (by, cases, policies, held_before) in kept {
         let row = resolve(&failed, Some(by), cases, recorded, policies).unwrap();
         let Some(Row::FailureResolved(resolved)) = row else { panic!("{row:?}") };
         assert_eq!(resolved.regression, Regression::Case);
         assert_eq!(resolved.cases, Some(sha256(cases.as_bytes())));
+        assert_eq!(resolved.held_before, Some(held_before));
     }
     // From allow to deny is narrower: one person does.
     let narrower = Some((&call, Answer::Allow));

@@ -170,6 +170,11 @@ fn show(place: &Place, id: &FailureId, out: Output) -> Result<(), CliError> {
             lines.push(format!("  {title:<12} {}", of(name)));
         }
     }
+    match shown.member("held_before").and_then(Json::as_bool) {
+        None => {}
+        Some(false) => lines.push("  its case     did not hold when it was detected".to_owned()),
+        Some(true) => lines.push("  its case     held already: it shows no mend".to_owned()),
+    }
     lines.push(format!("  suggested    {}: {}", of("suggested"), of("suggested_why")));
     if let Some(fix) = shown.member("fix").and_then(Json::as_object) {
         let less = fix.member("narrower").and_then(Json::as_array).unwrap_or_default();

@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bailiwick_testkit::World;
 use bailiwick_testkit::http::Request;
 use bailiwick_testkit::present::Chain;
-use bailiwick_testkit::world::{PRINCIPAL, free_port, private};
+use bailiwick_testkit::world::{PRINCIPAL, command, free_port, private};
+use bailiwick_testkit::{Answer, World};
 use serde_json::{Value, json};
 
 use crate::stock_clients::clients;
@@ -137,7 +138,11 @@ fn a_planted_failure_is_detected_classified_kept_as_a_case_and_resolved() {
     assert_eq!(done.json()["held_before"], true);
     let shown = world.ok(&["failure", "show", id]);
     assert_eq!((&shown["state"], &shown["regression"]), (&json!("resolved"), &json!("case")));
-    assert_eq!(shown["link"], link);
+    assert_eq!((&shown["link"], &shown["held_before"]), (&json!(link), &json!(true)));
+    let mut line = command(Path::new(crate::EXE), world.base.path());
+    let told =
+        Answer::of(line.arg("--data-dir").arg(&world.data).args(["failure", "show", id])).out;
+    assert!(told.contains("held already: it shows no mend"), "{told}");
 
     // A call that policy was never asked about makes no case.
     let none = other["failure"].as_str().unwrap();

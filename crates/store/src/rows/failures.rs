@@ -128,6 +128,9 @@ pub struct Failure {
     /// The digest of the file of cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cases: Option<Digest>,
+    /// Whether its case held already when it was detected: then it shows no mend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_before: Option<bool>,
     /// The resolved failure that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<FailureId>,
@@ -195,4 +198,7 @@ pub struct FailureResolved {
     /// The digest of the file of cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cases: Option<Digest>,
+    /// Of a case, whether it held already when the failure was detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_before: Option<bool>,
 }

@@ -32,3 +32,7 @@ CREATE INDEX entries_refused ON entries (org, time, kind, reason)
 -- neither the calls nor who made them.
 DROP INDEX entries_run_calls;
 CREATE INDEX entries_run_calls ON entries (org, run, kind, decision, tool) WHERE run IS NOT NULL;
+
+-- Whether the case that keeps a failure from coming back held already by what was decided
+-- when it was detected: then it shows no mend.
+ALTER TABLE failures ADD COLUMN held_before INTEGER;

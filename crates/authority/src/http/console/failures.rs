@@ -11,6 +11,7 @@ use bailiwick_store::{
     Regression,
 };
 
+use super::views::nobody_knows;
 use super::{Failure, Form, Inner, Me, Visit, page, see};
 use crate::console::chart::{About, Bar, Chart, Series, Tone};
 use crate::console::{
@@ -19,7 +20,7 @@ use crate::console::{
 use crate::people::roles::Deed;
 use crate::refusal::Refusal;
 use crate::rules::failures::Fix;
-use crate::{Classification, Kept, ListedFailure, Resolution, ShownFailure};
+use crate::{Classification, Kept, ListedFailure, Named, Resolution, ShownFailure};
 
 /// Cards in one column at most.
 const MOST: u32 = 50;
@@ -164,6 +165,8 @@ pub(super) async fn list(visit: Visit) -> Response {
             let text = |name: &str| form.first(name).trim().to_owned();
             let (workflow, class) = (text("workflow"), text("class"));
             let chosen: Option<FailureClass> = class.parse().ok();
+            let named = Some(workflow.clone()).filter(|workflow| !workflow.is_empty());
+            let named = Named { workflow: named, ..Named::default() };
             let column = |state, id, title, empty| {
                 let filter = FailureFilter {
                     workflow: Some(workflow.clone()).filter(|w| !w.is_empty()),
@@ -189,6 +192,7 @@ pub(super) async fn list(visit: Visit) -> Response {
             let trends = cx.authority.failure_trends(Some(&me.person), TREND_DAYS)?;
             let template = FailuresPage {
                 frame: cx.frame(Some(me), Some(Section::Failures)),
+                problem: nobody_knows(cx, me, &named)?,
                 workflow: Text::of(&workflow),
                 class: Text::of(&class),
                 classes: classes(),
@@ -312,6 +316,7 @@ fn view(
         resolved: row.resolved.map(|at| (Moment::of(at), text(&shown.link), text(&shown.why))),
         is_erased: shown.is_erased,
         cases: row.cases.map(|digest| digest.to_string()),
+        is_mend: row.held_before.map(|held| !held),
         again: row.again.as_ref().map(path),
         classes: classes(),
         may_tend: cx.authority.may_tend_failure(&me.person, row)?,

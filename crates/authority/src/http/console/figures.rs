@@ -12,7 +12,8 @@ use bailiwick_policy::metrics::{
 };
 use bailiwick_store::{MetricFilter, Spread, StoreError};
 
-use super::{Failure, Form, Inner, Me, Visit, page};
+use super::views::nobody_knows;
+use super::{Failure, Form, Inner, Visit, page};
 use crate::console::chart::{About, Bar, Chart, Series, Tone};
 use crate::console::{
     ComparePage, ComparedLine, Counted, FigureCard, FigureChoices, FigureFilter, FiguresPage,
@@ -100,23 +101,6 @@ fn filter(
         Ok(filter)
     };
     (view, asked())
-}
-
-/// What is said of a name that there is not.
-fn nobody_knows(
-    cx: &Inner,
-    me: &Me,
-    asked: &MetricFilter,
-) -> Result<Option<&'static str>, Failure> {
-    match cx.authority.check_names(Some(&me.person), &Named::from(asked)) {
-        Ok(()) => Ok(None),
-        Err(Refusal::Unknown { what, .. }) => Ok(Some(match what {
-            "workflow" => "There is no such workflow.",
-            "agent" => "There is no such agent.",
-            _ => "There is no such tool.",
-        })),
-        Err(other) => Err(other.into()),
-    }
 }
 
 /// What there is to choose from: what calls were decided of in the span.
@@ -227,8 +211,8 @@ pub(super) async fn show(visit: Visit) -> Response {
             let form = Form::parse(query.as_bytes());
             let (view, asked) = filter(&form, |days| span(cx, days));
             let problem = match &asked {
-                Err(problem) => Some(*problem),
-                Ok(asked) => nobody_knows(cx, me, asked)?,
+                Err(problem) => Some(Text::of(*problem)),
+                Ok(asked) => nobody_knows(cx, me, &Named::from(asked))?,
             };
             let asked = asked.unwrap_or_else(|_| span(cx, view.days));
             let parts = days_of(cx, &asked)?;

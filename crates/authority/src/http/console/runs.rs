@@ -9,7 +9,7 @@ use bailiwick_evidence::run::QUESTIONS;
 use bailiwick_store::{ReviewVerdict, RunFilter, RunState, StoreError};
 use url::form_urlencoded::Serializer;
 
-use super::views::entry_line;
+use super::views::{entry_line, nobody_knows};
 use super::{Failure, Form, Inner, Me, Visit, page, see, with_headers};
 use crate::console::{
     Moment, ReviewDraft, RunFilterView, RunPage, RunsPage, Section, Text, headers,
@@ -18,7 +18,7 @@ use crate::people::roles::Deed;
 use crate::refusal::Refusal;
 use crate::rules::runs::{Reviewing, RunError};
 use crate::service::named_context;
-use crate::{Granter, SeenRun};
+use crate::{Granter, Named, SeenRun};
 
 mod shown;
 use shown::{calls, context, criteria, evidence, line, reviewing, reviews, spent, undo, verdict};
@@ -72,7 +72,10 @@ pub(super) async fn list(visit: Visit) -> Response {
             let form = Form::parse(query.as_bytes());
             let text = |name: &str| Text::of(form.first(name).trim());
             let asked = filter(&form);
-            let problem = asked.as_ref().err().copied();
+            let problem = match &asked {
+                Err(problem) => Some(Text::of(*problem)),
+                Ok(asked) => nobody_knows(cx, me, &Named::from(asked))?,
+            };
             let asked = asked.unwrap_or(RunFilter { limit: PAGE, ..RunFilter::default() });
             let found = cx.authority.runs_seen(&me.person, &asked)?;
             // What one may not see is left out of a page, so that a short page may

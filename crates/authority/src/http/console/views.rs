@@ -10,9 +10,11 @@ use bailiwick_store::{Agent, Client, Grant, StoreError, Stored, StoredEntry, Sub
 use url::Url;
 
 use super::failure::map_command;
+use super::{Failure, Inner, Me};
 use crate::console::{AgentLine, ClientCard, ClientLine, EntryLine, GrantLine, Moment, Text};
 use crate::http::standing;
-use crate::{Asking, Origin};
+use crate::refusal::Refusal;
+use crate::{Asking, Named, Origin};
 
 /// Who asks.
 pub(super) fn client_card(asking: &Asking) -> ClientCard {
@@ -164,5 +166,18 @@ mod tests {
         ] {
             assert_eq!(words(kind), said);
         }
+    }
+}
+
+/// What is said of a name that there is not: an answer of nothing would read as good
+/// news.
+pub(super) fn nobody_knows(cx: &Inner, me: &Me, named: &Named) -> Result<Option<Text>, Failure> {
+    match cx.authority.check_names(Some(&me.person), named) {
+        Ok(()) => Ok(None),
+        Err(Refusal::Unknown { what, near, .. }) => Ok(Some(Text::of(match near.first() {
+            Some(near) => format!("There is no such {what}. Did you mean {near}?"),
+            None => format!("There is no such {what}."),
+        }))),
+        Err(other) => Err(other.into()),
     }
 }

@@ -216,6 +216,7 @@ mod tests {
             owner: None,
             regression: None,
             cases: None,
+            held_before: None,
             again: None,
             source: EntryId::mint(now, [2; 10]),
             detected: now,

@@ -159,6 +159,7 @@ fn keep(
         owner: None,
         regression: None,
         cases: None,
+        held_before: None,
         again: before.map(|failure| failure.row.id),
         source: entry.id.clone(),
         detected: entry.time,

@@ -52,6 +52,9 @@ fn a_failure_is_found_classified_and_resolved_on_its_page() {
     assert!(!page.contains("href=\"https://git.example"));
     assert!(!page.contains("/resolve\""));
     assert_eq!(kinds(&served, "failure.resolved"), 1);
+    // Nothing of a name that there is not is no good news.
+    let unknown = served.get("/failures?workflow=nosuch", Some(&owner)).body;
+    assert!(unknown.contains("There is no such workflow."), "{unknown}");
     let narrowed = served.get("/failures?class=evaluation_suite", Some(&owner)).body;
     assert!(!narrowed.contains("argument-not-delegated"));
 }

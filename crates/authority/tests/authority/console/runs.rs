@@ -246,6 +246,13 @@ fn the_list_is_narrowed_and_paged_and_guesses_nothing() {
     for nothing in ["?state=claimed", "?agent=agent:nobody", "?workflow=other"] {
         assert!(served.get(&format!("/runs{nothing}"), Some(&owner)).body.contains("No run fits."));
     }
+    for (query, said) in [
+        ("agent=agent:nobody", "There is no such agent."),
+        ("workflow=support-ticket", "There is no such workflow. Did you mean support-tickets?"),
+    ] {
+        let page = served.get(&format!("/runs?{query}"), Some(&owner)).body;
+        assert!(page.contains(said), "{query}: {page}");
+    }
     let odd = served.get("/runs?state=done", Some(&owner));
     assert!(odd.status == 200 && odd.body.contains("There is no such state."));
 }

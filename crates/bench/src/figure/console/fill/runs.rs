@@ -228,6 +228,7 @@ impl Attempts {
             owner: None,
             regression: None,
             cases: None,
+            held_before: None,
             again: None,
             source: entry_id(at, step, 3),
             detected: at,
