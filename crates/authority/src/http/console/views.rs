@@ -152,6 +152,19 @@ pub(super) fn words(kind: &str) -> String {
     chars.next().map_or_else(String::new, |c| format!("{}{}", c.to_uppercase(), chars.as_str()))
 }
 
+/// What is said of a name that there is not: an answer of nothing would read as good
+/// news.
+pub(super) fn nobody_knows(cx: &Inner, me: &Me, named: &Named) -> Result<Option<Text>, Failure> {
+    match cx.authority.check_names(Some(&me.person), named) {
+        Ok(()) => Ok(None),
+        Err(Refusal::Unknown { what, near, .. }) => Ok(Some(Text::of(match near.first() {
+            Some(near) => format!("There is no such {what}. Did you mean {near}?"),
+            None => format!("There is no such {what}."),
+        }))),
+        Err(other) => Err(other.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,18 +179,5 @@ mod tests {
         ] {
             assert_eq!(words(kind), said);
         }
-    }
-}
-
-/// What is said of a name that there is not: an answer of nothing would read as good
-/// news.
-pub(super) fn nobody_knows(cx: &Inner, me: &Me, named: &Named) -> Result<Option<Text>, Failure> {
-    match cx.authority.check_names(Some(&me.person), named) {
-        Ok(()) => Ok(None),
-        Err(Refusal::Unknown { what, near, .. }) => Ok(Some(Text::of(match near.first() {
-            Some(near) => format!("There is no such {what}. Did you mean {near}?"),
-            None => format!("There is no such {what}."),
-        }))),
-        Err(other) => Err(other.into()),
     }
 }
