@@ -167,9 +167,12 @@ fn show(args: &MetricsArgs, place: &Place, out: Output) -> Result<(), CliError> 
     let none = Object::new();
     let figures = object(&answer, "figures").unwrap_or(&none);
     let mut lines = vec![format!(
-        "since {}: {} runs ended",
+        "since {}: {} ended",
         object(&answer, "about").map_or("", |about| text(about, "from")),
-        number(figures, "runs")
+        match number(figures, "runs") {
+            1 => "1 run".to_owned(),
+            runs => format!("{runs} runs"),
+        }
     )];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<30} {value}"));
     for (name, title) in SIX {
