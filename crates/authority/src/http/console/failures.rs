@@ -169,7 +169,7 @@ pub(super) async fn list(visit: Visit) -> Response {
             let named = Named { workflow: named, ..Named::default() };
             let column = |state, id, title, empty| {
                 let filter = FailureFilter {
-                    workflow: Some(workflow.clone()).filter(|w| !w.is_empty()),
+                    workflow: named.workflow.clone(),
                     state: Some(state),
                     // While nobody chose a class it is suggested, which the store does
                     // not look for.
